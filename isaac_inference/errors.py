@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The package's exceptions.
+
+Every message says which thing is meant, what arrived, what was expected or is available, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class PerceptionError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConfigError(PerceptionError):
+    """A parameter, launch argument or model card is unusable; raised while configuring, never per frame."""
+
+
+class ModelError(ConfigError):
+    """A model file can't be read, or isn't what its card says."""
+
+
+class EngineError(PerceptionError):
+    """An engine was used in the wrong state or with the wrong tensors, or its backend failed."""
+
+
+class FrameError(PerceptionError):
+    """One frame can't be used; it is dropped, counted under `reason`, and the next one gets its chance.
+
+    Args:
+        reason: short snake_case key, stable over releases; diagnostics count drops under it.
+        message: which thing, what arrived, what was expected, what to do.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every node stands on: parameters, lifecycle, hand-over, QoS, diagnostics, container. Knows ROS, no models, no maths."""

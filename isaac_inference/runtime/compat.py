@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What differs between the supported rclpy releases (Humble to Lyrical); asked for here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rclpy.context import Context
+from rclpy.node import Node
+
+try:  # Iron and later
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+
+__all__ = ['PublisherEventCallbacks', 'SubscriptionEventCallbacks', 'parameter_overrides', 'shutdown_context']
+
+
+def parameter_overrides(node: Node) -> Mapping[str, Any]:
+    """Values that YAML, the command line or a LoadNode request gave `node`, declared or not: name to value.
+
+    rclpy has no public accessor for them; where the private one is missing, nothing is returned and a
+    misspelt name in a YAML file goes unnoticed.
+    """
+    overrides = getattr(node, '_parameter_overrides', {})
+    return {name: parameter.value for name, parameter in overrides.items()}
+
+
+def shutdown_context(context: Context) -> None:
+    """Shut `context` down unless it already is; later releases offer `try_shutdown` for just that."""
+    if hasattr(context, 'try_shutdown'):
+        context.try_shutdown()
+    elif context.ok():
+        context.shutdown()

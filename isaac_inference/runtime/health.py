@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a node knows of its own well-being: counts, times, drops by reason, problems; said in log and diagnostics."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+SUPERSEDED = 'superseded'  # displaced by a newer frame while the stage was busy: expected under load, not a fault
+_WINDOW = 512  # frames over which percentiles are taken
+LOG_PERIOD_S = 5.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A node's figures since the last snapshot (`recent_*`, rates) and since activation (the rest)."""
+
+    elapsed_s: float
+    received: int
+    processed: int
+    drops: dict[str, int]
+    recent_received: int
+    recent_processed: int
+    recent_drops: dict[str, int]
+    percentiles_ms: dict[str, float]
+    input_age_ms: float | None
+    since_input_s: float | None
+    problems: tuple[tuple[bool, str], ...]
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """Recent drops that are not merely superseded frames."""
+        return {reason: count for reason, count in self.recent_drops.items() if reason != SUPERSEDED}
+
+
+@dataclass
+class _Counts:
+    received: int = 0
+    processed: int = 0
+    drops: Counter[str] = field(default_factory=Counter)
+
+
+class Health:
+    """Thread-safe collector of one node. Every kind of trouble is logged at most once per `LOG_PERIOD_S`.
+
+    Args:
+        log: called as log(is_error, text).
+    """
+
+    def __init__(self, log: Callable[[bool, str], None]) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+        self._last_logged: dict[str, float] = {}
+        self._suppressed: Counter[str] = Counter()
+        self._problems: dict[str, tuple[bool, str]] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Start the figures anew, at activation; standing problems stay."""
+        with self._lock:
+            self._total, self._recent = _Counts(), _Counts()
+            self._durations_ms: deque[float] = deque(maxlen=_WINDOW)
+            self._ages_ms: deque[float] = deque(maxlen=_WINDOW)
+            self._last_input: float | None = None
+            self._since = time.monotonic()
+
+    def received(self, age_ms: float | None = None) -> None:
+        """A message arrived; `age_ms` since its header stamp, where it has one."""
+        with self._lock:
+            self._total.received += 1
+            self._recent.received += 1
+            self._last_input = time.monotonic()
+            if age_ms is not None:
+                self._ages_ms.append(age_ms)
+
+    def processed(self, duration_ms: float) -> None:
+        """A message was handled."""
+        with self._lock:
+            self._total.processed += 1
+            self._recent.processed += 1
+            self._durations_ms.append(duration_ms)
+
+    def dropped(self, reason: str, text: str = '') -> None:
+        """A frame was dropped; `text` goes to the log, throttled per reason."""
+        with self._lock:
+            self._total.drops[reason] += 1
+            self._recent.drops[reason] += 1
+        if text:
+            self.warn(reason, f'frame dropped ({reason}): {text}')
+
+    def warn(self, key: str, text: str, *, error: bool = False) -> None:
+        """Log `text`, at most once per period and key."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._last_logged.get(key, float('-inf')) < LOG_PERIOD_S:
+                self._suppressed[key] += 1
+                return
+            self._last_logged[key] = now
+            silent = self._suppressed.pop(key, 0)
+        self._log(error, f'{text} [{silent} more of this kind since the last line]' if silent else text)
+
+    def problem(self, key: str, text: str, *, error: bool = False) -> None:
+        """A standing problem: logged, and shown in diagnostics until `clear(key)`."""
+        with self._lock:
+            self._problems[key] = (error, text)
+        self.warn(key, text, error=error)
+
+    def clear(self, key: str) -> None:
+        """The problem is over."""
+        if key in self._problems:
+            with self._lock:
+                self._problems.pop(key, None)
+
+    def snapshot(self) -> Snapshot:
+        """The figures now; starts the next `recent` interval."""
+        with self._lock:
+            now = time.monotonic()
+            recent, self._recent = self._recent, _Counts()
+            elapsed, self._since = max(now - self._since, 1e-6), now
+            return Snapshot(
+                elapsed, self._total.received, self._total.processed, dict(self._total.drops),
+                recent.received, recent.processed, dict(recent.drops), percentiles(self._durations_ms),
+                float(np.median(self._ages_ms)) if self._ages_ms else None,
+                None if self._last_input is None else now - self._last_input, tuple(self._problems.values()))
+
+
+def percentiles(samples: deque[float]) -> dict[str, float]:
+    """{'p50': .., 'p95': .., 'p99': ..} of `samples`; empty without samples."""
+    if not samples:
+        return {}
+    values = np.percentile(np.fromiter(samples, float), (50, 95, 99))
+    return {name: float(value) for name, value in zip(('p50', 'p95', 'p99'), values, strict=True)}

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mailboxes and the worker that empties them: the newest message wins, and what it displaces is counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+
+class Mailbox:
+    """A subscription's inbox. A full one forgets its oldest message and calls `on_displaced`.
+
+    Args:
+        worker: the thread that handles what arrives.
+        handler: called in the worker's thread with (item, arrival in ns of the wall clock).
+        depth: messages kept while the worker is busy.
+        on_displaced: called in the sender's thread.
+    """
+
+    def __init__(self, worker: Worker, handler: Callable[[Any, int], None], depth: int = 1,
+                 on_displaced: Callable[[], None] = lambda: None) -> None:
+        self._worker, self._handler, self._depth, self._on_displaced = worker, handler, depth, on_displaced
+        self._items: deque[tuple[int, Any]] = deque()
+        worker.attach(self)
+
+    def put(self, item: Any) -> None:
+        """Hand `item` over by reference; never blocks."""
+        with self._worker.condition:
+            full = len(self._items) >= self._depth
+            if full:
+                self._items.popleft()
+            self._items.append((time.time_ns(), item))
+            self._worker.condition.notify()
+        if full:
+            self._on_displaced()
+
+    def close(self) -> None:
+        """Forget what waits and leave the worker."""
+        self._worker.detach(self)
+        with self._worker.condition:
+            self._items.clear()
+
+    def oldest_ns(self) -> int | None:
+        """Arrival of the message that waits longest, or None; the worker holds its condition."""
+        return self._items[0][0] if self._items else None
+
+    def take(self) -> tuple[Any, int]:
+        """The message that waits longest and its arrival; the worker holds its condition."""
+        arrived_ns, item = self._items.popleft()
+        return item, arrived_ns
+
+    def handle(self, item: Any, arrived_ns: int) -> None:
+        """Run the handler."""
+        self._handler(item, arrived_ns)
+
+
+class Worker:
+    """One thread that serves mailboxes in order of arrival. Handlers must not raise."""
+
+    def __init__(self, name: str) -> None:
+        self.condition = threading.Condition()
+        self._name = name
+        self._mailboxes: list[Mailbox] = []
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+
+    def attach(self, mailbox: Mailbox) -> None:
+        """Serve `mailbox` from now on."""
+        with self.condition:
+            self._mailboxes.append(mailbox)
+
+    def detach(self, mailbox: Mailbox) -> None:
+        """Serve `mailbox` no more."""
+        with self.condition:
+            if mailbox in self._mailboxes:
+                self._mailboxes.remove(mailbox)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the message in hand, then return; safe to call twice."""
+        with self.condition:
+            self._stopping = True
+            self.condition.notify_all()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        self._thread = None
+
+    def _run(self) -> None:
+        while (mail := self._next()) is not None:
+            mailbox, item, arrived_ns = mail
+            mailbox.handle(item, arrived_ns)
+            del mail, item  # a buffer's owner must see that nobody holds the frame any more
+
+    def _next(self) -> tuple[Mailbox, Any, int] | None:
+        with self.condition:
+            while not self._stopping:
+                waiting = [box for box in self._mailboxes if box.oldest_ns() is not None]
+                if waiting:
+                    box = min(waiting, key=lambda candidate: candidate.oldest_ns() or 0)
+                    return box, *box.take()
+                self.condition.wait()
+        return None

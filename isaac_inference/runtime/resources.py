@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that the package ships beside its code: config/, launch/, rviz/."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+from isaac_inference.errors import ConfigError
+
+PACKAGE = 'isaac_inference'
+DDS_PROFILE = 'config/fastdds_large_images.xml'
+DDS_PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+
+
+def shared_file(name: str) -> Path:
+    """A shipped file, e.g. 'config/perception.yaml': of the installed package, or of the source tree.
+
+    Raises:
+        ConfigError: it is in neither.
+    """
+    folders = [Path(__file__).resolve().parents[2]]
+    try:
+        folders.insert(0, Path(get_package_share_directory(PACKAGE)))
+    except PackageNotFoundError:
+        pass
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    raise ConfigError(f'{name}: not found in {", ".join(map(str, folders))}; reinstall the package')
+
+
+def dds_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that make Fast DDS carry large images; none where the user has set a profile."""
+    if any(environment.get(name) for name in DDS_PROFILE_VARIABLES):
+        return {}
+    profile = str(shared_file(DDS_PROFILE))
+    return {name: profile for name in DDS_PROFILE_VARIABLES}

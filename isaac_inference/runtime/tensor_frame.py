@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tensors between stages: arrays by reference inside a process, `TensorList` on the wire.
+
+Besides a model's own tensors a frame carries what belongs to it: auxiliary tensors (the letterbox) and the
+stage timings. On the wire they are further small tensors whose names begin with an underscore, which a
+stage of another vendor ignores.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from std_msgs.msg import Header
+
+from isaac_inference.errors import FrameError
+from isaac_inference.runtime.image_frame import byte_array, byte_view
+from isaac_inference.runtime.timing import StageTiming
+from isaac_inference.runtime.type_adapter import TypeAdapter
+
+PACKAGE = 'isaac_ros_tensor_list_interfaces'
+# The codes of Tensor.data_type, as the comments of its .msg file number them; it has none for float16 and bool.
+DATA_TYPES = {'int8': 1, 'uint8': 2, 'int16': 3, 'uint16': 4, 'int32': 5, 'uint32': 6, 'int64': 7, 'uint64': 8,
+              'float32': 9, 'float64': 10}
+_DTYPES = {code: np.dtype(name) for name, code in DATA_TYPES.items()}
+_WIDER = {'float16': np.dtype(np.float32), 'bool': np.dtype(np.uint8)}
+_AUXILIARY, _TIMING = '_aux/', '_timing/'
+
+
+@dataclass(frozen=True, eq=False)
+class TensorFrame:
+    """One frame's tensors.
+
+    The arrays belong to the frame: its maker allocates them anew and never writes to them again, and neither does
+    anybody who receives them; they live as long as somebody holds them.
+    """
+
+    header: Header
+    tensors: Mapping[str, np.ndarray]
+    auxiliary: Mapping[str, np.ndarray] = field(default_factory=dict)
+    timings: tuple[StageTiming, ...] = ()
+
+
+def to_tensor_list(frame: TensorFrame) -> Any:
+    """The TensorList message: one copy of each tensor's bytes."""
+    tensors = [_to_message(name, array) for name, array in _wire_arrays(frame)]
+    return _messages().TensorList(header=frame.header, tensors=tensors)
+
+
+def from_tensor_list(message: Any) -> TensorFrame:
+    """Views of a received message's tensors.
+
+    Raises:
+        FrameError: 'bad_tensor' where a tensor's shape, type and bytes don't fit together.
+    """
+    tensors: dict[str, np.ndarray] = {}
+    auxiliary: dict[str, np.ndarray] = {}
+    timings: list[StageTiming] = []
+    for tensor in message.tensors:
+        array = _from_message(tensor)
+        if tensor.name.startswith(_TIMING):
+            timings.append(StageTiming.from_array(tensor.name[len(_TIMING):], array))
+        elif tensor.name.startswith(_AUXILIARY):
+            auxiliary[tensor.name[len(_AUXILIARY):]] = array
+        else:
+            tensors[tensor.name] = array
+    return TensorFrame(message.header, tensors, auxiliary, tuple(timings))
+
+
+def _wire_arrays(frame: TensorFrame) -> Iterator[tuple[str, np.ndarray]]:
+    yield from frame.tensors.items()
+    for name, array in frame.auxiliary.items():
+        yield _AUXILIARY + name, array
+    for timing in frame.timings:
+        yield _TIMING + timing.stage, timing.to_array()
+
+
+def _to_message(name: str, array: np.ndarray) -> Any:
+    array = np.ascontiguousarray(array).astype(_WIDER.get(array.dtype.name, array.dtype), copy=False)
+    messages = _messages()
+    tensor = messages.Tensor(name=name, data_type=DATA_TYPES[array.dtype.name], strides=list(array.strides))
+    tensor.shape = messages.TensorShape(rank=array.ndim, dims=list(array.shape))
+    tensor.data = byte_array(array)
+    return tensor
+
+
+def _from_message(tensor: Any) -> np.ndarray:
+    dtype, shape = _DTYPES.get(tensor.data_type), tuple(int(size) for size in tensor.shape.dims)
+    data = byte_view(tensor.data)
+    if dtype is None:
+        raise FrameError('bad_tensor', f'tensor {tensor.name}: data_type {tensor.data_type} is unknown, expected one '
+                                       f'of {sorted(_DTYPES)}; look at the node that publishes it')
+    count = int(np.prod(shape, dtype=np.int64))
+    dense = tuple(dtype.itemsize * int(np.prod(shape[axis + 1:], dtype=np.int64)) for axis in range(len(shape)))
+    if data.size != count * dtype.itemsize or tuple(tensor.strides) not in (dense, ()):
+        raise FrameError('bad_tensor', f'tensor {tensor.name}: {data.size} bytes with strides {list(tensor.strides)} '
+                                       f'for shape {list(shape)} of {dtype}, expected {count * dtype.itemsize} bytes '
+                                       f'with strides {list(dense)}; look at the node that publishes it')
+    return data.view(dtype).reshape(shape)
+
+
+def _messages() -> Any:
+    return importlib.import_module(f'{PACKAGE}.msg')
+
+
+def _message_type() -> type | None:
+    try:
+        return _messages().TensorList  # type: ignore[no-any-return]
+    except ImportError:
+        return None
+
+
+TENSORS: TypeAdapter[TensorFrame] = TypeAdapter('TensorList', _message_type(), to_tensor_list, from_tensor_list)
