@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Thin ROS shells, one node a file: parameters in, topics in and out, no maths."""

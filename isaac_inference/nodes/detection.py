@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DetectionNode: a model's outputs to Detection2DArray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray, LabelInfo, VisionClass
+
+from isaac_inference.errors import FrameError
+from isaac_inference.nodes.detection_message import detection_array
+from isaac_inference.nodes.model_node import ModelNode, ModelParameters
+from isaac_inference.ops.letterbox import Letterbox
+from isaac_inference.runtime.node import StageClock
+from isaac_inference.runtime.parameters import group, param
+from isaac_inference.runtime.process import node_main
+from isaac_inference.runtime.qos import LATCHED, QosParameters, Reliability
+from isaac_inference.runtime.tensor_frame import TENSORS, TensorFrame
+from isaac_inference.runtime.type_adapter import plain
+from isaac_inference.stages.postprocess import DetectionSettings, Postprocessor, detection_settings
+
+
+@dataclass(frozen=True)
+class DetectionParameters(ModelParameters):
+    """Parameters of the detection node."""
+
+    score_threshold: float = param(0.25, 'Least score of a detection.', minimum=0.0, maximum=1.0, live=True)
+    class_thresholds: tuple[str, ...] = param((), 'Exceptions to score_threshold, each "class name: score".', live=True)
+    classes: tuple[str, ...] = param((), 'Names of the classes to keep; empty keeps all.', live=True)
+    iou_threshold: float = param(0.45, 'NMS drops a box that overlaps a better one by more than this IoU.',
+                                 minimum=0.0, maximum=1.0, live=True)
+    class_agnostic_nms: bool = param(False, 'NMS compares boxes across classes.', live=True)
+    nms_top_k: int = param(1000, 'Candidates that enter NMS, best first.', minimum=1, maximum=30000, live=True)
+    max_detections: int = param(100, 'Most detections of a frame, best first.', minimum=1, maximum=10000, live=True)
+    publish_empty: bool = param(True, 'Publish an empty array for a frame without detections.', live=True)
+    source_size: tuple[int, ...] = param((0, 0), 'Image width and height, for tensors from a preprocessor that sends '
+                                         'no letterbox; 0, 0 drops such frames.', unit='px', minimum=0)
+    tensor_qos: QosParameters = group(QosParameters(), 'Subscription to the tensors.')
+    detections_qos: QosParameters = group(QosParameters(reliability=Reliability.RELIABLE, depth=10),
+                                          'Publisher of the detections.')
+
+
+class DetectionNode(ModelNode):
+    """`output_tensors` (TensorList) to `detections` (Detection2DArray) and, latched, `label_info` (LabelInfo).
+
+    Boxes are in source pixels; `class_id` is the class's name; `id` stays empty until something tracks.
+    """
+
+    Parameters = DetectionParameters
+    stage = 'detection'
+
+    def __init__(self, node_name: str = 'detection', **kwargs: object) -> None:
+        self._postprocessor: Postprocessor | None = None
+        super().__init__(node_name, **kwargs)
+
+    def on_setup(self) -> None:
+        super().on_setup()
+        self._postprocessor = Postprocessor(self.card, self._settings(self.parameters))
+        self._fallback = self._fallback_letterbox()
+        self._labels = self.advertise(plain(LabelInfo), 'label_info', LATCHED)
+        self._detections = self.advertise(plain(Detection2DArray), 'detections', self.parameters.detections_qos)
+        self.subscribe(TENSORS, 'output_tensors', self.parameters.tensor_qos, self._on_tensors)
+
+    def on_start(self) -> None:
+        stamp = self.get_clock().now().to_msg()
+        classes = [VisionClass(class_id=index, class_name=name) for index, name in enumerate(self.card.labels)]
+        self._labels.publish(LabelInfo(header=Header(stamp=stamp), class_map=classes,
+                                       threshold=self.parameters.score_threshold))
+
+    def on_teardown(self) -> None:
+        self._postprocessor = None
+
+    def on_parameters(self, updated: DetectionParameters) -> None:
+        if self._postprocessor is not None:
+            self._postprocessor.settings = self._settings(updated)
+
+    def _settings(self, chosen: DetectionParameters) -> DetectionSettings:
+        return detection_settings(
+            self.card, score_threshold=chosen.score_threshold, class_thresholds=chosen.class_thresholds,
+            classes=chosen.classes, iou_threshold=chosen.iou_threshold, class_aware=not chosen.class_agnostic_nms,
+            top_k=chosen.nms_top_k, max_detections=chosen.max_detections)
+
+    def _fallback_letterbox(self) -> Letterbox | None:
+        size, spec = self.parameters.source_size, self.card.preprocess
+        if not any(size):
+            return None
+        return Letterbox.plan(size, self.card.input_wh, spec.fit, spec.anchor, spec.rounding)
+
+    def _letterbox(self, auxiliary: Mapping[str, np.ndarray]) -> Letterbox:
+        if 'letterbox' in auxiliary:
+            return Letterbox.from_array(auxiliary['letterbox'])
+        if self._fallback is None:
+            raise FrameError('no_letterbox', 'the tensors carry no letterbox, so boxes can not be brought back to source '
+                             'pixels; set source_size to the [width, height] of the images, or use PreprocessNode')
+        return self._fallback
+
+    def _on_tensors(self, frame: TensorFrame, clock: StageClock) -> None:
+        postprocessor = self._postprocessor
+        if postprocessor is None:
+            raise FrameError('not_configured', 'a frame arrived while the node was being cleaned up')
+        found = postprocessor(frame.tensors, self._letterbox(frame.auxiliary))
+        if len(found) or self.parameters.publish_empty:
+            self._detections.publish(detection_array(frame.header, found, self.card.labels))
+        self.report_timings(frame.header, (*frame.timings, clock.finish()))
+
+
+main = node_main(DetectionNode)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `perception.launch.py` shall start, as data: its arguments, and the nodes that follow from them.
+
+The launch file only turns this into actions, so that all of it can be tested where no launch system is installed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from isaac_inference.errors import ConfigError
+from isaac_inference.nodes.graph import NodeSpec, perception_graph
+from isaac_inference.nodes.params_file import node_section
+from isaac_inference.runtime.resources import shared_file
+
+CONTAINER_EXECUTABLE = 'component_container'
+_SWITCH = ('true', 'false')
+
+
+@dataclass(frozen=True)
+class LaunchArgument:
+    """One argument of the launch file; `choices` empty means free text."""
+
+    name: str
+    default: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+ARGUMENTS = (
+    LaunchArgument('model', '', 'ONNX model; empty leaves it to the parameter file'),
+    LaunchArgument('model_card', '', 'YAML card of the model; empty looks beside the model'),
+    LaunchArgument('image', 'image', 'topic that carries the images'),
+    LaunchArgument('camera_info', 'camera_info', "topic that carries the camera's calibration"),
+    LaunchArgument('source', '', 'start a camera node on this image folder, video or camera index; empty starts none'),
+    LaunchArgument('annotate', 'true', 'start the node that draws pictures', _SWITCH),
+    LaunchArgument('namespace', '', 'namespace of all nodes'),
+    LaunchArgument('params_file', '', 'ROS parameter file; empty takes config/perception.yaml of this package'),
+    LaunchArgument('composed', 'true', 'all nodes in one container (true) or a process for each (false)', _SWITCH),
+    LaunchArgument('container', 'perception_container', 'name of the container'),
+    LaunchArgument('attach', 'false', 'load into the container of that name that runs already', _SWITCH),
+    LaunchArgument('log_level', 'info', 'least severity that is logged', ('debug', 'info', 'warn', 'error', 'fatal')),
+)
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """The nodes with their parameters resolved, and how to start them."""
+
+    nodes: tuple[NodeSpec, ...]
+    namespace: str
+    composed: bool
+    container: str
+    attach: bool
+    log_level: str
+
+
+def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
+    """Arguments to nodes.
+
+    Args:
+        given: every argument's value, by name.
+
+    Raises:
+        ConfigError: a file is missing or a switch is neither true nor false.
+    """
+    switches = {name: _switch(name, given[name]) for name in ('annotate', 'composed', 'attach')}
+    if switches['attach'] and not switches['composed']:
+        raise ConfigError('launch argument attach: is true while composed is false; separate processes attach to nothing')
+    for name in ('model', 'model_card', 'params_file'):
+        if given[name] and not Path(given[name]).expanduser().is_file():
+            raise ConfigError(f'launch argument {name}: no such file {given[name]!r}; give an existing file, best as an '
+                              'absolute path')
+    namespace = '/' + given['namespace'].strip('/') if given['namespace'].strip('/') else ''
+    graph = perception_graph(model=_absolute(given['model']), model_card=_absolute(given['model_card']),
+                             image=given['image'], camera_info=given['camera_info'], source=given['source'],
+                             annotate=switches['annotate'])
+    params_file = given['params_file'] or str(shared_file('config/perception.yaml'))
+    nodes = tuple(_with_file(spec, params_file, namespace) for spec in graph)
+    return LaunchPlan(nodes, namespace, switches['composed'], given['container'], switches['attach'], given['log_level'])
+
+
+def _with_file(spec: NodeSpec, params_file: str, namespace: str) -> NodeSpec:
+    parameters = {**node_section(params_file, f'{namespace}/{spec.name}'), **spec.parameters}
+    return dataclasses.replace(spec, parameters=parameters)
+
+
+def _switch(name: str, value: str) -> bool:
+    if value.lower() not in _SWITCH:
+        raise ConfigError(f'launch argument {name}: got {value!r}, expected true or false')
+    return value.lower() == 'true'
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path)) if path else ''
+

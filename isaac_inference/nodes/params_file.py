@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One node's section of a ROS parameter file.
+
+launch_ros resolves only '/**' and full node names for composable nodes, so that '/**/detection' would count for a
+process and silently not for a component. Read here, a file means the same in every start mode.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from isaac_inference.errors import ConfigError
+
+_KEY = 'ros__parameters'
+
+
+def node_section(path: str | Path, full_name: str) -> dict[str, Any]:
+    """The parameters that a file holds for a node, dotted names to values.
+
+    Args:
+        path: YAML file with sections such as '/**', '/**/detection', '/front/detection', nested or not.
+        full_name: the node's namespace and name, '/front/detection'.
+
+    Returns:
+        Values of all matching sections; the more exactly a section names the node, the stronger.
+
+    Raises:
+        ConfigError: the file can't be read, or isn't a ROS parameter file.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f'parameter file {path}: {error}; expected a YAML file like config/perception.yaml') from error
+    sections = list(_sections(content if isinstance(content, dict) else {}, ''))
+    if not sections:
+        raise ConfigError(f'parameter file {path}: no section with {_KEY}, expected "/**/NODE:" with "{_KEY}:" below '
+                          'it, like config/perception.yaml')
+    matching = [(pattern, values) for pattern, values in sections if _matches(pattern, full_name)]
+    result: dict[str, Any] = {}
+    for _, values in sorted(matching, key=lambda item: (item[0].count('*') == 0, len(item[0].strip('/*')))):
+        result.update(_flat(values, ''))
+    return result
+
+
+def _sections(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for key, value in tree.items():
+        if key == _KEY:
+            yield prefix, value or {}
+        elif isinstance(value, dict):
+            yield from _sections(value, f'{prefix}/{str(key).strip("/")}')
+
+
+def _matches(pattern: str, full_name: str) -> bool:
+    expression = re.escape(pattern).replace(r'/\*\*', '(/.+)?').replace(r'\*', '[^/]+')
+    return re.fullmatch(expression, full_name) is not None
+
+
+def _flat(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f'{prefix}{name}.')
+        else:
+            yield prefix + name, value

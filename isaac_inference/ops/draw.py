@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drawing detections on an image, for people."""
+
+from __future__ import annotations
+
+import colorsys
+import functools
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
+
+
+@functools.lru_cache(maxsize=1024)
+def class_color(name: str) -> tuple[int, int, int]:
+    """A BGR colour that a class name always gets: hues by the golden ratio, so that neighbours differ."""
+    seed = sum(ord(letter) * (index + 1) for index, letter in enumerate(name))
+    red, green, blue = colorsys.hsv_to_rgb((seed * 0.6180339887) % 1.0, 0.75, 0.95)
+    return int(blue * 255), int(green * 255), int(red * 255)
+
+
+def draw_boxes(image: np.ndarray, boxes: np.ndarray, names: Sequence[str], texts: Sequence[str]) -> None:
+    """Draw labelled boxes on `image` in place.
+
+    Args:
+        image: (H, W, 3) uint8 BGR, writable.
+        boxes: (N, 4) xyxy in pixels.
+        names: N class names; they choose the colours.
+        texts: N captions.
+    """
+    line = max(1, round(min(image.shape[:2]) / 320))
+    for (x0, y0, x1, y1), name, text in zip(np.rint(boxes).astype(int).tolist(), names, texts, strict=True):
+        color = class_color(name)
+        cv2.rectangle(image, (x0, y0), (x1, y1), color, line, cv2.LINE_AA)
+        draw_caption(image, text, (x0, y0), color)
+
+
+def draw_caption(image: np.ndarray, text: str, anchor: tuple[int, int], color: tuple[int, int, int]) -> None:
+    """Draw `text` on a filled strip above `anchor` (x, y), or below it where there is no room; inside the image."""
+    scale = max(0.4, min(image.shape[:2]) / 1000)
+    (width, height), base = cv2.getTextSize(text, _FONT, scale, 1)
+    x = max(0, min(anchor[0], image.shape[1] - width - 4))
+    y = anchor[1] if anchor[1] >= height + base + 2 else anchor[1] + height + base + 2
+    cv2.rectangle(image, (x, y - height - base - 2), (x + width + 4, y), color, cv2.FILLED)
+    ink = _BLACK if sum(color) > 380 else _WHITE
+    cv2.putText(image, text, (x + 2, y - base), _FONT, scale, ink, 1, cv2.LINE_AA)
