@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""isaac-inference: run, info, doctor, docs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from isaac_inference import __version__
+from isaac_inference.cli import docs, doctor, info, run
+from isaac_inference.errors import PerceptionError
+
+COMMANDS = (run, info, doctor, docs)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser('isaac-inference', description='Perception for ROS 2 robots, from one model file.')
+    top.add_argument('--version', action='version', version=f'isaac_inference {__version__}')
+    commands = top.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    for module in COMMANDS:
+        module.add_command(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 when it did what was asked, 1 when it could not (one line on stderr says why), 2 for a wrong command line.
+    """
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.execute(arguments))
+    except PerceptionError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == '__main__':
+    sys.exit(main())
