@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every decoder is, and the checks that they share.
+
+A decoder takes the model's outputs by ROLE (what a tensor means; the model card maps its name to that),
+without their batch axis, and returns `Detections` in pixels of the model's INPUT, corners as (x_min, y_min,
+x_max, y_max).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.ops.detections import Detections
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """One kind of model output and how it is read.
+
+    Attributes:
+        name: what the model card calls it.
+        roles: the outputs it needs, by what they mean.
+        needs_nms: whether its boxes still overlap.
+        option_names: keyword arguments of `decode` besides the common ones.
+        decode: `decode(outputs, *, input_wh, class_count, score_threshold, **options) -> Detections`, where
+            outputs: role to array without batch axis, float32 or float16 (labels and counts: any integer type
+                too);
+            input_wh: the model input's (width, height) in pixels;
+            class_count: number of classes the model was trained for;
+            score_threshold: [0, 1], one or (class_count,); a box whose score equals it stays.
+            Raises FrameError 'missing_output', 'bad_output_shape', 'bad_output_type', 'non_finite_output' or
+            'bad_class_id', and ConfigError for an option that makes no sense.
+    """
+
+    name: str
+    roles: tuple[str, ...]
+    needs_nms: bool
+    option_names: tuple[str, ...]
+    decode: Callable[..., Detections]
+
+
+def take_output(outputs: Mapping[str, np.ndarray], role: str, expected: tuple[int | str, ...]) -> np.ndarray:
+    """The output of a role as float32 (a view if it is that already).
+
+    Args:
+        outputs: role to array.
+        role: which one.
+        expected: its shape; a letter stands for any size.
+    """
+    array = take_any(outputs, role, expected)
+    if array.dtype.kind != 'f':
+        raise FrameError(
+            'bad_output_type',
+            f'output {role!r}: got {array.dtype}, expected floating point; check the model card',
+        )
+    return array.astype(np.float32, copy=False)
+
+
+def take_any(outputs: Mapping[str, np.ndarray], role: str, expected: tuple[int | str, ...]) -> np.ndarray:
+    """The output of a role in its own type, with its shape checked."""
+    array = take(outputs, role)
+    if array.ndim != len(expected) or not all(
+        isinstance(size, str) or size == got for size, got in zip(expected, array.shape, strict=True)
+    ):
+        raise bad_shape(role, array, expected)
+    return array
+
+
+def take(outputs: Mapping[str, np.ndarray], role: str) -> np.ndarray:
+    """The output of a role, which must be there."""
+    if role not in outputs:
+        raise FrameError(
+            'missing_output',
+            f'output {role!r}: not there, got {", ".join(sorted(outputs)) or "none"}; '
+            f'map a tensor to it in the model card',
+        )
+    return outputs[role]
+
+
+def bad_shape(role: str, array: np.ndarray, expected: tuple[int | str, ...] | str) -> FrameError:
+    """An error that names the role, what arrived and what was expected."""
+    shape = expected if isinstance(expected, str) else f'({", ".join(str(size) for size in expected)})'
+    return FrameError(
+        'bad_output_shape',
+        f'output {role!r}: got {array.shape}, expected {shape} without the batch axis; '
+        f'check decoder, class count and input size in the model card',
+    )
+
+
+def non_finite(role: str) -> FrameError:
+    """An error for NaN and infinity where a number is needed."""
+    return FrameError(
+        'non_finite_output',
+        f'output {role!r}: got NaN or infinity in a box or score, expected finite numbers; '
+        f'check the precision of the model and what it is fed',
+    )
+
+
+def check_thresholds(score_threshold: float | np.ndarray, class_count: int) -> np.ndarray:
+    """The threshold as float32, () or (class_count,)."""
+    if class_count < 1:
+        raise ConfigError(f'class_count: got {class_count}, expected at least 1')
+    thresholds = np.asarray(score_threshold, np.float32)
+    if thresholds.shape not in ((), (class_count,)) or np.isnan(thresholds).any():
+        raise ConfigError(
+            f'score_threshold: got {score_threshold!r}, expected one number or {class_count}, one a class'
+        )
+    return thresholds
+
+
+def find_candidates(scores: np.ndarray, thresholds: np.ndarray, role: str) -> np.ndarray:
+    """Indices of the scores that reach the lowest threshold; scores (N,) float32.
+
+    NaN compares false with everything, so a broken model would look like an empty image; hence the check.
+    """
+    if np.isnan(scores).any():
+        raise non_finite(role)
+    return np.flatnonzero(scores >= thresholds.min())
+
+
+def collect(
+    boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray, thresholds: np.ndarray, role: str
+) -> Detections:
+    """Candidates to detections: each class's own threshold, and nothing that isn't finite.
+
+    Args:
+        boxes: (K, 4) corners in input pixels.
+        scores: (K,).
+        class_ids: (K,) integers, in range.
+        thresholds: () or (class_count,).
+        role: the output that an error names.
+    """
+    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+        raise non_finite(role)
+    found = Detections(
+        boxes.astype(np.float32, copy=False),
+        scores.astype(np.float32, copy=False),
+        class_ids.astype(np.int32, copy=False),
+    )
+    return found.select(found.scores >= thresholds[found.class_ids]) if thresholds.ndim else found
+
+
+def check_labels(labels: np.ndarray, class_count: int, role: str) -> np.ndarray:
+    """Class ids that a model itself put out, (K,), as int32; floating ones must be whole numbers."""
+    usable = (labels >= 0) & (labels < class_count) & (labels == np.trunc(labels))
+    if not usable.all():
+        raise FrameError(
+            'bad_class_id',
+            f'output {role!r}: got class {labels[~usable][0]}, expected a whole number in '
+            f'0..{class_count - 1}; check the class count in the model card',
+        )
+    return labels.astype(np.int32)
+
+
+def corners_from_centers(boxes: np.ndarray) -> np.ndarray:
+    """(K, 4) (x_center, y_center, width, height) to (x_min, y_min, x_max, y_max), same unit and type."""
+    half = boxes[:, 2:] * 0.5
+    with np.errstate(invalid='ignore'):  # infinity less infinity is NaN, and `collect` reports it
+        return np.concatenate((boxes[:, :2] - half, boxes[:, :2] + half), axis=1)

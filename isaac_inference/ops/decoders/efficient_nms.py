@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models with NMS inside that say how many of their rows count (EfficientNMS_TRT and alike)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from isaac_inference.errors import FrameError
+from isaac_inference.ops.decoders import boxes_scores_labels
+from isaac_inference.ops.decoders.base import Decoder, bad_shape, check_thresholds, take, take_output
+from isaac_inference.ops.detections import Detections
+
+
+def decode(
+    outputs: Mapping[str, np.ndarray],
+    *,
+    input_wh: tuple[int, int],
+    class_count: int,
+    score_threshold: float | np.ndarray,
+    normalized: bool = False,
+) -> Detections:
+    """Reads the first `num_detections` rows; those after them are never looked at.
+
+    Roles:
+        num_detections: () or (1,), a whole number in 0..N.
+        boxes: (N, 4) as (x_min, y_min, x_max, y_max), in input pixels.
+        scores: (N,) in [0, 1].
+        labels: (N,) class ids.
+
+    Args:
+        normalized: boxes are in parts of the input's width and height instead of pixels.
+
+    Raises:
+        FrameError: 'bad_num_detections', besides the common ones.
+    """
+    check_thresholds(score_threshold, class_count)
+    boxes = take_output(outputs, 'boxes', ('N', 4))
+    scores, labels = boxes_scores_labels.take_rows(outputs, len(boxes))
+    count = _take_count(outputs, len(boxes))
+    return boxes_scores_labels.decode(
+        {'boxes': boxes[:count], 'scores': scores[:count], 'labels': labels[:count]},
+        input_wh=input_wh,
+        class_count=class_count,
+        score_threshold=score_threshold,
+        normalized=normalized,
+    )
+
+
+def _take_count(outputs: Mapping[str, np.ndarray], limit: int) -> int:
+    array = np.asarray(take(outputs, 'num_detections'))
+    if array.shape not in ((), (1,)):
+        raise bad_shape('num_detections', array, '() or (1)')
+    count = array.item()
+    if not 0 <= count <= limit or count != int(count):
+        raise FrameError(
+            'bad_num_detections',
+            f"output 'num_detections': got {count}, expected a whole number in 0..{limit}, the rows of "
+            "'boxes'; check how the model was exported",
+        )
+    return int(count)
+
+
+DECODER = Decoder(
+    'efficient_nms',
+    ('num_detections', 'boxes', 'scores', 'labels'),
+    needs_nms=False,
+    option_names=('normalized',),
+    decode=decode,
+)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""End-to-end detectors (YOLOv10, YOLO26, exports with NMS inside): one row a finished box."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from isaac_inference.ops.decoders.base import (
+    Decoder,
+    check_labels,
+    check_thresholds,
+    collect,
+    find_candidates,
+    take_output,
+)
+from isaac_inference.ops.detections import Detections
+
+
+def decode(
+    outputs: Mapping[str, np.ndarray],
+    *,
+    input_wh: tuple[int, int],
+    class_count: int,
+    score_threshold: float | np.ndarray,
+) -> Detections:
+    """Reads finished boxes.
+
+    Roles:
+        predictions: (N, 6) as (x_min, y_min, x_max, y_max) in input pixels, score in [0, 1] and class id.
+            Rows below the threshold may hold anything.
+    """
+    thresholds = check_thresholds(score_threshold, class_count)
+    predictions = take_output(outputs, 'predictions', ('N', 6))
+    rows = predictions[find_candidates(predictions[:, 4], thresholds, 'predictions')]
+    class_ids = check_labels(rows[:, 5], class_count, 'predictions')
+    return collect(rows[:, :4], rows[:, 4], class_ids, thresholds, 'predictions')
+
+
+DECODER = Decoder('end_to_end', ('predictions',), needs_nms=False, option_names=(), decode=decode)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""YOLOv8, 9, 11 and any other export of that layout: boxes in pixels, class scores, no objectness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from isaac_inference.ops.decoders.base import (
+    Decoder,
+    bad_shape,
+    check_thresholds,
+    collect,
+    corners_from_centers,
+    find_candidates,
+    take_output,
+)
+from isaac_inference.ops.detections import Detections
+
+_STRIDES = (8, 16, 32)
+
+
+def decode(
+    outputs: Mapping[str, np.ndarray],
+    *,
+    input_wh: tuple[int, int],
+    class_count: int,
+    score_threshold: float | np.ndarray,
+) -> Detections:
+    """Reads boxes that the model has already put into pixels.
+
+    Roles:
+        predictions: (4 + class_count + extra, N) or its transpose, as (x_center, y_center, width, height) in
+            input pixels, class scores in [0, 1], and whatever else the head gives (mask coefficients,
+            keypoints), ignored.
+    """
+    thresholds = check_thresholds(score_threshold, class_count)
+    predictions = take_output(outputs, 'predictions', ('C', 'N'))
+    channels = _channels_first(predictions, input_wh, class_count)
+    class_scores = channels[4 : 4 + class_count]
+    index = find_candidates(class_scores.max(axis=0), thresholds, 'predictions')
+    candidates = class_scores[:, index]
+    class_ids = candidates.argmax(axis=0)
+    scores = candidates[class_ids, np.arange(len(index))]
+    boxes = corners_from_centers(channels[:4, index].T)
+    return collect(boxes, scores, class_ids, thresholds, 'predictions')
+
+
+def _channels_first(predictions: np.ndarray, input_wh: tuple[int, int], class_count: int) -> np.ndarray:
+    """The (4 + class_count + extra, N) view of the predictions."""
+    needed = 4 + class_count
+    anchors = sum(-(-input_wh[0] // stride) * -(-input_wh[1] // stride) for stride in _STRIDES)
+    channels = predictions.T if _is_transposed(predictions.shape, needed, anchors) else predictions
+    if len(channels) < needed:
+        raise bad_shape('predictions', predictions, f'({needed} or more, N) or (N, {needed} or more)')
+    return channels
+
+
+def _is_transposed(shape: tuple[int, ...], needed: int, anchors: int) -> bool:
+    """Whether the channels are the second axis.
+
+    The other axis has as many anchors as this input size gives, or the channels are exactly as many as
+    needed, or fewer than the anchors; what is open even then is read channels first.
+    """
+    first, second = shape
+    if second == anchors and first >= needed:
+        return False
+    if first == anchors and second >= needed:
+        return True
+    if needed in shape:
+        return first != needed
+    return second < first
+
+
+DECODER = Decoder('yolov8', ('predictions',), needs_nms=True, option_names=(), decode=decode)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""YOLOX: anchor-free grid outputs with an objectness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from isaac_inference.ops.decoders.base import (
+    Decoder,
+    bad_shape,
+    check_thresholds,
+    collect,
+    corners_from_centers,
+    find_candidates,
+    take_output,
+)
+from isaac_inference.ops.decoders.grid import grid_points
+from isaac_inference.ops.decoders.objectness import score_candidates
+from isaac_inference.ops.detections import Detections
+
+
+def decode(
+    outputs: Mapping[str, np.ndarray],
+    *,
+    input_wh: tuple[int, int],
+    class_count: int,
+    score_threshold: float | np.ndarray,
+    strides: Sequence[int] = (8, 16, 32),
+) -> Detections:
+    """Decodes the raw grid: centre = (p + cell) * stride, size = exp(p) * stride (Ge et al., arXiv
+    2107.08430).
+
+    Roles:
+        predictions: (N, 5 + class_count) as (x, y, w, h, objectness, class scores), the scores already
+            through their sigmoid; N cells over all strides, each level row by row.
+
+    The score is objectness times the best class score. Exports that already hold pixels are 'yolov5'.
+    """
+    thresholds = check_thresholds(score_threshold, class_count)
+    predictions = take_output(outputs, 'predictions', ('N', 5 + class_count))
+    cells, strides_px = grid_points(input_wh, strides)
+    if len(predictions) != len(cells):
+        raise bad_shape('predictions', predictions, (len(cells), 5 + class_count))
+    index = find_candidates(predictions[:, 4], thresholds, 'predictions')
+    index, scores, class_ids = score_candidates(predictions, index, thresholds)
+    raw, stride_px = predictions[index, :4], strides_px[index]
+    with np.errstate(over='ignore'):  # an infinite size is reported below
+        boxes = np.concatenate(
+            ((raw[:, :2] + cells[index]) * stride_px, np.exp(raw[:, 2:]) * stride_px), axis=1
+        )
+    return collect(corners_from_centers(boxes), scores, class_ids, thresholds, 'predictions')
+
+
+DECODER = Decoder('yolox', ('predictions',), needs_nms=True, option_names=('strides',), decode=decode)

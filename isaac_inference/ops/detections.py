@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The detection type that decoders return and everything after them takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isaac_inference.errors import FrameError
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """N boxes with a score and a class each; row i of every array is the same object.
+
+    Which image the pixels belong to (the model's input or the camera's image) is said by the function that
+    returns it.
+
+    Attributes:
+        boxes: (N, 4) float32, corners as (x_min, y_min, x_max, y_max) in pixels; 0 is the image's left or top
+            edge.
+        scores: (N,) float32, in [0, 1] for every decoder of this package.
+        class_ids: (N,) int32, index into the model's class names.
+
+    Raises:
+        FrameError: 'bad_detections', when the arrays don't have these shapes and types.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    class_ids: np.ndarray
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        _require('boxes', self.boxes, (count, 4), np.float32)
+        _require('scores', self.scores, (count,), np.float32)
+        _require('class_ids', self.class_ids, (count,), np.int32)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """Nothing found."""
+        return cls(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
+
+    def select(self, index_or_mask: np.ndarray) -> Detections:
+        """The rows that an integer index (any order, repeats allowed) or an (N,) boolean mask names."""
+        return Detections(
+            self.boxes[index_or_mask], self.scores[index_or_mask], self.class_ids[index_or_mask]
+        )
+
+
+def _require(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type) -> None:
+    if array.shape != shape or array.dtype != dtype:
+        raise FrameError(
+            'bad_detections',
+            f'Detections.{name}: got {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}; '
+            f'every array has one row a box',
+        )

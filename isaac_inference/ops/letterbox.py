@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an image is fitted into a model's input, and the exact way back.
+
+Coordinates are continuous and measured from pixel edges: pixel i covers [i, i + 1), an image of width w spans
+[0, w]. `cv2.resize` samples at pixel centres, which in these coordinates is a plain multiplication.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from isaac_inference.errors import ConfigError, FrameError
+
+EnumT = TypeVar('EnumT', bound=Enum)
+
+
+class Fit(str, Enum):
+    """What happens when the image and the input have different aspect ratios."""
+
+    LETTERBOX = 'letterbox'  # keep the aspect ratio, show all of the image, pad the rest
+    STRETCH = 'stretch'  # fill the input, change the aspect ratio
+    CROP = 'crop'  # keep the aspect ratio, fill the input, cut off what sticks out
+
+
+class Anchor(str, Enum):
+    """Where the image sits on the padded input (letterbox), or which part of the image stays (crop)."""
+
+    CENTER = 'center'
+    TOP_LEFT = 'top_left'
+
+
+class Rounding(str, Enum):
+    """How a scaled side becomes whole pixels; a model sees what it was trained with only if this agrees."""
+
+    FLOOR = 'floor'  # int(side * ratio), as YOLOX does
+    NEAREST = 'nearest'  # round(side * ratio), as Ultralytics does
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """The map from source image to model input: `input = source * scale + offset`, for x and y each.
+
+    The scales are those of the whole pixels that were really written, so both directions are exact.
+
+    Attributes:
+        source_wh: the image's (width, height) in pixels.
+        input_wh: the model input's (width, height) in pixels.
+        scale_xy: input pixels per source pixel along x and y; positive.
+        offset_xy: where the source's top-left corner lies on the input, in pixels; negative when cropped.
+    """
+
+    source_wh: tuple[int, int]
+    input_wh: tuple[int, int]
+    scale_xy: tuple[float, float]
+    offset_xy: tuple[float, float]
+
+    @classmethod
+    def plan(
+        cls,
+        source_wh: tuple[int, int],
+        input_wh: tuple[int, int],
+        fit: Fit | str = Fit.LETTERBOX,
+        anchor: Anchor | str = Anchor.CENTER,
+        rounding: Rounding | str = Rounding.NEAREST,
+    ) -> Letterbox:
+        """Fits an image of `source_wh` into `input_wh`, both (width, height) in pixels.
+
+        Example: 1280x720 into 640x640, centred, gives scale (0.5, 0.5) and offset (0, 140).
+
+        Raises:
+            FrameError: 'zero_size_image'.
+            ConfigError: an input without pixels, or an unknown option.
+        """
+        fit, anchor = _choice(Fit, fit, 'fit'), _choice(Anchor, anchor, 'anchor')
+        rounding = _choice(Rounding, rounding, 'rounding')
+        _check_sizes(source_wh, input_wh)
+        if fit is Fit.STRETCH:
+            return cls(source_wh, input_wh, _ratios(input_wh, source_wh), (0.0, 0.0))
+        if fit is Fit.CROP:
+            return _plan_crop(source_wh, input_wh, anchor, rounding)
+        return _plan_letterbox(source_wh, input_wh, anchor, rounding)
+
+    @property
+    def resized_wh(self) -> tuple[int, int]:
+        """(width, height) in pixels of the part of the input that shows the image; the rest is padding."""
+        (_, _, left, right), (_, _, top, bottom) = self._axes()
+        return right - left, bottom - top
+
+    def points_to_input(self, points: np.ndarray) -> np.ndarray:
+        """Source pixels to input pixels; points (..., 2) as (x, y), floating types stay."""
+        points = _as_floating(points)
+        return points * np.asarray(self.scale_xy, points.dtype) + np.asarray(self.offset_xy, points.dtype)
+
+    def points_to_source(self, points: np.ndarray) -> np.ndarray:
+        """Input pixels to source pixels, not clipped; points (..., 2) as (x, y), floating types stay."""
+        points = _as_floating(points)
+        return (points - np.asarray(self.offset_xy, points.dtype)) / np.asarray(self.scale_xy, points.dtype)
+
+    def boxes_to_source(self, boxes: np.ndarray, clip: bool = True) -> np.ndarray:
+        """Boxes on the input to boxes on the source image.
+
+        Args:
+            boxes: (N, 4) float32, (x_min, y_min, x_max, y_max) in input pixels.
+            clip: cut at the image's edges; a box that lies wholly in the padding then has no area.
+
+        Returns:
+            (N, 4) float32, (x_min, y_min, x_max, y_max) in source pixels.
+        """
+        offset, scale = np.asarray(self.offset_xy * 2, np.float32), np.asarray(self.scale_xy * 2, np.float32)
+        source = (boxes - offset) / scale
+        if clip:
+            np.clip(source, 0.0, np.asarray(self.source_wh * 2, np.float32), out=source)
+        return source.astype(np.float32, copy=False)
+
+    def to_array(self) -> np.ndarray:
+        """(8,) float64: source w, h, input w, h, scale x, y, offset x, y; what travels with the tensors."""
+        return np.array((*self.source_wh, *self.input_wh, *self.scale_xy, *self.offset_xy), np.float64)
+
+    @classmethod
+    def from_array(cls, array: np.ndarray) -> Letterbox:
+        """Reads what `to_array` wrote, and trusts none of it.
+
+        Raises:
+            FrameError: 'bad_letterbox', when it isn't eight finite numbers with whole positive sizes and
+                positive scales, or when they put the image outside the input.
+        """
+        values = np.asarray(array)
+        if values.shape != (8,) or values.dtype.kind not in 'fiu':
+            raise _bad_letterbox(f'got {values.dtype} {values.shape}, expected eight numbers')
+        if not np.isfinite(values).all():
+            raise _bad_letterbox(f'got {values.tolist()}, expected finite numbers')
+        sizes, scale, offset = values[:4].tolist(), values[4:6].tolist(), values[6:].tolist()
+        if any(size < 1 or size != int(size) for size in sizes):
+            raise _bad_letterbox(f'got sizes {sizes}, expected whole numbers of at least 1 pixel')
+        if min(scale) <= 0.0:
+            raise _bad_letterbox(f'got scale {scale}, expected more than 0')
+        for o, s, side, room in zip(offset, scale, sizes[:2], sizes[2:], strict=True):
+            if not (o < room and o + s * side > 0.0):
+                raise _bad_letterbox(
+                    f'got offset {offset} and scale {scale}, which put the image outside the input'
+                )
+        width, height, input_width, input_height = (int(size) for size in sizes)
+        return cls(
+            (width, height),
+            (input_width, input_height),
+            (float(scale[0]), float(scale[1])),
+            (float(offset[0]), float(offset[1])),
+        )
+
+    def _axes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+        """For x and y, whole pixels: source begin and end, and the input begin and end it is resized to."""
+        x, y = (
+            _axis_ranges(*axis)
+            for axis in zip(self.source_wh, self.input_wh, self.scale_xy, self.offset_xy, strict=True)
+        )
+        return x, y
+
+
+def new_canvas(input_wh: tuple[int, int], pad_value: int | Sequence[int]) -> np.ndarray:
+    """An (H, W, 3) uint8 canvas for `resize_into`, filled with the pad value (one, or one a channel)."""
+    canvas = np.empty((input_wh[1], input_wh[0], 3), np.uint8)
+    canvas[:] = pad_value
+    return canvas
+
+
+def resize_into(
+    image: np.ndarray, letterbox: Letterbox, canvas: np.ndarray, interpolation: int = cv2.INTER_LINEAR
+) -> None:
+    """Resizes the image straight into its place on the canvas; the padding around it is left as it is.
+
+    Refill the canvas when the letterbox changes, or the last image's edge stays in the padding.
+
+    Args:
+        image: (H, W, 3) uint8; rows may be further apart than their length, and aren't copied for that.
+        letterbox: planned for this image's and this canvas's size.
+        canvas: (input height, input width, 3) uint8, written in place; the caller keeps it.
+        interpolation: one of `cv2.INTER_*`.
+
+    Raises:
+        FrameError: 'bad_letterbox' when the sizes aren't those of the letterbox, 'resize_failed' when OpenCV
+            gives up.
+    """
+    _check_image(image, letterbox.source_wh, 'image')
+    _check_image(canvas, letterbox.input_wh, 'canvas')
+    (x0, x1, left, right), (y0, y1, top, bottom) = letterbox._axes()
+    size = (right - left, bottom - top)
+    target = canvas[top:bottom, left:right]
+    try:
+        cv2.resize(image[y0:y1, x0:x1], size, dst=target, interpolation=interpolation)
+    except cv2.error as error:
+        raise FrameError(
+            'resize_failed', f'image: OpenCV could not resize {letterbox.source_wh} to {size} pixels: {error}'
+        ) from error
+
+
+def _plan_letterbox(
+    source_wh: tuple[int, int], input_wh: tuple[int, int], anchor: Anchor, rounding: Rounding
+) -> Letterbox:
+    ratio = min(_ratios(input_wh, source_wh))
+    resized = tuple(
+        _whole(side * ratio, room, rounding) for side, room in zip(source_wh, input_wh, strict=True)
+    )
+    # An odd rest puts one pixel more at the right and bottom, as Ultralytics' round(rest / 2 - 0.1) does.
+    rest = tuple(room - side for side, room in zip(resized, input_wh, strict=True))
+    offset = (float(rest[0] // 2), float(rest[1] // 2)) if anchor is Anchor.CENTER else (0.0, 0.0)
+    return Letterbox(source_wh, input_wh, _ratios(resized, source_wh), offset)
+
+
+def _plan_crop(
+    source_wh: tuple[int, int], input_wh: tuple[int, int], anchor: Anchor, rounding: Rounding
+) -> Letterbox:
+    """Cuts first and resizes what is left: the same picture as the other way round, for less work."""
+    ratio = max(_ratios(input_wh, source_wh))
+    cut = tuple(_whole(room / ratio, side, rounding) for side, room in zip(source_wh, input_wh, strict=True))
+    start = tuple(
+        (side - part) // 2 if anchor is Anchor.CENTER else 0
+        for side, part in zip(source_wh, cut, strict=True)
+    )
+    scale = _ratios(input_wh, cut)
+    return Letterbox(source_wh, input_wh, scale, (-start[0] * scale[0], -start[1] * scale[1]))
+
+
+def _axis_ranges(source: int, room: int, scale: float, offset: float) -> tuple[int, int, int, int]:
+    begin, end = max(0, round(offset)), min(room, round(offset + scale * source))
+    return round((begin - offset) / scale), round((end - offset) / scale), begin, end
+
+
+def _whole(length: float, limit: int, rounding: Rounding) -> int:
+    """A length in whole pixels, at least 1 and at most `limit`."""
+    return max(1, min(limit, round(length) if rounding is Rounding.NEAREST else int(length)))
+
+
+def _ratios(numerator: Sequence[int], denominator: Sequence[int]) -> tuple[float, float]:
+    return numerator[0] / denominator[0], numerator[1] / denominator[1]
+
+
+def _as_floating(points: np.ndarray) -> np.ndarray:
+    points = np.asarray(points)
+    return points if points.dtype.kind == 'f' else points.astype(np.float64)
+
+
+def _choice(kind: type[EnumT], value: EnumT | str, name: str) -> EnumT:
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = ', '.join(member.value for member in kind)
+        raise ConfigError(f'letterbox {name}: got {value!r}, expected one of {allowed}') from None
+
+
+def _check_sizes(source_wh: tuple[int, int], input_wh: tuple[int, int]) -> None:
+    if min(source_wh) < 1:
+        raise FrameError(
+            'zero_size_image',
+            f'image: got {source_wh[0]}x{source_wh[1]} pixels, expected 1x1 or more; check the camera driver',
+        )
+    if min(input_wh) < 1:
+        raise ConfigError(
+            f'input_wh: got {input_wh}, expected a width and height of 1 or more; use what the model takes'
+        )
+
+
+def _check_image(image: np.ndarray, size_wh: tuple[int, int], name: str) -> None:
+    if image.shape != (size_wh[1], size_wh[0], 3) or image.dtype != np.uint8:
+        raise FrameError(
+            'bad_letterbox',
+            f'{name}: got {image.dtype} {image.shape}, expected uint8 {(size_wh[1], size_wh[0], 3)}; '
+            f'plan a letterbox for every new size',
+        )
+
+
+def _bad_letterbox(what: str) -> FrameError:
+    return FrameError(
+        'bad_letterbox',
+        f'letterbox array: {what}; it holds source w, h, input w, h, scale x, y, offset x, y, '
+        f'as preprocessing writes it',
+    )

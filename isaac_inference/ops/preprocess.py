@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the letterboxed 8-bit image to the model's input tensor; also the decoding of compressed images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from isaac_inference.errors import ConfigError, FrameError
+
+LAYOUTS = ('NCHW', 'NHWC')
+TENSOR_TYPES = ('float32', 'float16', 'uint8')
+
+
+class TensorWriter:
+    """Writes images into tensors: `out = (pixel * scale - mean) / std`, with channels swapped when asked.
+
+    A pixel has 256 values, so the formula is evaluated once, in float64, for each of them; a frame is then a
+    look-up. The writer owns its tables and scratch planes: nothing is allocated once a size was seen. One
+    writer a thread.
+
+    Args:
+        swap: exchange the first and the last channel (BGR to RGB and back).
+        scale: multiplies the 0..255 pixel values; 1 / 255 gives [0, 1].
+        mean, std: one a channel, in the order of the OUTPUT's channels and in units after `scale`.
+        layout: 'NCHW' or 'NHWC'.
+
+    Raises:
+        ConfigError: a value that isn't finite, a std of 0, or an unknown layout.
+    """
+
+    def __init__(
+        self,
+        *,
+        swap: bool,
+        scale: float = 1.0,
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+        layout: str = 'NCHW',
+    ) -> None:
+        _check_options(scale, mean, std, layout)
+        self._swap = swap
+        self._layout = layout
+        self._values = (np.arange(256.0) * scale)[:, None] - np.asarray(mean, np.float64)
+        self._values /= np.asarray(std, np.float64)
+        self._is_identity = bool((self._values == np.arange(256.0)[:, None]).all())
+        self._tables: dict[np.dtype, np.ndarray] = {}
+        self._planes: list[np.ndarray] = []
+        self._swapped: np.ndarray | None = None
+
+    def write(self, image: np.ndarray, out: np.ndarray) -> None:
+        """Fills `out` from `image`.
+
+        Args:
+            image: (H, W, 3) uint8.
+            out: (1, 3, H, W) for NCHW or (1, H, W, 3) for NHWC; float32, float16 or, for raw pixels, uint8;
+                C-contiguous, written in place, kept by the caller.
+
+        Raises:
+            FrameError: 'bad_tensor', when these two don't go together.
+        """
+        _check_tensor(image, out, self._layout)
+        if out.dtype == np.uint8 and not self._is_identity:
+            raise FrameError(
+                'bad_tensor',
+                'input tensor: got uint8 with scale, mean or std, expected none; set scale 1, mean 0, std 1',
+            )
+        if self._layout == 'NCHW':
+            self._write_planar(image, out[0])
+        else:
+            self._write_interleaved(image, out[0])
+
+    def _write_planar(self, image: np.ndarray, out: np.ndarray) -> None:
+        order = (2, 1, 0) if self._swap else (0, 1, 2)
+        if out.dtype == np.uint8:
+            cv2.split(image, [out[channel] for channel in order])
+            return
+        planes = self._scratch_planes(image.shape[:2])
+        cv2.split(image, planes)
+        for target, source in enumerate(order):
+            if self._is_identity and out.dtype == np.float32:
+                np.copyto(out[target], planes[source])
+            else:
+                _look_up(planes[source], self._table(out.dtype)[target], out[target])
+
+    def _write_interleaved(self, image: np.ndarray, out: np.ndarray) -> None:
+        if self._swap:
+            image = self._swap_channels(image, out if out.dtype == np.uint8 else None)
+        if out.dtype == np.uint8 or (self._is_identity and out.dtype == np.float32):
+            np.copyto(out, image)
+        else:
+            _look_up(image, self._table(out.dtype).T[None], out)
+
+    def _swap_channels(self, image: np.ndarray, target: np.ndarray | None) -> np.ndarray:
+        if target is None:
+            if self._swapped is None or self._swapped.shape != image.shape:
+                self._swapped = np.empty(image.shape, np.uint8)
+            target = self._swapped
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=target)
+
+    def _scratch_planes(self, shape: tuple[int, ...]) -> list[np.ndarray]:
+        if not self._planes or self._planes[0].shape != shape:
+            self._planes = [np.empty(shape, np.uint8) for _ in range(3)]
+        return self._planes
+
+    def _table(self, dtype: np.dtype) -> np.ndarray:
+        """(3, 256): what each pixel value becomes, one row an output channel."""
+        if dtype not in self._tables:
+            self._tables[dtype] = np.ascontiguousarray(self._values.T).astype(dtype)
+        return self._tables[dtype]
+
+
+def write_tensor(
+    image: np.ndarray,
+    out: np.ndarray,
+    *,
+    swap: bool,
+    scale: float = 1.0,
+    mean: Sequence[float] = (0.0, 0.0, 0.0),
+    std: Sequence[float] = (1.0, 1.0, 1.0),
+    layout: str = 'NCHW',
+) -> None:
+    """`TensorWriter` for a single image; see there. In a loop keep a writer, which keeps its tables."""
+    TensorWriter(swap=swap, scale=scale, mean=mean, std=std, layout=layout).write(image, out)
+
+
+def decode_compressed(data: Any) -> np.ndarray:
+    """Decodes a JPEG, PNG or other image file held in memory.
+
+    Args:
+        data: the file's bytes: `array.array('B')`, bytes, memoryview or a uint8 array.
+
+    Returns:
+        (H, W, 3) uint8, BGR.
+
+    Raises:
+        FrameError: 'bad_compressed_image', when OpenCV can't read it.
+    """
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except (cv2.error, TypeError, ValueError, BufferError) as error:
+        raise _bad_compressed(data) from error
+    if image is None:
+        raise _bad_compressed(data)
+    return image
+
+
+def _look_up(image: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
+    """`out = table[image]`; OpenCV has no float16 tables, but bits are bits, so 16-bit integers do."""
+    if out.dtype == np.float16:
+        table, out = table.view(np.uint16), out.view(np.uint16)
+    cv2.LUT(image, np.ascontiguousarray(table), dst=out)
+
+
+def _check_options(scale: float, mean: Sequence[float], std: Sequence[float], layout: str) -> None:
+    if layout not in LAYOUTS:
+        raise ConfigError(f'input layout: got {layout!r}, expected one of {", ".join(LAYOUTS)}')
+    if not math.isfinite(scale):
+        raise ConfigError(f'scale: got {scale}, expected a finite number such as 1 or 1/255')
+    for name, values in (('mean', mean), ('std', std)):
+        if len(values) != 3 or not all(math.isfinite(value) for value in values):
+            raise ConfigError(f'{name}: got {list(values)}, expected three finite numbers, one a channel')
+    if 0.0 in std:
+        raise ConfigError(
+            f'std: got {list(std)}, expected no 0, since it divides; use 1 to leave a channel as it is'
+        )
+
+
+def _check_tensor(image: np.ndarray, out: np.ndarray, layout: str) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise FrameError('bad_tensor', f'image: got {image.dtype} {image.shape}, expected uint8 (H, W, 3)')
+    height, width = image.shape[:2]
+    expected = (1, 3, height, width) if layout == 'NCHW' else (1, height, width, 3)
+    if out.shape != expected or out.dtype.name not in TENSOR_TYPES or not out.flags.c_contiguous:
+        raise FrameError(
+            'bad_tensor',
+            f'input tensor: got {out.dtype} {out.shape}, expected a contiguous {expected} of '
+            f'{", ".join(TENSOR_TYPES)} for layout {layout}; check size and layout in the model card',
+        )
+
+
+def _bad_compressed(data: Any) -> FrameError:
+    size = len(data) if hasattr(data, '__len__') else 'no'
+    return FrameError(
+        'bad_compressed_image',
+        f'compressed image: got {size} bytes that OpenCV cannot decode, expected a whole JPEG or PNG file; '
+        f'check the format field and the transport',
+    )
