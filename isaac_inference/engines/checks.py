@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks on what goes into an engine and what comes out; cheap enough for every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from isaac_inference.errors import EngineError
+from isaac_inference.models.tensor_spec import TensorSpec, shape_text
+
+
+class FeedCheck:
+    """Checks the feeds of one engine: names, dtypes, shapes, memory layout.
+
+    Args:
+        name: the engine's name, for messages.
+        inputs: what the model takes.
+        needs_contiguous: True when the backend hands the array's address on, so that it must be C-contiguous.
+    """
+
+    def __init__(self, name: str, inputs: Sequence[TensorSpec], needs_contiguous: bool) -> None:
+        self._name = name
+        self._inputs = tuple((spec.name, np.dtype(spec.dtype), spec.shape, spec) for spec in inputs)
+        self._names = frozenset(spec.name for spec in inputs)
+        self._batched = tuple(spec.name for spec in inputs if spec.shape and spec.shape[0] is None)
+        self._needs_contiguous = needs_contiguous
+
+    def __call__(self, feeds: Mapping[str, np.ndarray]) -> None:
+        """Raise EngineError unless every input of the model has one array that fits it; nothing is copied."""
+        if feeds.keys() != self._names:
+            raise EngineError(self._names_text(feeds))
+        for name, dtype, shape, spec in self._inputs:
+            array = feeds[name]
+            if not isinstance(array, np.ndarray):
+                raise EngineError(
+                    f'{self._name}: input {name!r}: got {type(array).__name__}, expected a numpy array of '
+                    f'{spec.dtype} {spec.shape_text()}'
+                )
+            if array.dtype != dtype:
+                raise EngineError(
+                    f'{self._name}: input {name!r}: got dtype {array.dtype}, expected {dtype}; '
+                    f'convert it with .astype(numpy.{dtype})'
+                )
+            if array.shape != shape and not spec.accepts_shape(array.shape):
+                raise EngineError(self._shape_text(array, spec))
+            if self._needs_contiguous and not array.flags.c_contiguous:
+                raise EngineError(
+                    f'{self._name}: input {name!r}: got an array that is not C-contiguous '
+                    f'(strides {array.strides}); pass it through numpy.ascontiguousarray first'
+                )
+        if len(self._batched) > 1:
+            self._check_batch(feeds)
+
+    def _names_text(self, feeds: Mapping[str, Any]) -> str:
+        """Which inputs are missing or not the model's."""
+        missing, unexpected = sorted(self._names - feeds.keys()), sorted(feeds.keys() - self._names)
+        parts = [f'missing {missing}'] * bool(missing) + [f'unexpected {unexpected}'] * bool(unexpected)
+        wanted = '; '.join(spec.describe() for *_, spec in self._inputs)
+        return f'{self._name}: inputs: {" and ".join(parts)}; the model takes exactly: {wanted}'
+
+    def _shape_text(self, array: np.ndarray, spec: TensorSpec) -> str:
+        """How an array's shape differs from what the model takes."""
+        got = shape_text(array.shape)
+        if array.ndim != len(spec.shape):
+            hint = f'it has {array.ndim} dimensions instead of {len(spec.shape)}'
+            if array.ndim == len(spec.shape) - 1:
+                hint += '; add the batch axis with array[None]'
+        else:
+            pairs = zip(array.shape, spec.shape, strict=True)
+            wrong = [
+                axis
+                for axis, (size, want) in enumerate(pairs)
+                if (size < 1 if want is None else size != want)
+            ]
+            hint = f'axis {", ".join(map(str, wrong))} differs'
+            hint += (
+                '; feed one image at a time, or export the model with a dynamic batch' if wrong == [0] else ''
+            )
+        expected = f'{spec.shape_text()} (? is any size)' if spec.is_dynamic else spec.shape_text()
+        return f'{self._name}: input {spec.name!r}: got shape {got}, expected {expected}; {hint}'
+
+    def _check_batch(self, feeds: Mapping[str, np.ndarray]) -> None:
+        """All inputs with a dynamic batch must agree on it."""
+        sizes = {name: feeds[name].shape[0] for name in self._batched}
+        if len(set(sizes.values())) > 1:
+            raise EngineError(
+                f'{self._name}: inputs: different batch sizes {sizes}; expected one size for all'
+            )
+
+
+def non_finite(outputs: Mapping[str, np.ndarray]) -> list[str]:
+    """Names of the outputs that hold NaN or infinity; whole numbers never do.
+
+    One pass without a copy: NaN and infinity survive a sum. A sum that is not finite is only a suspicion,
+        since large
+    numbers can overflow it, so then each number is looked at.
+    """
+    bad = []
+    with np.errstate(all='ignore'):
+        for name, array in outputs.items():
+            if array.dtype.kind != 'f':
+                continue
+            total = array.sum(dtype=np.float32 if array.dtype.itemsize < 4 else None)
+            if not np.isfinite(total) and not np.isfinite(array).all():
+                bad.append(name)
+    return bad

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes an ONNX Runtime session: which providers, how many threads, and errors that people can read."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+
+from isaac_inference.errors import EngineError
+
+_log = logging.getLogger(__name__)
+
+PREFERENCE = ('CUDAExecutionProvider', 'CPUExecutionProvider')
+"""Tried in this order when none is asked for. TensorRT's provider is not: it builds engines for minutes."""
+
+_SHORT_NAMES = {
+    'cpu': 'CPUExecutionProvider',
+    'cuda': 'CUDAExecutionProvider',
+    'tensorrt': 'TensorrtExecutionProvider',
+}
+_QUIET = 3  # log errors only; what matters is raised
+_CPU_QUOTA = Path('/sys/fs/cgroup/cpu.max')
+
+
+def choose_providers(asked: Sequence[str]) -> list[str]:
+    """The execution providers for a session, best first.
+
+    Args:
+        asked: ONNX Runtime's names, or 'cpu', 'cuda', 'tensorrt'; empty for the best of `PREFERENCE`.
+
+    Raises:
+        EngineError: one that was asked for is not in this build of ONNX Runtime.
+    """
+    available = ort.get_available_providers()
+    if not asked:
+        return [name for name in PREFERENCE if name in available]
+    chosen = []
+    for name in asked:
+        full = _SHORT_NAMES.get(name.lower(), name)
+        if full not in available:
+            raise EngineError(
+                f'onnxruntime {ort.__version__}: provider {name!r} is not available; available are: '
+                f'{", ".join(available)}. Leave `providers` empty, or install onnxruntime-gpu for CUDA'
+            )
+        chosen.append(full)
+    return chosen
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may use: its affinity, and the quota of its container where there is one."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    try:
+        quota, period = _CPU_QUOTA.read_text().split()
+        if quota != 'max':
+            count = min(count, max(1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass
+    return count
+
+
+def session_from_onnx(path: Path, *, providers: Sequence[str], threads: int, spinning: bool) -> Any:
+    """An ONNX Runtime session; weights beside the model are found there.
+
+    Args:
+        path: the ONNX file.
+        providers: asked-for providers, empty for the best available one.
+        threads: CPU threads for one inference; 0 for all that this process may use.
+        spinning: let idle threads poll for work, which costs CPU time and saves microseconds an operator.
+
+    Raises:
+        EngineError: a missing provider, an operator that ONNX Runtime doesn't know, a damaged file, missing
+            weights.
+    """
+    chosen = choose_providers(providers)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = _QUIET
+    options.intra_op_num_threads = threads or usable_cpus()
+    options.add_session_config_entry('session.intra_op.allow_spinning', '1' if spinning else '0')
+    try:
+        session = ort.InferenceSession(str(path), options, providers=chosen)
+    except Exception as error:
+        raise EngineError(_load_error(path, error)) from error
+    missing = [name for name in chosen if name not in session.get_providers()]
+    if missing and providers:
+        raise EngineError(
+            f'{path}: ONNX Runtime could not start {", ".join(missing)} (its libraries or a device are '
+            f'missing) and would run on {session.get_providers()[0]}; fix that, or leave `providers` empty'
+        )
+    if missing:
+        _log.warning(
+            '%s: ONNX Runtime could not start %s and runs on %s',
+            path.name,
+            ', '.join(missing),
+            session.get_providers()[0],
+        )
+    return session
+
+
+def one_line(error: BaseException) -> str:
+    """ONNX Runtime's own words, without its error code prefix and on one line."""
+    text = ' '.join(str(error).split())
+    return re.sub(r'^\[ONNXRuntimeError\] : \d+ : (\w+) : ', r'\1: ', text)
+
+
+def _load_error(path: Path, error: BaseException) -> str:
+    """Why a session could not be made, and what to do about it."""
+    said = one_line(error)
+    unknown = (
+        re.search(r'Fatal error: (\S+?)\(-?\d+\) is not a registered', said)
+        or re.search(r'implementation for (\S+?)\(\d+\) node', said)
+        or re.search(r'No Op registered for (\S+)', said)
+    )
+    if unknown:
+        return (
+            f'{path}: ONNX Runtime {ort.__version__} does not know the operator {unknown[1]}; export the '
+            f'model without it, update onnxruntime, or use a backend that has it. It said: {said}'
+        )
+    what = f'{path}: ONNX Runtime {ort.__version__} can not load the model'
+    return f'{what}; export it again or check it. It said: {said}'

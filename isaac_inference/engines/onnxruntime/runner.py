@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a model with ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from isaac_inference.engines.base import Engine
+from isaac_inference.engines.onnxruntime.loader import one_line, session_from_onnx, usable_cpus
+from isaac_inference.errors import ConfigError, EngineError
+from isaac_inference.models.card import ModelCard
+
+
+class OnnxRuntimeEngine(Engine):
+    """ONNX Runtime, on the CPU or where its providers take it. The arrays that `infer` returns are the
+    caller's.
+
+    Args:
+        card: the model.
+        providers: execution providers, best first: ONNX Runtime's names, or 'cpu', 'cuda', 'tensorrt'. Empty:
+            CUDA if this build has it and it starts, else the CPU.
+        threads: CPU threads for one inference; 0 for all that this process may use.
+        spinning: idle threads poll for work instead of sleeping; faster, at the cost of CPU time between
+            operators.
+    """
+
+    backend = 'onnxruntime'
+    needs_contiguous = False
+    reuses_outputs = False
+
+    def __init__(
+        self, card: ModelCard, *, providers: Sequence[str] = (), threads: int = 0, spinning: bool = True
+    ) -> None:
+        if isinstance(providers, str) or not all(isinstance(name, str) for name in providers):
+            raise ConfigError(
+                f"providers: got {providers!r}, expected a list of names such as ['cuda', 'cpu']"
+            )
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
+            raise ConfigError(f'threads: got {threads!r}, expected a whole number, 0 (all) or more')
+        super().__init__(card)
+        self._providers = tuple(providers)
+        self._threads = threads
+        self._spinning = spinning
+        self._session: Any = None
+        self._output_names = [spec.name for spec in self.outputs]
+
+    def _open(self) -> None:
+        self._session = session_from_onnx(
+            self.card.path, providers=self._providers, threads=self._threads, spinning=self._spinning
+        )
+        self._check_unchanged()
+        provider = self._session.get_providers()[0].removesuffix('ExecutionProvider')
+        threads = self._threads or usable_cpus()
+        self._device = (
+            f'CPU ({threads} thread{"s" * (threads > 1)})'
+            if provider == 'CPU'
+            else f'{provider} (onnxruntime)'
+        )
+
+    def _infer(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            outputs = self._session.run(self._output_names, feeds)
+        except Exception as error:  # ONNX Runtime has no common base class for its errors
+            raise EngineError(f'{self.name}: inference failed: {one_line(error)}') from error
+        return dict(zip(self._output_names, outputs, strict=True))
+
+    def _close(self) -> None:
+        self._session = None
+
+    def _check_unchanged(self) -> None:
+        """Raise EngineError when the file is not the one that the card was read from."""
+        inputs = sorted(item.name for item in self._session.get_inputs())
+        outputs = {item.name for item in self._session.get_outputs()}
+        expected = sorted(spec.name for spec in self.inputs)
+        if inputs != expected or not outputs.issuperset(self._output_names):
+            raise EngineError(
+                f'{self.card.path}: the file changed since its card was read: it has inputs {inputs} and '
+                f'outputs {sorted(outputs)}, expected {expected} and {self._output_names}; configure again'
+            )

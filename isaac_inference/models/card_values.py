@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks for the values in a card: each returns the value that YAML gave, or says what it would take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+Check = Callable[[Any], Any]
+"""Returns the checked value, or raises ValueError whose text says what was expected."""
+
+
+def text(value: Any) -> str:
+    """A text that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError('a text')
+    return value
+
+
+def one_of(*choices: str) -> Check:
+    """One of a few names."""
+
+    def check(value: Any) -> str:
+        if value not in choices:
+            raise ValueError('one of ' + ', '.join(choices))
+        return str(value)
+
+    return check
+
+
+def size_wh(value: Any) -> tuple[int, int]:
+    """[width, height] in px."""
+    if (
+        not isinstance(value, (list, tuple))
+        or len(value) != 2
+        or not all(type(item) is int and 1 <= item <= 16384 for item in value)
+    ):
+        raise ValueError('[width, height] in px, two whole numbers from 1 to 16384')
+    return (value[0], value[1])
+
+
+def byte(value: Any) -> int:
+    """A whole number from 0 to 255."""
+    if type(value) is not int or not 0 <= value <= 255:
+        raise ValueError('a whole number from 0 to 255')
+    return value
+
+
+def factor(value: Any) -> float:
+    """A positive number, or a fraction written as text: '1/255'."""
+    if isinstance(value, str) and value.count('/') == 1:
+        try:
+            over, under = (float(part) for part in value.split('/'))
+            value = over / under
+        except (ValueError, ZeroDivisionError):
+            value = None
+    if not _is_number(value) or value <= 0:
+        raise ValueError('a number above 0, such as 1.0 or 1/255')
+    return float(value)
+
+
+def triple(value: Any) -> tuple[float, float, float]:
+    """Three finite numbers, one a channel; a single number stands for all three."""
+    if _is_number(value):
+        value = [value] * 3
+    if not isinstance(value, (list, tuple)) or len(value) != 3 or not all(_is_number(item) for item in value):
+        raise ValueError('three numbers, one a channel, such as [0.485, 0.456, 0.406]')
+    return (float(value[0]), float(value[1]), float(value[2]))
+
+
+def positive_triple(value: Any) -> tuple[float, float, float]:
+    """Three numbers above 0, one a channel; a single number stands for all three."""
+    numbers = triple(value)
+    if min(numbers) <= 0:
+        raise ValueError('three numbers above 0, one a channel, such as [0.229, 0.224, 0.225]')
+    return numbers
+
+
+def anything(value: Any) -> Any:
+    """Any value; checked later, by the one who knows what it means."""
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    """True for a finite number that is no truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads a model's card once and keeps it, until one of the files that it came from changes."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from isaac_inference.models.card import ModelCard
+from isaac_inference.models.card_file import (
+    EMBEDDED_KEY,
+    CardValues,
+    label_file_of,
+    merge,
+    parse_card,
+    read_card_file,
+)
+from isaac_inference.models.find_card import card_beside, find_card
+from isaac_inference.models.infer import build_card
+from isaac_inference.models.onnx_reader import find_model, read_model_file
+
+_Stamp = tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A card, and the state of each file it was made from (modification time in ns and size; None for no
+    file).
+    """
+
+    card: ModelCard
+    stamps: dict[Path, _Stamp]
+
+
+_cache: dict[tuple[Path, Path | None], _Entry] = {}
+_lock = threading.Lock()
+
+
+def read_card(model: str | Path, card: str | Path | None = None) -> ModelCard:
+    """The card of a model: what its ONNX file says, completed by YAML.
+
+    Each value comes from the first of these that gives it: the card named here, the card beside the model
+    (`<model>.yaml`), the card embedded in the file, the exporter's metadata, the shapes, the family's
+    defaults. Thread-safe. A card is read once a process: nodes that share a model get the same object.
+
+    Args:
+        model: path of the ONNX file; `~` is the user's home.
+        card: path of a YAML card, or its name in config/models; '' is the same as None.
+
+    Raises:
+        ModelError: the file is no usable model, a card is wrong or contradicts it, or something is not said
+            anywhere.
+    """
+    path = find_model(model)
+    explicit = find_card(card) if card is not None and str(card) else None
+    with _lock:
+        entry = _cache.get((path, explicit))
+        if entry is None or any(_stamp(item) != stamp for item, stamp in entry.stamps.items()):
+            entry = _read(path, explicit)
+            _cache[path, explicit] = entry
+        return entry.card
+
+
+def _read(path: Path, explicit: Path | None) -> _Entry:
+    """Read all files anew. The stamps are taken first, so that a file which changes meanwhile is read again
+    later.
+    """
+    beside = card_beside(path)
+    cards = [item for item in dict.fromkeys((explicit, beside)) if item is not None]
+    watched = {path, *cards, path.with_suffix('.yaml'), path.with_suffix('.yml')}
+    stamps = {item: _stamp(item) for item in watched}
+    layers: list[CardValues] = [read_card_file(item) for item in cards]
+    file = read_model_file(path)
+    if EMBEDDED_KEY in file.metadata:
+        layers.append(parse_card(file.metadata[EMBEDDED_KEY], f'card in {path.name}', None))
+    for item in (*file.external_files, *(label_file_of(item) for item in cards)):
+        if item is not None:
+            stamps[item] = _stamp(item)
+    return _Entry(build_card(file, merge(layers)), stamps)
+
+
+def _stamp(path: Path) -> _Stamp:
+    """A file's modification time in ns and its size in bytes; None when it does not exist."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size

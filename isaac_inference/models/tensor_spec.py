@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The name, dtype and shape of one tensor that goes into a model or comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What a model says about one of its tensors.
+
+    Attributes:
+        name: the tensor's name in the model file.
+        dtype: numpy's name of the element type, such as 'float32', 'uint8' or 'int64'.
+        shape: one entry a dimension; None where the model leaves the size open (dynamic).
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    @property
+    def is_dynamic(self) -> bool:
+        """True when at least one dimension is open."""
+        return None in self.shape
+
+    def shape_text(self) -> str:
+        """The shape as text, open dimensions as '?': `[1, 3, ?, ?]`."""
+        return shape_text(self.shape)
+
+    def describe(self) -> str:
+        """One line for messages and tables: `images: float32 [1, 3, 416, 416]`."""
+        return f'{self.name}: {self.dtype} {self.shape_text()}'
+
+    def accepts_shape(self, shape: tuple[int, ...]) -> bool:
+        """True when `shape` has the right rank and equals every fixed dimension; open ones take 1 or more."""
+        if shape == self.shape:
+            return True
+        if len(shape) != len(self.shape):
+            return False
+        return all(
+            got == want if want is not None else got > 0 for got, want in zip(shape, self.shape, strict=True)
+        )
+
+    def accepts(self, array: Any) -> bool:
+        """True when `array` (anything with numpy's `dtype` and `shape`) can be fed as this tensor."""
+        dtype, shape = getattr(array, 'dtype', None), getattr(array, 'shape', None)
+        if dtype is None or shape is None:
+            return False
+        return bool(dtype == self.dtype) and self.accepts_shape(tuple(shape))
+
+
+def shape_text(shape: tuple[int | None, ...]) -> str:
+    """`(1, 3, None, None)` as `[1, 3, ?, ?]`."""
+    return '[' + ', '.join('?' if size is None else str(size) for size in shape) + ']'

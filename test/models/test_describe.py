@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""card_rows: each field of the card with its value and source; and the shipped template card."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from onnx_models import write_model
+
+from isaac_inference.models import card_rows, read_card
+from isaac_inference.models.card_file import KEYS, SECTIONS, parse_card
+
+TEMPLATE = Path(__file__).resolve().parents[2] / 'config' / 'models' / 'template.yaml'
+
+
+def test_every_row_but_path_and_notes_has_a_source(tmp_path):
+    rows = card_rows(read_card(write_model(tmp_path / 'm.onnx', 'boxes_scores_labels'), _card(tmp_path)))
+    assert not [row for row in rows if not row[2] and row[0] not in ('path', 'note')]
+    table = {field: value for field, value, _ in rows}
+    assert table['image_input'] == 'images: float32 [1, 3, 64, 96]'
+    assert table['input_wh'] == '96 x 64 px'
+    assert table['size_input'] == 'orig_target_sizes: int64 [1, 2]'
+    assert table['labels'] == '5: a, b, c, d, ...'
+    assert table['decoder_options.normalized'] == 'False'
+    assert table['roles.boxes'] == 'boxes'
+    assert table['exporter'] == 'tiny_models 1, opset 13'
+
+
+def test_notes_are_rows(tmp_path):
+    rows = card_rows(read_card(write_model(tmp_path / 'm.onnx', 'yolov8')))
+    assert [row for row in rows if row[0] == 'note' and 'nothing names the 3 classes' in row[1]]
+
+
+def test_the_template_says_nothing_until_it_is_uncommented():
+    content = TEMPLATE.read_text()
+    assert parse_card(content, 'template', None) == {}
+    full = parse_card(
+        re.sub(r'^#(?! )', '', content, flags=re.MULTILINE).replace('#  ', '  '), 'template', None
+    )
+    named = {key.split('.')[0] for key in full} | {key.split('.')[1] for key in full if '.' in key}
+    assert named >= {*KEYS, *SECTIONS, *SECTIONS['preprocess'], *SECTIONS['decoder_options']}
+
+
+def _card(folder):
+    path = folder / 'c.yaml'
+    path.write_text('labels: [a, b, c, d, e]')
+    return path

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real detector, YOLOX-nano trained on COCO, where its file is at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isaac_inference.models import read_card
+
+MODEL = Path(__file__).resolve().parents[3] / 'shared' / 'data' / 'models' / 'yolox_nano.onnx'
+pytestmark = pytest.mark.skipif(not MODEL.is_file(), reason=f'no YOLOX-nano at {MODEL}')
+
+
+def test_yolox_nano_describes_itself():
+    card = read_card(MODEL)
+    assert card.decoder == 'yolox' and dict(card.decoder_options) == {'strides': (8, 16, 32)}
+    assert card.input_wh == (416, 416) and card.roles == {'predictions': 'output'}
+    assert card.class_count == 80 and card.labels[0] == 'person'
+    assert card.sha256.startswith('d39bee73564e3380')
+    assert (card.preprocess.color, card.preprocess.scale, card.preprocess.anchor) == ('bgr', 1.0, 'top_left')
+    assert not card.notes
