@@ -6,13 +6,15 @@ Arguments and nodes are data in isaac_inference/nodes/launch_plan.py and graph.p
 
 import os
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import ComposableNodeContainer, LoadComposableNodes, Node
 from launch_ros.descriptions import ComposableNode
 
-from isaac_inference.nodes.launch_plan import ARGUMENTS, CONTAINER_EXECUTABLE, PACKAGE, dds_environment, launch_plan
-from launch import LaunchDescription
+from isaac_inference.nodes.graph import PACKAGE
+from isaac_inference.nodes.launch_plan import ARGUMENTS, CONTAINER_EXECUTABLE, launch_plan
+from isaac_inference.runtime.resources import dds_environment
 
 
 def generate_launch_description():

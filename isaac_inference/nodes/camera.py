@@ -114,9 +114,11 @@ class CameraNode(PipelineNode):
         info = self._info
         calibrated = any(info.k)
         if calibrated and (info.width, info.height) != (width, height):
-            self.health.warn('calibration_size', f'calibration_file is for {info.width}x{info.height} images, got '
+            self.health.problem('calibration_size', f'calibration_file is for {info.width}x{info.height} images, got '
                              f'{width}x{height}: CameraInfo is sent without intrinsics; calibrate at this size')
             calibrated = False
+        else:
+            self.health.clear('calibration_size')
         result = CameraInfo(header=header, width=width, height=height)
         if calibrated:
             result.distortion_model, result.d = info.distortion_model, info.d

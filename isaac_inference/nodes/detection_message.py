@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detections as vision_msgs, and back."""
+"""Detections as vision_msgs."""
 
 from __future__ import annotations
 

@@ -48,6 +48,8 @@ class InferenceNode(ModelNode):
         self.device = self._engine.device
         self._outputs = self.advertise(TENSORS, 'output_tensors', chosen.tensor_qos)
         self.subscribe(TENSORS, 'input_tensors', chosen.tensor_qos, self._on_tensors)
+        for note in self.card.notes:
+            self.get_logger().warning(f'model {self.card.name}: {note}')
         self.get_logger().info(f'model {self.card.name}: {self.card.decoder}, {self.card.class_count} classes, input '
                                f'{self.card.input_wh[0]}x{self.card.input_wh[1]}, on {self.device}')
 

@@ -79,7 +79,7 @@ def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
     graph = perception_graph(model=_absolute(given['model']), model_card=_absolute(given['model_card']),
                              image=given['image'], camera_info=given['camera_info'], source=given['source'],
                              annotate=switches['annotate'])
-    params_file = given['params_file'] or str(shared_file('config/perception.yaml'))
+    params_file = _absolute(given['params_file']) or str(shared_file('config/perception.yaml'))
     nodes = tuple(_with_file(spec, params_file, namespace) for spec in graph)
     return LaunchPlan(nodes, namespace, switches['composed'], given['container'], switches['attach'], given['log_level'])
 

@@ -37,5 +37,3 @@ class ModelNode(PipelineNode):
                               'model:=/path/to/model.onnx or set it in the parameter file')
         self.card = read_card(self.parameters.model, self.parameters.model_card or None)
         self.model = self.card.name
-        for note in self.card.notes:
-            self.get_logger().warning(f'model {self.card.name}: {note}')

@@ -40,6 +40,10 @@ def node_section(path: str | Path, full_name: str) -> dict[str, Any]:
     if not sections:
         raise ConfigError(f'parameter file {path}: no section with {_KEY}, expected "/**/NODE:" with "{_KEY}:" below '
                           'it, like config/perception.yaml')
+    for name, values in sections:
+        if not isinstance(values, dict):
+            raise ConfigError(f'parameter file {path}: section {name}: got {values!r} below {_KEY}, expected lines of '
+                              '"parameter: value"')
     matching = [(pattern, values) for pattern, values in sections if _matches(pattern, full_name)]
     result: dict[str, Any] = {}
     for _, values in sorted(matching, key=lambda item: (item[0].count('*') == 0, len(item[0].strip('/*')))):
@@ -50,7 +54,7 @@ def node_section(path: str | Path, full_name: str) -> dict[str, Any]:
 def _sections(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for key, value in tree.items():
         if key == _KEY:
-            yield prefix, value or {}
+            yield prefix, {} if value is None else value
         elif isinstance(value, dict):
             yield from _sections(value, f'{prefix}/{str(key).strip("/")}')
 
@@ -65,4 +69,4 @@ def _flat(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
             yield from _flat(value, f'{prefix}{name}.')
         else:
-            yield prefix + name, value
+            yield f'{prefix}{name}', value

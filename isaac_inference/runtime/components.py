@@ -12,6 +12,7 @@ import inspect
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
 from isaac_inference.errors import ConfigError
@@ -51,16 +52,25 @@ def create(component: type[Node], *, node_name: str, namespace: str, cli_args: l
            parameter_overrides: list[Any]) -> Node:
     """Construct a component with the name, namespace, remaps and parameters of a load request.
 
-    The constructor takes rclpy's keyword arguments and hands them on; one that takes none (`def __init__(self)`)
-    gets them as well, through a base class put in between.
+    A constructor with `node_name` and `**kwargs` gets them and hands them on. Any other gets what it names; the rest
+    is added when it calls `super().__init__`, by a base class put in between.
+
+    Raises:
+        ConfigError: the constructor goes past that base class.
     """
     options: dict[str, Any] = {'cli_args': cli_args, 'parameter_overrides': parameter_overrides,
                                'use_global_arguments': False}
-    if namespace:
-        options['namespace'] = namespace
-    if _takes_keywords(component):
-        return component(**({'node_name': node_name} if node_name else {}), **options)
-    return _with_options(component, node_name, options)()
+    options.update({name: value for name, value in (('node_name', node_name), ('namespace', namespace)) if value})
+    parameters = inspect.signature(component.__init__).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    if takes_any and 'node_name' in parameters:
+        return component(**options)
+    node = _with_options(component, options)(**{name: options[name] for name in options if name in parameters})
+    if not hasattr(node, '_options_met'):
+        node.destroy_node()
+        raise ConfigError(f'{component.__name__} calls Node.__init__ directly, so that it can not be given name, namespace '
+                          'and parameters; let it call super().__init__ instead')
+    return node
 
 
 def _find(package: str, plugin: str) -> EntryPoint:
@@ -74,15 +84,13 @@ def _find(package: str, plugin: str) -> EntryPoint:
                       f'{GROUP} in its setup.py')
 
 
-def _takes_keywords(component: type[Node]) -> bool:
-    parameters = inspect.signature(component.__init__).parameters.values()
-    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+def _with_options(component: type[Node], options: dict[str, Any]) -> type[Node]:
+    """A subclass of `component` in whose method resolution order rclpy's own class is met with `options` added."""
+    base = LifecycleNode if issubclass(component, LifecycleNode) else Node
 
+    class Options(base):  # type: ignore[misc, valid-type]
+        def __init__(self, node_name: str = '', **given: Any) -> None:
+            self._options_met = True
+            super().__init__(**{'node_name': node_name, **given, **options})
 
-def _with_options(component: type[Node], node_name: str, options: dict[str, Any]) -> type[Node]:
-    """A subclass of `component` in whose method resolution order `Node.__init__` is met with `options` added."""
-    class Options(Node):
-        def __init__(self, name: str, **given: Any) -> None:
-            super().__init__(node_name or name, **{**given, **options})
-
-    return type(component.__name__, (component, Options), {})
+    return type(component.__name__, (component, Options), {'__module__': component.__module__})

@@ -57,6 +57,7 @@ class ComponentContainer(Node):
             ConfigError: no such plugin, a name that is taken, or whatever the constructor raised, in words.
         """
         component = components.load_class(package, plugin)
+        severity = _severity(log_level)
         ros_arguments = [*arguments, *(word for rule in remappings for word in ('-r', rule))]
         node = self._create(component, plugin, node_name, namespace, ros_arguments, parameters)
         name = node.get_fully_qualified_name()
@@ -65,8 +66,8 @@ class ComponentContainer(Node):
             node.destroy_node()
             raise ConfigError(f'plugin {plugin}: a node named {name} is loaded already, as component {taken[0]}; give '
                               'this one another name or namespace, or unload that one')
-        if log_level:
-            node.get_logger().set_level(LoggingSeverity(log_level))
+        if severity is not None:
+            node.get_logger().set_level(severity)
         loaded = Component(next(self._ids), name, SpinThread(node))
         self._components[loaded.unique_id] = loaded
         self.get_logger().info(f'loaded {plugin} as {name} (component {loaded.unique_id})')
@@ -126,6 +127,14 @@ class ComponentContainer(Node):
         response.unique_ids = list(self._components)
         response.full_node_names = [component.name for component in self._components.values()]
         return response
+
+
+def _severity(log_level: int) -> LoggingSeverity | None:
+    try:
+        return LoggingSeverity(log_level) if log_level else None
+    except ValueError:
+        known = ', '.join(f'{level.value} ({level.name})' for level in LoggingSeverity)
+        raise ConfigError(f'log level: got {log_level}, expected one of {known}') from None
 
 
 main = node_main(ComponentContainer)

@@ -31,8 +31,8 @@ def judge(snapshot: Snapshot, *, state: str, input_timeout_s: float | None, acti
         return WARN, f'not active: {state}'
     quiet_s = active_s if snapshot.since_input_s is None else snapshot.since_input_s
     if input_timeout_s is not None and quiet_s > input_timeout_s:
-        never = 'never since activation' if snapshot.since_input_s is None else f'for {quiet_s:.1f} s'
-        return STALE, f'no input {never}: {inputs}'
+        since = 'since activation' if snapshot.since_input_s is None else f'for {quiet_s:.1f} s'
+        return STALE, f'no input {since}: {inputs}'
     faults = ', '.join(f'{reason} x{count}' for reason, count in snapshot.faults.items())
     if faults and not snapshot.recent_processed:
         return ERROR, f'every frame dropped: {faults}'

@@ -39,7 +39,8 @@ class FrameSource:
         self._is_camera = source.isdigit()
         if self._is_camera:
             return
-        path = Path(source).expanduser()
+        self._video = str(Path(source).expanduser())
+        path = Path(self._video)
         if path.is_dir():
             self._files = sorted(item for item in path.iterdir() if item.suffix.lower() in IMAGE_SUFFIXES)
             if not self._files:
@@ -60,7 +61,7 @@ class FrameSource:
         """Pictures in one pass; 0 where that isn't known."""
         if self._files or self._is_camera:
             return len(self._files)
-        capture = cv2.VideoCapture(self.source)
+        capture = cv2.VideoCapture(self._video)
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         capture.release()
         return max(count, 0)
@@ -82,7 +83,7 @@ class FrameSource:
                 yield SourceFrame(image, path.name)
 
     def _read_capture(self) -> Iterator[SourceFrame | FrameError]:
-        capture = cv2.VideoCapture(int(self.source) if self._is_camera else self.source)
+        capture = cv2.VideoCapture(int(self.source) if self._is_camera else self._video)
         try:
             if not capture.isOpened():
                 kind = 'camera' if self._is_camera else 'video'

@@ -223,9 +223,10 @@ class PipelineNode(LifecycleNode):
     def _age_ms(self, header: Header) -> float | None:
         stamp = Time.from_msg(header.stamp)
         if stamp.nanoseconds == 0:
-            self.health.warn('zero_stamp', 'a message without a stamp arrived: outputs carry stamp 0 and can be '
-                             'matched with nothing; have its publisher fill in header.stamp')
+            self.health.problem('zero_stamp', 'messages arrive without a stamp: outputs carry stamp 0 and can be '
+                                'matched with nothing; have their publisher fill in header.stamp')
             return None
+        self.health.clear('zero_stamp')
         return (self.get_clock().now().nanoseconds - stamp.nanoseconds) / 1e6
 
     # Reports

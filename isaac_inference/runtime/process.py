@@ -16,6 +16,7 @@ from isaac_inference.errors import PerceptionError
 from isaac_inference.runtime.compat import shutdown_context
 from isaac_inference.runtime.spin import SpinThread
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SWITCH_INTERVAL_S = 0.001  # a stage that wakes up waits this long at most for the interpreter lock
 
 
@@ -27,7 +28,7 @@ def run_until_signal(create: Callable[[], Node], args: Sequence[str] | None = No
     """
     stop = threading.Event()
     rclpy.init(args=list(args) if args is not None else None, signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     context = rclpy.get_default_context()
     context.on_shutdown(stop.set)
@@ -39,6 +40,8 @@ def run_until_signal(create: Callable[[], Node], args: Sequence[str] | None = No
         return 1
     spin = SpinThread(node)
     stop.wait()
+    for number in _SIGNALS:  # a second Ctrl-C must not break the clean end
+        signal.signal(number, signal.SIG_IGN)
     spin.stop()
     shutdown_context(context)
     return 0

@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
+import traceback
 
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 
 class SpinThread:
-    """Spins `node` in an executor and thread of its own; owns the node."""
+    """Spins `node` in an executor and thread of its own; owns the node. A callback that raises is logged, no more."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        self._stopping = False
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
         self._thread = threading.Thread(target=self._spin, name=f'{node.get_name()} executor', daemon=True)
@@ -22,10 +23,18 @@ class SpinThread:
 
     def stop(self) -> None:
         """Stop spinning and destroy the node."""
-        self._executor.shutdown()
+        self._stopping = True
+        self._executor.create_task(lambda: None)  # wakes it; shutdown() would take away what its thread works with
         self._thread.join()
+        self._executor.shutdown()
         self.node.destroy_node()
 
     def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
-            self._executor.spin()
+        while not self._stopping and self.node.context.ok():
+            try:
+                self._executor.spin_once()
+            except ExternalShutdownException:
+                return
+            except Exception:
+                if self.node.context.ok():
+                    self.node.get_logger().error(f'a callback raised:\n{traceback.format_exc()}')

@@ -9,6 +9,7 @@ stage of another vendor ignores.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,11 +80,14 @@ def _wire_arrays(frame: TensorFrame) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _to_message(name: str, array: np.ndarray) -> Any:
-    array = np.ascontiguousarray(array).astype(_WIDER.get(array.dtype.name, array.dtype), copy=False)
+    dtype = _WIDER.get(array.dtype.name, array.dtype.newbyteorder('='))
+    if dtype.name not in DATA_TYPES:
+        raise FrameError('bad_tensor', f'tensor {name}: TensorList has no data_type for {dtype}, expected one of '
+                                       f'{", ".join(DATA_TYPES)}; cast it before it is published')
     messages = _messages()
-    tensor = messages.Tensor(name=name, data_type=DATA_TYPES[array.dtype.name], strides=list(array.strides))
+    tensor = messages.Tensor(name=name, data_type=DATA_TYPES[dtype.name], strides=_dense_strides(array.shape, dtype))
     tensor.shape = messages.TensorShape(rank=array.ndim, dims=list(array.shape))
-    tensor.data = byte_array(array)
+    tensor.data = byte_array(array.astype(dtype, copy=False))
     return tensor
 
 
@@ -93,13 +97,17 @@ def _from_message(tensor: Any) -> np.ndarray:
     if dtype is None:
         raise FrameError('bad_tensor', f'tensor {tensor.name}: data_type {tensor.data_type} is unknown, expected one '
                                        f'of {sorted(_DTYPES)}; look at the node that publishes it')
-    count = int(np.prod(shape, dtype=np.int64))
-    dense = tuple(dtype.itemsize * int(np.prod(shape[axis + 1:], dtype=np.int64)) for axis in range(len(shape)))
-    if data.size != count * dtype.itemsize or tuple(tensor.strides) not in (dense, ()):
+    size, dense = math.prod(shape) * dtype.itemsize, _dense_strides(shape, dtype)
+    if data.size != size or list(tensor.strides) not in (dense, []):
         raise FrameError('bad_tensor', f'tensor {tensor.name}: {data.size} bytes with strides {list(tensor.strides)} '
-                                       f'for shape {list(shape)} of {dtype}, expected {count * dtype.itemsize} bytes '
-                                       f'with strides {list(dense)}; look at the node that publishes it')
+                                       f'for shape {list(shape)} of {dtype}, expected {size} bytes '
+                                       f'with strides {dense}; look at the node that publishes it')
     return data.view(dtype).reshape(shape)
+
+
+def _dense_strides(shape: tuple[int, ...], dtype: np.dtype) -> list[int]:
+    """Bytes from one index to the next on each axis; NumPy's own may differ on axes of length 1."""
+    return [dtype.itemsize * math.prod(shape[axis + 1:]) for axis in range(len(shape))]
 
 
 def _messages() -> Any:

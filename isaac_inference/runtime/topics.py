@@ -120,6 +120,7 @@ class Subscription(Generic[T]):
     def deliver(self, item: T) -> None:
         """Take `item` by reference (called by a publisher's thread)."""
         self._health.clear(self._qos_problem)
+        self._health.clear(self._deadline_problem)
         self._mailbox.put(item)
 
     def refuse(self, reason: str) -> None:
@@ -137,6 +138,10 @@ class Subscription(Generic[T]):
     @property
     def _qos_problem(self) -> str:
         return f'qos {self.topic}'
+
+    @property
+    def _deadline_problem(self) -> str:
+        return f'deadline {self.topic}'
 
     def _open_reader(self) -> None:
         events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos)
@@ -167,5 +172,6 @@ class Subscription(Generic[T]):
             'shows for the publisher', error=True)
 
     def _on_deadline(self, event: Any) -> None:
-        self._health.warn('deadline', f'{self.topic}: {event.total_count} deadlines of '
-                          f'{self.qos.deadline.nanoseconds / 1e9:g} s missed so far; is the publisher slow or gone?')
+        self._health.problem(
+            self._deadline_problem, f'{self.topic}: {event.total_count} deadlines of '
+            f'{self.qos.deadline.nanoseconds / 1e9:g} s missed so far; is the publisher slow or gone?')
