@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Package metadata: what is installed, the executables, and the nodes that a component container can load."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = 'isaac_inference'
+ROOT = Path(__file__).resolve().parent
+# node -> class; each is an executable `<name>_node` and a plugin `isaac_inference::<Class>`
+NODES = {
+    'preprocess': 'PreprocessNode',
+    'inference': 'InferenceNode',
+    'detection': 'DetectionNode',
+    'camera': 'CameraNode',
+    'annotate': 'AnnotateNode',
+}
+
+
+def version() -> str:
+    found = re.search(r"^__version__ = '([^']+)'", (ROOT / NAME / '__init__.py').read_text(), re.MULTILINE)
+    if not found:
+        raise SystemExit(f"{NAME}/__init__.py: no line like __version__ = '1.2.3' found")
+    return found[1]
+
+
+def module_files(*suffixes: str) -> list[str]:
+    """The files beside the modules that must be installed too, such as lists of labels."""
+    root = ROOT / NAME
+    return sorted(str(path.relative_to(root)) for path in root.rglob('*') if path.suffix in suffixes)
+
+
+def shared_files(*folders: str) -> list[tuple[str, list[str]]]:
+    """Every file under the folders as (installed folder, files), in the same layout below share/."""
+    rows: dict[str, list[str]] = {}
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob('*')):
+            if path.is_file() and '__pycache__' not in path.parts:
+                relative = path.relative_to(ROOT)
+                rows.setdefault(f'share/{NAME}/{relative.parent}', []).append(str(relative))
+    return list(rows.items())
+
+
+setup(
+    name=NAME,
+    version=version(),
+    description='Perception for ROS 2 robots: small composable nodes around one model file.',
+    license='Apache-2.0',
+    maintainer='isaac_inference maintainers',
+    maintainer_email='maintainers@isaac-inference.invalid',
+    python_requires='>=3.10',
+    packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={NAME: module_files('.yaml', '.txt')},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (f'share/{NAME}', ['package.xml']),
+        *shared_files('config', 'launch', 'rviz'),
+    ],
+    # The rest is in package.xml: the OpenCV of a ROS distribution, for one, has no Python metadata.
+    install_requires=['setuptools'],
+    zip_safe=False,
+    entry_points={
+        'console_scripts': [
+            f'isaac-inference = {NAME}.cli.main:main',
+            f'component_container = {NAME}.runtime.container:main',
+            *(f'{node}_node = {NAME}.nodes.{node}:main' for node in NODES),
+        ],
+        'rclpy_components': [f'{NAME}::{plugin} = {NAME}.nodes.{node}:{plugin}' for node, plugin in NODES.items()],
+    },
+)

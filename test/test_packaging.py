@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of the package's metadata: what setup.py, package.xml and requirements/ promise is there."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+import setuptools  # before distutils, which it replaces
+
+from distutils.core import run_setup  # isort: skip
+
+import isaac_inference
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = ROOT / 'requirements'
+NODES = ('PreprocessNode', 'InferenceNode', 'DetectionNode', 'CameraNode', 'AnnotateNode')
+
+
+@pytest.fixture(scope='module')
+def setup_py() -> setuptools.Distribution:
+    """What setup.py declares, without building anything."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return run_setup('setup.py', stop_after='init')
+
+
+@pytest.fixture(scope='module')
+def package_xml() -> ElementTree.Element:
+    return ElementTree.parse(ROOT / 'package.xml').getroot()
+
+
+def entry_points(setup_py: setuptools.Distribution, group: str) -> list[EntryPoint]:
+    pairs = [line.split(' = ') for line in setup_py.entry_points[group]]
+    return [EntryPoint(name=name, value=value, group=group) for name, value in pairs]
+
+
+def pins(distro: str) -> dict[str, str]:
+    """name -> version, of everything that the constraints of one ROS distribution pin."""
+    lines = [
+        line
+        for name in ('constraints.txt', f'constraints-{distro}.txt')
+        for line in (REQUIREMENTS / name).read_text(encoding='utf-8').splitlines()
+        if line and not line.startswith('#')
+    ]
+    assert all(re.fullmatch(r'[\w.-]+==[\w.]+', line) for line in lines), lines
+    return {normalised(line.split('==')[0]): line.split('==')[1] for line in lines}
+
+
+def normalised(name: str) -> str:
+    return re.sub(r'[-_.]+', '-', name).lower()
+
+
+def test_version_is_the_same_everywhere(setup_py: setuptools.Distribution, package_xml: ElementTree.Element) -> None:
+    assert setup_py.get_version() == isaac_inference.__version__
+    assert package_xml.findtext('version') == isaac_inference.__version__
+
+
+def test_package_xml_describes_an_ament_python_package(package_xml: ElementTree.Element) -> None:
+    assert package_xml.get('format') == '3'
+    assert package_xml.findtext('name') == 'isaac_inference'
+    assert package_xml.findtext('license') == 'Apache-2.0'
+    assert package_xml.findtext('export/build_type') == 'ament_python'
+
+
+def test_package_xml_needs_only_what_rosdep_can_install(package_xml: ElementTree.Element) -> None:
+    needed = {element.text for element in package_xml if element.tag.endswith('depend')}
+    assert {'rclpy', 'sensor_msgs', 'vision_msgs', 'composition_interfaces', 'launch_ros'} <= needed
+    assert 'isaac_ros_tensor_list_interfaces' not in needed  # rosdep has no such key
+
+
+def test_every_component_has_an_executable(setup_py: setuptools.Distribution) -> None:
+    components = {point.name: point for point in entry_points(setup_py, 'rclpy_components')}
+    executables = {point.module: point.name for point in entry_points(setup_py, 'console_scripts')}
+    assert components.keys() == {f'isaac_inference::{node}' for node in NODES}
+    for point in components.values():
+        assert executables[point.module] == f'{point.module.rsplit(".", 1)[1]}_node'
+
+
+@pytest.mark.parametrize('group', ['console_scripts', 'rclpy_components'])
+def test_entry_points_can_be_imported(setup_py: setuptools.Distribution, group: str) -> None:
+    for point in entry_points(setup_py, group):
+        assert hasattr(importlib.import_module(point.module), point.attr), point
+
+
+@pytest.mark.parametrize('folder', ['config', 'launch', 'rviz'])
+def test_shared_files_are_installed(setup_py: setuptools.Distribution, folder: str) -> None:
+    installed = {name: target for target, names in setup_py.data_files for name in names}
+    wanted = [path.relative_to(ROOT) for path in (ROOT / folder).rglob('*') if path.is_file()]
+    wanted = [path for path in wanted if '__pycache__' not in path.parts]
+    assert wanted, f'{folder}/ is empty'
+    assert {str(path): f'share/isaac_inference/{path.parent}' for path in wanted}.items() <= installed.items()
+
+
+def test_package_is_registered_in_the_ament_index(setup_py: setuptools.Distribution) -> None:
+    installed = dict(setup_py.data_files)
+    assert installed['share/ament_index/resource_index/packages'] == ['resource/isaac_inference']
+    assert 'package.xml' in installed['share/isaac_inference']
+    assert (ROOT / 'resource' / 'isaac_inference').is_file()
+
+
+def test_every_module_and_label_file_is_installed(setup_py: setuptools.Distribution) -> None:
+    root = ROOT / 'isaac_inference'
+    folders = {str(path.parent.relative_to(ROOT)).replace('/', '.') for path in root.rglob('*.py')}
+    assert folders <= set(setup_py.packages), 'a folder of modules lacks its __init__.py'
+    files = {str(path.relative_to(root)) for suffix in ('yaml', 'txt') for path in root.rglob(f'*.{suffix}')}
+    assert files <= set(setup_py.package_data['isaac_inference'])
+
+
+@pytest.mark.parametrize('distro', ['jazzy', 'kilted'])
+def test_requirements_are_pinned(distro: str) -> None:
+    groups = ('build', 'ros', f'ros-{distro}', 'runtime', 'dev', 'benchmark')
+    lines = [line for name in groups for line in (REQUIREMENTS / f'{name}.txt').read_text('utf-8').splitlines()]
+    wanted = {normalised(line) for line in lines if line and not line.startswith(('#', '-r'))}
+    assert wanted <= pins(distro).keys()
+
+
+def test_fast_dds_accepts_the_profile_for_large_images() -> None:
+    """Fast DDS reports what it can't read on its error stream and goes on with the defaults."""
+    profile = str(ROOT / 'config' / 'fastdds_large_images.xml')
+    node = 'import rclpy; rclpy.init(); rclpy.create_node("profile_check"); rclpy.shutdown()'
+    environment = {'FASTRTPS_DEFAULT_PROFILES_FILE': profile, 'FASTDDS_DEFAULT_PROFILES_FILE': profile}
+    done = subprocess.run(
+        [sys.executable, '-c', node], env=os.environ | environment, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'XMLPARSER' not in done.stdout + done.stderr
