@@ -47,8 +47,8 @@ def execute(arguments: argparse.Namespace) -> int:
     table = Table('subject', 'found', 'advice', title='isaac-inference doctor')
     findings = [finding for check in CHECKS for finding in check()]
     for finding in findings:
-        mark = '[red]wrong[/]: ' if finding.fatal else ''
-        table.add_row(finding.subject, finding.fact, mark + finding.advice)
+        advice = f'wrong: {finding.advice}' if finding.fatal else finding.advice
+        table.add_row(finding.subject, finding.fact, advice, style='red' if finding.fatal else None)
     console().print(table)
     wrong = sum(finding.fatal for finding in findings)
     print(f'{wrong} things are wrong, see the advice' if wrong else 'nothing is wrong')

@@ -27,8 +27,5 @@ def execute(arguments: argparse.Namespace) -> int:
     table = Table('field', 'value', 'from', title=f'{card.name}: what the pipeline knows of it')
     for row in card_rows(card):
         table.add_row(*row)
-    out = console()
-    out.print(table)
-    for note in card.notes:
-        out.print(f'note: {note}')
+    console().print(table)
     return 0

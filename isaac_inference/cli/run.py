@@ -92,7 +92,7 @@ def _results(source: FrameSource, client: GraphClient, arguments: argparse.Names
         task = progress.add_task('frames', total=total if total < sys.maxsize else None)
         for index, frame in enumerate(source):
             if isinstance(frame, FrameError):
-                screen.print(f'[yellow]skipped[/]: {frame}')
+                screen.print(f'skipped: {frame}', style='yellow')
                 yield FrameResult.failure(index, str(frame))
             else:
                 yield _ask(client, frame, arguments.timeout, screen)
@@ -104,7 +104,7 @@ def _results(source: FrameSource, client: GraphClient, arguments: argparse.Names
 def _ask(client: GraphClient, frame: SourceFrame, timeout_s: float, screen: Console) -> FrameResult:
     result = client.ask(frame, timeout_s)
     if result.error:
-        screen.print(f'[yellow]{frame.name}[/]: {result.error}')
+        screen.print(f'{frame.name}: {result.error}', style='yellow')
     return result
 
 

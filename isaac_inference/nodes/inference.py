@@ -24,7 +24,9 @@ class InferenceParameters(ModelParameters):
     providers: tuple[str, ...] = param((), 'ONNX Runtime execution providers in order of preference; empty chooses.')
     threads: int = param(0, 'CPU threads of the engine; 0 takes all cores.', unit='threads', minimum=0)
     spinning: bool = param(True, 'Engine threads wait for work actively: faster, but busy between frames.')
-    check_finite: bool = param(True, 'Drop a frame whose outputs hold NaN or infinity.', live=True)
+    check_finite: bool = param(False, 'Drop a frame whose outputs hold NaN or infinity anywhere, at the cost of reading them '
+                               'all once more; decoders refuse such values in any case where a detection depends on them.',
+                               live=True)
     tensor_qos: QosParameters = group(QosParameters(), 'Subscription to and publisher of the tensors.')
 
 
@@ -68,7 +70,7 @@ class InferenceNode(ModelNode):
             raise FrameError('engine_error', str(error)) from error
         if self.parameters.check_finite and (bad := non_finite(outputs)):
             raise FrameError('non_finite_output', f'model {self.card.name}: NaN or infinity in {", ".join(bad)}; check '
-                             "the model's precision and normalisation, or set check_finite to false if it means to")
+                             "the model's precision and normalisation, or set check_finite to false if the model means to")
         timings = (*frame.timings, clock.finish())
         self._outputs.publish(TensorFrame(frame.header, outputs, frame.auxiliary, timings))
         self.report_timings(frame.header, timings)

@@ -77,7 +77,7 @@ def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
                               'absolute path')
     namespace = '/' + given['namespace'].strip('/') if given['namespace'].strip('/') else ''
     graph = perception_graph(model=_absolute(given['model']), model_card=_absolute(given['model_card']),
-                             image=given['image'], camera_info=given['camera_info'], source=given['source'],
+                             image=given['image'], camera_info=given['camera_info'], source=_source(given['source']),
                              annotate=switches['annotate'])
     params_file = _absolute(given['params_file']) or str(shared_file('config/perception.yaml'))
     nodes = tuple(_with_file(spec, params_file, namespace) for spec in graph)
@@ -85,7 +85,9 @@ def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
 
 
 def _with_file(spec: NodeSpec, params_file: str, namespace: str) -> NodeSpec:
-    parameters = {**node_section(params_file, f'{namespace}/{spec.name}'), **spec.parameters}
+    from_file = node_section(params_file, f'{namespace}/{spec.name}')
+    # launch_ros takes no empty list; it is the default of every parameter that is a list of names
+    parameters = {**{name: value for name, value in from_file.items() if value != []}, **spec.parameters}
     return dataclasses.replace(spec, parameters=parameters)
 
 
@@ -93,6 +95,10 @@ def _switch(name: str, value: str) -> bool:
     if value.lower() not in _SWITCH:
         raise ConfigError(f'launch argument {name}: got {value!r}, expected true or false')
     return value.lower() == 'true'
+
+
+def _source(source: str) -> str:
+    return source if source.isdigit() else _absolute(source)
 
 
 def _absolute(path: str) -> str:

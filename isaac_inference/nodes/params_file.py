@@ -48,6 +48,10 @@ def node_section(path: str | Path, full_name: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for _, values in sorted(matching, key=lambda item: (item[0].count('*') == 0, len(item[0].strip('/*')))):
         result.update(_flat(values, ''))
+    empty = [name for name, value in result.items() if value is None]
+    if empty:
+        raise ConfigError(f'parameter file {path}: no value for {", ".join(empty)} of {full_name}; give one, or remove '
+                          'the line for the default')
     return result
 
 

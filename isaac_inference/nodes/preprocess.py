@@ -54,6 +54,7 @@ class PreprocessNode(ModelNode):
     def on_setup(self) -> None:
         super().on_setup()
         self._preprocessor = Preprocessor(self.card)
+        self._preprocessor(np.zeros((480, 640, 3), np.uint8))  # OpenCV's first call takes tens of ms: not on a frame
         self._tensors = self.advertise(TENSORS, 'input_tensors', self.parameters.tensor_qos)
         if self.parameters.transport is Transport.RAW:
             self.subscribe(IMAGE, 'image', self.parameters.image_qos, self._on_image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import colorsys
 import functools
+import zlib
 from collections.abc import Sequence
 
 import cv2
@@ -16,9 +17,9 @@ _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 @functools.lru_cache(maxsize=1024)
 def class_color(name: str) -> tuple[int, int, int]:
-    """A BGR colour that a class name always gets: hues by the golden ratio, so that neighbours differ."""
-    seed = sum(ord(letter) * (index + 1) for index, letter in enumerate(name))
-    red, green, blue = colorsys.hsv_to_rgb((seed * 0.6180339887) % 1.0, 0.75, 0.95)
+    """A BGR colour that a class name always gets, in every run and on every machine."""
+    hue = zlib.crc32(name.encode()) / 2**32
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, 0.95)
     return int(blue * 255), int(green * 255), int(red * 255)
 
 

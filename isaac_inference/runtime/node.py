@@ -11,7 +11,6 @@ from typing import Any, ClassVar, TypeVar
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.time import Time
 from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError, PerceptionError
@@ -221,13 +220,13 @@ class PipelineNode(LifecycleNode):
             self.health.processed((time.perf_counter() - begin) * 1e3)
 
     def _age_ms(self, header: Header) -> float | None:
-        stamp = Time.from_msg(header.stamp)
-        if stamp.nanoseconds == 0:
+        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+        if stamp_ns == 0:
             self.health.problem('zero_stamp', 'messages arrive without a stamp: outputs carry stamp 0 and can be '
                                 'matched with nothing; have their publisher fill in header.stamp')
             return None
         self.health.clear('zero_stamp')
-        return (self.get_clock().now().nanoseconds - stamp.nanoseconds) / 1e6
+        return (self.get_clock().now().nanoseconds - stamp_ns) / 1e6  # type: ignore[no-any-return]
 
     # Reports
 

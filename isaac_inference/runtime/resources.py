@@ -24,7 +24,7 @@ def shared_file(name: str) -> Path:
     folders = [Path(__file__).resolve().parents[2]]
     try:
         folders.insert(0, Path(get_package_share_directory(PACKAGE)))
-    except PackageNotFoundError:
+    except (PackageNotFoundError, OSError):  # OSError: AMENT_PREFIX_PATH is not set
         pass
     for folder in folders:
         if (folder / name).is_file():

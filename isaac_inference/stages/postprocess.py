@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +22,11 @@ from isaac_inference.ops.nms import nms
 class DetectionSettings:
     """What is kept of a model's candidates; made by `detection_settings`.
 
-    `score_thresholds` is (C,) float32 with one threshold a class, above 1 for classes that are filtered out.
+    `score_thresholds` is () float32 where all classes have the same threshold, else (C,) with one a class, above 1 for
+    classes that are filtered out.
     """
 
-    score_thresholds: np.ndarray
+    score_thresholds: np.ndarray | np.float32
     iou_threshold: float
     class_aware: bool
     top_k: int
@@ -48,7 +50,7 @@ def detection_settings(card: ModelCard, *, score_threshold: float = 0.25, class_
     Raises:
         ConfigError: a class that the model doesn't know, or a malformed exception.
     """
-    thresholds = np.full(card.class_count, score_threshold, np.float32)
+    thresholds: Any = np.full(card.class_count, score_threshold, np.float32)
     for entry in class_thresholds:
         name, score = _parse_threshold(entry)
         thresholds[_class_index(card, name, 'class_thresholds')] = score
@@ -57,6 +59,8 @@ def detection_settings(card: ModelCard, *, score_threshold: float = 0.25, class_
         filtered = np.full_like(thresholds, 2.0)
         filtered[keep] = thresholds[keep]
         thresholds = filtered
+    if not class_thresholds and not classes:
+        thresholds = np.float32(score_threshold)  # decoders are quicker without a threshold a class
     return DetectionSettings(thresholds, iou_threshold, class_aware, top_k, max_detections)
 
 
@@ -80,7 +84,7 @@ class Postprocessor:
             FrameError: an output is missing, has the wrong shape, or isn't finite.
         """
         settings = self.settings
-        by_role = {role: self._output(outputs, role, name)[index] for role, name in self._card.roles.items()}
+        by_role = {role: self._output(outputs, role, name, index) for role, name in self._card.roles.items()}
         found = self._decoder.decode(by_role, input_wh=letterbox.input_wh, class_count=self._card.class_count,
                                      score_threshold=settings.score_thresholds, **self._card.decoder_options)
         if self._decoder.needs_nms:
@@ -91,11 +95,15 @@ class Postprocessor:
         return Detections(letterbox.boxes_to_source(found.boxes), found.scores, found.class_ids)
 
     @staticmethod
-    def _output(outputs: Mapping[str, np.ndarray], role: str, name: str) -> np.ndarray:
-        if name not in outputs or not outputs[name].ndim:
+    def _output(outputs: Mapping[str, np.ndarray], role: str, name: str, index: int) -> np.ndarray:
+        if name not in outputs:
             raise FrameError('missing_tensor', f'tensor {name} (the {role}): not among the arrived tensors '
                              f'{sorted(outputs)}; give all nodes the same model')
-        return outputs[name]
+        if not outputs[name].ndim or len(outputs[name]) <= index:
+            raise FrameError('bad_tensor', f'tensor {name} (the {role}): got shape {list(outputs[name].shape)}, expected '
+                             f'{index + 1} or more images along the first axis')
+        output: np.ndarray = outputs[name][index]
+        return output
 
 
 def _parse_threshold(entry: str) -> tuple[str, float]:

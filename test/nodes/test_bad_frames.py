@@ -121,17 +121,17 @@ def nan_on_black() -> onnx.ModelProto:
     return model
 
 
-def test_nan_outputs_are_dropped_and_named(empty_graph: Any, tmp_path: Any) -> None:
+def test_nan_outputs_are_dropped_by_the_inference_node_when_it_checks(empty_graph: Any, tmp_path: Any) -> None:
     # padding counts as image, so only an image of the input's own size is wholly black
-    empty_graph.load_all(save_model(nan_on_black(), tmp_path / 'nan.onnx'))
+    empty_graph.load_all(save_model(nan_on_black(), tmp_path / 'nan.onnx'), inference={'check_finite': True})
     send_until_counted(empty_graph, 'inference', 'non_finite_output', lambda: image_message(BLACK))
     assert not any(array.detections for array in empty_graph.probe.detections)
     array = empty_graph.probe.ask(image_message())
     assert names(array) == ['a', 'b', 'c']
 
 
-def test_nan_that_the_inference_node_lets_pass_is_stopped_by_the_detection_node(
+def test_nan_outputs_are_stopped_by_the_detection_node_in_any_case(
         empty_graph: Any, tmp_path: Any) -> None:
-    empty_graph.load_all(save_model(nan_on_black(), tmp_path / 'nan.onnx'), inference={'check_finite': False})
+    empty_graph.load_all(save_model(nan_on_black(), tmp_path / 'nan.onnx'))
     send_until_counted(empty_graph, 'detection', 'non_finite_output', lambda: image_message(BLACK))
     assert not empty_graph.probe.detections
