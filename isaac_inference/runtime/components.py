@@ -68,8 +68,8 @@ def create(component: type[Node], *, node_name: str, namespace: str, cli_args: l
     node = _with_options(component, options)(**{name: options[name] for name in options if name in parameters})
     if not hasattr(node, '_options_met'):
         node.destroy_node()
-        raise ConfigError(f'{component.__name__} calls Node.__init__ directly, so that it can not be given name, namespace '
-                          'and parameters; let it call super().__init__ instead')
+        raise ConfigError(f'{component.__name__} calls Node.__init__ directly, so that it can not be given name, '
+                          'namespace and parameters; let it call super().__init__ instead')
     return node
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,10 +23,8 @@ def shared_file(name: str) -> Path:
         ConfigError: it is in neither.
     """
     folders = [Path(__file__).resolve().parents[2]]
-    try:
+    with contextlib.suppress(PackageNotFoundError, OSError):  # OSError: AMENT_PREFIX_PATH is not set
         folders.insert(0, Path(get_package_share_directory(PACKAGE)))
-    except (PackageNotFoundError, OSError):  # OSError: AMENT_PREFIX_PATH is not set
-        pass
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
@@ -37,4 +36,4 @@ def dds_environment(environment: Mapping[str, str]) -> dict[str, str]:
     if any(environment.get(name) for name in DDS_PROFILE_VARIABLES):
         return {}
     profile = str(shared_file(DDS_PROFILE))
-    return {name: profile for name in DDS_PROFILE_VARIABLES}
+    return dict.fromkeys(DDS_PROFILE_VARIABLES, profile)

@@ -27,7 +27,7 @@ PACKAGE = 'isaac_ros_tensor_list_interfaces'
 DATA_TYPES = {'int8': 1, 'uint8': 2, 'int16': 3, 'uint16': 4, 'int32': 5, 'uint32': 6, 'int64': 7, 'uint64': 8,
               'float32': 9, 'float64': 10}
 _DTYPES = {code: np.dtype(name) for name, code in DATA_TYPES.items()}
-_WIDER = {'float16': np.dtype(np.float32), 'bool': np.dtype(np.uint8)}
+_WIDER: dict[str, np.dtype] = {'float16': np.dtype(np.float32), 'bool': np.dtype(np.uint8)}
 _AUXILIARY, _TIMING = '_aux/', '_timing/'
 
 

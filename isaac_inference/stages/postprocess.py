@@ -100,8 +100,8 @@ class Postprocessor:
             raise FrameError('missing_tensor', f'tensor {name} (the {role}): not among the arrived tensors '
                              f'{sorted(outputs)}; give all nodes the same model')
         if not outputs[name].ndim or len(outputs[name]) <= index:
-            raise FrameError('bad_tensor', f'tensor {name} (the {role}): got shape {list(outputs[name].shape)}, expected '
-                             f'{index + 1} or more images along the first axis')
+            raise FrameError('bad_tensor', f'tensor {name} (the {role}): got shape {list(outputs[name].shape)}, '
+                             f'expected {index + 1} or more images along the first axis')
         output: np.ndarray = outputs[name][index]
         return output
 

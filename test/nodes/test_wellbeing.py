@@ -62,7 +62,7 @@ def test_an_incompatible_publisher_is_named_with_its_policy(make_graph: Any, mod
 
 def test_an_incompatible_subscriber_is_named_with_its_policy(empty_graph: Any, model: Path) -> None:
     empty_graph.load('DetectionNode', 'detection', model=str(model))
-    empty_graph.probe.node.create_subscription(Detection2DArray, 'detections', print, LATCHED)
+    empty_graph.probe.node.create_subscription(Detection2DArray, 'detections', lambda message: None, LATCHED)
     wait_until(lambda: 'incompatible durability' in empty_graph.probe.status('detection').message
                or any('incompatible durability' in text for _, text in
                       empty_graph.container.nodes[0].health.snapshot().problems))
