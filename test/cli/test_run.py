@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""isaac-inference run: the real graph on a folder of pictures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from onnx_models import WH, known_detections, ultralytics_metadata, write_model
+
+pytestmark = pytest.mark.system
+LABELS = ['cup', 'can', 'box']
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A model, and pictures: one white, one damaged, one black."""
+    made = tmp_path_factory.mktemp('run')
+    write_model(made / 'cups.onnx', 'yolov8', metadata=ultralytics_metadata(LABELS))
+    photos = made / 'photos'
+    photos.mkdir()
+    size = (2 * WH[1], 2 * WH[0], 3)
+    cv2.imwrite(str(photos / 'a.png'), np.full(size, 255, np.uint8))
+    (photos / 'b [x].png').write_bytes(b'no picture')
+    cv2.imwrite(str(photos / 'c.png'), np.zeros(size, np.uint8))
+    return made
+
+
+def run(folder, *arguments, model='cups.onnx', source='photos'):
+    program = [sys.executable, '-m', 'isaac_inference.cli.main', 'run', '--model', model, '--source', source]
+    return subprocess.run([*program, *arguments], cwd=folder, capture_output=True, text=True, timeout=50)
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def check(found):
+    """The three lines of the folder: three boxes, an error, nothing."""
+    white, damaged, black = found
+    assert (white['image'], white['frame_id'], white['width'], white['height']) == (
+        'a.png', 'camera_optical_frame', 2 * WH[0], 2 * WH[1])
+    assert [item['class_id'] for item in white['detections']] == LABELS
+    for item, known in zip(white['detections'], known_detections(), strict=True):
+        x0, y0, x1, y1 = np.multiply(known.xyxy, 2)
+        assert item['bbox'] == pytest.approx([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], abs=0.5)
+        assert item['score'] == pytest.approx(known.score, abs=0.01)
+        assert item['id'] == ''
+    assert set(white['latency_ms']) == {'preprocess', 'inference', 'detection', 'total'}
+    assert white['latency_ms']['total'] >= max(white['latency_ms'].values()) > 0
+    assert damaged['detections'] is None
+    assert 'b [x].png: OpenCV can not read it' in damaged['error']
+    assert (black['image'], black['detections']) == ('c.png', [])
+    assert black['stamp_ns'] > white['stamp_ns'] > 1_600_000_000_000_000_000
+
+
+def test_composed_writes_json_lines_and_pictures(folder):
+    done = run(folder, '--json', 'out/lines.jsonl', '--save-images', 'out/images')
+    assert done.returncode == 1, 'one picture is damaged'
+    check(lines((folder / 'out/lines.jsonl').read_text()))
+    assert sorted(path.name for path in (folder / 'out/images').iterdir()) == ['a.png', 'c.png']
+    drawn = cv2.imread(str(folder / 'out/images/a.png'))
+    assert drawn.shape == (2 * WH[1], 2 * WH[0], 3)
+    assert (drawn != 255).any(), 'boxes are drawn'
+    assert 'detections' in done.stdout and '3: cup 1, can 1, box 1' in done.stdout
+    assert 'b [x].png' in done.stdout
+    assert 'Traceback' not in done.stderr
+
+
+def test_processes_find_the_same_and_json_may_go_to_stdout(folder):
+    done = run(folder, '--processes', '--json', '-')
+    assert done.returncode == 1, done.stderr
+    check(lines(done.stdout))
+    assert '3, 1 without a result' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_the_number_of_frames_can_be_limited(folder):
+    done = run(folder, '--frames', '1', '--json', '-')
+    assert done.returncode == 0, done.stderr
+    assert [line['image'] for line in lines(done.stdout)] == ['a.png']
+
+
+@pytest.mark.parametrize(('given', 'says'), [
+    ({'model': 'none.onnx'}, 'none.onnx'),
+    ({'source': 'nowhere'}, "source 'nowhere': no such file or folder"),
+])
+def test_a_bad_model_or_source_is_one_error_before_anything_starts(folder, given, says):
+    done = run(folder, **given)
+    assert done.returncode == 1
+    [line] = [line for line in done.stderr.splitlines() if line]
+    assert line.startswith('error: ')
+    assert says in line
+
+
+def test_parameters_that_a_node_refuses_end_the_run_with_the_reason(folder):
+    (folder / 'bad.yaml').write_text('/**/detection:\n  ros__parameters: {score_threshold: 7.0}\n')
+    done = run(folder, '--params-file', 'bad.yaml')
+    assert done.returncode == 1
+    assert 'parameter score_threshold: got 7.0 (float), expected number in [0, 1]' in done.stderr.splitlines()[-1]
