@@ -49,6 +49,7 @@ test: setup  ## run the tests; PYTEST_ARGS='test/ops -k nms' picks some
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 benchmark:  ## measure; prints tables and writes plots

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes docs/detections.jpg for the README: a street drawn by this script, seen through the real node graph.
 
-    python docs/make_picture.py path/to/yolox_nano.onnx
+python docs/make_picture.py path/to/yolox_nano.onnx
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ INK, WHITE, FONT = (20, 20, 20), (245, 245, 245), cv2.FONT_HERSHEY_DUPLEX
 def street() -> np.ndarray:
     """(720, 1280, 3) uint8 BGR: houses, a stop sign, traffic lights, a clock and a tennis ball."""
     picture = _background()
-    for x0, x1, top, color in ((0, 230, 120, (120, 140, 165)), (230, 420, 200, (140, 150, 150)),
-                               (860, 1080, 150, (110, 120, 150)), (1080, 1280, 90, (150, 150, 140))):
+    for x0, x1, top, color in (
+        (0, 230, 120, (120, 140, 165)),
+        (230, 420, 200, (140, 150, 150)),
+        (860, 1080, 150, (110, 120, 150)),
+        (1080, 1280, 90, (150, 150, 140)),
+    ):
         _house(picture, x0, x1, top, color)
     cv2.rectangle(picture, (0, HORIZON - 5), (WIDTH, HORIZON + 15), (170, 170, 170), cv2.FILLED)
     for x in range(0, WIDTH, 160):
@@ -59,8 +63,10 @@ def _house(picture: np.ndarray, x0: int, x1: int, top: int, color: tuple[int, in
 def _stop_sign(picture: np.ndarray, x: int, y: int, radius: int) -> None:
     cv2.rectangle(picture, (x - 7, y), (x + 7, y + round(3.4 * radius)), (150, 150, 150), cv2.FILLED)
     for size, color in ((radius, WHITE), (0.92 * radius, (30, 25, 190))):
-        corners = [[x + size * math.cos(math.pi / 8 + k * math.pi / 4), y + size * math.sin(math.pi / 8 + k * math.pi / 4)]
-                   for k in range(8)]
+        corners = [
+            [x + size * math.cos(math.pi / 8 + k * math.pi / 4), y + size * math.sin(math.pi / 8 + k * math.pi / 4)]
+            for k in range(8)
+        ]
         cv2.fillPoly(picture, [np.array(corners, np.int32)], color, cv2.LINE_AA)
     _text(picture, 'STOP', x, y, radius / 50, (255, 255, 255), 4)
 
@@ -77,8 +83,15 @@ def _clock(picture: np.ndarray, x: int, y: int, radius: int) -> None:
     cv2.circle(picture, (x, y), round(0.9 * radius), WHITE, cv2.FILLED, cv2.LINE_AA)
     for hour in range(1, 13):
         angle = hour * math.pi / 6 - math.pi / 2
-        _text(picture, str(hour), round(x + 0.72 * radius * math.cos(angle)), round(y + 0.72 * radius * math.sin(angle)),
-              radius / 150, INK, 2)
+        _text(
+            picture,
+            str(hour),
+            round(x + 0.72 * radius * math.cos(angle)),
+            round(y + 0.72 * radius * math.sin(angle)),
+            radius / 150,
+            INK,
+            2,
+        )
     for angle, length, line in ((-2.4, 0.45, 5), (-0.6, 0.65, 3)):
         tip = (round(x + length * radius * math.cos(angle)), round(y + length * radius * math.sin(angle)))
         cv2.line(picture, (x, y), tip, INK, line, cv2.LINE_AA)
@@ -88,11 +101,26 @@ def _ball(picture: np.ndarray, x: int, y: int, radius: int) -> None:
     cv2.ellipse(picture, (x, y + radius), (radius, 12), 0, 0, 360, (70, 70, 70), cv2.FILLED, cv2.LINE_AA)
     for size in range(radius, 0, -1):
         light = 1 - size / radius
-        cv2.circle(picture, (x - round(18 * light), y - round(18 * light)), size,
-                   (round(30 + 100 * light), round(200 + 50 * light), round(170 + 80 * light)), cv2.FILLED, cv2.LINE_AA)
+        cv2.circle(
+            picture,
+            (x - round(18 * light), y - round(18 * light)),
+            size,
+            (round(30 + 100 * light), round(200 + 50 * light), round(170 + 80 * light)),
+            cv2.FILLED,
+            cv2.LINE_AA,
+        )
     for side in (-1, 1):
-        cv2.ellipse(picture, (x + side * round(1.25 * radius), y), (radius, radius), 0 if side < 0 else 180, -37, 37, WHITE,
-                    4, cv2.LINE_AA)
+        cv2.ellipse(
+            picture,
+            (x + side * round(1.25 * radius), y),
+            (radius, radius),
+            0 if side < 0 else 180,
+            -37,
+            37,
+            WHITE,
+            4,
+            cv2.LINE_AA,
+        )
 
 
 def _text(picture: np.ndarray, text: str, x: int, y: int, scale: float, color: tuple[int, int, int], line: int) -> None:

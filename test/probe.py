@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,13 +12,14 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from support import wait_until
 from vision_msgs.msg import Detection2DArray
+
+from isaac_inference.runtime.spin import SpinThread
 
 RELIABLE = QoSProfile(depth=50, reliability=QoSReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
@@ -29,24 +29,17 @@ _numbers = itertools.count(1)
 class Probe:
     """Publishes images into a namespace and keeps what comes out, in a DDS participant of its own."""
 
-    def __init__(self, namespace: str, image_qos: QoSProfile = RELIABLE) -> None:
+    def __init__(self, namespace: str, image_qos: QoSProfile = RELIABLE, image_type: type = Image) -> None:
         self.context = Context()
         rclpy.init(context=self.context)
         self.node = Node('probe', namespace=namespace, context=self.context)
         self.namespace = namespace
         self.received: dict[str, list[Any]] = {}
         self.statuses: dict[str, DiagnosticStatus] = {}
-        self.images = self.node.create_publisher(Image, 'image', image_qos)
+        self.images = self.node.create_publisher(image_type, 'image', image_qos)
         self.listen('detections', Detection2DArray)
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, RELIABLE)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
-            self._executor.spin()
+        self._spin = SpinThread(self.node)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.statuses.update({status.name: status for status in message.status})
@@ -96,9 +89,7 @@ class Probe:
         )
 
     def close(self) -> None:
-        self._executor.shutdown()
-        self._thread.join()
-        self.node.destroy_node()
+        self._spin.stop()
         self.context.shutdown()
 
 

@@ -10,8 +10,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = 'isaac_inference'
 FILES = sorted((ROOT / PACKAGE).rglob('*.py'))
-ALL_FILES = sorted(path for folder in (PACKAGE, 'test', 'launch', 'benchmark', 'interfaces', 'requirements', 'docs')
-                   for path in (ROOT / folder).rglob('*.py')) + [ROOT / 'setup.py']
+ALL_FILES = sorted(
+    path
+    for folder in (PACKAGE, 'test', 'launch', 'benchmark', 'interfaces', 'requirements', 'docs')
+    for path in (ROOT / folder).rglob('*.py')
+) + [ROOT / 'setup.py']
 LONGEST = 350  # lines
 
 # folder -> the folders of this package that it may import; everybody may import itself and errors.py
@@ -26,9 +29,25 @@ ALLOWED = {
     'cli': {'runtime', 'ops', 'models', 'cuda', 'engines', 'stages', 'nodes'},
 }
 WITHOUT_ROS = ('ops', 'models', 'cuda', 'engines', 'stages')
-ROS = {'rclpy', 'rcl_interfaces', 'builtin_interfaces', 'std_msgs', 'sensor_msgs', 'geometry_msgs', 'vision_msgs',
-       'diagnostic_msgs', 'lifecycle_msgs', 'composition_interfaces', 'ament_index_python', 'launch', 'launch_ros',
-       'cv_bridge', 'message_filters', 'tf2_ros', 'isaac_ros_tensor_list_interfaces'}
+ROS = {
+    'rclpy',
+    'rcl_interfaces',
+    'builtin_interfaces',
+    'std_msgs',
+    'sensor_msgs',
+    'geometry_msgs',
+    'vision_msgs',
+    'diagnostic_msgs',
+    'lifecycle_msgs',
+    'composition_interfaces',
+    'ament_index_python',
+    'launch',
+    'launch_ros',
+    'cv_bridge',
+    'message_filters',
+    'tf2_ros',
+    'isaac_ros_tensor_list_interfaces',
+}
 HEAVY = {'onnxruntime', 'tensorrt', 'pycuda', 'tritonclient'}  # imported when chosen, not when the package is
 
 
@@ -85,14 +104,20 @@ def test_imports_point_down():
 
 
 def test_what_serves_a_notebook_needs_no_ros():
-    wrong = {ident(path): {name.split('.')[0] for name in all_imports(path)} & ROS
-             for path in FILES if floor(path) in WITHOUT_ROS}
+    wrong = {
+        ident(path): {name.split('.')[0] for name in all_imports(path)} & ROS
+        for path in FILES
+        if floor(path) in WITHOUT_ROS
+    }
     assert offenders(wrong) == {}
 
 
 def test_vendor_libraries_are_imported_only_when_chosen():
-    wrong = {ident(path): {name.split('.')[0] for name in imports(tree(path).body)} & HEAVY
-             for path in FILES if path.parent.parent.name != 'engines'}
+    wrong = {
+        ident(path): {name.split('.')[0] for name in imports(tree(path).body)} & HEAVY
+        for path in FILES
+        if path.parent.parent.name != 'engines'
+    }
     assert offenders(wrong) == {}
 
 
@@ -100,6 +125,7 @@ def test_every_file_begins_with_its_licence():
     def first(path):
         lines = path.read_text(encoding='utf-8').splitlines()
         return lines[1] if lines[0].startswith('#!') else lines[0]
+
     assert [ident(path) for path in ALL_FILES if first(path) != '# SPDX-License-Identifier: Apache-2.0'] == []
 
 
@@ -113,13 +139,21 @@ def test_every_file_says_what_it_is_for():
 
 
 def test_every_public_name_is_documented():
-    wrong = {ident(path): {node.name for node in tree(path).body
-                           if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith('_')
-                           and not ast.get_docstring(node)} for path in FILES}
+    wrong = {
+        ident(path): {
+            node.name
+            for node in tree(path).body
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+            and not node.name.startswith('_')
+            and not ast.get_docstring(node)
+        }
+        for path in FILES
+    }
     assert offenders(wrong) == {}
 
 
 def test_no_check_vanishes_with_python_s_optimisation():
-    wrong = {ident(path): {node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)}
-             for path in FILES}
+    wrong = {
+        ident(path): {node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)} for path in FILES
+    }
     assert offenders(wrong) == {}, 'raise an error of errors.py instead'

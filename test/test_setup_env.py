@@ -57,9 +57,7 @@ def test_missing_compiler_is_named_with_the_packages_to_install(monkeypatch: pyt
     for variable in ('CC', 'CXX'):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv('PATH', '/nowhere')
-    with pytest.raises(
-        build.BuildError, match=r'a C compiler .*a C\+\+ compiler .*apt install .*build-essential'
-    ):
+    with pytest.raises(build.BuildError, match=r'a C compiler .*a C\+\+ compiler .*apt install .*build-essential'):
         build.check_toolchain()
 
 

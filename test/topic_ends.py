@@ -19,8 +19,9 @@ RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=50)
 BEST_EFFORT = QosParameters()
 REMOTE_RELIABLE = QoSProfile(depth=50, reliability=QoSReliabilityPolicy.RELIABLE)
 REMOTE_BEST_EFFORT = QoSProfile(depth=50, reliability=QoSReliabilityPolicy.BEST_EFFORT)
-REMOTE_LATCHED = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.RELIABLE,
-                            durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+REMOTE_LATCHED = QoSProfile(
+    depth=1, reliability=QoSReliabilityPolicy.RELIABLE, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL
+)
 
 
 class Word:
@@ -89,5 +90,6 @@ def written(publisher):
     def record(message):
         messages.append(message)
         publish(message)
+
     publisher._writer.publish = record
     return messages

@@ -81,8 +81,10 @@ def _markdown_table(node: type[PipelineNode]) -> Iterator[str]:
     yield '|---|---|---|---|---|---|'
     for spec in specs(node.Parameters):
         live = 'yes' if spec.info.live else ''
-        yield (f'| `{spec.name}` | {spec.expected()} | `{_value(spec)}` | {spec.info.unit} | {live} | '
-               f'{spec.info.description} |')
+        yield (
+            f'| `{spec.name}` | {spec.expected()} | `{_value(spec)}` | {spec.info.unit} | {live} | '
+            f'{spec.info.description} |'
+        )
     yield ''
 
 

@@ -22,7 +22,14 @@ from isaac_inference.cli.console import console
 from isaac_inference.engines import available_backends
 from isaac_inference.runtime.resources import DDS_PROFILE_VARIABLES
 
-MESSAGES = ('sensor_msgs', 'geometry_msgs', 'vision_msgs', 'diagnostic_msgs', 'lifecycle_msgs', 'composition_interfaces')
+MESSAGES = (
+    'sensor_msgs',
+    'geometry_msgs',
+    'vision_msgs',
+    'diagnostic_msgs',
+    'lifecycle_msgs',
+    'composition_interfaces',
+)
 DISTRO_PYTHON = {'humble': (3, 10), 'jazzy': (3, 12), 'kilted': (3, 12), 'lyrical': (3, 14)}
 
 
@@ -38,7 +45,9 @@ class Finding:
 
 def add_command(commands: Any) -> None:
     """Add `doctor` to the command line."""
-    command = commands.add_parser('doctor', help='print what this machine offers; non-zero exit where something is wrong')
+    command = commands.add_parser(
+        'doctor', help='print what this machine offers; non-zero exit where something is wrong'
+    )
     command.set_defaults(execute=execute)
 
 
@@ -62,9 +71,13 @@ def check_python() -> Iterator[Finding]:
     wanted = DISTRO_PYTHON.get(distro)
     sourced = Path('/opt/ros', distro).is_dir() if distro else False
     if sourced and wanted and sys.version_info[:2] != wanted:
-        yield Finding('python', f'ROS {distro} is built for Python {wanted[0]}.{wanted[1]}',
-                      f'run with /usr/bin/python3, outside conda and virtual environments of another Python; this is '
-                      f'{sys.version_info[0]}.{sys.version_info[1]}', fatal=True)
+        yield Finding(
+            'python',
+            f'ROS {distro} is built for Python {wanted[0]}.{wanted[1]}',
+            f'run with /usr/bin/python3, outside conda and virtual environments of another Python; this is '
+            f'{sys.version_info[0]}.{sys.version_info[1]}',
+            fatal=True,
+        )
 
 
 def check_ros() -> Iterator[Finding]:
@@ -73,24 +86,33 @@ def check_ros() -> Iterator[Finding]:
     yield from _module('rclpy', 'source /opt/ros/DISTRO/setup.bash, or run "make setup"')
     yield from _middleware()
     for name in MESSAGES:
-        yield from _module(f'{name}.{"srv" if name == "composition_interfaces" else "msg"}',
-                           f'apt install ros-$ROS_DISTRO-{name.replace("_", "-")}, or run "make setup"')
-    yield from _module('isaac_ros_tensor_list_interfaces.msg', 'needed only between processes: build it from interfaces/',
-                       fatal=False)
+        yield from _module(
+            f'{name}.{"srv" if name == "composition_interfaces" else "msg"}',
+            f'apt install ros-$ROS_DISTRO-{name.replace("_", "-")}, or run "make setup"',
+        )
+    yield from _module(
+        'isaac_ros_tensor_list_interfaces.msg', 'needed only between processes: build it from interfaces/', fatal=False
+    )
 
 
 def check_dds_profile() -> Iterator[Finding]:
     """Whether a Fast DDS profile for large images is set and readable."""
     paths = {os.environ[name] for name in DDS_PROFILE_VARIABLES if os.environ.get(name)}
     if not paths:
-        yield Finding('Fast DDS profile', 'none set', 'large images between processes are slow and get lost: export '
-                      f'{DDS_PROFILE_VARIABLES[0]} to config/fastdds_large_images.xml (the launch file does)')
+        yield Finding(
+            'Fast DDS profile',
+            'none set',
+            'large images between processes are slow and get lost: export '
+            f'{DDS_PROFILE_VARIABLES[0]} to config/fastdds_large_images.xml (the launch file does)',
+        )
     for path in sorted(paths):
         try:
             ElementTree.parse(path)
             yield Finding('Fast DDS profile', path)
         except (OSError, ElementTree.ParseError) as error:
-            yield Finding('Fast DDS profile', path, f'can not be read ({error}): correct {DDS_PROFILE_VARIABLES[0]}', fatal=True)
+            yield Finding(
+                'Fast DDS profile', path, f'can not be read ({error}): correct {DDS_PROFILE_VARIABLES[0]}', fatal=True
+            )
 
 
 def check_vision() -> Iterator[Finding]:
@@ -117,11 +139,19 @@ def check_gpu() -> Iterator[Finding]:
     fact = driver.read_text().splitlines()[0] if driver.is_file() else 'no NVIDIA driver'
     yield Finding('GPU', fact, '' if driver.is_file() else 'models run on the CPU')
     library = ctypes.util.find_library('nvinfer')
-    yield Finding('TensorRT', f'{library or "no libnvinfer"}, Python bindings {_version("tensorrt") or "not installed"}')
+    yield Finding(
+        'TensorRT', f'{library or "no libnvinfer"}, Python bindings {_version("tensorrt") or "not installed"}'
+    )
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    check_python, check_ros, check_dds_profile, check_vision, check_engines, check_gpu)
+    check_python,
+    check_ros,
+    check_dds_profile,
+    check_vision,
+    check_engines,
+    check_gpu,
+)
 
 
 def _module(name: str, advice: str, *, fatal: bool = True) -> Iterator[Finding]:
@@ -130,13 +160,17 @@ def _module(name: str, advice: str, *, fatal: bool = True) -> Iterator[Finding]:
     except Exception as error:
         yield Finding(name, f'{type(error).__name__}: {error}', advice, fatal)
         return
-    yield Finding(name, f'{getattr(module, "__version__", "") or _version(name.split(".")[0])} at '
-                        f'{Path(module.__file__ or "").parent}'.strip())
+    yield Finding(
+        name,
+        f'{getattr(module, "__version__", "") or _version(name.split(".")[0])} at '
+        f'{Path(module.__file__ or "").parent}'.strip(),
+    )
 
 
 def _middleware() -> Iterator[Finding]:
     try:
         from rclpy.utilities import get_rmw_implementation_identifier
+
         name = get_rmw_implementation_identifier()
     except Exception as error:
         yield Finding('middleware', f'{type(error).__name__}: {error}', 'install rmw-fastrtps-cpp', fatal=True)

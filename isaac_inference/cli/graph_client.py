@@ -52,8 +52,14 @@ class FrameResult:
     def as_json(self) -> dict[str, Any]:
         """The documented JSON object; a frame without a result has null detections and an 'error'."""
         line: dict[str, Any] = {
-            'image': self.image, 'stamp_ns': self.stamp_ns, 'frame_id': self.frame_id, 'width': self.width,
-            'height': self.height, 'detections': None if self.error else self.detections, 'latency_ms': self.latency_ms}
+            'image': self.image,
+            'stamp_ns': self.stamp_ns,
+            'frame_id': self.frame_id,
+            'width': self.width,
+            'height': self.height,
+            'detections': None if self.error else self.detections,
+            'latency_ms': self.latency_ms,
+        }
         return {**line, 'error': self.error} if self.error else line
 
 
@@ -125,8 +131,11 @@ class GraphClient(PipelineNode):
 
     def explain(self) -> str:
         """What the nodes' diagnostics say is wrong, or that they say nothing."""
-        bad = [f'{name}: {status.message}' for name, status in sorted(self.statuses.items())
-               if status.level != DiagnosticStatus.OK]
+        bad = [
+            f'{name}: {status.message}'
+            for name, status in sorted(self.statuses.items())
+            if status.level != DiagnosticStatus.OK
+        ]
         return '; '.join(bad) or 'the nodes report no fault'
 
     def _wait(self, image: ImageFrame, stamp_ns: int, timeout_s: float) -> _Answer | None:
@@ -140,8 +149,12 @@ class GraphClient(PipelineNode):
             return self._answers.pop(stamp_ns, None)
 
     def _complete(self, answer: _Answer | None) -> bool:
-        return (answer is not None and answer.detections is not None and answer.timings is not None
-                and (answer.picture is not None or not self._pictures))
+        return (
+            answer is not None
+            and answer.detections is not None
+            and answer.timings is not None
+            and (answer.picture is not None or not self._pictures)
+        )
 
     def _note(self, header: Header, **part: Any) -> None:
         with self._changed:
@@ -163,8 +176,13 @@ class GraphClient(PipelineNode):
     def _on_diagnostics(self, message: DiagnosticArray, clock: StageClock) -> None:
         with self._changed:
             own = self.get_namespace() + '/'
-            self.statuses.update({status.name: status for status in message.status
-                                  if status.name.startswith(own) and status.name != self.get_fully_qualified_name()})
+            self.statuses.update(
+                {
+                    status.name: status
+                    for status in message.status
+                    if status.name.startswith(own) and status.name != self.get_fully_qualified_name()
+                }
+            )
             self._changed.notify_all()
 
 
@@ -174,5 +192,9 @@ def _stamp_ns(header: Header) -> int:
 
 def _as_json(item: Detection2D) -> dict[str, Any]:
     best, center = item.results[0].hypothesis, item.bbox.center.position
-    return {'class_id': best.class_id, 'score': best.score,
-            'bbox': [center.x, center.y, item.bbox.size_x, item.bbox.size_y], 'id': item.id}
+    return {
+        'class_id': best.class_id,
+        'score': best.score,
+        'bbox': [center.x, center.y, item.bbox.size_x, item.bbox.size_y],
+        'id': item.id,
+    }

@@ -62,8 +62,15 @@ class _Composed:
         try:
             for spec in specs:
                 remaps = [f'{source}:={target}' for source, target in spec.remappings.items() if source != target]
-                container.load(spec.package, spec.plugin, node_name=spec.name, namespace=namespace, remappings=remaps,
-                               arguments=from_file, parameters=_parameters(spec))
+                container.load(
+                    spec.package,
+                    spec.plugin,
+                    node_name=spec.name,
+                    namespace=namespace,
+                    remappings=remaps,
+                    arguments=from_file,
+                    parameters=_parameters(spec),
+                )
         except ConfigError:
             self.close()
             raise
@@ -97,8 +104,9 @@ class _Processes:
     def _check_alive(self) -> None:
         for name, process in zip(self._names, self._running, strict=True):
             if process.poll() is not None:
-                raise ConfigError(f'node {name} ended with exit status {process.returncode} while starting; its own '
-                                  'message is above')
+                raise ConfigError(
+                    f'node {name} ended with exit status {process.returncode} while starting; its own message is above'
+                )
 
 
 def _wait_until_active(client: GraphClient, names: Sequence[str], timeout_s: float, check: object = None) -> None:

@@ -22,11 +22,11 @@ from isaac_inference.cli.console import console
 from isaac_inference.cli.graph_client import FrameResult, GraphClient
 from isaac_inference.cli.graph_runner import RunningGraph, start_composed, start_processes
 from isaac_inference.cli.summary import RunSummary
-from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.errors import ConfigError
 from isaac_inference.models import read_card
 from isaac_inference.nodes.graph import perception_graph
 from isaac_inference.runtime.compat import shutdown_context
-from isaac_inference.runtime.frame_source import FrameSource, SourceFrame
+from isaac_inference.runtime.frame_source import DamagedPictureError, FrameSource, SourceFrame
 from isaac_inference.runtime.process import SWITCH_INTERVAL_S
 from isaac_inference.runtime.resources import dds_environment
 
@@ -37,14 +37,17 @@ def add_command(commands: Any) -> None:
     command.add_argument('--model', required=True, help='ONNX file')
     command.add_argument('--card', default='', help='YAML card; default: beside the model')
     command.add_argument('--source', required=True, help='folder of images, image, video file, or camera index')
-    command.add_argument('--json', default='', metavar='OUT', help='write one JSON line a frame to this file ("-": stdout)')
+    command.add_argument(
+        '--json', default='', metavar='OUT', help='write one JSON line a frame to this file ("-": stdout)'
+    )
     command.add_argument('--save-images', default='', metavar='DIR', help='write the annotated pictures to this folder')
     command.add_argument('--frames', type=int, default=0, metavar='N', help='stop after N frames; 0: all')
     command.add_argument('--params-file', default='', help='ROS parameter file, like config/perception.yaml')
     command.add_argument('--timeout', type=float, default=20.0, metavar='S', help='longest wait for one frame [s]')
     mode = command.add_mutually_exclusive_group()
-    mode.add_argument('--composed', dest='composed', action='store_true', default=True,
-                      help='all nodes in one container (default)')
+    mode.add_argument(
+        '--composed', dest='composed', action='store_true', default=True, help='all nodes in one container (default)'
+    )
     mode.add_argument('--processes', dest='composed', action='store_false', help='a process for each node')
     command.set_defaults(execute=execute)
 
@@ -73,27 +76,33 @@ def _graph(arguments: argparse.Namespace) -> Iterator[tuple[RunningGraph, GraphC
     os.environ.update(dds_environment(os.environ))  # before the middleware starts, and for the processes we start
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    specs = perception_graph(model=str(Path(arguments.model).resolve()), model_card=_absolute(arguments.card),
-                             annotate=bool(arguments.save_images))
+    specs = perception_graph(
+        model=str(Path(arguments.model).resolve()),
+        model_card=_absolute(arguments.card),
+        annotate=bool(arguments.save_images),
+    )
     start = start_composed if arguments.composed else start_processes
     try:
-        with contextlib.closing(start(specs, arguments.params_file)) as graph, \
-                contextlib.closing(GraphClient.start(graph.namespace, pictures=bool(arguments.save_images))) as client:
+        with (
+            contextlib.closing(start(specs, arguments.params_file)) as graph,
+            contextlib.closing(GraphClient.start(graph.namespace, pictures=bool(arguments.save_images))) as client,
+        ):
             yield graph, client
     finally:
         shutdown_context(rclpy.get_default_context())
 
 
-def _results(source: FrameSource, client: GraphClient, arguments: argparse.Namespace,
-             screen: Console) -> Iterator[FrameResult]:
+def _results(
+    source: FrameSource, client: GraphClient, arguments: argparse.Namespace, screen: Console
+) -> Iterator[FrameResult]:
     total = min(arguments.frames or sys.maxsize, len(source) or sys.maxsize)
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=screen, transient=True) as progress:
         task = progress.add_task('frames', total=total if total < sys.maxsize else None)
         for index, frame in enumerate(source):
-            if isinstance(frame, FrameError):
+            if isinstance(frame, DamagedPictureError):
                 screen.print(f'skipped: {frame}', style='yellow')
-                yield FrameResult.failure(index, str(frame))
+                yield FrameResult.failure(frame.name, str(frame))
             else:
                 yield _ask(client, frame, arguments.timeout, screen)
             progress.advance(task)

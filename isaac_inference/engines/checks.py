@@ -70,15 +70,9 @@ class FeedCheck:
                 hint += '; add the batch axis with array[None]'
         else:
             pairs = zip(array.shape, spec.shape, strict=True)
-            wrong = [
-                axis
-                for axis, (size, want) in enumerate(pairs)
-                if (size < 1 if want is None else size != want)
-            ]
+            wrong = [axis for axis, (size, want) in enumerate(pairs) if (size < 1 if want is None else size != want)]
             hint = f'axis {", ".join(map(str, wrong))} differs'
-            hint += (
-                '; feed one image at a time, or export the model with a dynamic batch' if wrong == [0] else ''
-            )
+            hint += '; feed one image at a time, or export the model with a dynamic batch' if wrong == [0] else ''
         expected = f'{spec.shape_text()} (? is any size)' if spec.is_dynamic else spec.shape_text()
         return f'{self._name}: input {spec.name!r}: got shape {got}, expected {expected}; {hint}'
 
@@ -86,9 +80,7 @@ class FeedCheck:
         """All inputs with a dynamic batch must agree on it."""
         sizes = {name: feeds[name].shape[0] for name in self._batched}
         if len(set(sizes.values())) > 1:
-            raise EngineError(
-                f'{self._name}: inputs: different batch sizes {sizes}; expected one size for all'
-            )
+            raise EngineError(f'{self._name}: inputs: different batch sizes {sizes}; expected one size for all')
 
 
 def non_finite(outputs: Mapping[str, np.ndarray]) -> list[str]:

@@ -56,8 +56,7 @@ class Backend:
         """The engine's class; raises ConfigError when the library is missing."""
         if not self.is_available:
             raise ConfigError(
-                f'backend {self.name!r} needs the Python module {self.library!r}, which is missing; '
-                f'{self.install}'
+                f'backend {self.name!r} needs the Python module {self.library!r}, which is missing; {self.install}'
             )
         module, _, name = self.engine.partition(':')
         engine: type[Engine] = getattr(importlib.import_module(module), name)
@@ -111,6 +110,4 @@ def _choose(name: str) -> Backend:
     for backend in BACKENDS:
         if backend.name == name:
             return backend
-    raise ConfigError(
-        f'backend: got {name!r}; known are: auto, {", ".join(backend.name for backend in BACKENDS)}'
-    )
+    raise ConfigError(f'backend: got {name!r}; known are: auto, {", ".join(backend.name for backend in BACKENDS)}')

@@ -109,9 +109,7 @@ def parse_card(content: str, origin: str, folder: Path | None) -> CardValues:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise ModelError(
-            f'{origin}: got {type(data).__name__}, expected keys and values such as `decoder: yolox`'
-        )
+        raise ModelError(f'{origin}: got {type(data).__name__}, expected keys and values such as `decoder: yolox`')
     values: dict[str, Sourced] = {}
     for key, value in data.items():
         if key in SECTIONS:

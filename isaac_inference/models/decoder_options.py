@@ -145,9 +145,7 @@ def _activation(evidence: Evidence, columns: int | None) -> tuple[str, str, list
     return 'sigmoid', 'default of the RT-DETR family', [note]
 
 
-def _check_strides(
-    evidence: Evidence, finding: DecoderFinding, strides: tuple[int, ...], source: str
-) -> None:
+def _check_strides(evidence: Evidence, finding: DecoderFinding, strides: tuple[int, ...], source: str) -> None:
     """Raise ModelError when the strides do not make the number of rows that the output has."""
     spec = finding.roles['predictions']
     rows, cells = spec.shape[1], cell_count(evidence.input_wh, strides)

@@ -21,9 +21,7 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
         _row(card, 'task', card.task.value),
         _row(card, 'decoder', card.decoder),
     ]
-    rows += [
-        _row(card, f'decoder_options.{name}', _text(value)) for name, value in card.decoder_options.items()
-    ]
+    rows += [_row(card, f'decoder_options.{name}', _text(value)) for name, value in card.decoder_options.items()]
     rows += [
         _row(card, 'image_input', card.image_input.describe()),
         _row(card, 'layout', card.layout),

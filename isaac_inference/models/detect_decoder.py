@@ -79,9 +79,7 @@ def _single_output(file: ModelFile) -> TensorSpec | None:
 def _is_split_grid(roles: Mapping[str, TensorSpec], input_wh: tuple[int, int]) -> bool:
     """True for a grid detector's boxes and scores in two tensors: DETR's shapes, but read otherwise."""
     logits = roles['logits']
-    return strides_of(logits.shape[1], input_wh) is not None or any(
-        word in logits.name for word in ('score', 'prob')
-    )
+    return strides_of(logits.shape[1], input_wh) is not None or any(word in logits.name for word in ('score', 'prob'))
 
 
 def _from_predictions(evidence: Evidence, spec: TensorSpec) -> DecoderFinding:

@@ -87,11 +87,7 @@ def _input_wh(imgsz: Any) -> tuple[int, int] | None:
     """(width, height) from ultralytics' `imgsz`: [height, width], or one number for both."""
     if type(imgsz) is int:
         imgsz = [imgsz, imgsz]
-    if (
-        isinstance(imgsz, (list, tuple))
-        and len(imgsz) == 2
-        and all(type(size) is int and size > 0 for size in imgsz)
-    ):
+    if isinstance(imgsz, (list, tuple)) and len(imgsz) == 2 and all(type(size) is int and size > 0 for size in imgsz):
         return (imgsz[1], imgsz[0])
     return None
 

@@ -22,9 +22,7 @@ _ULTRALYTICS = PreprocessSpec(
 )
 _RT_DETR = PreprocessSpec(color='rgb', scale=1 / 255, fit='stretch')
 _DETR = PreprocessSpec(color='rgb', scale=1 / 255, fit='stretch', **_IMAGENET)
-_NANODET = PreprocessSpec(
-    **_RAW_BGR, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395), fit='stretch'
-)
+_NANODET = PreprocessSpec(**_RAW_BGR, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395), fit='stretch')
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,7 @@ class Family:
 
 def _strides(value: Any) -> tuple[int, ...]:
     """Strides in px from a YAML list."""
-    good = (
-        isinstance(value, (list, tuple)) and value and all(type(item) is int and item > 0 for item in value)
-    )
+    good = isinstance(value, (list, tuple)) and value and all(type(item) is int and item > 0 for item in value)
     if not good or list(value) != sorted(set(value)):
         raise ValueError('a growing list of whole numbers above 0, such as [8, 16, 32]')
     return tuple(value)
@@ -89,12 +85,8 @@ FAMILIES: Mapping[str, Family] = {
             options={'strides': (8, 16, 32)},
             checks={'strides': _strides},
         ),
-        Family(
-            'yolov5', 'YOLOv5', '[N, 3 x cells of strides 8, 16, 32, 5 + nc]', ('predictions',), _ULTRALYTICS
-        ),
-        Family(
-            'yolov8', 'YOLOv8/9/11', '[N, 4 + nc, cells of strides 8, 16, 32]', ('predictions',), _ULTRALYTICS
-        ),
+        Family('yolov5', 'YOLOv5', '[N, 3 x cells of strides 8, 16, 32, 5 + nc]', ('predictions',), _ULTRALYTICS),
+        Family('yolov8', 'YOLOv8/9/11', '[N, 4 + nc, cells of strides 8, 16, 32]', ('predictions',), _ULTRALYTICS),
         Family(
             'end_to_end',
             'YOLOv10/26 end-to-end',

@@ -41,9 +41,7 @@ def card_folders() -> list[Path]:
     environment.
     """
     roots = [
-        Path(prefix) / _INSTALLED
-        for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
-        if prefix
+        Path(prefix) / _INSTALLED for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if prefix
     ]
     roots = [Path(__file__).resolve().parents[2] / 'config' / 'models', *roots, Path(sys.prefix) / _INSTALLED]
     return [folder for folder in dict.fromkeys(roots) if folder.is_dir()]

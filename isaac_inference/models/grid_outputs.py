@@ -33,15 +33,9 @@ def grid_guesses(spec: TensorSpec, input_wh: tuple[int, int]) -> list[Guess]:
     _, rows, columns = spec.shape
     guesses = []
     if rows is not None and rows > 4 and _has_grid_columns(rows, columns, input_wh):
-        guesses.append(
-            Guess('yolov8', rows - 4, f'shape of {spec.name}: 4 + {rows - 4} rows, one column a grid cell')
-        )
+        guesses.append(Guess('yolov8', rows - 4, f'shape of {spec.name}: 4 + {rows - 4} rows, one column a grid cell'))
     if columns is not None:
-        guesses += (
-            _open_rows(spec.name, columns)
-            if rows is None
-            else _fixed_rows(spec.name, rows, columns, input_wh)
-        )
+        guesses += _open_rows(spec.name, columns) if rows is None else _fixed_rows(spec.name, rows, columns, input_wh)
     return guesses
 
 
@@ -57,9 +51,7 @@ def transposed_guess(spec: TensorSpec, input_wh: tuple[int, int], label_count: i
     _, rows, columns = spec.shape
     if columns is None or label_count is None or columns != 4 + label_count or not strides_of(rows, input_wh):
         return []
-    return [
-        Guess('yolov8', label_count, f'shape of {spec.name}: one row a grid cell, 4 + {label_count} columns')
-    ]
+    return [Guess('yolov8', label_count, f'shape of {spec.name}: one row a grid cell, 4 + {label_count} columns')]
 
 
 def _fixed_rows(name: str, rows: int, columns: int, input_wh: tuple[int, int]) -> list[Guess]:
@@ -68,11 +60,7 @@ def _fixed_rows(name: str, rows: int, columns: int, input_wh: tuple[int, int]) -
     if strides is not None:
         return _anchor_free(name, columns, strides)
     if rows % _ANCHORS_A_CELL == 0 and columns > 5 and strides_of(rows // _ANCHORS_A_CELL, input_wh):
-        return [
-            Guess(
-                'yolov5', columns - 5, f'shape of {name}: three rows a grid cell, 5 + {columns - 5} columns'
-            )
-        ]
+        return [Guess('yolov5', columns - 5, f'shape of {name}: three rows a grid cell, 5 + {columns - 5} columns')]
     if columns == 6:
         return [Guess('end_to_end', None, f'shape of {name}: 6 columns, rows that are no grid')]
     return []
@@ -86,9 +74,7 @@ def _anchor_free(name: str, columns: int, strides: tuple[int, ...]) -> list[Gues
         count = columns - NANODET_BOX_COLUMNS
         guesses.append(Guess('nanodet', count, f'{cells}, {count} + 32 columns', {'strides': strides}))
     if columns > 5 and (not guesses or columns == 85):
-        guesses.append(
-            Guess('yolox', columns - 5, f'{cells}, 5 + {columns - 5} columns', {'strides': strides})
-        )
+        guesses.append(Guess('yolox', columns - 5, f'{cells}, 5 + {columns - 5} columns', {'strides': strides}))
     return guesses
 
 

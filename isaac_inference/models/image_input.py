@@ -143,9 +143,7 @@ def _input_wh(
     return wanted
 
 
-def _size_input(
-    file: ModelFile, image: TensorSpec, values: CardValues, sources: dict[str, str]
-) -> TensorSpec | None:
+def _size_input(file: ModelFile, image: TensorSpec, values: CardValues, sources: dict[str, str]) -> TensorSpec | None:
     """The input that takes (width, height) of the frame which boxes shall refer to; any other input is
     refused.
     """
@@ -166,8 +164,7 @@ def _size_input(
         return None
     if spec is image or len(others) > 1 or len(spec.shape) != 2 or spec.shape[1] not in (2, None):
         raise ModelError(
-            f'{file.path}: the input {spec.describe()} can not be the size input; expected [N, 2] and no '
-            'further input'
+            f'{file.path}: the input {spec.describe()} can not be the size input; expected [N, 2] and no further input'
         )
     return spec
 

@@ -40,9 +40,7 @@ def build_card(file: ModelFile, values: CardValues) -> ModelCard:
     evidence = Evidence(file, inputs.input_wh, None if known_labels is None else len(known_labels), exporter)
     finding = _decoder(evidence, values, sources)
     columns = class_columns(evidence, finding.decoder, finding.roles)
-    options, option_notes = resolve_options(
-        evidence, finding, values, columns, inputs.size_input is not None, sources
-    )
+    options, option_notes = resolve_options(evidence, finding, values, columns, inputs.size_input is not None, sources)
     softmax = options.get('activation') == 'softmax'
     class_count = columns - 1 if softmax and columns is not None else columns
     labels, label_notes = resolve_labels(file, values, exporter, class_count, sources)

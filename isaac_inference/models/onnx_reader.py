@@ -67,9 +67,7 @@ def find_model(model: str | Path) -> Path:
     path = Path(model).expanduser().absolute()
     if path.is_dir():
         found = sorted(item.name for item in path.glob('*.onnx'))
-        raise ModelError(
-            f'model: {path} is a folder; give one ONNX file (in it: {", ".join(found[:8]) or "none"})'
-        )
+        raise ModelError(f'model: {path} is a folder; give one ONNX file (in it: {", ".join(found[:8]) or "none"})')
     if not path.is_file():
         where = path.parent
         found = sorted(item.name for item in where.glob('*.onnx')) if where.is_dir() else []
@@ -119,15 +117,11 @@ def _parse(path: Path) -> tuple[Any, Any]:
         import onnx
         from google.protobuf.message import DecodeError
     except ImportError as error:
-        raise ConfigError(
-            f'reading {path} needs the onnx package, which is missing; `pip install onnx`'
-        ) from error
+        raise ConfigError(f'reading {path} needs the onnx package, which is missing; `pip install onnx`') from error
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ModelError(
-            f'{path}: can not be read ({error.strerror}); check its owner and permissions'
-        ) from error
+        raise ModelError(f'{path}: can not be read ({error.strerror}); check its owner and permissions') from error
     if not data:
         raise ModelError(f'{path}: the file is empty; export or download it again')
     for magic, what in _OTHER_FORMATS:
@@ -137,11 +131,7 @@ def _parse(path: Path) -> tuple[Any, Any]:
         proto = onnx.load_model_from_string(data)
     except (DecodeError, ValueError) as error:
         raise ModelError(_damaged(path, data)) from error
-    if (
-        not proto.graph.node
-        or not proto.opset_import
-        or not all(isinstance(item, str) for item in _texts(proto))
-    ):
+    if not proto.graph.node or not proto.opset_import or not all(isinstance(item, str) for item in _texts(proto)):
         raise ModelError(_damaged(path, data))
     if any(not _has_shape(item) for item in (*proto.graph.input, *proto.graph.output)):
         with contextlib.suppress(Exception):  # what stays without a shape is reported by name, in _spec
@@ -214,12 +204,7 @@ def _external_files(path: Path, graph: Any) -> tuple[Path, ...]:
     """The weight files that the model keeps beside itself, each checked to be there and in the model's
     folder.
     """
-    names = {
-        entry.value
-        for tensor in graph.initializer
-        for entry in tensor.external_data
-        if entry.key == 'location'
-    }
+    names = {entry.value for tensor in graph.initializer for entry in tensor.external_data if entry.key == 'location'}
     files = []
     for name in sorted(names):
         item = (path.parent / name).resolve()

@@ -40,9 +40,7 @@ class TensorSpec:
             return True
         if len(shape) != len(self.shape):
             return False
-        return all(
-            got == want if want is not None else got > 0 for got, want in zip(shape, self.shape, strict=True)
-        )
+        return all(got == want if want is not None else got > 0 for got, want in zip(shape, self.shape, strict=True))
 
     def accepts(self, array: Any) -> bool:
         """True when `array` (anything with numpy's `dtype` and `shape`) can be fed as this tensor."""

@@ -29,13 +29,17 @@ _DARK = (40, 40, 40)
 class AnnotateParameters(NodeParameters):
     """Parameters of the annotate node."""
 
-    buffer_size: int = param(16, 'Images kept while their detections are being made.', unit='images', minimum=1,
-                             maximum=1000)
+    buffer_size: int = param(
+        16, 'Images kept while their detections are being made.', unit='images', minimum=1, maximum=1000
+    )
     draw_rate: bool = param(True, 'Write the frame rate into the corner.', live=True)
     image_qos: QosParameters = group(QosParameters(), 'Subscription to the images.')
-    detections_qos: QosParameters = group(QosParameters(reliability=Reliability.RELIABLE, depth=10),
-                                          'Subscription to the detections.')
-    debug_image_qos: QosParameters = group(QosParameters(reliability=Reliability.RELIABLE), 'Publisher of the pictures.')
+    detections_qos: QosParameters = group(
+        QosParameters(reliability=Reliability.RELIABLE, depth=10), 'Subscription to the detections.'
+    )
+    debug_image_qos: QosParameters = group(
+        QosParameters(reliability=Reliability.RELIABLE), 'Publisher of the pictures.'
+    )
 
 
 class AnnotateNode(PipelineNode):
@@ -53,8 +57,9 @@ class AnnotateNode(PipelineNode):
         chosen = self.parameters
         self._pictures = self.advertise(IMAGE, '~/debug_image', chosen.debug_image_qos)
         self.subscribe(IMAGE, 'image', chosen.image_qos, self._on_image, depth=chosen.buffer_size)
-        self.subscribe(plain(Detection2DArray), 'detections', chosen.detections_qos, self._on_detections,
-                       depth=chosen.buffer_size)
+        self.subscribe(
+            plain(Detection2DArray), 'detections', chosen.detections_qos, self._on_detections, depth=chosen.buffer_size
+        )
 
     def on_stop(self) -> None:
         self._images.clear()
@@ -86,8 +91,15 @@ class AnnotateNode(PipelineNode):
         """A BGR copy to draw on."""
         if frame.encoding not in SUPPORTED_ENCODINGS:
             return decode_with_cv_bridge(frame).copy()
-        image, order = to_color(frame.data, encoding=frame.encoding, height=frame.height, width=frame.width,
-                                step=frame.step, is_bigendian=frame.is_bigendian, wanted=ColorOrder.BGR)
+        image, order = to_color(
+            frame.data,
+            encoding=frame.encoding,
+            height=frame.height,
+            width=frame.width,
+            step=frame.step,
+            is_bigendian=frame.is_bigendian,
+            wanted=ColorOrder.BGR,
+        )
         return np.array(image if order is ColorOrder.BGR else image[..., ::-1], order='C')
 
 
@@ -100,9 +112,12 @@ def _draw(picture: np.ndarray, detections: list[Detection2D]) -> None:
     best = [item.results[0].hypothesis for item in detections if item.results]
     named = [index for index, item in enumerate(detections) if item.results]
     ids = [f' #{detections[index].id}' if detections[index].id else '' for index in named]
-    draw_boxes(picture, boxes[named], [hypothesis.class_id for hypothesis in best],
-               [f'{hypothesis.class_id} {hypothesis.score:.2f}{suffix}'
-                for hypothesis, suffix in zip(best, ids, strict=True)])
+    draw_boxes(
+        picture,
+        boxes[named],
+        [hypothesis.class_id for hypothesis in best],
+        [f'{hypothesis.class_id} {hypothesis.score:.2f}{suffix}' for hypothesis, suffix in zip(best, ids, strict=True)],
+    )
 
 
 def _corners(item: Detection2D) -> tuple[float, float, float, float]:

@@ -13,8 +13,8 @@ import yaml
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from isaac_inference.errors import ConfigError, FrameError, PerceptionError
-from isaac_inference.runtime.frame_source import FrameSource, SourceFrame
+from isaac_inference.errors import ConfigError, PerceptionError
+from isaac_inference.runtime.frame_source import DamagedPictureError, FrameSource, SourceFrame
 from isaac_inference.runtime.image_frame import IMAGE, image_frame_from_array
 from isaac_inference.runtime.node import PipelineNode
 from isaac_inference.runtime.node_parameters import NodeParameters
@@ -31,12 +31,21 @@ class CameraParameters(NodeParameters):
     """Parameters of the camera node."""
 
     source: str = param('', 'Folder of images, image, video file, or camera index such as "0".')
-    rate_hz: float = param(30.0, 'Images per second; a webcam keeps its own pace if that is slower.', unit='Hz',
-                           minimum=0.01, maximum=1000.0, live=True)
+    rate_hz: float = param(
+        30.0,
+        'Images per second; a webcam keeps its own pace if that is slower.',
+        unit='Hz',
+        minimum=0.01,
+        maximum=1000.0,
+        live=True,
+    )
     loop: bool = param(True, 'Begin again at the end of a folder or video.', live=True)
     frame_id: str = param('camera_optical_frame', 'frame_id of the images: the optical frame, z forward.')
-    calibration_file: str = param('', 'YAML file of the camera_calibration tool; empty publishes CameraInfo without '
-                                  'intrinsics (K all zero, which means uncalibrated).')
+    calibration_file: str = param(
+        '',
+        'YAML file of the camera_calibration tool; empty publishes CameraInfo without '
+        'intrinsics (K all zero, which means uncalibrated).',
+    )
     image_qos: QosParameters = group(QosParameters(reliability=Reliability.RELIABLE), 'Publisher of the images.')
 
 
@@ -57,8 +66,10 @@ class CameraNode(PipelineNode):
     def on_setup(self) -> None:
         chosen = self.parameters
         if not chosen.source:
-            raise ConfigError('parameter source: got nothing, expected a folder of images, an image, a video file or the '
-                              'index of a camera; launch with source:=... or set it in the parameter file')
+            raise ConfigError(
+                'parameter source: got nothing, expected a folder of images, an image, a video file or the '
+                'index of a camera; launch with source:=... or set it in the parameter file'
+            )
         self._source = FrameSource(chosen.source)
         self._info = read_calibration(chosen.calibration_file)
         self._images = self.advertise(IMAGE, 'image', chosen.image_qos)
@@ -80,7 +91,7 @@ class CameraNode(PipelineNode):
         for frame in self._frames():
             begin = time.perf_counter()
             self.health.received()
-            if isinstance(frame, FrameError):
+            if isinstance(frame, DamagedPictureError):
                 self.health.dropped(frame.reason, str(frame))
             else:
                 self._publish(frame)
@@ -89,7 +100,7 @@ class CameraNode(PipelineNode):
             if self._stop.wait(max(0.0, due - time.monotonic())):
                 return
 
-    def _frames(self) -> Iterator[SourceFrame | FrameError]:
+    def _frames(self) -> Iterator[SourceFrame | DamagedPictureError]:
         """Pass after pass; a source that fails is reported and tried again."""
         while not self._stop.is_set():
             try:
@@ -114,8 +125,11 @@ class CameraNode(PipelineNode):
         info = self._info
         calibrated = any(info.k)
         if calibrated and (info.width, info.height) != (width, height):
-            self.health.problem('calibration_size', f'calibration_file is for {info.width}x{info.height} images, got '
-                             f'{width}x{height}: CameraInfo is sent without intrinsics; calibrate at this size')
+            self.health.problem(
+                'calibration_size',
+                f'calibration_file is for {info.width}x{info.height} images, got '
+                f'{width}x{height}: CameraInfo is sent without intrinsics; calibrate at this size',
+            )
             calibrated = False
         else:
             self.health.clear('calibration_size')
@@ -137,13 +151,19 @@ def read_calibration(path: str) -> CameraInfo:
     try:
         content = yaml.safe_load(Path(path).expanduser().read_text())
         return CameraInfo(
-            width=int(content['image_width']), height=int(content['image_height']),
-            distortion_model=str(content['distortion_model']), d=_numbers(content, 'distortion_coefficients'),
-            k=_numbers(content, 'camera_matrix', 9), r=_numbers(content, 'rectification_matrix', 9),
-            p=_numbers(content, 'projection_matrix', 12))
+            width=int(content['image_width']),
+            height=int(content['image_height']),
+            distortion_model=str(content['distortion_model']),
+            d=_numbers(content, 'distortion_coefficients'),
+            k=_numbers(content, 'camera_matrix', 9),
+            r=_numbers(content, 'rectification_matrix', 9),
+            p=_numbers(content, 'projection_matrix', 12),
+        )
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f'calibration_file {path}: {type(error).__name__}: {error}; expected a YAML file as the '
-                          'camera_calibration tool writes it') from error
+        raise ConfigError(
+            f'calibration_file {path}: {type(error).__name__}: {error}; expected a YAML file as the '
+            'camera_calibration tool writes it'
+        ) from error
 
 
 def _numbers(content: dict[str, dict[str, list[float]]], key: str, count: int | None = None) -> list[float]:

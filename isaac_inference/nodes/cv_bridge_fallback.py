@@ -20,10 +20,15 @@ def decode_with_cv_bridge(frame: ImageFrame) -> np.ndarray:
     try:
         from cv_bridge import CvBridge
     except ImportError as error:
-        raise FrameError('unknown_encoding', f'image encoding {frame.encoding!r}: {known}; have the camera publish one '
-                         'of these, or install cv_bridge for others') from error
+        raise FrameError(
+            'unknown_encoding',
+            f'image encoding {frame.encoding!r}: {known}; have the camera publish one '
+            'of these, or install cv_bridge for others',
+        ) from error
     try:
         return np.asarray(CvBridge().imgmsg_to_cv2(to_image_message(frame), desired_encoding='bgr8'))
     except Exception as error:
-        raise FrameError('unknown_encoding', f'image encoding {frame.encoding!r}: cv_bridge could not convert it to bgr8 '
-                         f'({error}); {known}') from error
+        raise FrameError(
+            'unknown_encoding',
+            f'image encoding {frame.encoding!r}: cv_bridge could not convert it to bgr8 ({error}); {known}',
+        ) from error

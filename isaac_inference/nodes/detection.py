@@ -30,17 +30,23 @@ class DetectionParameters(ModelParameters):
     score_threshold: float = param(0.25, 'Least score of a detection.', minimum=0.0, maximum=1.0, live=True)
     class_thresholds: tuple[str, ...] = param((), 'Exceptions to score_threshold, each "class name: score".', live=True)
     classes: tuple[str, ...] = param((), 'Names of the classes to keep; empty keeps all.', live=True)
-    iou_threshold: float = param(0.45, 'NMS drops a box that overlaps a better one by more than this IoU.',
-                                 minimum=0.0, maximum=1.0, live=True)
+    iou_threshold: float = param(
+        0.45, 'NMS drops a box that overlaps a better one by more than this IoU.', minimum=0.0, maximum=1.0, live=True
+    )
     class_agnostic_nms: bool = param(False, 'NMS compares boxes across classes.', live=True)
     nms_top_k: int = param(1000, 'Candidates that enter NMS, best first.', minimum=1, maximum=30000, live=True)
     max_detections: int = param(100, 'Most detections of a frame, best first.', minimum=1, maximum=10000, live=True)
     publish_empty: bool = param(True, 'Publish an empty array for a frame without detections.', live=True)
-    source_size: tuple[int, ...] = param((0, 0), 'Image width and height, for tensors from a preprocessor that sends '
-                                         'no letterbox; 0, 0 drops such frames.', unit='px', minimum=0)
+    source_size: tuple[int, ...] = param(
+        (0, 0),
+        'Image width and height, for tensors from a preprocessor that sends no letterbox; 0, 0 drops such frames.',
+        unit='px',
+        minimum=0,
+    )
     tensor_qos: QosParameters = group(QosParameters(), 'Subscription to the tensors.')
-    detections_qos: QosParameters = group(QosParameters(reliability=Reliability.RELIABLE, depth=10),
-                                          'Publisher of the detections.')
+    detections_qos: QosParameters = group(
+        QosParameters(reliability=Reliability.RELIABLE, depth=10), 'Publisher of the detections.'
+    )
 
 
 class DetectionNode(ModelNode):
@@ -67,8 +73,9 @@ class DetectionNode(ModelNode):
     def on_start(self) -> None:
         stamp = self.get_clock().now().to_msg()
         classes = [VisionClass(class_id=index, class_name=name) for index, name in enumerate(self.card.labels)]
-        self._labels.publish(LabelInfo(header=Header(stamp=stamp), class_map=classes,
-                                       threshold=self.parameters.score_threshold))
+        self._labels.publish(
+            LabelInfo(header=Header(stamp=stamp), class_map=classes, threshold=self.parameters.score_threshold)
+        )
 
     def on_teardown(self) -> None:
         self._postprocessor = None
@@ -79,9 +86,15 @@ class DetectionNode(ModelNode):
 
     def _settings(self, chosen: DetectionParameters) -> DetectionSettings:
         return detection_settings(
-            self.card, score_threshold=chosen.score_threshold, class_thresholds=chosen.class_thresholds,
-            classes=chosen.classes, iou_threshold=chosen.iou_threshold, class_aware=not chosen.class_agnostic_nms,
-            top_k=chosen.nms_top_k, max_detections=chosen.max_detections)
+            self.card,
+            score_threshold=chosen.score_threshold,
+            class_thresholds=chosen.class_thresholds,
+            classes=chosen.classes,
+            iou_threshold=chosen.iou_threshold,
+            class_aware=not chosen.class_agnostic_nms,
+            top_k=chosen.nms_top_k,
+            max_detections=chosen.max_detections,
+        )
 
     def _fallback_letterbox(self) -> Letterbox | None:
         size, spec = self.parameters.source_size, self.card.preprocess
@@ -93,8 +106,11 @@ class DetectionNode(ModelNode):
         if 'letterbox' in auxiliary:
             return Letterbox.from_array(auxiliary['letterbox'])
         if self._fallback is None:
-            raise FrameError('no_letterbox', 'the tensors carry no letterbox, so boxes can not be brought back to source '
-                             'pixels; set source_size to the [width, height] of the images, or use PreprocessNode')
+            raise FrameError(
+                'no_letterbox',
+                'the tensors carry no letterbox, so boxes can not be brought back to source '
+                'pixels; set source_size to the [width, height] of the images, or use PreprocessNode',
+            )
         return self._fallback
 
     def _on_tensors(self, frame: TensorFrame, clock: StageClock) -> None:

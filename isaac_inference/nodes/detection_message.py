@@ -15,13 +15,15 @@ def detection_array(header: Header, found: Detections, labels: Sequence[str]) ->
     """One message; the header is the image's, on the array and on each detection."""
     detections = [
         _detection(header, x0, y0, x1, y1, score, labels[class_id])
-        for (x0, y0, x1, y1), score, class_id in zip(found.boxes.tolist(), found.scores.tolist(),
-                                                     found.class_ids.tolist(), strict=True)]
+        for (x0, y0, x1, y1), score, class_id in zip(
+            found.boxes.tolist(), found.scores.tolist(), found.class_ids.tolist(), strict=True
+        )
+    ]
     return Detection2DArray(header=header, detections=detections)
 
 
 def _detection(header: Header, x0: float, y0: float, x1: float, y1: float, score: float, label: str) -> Detection2D:
-    # filled in place: a message's constructor makes every default even for what it is given, which costs half as much again
+    # filled in place: a message's constructor makes every default even for what it is given, half as much work again
     detection, result = Detection2D(), ObjectHypothesisWithPose()
     result.hypothesis.class_id, result.hypothesis.score = label, score
     center = detection.bbox.center.position

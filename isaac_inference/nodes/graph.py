@@ -25,8 +25,15 @@ class NodeSpec:
     remappings: Mapping[str, str] = field(default_factory=dict)
 
 
-def perception_graph(*, model: str = '', model_card: str = '', image: str = 'image', camera_info: str = 'camera_info',
-                     source: str = '', annotate: bool = True) -> tuple[NodeSpec, ...]:
+def perception_graph(
+    *,
+    model: str = '',
+    model_card: str = '',
+    image: str = 'image',
+    camera_info: str = 'camera_info',
+    source: str = '',
+    annotate: bool = True,
+) -> tuple[NodeSpec, ...]:
     """The nodes of the detection pipeline, in the order of the data.
 
     Args:
@@ -40,13 +47,25 @@ def perception_graph(*, model: str = '', model_card: str = '', image: str = 'ima
     given = {name: value for name, value in (('model', model), ('model_card', model_card)) if value}
     camera = {'image': image, 'camera_info': camera_info}
     nodes = [
-        NodeSpec('preprocess', 'preprocess_node', 'isaac_inference::PreprocessNode', parameters=given,
-                 remappings={'image': image, 'image/compressed': f'{image}/compressed'}),
+        NodeSpec(
+            'preprocess',
+            'preprocess_node',
+            'isaac_inference::PreprocessNode',
+            parameters=given,
+            remappings={'image': image, 'image/compressed': f'{image}/compressed'},
+        ),
         NodeSpec('inference', 'inference_node', 'isaac_inference::InferenceNode', parameters=given),
-        NodeSpec('detection', 'detection_node', 'isaac_inference::DetectionNode', parameters=given)]
+        NodeSpec('detection', 'detection_node', 'isaac_inference::DetectionNode', parameters=given),
+    ]
     if source:
-        nodes.insert(0, NodeSpec('camera', 'camera_node', 'isaac_inference::CameraNode', parameters={'source': source},
-                                 remappings=camera))
+        nodes.insert(
+            0,
+            NodeSpec(
+                'camera', 'camera_node', 'isaac_inference::CameraNode', parameters={'source': source}, remappings=camera
+            ),
+        )
     if annotate:
-        nodes.append(NodeSpec('annotate', 'annotate_node', 'isaac_inference::AnnotateNode', remappings={'image': image}))
+        nodes.append(
+            NodeSpec('annotate', 'annotate_node', 'isaac_inference::AnnotateNode', remappings={'image': image})
+        )
     return tuple(nodes)

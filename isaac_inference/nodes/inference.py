@@ -24,9 +24,12 @@ class InferenceParameters(ModelParameters):
     providers: tuple[str, ...] = param((), 'ONNX Runtime execution providers in order of preference; empty chooses.')
     threads: int = param(0, 'CPU threads of the engine; 0 takes all cores.', unit='threads', minimum=0)
     spinning: bool = param(True, 'Engine threads wait for work actively: faster, but busy between frames.')
-    check_finite: bool = param(False, 'Drop a frame whose outputs hold NaN or infinity anywhere, at the cost of reading them '
-                               'all once more; decoders refuse such values in any case where a detection depends on them.',
-                               live=True)
+    check_finite: bool = param(
+        False,
+        'Drop a frame whose outputs hold NaN or infinity anywhere, at the cost of reading them '
+        'all once more; decoders refuse such values in any case where a detection depends on them.',
+        live=True,
+    )
     tensor_qos: QosParameters = group(QosParameters(), 'Subscription to and publisher of the tensors.')
 
 
@@ -43,8 +46,9 @@ class InferenceNode(ModelNode):
     def on_setup(self) -> None:
         super().on_setup()
         chosen = self.parameters
-        self._engine = create_engine(self.card, chosen.backend, providers=chosen.providers, threads=chosen.threads,
-                                     spinning=chosen.spinning)
+        self._engine = create_engine(
+            self.card, chosen.backend, providers=chosen.providers, threads=chosen.threads, spinning=chosen.spinning
+        )
         self._engine.open()
         self._engine.warm_up()
         self.device = self._engine.device
@@ -52,8 +56,10 @@ class InferenceNode(ModelNode):
         self.subscribe(TENSORS, 'input_tensors', chosen.tensor_qos, self._on_tensors)
         for note in self.card.notes:
             self.get_logger().warning(f'model {self.card.name}: {note}')
-        self.get_logger().info(f'model {self.card.name}: {self.card.decoder}, {self.card.class_count} classes, input '
-                               f'{self.card.input_wh[0]}x{self.card.input_wh[1]}, on {self.device}')
+        self.get_logger().info(
+            f'model {self.card.name}: {self.card.decoder}, {self.card.class_count} classes, input '
+            f'{self.card.input_wh[0]}x{self.card.input_wh[1]}, on {self.device}'
+        )
 
     def on_teardown(self) -> None:
         engine, self._engine = self._engine, None
@@ -69,8 +75,11 @@ class InferenceNode(ModelNode):
         except EngineError as error:
             raise FrameError('engine_error', str(error)) from error
         if self.parameters.check_finite and (bad := non_finite(outputs)):
-            raise FrameError('non_finite_output', f'model {self.card.name}: NaN or infinity in {", ".join(bad)}; check '
-                             "the model's precision and normalisation, or set check_finite to false if the model means to")
+            raise FrameError(
+                'non_finite_output',
+                f'model {self.card.name}: NaN or infinity in {", ".join(bad)}; check '
+                "the model's precision and normalisation, or set check_finite to false if the model means to",
+            )
         timings = (*frame.timings, clock.finish())
         self._outputs.publish(TensorFrame(frame.header, outputs, frame.auxiliary, timings))
         self.report_timings(frame.header, timings)

@@ -70,18 +70,28 @@ def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
     """
     switches = {name: _switch(name, given[name]) for name in ('annotate', 'composed', 'attach')}
     if switches['attach'] and not switches['composed']:
-        raise ConfigError('launch argument attach: is true while composed is false; separate processes attach to nothing')
+        raise ConfigError(
+            'launch argument attach: is true while composed is false; separate processes attach to nothing'
+        )
     for name in ('model', 'model_card', 'params_file'):
         if given[name] and not Path(given[name]).expanduser().is_file():
-            raise ConfigError(f'launch argument {name}: no such file {given[name]!r}; give an existing file, best as an '
-                              'absolute path')
+            raise ConfigError(
+                f'launch argument {name}: no such file {given[name]!r}; give an existing file, best as an absolute path'
+            )
     namespace = '/' + given['namespace'].strip('/') if given['namespace'].strip('/') else ''
-    graph = perception_graph(model=_absolute(given['model']), model_card=_absolute(given['model_card']),
-                             image=given['image'], camera_info=given['camera_info'], source=_source(given['source']),
-                             annotate=switches['annotate'])
+    graph = perception_graph(
+        model=_absolute(given['model']),
+        model_card=_absolute(given['model_card']),
+        image=given['image'],
+        camera_info=given['camera_info'],
+        source=_source(given['source']),
+        annotate=switches['annotate'],
+    )
     params_file = _absolute(given['params_file']) or str(shared_file('config/perception.yaml'))
     nodes = tuple(_with_file(spec, params_file, namespace) for spec in graph)
-    return LaunchPlan(nodes, namespace, switches['composed'], given['container'], switches['attach'], given['log_level'])
+    return LaunchPlan(
+        nodes, namespace, switches['composed'], given['container'], switches['attach'], given['log_level']
+    )
 
 
 def _with_file(spec: NodeSpec, params_file: str, namespace: str) -> NodeSpec:
@@ -103,4 +113,3 @@ def _source(source: str) -> str:
 
 def _absolute(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path)) if path else ''
-

@@ -17,7 +17,9 @@ class ModelParameters(NodeParameters):
     """What every node that works for a model has."""
 
     model: str = param('', 'Path of the ONNX model; the one thing that must be given.')
-    model_card: str = param('', 'Path of a YAML card that says what the model file does not; empty looks beside the model.')
+    model_card: str = param(
+        '', 'Path of a YAML card that says what the model file does not; empty looks beside the model.'
+    )
 
 
 class ModelNode(PipelineNode):
@@ -33,7 +35,9 @@ class ModelNode(PipelineNode):
             ConfigError: no model given, or ModelError where it can't be used.
         """
         if not self.parameters.model:
-            raise ConfigError('parameter model: got nothing, expected the path of an ONNX file; launch with '
-                              'model:=/path/to/model.onnx or set it in the parameter file')
+            raise ConfigError(
+                'parameter model: got nothing, expected the path of an ONNX file; launch with '
+                'model:=/path/to/model.onnx or set it in the parameter file'
+            )
         self.card = read_card(self.parameters.model, self.parameters.model_card or None)
         self.model = self.card.name

@@ -35,23 +35,31 @@ def node_section(path: str | Path, full_name: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f'parameter file {path}: {error}; expected a YAML file like config/perception.yaml') from error
+        raise ConfigError(
+            f'parameter file {path}: {error}; expected a YAML file like config/perception.yaml'
+        ) from error
     sections = list(_sections(content if isinstance(content, dict) else {}, ''))
     if not sections:
-        raise ConfigError(f'parameter file {path}: no section with {_KEY}, expected "/**/NODE:" with "{_KEY}:" below '
-                          'it, like config/perception.yaml')
+        raise ConfigError(
+            f'parameter file {path}: no section with {_KEY}, expected "/**/NODE:" with "{_KEY}:" below '
+            'it, like config/perception.yaml'
+        )
     for name, values in sections:
         if not isinstance(values, dict):
-            raise ConfigError(f'parameter file {path}: section {name}: got {values!r} below {_KEY}, expected lines of '
-                              '"parameter: value"')
+            raise ConfigError(
+                f'parameter file {path}: section {name}: got {values!r} below {_KEY}, expected lines of '
+                '"parameter: value"'
+            )
     matching = [(pattern, values) for pattern, values in sections if _matches(pattern, full_name)]
     result: dict[str, Any] = {}
     for _, values in sorted(matching, key=lambda item: (item[0].count('*') == 0, len(item[0].strip('/*')))):
         result.update(_flat(values, ''))
     empty = [name for name, value in result.items() if value is None]
     if empty:
-        raise ConfigError(f'parameter file {path}: no value for {", ".join(empty)} of {full_name}; give one, or remove '
-                          'the line for the default')
+        raise ConfigError(
+            f'parameter file {path}: no value for {", ".join(empty)} of {full_name}; give one, or remove '
+            'the line for the default'
+        )
     return result
 
 

@@ -34,7 +34,9 @@ class Transport(str, Enum):
 class PreprocessParameters(ModelParameters):
     """Parameters of the preprocess node."""
 
-    transport: Transport = param(Transport.RAW, 'Subscribe to Image on "image", or CompressedImage on "image/compressed".')
+    transport: Transport = param(
+        Transport.RAW, 'Subscribe to Image on "image", or CompressedImage on "image/compressed".'
+    )
     image_qos: QosParameters = group(QosParameters(), 'Subscription to the images.')
     tensor_qos: QosParameters = group(QosParameters(), 'Publisher of the tensors.')
 
@@ -63,8 +65,15 @@ class PreprocessNode(ModelNode):
 
     def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
         if frame.encoding in SUPPORTED_ENCODINGS:
-            image, order = to_color(frame.data, encoding=frame.encoding, height=frame.height, width=frame.width,
-                                    step=frame.step, is_bigendian=frame.is_bigendian, wanted=self._preprocessor.wanted)
+            image, order = to_color(
+                frame.data,
+                encoding=frame.encoding,
+                height=frame.height,
+                width=frame.width,
+                step=frame.step,
+                is_bigendian=frame.is_bigendian,
+                wanted=self._preprocessor.wanted,
+            )
         else:
             image, order = decode_with_cv_bridge(frame), ColorOrder.BGR
         self._publish(frame.header, image, order, clock)

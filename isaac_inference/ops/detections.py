@@ -47,9 +47,7 @@ class Detections:
 
     def select(self, index_or_mask: np.ndarray) -> Detections:
         """The rows that an integer index (any order, repeats allowed) or an (N,) boolean mask names."""
-        return Detections(
-            self.boxes[index_or_mask], self.scores[index_or_mask], self.class_ids[index_or_mask]
-        )
+        return Detections(self.boxes[index_or_mask], self.scores[index_or_mask], self.class_ids[index_or_mask])
 
 
 def _require(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type) -> None:

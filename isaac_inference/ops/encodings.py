@@ -173,9 +173,7 @@ def to_color(
         ) from error
 
 
-def _view_samples(
-    data: Any, layout: _Encoding, rows: int, width: int, step: int, is_bigendian: bool
-) -> np.ndarray:
+def _view_samples(data: Any, layout: _Encoding, rows: int, width: int, step: int, is_bigendian: bool) -> np.ndarray:
     """(rows, width[, channels]) uint8: a view of 8-bit samples, a copy of the upper bytes of 16-bit ones."""
     channels = layout.channels
     shape = (rows, width) if channels == 1 else (rows, width, channels)

@@ -142,9 +142,7 @@ class Letterbox:
             raise _bad_letterbox(f'got scale {scale}, expected more than 0')
         for o, s, side, room in zip(offset, scale, sizes[:2], sizes[2:], strict=True):
             if not (o < room and o + s * side > 0.0):
-                raise _bad_letterbox(
-                    f'got offset {offset} and scale {scale}, which put the image outside the input'
-                )
+                raise _bad_letterbox(f'got offset {offset} and scale {scale}, which put the image outside the input')
         width, height, input_width, input_height = (int(size) for size in sizes)
         return cls(
             (width, height),
@@ -203,24 +201,19 @@ def _plan_letterbox(
     source_wh: tuple[int, int], input_wh: tuple[int, int], anchor: Anchor, rounding: Rounding
 ) -> Letterbox:
     ratio = min(_ratios(input_wh, source_wh))
-    resized = tuple(
-        _whole(side * ratio, room, rounding) for side, room in zip(source_wh, input_wh, strict=True)
-    )
+    resized = tuple(_whole(side * ratio, room, rounding) for side, room in zip(source_wh, input_wh, strict=True))
     # An odd rest puts one pixel more at the right and bottom, as Ultralytics' round(rest / 2 - 0.1) does.
     rest = tuple(room - side for side, room in zip(resized, input_wh, strict=True))
     offset = (float(rest[0] // 2), float(rest[1] // 2)) if anchor is Anchor.CENTER else (0.0, 0.0)
     return Letterbox(source_wh, input_wh, _ratios(resized, source_wh), offset)
 
 
-def _plan_crop(
-    source_wh: tuple[int, int], input_wh: tuple[int, int], anchor: Anchor, rounding: Rounding
-) -> Letterbox:
+def _plan_crop(source_wh: tuple[int, int], input_wh: tuple[int, int], anchor: Anchor, rounding: Rounding) -> Letterbox:
     """Cuts first and resizes what is left: the same picture as the other way round, for less work."""
     ratio = max(_ratios(input_wh, source_wh))
     cut = tuple(_whole(room / ratio, side, rounding) for side, room in zip(source_wh, input_wh, strict=True))
     start = tuple(
-        (side - part) // 2 if anchor is Anchor.CENTER else 0
-        for side, part in zip(source_wh, cut, strict=True)
+        (side - part) // 2 if anchor is Anchor.CENTER else 0 for side, part in zip(source_wh, cut, strict=True)
     )
     scale = _ratios(input_wh, cut)
     return Letterbox(source_wh, input_wh, scale, (-start[0] * scale[0], -start[1] * scale[1]))

@@ -116,9 +116,7 @@ def _greedy(
     return np.concatenate(kept)[:max_detections]
 
 
-def _suppression(
-    columns: np.ndarray, class_ids: np.ndarray | None, size: int, threshold: np.float32
-) -> np.ndarray:
+def _suppression(columns: np.ndarray, class_ids: np.ndarray | None, size: int, threshold: np.float32) -> np.ndarray:
     """(size, N) bool: whether each of the first `size` boxes, if kept, suppresses each of all N."""
     if class_ids is None:
         suppresses = np.ones((size, columns.shape[1]), np.bool_)

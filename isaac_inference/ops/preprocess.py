@@ -165,9 +165,7 @@ def _check_options(scale: float, mean: Sequence[float], std: Sequence[float], la
         if len(values) != 3 or not all(math.isfinite(value) for value in values):
             raise ConfigError(f'{name}: got {list(values)}, expected three finite numbers, one a channel')
     if 0.0 in std:
-        raise ConfigError(
-            f'std: got {list(std)}, expected no 0, since it divides; use 1 to leave a channel as it is'
-        )
+        raise ConfigError(f'std: got {list(std)}, expected no 0, since it divides; use 1 to leave a channel as it is')
 
 
 def _check_tensor(image: np.ndarray, out: np.ndarray, layout: str) -> None:

@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every node stands on: parameters, lifecycle, hand-over, QoS, diagnostics, container. Knows ROS, no models, no maths."""
+"""What every node stands on: parameters, lifecycle, hand-over, QoS, diagnostics, container.
+
+Knows ROS, but no models and no maths.
+"""

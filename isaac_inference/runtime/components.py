@@ -12,6 +12,7 @@ import inspect
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
@@ -40,16 +41,27 @@ def load_class(package: str, plugin: str) -> type[Node]:
     try:
         component = loaded()
     except Exception as error:
-        raise ConfigError(f'plugin {plugin} of package {package} can not be imported: {type(error).__name__}: {error}; '
-                          'repair or reinstall that package') from error
+        raise ConfigError(
+            f'plugin {plugin} of package {package} can not be imported: {type(error).__name__}: {error}; '
+            'repair or reinstall that package'
+        ) from error
     if not (isinstance(component, type) and issubclass(component, Node)):
-        raise ConfigError(f'plugin {plugin} of package {package} is {component!r}, expected a subclass of '
-                          "rclpy.node.Node; correct its entry point in that package's setup.py")
+        raise ConfigError(
+            f'plugin {plugin} of package {package} is {component!r}, expected a subclass of '
+            "rclpy.node.Node; correct its entry point in that package's setup.py"
+        )
     return component
 
 
-def create(component: type[Node], *, node_name: str, namespace: str, cli_args: list[str],
-           parameter_overrides: list[Any]) -> Node:
+def create(
+    component: type[Node],
+    *,
+    context: Context,
+    node_name: str,
+    namespace: str,
+    cli_args: list[str],
+    parameter_overrides: list[Any],
+) -> Node:
     """Construct a component with the name, namespace, remaps and parameters of a load request.
 
     A constructor with `node_name` and `**kwargs` gets them and hands them on. Any other gets what it names; the rest
@@ -58,8 +70,12 @@ def create(component: type[Node], *, node_name: str, namespace: str, cli_args: l
     Raises:
         ConfigError: the constructor goes past that base class.
     """
-    options: dict[str, Any] = {'cli_args': cli_args, 'parameter_overrides': parameter_overrides,
-                               'use_global_arguments': False}
+    options: dict[str, Any] = {
+        'context': context,
+        'cli_args': cli_args,
+        'parameter_overrides': parameter_overrides,
+        'use_global_arguments': False,
+    }
     options.update({name: value for name, value in (('node_name', node_name), ('namespace', namespace)) if value})
     parameters = inspect.signature(component.__init__).parameters
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
@@ -68,8 +84,10 @@ def create(component: type[Node], *, node_name: str, namespace: str, cli_args: l
     node = _with_options(component, options)(**{name: options[name] for name in options if name in parameters})
     if not hasattr(node, '_options_met'):
         node.destroy_node()
-        raise ConfigError(f'{component.__name__} calls Node.__init__ directly, so that it can not be given name, '
-                          'namespace and parameters; let it call super().__init__ instead')
+        raise ConfigError(
+            f'{component.__name__} calls Node.__init__ directly, so that it can not be given name, '
+            'namespace and parameters; let it call super().__init__ instead'
+        )
     return node
 
 
@@ -79,9 +97,11 @@ def _find(package: str, plugin: str) -> EntryPoint:
         if entry.name == wanted and wanted.split('::')[0] == package:
             return entry
     known = available(package) or available()
-    raise ConfigError(f'plugin {plugin} of package {package} is not installed; available: '
-                      f'{", ".join(known) or "none"}; a package offers its Python nodes as entry points of the group '
-                      f'{GROUP} in its setup.py')
+    raise ConfigError(
+        f'plugin {plugin} of package {package} is not installed; available: '
+        f'{", ".join(known) or "none"}; a package offers its Python nodes as entry points of the group '
+        f'{GROUP} in its setup.py'
+    )
 
 
 def _with_options(component: type[Node], options: dict[str, Any]) -> type[Node]:

@@ -48,9 +48,18 @@ class ComponentContainer(Node):
         """The loaded nodes, in order of loading."""
         return [component.spin.node for component in self._components.values()]
 
-    def load(self, package: str, plugin: str, *, node_name: str = '', namespace: str = '',
-             remappings: Sequence[str] = (), parameters: Sequence[Parameter] = (), arguments: Sequence[str] = (),
-             log_level: int = 0) -> Component:
+    def load(
+        self,
+        package: str,
+        plugin: str,
+        *,
+        node_name: str = '',
+        namespace: str = '',
+        remappings: Sequence[str] = (),
+        parameters: Sequence[Parameter] = (),
+        arguments: Sequence[str] = (),
+        log_level: int = 0,
+    ) -> Component:
         """Load a component and start spinning it; `arguments` are further ROS arguments, like --params-file.
 
         Raises:
@@ -64,8 +73,10 @@ class ComponentContainer(Node):
         taken = [other.unique_id for other in self._components.values() if other.name == name]
         if taken:
             node.destroy_node()
-            raise ConfigError(f'plugin {plugin}: a node named {name} is loaded already, as component {taken[0]}; give '
-                              'this one another name or namespace, or unload that one')
+            raise ConfigError(
+                f'plugin {plugin}: a node named {name} is loaded already, as component {taken[0]}; give '
+                'this one another name or namespace, or unload that one'
+            )
         if severity is not None:
             node.get_logger().set_level(severity)
         loaded = Component(next(self._ids), name, SpinThread(node))
@@ -81,8 +92,10 @@ class ComponentContainer(Node):
         """
         component = self._components.pop(unique_id, None)
         if component is None:
-            raise ConfigError(f'component {unique_id} is not loaded; loaded are: '
-                              f'{", ".join(str(known) for known in self._components) or "none"}')
+            raise ConfigError(
+                f'component {unique_id} is not loaded; loaded are: '
+                f'{", ".join(str(known) for known in self._components) or "none"}'
+            )
         component.spin.stop()
         self.get_logger().info(f'unloaded {component.name} (component {unique_id})')
 
@@ -92,22 +105,40 @@ class ComponentContainer(Node):
             self.unload(unique_id)
         super().destroy_node()
 
-    @staticmethod
-    def _create(component: type[Node], plugin: str, node_name: str, namespace: str, arguments: Sequence[str],
-                parameters: Sequence[Parameter]) -> Node:
+    def _create(
+        self,
+        component: type[Node],
+        plugin: str,
+        node_name: str,
+        namespace: str,
+        arguments: Sequence[str],
+        parameters: Sequence[Parameter],
+    ) -> Node:
         try:
-            return components.create(component, node_name=node_name, namespace=namespace,
-                                     cli_args=['--ros-args', *arguments] if arguments else [],
-                                     parameter_overrides=list(parameters))
+            return components.create(
+                component,
+                context=self.context,
+                node_name=node_name,
+                namespace=namespace,
+                cli_args=['--ros-args', *arguments] if arguments else [],
+                parameter_overrides=list(parameters),
+            )
         except Exception as error:
-            raise ConfigError(f'plugin {plugin} raised while being constructed: {type(error).__name__}: {error}') from error
+            raise ConfigError(
+                f'plugin {plugin} raised while being constructed: {type(error).__name__}: {error}'
+            ) from error
 
     def _on_load(self, request: LoadNode.Request, response: LoadNode.Response) -> LoadNode.Response:
         try:
             loaded = self.load(
-                request.package_name, request.plugin_name, node_name=request.node_name,
-                namespace=request.node_namespace, remappings=request.remap_rules, log_level=request.log_level,
-                parameters=[Parameter.from_parameter_msg(message) for message in request.parameters])
+                request.package_name,
+                request.plugin_name,
+                node_name=request.node_name,
+                namespace=request.node_namespace,
+                remappings=request.remap_rules,
+                log_level=request.log_level,
+                parameters=[Parameter.from_parameter_msg(message) for message in request.parameters],
+            )
         except Exception as error:
             self.get_logger().error(str(error))
             response.success, response.error_message = False, str(error)

@@ -14,8 +14,9 @@ from isaac_inference.runtime.timing import StageTiming, total_ms
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
 
-def judge(snapshot: Snapshot, *, state: str, input_timeout_s: float | None, active_s: float,
-          inputs: str) -> tuple[bytes, str]:
+def judge(
+    snapshot: Snapshot, *, state: str, input_timeout_s: float | None, active_s: float, inputs: str
+) -> tuple[bytes, str]:
     """(level, message) of a node: the worst that is true of it now.
 
     Args:
@@ -53,7 +54,8 @@ def figures(snapshot: Snapshot) -> dict[str, object]:
     """A snapshot's key-value pairs: rates in Hz, times in ms, counts since activation."""
     values: dict[str, object] = {
         'rate_in_hz': snapshot.recent_received / snapshot.elapsed_s,
-        'rate_out_hz': snapshot.recent_processed / snapshot.elapsed_s}
+        'rate_out_hz': snapshot.recent_processed / snapshot.elapsed_s,
+    }
     values.update({f'{name}_ms': value for name, value in snapshot.percentiles_ms.items()})
     if snapshot.input_age_ms is not None:
         values['input_age_ms'] = snapshot.input_age_ms
@@ -63,11 +65,24 @@ def figures(snapshot: Snapshot) -> dict[str, object]:
 
 
 def timings_message(header: Header, timings: Iterable[StageTiming]) -> DiagnosticArray:
-    """One frame's stage timings: a status per stage with wait_ms, work_ms and its three stamps, and a last one, 'total'."""
+    """One frame's stage timings: a status per stage (wait_ms, work_ms, its three stamps), and a last one, 'total'."""
     timings = tuple(timings)
-    statuses = [status(timing.stage, '', OK, '', {
-        'wait_ms': timing.wait_ms, 'work_ms': timing.work_ms, 'arrived_ns': timing.arrived_ns,
-        'started_ns': timing.started_ns, 'finished_ns': timing.finished_ns}) for timing in timings]
+    statuses = [
+        status(
+            timing.stage,
+            '',
+            OK,
+            '',
+            {
+                'wait_ms': timing.wait_ms,
+                'work_ms': timing.work_ms,
+                'arrived_ns': timing.arrived_ns,
+                'started_ns': timing.started_ns,
+                'finished_ns': timing.finished_ns,
+            },
+        )
+        for timing in timings
+    ]
     statuses.append(status('total', '', OK, '', {'total_ms': total_ms(timings)}))
     return DiagnosticArray(header=header, status=statuses)
 
@@ -75,8 +90,11 @@ def timings_message(header: Header, timings: Iterable[StageTiming]) -> Diagnosti
 def parse_timings(message: DiagnosticArray) -> tuple[StageTiming, ...]:
     """The inverse of `timings_message`."""
     stages = ((item.name, {pair.key: pair.value for pair in item.values}) for item in message.status)
-    return tuple(StageTiming(name, *(int(values[key]) for key in ('arrived_ns', 'started_ns', 'finished_ns')))
-                 for name, values in stages if 'arrived_ns' in values)
+    return tuple(
+        StageTiming(name, *(int(values[key]) for key in ('arrived_ns', 'started_ns', 'finished_ns')))
+        for name, values in stages
+        if 'arrived_ns' in values
+    )
 
 
 def _text(value: object) -> str:

@@ -23,6 +23,14 @@ class SourceFrame:
     name: str | int
 
 
+class DamagedPictureError(FrameError):
+    """A picture that can't be read; `name` is the file or running number it is known by."""
+
+    def __init__(self, name: str | int, message: str) -> None:
+        super().__init__('unreadable_image', message)
+        self.name = name
+
+
 class FrameSource:
     """Where pictures come from.
 
@@ -44,11 +52,14 @@ class FrameSource:
         if path.is_dir():
             self._files = sorted(item for item in path.iterdir() if item.suffix.lower() in IMAGE_SUFFIXES)
             if not self._files:
-                raise ConfigError(f'source {source}: no image in this folder, expected files ending in '
-                                  f'{", ".join(IMAGE_SUFFIXES)}')
+                raise ConfigError(
+                    f'source {source}: no image in this folder, expected files ending in {", ".join(IMAGE_SUFFIXES)}'
+                )
         elif not path.is_file():
-            raise ConfigError(f'source {source!r}: no such file or folder; give a folder of images, an image, a video '
-                              'or the index of a camera')
+            raise ConfigError(
+                f'source {source!r}: no such file or folder; give a folder of images, an image, a video '
+                'or the index of a camera'
+            )
         elif path.suffix.lower() in IMAGE_SUFFIXES:
             self._files = [path]
 
@@ -66,7 +77,7 @@ class FrameSource:
         capture.release()
         return max(count, 0)
 
-    def __iter__(self) -> Iterator[SourceFrame | FrameError]:
+    def __iter__(self) -> Iterator[SourceFrame | DamagedPictureError]:
         """One pass. A picture that can't be read comes as the error that says so, and the pass goes on.
 
         Raises:
@@ -74,21 +85,23 @@ class FrameSource:
         """
         return self._read_files() if self._files else self._read_capture()
 
-    def _read_files(self) -> Iterator[SourceFrame | FrameError]:
+    def _read_files(self) -> Iterator[SourceFrame | DamagedPictureError]:
         for path in self._files:
             image = cv2.imread(str(path), cv2.IMREAD_COLOR)
             if image is None:
-                yield FrameError('unreadable_image', f'{path}: OpenCV can not read it; is the file damaged?')
+                yield DamagedPictureError(path.name, f'{path}: OpenCV can not read it; is the file damaged?')
             else:
                 yield SourceFrame(image, path.name)
 
-    def _read_capture(self) -> Iterator[SourceFrame | FrameError]:
+    def _read_capture(self) -> Iterator[SourceFrame | DamagedPictureError]:
         capture = cv2.VideoCapture(int(self.source) if self._is_camera else self._video)
         try:
             if not capture.isOpened():
                 kind = 'camera' if self._is_camera else 'video'
-                raise ConfigError(f'source {self.source!r}: OpenCV can not open this {kind}; check that it exists, that no '
-                                  'other program holds it, and its permissions')
+                raise ConfigError(
+                    f'source {self.source!r}: OpenCV can not open this {kind}; check that it exists, that no '
+                    'other program holds it, and its permissions'
+                )
             index = 0
             while True:
                 good, image = capture.read()

@@ -123,10 +123,18 @@ class Health:
             recent, self._recent = self._recent, _Counts()
             elapsed, self._since = max(now - self._since, 1e-6), now
             return Snapshot(
-                elapsed, self._total.received, self._total.processed, dict(self._total.drops),
-                recent.received, recent.processed, dict(recent.drops), percentiles(self._durations_ms),
+                elapsed,
+                self._total.received,
+                self._total.processed,
+                dict(self._total.drops),
+                recent.received,
+                recent.processed,
+                dict(recent.drops),
+                percentiles(self._durations_ms),
                 float(np.median(self._ages_ms)) if self._ages_ms else None,
-                None if self._last_input is None else now - self._last_input, tuple(self._problems.values()))
+                None if self._last_input is None else now - self._last_input,
+                tuple(self._problems.values()),
+            )
 
 
 def percentiles(samples: deque[float]) -> dict[str, float]:

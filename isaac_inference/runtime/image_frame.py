@@ -41,16 +41,29 @@ def image_frame_from_array(image: np.ndarray, encoding: str, header: Header) -> 
 
 def to_image_message(frame: ImageFrame) -> Image:
     """The message to serialise: one copy of the bytes into the array type that rclpy takes unchecked."""
-    message = Image(header=frame.header, height=frame.height, width=frame.width, encoding=frame.encoding,
-                    is_bigendian=int(frame.is_bigendian), step=frame.step)
+    message = Image(
+        header=frame.header,
+        height=frame.height,
+        width=frame.width,
+        encoding=frame.encoding,
+        is_bigendian=int(frame.is_bigendian),
+        step=frame.step,
+    )
     message.data = byte_array(frame.data)
     return message
 
 
 def from_image_message(message: Image) -> ImageFrame:
     """A view of a received message."""
-    return ImageFrame(message.header, message.height, message.width, message.encoding, message.step,
-                      byte_view(message.data), bool(message.is_bigendian))
+    return ImageFrame(
+        message.header,
+        message.height,
+        message.width,
+        message.encoding,
+        message.step,
+        byte_view(message.data),
+        bool(message.is_bigendian),
+    )
 
 
 def byte_array(data: np.ndarray) -> array.array[int]:

@@ -93,7 +93,8 @@ class IntraProcessBus:
     def _pair_up(self, key: tuple[int, str]) -> None:
         for talker in self._talkers[key]:
             self._pairs[id(talker)] = tuple(
-                listener for listener in self._listeners[key] if not _mismatch(talker, listener))
+                listener for listener in self._listeners[key] if not _mismatch(talker, listener)
+            )
 
     @staticmethod
     def _introduce(talker: Talker, listener: Listener) -> None:

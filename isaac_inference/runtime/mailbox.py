@@ -20,8 +20,13 @@ class Mailbox:
         on_displaced: called in the sender's thread.
     """
 
-    def __init__(self, worker: Worker, handler: Callable[[Any, int], None], depth: int = 1,
-                 on_displaced: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        handler: Callable[[Any, int], None],
+        depth: int = 1,
+        on_displaced: Callable[[], None] = lambda: None,
+    ) -> None:
         self._worker, self._handler, self._depth, self._on_displaced = worker, handler, depth, on_displaced
         self._items: deque[tuple[int, Any]] = deque()
         worker.attach(self)

@@ -102,13 +102,26 @@ class PipelineNode(LifecycleNode):
         """Lifecycle state label: 'unconfigured', 'inactive', 'active', ..."""
         return str(self._state_machine.current_state[1])
 
-    def subscribe(self, adapter: TypeAdapter[T], topic: str, qos: QosParameters,
-                  handler: Callable[[T, StageClock], None], *, depth: int = 1) -> None:
+    def subscribe(
+        self,
+        adapter: TypeAdapter[T],
+        topic: str,
+        qos: QosParameters,
+        handler: Callable[[T, StageClock], None],
+        *,
+        depth: int = 1,
+    ) -> None:
         """Declare, in `on_setup`, a subscription that opens with activation; `handler` runs in the worker."""
+
         def connect() -> Subscription[T]:
-            mailbox = Mailbox(self._worker, lambda item, arrived_ns: self._handle(handler, item, arrived_ns), depth,
-                              lambda: self.health.dropped(SUPERSEDED))
+            mailbox = Mailbox(
+                self._worker,
+                lambda item, arrived_ns: self._handle(handler, item, arrived_ns),
+                depth,
+                lambda: self.health.dropped(SUPERSEDED),
+            )
             return Subscription(self, adapter, topic, qos, mailbox, self.health)
+
         self._wanted.append(connect)
 
     def advertise(self, adapter: TypeAdapter[T], topic: str, qos: QosParameters) -> Publisher[T]:
@@ -116,8 +129,10 @@ class PipelineNode(LifecycleNode):
         publisher = Publisher(self, adapter, topic, qos, self.health)
         self._publishers_open.append(publisher)
         if adapter.message_type is None:
-            self.get_logger().warning(f'{publisher.topic} works inside this process only: the package of {adapter.name} '
-                                      'is not installed; build it, or run the nodes in one container')
+            self.get_logger().warning(
+                f'{publisher.topic} works inside this process only: the package of {adapter.name} '
+                'is not installed; build it, or run the nodes in one container'
+            )
         return publisher
 
     def report_timings(self, header: Header, timings: tuple[StageTiming, ...]) -> None:
@@ -222,8 +237,11 @@ class PipelineNode(LifecycleNode):
     def _age_ms(self, header: Header) -> float | None:
         stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
         if stamp_ns == 0:
-            self.health.problem('zero_stamp', 'messages arrive without a stamp: outputs carry stamp 0 and can be '
-                                'matched with nothing; have their publisher fill in header.stamp')
+            self.health.problem(
+                'zero_stamp',
+                'messages arrive without a stamp: outputs carry stamp 0 and can be '
+                'matched with nothing; have their publisher fill in header.stamp',
+            )
             return None
         self.health.clear('zero_stamp')
         return (self.get_clock().now().nanoseconds - stamp_ns) / 1e6  # type: ignore[no-any-return]
@@ -248,8 +266,11 @@ class PipelineNode(LifecycleNode):
     def _check_name(self) -> None:
         own = self.get_fully_qualified_name()
         if self.get_fully_qualified_node_names().count(own) > 1:
-            self.health.problem('name', f'another node is also named {own}: parameters and services reach either of '
-                                'them; start one under another name or namespace')
+            self.health.problem(
+                'name',
+                f'another node is also named {own}: parameters and services reach either of '
+                'them; start one under another name or namespace',
+            )
         else:
             self.health.clear('name')
 
@@ -258,8 +279,12 @@ class PipelineNode(LifecycleNode):
         snapshot = self.health.snapshot()
         inputs = ', '.join(subscription.describe() for subscription in self._subscriptions_open)
         level, message = diagnostics.judge(
-            snapshot, state=self.state, inputs=inputs, active_s=time.monotonic() - self._active_since,
-            input_timeout_s=self.parameters.input_timeout_s if self.has_input() else None)
+            snapshot,
+            state=self.state,
+            inputs=inputs,
+            active_s=time.monotonic() - self._active_since,
+            input_timeout_s=self.parameters.input_timeout_s if self.has_input() else None,
+        )
         values = {'state': self.state, 'model': self.model, 'device': self.device, **diagnostics.figures(snapshot)}
         status = diagnostics.status(self.get_fully_qualified_name(), self.device, level, message, values)
         header = Header(stamp=self.get_clock().now().to_msg())

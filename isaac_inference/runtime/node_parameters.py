@@ -26,8 +26,9 @@ class NodeParameters:
 
     autostart: bool = param(True, 'Configure and activate at start; false waits for lifecycle transitions.')
     diagnostics_period_s: float = param(1.0, 'Time between two messages on /diagnostics.', unit='s', minimum=0.05)
-    input_timeout_s: float = param(2.0, 'Without input for this long the node reports STALE.', unit='s',
-                                   minimum=0.05, live=True)
+    input_timeout_s: float = param(
+        2.0, 'Without input for this long the node reports STALE.', unit='s', minimum=0.05, live=True
+    )
 
 
 class ParameterServer(Generic[P]):
@@ -64,8 +65,11 @@ class ParameterServer(Generic[P]):
 
         No error, because a parameter file may address several nodes at once.
         """
-        return [unknown_name(name, self._specs) for name in parameter_overrides(self._node)
-                if name not in self._specs and not name.startswith(_OF_RCLPY)]
+        return [
+            unknown_name(name, self._specs)
+            for name in parameter_overrides(self._node)
+            if name not in self._specs and not name.startswith(_OF_RCLPY)
+        ]
 
     def _on_set(self, changes: list[Parameter]) -> SetParametersResult:
         ours = {change.name: change.value for change in changes if change.name in self._specs}
@@ -73,8 +77,10 @@ class ParameterServer(Generic[P]):
             for name, value in ours.items():
                 coerce(self._specs[name], value)
                 if self.frozen and not self._specs[name].info.live:
-                    raise ConfigError(f'parameter {name} is read when the node is configured; "ros2 lifecycle set '
-                                      f'{self._node.get_fully_qualified_name()} cleanup" first, then set it')
+                    raise ConfigError(
+                        f'parameter {name} is read when the node is configured; "ros2 lifecycle set '
+                        f'{self._node.get_fully_qualified_name()} cleanup" first, then set it'
+                    )
             if self.frozen and ours:
                 self._update(ours)
         except ConfigError as error:
@@ -91,5 +97,9 @@ class ParameterServer(Generic[P]):
 def _descriptor(spec: ParamSpec) -> ParameterDescriptor:
     unit = f' [{spec.info.unit}]' if spec.info.unit else ''
     when = 'live' if spec.info.live else 'read at configure'
-    return ParameterDescriptor(name=spec.name, description=spec.info.description + unit, dynamic_typing=True,
-                               additional_constraints=f'{spec.expected()}; {when}')
+    return ParameterDescriptor(
+        name=spec.name,
+        description=spec.info.description + unit,
+        dynamic_typing=True,
+        additional_constraints=f'{spec.expected()}; {when}',
+    )

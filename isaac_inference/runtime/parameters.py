@@ -57,8 +57,15 @@ class ParamSpec:
         return _describe_type(self.type) + _describe_range(self.info)
 
 
-def param(default: T, description: str, *, unit: str = '', minimum: float | None = None,
-          maximum: float | None = None, live: bool = False) -> T:
+def param(
+    default: T,
+    description: str,
+    *,
+    unit: str = '',
+    minimum: float | None = None,
+    maximum: float | None = None,
+    live: bool = False,
+) -> T:
     """A dataclass field that is a parameter: bool, int, float, str, a string Enum, or a tuple of one of them."""
     info = ParamInfo(description, unit, minimum, maximum, live)
     return dataclasses.field(default=default, metadata={_KEY: info})  # type: ignore[no-any-return]
@@ -120,7 +127,8 @@ def coerce(spec: ParamSpec, value: Any) -> Any:
     except (TypeError, ValueError):
         raise ConfigError(
             f'parameter {spec.name}: got {value!r} ({type(value).__name__}), expected {spec.expected()}; '
-            f'correct it in the parameter file or with "ros2 param set" (default: {spec.ros_default!r})') from None
+            f'correct it in the parameter file or with "ros2 param set" (default: {spec.ros_default!r})'
+        ) from None
     return result
 
 

@@ -49,8 +49,9 @@ def run_until_signal(create: Callable[[], Node], args: Sequence[str] | None = No
 
 def node_main(node: Callable[..., Node]) -> Callable[..., None]:
     """The console-script function of a node class."""
+
     def main(args: Sequence[str] | None = None) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         sys.exit(run_until_signal(node, args))
-    return main
 
+    return main

@@ -51,7 +51,8 @@ class QosParameters:
             depth=self.depth,
             reliability=QoSReliabilityPolicy[self.reliability.name],
             durability=QoSDurabilityPolicy[self.durability.name],
-            **deadline)
+            **deadline,
+        )
 
 
 LATCHED = QosParameters(reliability=Reliability.RELIABLE, durability=Durability.TRANSIENT_LOCAL)

@@ -24,8 +24,18 @@ from isaac_inference.runtime.type_adapter import TypeAdapter
 
 PACKAGE = 'isaac_ros_tensor_list_interfaces'
 # The codes of Tensor.data_type, as the comments of its .msg file number them; it has none for float16 and bool.
-DATA_TYPES = {'int8': 1, 'uint8': 2, 'int16': 3, 'uint16': 4, 'int32': 5, 'uint32': 6, 'int64': 7, 'uint64': 8,
-              'float32': 9, 'float64': 10}
+DATA_TYPES = {
+    'int8': 1,
+    'uint8': 2,
+    'int16': 3,
+    'uint16': 4,
+    'int32': 5,
+    'uint32': 6,
+    'int64': 7,
+    'uint64': 8,
+    'float32': 9,
+    'float64': 10,
+}
 _DTYPES = {code: np.dtype(name) for name, code in DATA_TYPES.items()}
 _WIDER: dict[str, np.dtype] = {'float16': np.dtype(np.float32), 'bool': np.dtype(np.uint8)}
 _AUXILIARY, _TIMING = '_aux/', '_timing/'
@@ -63,9 +73,9 @@ def from_tensor_list(message: Any) -> TensorFrame:
     for tensor in message.tensors:
         array = _from_message(tensor)
         if tensor.name.startswith(_TIMING):
-            timings.append(StageTiming.from_array(tensor.name[len(_TIMING):], array))
+            timings.append(StageTiming.from_array(tensor.name[len(_TIMING) :], array))
         elif tensor.name.startswith(_AUXILIARY):
-            auxiliary[tensor.name[len(_AUXILIARY):]] = array
+            auxiliary[tensor.name[len(_AUXILIARY) :]] = array
         else:
             tensors[tensor.name] = array
     return TensorFrame(message.header, tensors, auxiliary, tuple(timings))
@@ -82,8 +92,11 @@ def _wire_arrays(frame: TensorFrame) -> Iterator[tuple[str, np.ndarray]]:
 def _to_message(name: str, array: np.ndarray) -> Any:
     dtype = _WIDER.get(array.dtype.name, array.dtype.newbyteorder('='))
     if dtype.name not in DATA_TYPES:
-        raise FrameError('bad_tensor', f'tensor {name}: TensorList has no data_type for {dtype}, expected one of '
-                                       f'{", ".join(DATA_TYPES)}; cast it before it is published')
+        raise FrameError(
+            'bad_tensor',
+            f'tensor {name}: TensorList has no data_type for {dtype}, expected one of '
+            f'{", ".join(DATA_TYPES)}; cast it before it is published',
+        )
     messages = _messages()
     tensor = messages.Tensor(name=name, data_type=DATA_TYPES[dtype.name], strides=_dense_strides(array.shape, dtype))
     tensor.shape = messages.TensorShape(rank=array.ndim, dims=list(array.shape))
@@ -95,19 +108,25 @@ def _from_message(tensor: Any) -> np.ndarray:
     dtype, shape = _DTYPES.get(tensor.data_type), tuple(int(size) for size in tensor.shape.dims)
     data = byte_view(tensor.data)
     if dtype is None:
-        raise FrameError('bad_tensor', f'tensor {tensor.name}: data_type {tensor.data_type} is unknown, expected one '
-                                       f'of {sorted(_DTYPES)}; look at the node that publishes it')
+        raise FrameError(
+            'bad_tensor',
+            f'tensor {tensor.name}: data_type {tensor.data_type} is unknown, expected one '
+            f'of {sorted(_DTYPES)}; look at the node that publishes it',
+        )
     size, dense = math.prod(shape) * dtype.itemsize, _dense_strides(shape, dtype)
     if data.size != size or list(tensor.strides) not in (dense, []):
-        raise FrameError('bad_tensor', f'tensor {tensor.name}: {data.size} bytes with strides {list(tensor.strides)} '
-                                       f'for shape {list(shape)} of {dtype}, expected {size} bytes '
-                                       f'with strides {dense}; look at the node that publishes it')
+        raise FrameError(
+            'bad_tensor',
+            f'tensor {tensor.name}: {data.size} bytes with strides {list(tensor.strides)} '
+            f'for shape {list(shape)} of {dtype}, expected {size} bytes '
+            f'with strides {dense}; look at the node that publishes it',
+        )
     return data.view(dtype).reshape(shape)
 
 
 def _dense_strides(shape: tuple[int, ...], dtype: np.dtype) -> list[int]:
     """Bytes from one index to the next on each axis; NumPy's own may differ on axes of length 1."""
-    return [dtype.itemsize * math.prod(shape[axis + 1:]) for axis in range(len(shape))]
+    return [dtype.itemsize * math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
 
 def _messages() -> Any:

@@ -40,8 +40,11 @@ class StageTiming:
     def from_array(cls, stage: str, array: np.ndarray) -> StageTiming:
         """The inverse of `to_array`."""
         if array.shape != (3,) or array.dtype != np.int64:
-            raise FrameError('bad_tensor', f'timing of stage {stage}: got {array.dtype} {list(array.shape)}, '
-                                           'expected int64 [3]; look at the node that publishes it')
+            raise FrameError(
+                'bad_tensor',
+                f'timing of stage {stage}: got {array.dtype} {list(array.shape)}, '
+                'expected int64 [3]; look at the node that publishes it',
+            )
         return cls(stage, *(int(value) for value in array))
 
 

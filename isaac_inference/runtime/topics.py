@@ -36,9 +36,12 @@ class Publisher(Generic[T]):
         self._key = (id(node.context), self.topic)
         self._writer = None
         if adapter.message_type is not None:
-            self._writer = node.create_publisher(adapter.message_type, topic, self.qos,
-                                                 event_callbacks=PublisherEventCallbacks(
-                                                     incompatible_qos=self._on_incompatible_qos))
+            self._writer = node.create_publisher(
+                adapter.message_type,
+                topic,
+                self.qos,
+                event_callbacks=PublisherEventCallbacks(incompatible_qos=self._on_incompatible_qos),
+            )
         BUS.join_talker(self._key, self)
 
     @property
@@ -69,8 +72,11 @@ class Publisher(Generic[T]):
 
     def _on_incompatible_qos(self, event: Any) -> None:
         policy = policy_name(event.last_policy_kind)
-        self._health.problem(f'qos {self.topic}', f'{self.topic}: a subscriber asks for incompatible {policy} and hears '
-                             f'nothing; change its QoS, or the "*_qos.{policy}" parameter of {self._node.get_name()}')
+        self._health.problem(
+            f'qos {self.topic}',
+            f'{self.topic}: a subscriber asks for incompatible {policy} and hears '
+            f'nothing; change its QoS, or the "*_qos.{policy}" parameter of {self._node.get_name()}',
+        )
 
 
 class Subscription(Generic[T]):
@@ -78,11 +84,13 @@ class Subscription(Generic[T]):
 
     The reader exists only while a publisher outside this process does; then all messages of the topic take that
     way, those of this process included, so that none arrives twice. Between the opening of the reader and its
-    matching with a writer of this process that writer's messages can be missed.
+    matching with a writer of this process that writer's messages can be missed, and what a latched topic of this
+    process retains can arrive once more.
     """
 
-    def __init__(self, node: Node, adapter: TypeAdapter[T], topic: str, qos: QosParameters, mailbox: Mailbox,
-                 health: Health) -> None:
+    def __init__(
+        self, node: Node, adapter: TypeAdapter[T], topic: str, qos: QosParameters, mailbox: Mailbox, health: Health
+    ) -> None:
         self.adapter, self.qos = adapter, qos.profile()
         self.topic = node.resolve_topic_name(topic)
         self.remote = False
@@ -102,10 +110,26 @@ class Subscription(Generic[T]):
         count = self.publisher_count()
         if not count:
             return f'{self.topic} has no publisher; is the camera running, is the topic remapped right?'
+        if strangers := self._other_types():
+            return (
+                f'{self.topic} carries {", ".join(strangers)}, expected {self._type_name}; remap the topic or '
+                'the node that publishes it'
+            )
         if self.remote:
-            return (f'{self.topic} has {count} publishers; if they publish, check their QoS, and for large messages set '
-                    f'{DDS_PROFILE_VARIABLES[0]} on both sides')
+            return (
+                f'{self.topic} has {count} publishers; if they publish, check their QoS, and for large messages set '
+                f'{DDS_PROFILE_VARIABLES[0]} on both sides'
+            )
         return f'{self.topic} has {count} publishers in this process'
+
+    @property
+    def _type_name(self) -> str:
+        return getattr(self.adapter.message_type, '__name__', self.adapter.name)
+
+    def _other_types(self) -> list[str]:
+        """The publishers' message types where none is ours; [] where one is."""
+        types = {info.topic_type for info in self._node.get_publishers_info_by_topic(self.topic)}
+        return [] if any(name.endswith(f'/{self._type_name}') for name in types) else sorted(types)
 
     def check_remote(self) -> None:
         """Open or close the DDS reader as publishers outside this process come and go; called by a timer."""
@@ -125,8 +149,9 @@ class Subscription(Generic[T]):
 
     def refuse(self, reason: str) -> None:
         """Report a publisher of this process that can't be heard."""
-        self._health.problem(self._qos_problem, f'{self.topic}: a publisher in this process is not heard: {reason}',
-                             error=True)
+        self._health.problem(
+            self._qos_problem, f'{self.topic}: a publisher in this process is not heard: {reason}', error=True
+        )
 
     def close(self) -> None:
         """Leave the topic; what waits in the mailbox is forgotten."""
@@ -147,9 +172,16 @@ class Subscription(Generic[T]):
         events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos)
         if self.qos.deadline.nanoseconds and self.qos.deadline.nanoseconds < 1 << 62:
             events.deadline = self._on_deadline
-        self._reader = self._node.create_subscription(self.adapter.message_type, self._requested_topic,
-                                                      self._on_message, self.qos, event_callbacks=events)
-        self.remote = True
+        self.remote = True  # before the reader exists: an item may be missed now, but none comes twice
+        try:
+            self._reader = self._node.create_subscription(
+                self.adapter.message_type, self._requested_topic, self._on_message, self.qos, event_callbacks=events
+            )
+        except Exception as error:  # such as a topic that carries another type in this process
+            self.remote = False
+            self._health.problem(f'reader {self.topic}', f'{self.topic}: can not subscribe: {error}', error=True)
+            return
+        self._health.clear(f'reader {self.topic}')
 
     def _close_reader(self) -> None:
         self.remote = False
@@ -167,11 +199,16 @@ class Subscription(Generic[T]):
     def _on_incompatible_qos(self, event: Any) -> None:
         policy = policy_name(event.last_policy_kind)
         self._health.problem(
-            self._qos_problem, f'{self.topic}: a publisher offers incompatible {policy}, its messages do not arrive; '
+            self._qos_problem,
+            f'{self.topic}: a publisher offers incompatible {policy}, its messages do not arrive; '
             f'set the "*_qos.{policy}" parameter of {self._node.get_name()} to what "ros2 topic info -v {self.topic}" '
-            'shows for the publisher', error=True)
+            'shows for the publisher',
+            error=True,
+        )
 
     def _on_deadline(self, event: Any) -> None:
         self._health.problem(
-            self._deadline_problem, f'{self.topic}: {event.total_count} deadlines of '
-            f'{self.qos.deadline.nanoseconds / 1e9:g} s missed so far; is the publisher slow or gone?')
+            self._deadline_problem,
+            f'{self.topic}: {event.total_count} deadlines of '
+            f'{self.qos.deadline.nanoseconds / 1e9:g} s missed so far; is the publisher slow or gone?',
+        )

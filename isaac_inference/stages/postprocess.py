@@ -33,9 +33,17 @@ class DetectionSettings:
     max_detections: int
 
 
-def detection_settings(card: ModelCard, *, score_threshold: float = 0.25, class_thresholds: Sequence[str] = (),
-                       classes: Sequence[str] = (), iou_threshold: float = 0.45, class_aware: bool = True,
-                       top_k: int = 1000, max_detections: int = 100) -> DetectionSettings:
+def detection_settings(
+    card: ModelCard,
+    *,
+    score_threshold: float = 0.25,
+    class_thresholds: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    iou_threshold: float = 0.45,
+    class_aware: bool = True,
+    top_k: int = 1000,
+    max_detections: int = 100,
+) -> DetectionSettings:
     """Settings for one model, class names resolved.
 
     Args:
@@ -85,23 +93,39 @@ class Postprocessor:
         """
         settings = self.settings
         by_role = {role: self._output(outputs, role, name, index) for role, name in self._card.roles.items()}
-        found = self._decoder.decode(by_role, input_wh=letterbox.input_wh, class_count=self._card.class_count,
-                                     score_threshold=settings.score_thresholds, **self._card.decoder_options)
+        found = self._decoder.decode(
+            by_role,
+            input_wh=letterbox.input_wh,
+            class_count=self._card.class_count,
+            score_threshold=settings.score_thresholds,
+            **self._card.decoder_options,
+        )
         if self._decoder.needs_nms:
-            found = nms(found, iou_threshold=settings.iou_threshold, class_aware=settings.class_aware,
-                        top_k=settings.top_k, max_detections=settings.max_detections)
+            found = nms(
+                found,
+                iou_threshold=settings.iou_threshold,
+                class_aware=settings.class_aware,
+                top_k=settings.top_k,
+                max_detections=settings.max_detections,
+            )
         else:
-            found = found.select(np.argsort(-found.scores, kind='stable')[:settings.max_detections])
+            found = found.select(np.argsort(-found.scores, kind='stable')[: settings.max_detections])
         return Detections(letterbox.boxes_to_source(found.boxes), found.scores, found.class_ids)
 
     @staticmethod
     def _output(outputs: Mapping[str, np.ndarray], role: str, name: str, index: int) -> np.ndarray:
         if name not in outputs:
-            raise FrameError('missing_tensor', f'tensor {name} (the {role}): not among the arrived tensors '
-                             f'{sorted(outputs)}; give all nodes the same model')
+            raise FrameError(
+                'missing_tensor',
+                f'tensor {name} (the {role}): not among the arrived tensors '
+                f'{sorted(outputs)}; give all nodes the same model',
+            )
         if not outputs[name].ndim or len(outputs[name]) <= index:
-            raise FrameError('bad_tensor', f'tensor {name} (the {role}): got shape {list(outputs[name].shape)}, '
-                             f'expected {index + 1} or more images along the first axis')
+            raise FrameError(
+                'bad_tensor',
+                f'tensor {name} (the {role}): got shape {list(outputs[name].shape)}, '
+                f'expected {index + 1} or more images along the first axis',
+            )
         output: np.ndarray = outputs[name][index]
         return output
 
@@ -113,8 +137,10 @@ def _parse_threshold(entry: str) -> tuple[str, float]:
     except ValueError:
         value = -1.0
     if not name.strip() or not 0.0 <= value <= 1.0:
-        raise ConfigError(f'parameter class_thresholds: got {entry!r}, expected "class name: score" with a score in '
-                          '[0, 1], such as "person: 0.5"')
+        raise ConfigError(
+            f'parameter class_thresholds: got {entry!r}, expected "class name: score" with a score in '
+            '[0, 1], such as "person: 0.5"'
+        )
     return name.strip(), value
 
 

@@ -11,8 +11,12 @@ from isaac_inference.ops.encodings import ColorOrder
 from isaac_inference.ops.letterbox import Anchor, Fit, Letterbox, Rounding, new_canvas, resize_into
 from isaac_inference.ops.preprocess import TensorWriter
 
-_INTERPOLATIONS = {'linear': cv2.INTER_LINEAR, 'nearest': cv2.INTER_NEAREST, 'area': cv2.INTER_AREA,
-                   'cubic': cv2.INTER_CUBIC}
+_INTERPOLATIONS = {
+    'linear': cv2.INTER_LINEAR,
+    'nearest': cv2.INTER_NEAREST,
+    'area': cv2.INTER_AREA,
+    'cubic': cv2.INTER_CUBIC,
+}
 
 
 class Preprocessor:
@@ -26,12 +30,17 @@ class Preprocessor:
         self._interpolation = _INTERPOLATIONS[spec.interpolation]
         self._canvas = new_canvas(card.input_wh, spec.pad_value)
         self._letterbox: Letterbox | None = None
-        self._writers = {order: TensorWriter(swap=order is not self.wanted, scale=spec.scale, mean=spec.mean,
-                                             std=spec.std, layout=card.layout) for order in ColorOrder}
+        self._writers = {
+            order: TensorWriter(
+                swap=order is not self.wanted, scale=spec.scale, mean=spec.mean, std=spec.std, layout=card.layout
+            )
+            for order in ColorOrder
+        }
         self._shape, self._dtype = card.input_shape(), np.dtype(card.image_input.dtype)
 
-    def __call__(self, image: np.ndarray,
-                 order: ColorOrder = ColorOrder.BGR) -> tuple[dict[str, np.ndarray], Letterbox]:
+    def __call__(
+        self, image: np.ndarray, order: ColorOrder = ColorOrder.BGR
+    ) -> tuple[dict[str, np.ndarray], Letterbox]:
         """One image to tensors.
 
         Args:

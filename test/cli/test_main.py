@@ -59,12 +59,19 @@ def test_every_command_has_help(command, capsys):
 
 # info
 
+
 def test_info_prints_the_card_and_where_each_value_came_from(model, capsys):
     assert main(['info', str(model)]) == 0
     text = said(capsys)
-    for part in ('cups: what the pipeline knows of it', 'decoder yolov8 shape of output0', '96 x 64 px',
-                 'images: float32 [1, 3, 64, 96]', '3: class_0, class_1, class_2', 'preprocess.mean [0, 0, 0]',
-                 'nothing names the 3 classes'):
+    for part in (
+        'cups: what the pipeline knows of it',
+        'decoder yolov8 shape of output0',
+        '96 x 64 px',
+        'images: float32 [1, 3, 64, 96]',
+        '3: class_0, class_1, class_2',
+        'preprocess.mean [0, 0, 0]',
+        'nothing names the 3 classes',
+    ):
         assert part in text
 
 
@@ -95,6 +102,7 @@ def test_info_on_a_bad_model_is_one_error(tmp_path, capsys, content):
 def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
     def interrupted():
         raise KeyboardInterrupt
+
     monkeypatch.setattr(doctor, 'CHECKS', (interrupted,))
     assert main(['doctor']) == 130
     assert capsys.readouterr().err == ''
@@ -107,12 +115,15 @@ ADVISED = Finding('cv_bridge', 'missing', 'optional')
 WRONG = Finding('rclpy', 'ImportError: no', 'source a distribution', fatal=True)
 
 
-@pytest.mark.parametrize(('findings', 'code', 'verdict'), [
-    ([GOOD, ADVISED], 0, 'nothing is wrong'),
-    ([], 0, 'nothing is wrong'),
-    ([GOOD, WRONG], 1, '1 things are wrong'),
-    ([WRONG, ADVISED, WRONG], 1, '2 things are wrong'),
-])
+@pytest.mark.parametrize(
+    ('findings', 'code', 'verdict'),
+    [
+        ([GOOD, ADVISED], 0, 'nothing is wrong'),
+        ([], 0, 'nothing is wrong'),
+        ([GOOD, WRONG], 1, '1 things are wrong'),
+        ([WRONG, ADVISED, WRONG], 1, '2 things are wrong'),
+    ],
+)
 def test_doctor_exits_non_zero_exactly_where_something_is_wrong(monkeypatch, capsys, findings, code, verdict):
     monkeypatch.setattr(doctor, 'CHECKS', (lambda: iter(findings),))
     assert main(['doctor']) == code
@@ -128,8 +139,17 @@ def test_doctor_finds_this_machine_fit_for_the_tests(monkeypatch, capsys):
         monkeypatch.setenv(name, value)
     assert main(['doctor']) == 0
     text = said(capsys)
-    for subject in ('python', 'rclpy', 'middleware', 'vision_msgs.msg', 'Fast DDS profile', 'cv2', 'engine onnxruntime',
-                    'GPU', 'TensorRT'):
+    for subject in (
+        'python',
+        'rclpy',
+        'middleware',
+        'vision_msgs.msg',
+        'Fast DDS profile',
+        'cv2',
+        'engine onnxruntime',
+        'GPU',
+        'TensorRT',
+    ):
         assert subject in text
 
 

@@ -43,7 +43,11 @@ def check(found):
     """The three lines of the folder: three boxes, an error, nothing."""
     white, damaged, black = found
     assert (white['image'], white['frame_id'], white['width'], white['height']) == (
-        'a.png', 'camera_optical_frame', 2 * WH[0], 2 * WH[1])
+        'a.png',
+        'camera_optical_frame',
+        2 * WH[0],
+        2 * WH[1],
+    )
     assert [item['class_id'] for item in white['detections']] == LABELS
     for item, known in zip(white['detections'], known_detections(), strict=True):
         x0, y0, x1, y1 = np.multiply(known.xyxy, 2)
@@ -85,10 +89,13 @@ def test_the_number_of_frames_can_be_limited(folder):
     assert [line['image'] for line in lines(done.stdout)] == ['a.png']
 
 
-@pytest.mark.parametrize(('given', 'says'), [
-    ({'model': 'none.onnx'}, 'none.onnx'),
-    ({'source': 'nowhere'}, "source 'nowhere': no such file or folder"),
-])
+@pytest.mark.parametrize(
+    ('given', 'says'),
+    [
+        ({'model': 'none.onnx'}, 'none.onnx'),
+        ({'source': 'nowhere'}, "source 'nowhere': no such file or folder"),
+    ],
+)
 def test_a_bad_model_or_source_is_one_error_before_anything_starts(folder, given, says):
     done = run(folder, **given)
     assert done.returncode == 1

@@ -23,12 +23,14 @@ def result(*class_ids, **latency_ms):
 @pytest.fixture
 def printed(monkeypatch):
     """Rows of a table, as people see them."""
+
     def render(table):
         out = io.StringIO()
         monkeypatch.setattr(console_module.sys, 'stdout', out)
         console_module.console().print(table)
         lines = [line.strip('│ ') for line in out.getvalue().splitlines()]
         return [' '.join(line.replace('│', ' ').split()) for line in lines if line]
+
     return render
 
 
@@ -86,9 +88,14 @@ def test_brackets_in_names_are_text(printed):
 def test_a_result_is_the_documented_json():
     line = json.loads(json.dumps(result('cup', total=2.5).as_json()))
     assert line == {
-        'image': 'a.png', 'stamp_ns': 5, 'frame_id': 'lens', 'width': 640, 'height': 480,
+        'image': 'a.png',
+        'stamp_ns': 5,
+        'frame_id': 'lens',
+        'width': 640,
+        'height': 480,
         'detections': [{'class_id': 'cup', 'score': 0.5, 'bbox': [1.0, 2.0, 3.0, 4.0], 'id': ''}],
-        'latency_ms': {'total': 2.5}}
+        'latency_ms': {'total': 2.5},
+    }
 
 
 def test_a_frame_without_a_result_has_no_detections_and_says_why():

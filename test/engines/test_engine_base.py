@@ -59,9 +59,7 @@ def test_an_engine_knows_its_model_before_it_is_open(card):
 
 def test_state_errors_say_what_to_do(card):
     engine = Echo(card)
-    with pytest.raises(
-        EngineError, match=r'm \(echo\): infer\(\) on an engine that is not open; call open\(\) first'
-    ):
+    with pytest.raises(EngineError, match=r'm \(echo\): infer\(\) on an engine that is not open; call open\(\) first'):
         engine.infer(engine.zero_feeds())
     engine.open()
     with pytest.raises(EngineError, match=r'open\(\) on an engine that is open; close\(\) it first'):

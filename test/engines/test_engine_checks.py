@@ -72,9 +72,7 @@ def test_feeds_that_are_refused(values, says):
 
 
 def test_a_fixed_batch_says_how_to_get_more():
-    with pytest.raises(
-        EngineError, match=r'expected \[1, 3\]; axis 0 differs; feed one image at a time, or export'
-    ):
+    with pytest.raises(EngineError, match=r'expected \[1, 3\]; axis 0 differs; feed one image at a time, or export'):
         check({'x': np.zeros((2, 3), np.float32)}, (TensorSpec('x', 'float32', (1, 3)),))
 
 

@@ -25,9 +25,7 @@ def test_auto_takes_the_first_that_is_installed(card):
 
 
 def test_available_backends_have_a_version():
-    assert [(backend.name, bool(backend.version)) for backend in available_backends()] == [
-        ('onnxruntime', True)
-    ]
+    assert [(backend.name, bool(backend.version)) for backend in available_backends()] == [('onnxruntime', True)]
 
 
 def test_an_unknown_backend_lists_the_known_ones(card):
@@ -56,18 +54,12 @@ def test_wrong_options(card, options, says):
 
 
 def test_a_missing_library_says_what_to_install(card, monkeypatch):
-    absent = registry.Backend(
-        'absent', 'nowhere:Engine', 'no_such_library', 'install it with `pip install x`', ('x',)
-    )
+    absent = registry.Backend('absent', 'nowhere:Engine', 'no_such_library', 'install it with `pip install x`', ('x',))
     monkeypatch.setattr(registry, 'BACKENDS', (absent,))
     assert available_backends() == () and absent.version is None
-    with pytest.raises(
-        ConfigError, match="backend 'absent' needs .* 'no_such_library', which is missing; install it"
-    ):
+    with pytest.raises(ConfigError, match="backend 'absent' needs .* 'no_such_library', which is missing; install it"):
         create_engine(card, 'absent')
-    with pytest.raises(
-        ConfigError, match='no inference library is installed; choose one: absent: install it'
-    ):
+    with pytest.raises(ConfigError, match='no inference library is installed; choose one: absent: install it'):
         create_engine(card)
 
 

@@ -40,9 +40,7 @@ def feeds_of(card, gray, batch=1):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_every_family_runs_and_depends_on_the_image(tmp_path, kind):
-    text = 'labels: [a, b, c]\n' + (
-        'decoder_options: {normalized: true}' if kind == 'normalized_boxes' else ''
-    )
+    text = 'labels: [a, b, c]\n' + ('decoder_options: {normalized: true}' if kind == 'normalized_boxes' else '')
     card = make_card(tmp_path, kind, text)
     with create_engine(card, threads=1) as engine:
         white, black = engine.infer(feeds_of(card, 255)), engine.infer(feeds_of(card, 0))
@@ -68,9 +66,7 @@ def test_outputs_without_a_role_are_not_fetched(tmp_path):
     model = build_model('yolov5')
     model.graph.node.append(onnx.helper.make_node('Reshape', ['features', 'five'], ['map']))
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1, 1, 1, 1, 2]), 'five'))
-    model.graph.output.append(
-        onnx.helper.make_tensor_value_info('map', onnx.TensorProto.FLOAT, [1, 1, 1, 1, 2])
-    )
+    model.graph.output.append(onnx.helper.make_tensor_value_info('map', onnx.TensorProto.FLOAT, [1, 1, 1, 1, 2]))
     with create_engine(read_card(save_model(model, tmp_path / 'm.onnx'))) as engine:
         assert list(engine.infer(engine.zero_feeds())) == ['output0']
 
@@ -134,28 +130,20 @@ def test_providers(monkeypatch):
     monkeypatch.setattr(loader.ort, 'get_available_providers', lambda: every)
     assert loader.choose_providers([]) == ['CUDAExecutionProvider', 'CPUExecutionProvider']
     assert loader.choose_providers(['tensorrt', 'CPUExecutionProvider']) == [every[0], every[2]]
-    with pytest.raises(
-        EngineError, match="provider 'rocm' is not available; available are: TensorrtExecutionProvider"
-    ):
+    with pytest.raises(EngineError, match="provider 'rocm' is not available; available are: TensorrtExecutionProvider"):
         loader.choose_providers(['rocm'])
 
 
 @pytest.mark.filterwarnings('ignore:Specified provider')
 def test_a_missing_provider_is_an_error_only_when_asked_for(tmp_path, monkeypatch, caplog):
     card = make_card(tmp_path)
-    with pytest.raises(
-        EngineError, match="provider 'cuda' is not available; available are: .*CPUExecutionProvider"
-    ):
+    with pytest.raises(EngineError, match="provider 'cuda' is not available; available are: .*CPUExecutionProvider"):
         create_engine(card, providers=['cuda']).open()
-    monkeypatch.setattr(
-        loader, 'choose_providers', lambda asked: ['CUDAExecutionProvider', 'CPUExecutionProvider']
-    )
+    monkeypatch.setattr(loader, 'choose_providers', lambda asked: ['CUDAExecutionProvider', 'CPUExecutionProvider'])
     with caplog.at_level(logging.WARNING), create_engine(card) as engine:
         assert engine.device.startswith('CPU')
     assert 'could not start CUDAExecutionProvider and runs on CPUExecutionProvider' in caplog.text
-    with pytest.raises(
-        EngineError, match='could not start CUDAExecutionProvider .* or leave `providers` empty'
-    ):
+    with pytest.raises(EngineError, match='could not start CUDAExecutionProvider .* or leave `providers` empty'):
         create_engine(card, providers=['cuda']).open()
 
 
@@ -166,9 +154,7 @@ def test_an_unsupported_operator_is_named(tmp_path):
             node.op_type, node.domain = 'EfficientNMS_TRT', 'trt'
     model.opset_import.append(onnx.helper.make_opsetid('trt', 1))
     engine = create_engine(read_card(save_model(model, tmp_path / 'm.onnx')))
-    with pytest.raises(
-        EngineError, match=r'does not know the operator \S*EfficientNMS_TRT.*; export'
-    ) as caught:
+    with pytest.raises(EngineError, match=r'does not know the operator \S*EfficientNMS_TRT.*; export') as caught:
         engine.open()
     assert '\n' not in str(caught.value) and 'ONNXRuntimeError' not in str(caught.value)
     assert not engine.is_open
@@ -184,9 +170,7 @@ def test_a_graph_that_is_broken_inside(tmp_path):
 def test_a_file_that_changed_after_its_card_was_read(tmp_path):
     card = make_card(tmp_path)
     write_model(card.path, 'yolov8', input_name='other')
-    with pytest.raises(
-        EngineError, match=r"the file changed since its card was read: it has inputs \['other'\]"
-    ):
+    with pytest.raises(EngineError, match=r"the file changed since its card was read: it has inputs \['other'\]"):
         create_engine(card).open()
 
 
@@ -208,8 +192,6 @@ def test_the_real_detector_equals_a_bare_session():
     import onnxruntime as ort
 
     images = np.random.default_rng(0).uniform(0, 255, (1, 3, 416, 416)).astype(np.float32)
-    bare = ort.InferenceSession(str(REAL), providers=['CPUExecutionProvider']).run(None, {'images': images})[
-        0
-    ]
+    bare = ort.InferenceSession(str(REAL), providers=['CPUExecutionProvider']).run(None, {'images': images})[0]
     with create_engine(read_card(REAL), threads=2) as engine:
         np.testing.assert_allclose(engine.infer({'images': images})['output'], bare, atol=1e-4)

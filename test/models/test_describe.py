@@ -35,9 +35,7 @@ def test_notes_are_rows(tmp_path):
 def test_the_template_says_nothing_until_it_is_uncommented():
     content = TEMPLATE.read_text()
     assert parse_card(content, 'template', None) == {}
-    full = parse_card(
-        re.sub(r'^#(?! )', '', content, flags=re.MULTILINE).replace('#  ', '  '), 'template', None
-    )
+    full = parse_card(re.sub(r'^#(?! )', '', content, flags=re.MULTILINE).replace('#  ', '  '), 'template', None)
     named = {key.split('.')[0] for key in full} | {key.split('.')[1] for key in full if '.' in key}
     assert named >= {*KEYS, *SECTIONS, *SECTIONS['preprocess'], *SECTIONS['decoder_options']}
 

@@ -173,9 +173,7 @@ def test_several_outputs(decoder, outputs, roles):
     ],
 )
 def test_outputs_that_fit_nothing_list_what_was_found_and_the_lines_to_add(outputs):
-    with pytest.raises(
-        ModelError, match=r'fit no known detector(.|\n)*decoder: yolov8(.|\n)*decoder: efficient_nms'
-    ):
+    with pytest.raises(ModelError, match=r'fit no known detector(.|\n)*decoder: yolov8(.|\n)*decoder: efficient_nms'):
         detect_decoder(evidence(*outputs))
 
 

@@ -49,9 +49,7 @@ def test_one_open_side_takes_the_metadata():
 
 
 def test_a_card_goes_before_the_metadata():
-    found = find(
-        ('x', F, (1, 3, None, None)), card='input_size: [64, 32]', exporter=ExporterFacts(input_wh=(640, 640))
-    )
+    found = find(('x', F, (1, 3, None, None)), card='input_size: [64, 32]', exporter=ExporterFacts(input_wh=(640, 640)))
     assert found.input_wh == (64, 32)
 
 

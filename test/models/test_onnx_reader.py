@@ -31,9 +31,7 @@ def test_initializers_are_no_inputs(tmp_path):
     model = build_model('yolox')
     first = model.graph.initializer[0]
     model.graph.input.append(helper.make_tensor_value_info(first.name, first.data_type, list(first.dims)))
-    assert [spec.name for spec in read_model_file(save_model(model, tmp_path / 'm.onnx')).inputs] == [
-        'images'
-    ]
+    assert [spec.name for spec in read_model_file(save_model(model, tmp_path / 'm.onnx')).inputs] == ['images']
 
 
 def test_missing_shapes_are_inferred(tmp_path):

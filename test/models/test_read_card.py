@@ -120,9 +120,7 @@ def test_dynamic_size_without_a_hint_asks_for_the_line(tmp_path):
 def test_everything_dynamic_is_settled_by_a_card(tmp_path):
     path = write_model(tmp_path / 'm.onnx', 'yolox', dynamic=True)
     path.with_suffix('.yaml').write_text('input_size: [96, 64]\n')
-    with pytest.raises(
-        ModelError, match=r'fits several decoders(.|\n)*`decoder: yolox`(.|\n)*`decoder: yolov5`'
-    ):
+    with pytest.raises(ModelError, match=r'fits several decoders(.|\n)*`decoder: yolox`(.|\n)*`decoder: yolov5`'):
         read_card(path)
     path.with_suffix('.yaml').write_text('input_size: [96, 64]\ndecoder: yolox\n')
     assert read_card(path).class_count == 3

@@ -38,15 +38,23 @@ class Graph:
         """Load one node of this package; '__' in a parameter's name stands for a dot."""
         values = {**QUICK, **parameters}
         component = self.container.load(
-            'isaac_inference', plugin, node_name=name, namespace=self.namespace,
-            parameters=[Parameter(key.replace('__', '.'), value=value) for key, value in values.items()])
+            'isaac_inference',
+            plugin,
+            node_name=name,
+            namespace=self.namespace,
+            parameters=[Parameter(key.replace('__', '.'), value=value) for key, value in values.items()],
+        )
         return component.spin.node
 
     def load_all(self, model: Path, **parameters: dict[str, Any]) -> dict[str, PipelineNode]:
         """Load the whole graph, with parameters by node, and wait until it is active."""
         specs = perception_graph(model=str(model))
-        nodes = {spec.name: self.load(spec.plugin.split('::')[1], spec.name,
-                                      **{**spec.parameters, **parameters.get(spec.name, {})}) for spec in specs}
+        nodes = {
+            spec.name: self.load(
+                spec.plugin.split('::')[1], spec.name, **{**spec.parameters, **parameters.get(spec.name, {})}
+            )
+            for spec in specs
+        }
         self.probe.wait_active(*nodes)
         return nodes
 
@@ -61,6 +69,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope='session')
 def make_graph(ros: None) -> Callable[..., contextlib.AbstractContextManager[Graph]]:
     """Makes empty graphs; each ends with its `with` block."""
+
     @contextlib.contextmanager
     def make(**probe_options: Any) -> Iterator[Graph]:
         namespace = f'/graph_{next(_numbers)}'
@@ -70,6 +79,7 @@ def make_graph(ros: None) -> Callable[..., contextlib.AbstractContextManager[Gra
                 yield Graph(spin.node, probe)
         finally:
             spin.stop()
+
     return make
 
 

@@ -45,22 +45,27 @@ def send_until_counted(graph: Any, node: str, reason: str, make: Any) -> Diagnos
 
 def assert_recovered(graph: Any, node: str) -> None:
     def good() -> bool:
-        return names(graph.probe.ask(image_message())) == ['cup', 'can', 'box'] \
+        return (
+            names(graph.probe.ask(image_message())) == ['cup', 'can', 'box']
             and graph.probe.status(node).level == DiagnosticStatus.OK
+        )
 
     wait_until(good, 10.0)
 
 
-@pytest.mark.parametrize('reason, fields', [
-    ('unknown_encoding', {'encoding': 'thermal12'}),
-    ('unknown_encoding', {'encoding': ''}),
-    ('bad_step', {'step': 100}),  # 64 pixels of bgr8 need 192
-    ('bad_data_length', {'data': b'\0' * 1000}),
-    ('bad_data_length', {'data': b''}),
-    ('bad_data_length', {'height': 65}),
-    ('zero_size_image', {'width': 0}),
-    ('zero_size_image', {'height': 0, 'data': b''}),
-])
+@pytest.mark.parametrize(
+    'reason, fields',
+    [
+        ('unknown_encoding', {'encoding': 'thermal12'}),
+        ('unknown_encoding', {'encoding': ''}),
+        ('bad_step', {'step': 100}),  # 64 pixels of bgr8 need 192
+        ('bad_data_length', {'data': b'\0' * 1000}),
+        ('bad_data_length', {'data': b''}),
+        ('bad_data_length', {'height': 65}),
+        ('zero_size_image', {'width': 0}),
+        ('zero_size_image', {'height': 0, 'data': b''}),
+    ],
+)
 def test_an_unusable_image_is_dropped_counted_and_named(graph: Any, reason: str, fields: dict[str, Any]) -> None:
     status = send_until_counted(graph, 'preprocess', reason, lambda: image_message(**fields))
     assert status.level == DiagnosticStatus.ERROR
@@ -103,9 +108,9 @@ def test_boxes_are_in_source_pixels_when_the_size_changes_mid_stream(graph: Any,
         middle = next(item for item in array.detections if item.results[0].hypothesis.class_id == 'can')
         scale = max(size) / 64
         assert (middle.bbox.center.position.x, middle.bbox.center.position.y) == pytest.approx(
-            (width / 2, height / 2), abs=1)
-        assert (middle.bbox.size_x, middle.bbox.size_y) == pytest.approx(
-            (16 * scale, min(32 * scale, height)), abs=1)
+            (width / 2, height / 2), abs=1
+        )
+        assert (middle.bbox.size_x, middle.bbox.size_y) == pytest.approx((16 * scale, min(32 * scale, height)), abs=1)
 
 
 def nan_on_black() -> onnx.ModelProto:
@@ -114,9 +119,12 @@ def nan_on_black() -> onnx.ModelProto:
     last = model.graph.node[-1]
     name = model.graph.output[0].name
     last.output[0] = 'finite'
-    model.graph.node.extend([
-        helper.make_node('Div', ['brightness', 'brightness'], ['one_or_nan']),
-        helper.make_node('Mul', ['finite', 'one_or_nan'], [name])])
+    model.graph.node.extend(
+        [
+            helper.make_node('Div', ['brightness', 'brightness'], ['one_or_nan']),
+            helper.make_node('Mul', ['finite', 'one_or_nan'], [name]),
+        ]
+    )
     onnx.checker.check_model(model)
     return model
 
@@ -130,8 +138,7 @@ def test_nan_outputs_are_dropped_by_the_inference_node_when_it_checks(empty_grap
     assert names(array) == ['a', 'b', 'c']
 
 
-def test_nan_outputs_are_stopped_by_the_detection_node_in_any_case(
-        empty_graph: Any, tmp_path: Any) -> None:
+def test_nan_outputs_are_stopped_by_the_detection_node_in_any_case(empty_graph: Any, tmp_path: Any) -> None:
     empty_graph.load_all(save_model(nan_on_black(), tmp_path / 'nan.onnx'))
     send_until_counted(empty_graph, 'detection', 'non_finite_output', lambda: image_message(BLACK))
     assert not empty_graph.probe.detections

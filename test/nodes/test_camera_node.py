@@ -80,7 +80,8 @@ def test_a_calibration_is_published_for_images_of_its_size_only(empty_graph: Any
 
 
 def test_a_calibration_of_another_size_is_not_published_and_said(
-        empty_graph: Any, folder: Path, tmp_path: Path) -> None:
+    empty_graph: Any, folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / 'camera.yaml').write_text(CALIBRATION.replace('image_width: 96', 'image_width: 192'))
     infos = listen(empty_graph, 'camera_info', CameraInfo)
     empty_graph.load('CameraNode', 'camera', source=str(folder), calibration_file=str(tmp_path / 'camera.yaml'))
@@ -89,13 +90,17 @@ def test_a_calibration_of_another_size_is_not_published_and_said(
     wait_until(lambda: 'calibration_file is for 192x64' in empty_graph.probe.status('camera').message)
 
 
-@pytest.mark.parametrize('parameters, words', [
-    ({}, ['parameter source: got nothing']),
-    ({'source': '/no/such/folder'}, ['/no/such/folder', 'no such file or folder']),
-    ({'source': '.', 'calibration_file': '/no/such.yaml'}, ['calibration_file /no/such.yaml']),
-])
+@pytest.mark.parametrize(
+    'parameters, words',
+    [
+        ({}, ['parameter source: got nothing']),
+        ({'source': '/no/such/folder'}, ['/no/such/folder', 'no such file or folder']),
+        ({'source': '.', 'calibration_file': '/no/such.yaml'}, ['calibration_file /no/such.yaml']),
+    ],
+)
 def test_a_bad_source_stops_at_configure(
-        empty_graph: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, parameters: Any, words: list[str]) -> None:
+    empty_graph: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, parameters: Any, words: list[str]
+) -> None:
     monkeypatch.chdir(folder)
     empty_graph.load('CameraNode', 'camera', **parameters)
     wait_until(lambda: 'configure failed' in empty_graph.probe.status('camera').message)
@@ -104,8 +109,13 @@ def test_a_bad_source_stops_at_configure(
 
 def test_a_webcam_that_is_not_there_is_an_error_that_is_tried_again(empty_graph: Any) -> None:
     empty_graph.load('CameraNode', 'camera', source='97')
-    wait_until(lambda: empty_graph.probe.status('camera').level == DiagnosticStatus.ERROR
-               and "source '97'" in empty_graph.probe.status('camera').message, 10.0)
+    wait_until(
+        lambda: (
+            empty_graph.probe.status('camera').level == DiagnosticStatus.ERROR
+            and "source '97'" in empty_graph.probe.status('camera').message
+        ),
+        10.0,
+    )
     assert empty_graph.probe.value('camera', 'state') == 'active'
 
 

@@ -19,16 +19,21 @@ def header():
 
 
 def test_boxes_become_centres_and_sizes_classes_become_names():
-    found = Detections(np.array([[10, 20, 30, 60], [0, 0, 5, 5.5]], np.float32), np.array([0.75, 0.5], np.float32),
-                       np.array([2, 0], np.int32))
+    found = Detections(
+        np.array([[10, 20, 30, 60], [0, 0, 5, 5.5]], np.float32),
+        np.array([0.75, 0.5], np.float32),
+        np.array([2, 0], np.int32),
+    )
     message = detection_array(header(), found, LABELS)
     assert len(message.detections) == 2
     first, second = message.detections
     assert (first.bbox.center.position.x, first.bbox.center.position.y) == (20.0, 40.0)
     assert (first.bbox.size_x, first.bbox.size_y, first.bbox.center.theta) == (20.0, 40.0, 0.0)
     assert (second.bbox.center.position.x, second.bbox.center.position.y) == (2.5, 2.75)
-    assert [[(item.hypothesis.class_id, item.hypothesis.score) for item in detection.results]
-            for detection in message.detections] == [[('box', 0.75)], [('cup', 0.5)]]
+    assert [
+        [(item.hypothesis.class_id, item.hypothesis.score) for item in detection.results]
+        for detection in message.detections
+    ] == [[('box', 0.75)], [('cup', 0.5)]]
 
 
 def test_the_image_s_header_is_on_the_array_and_on_every_detection():

@@ -36,11 +36,14 @@ def test_every_parameter_is_declared_by_its_node(spec):
     assert set(spec.parameters) <= set(declared)
 
 
-@pytest.mark.parametrize(('options', 'expected'), [
-    ({}, ['preprocess', 'inference', 'detection', 'annotate']),
-    ({'source': '0'}, ['camera', 'preprocess', 'inference', 'detection', 'annotate']),
-    ({'annotate': False}, ['preprocess', 'inference', 'detection']),
-])
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        ({}, ['preprocess', 'inference', 'detection', 'annotate']),
+        ({'source': '0'}, ['camera', 'preprocess', 'inference', 'detection', 'annotate']),
+        ({'annotate': False}, ['preprocess', 'inference', 'detection']),
+    ],
+)
 def test_the_nodes_come_in_the_order_of_the_data(options, expected):
     assert [spec.name for spec in perception_graph(**options)] == expected
 
@@ -61,6 +64,8 @@ def test_camera_preprocess_and_annotate_meet_on_the_image_topic():
     specs = named(image='/front/image_raw', camera_info='/front/camera_info', source='0')
     assert specs['camera'].remappings == {'image': '/front/image_raw', 'camera_info': '/front/camera_info'}
     assert specs['preprocess'].remappings == {
-        'image': '/front/image_raw', 'image/compressed': '/front/image_raw/compressed'}
+        'image': '/front/image_raw',
+        'image/compressed': '/front/image_raw/compressed',
+    }
     assert specs['annotate'].remappings == {'image': '/front/image_raw'}
     assert specs['inference'].remappings == specs['detection'].remappings == {}

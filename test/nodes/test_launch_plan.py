@@ -27,9 +27,11 @@ def nodes(**given: str):
 def params_file(tmp_path):
     """A parameter file that says how a node was reached."""
     path = tmp_path / 'mine.yaml'
-    path.write_text('/**/detection:\n  ros__parameters: {score_threshold: 0.1, classes: []}\n'
-                    '/front/detection:\n  ros__parameters: {score_threshold: 0.9}\n'
-                    '/**:\n  ros__parameters: {model: from_file.onnx}\n')
+    path.write_text(
+        '/**/detection:\n  ros__parameters: {score_threshold: 0.1, classes: []}\n'
+        '/front/detection:\n  ros__parameters: {score_threshold: 0.9}\n'
+        '/**:\n  ros__parameters: {model: from_file.onnx}\n'
+    )
     return str(path)
 
 
@@ -37,12 +39,27 @@ def test_the_defaults_are_one_container_with_four_nodes():
     made = plan()
     assert [spec.name for spec in made.nodes] == ['preprocess', 'inference', 'detection', 'annotate']
     assert (made.namespace, made.composed, made.container, made.attach, made.log_level) == (
-        '', True, 'perception_container', False, 'info')
+        '',
+        True,
+        'perception_container',
+        False,
+        'info',
+    )
 
 
 def test_the_arguments_are_what_users_were_promised():
-    assert {'model', 'image', 'camera_info', 'namespace', 'params_file', 'composed', 'container', 'attach', 'source',
-            'log_level'} <= set(DEFAULTS)
+    assert {
+        'model',
+        'image',
+        'camera_info',
+        'namespace',
+        'params_file',
+        'composed',
+        'container',
+        'attach',
+        'source',
+        'log_level',
+    } <= set(DEFAULTS)
     assert all(argument.description for argument in ARGUMENTS)
     assert all(not argument.choices or argument.default in argument.choices for argument in ARGUMENTS)
 
@@ -99,8 +116,10 @@ def test_topics_are_remapped():
     assert found['camera'].remappings['camera_info'] == '/front/camera_info'
 
 
-@pytest.mark.parametrize(('given', 'expected'), [
-    ('', ''), ('/', ''), ('front', '/front'), ('/front', '/front'), ('front/', '/front'), ('a/b', '/a/b')])
+@pytest.mark.parametrize(
+    ('given', 'expected'),
+    [('', ''), ('/', ''), ('front', '/front'), ('/front', '/front'), ('front/', '/front'), ('a/b', '/a/b')],
+)
 def test_a_namespace_may_be_written_with_or_without_slashes(given, expected):
     assert plan(namespace=given).namespace == expected
 
@@ -129,9 +148,15 @@ def test_a_bad_parameter_file_is_an_error(tmp_path):
         plan(params_file=str(tmp_path / 'bad.yaml'))
 
 
-@pytest.mark.parametrize(('composed', 'attach', 'expected'), [
-    ('true', 'false', (True, False)), ('false', 'false', (False, False)), ('true', 'true', (True, True)),
-    ('True', 'False', (True, False))])
+@pytest.mark.parametrize(
+    ('composed', 'attach', 'expected'),
+    [
+        ('true', 'false', (True, False)),
+        ('false', 'false', (False, False)),
+        ('true', 'true', (True, True)),
+        ('True', 'False', (True, False)),
+    ],
+)
 def test_the_start_mode(composed, attach, expected):
     made = plan(composed=composed, attach=attach, container='box', log_level='debug')
     assert (made.composed, made.attach) == expected

@@ -30,12 +30,15 @@ def set_live(node: Any, **values: Any) -> str:
     return '; '.join(result.reason for result in results if not result.successful)
 
 
-@pytest.mark.parametrize('name, value, kept', [
-    ('score_threshold', 0.85, ['cup']),
-    ('classes', ['can', 'box'], ['can', 'box']),
-    ('class_thresholds', ['cup: 0.95'], ['can', 'box']),
-    ('max_detections', 2, ['cup', 'can']),
-])
+@pytest.mark.parametrize(
+    'name, value, kept',
+    [
+        ('score_threshold', 0.85, ['cup']),
+        ('classes', ['can', 'box'], ['can', 'box']),
+        ('class_thresholds', ['cup: 0.95'], ['can', 'box']),
+        ('max_detections', 2, ['cup', 'can']),
+    ],
+)
 def test_a_live_parameter_counts_from_the_next_frame(graph: Any, name: str, value: Any, kept: list[str]) -> None:
     node = node_of(graph, 'detection')
     before = node.get_parameter(name).value
@@ -46,16 +49,20 @@ def test_a_live_parameter_counts_from_the_next_frame(graph: Any, name: str, valu
     assert names(graph.probe.ask(image_message())) == ['cup', 'can', 'box']
 
 
-@pytest.mark.parametrize('name, value, reason', [
-    ('score_threshold', 'high', 'expected number in [0, 1]'),
-    ('score_threshold', 1.5, 'expected number in [0, 1]'),
-    ('classes', ['cups'], "did you mean 'cup'"),
-    ('class_thresholds', ['cup 0.5'], '"class name: score"'),
-    ('max_detections', 0, 'expected whole number in [1, 10000]'),
-    ('model', 'other.onnx', 'cleanup'),
-])
+@pytest.mark.parametrize(
+    'name, value, reason',
+    [
+        ('score_threshold', 'high', 'expected number in [0, 1]'),
+        ('score_threshold', 1.5, 'expected number in [0, 1]'),
+        ('classes', ['cups'], "did you mean 'cup'"),
+        ('class_thresholds', ['cup 0.5'], '"class name: score"'),
+        ('max_detections', 0, 'expected whole number in [1, 10000]'),
+        ('model', 'other.onnx', 'cleanup'),
+    ],
+)
 def test_a_bad_live_value_is_refused_with_the_reason_and_changes_nothing(
-        graph: Any, name: str, value: Any, reason: str) -> None:
+    graph: Any, name: str, value: Any, reason: str
+) -> None:
     node = node_of(graph, 'detection')
     before = node.get_parameter(name).value
     assert reason in set_live(node, **{name: value})
@@ -63,16 +70,23 @@ def test_a_bad_live_value_is_refused_with_the_reason_and_changes_nothing(
     assert names(graph.probe.ask(image_message())) == ['cup', 'can', 'box']
 
 
-@pytest.mark.parametrize('parameters, words', [
-    ({'model': ''}, ['parameter model', 'expected the path']),
-    ({'model': '/no/such.onnx'}, ['/no/such.onnx']),
-    ({'backend': 'tensorrrt'}, ['tensorrrt', 'onnxruntime']),
-    ({'threads': -1}, ['parameter threads: got -1', 'at least 0']),
-    ({'threads': 'two'}, ["parameter threads: got 'two' (str)", 'whole number']),
-    ({'threads': -1, 'spinning': 1}, ['parameter threads', 'parameter spinning: got 1 (int), expected true or false']),
-])
+@pytest.mark.parametrize(
+    'parameters, words',
+    [
+        ({'model': ''}, ['parameter model', 'expected the path']),
+        ({'model': '/no/such.onnx'}, ['/no/such.onnx']),
+        ({'backend': 'tensorrrt'}, ['tensorrrt', 'onnxruntime']),
+        ({'threads': -1}, ['parameter threads: got -1', 'at least 0']),
+        ({'threads': 'two'}, ["parameter threads: got 'two' (str)", 'whole number']),
+        (
+            {'threads': -1, 'spinning': 1},
+            ['parameter threads', 'parameter spinning: got 1 (int), expected true or false'],
+        ),
+    ],
+)
 def test_a_bad_value_at_start_stops_at_configure_and_can_be_corrected(
-        empty_graph: Any, model: Path, parameters: dict[str, Any], words: list[str]) -> None:
+    empty_graph: Any, model: Path, parameters: dict[str, Any], words: list[str]
+) -> None:
     node = empty_graph.load('InferenceNode', 'inference', **{'model': str(model), **parameters})
     wait_until(lambda: 'configure failed' in empty_graph.probe.status('inference').message)
     message = empty_graph.probe.status('inference').message

@@ -19,8 +19,11 @@ from isaac_inference.runtime.tensor_frame import TENSORS, TensorFrame
 from isaac_inference.runtime.topics import Publisher
 
 SIZES = st.one_of(st.integers(0, 70), st.sampled_from([255, 4096, 65536, 2**31, 2**32 - 1]))
-ENCODINGS = st.one_of(st.sampled_from(sorted(SUPPORTED_ENCODINGS)), st.text(max_size=12),
-                      st.sampled_from(['32FC1', '16UC1', '64FC4', '8SC3', 'bayer_rggb16', 'RGB8', 'rgb8 ']))
+ENCODINGS = st.one_of(
+    st.sampled_from(sorted(SUPPORTED_ENCODINGS)),
+    st.text(max_size=12),
+    st.sampled_from(['32FC1', '16UC1', '64FC4', '8SC3', 'bayer_rggb16', 'RGB8', 'rgb8 ']),
+)
 
 
 @st.composite
@@ -30,9 +33,15 @@ def messages(draw: st.DrawFn) -> Any:
     step = draw(st.one_of(SIZES, st.integers(0, 4).map(lambda channels: min(width * channels, 2**32 - 1))))
     right = min(height * step, 20000)
     length = draw(st.one_of(st.just(right), st.integers(max(right - 2, 0), right + 2), st.integers(0, 3000)))
-    return image_message(np.zeros((1, 1, 3), np.uint8), height=height, width=width, step=step,
-                         encoding=draw(ENCODINGS), is_bigendian=draw(st.sampled_from([0, 1, 255])),
-                         data=draw(st.sampled_from([b'\0', b'\xff', b'\x80'])) * length)
+    return image_message(
+        np.zeros((1, 1, 3), np.uint8),
+        height=height,
+        width=width,
+        step=step,
+        encoding=draw(ENCODINGS),
+        is_bigendian=draw(st.sampled_from([0, 1, 255])),
+        data=draw(st.sampled_from([b'\0', b'\xff', b'\x80'])) * length,
+    )
 
 
 def test_thousands_of_malformed_images_do_not_end_the_node(empty_graph: Any, model: Path) -> None:
@@ -42,8 +51,12 @@ def test_thousands_of_malformed_images_do_not_end_the_node(empty_graph: Any, mod
     sent, results = [], []
     handler = node._worker._mailboxes[0]._handler
 
-    @settings(max_examples=3000, deadline=None, database=None,
-              suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=3000,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
     @given(messages())
     def throw(message: Any) -> None:
         sent.append(message)

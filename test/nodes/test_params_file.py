@@ -17,6 +17,7 @@ def section(tmp_path):
     def read(text, full_name):
         path.write_text(text, encoding='utf-8')
         return node_section(path, full_name)
+
     return read
 
 
@@ -24,41 +25,47 @@ def one(pattern, value=1):
     return f'{pattern}:\n  ros__parameters:\n    x: {value}\n'
 
 
-@pytest.mark.parametrize(('pattern', 'full_name', 'matches'), [
-    ('/**', '/detection', True),
-    ('/**', '/a/b/detection', True),
-    ('/**/detection', '/detection', True),
-    ('/**/detection', '/front/detection', True),
-    ('/**/detection', '/a/b/detection', True),
-    ('/**/detection', '/front/detection2', False),
-    ('/**/detection', '/front/my_detection', False),
-    ('/*/detection', '/front/detection', True),
-    ('/*/detection', '/detection', False),
-    ('/*/detection', '/a/b/detection', False),
-    ('/front/**', '/front/detection', True),
-    ('/front/**', '/front/a/detection', True),
-    ('/front/**', '/rear/detection', False),
-    ('/front/*', '/front/detection', True),
-    ('/front/*', '/front/a/detection', False),
-    ('/front/detection', '/front/detection', True),
-    ('/front/detection', '/detection', False),
-    ('detection', '/detection', True),
-    ('detection', '/front/detection', False),
-    ('/front.detection', '/frontXdetection', False),
-])
+@pytest.mark.parametrize(
+    ('pattern', 'full_name', 'matches'),
+    [
+        ('/**', '/detection', True),
+        ('/**', '/a/b/detection', True),
+        ('/**/detection', '/detection', True),
+        ('/**/detection', '/front/detection', True),
+        ('/**/detection', '/a/b/detection', True),
+        ('/**/detection', '/front/detection2', False),
+        ('/**/detection', '/front/my_detection', False),
+        ('/*/detection', '/front/detection', True),
+        ('/*/detection', '/detection', False),
+        ('/*/detection', '/a/b/detection', False),
+        ('/front/**', '/front/detection', True),
+        ('/front/**', '/front/a/detection', True),
+        ('/front/**', '/rear/detection', False),
+        ('/front/*', '/front/detection', True),
+        ('/front/*', '/front/a/detection', False),
+        ('/front/detection', '/front/detection', True),
+        ('/front/detection', '/detection', False),
+        ('detection', '/detection', True),
+        ('detection', '/front/detection', False),
+        ('/front.detection', '/frontXdetection', False),
+    ],
+)
 def test_a_section_counts_for_the_nodes_that_its_name_matches(section, pattern, full_name, matches):
     assert section(one(f'"{pattern}"'), full_name) == ({'x': 1} if matches else {})
 
 
 @pytest.mark.parametrize('stronger', [True, False])
-@pytest.mark.parametrize(('weak', 'strong'), [
-    ('/**', '/**/detection'),
-    ('/**', '/front/**'),
-    ('/**/detection', '/front/detection'),
-    ('/front/**', '/front/detection'),
-    ('/*/detection', '/front/detection'),
-    ('/**', '/front/detection'),
-])
+@pytest.mark.parametrize(
+    ('weak', 'strong'),
+    [
+        ('/**', '/**/detection'),
+        ('/**', '/front/**'),
+        ('/**/detection', '/front/detection'),
+        ('/front/**', '/front/detection'),
+        ('/*/detection', '/front/detection'),
+        ('/**', '/front/detection'),
+    ],
+)
 def test_the_more_exact_section_wins_wherever_it_stands(section, weak, strong, stronger):
     sections = [one(f'"{weak}"', 'weak'), one(f'"{strong}"', 'strong')]
     assert section(''.join(sections if stronger else reversed(sections)), '/front/detection') == {'x': 'strong'}
@@ -88,16 +95,19 @@ def test_an_empty_section_holds_nothing(section):
     assert section('/n:\n  ros__parameters:\n', '/n') == {}
 
 
-@pytest.mark.parametrize(('text', 'says'), [
-    ('', 'no section with ros__parameters, expected "/\\*\\*/NODE:"'),
-    ('- a\n- b\n', 'no section with ros__parameters'),
-    ('detection:\n  x: 1\n', 'no section with ros__parameters'),
-    ('a: [', 'expected a YAML file like config/perception.yaml'),
-    ('\x00', 'expected a YAML file like config/perception.yaml'),
-    ('/n:\n  ros__parameters: [1, 2]\n', r'section /n: got \[1, 2\] below ros__parameters'),
-    ('/n:\n  ros__parameters: x\n', "section /n: got 'x' below ros__parameters"),
-    ('/n:\n  ros__parameters:\n    model:\n    q: {d: }\n', r'no value for model, q\.d of /n; give one, or remove'),
-])
+@pytest.mark.parametrize(
+    ('text', 'says'),
+    [
+        ('', 'no section with ros__parameters, expected "/\\*\\*/NODE:"'),
+        ('- a\n- b\n', 'no section with ros__parameters'),
+        ('detection:\n  x: 1\n', 'no section with ros__parameters'),
+        ('a: [', 'expected a YAML file like config/perception.yaml'),
+        ('\x00', 'expected a YAML file like config/perception.yaml'),
+        ('/n:\n  ros__parameters: [1, 2]\n', r'section /n: got \[1, 2\] below ros__parameters'),
+        ('/n:\n  ros__parameters: x\n', "section /n: got 'x' below ros__parameters"),
+        ('/n:\n  ros__parameters:\n    model:\n    q: {d: }\n', r'no value for model, q\.d of /n; give one, or remove'),
+    ],
+)
 def test_a_file_that_is_no_parameter_file_is_an_error(section, text, says):
     with pytest.raises(ConfigError, match=f'parameter file .*parameters.yaml: (.|\n)*{says}'):
         section(text, '/n')

@@ -26,9 +26,7 @@ def _grid_rows(tiny: Tiny) -> list[tuple[Known, int, int, int, float]]:
     rows = []
     for known in known_detections(tiny.classes, tiny.input_wh):
         x, y = (int(known.xyxy[0] + known.xyxy[2]) // 16, int(known.xyxy[1] + known.xyxy[3]) // 16)
-        rows += [
-            (known, y * columns + x + shift, x + shift, y, known.score - 0.2 * shift) for shift in (0, 1)
-        ]
+        rows += [(known, y * columns + x + shift, x + shift, y, known.score - 0.2 * shift) for shift in (0, 1)]
     return rows
 
 
@@ -128,9 +126,7 @@ def _boxes_scores_labels(tiny: Tiny, with_sizes: bool = True) -> None:
     scaled = tiny.affine(np.zeros_like(boxes), boxes)
     if with_sizes:
         sizes = tiny.node('Cast', 'orig_target_sizes', to=TensorProto.FLOAT)
-        corners = tiny.node(
-            'Unsqueeze', tiny.node('Concat', sizes, sizes, axis=1), tiny.constant([1], np.int64)
-        )
+        corners = tiny.node('Unsqueeze', tiny.node('Concat', sizes, sizes, axis=1), tiny.constant([1], np.int64))
         scaled = tiny.node('Mul', scaled, corners)
     _finished(tiny, scaled, _ROWS, np.int64, TensorProto.INT64)
 
@@ -140,9 +136,7 @@ def _efficient_nms(tiny: Tiny) -> None:
     found = known_detections(tiny.classes, tiny.input_wh)
     boxes = np.full((len(found) + _GARBAGE, 4), -1.0, np.float32)
     boxes[: len(found)] = [known.xyxy for known in found]
-    is_bright = tiny.node(
-        'Cast', tiny.node('Greater', 'brightness', tiny.constant(0.02)), to=TensorProto.INT32
-    )
+    is_bright = tiny.node('Cast', tiny.node('Greater', 'brightness', tiny.constant(0.02)), to=TensorProto.INT32)
     count = tiny.node('Mul', is_bright, tiny.constant([[len(found)]], np.int32))
     tiny.add_output('num_detections', count, (1,), TensorProto.INT32)
     _finished(tiny, tiny.affine(np.zeros_like(boxes), boxes), len(boxes), np.int32, TensorProto.INT32)

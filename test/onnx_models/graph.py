@@ -44,9 +44,7 @@ class Tiny:
     input_wh: tuple[int, int]
     nodes: list[Any]
     constants: list[Any]
-    outputs: dict[
-        str, tuple[str, int, tuple[Any, ...]]
-    ]  # role -> name, element type, shape after the batch axis
+    outputs: dict[str, tuple[str, int, tuple[Any, ...]]]  # role -> name, element type, shape after the batch axis
 
     def constant(self, values: Any, dtype: Any = np.float32) -> str:
         """A constant; returns its name."""

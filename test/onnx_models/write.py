@@ -19,9 +19,7 @@ from onnx_models.graph import WH, Tiny
 _ELEMENT_TYPES = {'float32': TensorProto.FLOAT, 'float16': TensorProto.FLOAT16, 'uint8': TensorProto.UINT8}
 
 
-def write_model(
-    path: str | Path, kind: str = 'yolov8', *, external_data: bool = False, **options: Any
-) -> Path:
+def write_model(path: str | Path, kind: str = 'yolov8', *, external_data: bool = False, **options: Any) -> Path:
     """Write a tiny model of a kind in `KINDS` and return its path; `options` as for `build_model`.
 
     Args:
@@ -36,9 +34,7 @@ def save_model(model: Any, path: str | Path, *, external_data: bool = False) -> 
     """Write an `onnx.ModelProto` and return its path."""
     path = Path(path)
     if external_data:
-        onnx.save(
-            model, str(path), save_as_external_data=True, location=path.name + '.data', size_threshold=64
-        )
+        onnx.save(model, str(path), save_as_external_data=True, location=path.name + '.data', size_threshold=64)
     else:
         onnx.save(model, str(path))
     return path
@@ -78,9 +74,7 @@ def build_model(
     names = {**row.output_names, **(output_names or {})}
     tiny = Tiny(classes, input_wh, [], [], {})
     expected = preprocess or (
-        PreprocessSpec(scale=1.0)
-        if dtype == 'uint8'
-        else preprocess_default(row.decoder, row.options, None)[0]
+        PreprocessSpec(scale=1.0) if dtype == 'uint8' else preprocess_default(row.decoder, row.options, None)[0]
     )
     brightness = _measure_brightness(tiny, input_name, expected, layout)
     row.build(tiny)

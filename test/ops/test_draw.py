@@ -67,8 +67,9 @@ def test_without_boxes_nothing_is_drawn():
     assert (image == GRAY).all()
 
 
-@pytest.mark.parametrize('box', [
-    (-50, -50, 20, 20), (300, 200, 900, 900), (-10, 100, 330, 110), (5000, 5000, 6000, 6000)])
+@pytest.mark.parametrize(
+    'box', [(-50, -50, 20, 20), (300, 200, 900, 900), (-10, 100, 330, 110), (5000, 5000, 6000, 6000)]
+)
 def test_a_box_may_lie_partly_or_wholly_outside(box):
     assert draw_one(canvas(), box).shape == (240, 320, 3)
 
@@ -113,7 +114,7 @@ def test_the_letters_stand_out_from_their_strip(color, ink):
     image = canvas()
     draw_caption(image, 'MMMM', (100, 120), color)
     x0, y0, x1, y1 = touched(image)
-    strip = image[y0:y1 + 1, x0:x1 + 1]
+    strip = image[y0 : y1 + 1, x0 : x1 + 1]
     assert np.abs(strip.astype(int) - ink).min() < 60
 
 

@@ -46,9 +46,7 @@ def row_count(encoding: str, height: int) -> int:
     return {'nv12': height * 3 // 2, 'nv21': height * 3 // 2, 'nv24': height * 3}.get(encoding, height)
 
 
-def random_bytes(
-    encoding: str, width: int, height: int, step: int | None = None, seed: int = 0
-) -> np.ndarray:
+def random_bytes(encoding: str, width: int, height: int, step: int | None = None, seed: int = 0) -> np.ndarray:
     step = row_bytes(encoding, width) if step is None else step
     return np.random.default_rng(seed).integers(0, 256, step * row_count(encoding, height), np.uint8)
 
@@ -82,9 +80,7 @@ def packed_pixel(data: np.ndarray, names: str, step: int, x: int, y: int) -> lis
     return [pixel['m']] * 3 if 'm' in pixel else [pixel[name] for name in 'bgr']
 
 
-def yuv_sample(
-    data: np.ndarray, encoding: str, width: int, height: int, step: int, x: int, y: int
-) -> list[float]:
+def yuv_sample(data: np.ndarray, encoding: str, width: int, height: int, step: int, x: int, y: int) -> list[float]:
     """One pixel of a YUV image by the layout in the kernel's V4L2 documentation."""
     even = x - x % 2
     if encoding in ('uyvy', 'yuv422'):
@@ -135,9 +131,7 @@ def test_yuv(encoding: str, wanted: ColorOrder, padding: int) -> None:
     step = row_bytes(encoding, width) + padding
     data = random_bytes(encoding, width, height, step)
     image = read(data, encoding, width, height, step=step, wanted=wanted)
-    expected = [
-        [yuv_sample(data, encoding, width, height, step, x, y) for x in range(width)] for y in range(height)
-    ]
+    expected = [[yuv_sample(data, encoding, width, height, step, x, y) for x in range(width)] for y in range(height)]
     np.testing.assert_allclose(image, expected, atol=2)
 
 
@@ -196,9 +190,7 @@ def test_kinds_of_buffers(wrap: Any, encoding: str) -> None:
     padding=st.integers(0, 40),
     seed=st.integers(0, 1000),
 )
-def test_padding_changes_nothing(
-    encoding: str, half_width: int, half_height: int, padding: int, seed: int
-) -> None:
+def test_padding_changes_nothing(encoding: str, half_width: int, half_height: int, padding: int, seed: int) -> None:
     width, height, tight = 2 * half_width, 2 * half_height, row_bytes(encoding, 2 * half_width)
     step = tight + padding
     rows, plane = row_count(encoding, height), height

@@ -96,9 +96,7 @@ def test_letterbox_size_follows_the_training_frameworks(
 @pytest.mark.parametrize('rounding', Rounding)
 def test_boxes_come_back(source: tuple[int, int], fit: Fit, rounding: Rounding) -> None:
     plan = Letterbox.plan(source, (640, 640), fit, rounding=rounding)
-    corners = np.array(
-        [[0, 0], [source[0] / 3, source[1] / 5], [source[0] / 2, source[1] / 2], source], np.float32
-    )
+    corners = np.array([[0, 0], [source[0] / 3, source[1] / 5], [source[0] / 2, source[1] / 2], source], np.float32)
     boxes = np.concatenate((corners[:-1], corners[1:]), axis=1)
     on_input = plan.points_to_input(boxes.reshape(-1, 2)).reshape(-1, 4)
     np.testing.assert_allclose(plan.boxes_to_source(on_input), boxes, atol=0.01)
@@ -213,9 +211,7 @@ def test_resize_into_fills_just_its_region(plan: Letterbox) -> None:
 
 @pytest.mark.parametrize('source', [(0, 480), (640, 0), (0, 0), (-1, 5)])
 def test_zero_size_image(source: tuple[int, int]) -> None:
-    with pytest.raises(
-        FrameError, match=f'got {source[0]}x{source[1]} pixels, expected 1x1 or more'
-    ) as caught:
+    with pytest.raises(FrameError, match=f'got {source[0]}x{source[1]} pixels, expected 1x1 or more') as caught:
         Letterbox.plan(source, (640, 640))
     assert caught.value.reason == 'zero_size_image'
 

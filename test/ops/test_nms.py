@@ -27,9 +27,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
-def greedy(
-    found: Detections, threshold: float, class_aware: bool, top_k: int, max_detections: int
-) -> list[int]:
+def greedy(found: Detections, threshold: float, class_aware: bool, top_k: int, max_detections: int) -> list[int]:
     """One box at a time, as textbooks have it."""
     boxes = found.boxes.astype(float)
     order = sorted(range(len(found)), key=lambda i: -found.scores[i])
@@ -48,9 +46,7 @@ def assert_greedy(
     top_k: int = 1000,
     max_detections: int = 300,
 ) -> None:
-    kept = nms(
-        found, iou_threshold=threshold, class_aware=class_aware, top_k=top_k, max_detections=max_detections
-    )
+    kept = nms(found, iou_threshold=threshold, class_aware=class_aware, top_k=top_k, max_detections=max_detections)
     expected = found.select(np.array(greedy(found, threshold, class_aware, top_k, max_detections), np.intp))
     np.testing.assert_array_equal(kept.boxes, expected.boxes)
     np.testing.assert_array_equal(kept.scores, expected.scores)

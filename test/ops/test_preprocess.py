@@ -19,16 +19,10 @@ RAW = {'scale': 1.0, 'mean': (0.0, 0.0, 0.0), 'std': (1.0, 1.0, 1.0)}
 def every_value() -> np.ndarray:
     """(16, 20, 3) uint8 that holds all 256 values in each channel, in different places."""
     values = np.concatenate((np.arange(256), np.arange(64)))
-    return (
-        np.stack([np.roll(values, shift) for shift in (0, 7, 100)], axis=-1)
-        .astype(np.uint8)
-        .reshape(16, 20, 3)
-    )
+    return np.stack([np.roll(values, shift) for shift in (0, 7, 100)], axis=-1).astype(np.uint8).reshape(16, 20, 3)
 
 
-def expected_tensor(
-    image: np.ndarray, swap: bool, layout: str, scale: float, mean: tuple, std: tuple
-) -> np.ndarray:
+def expected_tensor(image: np.ndarray, swap: bool, layout: str, scale: float, mean: tuple, std: tuple) -> np.ndarray:
     """The formula as it is written down, in float64."""
     pixels = image[..., ::-1] if swap else image
     tensor = (pixels.astype(np.float64) * scale - mean) / std

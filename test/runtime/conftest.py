@@ -81,18 +81,21 @@ def inbox(here, topic):
     """Makes inboxes, which are closed at the end."""
     with contextlib.ExitStack() as stack:
         yield lambda qos=RELIABLE, adapter=WORD: stack.enter_context(
-            contextlib.closing(Inbox(here, topic, qos, adapter)))
+            contextlib.closing(Inbox(here, topic, qos, adapter))
+        )
 
 
 @pytest.fixture
 def publisher(here, topic):
     """Makes publishers, which are closed at the end; each has a `health`."""
     with contextlib.ExitStack() as stack:
+
         def make(qos=RELIABLE, adapter=WORD):
             health = Health(lambda is_error, text: None)
             made = stack.enter_context(contextlib.closing(Publisher(here, adapter, topic, qos, health)))
             made.health = health
             return made
+
         yield make
 
 
@@ -105,6 +108,7 @@ def far_inbox(far, topic):
         texts = []
         made.append(far.create_subscription(String, topic, lambda message: texts.append(message.data), qos))
         return texts
+
     yield make
     for subscription in made:
         far.destroy_subscription(subscription)
@@ -118,6 +122,7 @@ def far_publisher(far, topic):
     def make(qos=REMOTE_RELIABLE):
         made.append(far.create_publisher(String, topic, qos))
         return made[-1]
+
     yield make
     for one in made:
         far.destroy_publisher(one)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -24,8 +25,16 @@ def construct(ros: None) -> Iterator[object]:
     def make(name, node_name='', namespace='', arguments=(), **parameters):
         overrides = [Parameter(key, value=value) for key, value in parameters.items()]
         cli_args = ['--ros-args', *arguments] if arguments else []
-        made.append(create(load_class('fake_robot', name), node_name=node_name, namespace=namespace, cli_args=cli_args,
-                           parameter_overrides=overrides))
+        made.append(
+            create(
+                load_class('fake_robot', name),
+                context=rclpy.get_default_context(),
+                node_name=node_name,
+                namespace=namespace,
+                cli_args=cli_args,
+                parameter_overrides=overrides,
+            )
+        )
         return made[-1]
 
     yield make
@@ -35,7 +44,8 @@ def construct(ros: None) -> Iterator[object]:
 
 def test_the_components_of_this_package_are_offered():
     assert available('isaac_inference') == [
-        f'isaac_inference::{name}Node' for name in ('Annotate', 'Camera', 'Detection', 'Inference', 'Preprocess')]
+        f'isaac_inference::{name}Node' for name in ('Annotate', 'Camera', 'Detection', 'Inference', 'Preprocess')
+    ]
 
 
 def test_the_components_of_all_packages_are_offered():
@@ -48,11 +58,16 @@ def test_a_plugin_is_found_with_and_without_its_package(plugin):
     assert load_class('isaac_inference', plugin) is DetectionNode
 
 
-@pytest.mark.parametrize(('package', 'plugin'), [
-    ('fake_robot', 'fake_robot::Fulll'), ('fake_robot', 'Fulll'), ('fake_robot', 'isaac_inference::CameraNode')])
+@pytest.mark.parametrize(
+    ('package', 'plugin'),
+    [('fake_robot', 'fake_robot::Fulll'), ('fake_robot', 'Fulll'), ('fake_robot', 'isaac_inference::CameraNode')],
+)
 def test_an_unknown_plugin_lists_those_of_its_package(package, plugin):
-    with pytest.raises(ConfigError, match=f'plugin {plugin} of package fake_robot is not installed; '
-                                          'available: fake_robot::Bare, .*fake_robot::Full,') as caught:
+    with pytest.raises(
+        ConfigError,
+        match=f'plugin {plugin} of package fake_robot is not installed; '
+        'available: fake_robot::Bare, .*fake_robot::Full,',
+    ) as caught:
         load_class(package, plugin)
     assert 'isaac_inference::PreprocessNode' not in str(caught.value)
 
@@ -62,8 +77,10 @@ def test_an_unknown_package_lists_all_plugins():
         load_class('nobody', 'nobody::Node')
 
 
-@pytest.mark.parametrize(('plugin', 'reason'), [
-    ('Broken', 'OSError: libgone.so: cannot open'), ('Gone', "AttributeError: .*has no attribute 'Gone'")])
+@pytest.mark.parametrize(
+    ('plugin', 'reason'),
+    [('Broken', 'OSError: libgone.so: cannot open'), ('Gone', "AttributeError: .*has no attribute 'Gone'")],
+)
 def test_a_plugin_that_can_not_be_imported_says_why(plugin, reason):
     with pytest.raises(ConfigError, match=f'{plugin} of package fake_robot can not be imported: {reason}; repair'):
         load_class('fake_robot', plugin)
@@ -75,9 +92,16 @@ def test_a_plugin_that_is_no_node_says_what_it_is(plugin):
         load_class('fake_robot', plugin)
 
 
-@pytest.mark.parametrize(('plugin', 'own_name'), [
-    ('Full', 'full'), ('Fixed', 'fixed'), ('Bare', 'bare'), ('BareLifecycle', 'bare_lifecycle'),
-    ('Partial', 'partial')])
+@pytest.mark.parametrize(
+    ('plugin', 'own_name'),
+    [
+        ('Full', 'full'),
+        ('Fixed', 'fixed'),
+        ('Bare', 'bare'),
+        ('BareLifecycle', 'bare_lifecycle'),
+        ('Partial', 'partial'),
+    ],
+)
 def test_every_style_of_constructor_gets_name_namespace_parameters_and_remaps(construct, plugin, own_name):
     node = construct(plugin, 'renamed', '/robot', ['-r', 'image:=/cam/image'], size=7)
     assert node.get_fully_qualified_name() == '/robot/renamed'

@@ -39,6 +39,7 @@ def call(container):
         future = client.call_async(kind.Request(**fields))
         wait_until(future.done)
         return future.result()
+
     yield make_call
     spin.stop()
 
@@ -52,8 +53,11 @@ def names(container):
 
 
 def in_graph(container, name):
-    return name in [found for found, namespace in container.get_node_names_and_namespaces()
-                    if namespace == container.get_namespace()]
+    return name in [
+        found
+        for found, namespace in container.get_node_names_and_namespaces()
+        if namespace == container.get_namespace()
+    ]
 
 
 def test_a_component_is_loaded_with_name_namespace_parameters_and_remaps(container):
@@ -106,18 +110,24 @@ def test_an_unknown_id_lists_the_known_ones(container):
 
 def test_a_taken_name_is_refused_and_the_first_lives_on(container):
     loaded = load(container, name='eyes')
-    with pytest.raises(ConfigError, match=f'a node named {loaded.name} is loaded already, as component '
-                                          f'{loaded.unique_id}; give this one another name'):
+    with pytest.raises(
+        ConfigError,
+        match=f'a node named {loaded.name} is loaded already, as component '
+        f'{loaded.unique_id}; give this one another name',
+    ):
         load(container, 'Bare', name='eyes')
     assert container.nodes == [loaded.spin.node]
 
 
-@pytest.mark.parametrize(('plugin', 'says'), [
-    ('Raises', 'plugin Raises raised while being constructed: RuntimeError: no camera on this robot'),
-    ('GoesPast', 'calls Node.__init__ directly'),
-    ('Broken', 'can not be imported: OSError: libgone.so'),
-    ('Nothing', 'is not installed; available: fake_robot::Bare'),
-])
+@pytest.mark.parametrize(
+    ('plugin', 'says'),
+    [
+        ('Raises', 'plugin Raises raised while being constructed: RuntimeError: no camera on this robot'),
+        ('GoesPast', 'calls Node.__init__ directly'),
+        ('Broken', 'can not be imported: OSError: libgone.so'),
+        ('Nothing', 'is not installed; available: fake_robot::Bare'),
+    ],
+)
 def test_a_component_that_can_not_be_made_says_why_and_leaves_nothing(container, plugin, says):
     with pytest.raises(ConfigError, match=says):
         load(container, plugin)
@@ -150,10 +160,19 @@ def test_destroying_the_container_unloads_all_the_last_first(container):
 
 # By its services
 
+
 def test_load_list_and_unload_by_service(container, call):
     size = Parameter('size', value=9).to_parameter_msg()
-    answer = call(LoadNode, 'load_node', package_name='fake_robot', plugin_name='fake_robot::Full', node_name='eyes',
-                  node_namespace='/robot', remap_rules=['image:=/cam/image'], parameters=[size])
+    answer = call(
+        LoadNode,
+        'load_node',
+        package_name='fake_robot',
+        plugin_name='fake_robot::Full',
+        node_name='eyes',
+        node_namespace='/robot',
+        remap_rules=['image:=/cam/image'],
+        parameters=[size],
+    )
     assert answer.success, answer.error_message
     assert answer.full_node_name == '/robot/eyes'
     assert container.nodes[0].get_parameter('size').value == 9

@@ -26,9 +26,19 @@ from isaac_inference.runtime.timing import StageTiming
 
 def snapshot(**changes: Any) -> Snapshot:
     """Figures of a node that runs well, but for `changes`."""
-    good = {'elapsed_s': 2.0, 'received': 100, 'processed': 90, 'drops': {SUPERSEDED: 10}, 'recent_received': 30,
-            'recent_processed': 20, 'recent_drops': {SUPERSEDED: 10}, 'percentiles_ms': {'p50': 1.0, 'p95': 2.0},
-            'input_age_ms': 4.0, 'since_input_s': 0.1, 'problems': ()}
+    good = {
+        'elapsed_s': 2.0,
+        'received': 100,
+        'processed': 90,
+        'drops': {SUPERSEDED: 10},
+        'recent_received': 30,
+        'recent_processed': 20,
+        'recent_drops': {SUPERSEDED: 10},
+        'percentiles_ms': {'p50': 1.0, 'p95': 2.0},
+        'input_age_ms': 4.0,
+        'since_input_s': 0.1,
+        'problems': (),
+    }
     return Snapshot(**{**good, **changes})
 
 
@@ -36,27 +46,47 @@ WARNED, FAILED = (False, 'no intrinsics'), (True, 'incompatible reliability')
 JUDGED = {
     'runs well': ({}, {}, OK, 'running'),
     'superseded frames only': ({'recent_processed': 0}, {}, OK, 'running'),
-    'some frames dropped': ({'recent_drops': {'bad_step': 2, SUPERSEDED: 5, 'no_letterbox': 1}}, {}, WARN,
-                            'frames dropped: bad_step x2, no_letterbox x1'),
-    'every frame dropped': ({'recent_drops': {'bad_step': 3}, 'recent_processed': 0}, {}, ERROR,
-                            'every frame dropped: bad_step x3'),
+    'some frames dropped': (
+        {'recent_drops': {'bad_step': 2, SUPERSEDED: 5, 'no_letterbox': 1}},
+        {},
+        WARN,
+        'frames dropped: bad_step x2, no_letterbox x1',
+    ),
+    'every frame dropped': (
+        {'recent_drops': {'bad_step': 3}, 'recent_processed': 0},
+        {},
+        ERROR,
+        'every frame dropped: bad_step x3',
+    ),
     'a warning stands': ({'problems': (WARNED,)}, {}, WARN, 'no intrinsics'),
-    'drops hide a warning': ({'problems': (WARNED,), 'recent_drops': {'bad_step': 1}}, {}, WARN,
-                             'frames dropped: bad_step x1'),
+    'drops hide a warning': (
+        {'problems': (WARNED,), 'recent_drops': {'bad_step': 1}},
+        {},
+        WARN,
+        'frames dropped: bad_step x1',
+    ),
     'an error stands': ({'problems': (WARNED, FAILED)}, {}, ERROR, 'incompatible reliability'),
     'two errors stand': ({'problems': (FAILED, (True, 'b'))}, {}, ERROR, 'incompatible reliability; b'),
     'not configured': ({}, {'state': 'unconfigured'}, WARN, 'not active: unconfigured'),
     'deactivated, silent': ({'since_input_s': 99.0}, {'state': 'inactive'}, WARN, 'not active: inactive'),
     'configure failed': ({'problems': (FAILED,)}, {'state': 'unconfigured'}, ERROR, 'incompatible reliability'),
     'silent': ({'since_input_s': 2.56}, {}, STALE, 'no input for 2.6 s: /image has no publisher'),
-    'silent since activation': ({'since_input_s': None}, {'active_s': 2.1}, STALE,
-                                'no input since activation: /image has no publisher'),
+    'silent since activation': (
+        {'since_input_s': None},
+        {'active_s': 2.1},
+        STALE,
+        'no input since activation: /image has no publisher',
+    ),
     'just activated': ({'since_input_s': None}, {'active_s': 2.0}, OK, 'running'),
     'silent just not too long': ({'since_input_s': 2.0}, {}, OK, 'running'),
     'silent without inputs': ({'since_input_s': 99.0}, {'input_timeout_s': None}, OK, 'running'),
     'silent with an error': ({'since_input_s': 99.0, 'problems': (FAILED,)}, {}, ERROR, 'incompatible reliability'),
-    'silent after drops': ({'since_input_s': 3.0, 'recent_drops': {'bad_step': 1}, 'recent_processed': 0}, {}, STALE,
-                           'no input for 3.0 s: /image has no publisher'),
+    'silent after drops': (
+        {'since_input_s': 3.0, 'recent_drops': {'bad_step': 1}, 'recent_processed': 0},
+        {},
+        STALE,
+        'no input for 3.0 s: /image has no publisher',
+    ),
 }
 
 
@@ -70,8 +100,17 @@ def test_the_worst_that_is_true_decides(case):
 def test_figures_are_rates_times_and_counts():
     drops = {SUPERSEDED: 10, 'bad_step': 3}
     assert figures(snapshot(drops=drops)) == {
-        'rate_in_hz': 15.0, 'rate_out_hz': 10.0, 'p50_ms': 1.0, 'p95_ms': 2.0, 'input_age_ms': 4.0, 'received': 100,
-        'processed': 90, 'dropped': 13, 'dropped.bad_step': 3, f'dropped.{SUPERSEDED}': 10}
+        'rate_in_hz': 15.0,
+        'rate_out_hz': 10.0,
+        'p50_ms': 1.0,
+        'p95_ms': 2.0,
+        'input_age_ms': 4.0,
+        'received': 100,
+        'processed': 90,
+        'dropped': 13,
+        'dropped.bad_step': 3,
+        f'dropped.{SUPERSEDED}': 10,
+    }
 
 
 def test_figures_that_are_not_known_are_left_out():
@@ -85,8 +124,10 @@ def test_a_status_has_its_values_as_text():
     assert [(pair.key, pair.value) for pair in made.values] == [('rate_hz', '0.333'), ('count', '7'), ('model', 'm')]
 
 
-TIMINGS = (StageTiming('preprocess', 1_700_000_000_000_000_001, 1_700_000_000_002_000_001, 1_700_000_000_005_500_001),
-           StageTiming('inference', 1_700_000_000_005_600_001, 1_700_000_000_005_700_001, 1_700_000_000_010_000_001))
+TIMINGS = (
+    StageTiming('preprocess', 1_700_000_000_000_000_001, 1_700_000_000_002_000_001, 1_700_000_000_005_500_001),
+    StageTiming('inference', 1_700_000_000_005_600_001, 1_700_000_000_005_700_001, 1_700_000_000_010_000_001),
+)
 
 
 def test_timings_come_back_to_the_nanosecond():

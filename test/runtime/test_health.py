@@ -122,11 +122,14 @@ def test_percentiles_of_the_last_frames_only(health):
     assert health.snapshot().percentiles_ms == {'p50': 1.0, 'p95': 1.0, 'p99': 1.0}
 
 
-@pytest.mark.parametrize(('samples', 'expected'), [
-    ([], {}),
-    ([4.0], {'p50': 4.0, 'p95': 4.0, 'p99': 4.0}),
-    (list(range(101)), {'p50': 50.0, 'p95': 95.0, 'p99': 99.0}),
-])
+@pytest.mark.parametrize(
+    ('samples', 'expected'),
+    [
+        ([], {}),
+        ([4.0], {'p50': 4.0, 'p95': 4.0, 'p99': 4.0}),
+        (list(range(101)), {'p50': 50.0, 'p95': 95.0, 'p99': 99.0}),
+    ],
+)
 def test_percentiles(samples, expected):
     assert percentiles(deque(samples)) == pytest.approx(expected)
 

@@ -26,9 +26,16 @@ def picture(height=4, width=6, channels=3, dtype=np.uint8):
     return np.arange(np.prod(shape)).astype(dtype).reshape(shape)
 
 
-@pytest.mark.parametrize(('image', 'encoding', 'step'), [
-    (picture(), 'bgr8', 18), (picture(channels=0), 'mono8', 6), (picture(channels=4), 'bgra8', 24),
-    (picture(channels=0, dtype=np.uint16), 'mono16', 12), (picture(height=0), 'bgr8', 0)])
+@pytest.mark.parametrize(
+    ('image', 'encoding', 'step'),
+    [
+        (picture(), 'bgr8', 18),
+        (picture(channels=0), 'mono8', 6),
+        (picture(channels=4), 'bgra8', 24),
+        (picture(channels=0, dtype=np.uint16), 'mono16', 12),
+        (picture(height=0), 'bgr8', 0),
+    ],
+)
 def test_a_frame_is_a_view_of_its_image(image, encoding, step):
     header = Header(frame_id='lens')
     frame = image_frame_from_array(image, encoding, header)
@@ -68,13 +75,26 @@ def test_a_frame_comes_back_from_its_message():
     sent = image_frame_from_array(picture(), 'rgb8', Header(frame_id='lens'))
     got = IMAGE.from_message(IMAGE.to_message(sent))
     assert (got.header, got.height, got.width, got.encoding, got.step, got.is_bigendian) == (
-        sent.header, 4, 6, 'rgb8', 18, False)
+        sent.header,
+        4,
+        6,
+        'rgb8',
+        18,
+        False,
+    )
     np.testing.assert_array_equal(got.data, sent.data)
 
 
-@pytest.mark.parametrize('data', [
-    np.arange(6, dtype=np.uint8), np.arange(12, dtype=np.uint8)[::2], np.arange(3, dtype=np.float32),
-    np.zeros((0, 3), np.float32), np.float64(2.0).reshape(())])
+@pytest.mark.parametrize(
+    'data',
+    [
+        np.arange(6, dtype=np.uint8),
+        np.arange(12, dtype=np.uint8)[::2],
+        np.arange(3, dtype=np.float32),
+        np.zeros((0, 3), np.float32),
+        np.float64(2.0).reshape(()),
+    ],
+)
 def test_byte_array_has_the_bytes_of_any_array(data):
     assert byte_array(data).tobytes() == data.tobytes()
 

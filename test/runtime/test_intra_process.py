@@ -89,12 +89,15 @@ def test_another_type_is_refused_by_name(bus, talker_first):
     assert bus.listeners(talker) == ()
 
 
-@pytest.mark.parametrize(('offered', 'requested', 'reason'), [
-    (QosParameters(), RELIABLE, 'Best effort'),
-    (RELIABLE, LATCHED, 'ransient'),
-    (QosParameters(), QosParameters(deadline_s=1.0), 'eadline'),
-    (QosParameters(deadline_s=2.0), QosParameters(deadline_s=1.0), 'eadline'),
-])
+@pytest.mark.parametrize(
+    ('offered', 'requested', 'reason'),
+    [
+        (QosParameters(), RELIABLE, 'Best effort'),
+        (RELIABLE, LATCHED, 'ransient'),
+        (QosParameters(), QosParameters(deadline_s=1.0), 'eadline'),
+        (QosParameters(deadline_s=2.0), QosParameters(deadline_s=1.0), 'eadline'),
+    ],
+)
 def test_incompatible_qos_is_refused_with_its_policy(bus, offered, requested, reason):
     talker, listener = fake_talker(qos=offered), FakeListener(qos=requested)
     bus.join_talker(KEY, talker)
@@ -104,9 +107,16 @@ def test_incompatible_qos_is_refused_with_its_policy(bus, offered, requested, re
     assert bus.listeners(talker) == ()
 
 
-@pytest.mark.parametrize(('offered', 'requested'), [
-    (RELIABLE, QosParameters()), (LATCHED, RELIABLE), (LATCHED, QosParameters()),
-    (QosParameters(deadline_s=1.0), QosParameters(deadline_s=2.0)), (QosParameters(depth=1), QosParameters(depth=9))])
+@pytest.mark.parametrize(
+    ('offered', 'requested'),
+    [
+        (RELIABLE, QosParameters()),
+        (LATCHED, RELIABLE),
+        (LATCHED, QosParameters()),
+        (QosParameters(deadline_s=1.0), QosParameters(deadline_s=2.0)),
+        (QosParameters(depth=1), QosParameters(depth=9)),
+    ],
+)
 def test_a_stronger_offer_is_heard(bus, offered, requested):
     talker, listener = fake_talker(qos=offered), FakeListener(qos=requested)
     bus.join_talker(KEY, talker)

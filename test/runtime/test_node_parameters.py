@@ -67,19 +67,23 @@ def test_values_given_at_start_arrive_with_their_python_types(make_node):
     node = make_node(Tuned, threshold=1, names=['a', 'b'], rows=7, speed='quick', image_qos__depth=3)
     assert node.trigger_configure() == SUCCESS
     assert node.parameters == TunedParameters(
-        threshold=1.0, names=('a', 'b'), rows=7, speed=Speed.QUICK, image_qos=QosParameters(depth=3))
+        threshold=1.0, names=('a', 'b'), rows=7, speed=Speed.QUICK, image_qos=QosParameters(depth=3)
+    )
     assert isinstance(node.parameters.threshold, float)
 
 
-@pytest.mark.parametrize(('name', 'wrong', 'expected', 'right'), [
-    ('threshold', 'high', "parameter threshold: got 'high' (str), expected number in [0, 1]", 0.5),
-    ('threshold', 1.5, 'parameter threshold: got 1.5 (float), expected number in [0, 1]', 1),
-    ('rows', 2.0, 'parameter rows: got 2.0 (float), expected whole number of at least 1', 2),
-    ('rows', 0, 'parameter rows: got 0 (int), expected whole number of at least 1', 2),
-    ('speed', 'warp', "parameter speed: got 'warp' (str), expected one of 'slow', 'quick'", 'quick'),
-    ('names', 'a', "parameter names: got 'a' (str), expected list of text", ['a']),
-    ('image_qos.depth', 0, 'parameter image_qos.depth: got 0 (int), expected whole number in [1, 1000]', 1),
-])
+@pytest.mark.parametrize(
+    ('name', 'wrong', 'expected', 'right'),
+    [
+        ('threshold', 'high', "parameter threshold: got 'high' (str), expected number in [0, 1]", 0.5),
+        ('threshold', 1.5, 'parameter threshold: got 1.5 (float), expected number in [0, 1]', 1),
+        ('rows', 2.0, 'parameter rows: got 2.0 (float), expected whole number of at least 1', 2),
+        ('rows', 0, 'parameter rows: got 0 (int), expected whole number of at least 1', 2),
+        ('speed', 'warp', "parameter speed: got 'warp' (str), expected one of 'slow', 'quick'", 'quick'),
+        ('names', 'a', "parameter names: got 'a' (str), expected list of text", ['a']),
+        ('image_qos.depth', 0, 'parameter image_qos.depth: got 0 (int), expected whole number in [1, 1000]', 1),
+    ],
+)
 def test_a_wrong_value_at_start_fails_configure_and_can_be_corrected(make_node, name, wrong, expected, right):
     node = make_node(Tuned, **{name.replace('.', '__'): wrong})
     assert node.trigger_configure() == FAILURE
@@ -106,8 +110,10 @@ def test_several_wrong_values_are_all_named_at_once(make_node):
     assert 'parameter rows' in problem and 'parameter threshold' in problem
 
 
-@pytest.mark.parametrize(('name', 'value', 'expected'), [
-    ('threshold', 0.75, 0.75), ('threshold', 1, 1.0), ('names', ['x'], ('x',)), ('names', [], ())])
+@pytest.mark.parametrize(
+    ('name', 'value', 'expected'),
+    [('threshold', 0.75, 0.75), ('threshold', 1, 1.0), ('names', ['x'], ('x',)), ('names', [], ())],
+)
 def test_a_live_change_counts_at_once(make_node, name, value, expected):
     node = make_node(Tuned)
     node.trigger_configure()
@@ -124,11 +130,14 @@ def test_two_live_changes_in_one_call_are_applied_together(make_node):
     assert [(item.threshold, item.names) for item in node.applied] == [(0.5, ('x',))]
 
 
-@pytest.mark.parametrize(('name', 'value', 'reason'), [
-    ('threshold', 1.01, 'got 1.01 (float), expected number in [0, 1]'),
-    ('threshold', 'x', "got 'x' (str), expected number in [0, 1]"),
-    ('names', ['nobody'], 'there is no class nobody'),
-])
+@pytest.mark.parametrize(
+    ('name', 'value', 'reason'),
+    [
+        ('threshold', 1.01, 'got 1.01 (float), expected number in [0, 1]'),
+        ('threshold', 'x', "got 'x' (str), expected number in [0, 1]"),
+        ('names', ['nobody'], 'there is no class nobody'),
+    ],
+)
 def test_a_live_change_that_is_wrong_is_refused_and_nothing_changes(make_node, name, value, reason):
     node = make_node(Tuned)
     node.trigger_configure()
@@ -171,4 +180,5 @@ def test_a_parameter_describes_itself_to_ros(make_node):
     assert threshold.description == 'Least score. [1]'
     assert threshold.additional_constraints == 'number in [0, 1]; live'
     assert node.describe_parameter('image_qos.depth').additional_constraints == (
-        'whole number in [1, 1000]; read at configure')
+        'whole number in [1, 1000]; read at configure'
+    )

@@ -38,10 +38,29 @@ class Schema:
     private: int = 9  # no parameter
 
 
-CHANGED = Schema(on=False, count=0, ratio=1.0, below=-4.0, name='', mode=Mode.FAST, names=('b', 'c'),
-                 numbers=(0.0, 2.5), outer=Inner(depth=2, mode=Mode.EXACT))
-FLAT = {'on': False, 'count': 0, 'ratio': 1.0, 'below': -4.0, 'name': '', 'mode': 'fast', 'names': ['b', 'c'],
-        'numbers': [0.0, 2.5], 'outer.depth': 2, 'outer.mode': 'exact'}
+CHANGED = Schema(
+    on=False,
+    count=0,
+    ratio=1.0,
+    below=-4.0,
+    name='',
+    mode=Mode.FAST,
+    names=('b', 'c'),
+    numbers=(0.0, 2.5),
+    outer=Inner(depth=2, mode=Mode.EXACT),
+)
+FLAT = {
+    'on': False,
+    'count': 0,
+    'ratio': 1.0,
+    'below': -4.0,
+    'name': '',
+    'mode': 'fast',
+    'names': ['b', 'c'],
+    'numbers': [0.0, 2.5],
+    'outer.depth': 2,
+    'outer.mode': 'exact',
+}
 
 
 def only(**values):
@@ -67,15 +86,18 @@ def test_the_group_s_own_default_counts_not_its_class_s():
     assert flatten(Schema())['outer.depth'] == 7
 
 
-@pytest.mark.parametrize(('name', 'value', 'expected'), [
-    ('ratio', 1, 1.0),
-    ('numbers', [1, 2.5], (1.0, 2.5)),
-    ('names', ('b',), ('b',)),
-    ('names', [], ()),
-    ('mode', 'fast', Mode.FAST),
-    ('mode', Mode.FAST, Mode.FAST),
-    ('count', 2**62, 2**62),
-])
+@pytest.mark.parametrize(
+    ('name', 'value', 'expected'),
+    [
+        ('ratio', 1, 1.0),
+        ('numbers', [1, 2.5], (1.0, 2.5)),
+        ('names', ('b',), ('b',)),
+        ('names', [], ()),
+        ('mode', 'fast', Mode.FAST),
+        ('mode', Mode.FAST, Mode.FAST),
+        ('count', 2**62, 2**62),
+    ],
+)
 def test_a_value_of_a_fitting_type_is_taken(name, value, expected):
     got = getattr(build(Schema, {name: value}), name)
     assert got == expected
@@ -83,48 +105,63 @@ def test_a_value_of_a_fitting_type_is_taken(name, value, expected):
     assert not isinstance(got, tuple) or [type(item) for item in got] == [type(item) for item in expected]
 
 
-@pytest.mark.parametrize(('name', 'value', 'expected'), [
-    ('on', 1, 'true or false'),
-    ('on', 'true', 'true or false'),
-    ('count', True, 'whole number of at least 0'),
-    ('count', 3.0, 'whole number of at least 0'),
-    ('count', '3', 'whole number of at least 0'),
-    ('ratio', True, r'number in \[0, 1\]'),
-    ('ratio', '0.5', r'number in \[0, 1\]'),
-    ('ratio', None, r'number in \[0, 1\]'),
-    ('name', 7, 'text'),
-    ('name', b'x', 'text'),
-    ('mode', 'slow', "one of 'fast', 'exact'"),
-    ('mode', 'FAST', "one of 'fast', 'exact'"),
-    ('mode', ['fast'], "one of 'fast', 'exact'"),
-    ('names', 'abc', 'list of text'),
-    ('names', ['a', 1], 'list of text'),
-    ('names', 5, 'list of text'),
-    ('numbers', [True], 'list of number of at least 0'),
-    ('outer.depth', '2', r'whole number in \[1, 10\]'),
-])
+@pytest.mark.parametrize(
+    ('name', 'value', 'expected'),
+    [
+        ('on', 1, 'true or false'),
+        ('on', 'true', 'true or false'),
+        ('count', True, 'whole number of at least 0'),
+        ('count', 3.0, 'whole number of at least 0'),
+        ('count', '3', 'whole number of at least 0'),
+        ('ratio', True, r'number in \[0, 1\]'),
+        ('ratio', '0.5', r'number in \[0, 1\]'),
+        ('ratio', None, r'number in \[0, 1\]'),
+        ('name', 7, 'text'),
+        ('name', b'x', 'text'),
+        ('mode', 'slow', "one of 'fast', 'exact'"),
+        ('mode', 'FAST', "one of 'fast', 'exact'"),
+        ('mode', ['fast'], "one of 'fast', 'exact'"),
+        ('names', 'abc', 'list of text'),
+        ('names', ['a', 1], 'list of text'),
+        ('names', 5, 'list of text'),
+        ('numbers', [True], 'list of number of at least 0'),
+        ('outer.depth', '2', r'whole number in \[1, 10\]'),
+    ],
+)
 def test_a_wrong_type_says_what_arrived_and_what_was_expected(name, value, expected):
     with pytest.raises(ConfigError, match=f'parameter {name}: got .*{type(value).__name__}.*expected {expected};'):
         build(Schema, {name: value})
 
 
-@pytest.mark.parametrize(('name', 'value'), [
-    ('count', 0), ('ratio', 0.0), ('ratio', 1.0), ('below', 2.5), ('numbers', [0.0]), ('outer.depth', 1),
-    ('outer.depth', 10)])
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('count', 0),
+        ('ratio', 0.0),
+        ('ratio', 1.0),
+        ('below', 2.5),
+        ('numbers', [0.0]),
+        ('outer.depth', 1),
+        ('outer.depth', 10),
+    ],
+)
 def test_the_ends_of_a_range_belong_to_it(name, value):
     assert flatten(build(Schema, {name: value}))[name] == value
 
 
-@pytest.mark.parametrize(('name', 'value', 'expected'), [
-    ('count', -1, 'whole number of at least 0'),
-    ('ratio', -0.001, r'number in \[0, 1\]'),
-    ('ratio', 1.001, r'number in \[0, 1\]'),
-    ('ratio', 2, r'number in \[0, 1\]'),
-    ('below', 2.6, 'number of at most 2.5'),
-    ('numbers', [1.0, -1.0], 'list of number of at least 0'),
-    ('outer.depth', 0, r'whole number in \[1, 10\]'),
-    ('outer.depth', 11, r'whole number in \[1, 10\]'),
-])
+@pytest.mark.parametrize(
+    ('name', 'value', 'expected'),
+    [
+        ('count', -1, 'whole number of at least 0'),
+        ('ratio', -0.001, r'number in \[0, 1\]'),
+        ('ratio', 1.001, r'number in \[0, 1\]'),
+        ('ratio', 2, r'number in \[0, 1\]'),
+        ('below', 2.6, 'number of at most 2.5'),
+        ('numbers', [1.0, -1.0], 'list of number of at least 0'),
+        ('outer.depth', 0, r'whole number in \[1, 10\]'),
+        ('outer.depth', 11, r'whole number in \[1, 10\]'),
+    ],
+)
 def test_a_value_out_of_range_is_refused(name, value, expected):
     with pytest.raises(ConfigError, match=f'parameter {name}: got .*expected {expected};'):
         build(Schema, {name: value})
@@ -161,7 +198,11 @@ def test_all_problems_are_reported_at_once():
         build(Schema, {'nme': 'x', 'count': -1, 'ratio': 'a', 'outer.depth': 0, 'on': True})
     lines = str(caught.value).splitlines()
     assert [line.split(':')[0] for line in lines] == [
-        'parameter nme', 'parameter count', 'parameter ratio', 'parameter outer.depth']
+        'parameter nme',
+        'parameter count',
+        'parameter ratio',
+        'parameter outer.depth',
+    ]
 
 
 def test_a_field_without_metadata_is_no_parameter():

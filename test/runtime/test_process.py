@@ -47,8 +47,11 @@ def start() -> Iterator[object]:
     started: list[subprocess.Popen[str]] = []
 
     def run(*words: str) -> subprocess.Popen[str]:
-        started.append(subprocess.Popen([sys.executable, '-c', SCRIPT, *words], text=True, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE))
+        started.append(
+            subprocess.Popen(
+                [sys.executable, '-c', SCRIPT, *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+        )
         return started[-1]
 
     yield run

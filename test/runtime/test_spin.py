@@ -30,6 +30,7 @@ def test_a_callback_that_raises_is_logged_and_the_node_lives_on(ros, raised, cap
         calls.append(1)
         if len(calls) == 1:
             raise RuntimeError('tripped')
+
     node.create_timer(0.001, tick)
     spin = SpinThread(node)
     wait_until(lambda: len(calls) > 3)
@@ -47,6 +48,7 @@ def test_stop_waits_for_the_callback_in_hand(ros):
         begun.set()
         go_on.wait(5.0)
         ended.set()
+
     node.create_timer(0.001, tick)
     spin = SpinThread(node)
     assert begun.wait(5.0)

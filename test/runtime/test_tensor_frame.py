@@ -40,11 +40,14 @@ def test_every_type_comes_back(name):
     np.testing.assert_array_equal(got, values)
 
 
-@pytest.mark.parametrize(('values', 'expected'), [
-    (np.array([0.5, -2.0, np.inf], np.float16), np.array([0.5, -2.0, np.inf], np.float32)),
-    (np.array([True, False]), np.array([1, 0], np.uint8)),
-    (np.array([1.5, -2.0], '>f4'), np.array([1.5, -2.0], np.float32)),
-])
+@pytest.mark.parametrize(
+    ('values', 'expected'),
+    [
+        (np.array([0.5, -2.0, np.inf], np.float16), np.array([0.5, -2.0, np.inf], np.float32)),
+        (np.array([True, False]), np.array([1, 0], np.uint8)),
+        (np.array([1.5, -2.0], '>f4'), np.array([1.5, -2.0], np.float32)),
+    ],
+)
 def test_a_type_that_the_wire_lacks_is_widened(values, expected):
     got = round_trip(t=values)['t']
     assert got.dtype == expected.dtype
@@ -58,15 +61,19 @@ def test_a_type_without_a_code_is_an_error(values):
     assert caught.value.reason == 'bad_tensor'
 
 
-@pytest.mark.parametrize('values', [
-    np.arange(24, dtype=np.float32).reshape(2, 3, 4),
-    np.float32(7.5).reshape(()),
-    np.empty((0, 6), np.float32),
-    np.empty((1, 0), np.int64),
-    np.arange(6, dtype=np.float32).reshape(3, 2).T,
-    np.arange(24, dtype=np.float32).reshape(4, 6)[::2, ::3],
-    np.arange(3, dtype=np.int64).reshape(3, 1).T,  # contiguous, though an axis of length 1 has another stride
-], ids=['dense', 'scalar', 'empty', 'empty last axis', 'transposed', 'strided', 'odd stride'])
+@pytest.mark.parametrize(
+    'values',
+    [
+        np.arange(24, dtype=np.float32).reshape(2, 3, 4),
+        np.float32(7.5).reshape(()),
+        np.empty((0, 6), np.float32),
+        np.empty((1, 0), np.int64),
+        np.arange(6, dtype=np.float32).reshape(3, 2).T,
+        np.arange(24, dtype=np.float32).reshape(4, 6)[::2, ::3],
+        np.arange(3, dtype=np.int64).reshape(3, 1).T,  # contiguous, though an axis of length 1 has another stride
+    ],
+    ids=['dense', 'scalar', 'empty', 'empty last axis', 'transposed', 'strided', 'odd stride'],
+)
 def test_every_shape_and_layout_comes_back(values):
     got = round_trip(t=values)['t']
     assert got.shape == values.shape
@@ -87,8 +94,9 @@ def test_header_auxiliary_tensors_and_timings_travel_along():
     header = Header(frame_id='lens')
     header.stamp.nanosec = 5
     timings = (StageTiming('preprocess', 1, 2, 3), StageTiming('inference', 4, 5, 6))
-    sent = TensorFrame(header, {'b': np.ones(1, np.float32), 'a': np.zeros(2, np.int8)},
-                       {'letterbox': np.arange(8.0)}, timings)
+    sent = TensorFrame(
+        header, {'b': np.ones(1, np.float32), 'a': np.zeros(2, np.int8)}, {'letterbox': np.arange(8.0)}, timings
+    )
     got = from_tensor_list(to_tensor_list(sent))
     assert got.header == header
     assert list(got.tensors) == ['b', 'a']
@@ -116,21 +124,24 @@ def test_strides_may_be_left_out():
     assert from_tensor_list(tensor(strides=())).tensors['t'].shape == (2,)
 
 
-@pytest.mark.parametrize(('changes', 'says'), [
-    ({'data_type': 0}, r'data_type 0 is unknown, expected one of \[1, 2, 3'),
-    ({'data_type': 11}, 'data_type 11 is unknown'),
-    ({'data_type': -1}, 'data_type -1 is unknown'),
-    ({'data': bytes(7)}, r'7 bytes with strides \[4\] for shape \[2\] of float32, expected 8 bytes'),
-    ({'data': bytes(12)}, '12 bytes .* expected 8 bytes'),
-    ({'data': b''}, '0 bytes .* expected 8 bytes'),
-    ({'dims': (3,)}, '8 bytes .* expected 12 bytes'),
-    ({'dims': ()}, '8 bytes .* expected 4 bytes'),
-    ({'strides': (8,)}, r'strides \[8\] .* expected 8 bytes with strides \[4\]'),
-    ({'strides': (4, 4)}, r'strides \[4, 4\]'),
-    ({'dims': (2, 1), 'strides': (4,)}, r'expected 8 bytes with strides \[4, 4\]'),
-    ({'dims': (2**31, 2**31, 4), 'strides': (), 'data': b''}, f'0 bytes .* expected {2**64 * 4} bytes'),
-    ({'dims': (2**32 - 1,) * 8, 'strides': ()}, '8 bytes .* expected'),
-])
+@pytest.mark.parametrize(
+    ('changes', 'says'),
+    [
+        ({'data_type': 0}, r'data_type 0 is unknown, expected one of \[1, 2, 3'),
+        ({'data_type': 11}, 'data_type 11 is unknown'),
+        ({'data_type': -1}, 'data_type -1 is unknown'),
+        ({'data': bytes(7)}, r'7 bytes with strides \[4\] for shape \[2\] of float32, expected 8 bytes'),
+        ({'data': bytes(12)}, '12 bytes .* expected 8 bytes'),
+        ({'data': b''}, '0 bytes .* expected 8 bytes'),
+        ({'dims': (3,)}, '8 bytes .* expected 12 bytes'),
+        ({'dims': ()}, '8 bytes .* expected 4 bytes'),
+        ({'strides': (8,)}, r'strides \[8\] .* expected 8 bytes with strides \[4\]'),
+        ({'strides': (4, 4)}, r'strides \[4, 4\]'),
+        ({'dims': (2, 1), 'strides': (4,)}, r'expected 8 bytes with strides \[4, 4\]'),
+        ({'dims': (2**31, 2**31, 4), 'strides': (), 'data': b''}, f'0 bytes .* expected {2**64 * 4} bytes'),
+        ({'dims': (2**32 - 1,) * 8, 'strides': ()}, '8 bytes .* expected'),
+    ],
+)
 def test_a_tensor_that_does_not_fit_together_is_one_dropped_frame(changes, says):
     with pytest.raises(FrameError, match=f'tensor t: .*{says}') as caught:
         from_tensor_list(tensor(**changes))

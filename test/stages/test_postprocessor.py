@@ -21,7 +21,7 @@ HERE = Letterbox.plan(WH, WH)  # the image is the input
 def boxes(*rows):
     """Output of an end-to-end model: rows of x0, y0, x1, y1, score, class."""
     filled = np.zeros((1, 30, 6), np.float32)
-    filled[0, :len(rows)] = rows
+    filled[0, : len(rows)] = rows
     return {'output0': filled}
 
 
@@ -42,15 +42,17 @@ def raw_card(tmp_path_factory):
 def raw_boxes(*rows):
     """Output of a model whose boxes need NMS: rows of centre x, y, width, height and one score a class."""
     filled = np.zeros((1, 7, 126), np.float32)
-    filled[0, :, :len(rows)] = np.transpose(rows)
+    filled[0, :, : len(rows)] = np.transpose(rows)
     return {'output0': filled}
 
 
 def found(card, outputs, letterbox=HERE, **settings):
     """(class name, score) of what is kept."""
     detections = Postprocessor(card, detection_settings(card, **settings))(outputs, letterbox)
-    return [(card.labels[index], round(float(score), 3))
-            for index, score in zip(detections.class_ids, detections.scores, strict=True)]
+    return [
+        (card.labels[index], round(float(score), 3))
+        for index, score in zip(detections.class_ids, detections.scores, strict=True)
+    ]
 
 
 THREE = boxes((0, 0, 10, 10, 0.5, 0), (20, 0, 30, 10, 0.9, 1), (40, 0, 50, 10, 0.3, 2))
@@ -60,27 +62,33 @@ def test_the_best_come_first(card):
     assert found(card, THREE) == [('can', 0.9), ('cup', 0.5), ('hot dog', 0.3)]
 
 
-@pytest.mark.parametrize(('settings', 'kept'), [
-    ({'score_threshold': 0.0}, 30),  # the padding rows have score 0 and class 0
-    ({'score_threshold': 0.3}, 3),
-    ({'score_threshold': 0.31}, 2),
-    ({'score_threshold': 1.0}, 0),
-    ({'max_detections': 2}, 2),
-])
+@pytest.mark.parametrize(
+    ('settings', 'kept'),
+    [
+        ({'score_threshold': 0.0}, 30),  # the padding rows have score 0 and class 0
+        ({'score_threshold': 0.3}, 3),
+        ({'score_threshold': 0.31}, 2),
+        ({'score_threshold': 1.0}, 0),
+        ({'max_detections': 2}, 2),
+    ],
+)
 def test_scores_and_number_are_limited(card, settings, kept):
     assert len(found(card, THREE, **settings)) == kept
 
 
-@pytest.mark.parametrize(('settings', 'kept'), [
-    ({'classes': ['can']}, ['can']),
-    ({'classes': ['hot dog', 'cup']}, ['cup', 'hot dog']),
-    ({'classes': []}, ['can', 'cup', 'hot dog']),
-    ({'class_thresholds': ['can: 0.95']}, ['cup', 'hot dog']),
-    ({'class_thresholds': ['can:0.9', ' hot dog : 0.31']}, ['can', 'cup']),
-    ({'score_threshold': 0.6, 'class_thresholds': ['hot dog: 0.2']}, ['can', 'hot dog']),
-    ({'classes': ['cup', 'can'], 'class_thresholds': ['can: 0.95', 'hot dog: 0.0']}, ['cup']),
-    ({'class_thresholds': ['can: 0.95', 'can: 0.1']}, ['can', 'cup', 'hot dog']),
-])
+@pytest.mark.parametrize(
+    ('settings', 'kept'),
+    [
+        ({'classes': ['can']}, ['can']),
+        ({'classes': ['hot dog', 'cup']}, ['cup', 'hot dog']),
+        ({'classes': []}, ['can', 'cup', 'hot dog']),
+        ({'class_thresholds': ['can: 0.95']}, ['cup', 'hot dog']),
+        ({'class_thresholds': ['can:0.9', ' hot dog : 0.31']}, ['can', 'cup']),
+        ({'score_threshold': 0.6, 'class_thresholds': ['hot dog: 0.2']}, ['can', 'hot dog']),
+        ({'classes': ['cup', 'can'], 'class_thresholds': ['can: 0.95', 'hot dog: 0.0']}, ['cup']),
+        ({'class_thresholds': ['can: 0.95', 'can: 0.1']}, ['can', 'cup', 'hot dog']),
+    ],
+)
 def test_classes_are_chosen_by_name(card, settings, kept):
     assert [name for name, _ in found(card, THREE, **settings)] == kept
 
@@ -89,18 +97,21 @@ def test_a_class_that_is_filtered_out_has_a_threshold_that_no_score_reaches(card
     assert detection_settings(card, classes=['can'], score_threshold=0.0).score_thresholds.tolist() == [2.0, 0.0, 2.0]
 
 
-@pytest.mark.parametrize(('settings', 'says'), [
-    ({'classes': ['hotdog']}, "parameter classes: model m has no class 'hotdog', did you mean 'hot dog'"),
-    ({'classes': ['zebra']}, "has no class 'zebra', its classes are: cup, can, hot dog"),
-    ({'class_thresholds': ['cap: 0.5']}, "parameter class_thresholds: model m has no class 'cap', did you mean"),
-    ({'class_thresholds': ['cup 0.5']}, "class_thresholds: got 'cup 0.5', expected \"class name: score\""),
-    ({'class_thresholds': ['cup: high']}, "got 'cup: high', expected"),
-    ({'class_thresholds': ['cup: 1.01']}, r"got 'cup: 1.01', .*score in \[0, 1\]"),
-    ({'class_thresholds': ['cup: -0.1']}, "got 'cup: -0.1', expected"),
-    ({'class_thresholds': ['cup: nan']}, "got 'cup: nan', expected"),
-    ({'class_thresholds': [': 0.5']}, "got ': 0.5', expected"),
-    ({'class_thresholds': ['']}, "got '', expected"),
-])
+@pytest.mark.parametrize(
+    ('settings', 'says'),
+    [
+        ({'classes': ['hotdog']}, "parameter classes: model m has no class 'hotdog', did you mean 'hot dog'"),
+        ({'classes': ['zebra']}, "has no class 'zebra', its classes are: cup, can, hot dog"),
+        ({'class_thresholds': ['cap: 0.5']}, "parameter class_thresholds: model m has no class 'cap', did you mean"),
+        ({'class_thresholds': ['cup 0.5']}, 'class_thresholds: got \'cup 0.5\', expected "class name: score"'),
+        ({'class_thresholds': ['cup: high']}, "got 'cup: high', expected"),
+        ({'class_thresholds': ['cup: 1.01']}, r"got 'cup: 1.01', .*score in \[0, 1\]"),
+        ({'class_thresholds': ['cup: -0.1']}, "got 'cup: -0.1', expected"),
+        ({'class_thresholds': ['cup: nan']}, "got 'cup: nan', expected"),
+        ({'class_thresholds': [': 0.5']}, "got ': 0.5', expected"),
+        ({'class_thresholds': ['']}, "got '', expected"),
+    ],
+)
 def test_a_setting_that_does_not_fit_the_model_is_an_error(card, settings, says):
     with pytest.raises(ConfigError, match=says):
         detection_settings(card, **settings)
@@ -119,18 +130,22 @@ def test_boxes_come_back_in_source_pixels_clipped_to_the_image(card):
     np.testing.assert_allclose(detections.boxes, [[20, 8, 40, 28], [0, 0, 2 * WH[0], WH[1]]], atol=1e-4)
 
 
-OVERLAPPING = raw_boxes((30, 30, 20, 20, 0.9, 0, 0), (31, 30, 20, 20, 0, 0.8, 0), (30, 31, 20, 20, 0.7, 0, 0),
-                        (70, 30, 20, 20, 0.6, 0, 0))
+OVERLAPPING = raw_boxes(
+    (30, 30, 20, 20, 0.9, 0, 0), (31, 30, 20, 20, 0, 0.8, 0), (30, 31, 20, 20, 0.7, 0, 0), (70, 30, 20, 20, 0.6, 0, 0)
+)
 
 
-@pytest.mark.parametrize(('settings', 'kept'), [
-    ({}, [('cup', 0.9), ('can', 0.8), ('cup', 0.6)]),
-    ({'class_aware': False}, [('cup', 0.9), ('cup', 0.6)]),
-    ({'iou_threshold': 0.95}, [('cup', 0.9), ('can', 0.8), ('cup', 0.7), ('cup', 0.6)]),
-    ({'top_k': 1}, [('cup', 0.9)]),
-    ({'max_detections': 2}, [('cup', 0.9), ('can', 0.8)]),
-    ({'classes': ['can']}, [('can', 0.8)]),
-])
+@pytest.mark.parametrize(
+    ('settings', 'kept'),
+    [
+        ({}, [('cup', 0.9), ('can', 0.8), ('cup', 0.6)]),
+        ({'class_aware': False}, [('cup', 0.9), ('cup', 0.6)]),
+        ({'iou_threshold': 0.95}, [('cup', 0.9), ('can', 0.8), ('cup', 0.7), ('cup', 0.6)]),
+        ({'top_k': 1}, [('cup', 0.9)]),
+        ({'max_detections': 2}, [('cup', 0.9), ('can', 0.8)]),
+        ({'classes': ['can']}, [('can', 0.8)]),
+    ],
+)
 def test_nms_follows_the_settings(raw_card, settings, kept):
     assert found(raw_card, OVERLAPPING, **settings) == kept
 
@@ -148,20 +163,36 @@ def test_one_image_of_a_batch_is_chosen(card):
     assert [postprocessor(outputs, HERE, index).class_ids.tolist() for index in range(3)] == [[0], [1], [2]]
 
 
-@pytest.mark.parametrize(('outputs', 'reason', 'says'), [
-    ({}, 'missing_tensor', r'tensor output0 \(the predictions\): not among the arrived tensors \[\]; give all nodes'),
-    ({'boxes': np.zeros((1, 2)), 'a': np.zeros(1)}, 'missing_tensor', r"among the arrived tensors \['a', 'boxes'\]"),
-    ({'output0': np.float32(3).reshape(())}, 'bad_tensor', r'got shape \[\], expected 1 or more images'),
-    ({'output0': np.zeros((0, 30, 6), np.float32)}, 'bad_tensor', r'got shape \[0, 30, 6\], expected 1 or more images'),
-])
+@pytest.mark.parametrize(
+    ('outputs', 'reason', 'says'),
+    [
+        (
+            {},
+            'missing_tensor',
+            r'tensor output0 \(the predictions\): not among the arrived tensors \[\]; give all nodes',
+        ),
+        (
+            {'boxes': np.zeros((1, 2)), 'a': np.zeros(1)},
+            'missing_tensor',
+            r"among the arrived tensors \['a', 'boxes'\]",
+        ),
+        ({'output0': np.float32(3).reshape(())}, 'bad_tensor', r'got shape \[\], expected 1 or more images'),
+        (
+            {'output0': np.zeros((0, 30, 6), np.float32)},
+            'bad_tensor',
+            r'got shape \[0, 30, 6\], expected 1 or more images',
+        ),
+    ],
+)
 def test_a_missing_tensor_is_one_dropped_frame(card, outputs, reason, says):
     with pytest.raises(FrameError, match=says) as caught:
         Postprocessor(card)(outputs, HERE)
     assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize('wrong', [
-    np.zeros((1, 30, 5), np.float32), np.zeros((1, 30), np.float32), np.full((1, 30, 6), np.nan, np.float32)])
+@pytest.mark.parametrize(
+    'wrong', [np.zeros((1, 30, 5), np.float32), np.zeros((1, 30), np.float32), np.full((1, 30, 6), np.nan, np.float32)]
+)
 def test_outputs_of_another_model_are_one_dropped_frame(card, wrong):
     with pytest.raises(FrameError):
         Postprocessor(card)({'output0': wrong}, HERE)
@@ -173,8 +204,11 @@ def _listed(options):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_every_family_finds_what_is_there_from_image_to_source_pixels(kind, tmp_path):
-    (tmp_path / 'm.yaml').write_text(yaml.safe_dump(
-        {'labels': NAMES, 'decoder': KINDS[kind].decoder, 'decoder_options': _listed(KINDS[kind].options)}))
+    (tmp_path / 'm.yaml').write_text(
+        yaml.safe_dump(
+            {'labels': NAMES, 'decoder': KINDS[kind].decoder, 'decoder_options': _listed(KINDS[kind].options)}
+        )
+    )
     card = read_card(write_model(tmp_path / 'm.onnx', kind))
     source_wh = (2 * WH[0], 2 * WH[1])
     tensors, letterbox = Preprocessor(card)(np.full((source_wh[1], source_wh[0], 3), 255, np.uint8))

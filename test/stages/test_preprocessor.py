@@ -21,9 +21,11 @@ RAW = PreprocessSpec(color='bgr', scale=1.0, pad_value=50)
 @pytest.fixture
 def card_of(tmp_path):
     """The card of a tiny model, with what preprocessing shall do."""
+
     def make(kind='yolov8', preprocess=RAW, **options):
         card = read_card(write_model(tmp_path / f'{kind}.onnx', kind, **options))
         return dataclasses.replace(card, preprocess=preprocess)
+
     return make
 
 
@@ -31,12 +33,15 @@ def image(width, height, color=BLUE):
     return np.full((height, width, 3), color, np.uint8)
 
 
-@pytest.mark.parametrize(('wanted', 'order', 'expected'), [
-    ('bgr', ColorOrder.BGR, (200, 100, 0)),
-    ('rgb', ColorOrder.BGR, (0, 100, 200)),
-    ('bgr', ColorOrder.RGB, (0, 100, 200)),
-    ('rgb', ColorOrder.RGB, (200, 100, 0)),
-])
+@pytest.mark.parametrize(
+    ('wanted', 'order', 'expected'),
+    [
+        ('bgr', ColorOrder.BGR, (200, 100, 0)),
+        ('rgb', ColorOrder.BGR, (0, 100, 200)),
+        ('bgr', ColorOrder.RGB, (0, 100, 200)),
+        ('rgb', ColorOrder.RGB, (200, 100, 0)),
+    ],
+)
 def test_channels_are_swapped_exactly_where_image_and_model_differ(card_of, wanted, order, expected):
     preprocessor = Preprocessor(card_of(preprocess=dataclasses.replace(RAW, color=wanted)))
     tensors, _ = preprocessor(image(*WH), order)
@@ -52,9 +57,15 @@ def test_pixels_are_scaled_and_normalised_in_the_model_s_channel_order(card_of):
     np.testing.assert_allclose(tensors['images'][0, :, 5, 5], (1.0, -0.25, -2.0), atol=1e-6)
 
 
-@pytest.mark.parametrize(('layout', 'dtype', 'shape'), [
-    ('NCHW', 'float32', (1, 3, WH[1], WH[0])), ('NHWC', 'float32', (1, WH[1], WH[0], 3)),
-    ('NCHW', 'float16', (1, 3, WH[1], WH[0])), ('NHWC', 'uint8', (1, WH[1], WH[0], 3))])
+@pytest.mark.parametrize(
+    ('layout', 'dtype', 'shape'),
+    [
+        ('NCHW', 'float32', (1, 3, WH[1], WH[0])),
+        ('NHWC', 'float32', (1, WH[1], WH[0], 3)),
+        ('NCHW', 'float16', (1, 3, WH[1], WH[0])),
+        ('NHWC', 'uint8', (1, WH[1], WH[0], 3)),
+    ],
+)
 def test_the_tensor_has_the_model_s_name_type_layout_and_size(card_of, layout, dtype, shape):
     card = card_of(layout=layout, dtype=dtype, input_name='x')
     tensors, _ = Preprocessor(card)(image(50, 40))
@@ -104,8 +115,8 @@ def test_tensors_are_not_written_to_again(card_of):
 def test_rows_may_be_padded_and_pixels_read_backwards(card_of):
     preprocessor = Preprocessor(card_of())
     wide = np.full((WH[1], WH[0] + 7, 3), 9, np.uint8)
-    wide[:, :WH[0]] = BLUE
-    tensors, _ = preprocessor(wide[:, :WH[0]])
+    wide[:, : WH[0]] = BLUE
+    tensors, _ = preprocessor(wide[:, : WH[0]])
     assert tensors['images'][0, 0].min() == 200
 
 

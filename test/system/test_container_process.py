@@ -27,8 +27,18 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture(scope='module')
 def container() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, '-c', 'from isaac_inference.runtime.container import main; main()',
-                                '--ros-args', '-r', f'__ns:={NAMESPACE}', '-r', '__node:=box'])
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            '-c',
+            'from isaac_inference.runtime.container import main; main()',
+            '--ros-args',
+            '-r',
+            f'__ns:={NAMESPACE}',
+            '-r',
+            '__node:=box',
+        ]
+    )
     yield process
     process.kill()
     process.wait()
@@ -51,8 +61,12 @@ def call(probe: Probe, service: str, kind: Any, request: Any) -> Any:
 
 def load_request(plugin: str, name: str = '', **parameters: Any) -> LoadNode.Request:
     return LoadNode.Request(
-        package_name='isaac_inference', plugin_name=plugin, node_name=name, node_namespace=NAMESPACE,
-        parameters=[Parameter(key, value=value).to_parameter_msg() for key, value in parameters.items()])
+        package_name='isaac_inference',
+        plugin_name=plugin,
+        node_name=name,
+        node_namespace=NAMESPACE,
+        parameters=[Parameter(key, value=value).to_parameter_msg() for key, value in parameters.items()],
+    )
 
 
 def listed(probe: Probe) -> dict[int, str]:
@@ -61,13 +75,21 @@ def listed(probe: Probe) -> dict[int, str]:
 
 
 def test_a_pipeline_loaded_by_service_calls_detects_over_dds(
-        container: subprocess.Popen[bytes], probe: Probe, tmp_path: Path) -> None:
+    container: subprocess.Popen[bytes], probe: Probe, tmp_path: Path
+) -> None:
     metadata = ultralytics_metadata(['cup', 'can', 'box'], imgsz=(64, 64))
     model = str(write_model(tmp_path / 'cups.onnx', 'yolov8', input_wh=(64, 64), metadata=metadata))
     pictures = probe.listen('annotate/debug_image', Image)
     labels = probe.listen('label_info', LabelInfo, LATCHED)
-    answers = [call(probe, 'load_node', LoadNode, load_request(spec.plugin, spec.name, **(
-        {'model': model} if spec.parameters else {}))) for spec in perception_graph(model=model)]
+    answers = [
+        call(
+            probe,
+            'load_node',
+            LoadNode,
+            load_request(spec.plugin, spec.name, **({'model': model} if spec.parameters else {})),
+        )
+        for spec in perception_graph(model=model)
+    ]
     assert [(answer.success, answer.error_message) for answer in answers] == [(True, '')] * 4
     assert listed(probe) == {answer.unique_id: answer.full_node_name for answer in answers}
 
@@ -80,7 +102,8 @@ def test_a_pipeline_loaded_by_service_calls_detects_over_dds(
         x0, y0, x1, y1 = known.xyxy
         assert item.results[0].hypothesis.score == pytest.approx(known.score, abs=1e-3)
         assert (item.bbox.center.position.x, item.bbox.center.position.y) == pytest.approx(
-            ((x0 + x1) / 2, (y0 + y1) / 2), abs=0.01)
+            ((x0 + x1) / 2, (y0 + y1) / 2), abs=0.01
+        )
         assert (item.bbox.size_x, item.bbox.size_y) == pytest.approx((x1 - x0, y1 - y0), abs=0.01)
         assert item.header == image.header
         assert item.id == ''
@@ -103,7 +126,8 @@ def test_a_bad_name_is_answered_not_raised(container: subprocess.Popen[bytes], p
 
 
 def test_a_taken_name_is_refused_and_an_unloaded_one_is_free_again(
-        container: subprocess.Popen[bytes], probe: Probe) -> None:
+    container: subprocess.Popen[bytes], probe: Probe
+) -> None:
     request = load_request('isaac_inference::AnnotateNode', 'twice')
     first = call(probe, 'load_node', LoadNode, request)
     second = call(probe, 'load_node', LoadNode, request)
@@ -123,9 +147,14 @@ def test_unloading_what_is_not_loaded_names_what_is(container: subprocess.Popen[
 
 
 def test_a_model_that_is_missing_leaves_the_node_loaded_with_an_error_status(
-        container: subprocess.Popen[bytes], probe: Probe) -> None:
-    assert call(probe, 'load_node', LoadNode, load_request(
-        'isaac_inference::InferenceNode', 'lost', model='/no/such/model.onnx')).success
+    container: subprocess.Popen[bytes], probe: Probe
+) -> None:
+    assert call(
+        probe,
+        'load_node',
+        LoadNode,
+        load_request('isaac_inference::InferenceNode', 'lost', model='/no/such/model.onnx'),
+    ).success
     wait_until(lambda: 'configure failed' in probe.status('lost').message, 10.0)
     assert '/no/such/model.onnx' in probe.status('lost').message
     assert probe.value('lost', 'state') == 'unconfigured'

@@ -22,8 +22,17 @@ pytestmark = pytest.mark.system
 
 def start(spec: NodeSpec) -> subprocess.Popen[bytes]:
     parameters = [word for name, value in spec.parameters.items() for word in ('-p', f'{name}:={value}')]
-    return subprocess.Popen([str(Path(sys.executable).parent / spec.executable), '--ros-args', '-r',
-                             f'__ns:={NAMESPACE}', '-r', f'__node:={spec.name}', *parameters])
+    return subprocess.Popen(
+        [
+            str(Path(sys.executable).parent / spec.executable),
+            '--ros-args',
+            '-r',
+            f'__ns:={NAMESPACE}',
+            '-r',
+            f'__node:={spec.name}',
+            *parameters,
+        ]
+    )
 
 
 @pytest.fixture(scope='module')

@@ -35,9 +35,7 @@ class OnnxRuntimeEngine(Engine):
         self, card: ModelCard, *, providers: Sequence[str] = (), threads: int = 0, spinning: bool = True
     ) -> None:
         if isinstance(providers, str) or not all(isinstance(name, str) for name in providers):
-            raise ConfigError(
-                f"providers: got {providers!r}, expected a list of names such as ['cuda', 'cpu']"
-            )
+            raise ConfigError(f"providers: got {providers!r}, expected a list of names such as ['cuda', 'cpu']")
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
             raise ConfigError(f'threads: got {threads!r}, expected a whole number, 0 (all) or more')
         super().__init__(card)
@@ -55,9 +53,7 @@ class OnnxRuntimeEngine(Engine):
         provider = self._session.get_providers()[0].removesuffix('ExecutionProvider')
         threads = self._threads or usable_cpus()
         self._device = (
-            f'CPU ({threads} thread{"s" * (threads > 1)})'
-            if provider == 'CPU'
-            else f'{provider} (onnxruntime)'
+            f'CPU ({threads} thread{"s" * (threads > 1)})' if provider == 'CPU' else f'{provider} (onnxruntime)'
         )
 
     def _infer(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

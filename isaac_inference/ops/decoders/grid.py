@@ -29,9 +29,7 @@ def grid_points(input_wh: tuple[int, int], strides: Sequence[int]) -> tuple[np.n
     """
     key = tuple(strides)
     if not key or any(stride != int(stride) or stride < 1 for stride in key):
-        raise ConfigError(
-            f'strides: got {strides!r}, expected whole numbers of at least 1, such as (8, 16, 32)'
-        )
+        raise ConfigError(f'strides: got {strides!r}, expected whole numbers of at least 1, such as (8, 16, 32)')
     return _grid_points(tuple(input_wh), key)
 
 

@@ -47,9 +47,7 @@ def decode(
     index, scores, class_ids = score_candidates(predictions, index, thresholds)
     raw, stride_px = predictions[index, :4], strides_px[index]
     with np.errstate(over='ignore'):  # an infinite size is reported below
-        boxes = np.concatenate(
-            ((raw[:, :2] + cells[index]) * stride_px, np.exp(raw[:, 2:]) * stride_px), axis=1
-        )
+        boxes = np.concatenate(((raw[:, :2] + cells[index]) * stride_px, np.exp(raw[:, 2:]) * stride_px), axis=1)
     return collect(corners_from_centers(boxes), scores, class_ids, thresholds, 'predictions')
 
 

@@ -12,9 +12,7 @@ from isaac_inference.ops.decoders.boxes_scores_labels import decode
 OPTIONS = {'input_wh': (200, 100), 'class_count': 3, 'score_threshold': 0.5}
 
 
-def outputs(
-    scores: list, labels: list, dtype: type = np.int64, box: tuple = (1, 2, 3, 4)
-) -> dict[str, np.ndarray]:
+def outputs(scores: list, labels: list, dtype: type = np.int64, box: tuple = (1, 2, 3, 4)) -> dict[str, np.ndarray]:
     return {
         'boxes': np.tile(np.array(box, np.float32), (len(scores), 1)).reshape(-1, 4),
         'scores': np.array(scores, np.float32),
@@ -45,9 +43,7 @@ def test_normalized_boxes() -> None:
     assert found.boxes.tolist() == [[50, 50, 100, 100]]
 
 
-@pytest.mark.parametrize(
-    ('label', 'dtype'), [(3, np.int64), (-1, np.int64), (0.5, np.float32), (np.nan, np.float32)]
-)
+@pytest.mark.parametrize(('label', 'dtype'), [(3, np.int64), (-1, np.int64), (0.5, np.float32), (np.nan, np.float32)])
 def test_bad_class_ids(label: float, dtype: type) -> None:
     with pytest.raises(FrameError, match="'labels': got class .*0..2") as caught:
         decode(outputs([0.9], [label], dtype), **OPTIONS)

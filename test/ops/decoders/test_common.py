@@ -36,9 +36,7 @@ BUILDERS: dict[str, Callable[[float], Outputs]] = {
     'yolov8': lambda value: {'predictions': grid(9, 7, slice(4, 7), value).T.copy()},
     'end_to_end': lambda value: {'predictions': grid(9, 6, slice(4, 5), value)},
     'detr': lambda value: {
-        'logits': np.full(
-            (9, 3), np.log(value / (1 - value)) if 0 < value < 1 else value or -100.0, np.float32
-        ),
+        'logits': np.full((9, 3), np.log(value / (1 - value)) if 0 < value < 1 else value or -100.0, np.float32),
         'boxes': boxes_of(9, [0.5, 0.5, 0.1, 0.1]),
     },
     'boxes_scores_labels': lambda value: {
@@ -58,9 +56,7 @@ NAMES = sorted(DECODERS)
 
 
 def decode(name: str, outputs: Outputs, score_threshold: float | np.ndarray = 0.5) -> Detections:
-    return DECODERS[name].decode(
-        outputs, input_wh=INPUT_WH, class_count=CLASS_COUNT, score_threshold=score_threshold
-    )
+    return DECODERS[name].decode(outputs, input_wh=INPUT_WH, class_count=CLASS_COUNT, score_threshold=score_threshold)
 
 
 def test_every_decoder_is_tested_here() -> None:
@@ -76,9 +72,7 @@ def test_description_fits_the_function(name: str) -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
-@pytest.mark.parametrize(
-    ('score', 'threshold', 'finds'), [(0.0, 0.5, False), (0.36, 0.35, True), (0.36, 0.37, False)]
-)
+@pytest.mark.parametrize(('score', 'threshold', 'finds'), [(0.0, 0.5, False), (0.36, 0.35, True), (0.36, 0.37, False)])
 def test_both_sides_of_the_threshold(name: str, score: float, threshold: float, finds: bool) -> None:
     found = decode(name, BUILDERS[name](score), threshold)
     assert (len(found) > 0) is finds
@@ -101,10 +95,7 @@ def test_per_class_thresholds(name: str) -> None:
 @pytest.mark.parametrize('name', NAMES)
 def test_float16_outputs(name: str) -> None:
     outputs = BUILDERS[name](0.75)
-    half = {
-        role: array.astype(np.float16) if array.dtype.kind == 'f' else array
-        for role, array in outputs.items()
-    }
+    half = {role: array.astype(np.float16) if array.dtype.kind == 'f' else array for role, array in outputs.items()}
     expected, found = decode(name, outputs), decode(name, half)
     np.testing.assert_allclose(found.boxes, expected.boxes, rtol=0.01)
     np.testing.assert_allclose(found.scores, expected.scores, rtol=0.01)
@@ -133,12 +124,7 @@ def test_scores_that_are_no_numbers_are_noticed(name: str, value: float) -> None
 @pytest.mark.parametrize(
     ('name', 'value'),
     # a logit of minus infinity is a fair answer: NanoDet rules a distance out
-    [
-        (name, value)
-        for name in NAMES
-        for value in (np.nan, np.inf, -np.inf)
-        if (name, value) != ('nanodet', -np.inf)
-    ],
+    [(name, value) for name in NAMES for value in (np.nan, np.inf, -np.inf) if (name, value) != ('nanodet', -np.inf)],
 )
 def test_boxes_that_are_no_numbers_are_noticed(name: str, value: float) -> None:
     def with_value(score: float) -> Outputs:
@@ -169,9 +155,7 @@ def test_wrong_types(name: str) -> None:
     for role in set(DECODERS[name].roles) - {'labels', 'num_detections'}:
         outputs = BUILDERS[name](0.9)
         outputs[role] = outputs[role].astype(np.int32)
-        with pytest.raises(
-            FrameError, match=f"output '{role}': got int32, expected floating point"
-        ) as caught:
+        with pytest.raises(FrameError, match=f"output '{role}': got int32, expected floating point") as caught:
             decode(name, outputs)
         assert caught.value.reason == 'bad_output_type'
 

@@ -16,9 +16,7 @@ PIXELS = [80, 30, 120, 70]
 
 def run(logits: list, boxes: list, **options: object) -> tuple[list, list, list]:
     outputs = {
-        'logits': np.array(logits, np.float32).reshape(len(boxes), -1)
-        if boxes
-        else np.zeros((0, 2), np.float32),
+        'logits': np.array(logits, np.float32).reshape(len(boxes), -1) if boxes else np.zeros((0, 2), np.float32),
         'boxes': np.array(boxes, np.float32).reshape(-1, 4),
     }
     found = decode(outputs, **{**OPTIONS, **options})

@@ -15,10 +15,7 @@ STRIDES = (8, 16, 32, 64)
 OPTIONS = {'input_wh': (96, 64), 'class_count': 2, 'score_threshold': 0.3}
 # 96 isn't a multiple of 64: the coarsest level has a second column all the same
 CELLS = [
-    (stride, x, y)
-    for stride in STRIDES
-    for y in range(math.ceil(64 / stride))
-    for x in range(math.ceil(96 / stride))
+    (stride, x, y) for stride in STRIDES for y in range(math.ceil(64 / stride)) for x in range(math.ceil(96 / stride))
 ]
 BINS = 8
 

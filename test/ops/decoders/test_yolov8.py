@@ -41,9 +41,7 @@ def test_finds_the_channels(
     predictions = one_box(channels, anchors, class_count)
     if is_transposed:
         predictions = np.ascontiguousarray(predictions.T)
-    found = decode(
-        {'predictions': predictions}, input_wh=input_wh, class_count=class_count, score_threshold=0.5
-    )
+    found = decode({'predictions': predictions}, input_wh=input_wh, class_count=class_count, score_threshold=0.5)
     assert found.boxes.tolist() == [[90, 45, 110, 55]]
     assert found.scores.tolist() == pytest.approx([0.9])
     assert found.class_ids.tolist() == [class_count - 1]
@@ -57,10 +55,7 @@ def test_a_square_is_read_channels_first() -> None:
 def test_nothing() -> None:
     for shape in ((7, 0), (0, 7)):
         predictions = np.zeros(shape, np.float32)
-        assert (
-            len(decode({'predictions': predictions}, input_wh=(64, 64), class_count=3, score_threshold=0.5))
-            == 0
-        )
+        assert len(decode({'predictions': predictions}, input_wh=(64, 64), class_count=3, score_threshold=0.5)) == 0
 
 
 @pytest.mark.parametrize(
@@ -72,9 +67,7 @@ def test_nothing() -> None:
         ((0.1, 0.6, 0.5), np.array([0.9, 0.6, 0.9]), (0.6, 1)),
     ],
 )
-def test_best_class(
-    scores: tuple[float, ...], threshold: float | np.ndarray, found: tuple[float, int] | None
-) -> None:
+def test_best_class(scores: tuple[float, ...], threshold: float | np.ndarray, found: tuple[float, int] | None) -> None:
     predictions = np.zeros((7, 9), np.float32)
     predictions[4:, 3] = scores
     result = decode({'predictions': predictions}, input_wh=(64, 64), class_count=3, score_threshold=threshold)
