@@ -18,8 +18,15 @@ from isaac_inference.runtime.resources import dds_environment
 
 
 def generate_launch_description():
-    arguments = [DeclareLaunchArgument(argument.name, default_value=argument.default, description=argument.description,
-                                       choices=argument.choices or None) for argument in ARGUMENTS]
+    arguments = [
+        DeclareLaunchArgument(
+            argument.name,
+            default_value=argument.default,
+            description=argument.description,
+            choices=argument.choices or None,
+        )
+        for argument in ARGUMENTS
+    ]
     return LaunchDescription([*arguments, OpaqueFunction(function=start)])
 
 
@@ -31,18 +38,47 @@ def start(context):
 
 
 def processes(plan):
-    return [Node(package=spec.package, executable=spec.executable, name=spec.name, namespace=plan.namespace,
-                 parameters=[dict(spec.parameters)], remappings=list(spec.remappings.items()),
-                 ros_arguments=['--log-level', plan.log_level], output='screen') for spec in plan.nodes]
+    return [
+        Node(
+            package=spec.package,
+            executable=spec.executable,
+            name=spec.name,
+            namespace=plan.namespace,
+            parameters=[dict(spec.parameters)],
+            remappings=list(spec.remappings.items()),
+            ros_arguments=['--log-level', plan.log_level],
+            output='screen',
+        )
+        for spec in plan.nodes
+    ]
 
 
 def components(plan):
-    descriptions = [ComposableNode(package=spec.package, plugin=spec.plugin, name=spec.name, namespace=plan.namespace,
-                                   parameters=[dict(spec.parameters)], remappings=list(spec.remappings.items()))
-                    for spec in plan.nodes]
+    descriptions = [
+        ComposableNode(
+            package=spec.package,
+            plugin=spec.plugin,
+            name=spec.name,
+            namespace=plan.namespace,
+            parameters=[dict(spec.parameters)],
+            remappings=list(spec.remappings.items()),
+        )
+        for spec in plan.nodes
+    ]
     if plan.attach:
-        return [LoadComposableNodes(target_container=f'{plan.namespace}/{plan.container}',
-                                    composable_node_descriptions=descriptions)]
-    return [ComposableNodeContainer(package=PACKAGE, executable=CONTAINER_EXECUTABLE, name=plan.container,
-                                    namespace=plan.namespace, composable_node_descriptions=descriptions,
-                                    ros_arguments=['--log-level', plan.log_level], output='screen')]
+        return [
+            LoadComposableNodes(
+                target_container=f'{plan.namespace}/{plan.container}', composable_node_descriptions=descriptions
+            )
+        ]
+    return [
+        ComposableNodeContainer(
+            package=PACKAGE,
+            executable=CONTAINER_EXECUTABLE,
+            name=plan.container,
+            namespace=plan.namespace,
+            composable_node_descriptions=descriptions,
+            ros_arguments=['--log-level', plan.log_level],
+            output='screen',
+        )
+    ]
