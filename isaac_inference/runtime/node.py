@@ -161,9 +161,16 @@ class PipelineNode(LifecycleNode):
         """Open subscriptions and start the worker."""
         self.health.reset()
         self._active_since = time.monotonic()
-        self._worker.start()
-        self._subscriptions_open = [connect() for connect in self._wanted]
-        self.on_start()
+        try:
+            self._worker.start()
+            for connect in self._wanted:
+                self._subscriptions_open.append(connect())
+            self.on_start()
+        except Exception as error:  # rclpy would swallow it
+            self._stop_work()
+            self.health.problem('activate', f'activate failed: {type(error).__name__}: {error}', error=True)
+            return TransitionCallbackReturn.FAILURE
+        self.health.clear('activate')
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -208,7 +215,7 @@ class PipelineNode(LifecycleNode):
         for subscription in running:
             subscription.close()
         self._worker.stop()
-        if running or self.state in ('active', 'deactivating'):
+        if running or self.state in ('activating', 'active', 'deactivating'):
             self.on_stop()
 
     def _free(self) -> None:

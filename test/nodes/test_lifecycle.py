@@ -153,3 +153,20 @@ def test_stage_timings_add_up(graph: Any) -> None:
         assert stage.arrived_ns <= stage.started_ns <= stage.finished_ns
     total = next(pair.value for status in messages[-1].status if status.name == 'total' for pair in status.values)
     assert float(total) >= sum(stage.work_ms for stage in stages) - 0.001
+
+def test_an_activation_that_fails_is_said_and_can_be_tried_again(
+    empty_graph: Any, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = empty_graph.load('DetectionNode', 'detection', model=str(model), autostart=False)
+    node.trigger_configure()
+
+    def broken() -> None:
+        raise OSError('no room left')
+
+    monkeypatch.setattr(node, 'on_start', broken)
+    assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
+    assert node.state == 'inactive'
+    wait_until(lambda: 'activate failed: OSError: no room left' in empty_graph.probe.status('detection').message)
+    monkeypatch.undo()
+    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    empty_graph.probe.wait_active('detection')
