@@ -87,6 +87,12 @@ class Letterbox:
         return _plan_letterbox(source_wh, input_wh, anchor, rounding)
 
     @property
+    def region(self) -> tuple[slice, slice]:
+        """(rows, columns) of the input that show the image; padding lies around them."""
+        (_, _, left, right), (_, _, top, bottom) = self._axes()
+        return slice(top, bottom), slice(left, right)
+
+    @property
     def resized_wh(self) -> tuple[int, int]:
         """(width, height) in pixels of the part of the input that shows the image; the rest is padding."""
         (_, _, left, right), (_, _, top, bottom) = self._axes()

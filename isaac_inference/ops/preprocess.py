@@ -58,7 +58,7 @@ class TensorWriter:
         Args:
             image: (H, W, 3) uint8.
             out: (1, 3, H, W) for NCHW or (1, H, W, 3) for NHWC; float32, float16 or, for raw pixels, uint8;
-                C-contiguous, written in place, kept by the caller.
+                written in place, kept by the caller; may be a part of a larger tensor (whole rows or parts of rows).
 
         Raises:
             FrameError: 'bad_tensor', when these two don't go together.
@@ -73,6 +73,24 @@ class TensorWriter:
             self._write_planar(image, out[0])
         else:
             self._write_interleaved(image, out[0])
+
+    def fill_around(self, out: np.ndarray, rows: slice, columns: slice, pad_value: int) -> None:
+        """Fills what of `out` lies outside a region with what a pixel of the pad value becomes.
+
+        Args:
+            out: (1, 3, H, W) for NCHW or (1, H, W, 3) for NHWC, written in place.
+            rows, columns: the region, with start and stop, that is left as it is.
+            pad_value: 0..255.
+        """
+        planes = out[0] if self._layout == 'NCHW' else out[0].transpose(2, 0, 1)
+        values = self._values[pad_value].astype(out.dtype)[:, None, None]
+        for outside in (
+            planes[:, : rows.start],
+            planes[:, rows.stop :],
+            planes[:, rows, : columns.start],
+            planes[:, rows, columns.stop :],
+        ):
+            outside[...] = values
 
     def _write_planar(self, image: np.ndarray, out: np.ndarray) -> None:
         order = (2, 1, 0) if self._swap else (0, 1, 2)
@@ -173,10 +191,10 @@ def _check_tensor(image: np.ndarray, out: np.ndarray, layout: str) -> None:
         raise FrameError('bad_tensor', f'image: got {image.dtype} {image.shape}, expected uint8 (H, W, 3)')
     height, width = image.shape[:2]
     expected = (1, 3, height, width) if layout == 'NCHW' else (1, height, width, 3)
-    if out.shape != expected or out.dtype.name not in TENSOR_TYPES or not out.flags.c_contiguous:
+    if out.shape != expected or out.dtype.name not in TENSOR_TYPES or out.strides[-1] != out.itemsize:
         raise FrameError(
             'bad_tensor',
-            f'input tensor: got {out.dtype} {out.shape}, expected a contiguous {expected} of '
+            f'input tensor: got {out.dtype} {out.shape}, expected {expected} with its last axis in one piece, of '
             f'{", ".join(TENSOR_TYPES)} for layout {layout}; check size and layout in the model card',
         )
 

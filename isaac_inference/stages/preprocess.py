@@ -55,15 +55,22 @@ class Preprocessor:
         """
         letterbox = self._plan((image.shape[1], image.shape[0]))
         resize_into(image, letterbox, self._canvas, self._interpolation)
-        tensor = np.empty(self._shape, self._dtype)
-        self._writers[order].write(self._canvas, tensor)
+        tensor = self._tensor(letterbox, self._writers[order])
         tensors = {self._card.image_input.name: tensor}
         if self._card.size_input is not None:
             tensors[self._card.size_input.name] = np.array([self._card.input_wh], self._card.size_input.dtype)
         return tensors, letterbox
 
+    def _tensor(self, letterbox: Letterbox, writer: TensorWriter) -> np.ndarray:
+        """The canvas as a tensor; its padding is filled in rather than converted pixel by pixel."""
+        rows, columns = letterbox.region
+        tensor = np.empty(self._shape, self._dtype)
+        shown = tensor[..., rows, columns] if self._card.layout == 'NCHW' else tensor[:, rows, columns]
+        writer.write(self._canvas[rows, columns], shown)
+        writer.fill_around(tensor, rows, columns, self._card.preprocess.pad_value)
+        return tensor
+
     def _plan(self, source_wh: tuple[int, int]) -> Letterbox:
         if self._letterbox is None or self._letterbox.source_wh != source_wh:
             self._letterbox = Letterbox.plan(source_wh, self._card.input_wh, self._fit, self._anchor, self._rounding)
-            self._canvas[:] = self._card.preprocess.pad_value
         return self._letterbox

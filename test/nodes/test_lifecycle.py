@@ -154,6 +154,7 @@ def test_stage_timings_add_up(graph: Any) -> None:
     total = next(pair.value for status in messages[-1].status if status.name == 'total' for pair in status.values)
     assert float(total) >= sum(stage.work_ms for stage in stages) - 0.001
 
+
 def test_an_activation_that_fails_is_said_and_can_be_tried_again(
     empty_graph: Any, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,8 @@ from onnx_models import WH, ultralytics_metadata, write_model
 from isaac_inference.errors import FrameError
 from isaac_inference.models import PreprocessSpec, read_card
 from isaac_inference.ops.encodings import ColorOrder
+from isaac_inference.ops.letterbox import new_canvas, resize_into
+from isaac_inference.ops.preprocess import write_tensor
 from isaac_inference.stages import Preprocessor
 
 BLUE = (200, 100, 0)  # BGR
@@ -149,3 +151,24 @@ def test_an_image_without_pixels_is_one_dropped_frame(card_of, size):
 def test_another_array_is_one_dropped_frame(card_of, wrong):
     with pytest.raises(FrameError, match='image: got .*expected uint8'):
         Preprocessor(card_of())(wrong)
+
+
+@pytest.mark.parametrize('size', [(640, 480), (48, 64), (33, 77), WH])
+@pytest.mark.parametrize('spec', [RAW, PreprocessSpec(mean=(0.1, 0.2, 0.3), std=(0.2, 0.3, 0.4))], ids=['raw', 'norm'])
+@pytest.mark.parametrize('dtype', ['float32', 'float16', 'uint8'])
+@pytest.mark.parametrize('layout', ['NCHW', 'NHWC'])
+@pytest.mark.parametrize('fit', ['letterbox', 'stretch', 'crop'])
+def test_the_tensor_is_that_of_the_whole_padded_canvas(card_of, fit, layout, dtype, spec, size):
+    if dtype == 'uint8':
+        spec = dataclasses.replace(spec, scale=1.0, mean=(0.0,) * 3, std=(1.0,) * 3)
+    spec = dataclasses.replace(spec, fit=fit)
+    picture = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    tensors, letterbox = Preprocessor(card_of(preprocess=spec, layout=layout, dtype=dtype))(picture)
+
+    canvas = new_canvas(WH, spec.pad_value)
+    resize_into(picture, letterbox, canvas)
+    expected = np.empty_like(tensors['images'])
+    write_tensor(
+        canvas, expected, swap=spec.color == 'rgb', scale=spec.scale, mean=spec.mean, std=spec.std, layout=layout
+    )
+    np.testing.assert_array_equal(tensors['images'], expected)
