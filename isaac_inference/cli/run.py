@@ -27,7 +27,7 @@ from isaac_inference.models import read_card
 from isaac_inference.nodes.graph import perception_graph
 from isaac_inference.runtime.compat import shutdown_context
 from isaac_inference.runtime.frame_source import DamagedPictureError, FrameSource, SourceFrame
-from isaac_inference.runtime.process import SWITCH_INTERVAL_S
+from isaac_inference.runtime.process import tune_process
 from isaac_inference.runtime.resources import dds_environment
 
 
@@ -75,7 +75,7 @@ def _graph(arguments: argparse.Namespace) -> Iterator[tuple[RunningGraph, GraphC
     """The running graph and a client that feeds it, both stopped at the end."""
     os.environ.update(dds_environment(os.environ))  # before the middleware starts, and for the processes we start
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    tune_process()
     specs = perception_graph(
         model=str(Path(arguments.model).resolve()),
         model_card=_absolute(arguments.card),

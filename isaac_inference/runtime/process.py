@@ -14,10 +14,17 @@ from rclpy.signals import SignalHandlerOptions
 
 from isaac_inference.errors import PerceptionError
 from isaac_inference.runtime.compat import shutdown_context
+from isaac_inference.runtime.memory import keep_freed_memory
 from isaac_inference.runtime.spin import SpinThread
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SWITCH_INTERVAL_S = 0.001  # a stage that wakes up waits this long at most for the interpreter lock
+_SWITCH_INTERVAL_S = 0.001  # a stage that wakes up waits this long at most for the interpreter lock
+
+
+def tune_process() -> None:
+    """What every process of the pipeline sets once at its start: interpreter lock and memory."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    keep_freed_memory()
 
 
 def run_until_signal(create: Callable[[], Node], args: Sequence[str] | None = None) -> int:
@@ -51,7 +58,7 @@ def node_main(node: Callable[..., Node]) -> Callable[..., None]:
     """The console-script function of a node class."""
 
     def main(args: Sequence[str] | None = None) -> None:
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        tune_process()
         sys.exit(run_until_signal(node, args))
 
     return main
