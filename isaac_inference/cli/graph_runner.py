@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from typing import Protocol
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
 
 from isaac_inference.cli.graph_client import GraphClient
@@ -109,11 +110,12 @@ class _Processes:
                 )
 
 
-def _wait_until_active(client: GraphClient, names: Sequence[str], timeout_s: float, check: object = None) -> None:
+def _wait_until_active(
+    client: GraphClient, names: Sequence[str], timeout_s: float, check: Callable[[], None] = lambda: None
+) -> None:
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
-        if callable(check):
-            check()
+        check()
         statuses = dict(client.statuses)
         for name in names:
             if name in statuses and statuses[name].message.startswith('configure failed'):
@@ -125,8 +127,8 @@ def _wait_until_active(client: GraphClient, names: Sequence[str], timeout_s: flo
     raise ConfigError(f'nodes {", ".join(missing)} not active after {timeout_s:g} s; {client.explain()}')
 
 
-def _state(status: object) -> str:
-    values = getattr(status, 'values', ())
+def _state(status: DiagnosticStatus | None) -> str:
+    values = status.values if status is not None else ()
     return next((pair.value for pair in values if pair.key == 'state'), '')
 
 
