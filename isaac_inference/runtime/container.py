@@ -7,6 +7,7 @@ stops no other; nodes of this package hand frames to each other by reference ins
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,6 +99,8 @@ class ComponentContainer(Node):
             )
         component.spin.stop()
         self.get_logger().info(f'unloaded {component.name} (component {unique_id})')
+        del component
+        gc.collect()  # rclpy's lifecycle nodes hold themselves in a cycle, and stay in the ROS graph until it is broken
 
     def destroy_node(self) -> None:
         """Unload everything, the last loaded first, then leave the graph."""

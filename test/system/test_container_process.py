@@ -137,6 +137,7 @@ def test_a_taken_name_is_refused_and_an_unloaded_one_is_free_again(
 
     assert call(probe, 'unload_node', UnloadNode, UnloadNode.Request(unique_id=first.unique_id)).success
     assert f'{NAMESPACE}/twice' not in listed(probe).values()
+    wait_until(lambda: f'{NAMESPACE}/twice' not in probe.node.get_fully_qualified_node_names())
     assert call(probe, 'load_node', LoadNode, request).success
 
 
