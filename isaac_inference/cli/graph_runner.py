@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from isaac_inference.runtime.container import ComponentContainer
 from isaac_inference.runtime.spin import SpinThread
 
 _POLL_S = 0.05
+_runs = itertools.count(1)
 _STOP_S = 5.0  # a process that ignores SIGINT for this long is killed
 
 
@@ -133,7 +135,7 @@ def _state(status: DiagnosticStatus | None) -> str:
 
 
 def _namespace() -> str:
-    return f'/isaac_inference_run_{os.getpid()}'
+    return f'/isaac_inference_run_{os.getpid()}_{next(_runs)}'
 
 
 def _parameters(spec: NodeSpec) -> list[Parameter]:

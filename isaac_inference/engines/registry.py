@@ -6,8 +6,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from types import MappingProxyType
 from typing import Any
 
 from isaac_inference.engines.base import Engine
@@ -80,13 +82,18 @@ def available_backends() -> tuple[Backend, ...]:
     return tuple(backend for backend in BACKENDS if backend.is_available)
 
 
-def create_engine(card: ModelCard, backend: str = 'auto', **options: Any) -> Engine:
+def create_engine(
+    card: ModelCard, backend: str = 'auto', *, shared: Mapping[str, Any] = MappingProxyType({}), **options: Any
+) -> Engine:
     """An engine for a model, not yet open.
 
     Args:
         card: the model, from `isaac_inference.models.read_card`.
         backend: a name in `BACKENDS`, or 'auto' for the best one that is installed.
-        options: the backend's own settings; onnxruntime takes `providers`, `threads` and `spinning`.
+        shared: settings of several backends, of which each takes those that it has; how a node hands over its
+            parameters without knowing the backend.
+        options: the backend's own settings, none of which may be unknown to it; onnxruntime takes `providers`,
+            `threads` and `spinning`.
 
     Raises:
         ConfigError: an unknown backend or option, or a library that is missing.
@@ -96,7 +103,7 @@ def create_engine(card: ModelCard, backend: str = 'auto', **options: Any) -> Eng
     for name in options:
         if name not in known:
             raise ConfigError(f'backend {engine.backend!r}: unknown option {name!r}; {suggest(name, known)}')
-    return engine(card, **options)
+    return engine(card, **{**{name: shared[name] for name in shared if name in known}, **options})
 
 
 def _choose(name: str) -> Backend:

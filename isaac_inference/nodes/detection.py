@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -104,7 +105,9 @@ class DetectionNode(ModelNode):
 
     def _letterbox(self, auxiliary: Mapping[str, np.ndarray]) -> Letterbox:
         if 'letterbox' in auxiliary:
-            return Letterbox.from_array(auxiliary['letterbox'])
+            array = auxiliary['letterbox']
+            sound = array.dtype == np.float64 and array.shape == (8,)
+            return _letterbox_of(array.tobytes()) if sound else Letterbox.from_array(array)
         if self._fallback is None:
             raise FrameError(
                 'no_letterbox',
@@ -121,6 +124,12 @@ class DetectionNode(ModelNode):
         if len(found) or self.parameters.publish_empty:
             self._detections.publish(detection_array(frame.header, found, self.card.labels))
         self.report_timings(frame.header, (*frame.timings, clock.finish()))
+
+
+@functools.lru_cache(maxsize=16)
+def _letterbox_of(content: bytes) -> Letterbox:
+    """The letterbox that travelled with a frame: mostly that of the frame before."""
+    return Letterbox.from_array(np.frombuffer(content, np.float64))
 
 
 main = node_main(DetectionNode)

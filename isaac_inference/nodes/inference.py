@@ -23,7 +23,7 @@ class InferenceParameters(ModelParameters):
     backend: str = param('auto', 'Engine that runs the model: "onnxruntime", or "auto" for the best one installed.')
     providers: tuple[str, ...] = param((), 'ONNX Runtime execution providers in order of preference; empty chooses.')
     threads: int = param(0, 'CPU threads of the engine; 0 takes all cores.', unit='threads', minimum=0)
-    spinning: bool = param(True, 'Engine threads wait for work actively: faster, but busy between frames.')
+    spinning: bool = param(True, 'Engine threads wait for work actively while a model runs: faster, for more CPU time.')
     check_finite: bool = param(
         False,
         'Drop a frame whose outputs hold NaN or infinity anywhere, at the cost of reading them '
@@ -46,9 +46,8 @@ class InferenceNode(ModelNode):
     def on_setup(self) -> None:
         super().on_setup()
         chosen = self.parameters
-        self._engine = create_engine(
-            self.card, chosen.backend, providers=chosen.providers, threads=chosen.threads, spinning=chosen.spinning
-        )
+        settings = {name: getattr(chosen, name) for name in ('providers', 'threads', 'spinning')}
+        self._engine = create_engine(self.card, chosen.backend, shared=settings)
         self._engine.open()
         self._engine.warm_up()
         self.device = self._engine.device

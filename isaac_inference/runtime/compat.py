@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rclpy.context import Context
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
 try:  # Iron and later
@@ -14,7 +15,13 @@ try:  # Iron and later
 except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
-__all__ = ['PublisherEventCallbacks', 'SubscriptionEventCallbacks', 'parameter_overrides', 'shutdown_context']
+__all__ = [
+    'PublisherEventCallbacks',
+    'SubscriptionEventCallbacks',
+    'parameter_overrides',
+    'release_lifecycle',
+    'shutdown_context',
+]
 
 
 def parameter_overrides(node: Node) -> Mapping[str, Any]:
@@ -25,6 +32,15 @@ def parameter_overrides(node: Node) -> Mapping[str, Any]:
     """
     overrides = getattr(node, '_parameter_overrides', {})
     return {name: parameter.value for name, parameter in overrides.items()}
+
+
+def release_lifecycle(node: LifecycleNode) -> None:
+    """Let go of a destroyed node's state machine, which holds its handle: else it stays in the ROS graph until the
+    garbage collector comes by.
+    """
+    machine = getattr(node, '_state_machine', None)
+    if machine is not None and hasattr(machine, 'destroy_when_not_in_use'):
+        machine.destroy_when_not_in_use()
 
 
 def shutdown_context(context: Context) -> None:

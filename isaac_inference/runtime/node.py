@@ -15,6 +15,7 @@ from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError, PerceptionError
 from isaac_inference.runtime import diagnostics
+from isaac_inference.runtime.compat import release_lifecycle
 from isaac_inference.runtime.health import SUPERSEDED, Health
 from isaac_inference.runtime.mailbox import Mailbox, Worker
 from isaac_inference.runtime.node_parameters import NodeParameters, ParameterServer
@@ -196,6 +197,7 @@ class PipelineNode(LifecycleNode):
         for publisher in (self._diagnostics, self._timings):
             publisher.close()
         super().destroy_node()
+        release_lifecycle(self)
 
     def _autostart(self) -> None:
         self._autostart_timer.cancel()
