@@ -76,3 +76,10 @@ def test_libraries_are_imported_only_when_needed():
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == '[]'
+
+
+def test_of_shared_settings_each_backend_takes_those_that_it_has(card):
+    with create_engine(card, shared={'threads': 1, 'workspace_mib': 512}) as engine:
+        assert '1 thread' in engine.device
+    with create_engine(card, shared={'threads': 1}, threads=2) as engine:
+        assert '2 threads' in engine.device
