@@ -11,9 +11,9 @@ import numpy as np
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray
 
-from isaac_inference.nodes.cv_bridge_fallback import decode_with_cv_bridge
+from isaac_inference.nodes.color_image import color_image
 from isaac_inference.ops.draw import draw_boxes, draw_caption
-from isaac_inference.ops.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
+from isaac_inference.ops.encodings import ColorOrder
 from isaac_inference.runtime.image_frame import IMAGE, ImageFrame, image_frame_from_array
 from isaac_inference.runtime.node import PipelineNode, StageClock
 from isaac_inference.runtime.node_parameters import NodeParameters
@@ -89,17 +89,7 @@ class AnnotateNode(PipelineNode):
     @staticmethod
     def _picture(frame: ImageFrame) -> np.ndarray:
         """A BGR copy to draw on."""
-        if frame.encoding not in SUPPORTED_ENCODINGS:
-            return decode_with_cv_bridge(frame).copy()
-        image, order = to_color(
-            frame.data,
-            encoding=frame.encoding,
-            height=frame.height,
-            width=frame.width,
-            step=frame.step,
-            is_bigendian=frame.is_bigendian,
-            wanted=ColorOrder.BGR,
-        )
+        image, order = color_image(frame, ColorOrder.BGR)
         return np.array(image if order is ColorOrder.BGR else image[..., ::-1], order='C')
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
-from isaac_inference.nodes.cv_bridge_fallback import decode_with_cv_bridge
+from isaac_inference.nodes.color_image import color_image
 from isaac_inference.nodes.model_node import ModelNode, ModelParameters
-from isaac_inference.ops.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
+from isaac_inference.ops.encodings import ColorOrder
 from isaac_inference.ops.preprocess import decode_compressed
 from isaac_inference.runtime.image_frame import COMPRESSED_IMAGE, IMAGE, ImageFrame, byte_view
 from isaac_inference.runtime.node import StageClock
@@ -64,18 +64,7 @@ class PreprocessNode(ModelNode):
             self.subscribe(COMPRESSED_IMAGE, 'image/compressed', self.parameters.image_qos, self._on_compressed)
 
     def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
-        if frame.encoding in SUPPORTED_ENCODINGS:
-            image, order = to_color(
-                frame.data,
-                encoding=frame.encoding,
-                height=frame.height,
-                width=frame.width,
-                step=frame.step,
-                is_bigendian=frame.is_bigendian,
-                wanted=self._preprocessor.wanted,
-            )
-        else:
-            image, order = decode_with_cv_bridge(frame), ColorOrder.BGR
+        image, order = color_image(frame, self._preprocessor.wanted)
         self._publish(frame.header, image, order, clock)
 
     def _on_compressed(self, message: CompressedImage, clock: StageClock) -> None:
