@@ -36,7 +36,7 @@ def parameter_overrides(node: Node) -> Mapping[str, Any]:
 
 def release_lifecycle(node: LifecycleNode) -> None:
     """Let go of a destroyed node's state machine, which holds its handle: else it stays in the ROS graph until the
-    garbage collector comes by.
+    garbage collector comes by. Nothing may ask for its state afterwards.
     """
     machine = getattr(node, '_state_machine', None)
     if machine is not None and hasattr(machine, 'destroy_when_not_in_use'):

@@ -56,6 +56,7 @@ class PipelineNode(LifecycleNode):
         super().__init__(node_name, **kwargs)
         self.health = Health(self._log)
         self.device = 'CPU'
+        self._is_destroyed = False
         self.model = ''
         self._server = ParameterServer(self, self.Parameters, self.on_parameters)
         self._worker = Worker(f'{node_name} worker')
@@ -191,7 +192,10 @@ class PipelineNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self) -> None:
-        """Stop and free, then leave the graph."""
+        """Stop and free, then leave the graph; once, also where the context's end has done so already (Kilted)."""
+        if self._is_destroyed:
+            return
+        self._is_destroyed = True
         self._stop_work()
         self._free()
         for publisher in (self._diagnostics, self._timings):

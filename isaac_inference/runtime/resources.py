@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,8 +33,13 @@ def shared_file(name: str) -> Path:
 
 
 def dds_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that make Fast DDS carry large images; none where the user has set a profile."""
+    """The variable that makes Fast DDS carry large images; none where the user has set a profile.
+
+    Fast DDS 2 (up to Jazzy) reads the first of `DDS_PROFILE_VARIABLES`, Fast DDS 3 (from Kilted) the second; given
+    both, it loads the file twice and complains.
+    """
     if any(environment.get(name) for name in DDS_PROFILE_VARIABLES):
         return {}
-    profile = str(shared_file(DDS_PROFILE))
-    return dict.fromkeys(DDS_PROFILE_VARIABLES, profile)
+    prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+    is_fast_dds_3 = any(Path(prefix, 'share', 'fastdds').is_dir() for prefix in prefixes if prefix)
+    return {DDS_PROFILE_VARIABLES[is_fast_dds_3]: str(shared_file(DDS_PROFILE))}

@@ -40,10 +40,14 @@ def test_a_missing_file_says_where_it_was_looked_for(tmp_path, monkeypatch):
         shared_file('config/none.yaml')
 
 
-def test_both_variables_name_the_profile():
-    found = dds_environment({})
-    assert set(found) == {'FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'}
-    assert set(found.values()) == {str(shared_file('config/fastdds_large_images.xml'))}
+@pytest.mark.parametrize(
+    ('package', 'variable'),
+    [('fastrtps', 'FASTRTPS_DEFAULT_PROFILES_FILE'), ('fastdds', 'FASTDDS_DEFAULT_PROFILES_FILE')],
+)
+def test_the_variable_that_this_fast_dds_reads_names_the_profile(tmp_path, monkeypatch, package, variable):
+    (tmp_path / 'share' / package).mkdir(parents=True)
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    assert dds_environment({}) == {variable: str(shared_file('config/fastdds_large_images.xml'))}
 
 
 @pytest.mark.parametrize('name', DDS_PROFILE_VARIABLES)
