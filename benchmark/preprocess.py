@@ -22,7 +22,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from benchmark.common import STATS, Figure, Options, Result, Stats, Table, alternate, plt, save_plot, synthetic_card
-from isaac_inference.ops.encodings import ColorOrder, to_color
+from isaac_inference.nodes.color_image import color_image
+from isaac_inference.ops.encodings import ColorOrder
 from isaac_inference.ops.letterbox import Letterbox, new_canvas
 from isaac_inference.runtime.image_frame import from_image_message, image_frame_from_array, to_image_message
 from isaac_inference.stages import Preprocessor
@@ -95,16 +96,7 @@ def _ours(preprocessor: Preprocessor, message: Image) -> np.ndarray:
 
 
 def _to_array(message: Image, wanted: ColorOrder) -> tuple[np.ndarray, ColorOrder]:
-    frame = from_image_message(message)
-    return to_color(
-        frame.data,
-        encoding=frame.encoding,
-        height=frame.height,
-        width=frame.width,
-        step=frame.step,
-        is_bigendian=frame.is_bigendian,
-        wanted=wanted,
-    )
+    return color_image(from_image_message(message), wanted)
 
 
 def _with(way: Callable[[Image], np.ndarray], messages: list[Image]) -> Callable[[int], None]:

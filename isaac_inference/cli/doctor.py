@@ -20,7 +20,7 @@ from rich.table import Table
 
 from isaac_inference.cli.console import console
 from isaac_inference.engines import available_backends
-from isaac_inference.runtime.resources import DDS_PROFILE_VARIABLES
+from isaac_inference.runtime.resources import DDS_PROFILE_VARIABLES, dds_profile_variable
 
 MESSAGES = (
     'sensor_msgs',
@@ -103,7 +103,7 @@ def check_dds_profile() -> Iterator[Finding]:
             'Fast DDS profile',
             'none set',
             'large images between processes are slow and get lost: export '
-            f'{DDS_PROFILE_VARIABLES[0]} to config/fastdds_large_images.xml (the launch file does)',
+            f'{dds_profile_variable()} to config/fastdds_large_images.xml (the launch file does)',
         )
     for path in sorted(paths):
         try:
@@ -111,7 +111,7 @@ def check_dds_profile() -> Iterator[Finding]:
             yield Finding('Fast DDS profile', path)
         except (OSError, ElementTree.ParseError) as error:
             yield Finding(
-                'Fast DDS profile', path, f'can not be read ({error}): correct {DDS_PROFILE_VARIABLES[0]}', fatal=True
+                'Fast DDS profile', path, f'can not be read ({error}): correct {dds_profile_variable()}', fatal=True
             )
 
 

@@ -32,14 +32,17 @@ def shared_file(name: str) -> Path:
     raise ConfigError(f'{name}: not found in {", ".join(map(str, folders))}; reinstall the package')
 
 
-def dds_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variable that makes Fast DDS carry large images; none where the user has set a profile.
-
-    Fast DDS 2 (up to Jazzy) reads the first of `DDS_PROFILE_VARIABLES`, Fast DDS 3 (from Kilted) the second; given
-    both, it loads the file twice and complains.
+def dds_profile_variable() -> str:
+    """The one of `DDS_PROFILE_VARIABLES` that the installed Fast DDS reads: the first up to Jazzy, the second from
+    Kilted on, whose Fast DDS 3 loads a profile that both name twice and complains.
     """
-    if any(environment.get(name) for name in DDS_PROFILE_VARIABLES):
-        return {}
     prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
     is_fast_dds_3 = any(Path(prefix, 'share', 'fastdds').is_dir() for prefix in prefixes if prefix)
-    return {DDS_PROFILE_VARIABLES[is_fast_dds_3]: str(shared_file(DDS_PROFILE))}
+    return DDS_PROFILE_VARIABLES[is_fast_dds_3]
+
+
+def dds_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variable that makes Fast DDS carry large images; none where the user has set a profile."""
+    if any(environment.get(name) for name in DDS_PROFILE_VARIABLES):
+        return {}
+    return {dds_profile_variable(): str(shared_file(DDS_PROFILE))}

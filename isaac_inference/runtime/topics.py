@@ -14,7 +14,7 @@ from isaac_inference.runtime.health import Health
 from isaac_inference.runtime.intra_process import BUS
 from isaac_inference.runtime.mailbox import Mailbox
 from isaac_inference.runtime.qos import QosParameters, policy_name
-from isaac_inference.runtime.resources import DDS_PROFILE_VARIABLES
+from isaac_inference.runtime.resources import dds_profile_variable
 from isaac_inference.runtime.type_adapter import TypeAdapter
 
 T = TypeVar('T')
@@ -118,7 +118,7 @@ class Subscription(Generic[T]):
         if self.remote:
             return (
                 f'{self.topic} has {count} publishers; if they publish, check their QoS, and for large messages set '
-                f'{DDS_PROFILE_VARIABLES[0]} on both sides'
+                f'{dds_profile_variable()} on both sides'
             )
         return f'{self.topic} has {count} publishers in this process'
 
