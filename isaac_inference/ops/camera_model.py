@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A calibrated camera: from points in front of it to pixels and back, lens distortion included.
+
+Frame: x right, y down, z forward (REP 103). Pixels here have their CENTRES at whole numbers, as OpenCV and
+`sensor_msgs/CameraInfo` have it; boxes and keypoints of this package are measured from pixel edges and are 0.5 larger.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from isaac_inference.errors import FrameError
+
+NONE, PLUMB_BOB, RATIONAL, EQUIDISTANT = 'none', 'plumb_bob', 'rational_polynomial', 'equidistant'
+MODELS = (NONE, PLUMB_BOB, RATIONAL, EQUIDISTANT)
+# How many coefficients OpenCV takes for each; longer lists are fine when the rest is zero.
+_COEFFICIENTS = {NONE: (0,), PLUMB_BOB: (4, 5), RATIONAL: (8, 12, 14), EQUIDISTANT: (4,)}
+_UNDISTORT_ITERATIONS = 60
+_NEWTON_STEPS = 20
+_UNDISTORT_TOLERANCE = 0.01  # pixels; an inverse that misses by more was not found
+_WIDEST = math.tan(math.radians(89.0))
+
+
+@dataclass(frozen=True, eq=False)
+class CameraModel:
+    """Intrinsics and distortion of one image size.
+
+    The plain constructor trusts its arguments; `from_camera_info` takes a driver's.
+
+    Attributes:
+        width, height: of the image in pixels.
+        K: (3, 3) float64, ((fx, 0, cx), (0, fy, cy), (0, 0, 1)) in pixels.
+        distortion: coefficients in OpenCV's order: k1 k2 p1 p2 (k3 (k4 k5 k6 ...)), or k1 to k4 for equidistant.
+        model: 'none', 'plumb_bob', 'rational_polynomial' or 'equidistant'.
+    """
+
+    width: int
+    height: int
+    K: np.ndarray
+    distortion: tuple[float, ...] = ()
+    model: str = NONE
+
+    @classmethod
+    def from_camera_info(
+        cls,
+        width: int,
+        height: int,
+        distortion_model: str,
+        d: Sequence[float] | np.ndarray,
+        k: Sequence[float] | np.ndarray,
+    ) -> CameraModel:
+        """From the fields of a `sensor_msgs/CameraInfo`, which nobody has checked.
+
+        Args:
+            width, height: of the image that K belongs to.
+            distortion_model: as ROS names them; '' or 'none' when there is no distortion.
+            d: the coefficients, OpenCV's order.
+            k: nine numbers, K row by row.
+
+        Raises:
+            FrameError: 'no_intrinsics' for an all-zero K (an uncalibrated camera), 'bad_intrinsics' for numbers that
+                no camera has, 'unknown_distortion' for a model that isn't known here.
+        """
+        numbers = np.array(k, np.float64).ravel()
+        if numbers.size == 9 and not numbers.any():
+            raise FrameError(
+                'no_intrinsics',
+                'CameraInfo: K is all zeros, so the camera is not calibrated; calibrate it, or set its camera_info_url',
+            )
+        if numbers.size != 9 or not np.isfinite(numbers).all():
+            raise _bad_intrinsics(f'got K {numbers.tolist()}, expected nine finite numbers')
+        K = numbers.reshape(3, 3)
+        if K[0, 0] <= 0.0 or K[1, 1] <= 0.0:
+            raise _bad_intrinsics(f'got focal lengths fx {K[0, 0]:g} and fy {K[1, 1]:g}, expected more than 0 pixels')
+        if K[0, 1] or K[1, 0] or K[2].tolist() != [0.0, 0.0, 1.0]:
+            raise _bad_intrinsics(f'got K {K.tolist()}, expected ((fx, 0, cx), (0, fy, cy), (0, 0, 1)), row by row')
+        if width < 1 or height < 1:
+            raise _bad_intrinsics(f'got an image of {width}x{height} pixels, expected the calibrated size')
+        K.setflags(write=False)
+        model, coefficients = _distortion(distortion_model, np.array(d, np.float64).ravel())
+        return cls(int(width), int(height), K, coefficients, model)
+
+    @property
+    def focal(self) -> float:
+        """Pixels per radian near the axis: the geometric mean of fx and fy."""
+        return math.sqrt(float(self.K[0, 0] * self.K[1, 1]))
+
+    def check_image(self, width: int, height: int) -> None:
+        """Raises FrameError 'camera_info_size' when an image isn't of the size that K belongs to."""
+        if (width, height) != (self.width, self.height):
+            raise FrameError(
+                'camera_info_size',
+                f'CameraInfo: it is for {self.width}x{self.height} pixels, the image has {width}x{height}; publish the '
+                f'CameraInfo of the resized image, or subscribe to the one that belongs to this image',
+            )
+
+    def resized(self, width: int, height: int) -> CameraModel:
+        """The model of the same view resampled to another size, as `cv2.resize` does it.
+
+        Pixel edges scale by a plain factor; the centres, half a pixel off them, need the shift.
+        """
+        sx, sy = width / self.width, height / self.height
+        K = self.K.copy()
+        K[0, 0] *= sx
+        K[1, 1] *= sy
+        K[0, 2] = (K[0, 2] + 0.5) * sx - 0.5
+        K[1, 2] = (K[1, 2] + 0.5) * sy - 0.5
+        K.setflags(write=False)
+        return replace(self, width=width, height=height, K=K)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Points in the camera's frame to distorted pixels.
+
+        Args:
+            points: (N, 3) in metres.
+
+        Returns:
+            (N, 2) float64, pixel centres at whole numbers, not clipped to the image. NaN where a point isn't in front
+            of the camera, or so far aside that the distortion model folds back.
+        """
+        points = np.asarray(points, np.float64)
+        x, y, z = points.T
+        visible = z > 0.0
+        with np.errstate(divide='ignore', invalid='ignore'):
+            normalised = np.stack((x / z, y / z), axis=1)
+            if self.model != NONE:
+                visible &= np.hypot(normalised[:, 0], normalised[:, 1]) < self._widest
+        normalised[~visible] = np.nan
+        pixels = normalised if self.model == NONE else self._distorted(normalised)
+        return pixels * self.K[(0, 1), (0, 1)] + self.K[:2, 2]
+
+    def undistort(self, pixels: np.ndarray) -> np.ndarray:
+        """Distorted pixels to where they point.
+
+        Args:
+            pixels: (N, 2), pixel centres at whole numbers.
+
+        Returns:
+            (N, 2) float64: x/z and y/z. NaN where the lens model reaches no such pixel.
+        """
+        pixels = np.asarray(pixels, np.float64)
+        distorted = (pixels - self.K[:2, 2]) / self.K[(0, 1), (0, 1)]
+        if self.model == NONE or len(pixels) == 0:
+            return distorted
+        if self.model == EQUIDISTANT:
+            flat = _undo_equidistant(distorted, self.distortion)
+        else:
+            stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _UNDISTORT_ITERATIONS, 1e-12)
+            eye, d = np.eye(3), np.array(self.distortion)
+            flat = np.array(cv2.undistortPointsIter(distorted[:, None], eye, d, eye, eye, stop))[:, 0]
+        # The iterations say nothing when they diverge, or end on the wrong side of the fold.
+        with np.errstate(invalid='ignore', over='ignore'):
+            missed = np.abs(self._distorted(flat) - distorted).max(axis=1) * self.focal
+            found = (missed < _UNDISTORT_TOLERANCE) & (np.hypot(flat[:, 0], flat[:, 1]) < self._widest)
+        flat[~found] = np.nan
+        return flat
+
+    def _distorted(self, normalised: np.ndarray) -> np.ndarray:
+        """Ideal to distorted normalised coordinates; (N, 2) both."""
+        if len(normalised) == 0:
+            return normalised
+        if self.model == EQUIDISTANT:
+            radius = np.hypot(normalised[:, 0], normalised[:, 1])
+            theta = np.arctan(radius)
+            bent = theta * _polynomial(theta**2, self.distortion)
+            with np.errstate(divide='ignore', invalid='ignore'):
+                return normalised * np.where(radius > 0.0, bent / radius, 1.0)[:, None]
+        points = np.concatenate((normalised, np.ones((len(normalised), 1))), axis=1)
+        zero = np.zeros(3)
+        return np.array(cv2.projectPoints(points, zero, zero, np.eye(3), np.array(self.distortion))[0])[:, 0]
+
+    @functools.cached_property
+    def _widest(self) -> float:
+        """The largest x/z radius before the distorted radius shrinks again; beyond it pixels would be invented."""
+        radius = np.concatenate((np.linspace(0.0, 4.0, 4001)[1:], np.geomspace(4.0, _WIDEST, 1000)[1:]))
+        if self.model == EQUIDISTANT:
+            theta = np.arctan(radius)
+            distorted = theta * _polynomial(theta**2, self.distortion)
+        else:
+            # k1 k2 p1 p2 k3 over k4 k5 k6; tangential terms are small and left out
+            c = (*self.distortion, *(0.0,) * 8)
+            square = radius**2
+            distorted = radius * _polynomial(square, (c[0], c[1], c[4])) / _polynomial(square, c[5:8])
+        falling = np.flatnonzero(np.diff(distorted) <= 0.0)
+        return float(radius[falling[0]]) if len(falling) else math.inf
+
+
+def _undo_equidistant(distorted: np.ndarray, coefficients: Sequence[float]) -> np.ndarray:
+    """Newton's method for the angle off the axis; (N, 2) both, NaN beyond 90 degrees."""
+    bent = np.hypot(distorted[:, 0], distorted[:, 1])
+    slope = tuple((2 * i + 3) * c for i, c in enumerate(coefficients))
+    theta = np.minimum(bent, math.pi / 2)
+    with np.errstate(all='ignore'):
+        for _ in range(_NEWTON_STEPS):
+            square = theta**2
+            step = (theta * _polynomial(square, coefficients) - bent) / _polynomial(square, slope)
+            theta = theta - step
+            if not (np.abs(step) > 1e-12).any():
+                break
+        theta[~((theta >= 0.0) & (theta < math.pi / 2))] = np.nan
+        return distorted * np.where(bent > 0.0, np.tan(theta) / bent, 1.0)[:, None]
+
+
+def _polynomial(x: np.ndarray, coefficients: Sequence[float]) -> np.ndarray:
+    """1 + c1 x + c2 x^2 + ..."""
+    value = np.zeros_like(x)
+    for coefficient in reversed(coefficients):
+        value = (value + coefficient) * x
+    return value + 1.0
+
+
+def _distortion(model: str, d: np.ndarray) -> tuple[str, tuple[float, ...]]:
+    """The model's name and as many coefficients as OpenCV wants."""
+    name = model or NONE
+    if name not in MODELS or (name == NONE and d.any()):
+        raise FrameError(
+            'unknown_distortion',
+            f'CameraInfo: got distortion_model {model!r} with d {d.tolist()}, expected one of {", ".join(MODELS[1:])}, '
+            f'or none with no coefficients; set the model that the calibration used, or rectify the image first',
+        )
+    if not np.isfinite(d).all():
+        raise _bad_intrinsics(f'got d {d.tolist()}, expected finite numbers')
+    if name == NONE or (name != EQUIDISTANT and not d.any()):
+        return NONE, ()
+    counts = _COEFFICIENTS[name]
+    used = next((count for count in counts if len(d) >= count and not d[count:].any()), None)
+    if used is None:
+        raise _bad_intrinsics(
+            f'got {len(d)} coefficients d {d.tolist()} for {name}, expected {" or ".join(map(str, counts))}'
+        )
+    return name, tuple(d[:used].tolist())
+
+
+def _bad_intrinsics(what: str) -> FrameError:
+    return FrameError('bad_intrinsics', f'CameraInfo: {what}; check the calibration')

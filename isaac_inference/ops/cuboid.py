@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cuboid around an object: its eight corners in the order that every keypoint model here uses.
+
+Corner k has the sign of its x from bit 2, of its y from bit 1 and of its z from bit 0:
+(---), (--+), (-+-), (-++), (+--), (+-+), (++-), (+++).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from isaac_inference.errors import ConfigError
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.setflags(write=False)
+    return array
+
+
+_SIGNS = _frozen(np.array([[(k >> 2 & 1) * 2 - 1, (k >> 1 & 1) * 2 - 1, (k & 1) * 2 - 1] for k in range(8)], float))
+
+CUBOID_EDGES = _frozen(np.array([(k, k | bit) for bit in (4, 2, 1) for k in range(8) if not k & bit], np.int64))
+"""(12, 2) corner indices: the four edges along x, then y, then z, each from its negative to its positive end."""
+
+CUBOID_FACES = _frozen(
+    np.array(
+        [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)],
+        np.int64,
+    )
+)
+"""(6, 4) corner indices of the faces -x, +x, -y, +y, -z, +z, counter-clockwise seen from outside."""
+
+
+def cuboid_corners(size: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The corners of a cuboid about the origin, its edges along the axes.
+
+    Args:
+        size: (3,) full edge lengths along x, y, z in metres; one may be 0 for a flat thing.
+
+    Returns:
+        (8, 3) float64 in metres, in this module's order.
+
+    Raises:
+        ConfigError: a size that isn't three finite numbers of 0 or more.
+    """
+    edges = np.asarray(size, np.float64)
+    if edges.shape != (3,) or not np.isfinite(edges).all() or (edges < 0.0).any():
+        raise ConfigError(f'cuboid size: got {size!r}, expected three lengths (x, y, z) in metres, none negative')
+    return _SIGNS * (edges / 2.0)

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rigid transforms: where a thing is and how it is turned, and how sure of it we are.
+
+A transform `T_a_b` takes coordinates in frame b to coordinates in frame a. Metres, radians, float64,
+quaternions as (x, y, z, w). Rotations are perturbed from the left, `R = so3_exp(w) @ R0`: the fixed-axis
+rotation that `geometry_msgs/PoseWithCovariance` means, with w in the outer frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from isaac_inference.errors import FrameError
+
+# A matrix further from a rotation than this was not meant to be one; float32 rounding is 1e-6.
+ORTHONORMAL_TOLERANCE = 1e-3
+_SMALL_ANGLE = 1e-6  # rad; below it the series is exact to rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """A rigid transform `T_a_b`: `point_a = rotation @ point_b + translation`.
+
+    The plain constructor checks shapes only; `from_matrix` and `from_quaternion` take what other people wrote.
+
+    Attributes:
+        rotation: (3, 3) float64, orthonormal with determinant 1; its columns are b's axes seen in a.
+        translation: (3,) float64 in metres; b's origin seen in a.
+
+    Raises:
+        FrameError: 'bad_pose', when the shapes are others.
+    """
+
+    rotation: np.ndarray
+    translation: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.rotation.shape != (3, 3) or self.translation.shape != (3,):
+            raise _bad_pose(
+                f'got rotation {self.rotation.shape} and translation {self.translation.shape}, expected (3, 3) and (3,)'
+            )
+
+    @classmethod
+    def identity(cls) -> Pose:
+        """The transform that changes nothing."""
+        return cls(np.eye(3), np.zeros(3))
+
+    @classmethod
+    def from_matrix(cls, matrix: np.ndarray) -> Pose:
+        """From a (4, 4) homogeneous matrix of any real dtype; rounding errors in the rotation are taken out.
+
+        Raises:
+            FrameError: 'bad_pose', when it isn't finite, isn't rigid or mirrors.
+        """
+        matrix = np.asarray(matrix, np.float64)
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+            raise _bad_pose(f'got a matrix {matrix.shape}: {matrix.tolist()}, expected (4, 4) finite numbers')
+        if np.abs(matrix[3] - (0.0, 0.0, 0.0, 1.0)).max() > ORTHONORMAL_TOLERANCE:
+            raise _bad_pose(f'got last row {matrix[3].tolist()}, expected 0, 0, 0, 1; is the matrix transposed?')
+        rotation = matrix[:3, :3]
+        error = np.abs(rotation.T @ rotation - np.eye(3)).max()
+        if error > ORTHONORMAL_TOLERANCE or np.linalg.det(rotation) < 0.0:
+            raise _bad_pose(
+                f'got a 3x3 part {rotation.tolist()} that scales, shears or mirrors, expected a rotation; '
+                f'take the scale out first'
+            )
+        left, _, right = np.linalg.svd(rotation)
+        return cls(left @ right, matrix[:3, 3].copy())
+
+    @classmethod
+    def from_quaternion(
+        cls, xyzw: np.ndarray | Sequence[float], translation: np.ndarray | Sequence[float] = (0.0, 0.0, 0.0)
+    ) -> Pose:
+        """From a quaternion (x, y, z, w), of any length but zero, and a translation in metres.
+
+        Raises:
+            FrameError: 'bad_pose', when something isn't finite or the quaternion is zero, as in an unset message.
+        """
+        quaternion = np.array(xyzw, np.float64)
+        offset = np.array(translation, np.float64)
+        if quaternion.shape != (4,) or offset.shape != (3,):
+            raise _bad_pose(f'got quaternion {quaternion.shape} and translation {offset.shape}, expected (4,) and (3,)')
+        length = float(np.linalg.norm(quaternion))
+        if not (np.isfinite(length) and length > ORTHONORMAL_TOLERANCE and np.isfinite(offset).all()):
+            raise _bad_pose(
+                f'got quaternion {quaternion.tolist()} and translation {offset.tolist()}, expected finite numbers and '
+                f'a quaternion that is not zero; no rotation is (0, 0, 0, 1)'
+            )
+        x, y, z, w = quaternion / length
+        rotation = np.array(
+            (
+                (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+                (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+                (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+            )
+        )
+        return cls(rotation, offset)
+
+    def matrix(self) -> np.ndarray:
+        """The (4, 4) float64 homogeneous matrix."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.rotation
+        matrix[:3, 3] = self.translation
+        return matrix
+
+    def quaternion(self) -> np.ndarray:
+        """The rotation as a (4,) float64 unit quaternion (x, y, z, w) with w >= 0."""
+        R = self.rotation
+        # Four times the squares of x, y, z, w; dividing by the largest loses no digits (Shepperd's choice).
+        squares = np.array(
+            (
+                1 + R[0, 0] - R[1, 1] - R[2, 2],
+                1 - R[0, 0] + R[1, 1] - R[2, 2],
+                1 - R[0, 0] - R[1, 1] + R[2, 2],
+                1 + R[0, 0] + R[1, 1] + R[2, 2],
+            )
+        )
+        xy, xz, yz = R[0, 1] + R[1, 0], R[0, 2] + R[2, 0], R[1, 2] + R[2, 1]
+        wx, wy, wz = R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1]
+        largest = int(squares.argmax())
+        # row i is 4 * q[i] * q, so any row points along q
+        row = (
+            (squares[0], xy, xz, wx),
+            (xy, squares[1], yz, wy),
+            (xz, yz, squares[2], wz),
+            (wx, wy, wz, squares[3]),
+        )[largest]
+        quaternion = np.array(row)
+        quaternion /= np.linalg.norm(quaternion)
+        return -quaternion if quaternion[3] < 0.0 else quaternion
+
+    def inverse(self) -> Pose:
+        """`T_b_a` of this `T_a_b`."""
+        return Pose(self.rotation.T, -self.rotation.T @ self.translation)
+
+    def __matmul__(self, other: Pose) -> Pose:
+        """`T_a_b @ T_b_c` is `T_a_c`."""
+        return Pose(self.rotation @ other.rotation, self.rotation @ other.translation + self.translation)
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """Coordinates in b to coordinates in a; points (N, 3) in metres, returns (N, 3)."""
+        return points @ self.rotation.T + self.translation
+
+
+def so3_exp(rotation_vector: np.ndarray | Sequence[float]) -> np.ndarray:
+    """The (3, 3) rotation about the vector's direction by its length in radians (Rodrigues' formula)."""
+    x, y, z = (float(value) for value in rotation_vector)
+    square = x * x + y * y + z * z
+    angle = math.sqrt(square)
+    if angle < _SMALL_ANGLE:
+        a, b = 1.0, 0.5
+    else:
+        a, b = math.sin(angle) / angle, (1.0 - math.cos(angle)) / square
+    # Written out: this runs in every step of a refinement, where small arrays cost more than their numbers.
+    return np.array(
+        (
+            (1.0 - b * (y * y + z * z), b * x * y - a * z, b * x * z + a * y),
+            (b * x * y + a * z, 1.0 - b * (x * x + z * z), b * y * z - a * x),
+            (b * x * z - a * y, b * y * z + a * x, 1.0 - b * (x * x + y * y)),
+        )
+    )
+
+
+def so3_log(rotation: np.ndarray) -> np.ndarray:
+    """The (3,) rotation vector of a rotation, its length in [0, pi]; exact up to half a turn and at it."""
+    quaternion = Pose(rotation, np.zeros(3)).quaternion()
+    sine = float(np.linalg.norm(quaternion[:3]))
+    if sine < _SMALL_ANGLE:
+        return 2.0 * quaternion[:3]
+    return quaternion[:3] * (2.0 * np.arctan2(sine, quaternion[3]) / sine)
+
+
+def rotation_angle(rotation: np.ndarray) -> float:
+    """By how many radians a (3, 3) rotation turns, in [0, pi]."""
+    return float(np.linalg.norm(so3_log(rotation)))
+
+
+def transform_covariance(covariance: np.ndarray, T: Pose) -> np.ndarray:
+    """The covariance of a pose when the pose is moved into another frame by `T_target_source`.
+
+    Both halves belong to the posed object's own origin, so they only turn; where the target frame lies plays no part.
+    T itself is taken as exact.
+
+    Args:
+        covariance: (6, 6) of (x, y, z, rotation about x, y, z), in the source frame; m^2, m rad, rad^2.
+        T: `T_target_source`.
+
+    Returns:
+        (6, 6) in the target frame.
+    """
+    turn = np.zeros((6, 6))
+    turn[:3, :3] = turn[3:, 3:] = T.rotation
+    return turn @ covariance @ turn.T
+
+
+def _bad_pose(what: str) -> FrameError:
+    return FrameError('bad_pose', f'pose: {what}')

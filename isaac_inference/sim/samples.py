@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labelled pictures for training: arrangements far more varied than the scenes that are used to evaluate."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from isaac_inference.ops.camera_model import CameraModel
+from isaac_inference.ops.cuboid import cuboid_corners
+from isaac_inference.ops.rigid import Pose
+from isaac_inference.ops.symmetry import canonical
+from isaac_inference.sim.catalog import LABELS, OBJECTS, ObjectKind
+from isaac_inference.sim.placement import cells, orbit, random_rotation, resting
+from isaac_inference.sim.renderer import Light, Placed, Renderer
+from isaac_inference.sim.sensor import SensorSettings, sense_color
+
+SIZE = (640, 480)  # px, width and height
+_DISTRACTORS = 24
+_LEAST = 0.02  # visible part below which an object is not named at all
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One labelled picture.
+
+    Attributes:
+        image: (480, 640, 3) uint8 BGR.
+        boxes: (N, 4) float32, x_min, y_min, x_max, y_max px of each full outline, clipped to the image.
+        class_ids: (N,) int64, index into LABELS.
+        keypoints: (N, 8, 2) float32 px, edge-based, cuboid corners (`ops.cuboid`); may lie outside the image.
+        visibility: (N,) float32, seen part of each outline, 0..1.
+    """
+
+    image: np.ndarray
+    boxes: np.ndarray
+    class_ids: np.ndarray
+    keypoints: np.ndarray
+    visibility: np.ndarray
+
+
+def training_sample(rng: np.random.Generator) -> Sample:
+    """A picture with everything random: objects, camera, table, light and the camera's faults."""
+    camera = _camera(rng)
+    T_world_camera = orbit(
+        rng.uniform(0, 2 * np.pi),
+        rng.uniform(0.3, 1.45),
+        rng.uniform(0.5, 1.3),
+        rng.normal(0, (0.1, 0.1, 0.04)) + (0, 0, 0.06),
+        rng.normal(0, 0.15),
+    )
+    kinds = [OBJECTS[index] for index in rng.integers(0, len(OBJECTS), int(rng.integers(1, 8)))]
+    others = [_distractor(int(index)) for index in rng.integers(0, _DISTRACTORS, int(rng.integers(0, 3)))]
+    T_camera_world = T_world_camera.inverse()
+    places = cells(len(kinds) + len(others), rng.uniform(0.2, 0.32), rng)
+    placed = [
+        Placed(kind, T_camera_world @ _place(kind, x, y, rng))
+        for kind, (x, y) in zip([*kinds, *others], places, strict=True)
+    ]
+    table, wall = (int(value) for value in rng.integers(0, 48, 2))
+    view = Renderer(camera).render(placed, T_world_camera, table=table, wall=wall, light=_light(rng))
+    named = [index for index in range(len(kinds)) if view.visibility[index] > _LEAST]
+    corners = [_corners(placed[index], camera) for index in named]
+    return Sample(
+        sense_color(view.color, _sensor(rng), rng),
+        view.boxes[named].reshape(-1, 4),
+        np.array([LABELS.index(kinds[index].name) for index in named], np.int64),
+        np.array(corners, np.float32).reshape(-1, 8, 2),
+        view.visibility[named],
+    )
+
+
+def _camera(rng: np.random.Generator) -> CameraModel:
+    width, height = SIZE
+    focal = rng.uniform(480, 720)
+    K = np.array([(focal, 0, width / 2 + rng.normal(0, 8)), (0, focal, height / 2 + rng.normal(0, 8)), (0, 0, 1)])
+    return CameraModel(width, height, K, (), 'none')
+
+
+def _place(kind: ObjectKind, x: float, y: float, rng: np.random.Generator) -> Pose:
+    """T_world_object: two of three lie on the table, the others are anyhow in the air."""
+    x, y = x + rng.normal(0, 0.02), y + rng.normal(0, 0.02)
+    if rng.random() < 0.65:
+        return resting(kind, int(rng.integers(6)) if rng.random() < 0.6 else 0, x, y, rng.uniform(0, 2 * np.pi))
+    return Pose(random_rotation(rng), np.array([x, y, rng.uniform(0.12, 0.35)]))
+
+
+def _light(rng: np.random.Generator) -> Light:
+    level, side = rng.uniform(0.3, 1.0), rng.uniform(0, 2 * np.pi)
+    flat = np.sqrt(1 - level**2)
+    lamp = (flat * np.cos(side), flat * np.sin(side), level)
+    return Light(lamp, rng.uniform(0.35, 0.8), rng.uniform(0.15, 0.7), rng.uniform(0.0, 0.6))
+
+
+def _sensor(rng: np.random.Generator) -> SensorSettings:
+    return SensorSettings(
+        blur=rng.uniform(0.3, 1.3),
+        motion_blur=int(rng.integers(2, 8)) if rng.random() < 0.25 else 0,
+        motion_angle=rng.uniform(0, np.pi),
+        noise=rng.uniform(0, 8),
+        gains=tuple(rng.uniform(0.88, 1.12, 3)),
+        gamma=rng.uniform(0.75, 1.35),
+    )
+
+
+def _corners(item: Placed, camera: CameraModel) -> np.ndarray:
+    pose = canonical(item.pose, item.kind.symmetries)
+    return camera.project(pose.apply(cuboid_corners(item.kind.size))) + 0.5
+
+
+@functools.cache
+def _distractor(number: int) -> ObjectKind:
+    """An object that is none of the named ones."""
+    rng = np.random.default_rng([9, number])
+    palette = tuple(tuple(int(value) for value in color) for color in rng.integers(20, 250, (3, 3)))
+    title = ''.join(chr(code) for code in rng.integers(65, 91, 4))
+    if number % 3:
+        return ObjectKind(f'distractor_{number}', 'cuboid', tuple(rng.uniform(0.04, 0.22, 3)), (), palette, title)
+    diameter = rng.uniform(0.04, 0.14)
+    return ObjectKind(
+        f'distractor_{number}', 'cylinder', (diameter, diameter, rng.uniform(0.05, 0.2)), (), palette, title
+    )
