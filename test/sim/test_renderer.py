@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ray caster against geometry that is worked out another way: depth, outlines, texture places, distortion."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from isaac_inference.ops.camera_model import CameraModel
+from isaac_inference.ops.cuboid import cuboid_corners
+from isaac_inference.ops.rigid import Pose, so3_exp
+from isaac_inference.sim import KINDS, default_camera
+from isaac_inference.sim.placement import look_at
+from isaac_inference.sim.renderer import Placed, Renderer
+
+CAMERAS = {
+    'pinhole': default_camera(),
+    'distorted': default_camera(distorted=True),
+    'fisheye': CameraModel(
+        320, 240, np.array([(200.0, 0, 160), (0, 200, 120), (0, 0, 1)]), (0.02, -0.01, 0.003, 0.0), 'equidistant'
+    ),
+}
+ABOVE = look_at(np.array([0.0, -0.8, 0.7]), np.zeros(3))
+POSE = Pose(so3_exp(np.array([0.5, -0.8, 0.3])), np.array([0.03, -0.05, 0.7]))
+
+
+def surface_points(view, camera: CameraModel, pose: Pose) -> np.ndarray:
+    """The object's seen points in its own frame, from depth and an independent unprojection of their pixels."""
+    rows, columns = np.nonzero(view.instances == 1)
+    rays = camera.undistort(np.column_stack((columns, rows)).astype(float))
+    depth = view.depth[rows, columns].astype(float)[:, None]
+    return pose.inverse().apply(np.column_stack((rays, np.ones(len(rays)))) * depth)
+
+
+@pytest.mark.parametrize('camera', CAMERAS.values(), ids=CAMERAS)
+@pytest.mark.parametrize('name', ['cereal_box', 'book'])
+def test_seen_points_lie_on_the_cuboid(camera, name):
+    kind = KINDS[name]
+    view = Renderer(camera).render([Placed(kind, POSE)], ABOVE)
+    points = np.abs(surface_points(view, camera, POSE)) - np.array(kind.size) / 2
+    assert len(points) > 500
+    assert points.max() < 1e-4, 'a point lies outside'
+    assert np.abs(points.max(axis=1)).max() < 1e-4, 'a point lies inside'
+
+
+@pytest.mark.parametrize('camera', CAMERAS.values(), ids=CAMERAS)
+def test_seen_points_lie_on_the_cylinder(camera):
+    kind = KINDS['soup_can']
+    points = surface_points(Renderer(camera).render([Placed(kind, POSE)], ABOVE), camera, POSE)
+    radial = np.hypot(points[:, 0], points[:, 1]) - kind.size[0] / 2
+    axial = np.abs(points[:, 2]) - kind.size[2] / 2
+    outermost = np.maximum(radial, axial)
+    assert len(points) > 500
+    assert np.abs(outermost).max() < 1e-4
+
+
+@pytest.mark.parametrize('camera', CAMERAS.values(), ids=CAMERAS)
+@pytest.mark.parametrize('name', ['cereal_box', 'soup_can'])
+def test_the_box_is_the_outline_of_the_drawn_pixels(camera, name):
+    view = Renderer(camera).render([Placed(KINDS[name], POSE)], ABOVE)
+    rows, columns = np.nonzero(view.instances == 1)
+    drawn = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert np.abs(view.boxes[0] - drawn).max() <= 1.0
+    assert view.visibility[0] == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_table_is_a_plane_at_the_camera_s_distance():
+    camera = default_camera()
+    view = Renderer(camera).render([], ABOVE)
+    rows, columns = np.nonzero(np.isfinite(view.depth))
+    rays = camera.undistort(np.column_stack((columns, rows)).astype(float))
+    points = ABOVE.apply(np.column_stack((rays, np.ones(len(rays)))) * view.depth[rows, columns][:, None])
+    assert len(points) > 1e5
+    assert np.abs(points[:, 2]).max() < 1e-3
+
+
+def test_the_nearer_object_hides_the_other_and_visibility_says_how_much():
+    kind = KINDS['toy_block']
+    far, near = (Placed(kind, Pose(np.eye(3), np.array([x, 0.0, z]))) for x, z in ((0.0, 0.9), (0.055 * 6 / 9, 0.6)))
+    both = Renderer(default_camera()).render([far, near], ABOVE)
+    swapped = Renderer(default_camera()).render([near, far], ABOVE)
+    assert both.visibility[1] == pytest.approx(1.0, abs=0.02)
+    assert 0.2 < both.visibility[0] < 0.6
+    np.testing.assert_allclose(both.visibility, swapped.visibility[::-1], atol=1e-6)
+    np.testing.assert_array_equal(both.color, swapped.color)
+
+
+def test_what_is_outside_the_image_counts_as_unseen():
+    kind, camera = KINDS['toy_block'], default_camera()
+    wide = CameraModel(960, 480, camera.K)  # the same view, and more to the right of it
+    at_edge = Placed(kind, Pose(so3_exp(np.array([0.2, 0.4, 0.1])), np.array([0.5, 0.05, 1.0])))
+    whole = Renderer(wide).render([at_edge], ABOVE).instances
+    view = Renderer(camera).render([at_edge], ABOVE)
+    inside = np.count_nonzero(whole[:, :640]) / np.count_nonzero(whole)
+    assert 0.2 < inside < 0.9
+    assert view.visibility[0] == pytest.approx(inside, abs=0.02)
+    assert view.boxes[0][2] == 640
+
+
+def test_an_object_at_the_lens_is_left_out():
+    view = Renderer(default_camera()).render([Placed(KINDS['book'], Pose(np.eye(3), np.array([0, 0, 0.04])))], ABOVE)
+    assert view.visibility[0] == 0
+    assert not view.instances.any()
+
+
+def test_text_on_a_face_is_not_mirrored():
+    """The '+y' face seen straight on equals its picture, warped by its corners' projections."""
+    from isaac_inference.sim.textures import faces_of
+
+    kind, camera = KINDS['tea_box'], default_camera()
+    towards = np.column_stack(((-1.0, 0, 0), (0, 0, -1.0), (0, -1.0, 0)))  # +y looks at the camera, +z is up
+    pose = Pose(towards, np.array([0.0, 0.0, 0.35]))
+    view = Renderer(camera).render([Placed(kind, pose)], ABOVE)
+    picture = faces_of(kind)['+y'][0]
+    x, y, z = np.array(kind.size) / 2
+    corners = camera.project(pose.apply(np.array([(x, y, z), (-x, y, z), (-x, y, -z), (x, y, -z)]))).astype(np.float32)
+    height, width = picture.shape[:2]
+    frame = np.array([(-0.5, -0.5), (width - 0.5, -0.5), (width - 0.5, height - 0.5), (-0.5, height - 0.5)], np.float32)
+    expected = cv2.warpPerspective(picture, cv2.getPerspectiveTransform(frame, corners), (640, 480))
+    left, top, right, bottom = (view.boxes[0] + (4, 4, -4, -4)).astype(int)
+    seen, wanted = (cv2.cvtColor(item[top:bottom, left:right], cv2.COLOR_BGR2GRAY) for item in (view.color, expected))
+    assert np.corrcoef(seen.ravel(), wanted.ravel())[0, 1] > 0.98
+    assert np.corrcoef(seen.ravel(), wanted[:, ::-1].ravel())[0, 1] < 0.8
+
+
+def test_corners_project_into_the_drawn_object():
+    view = Renderer(default_camera()).render([Placed(KINDS['milk_carton'], POSE)], ABOVE)
+    pixels = default_camera().project(POSE.apply(cuboid_corners(KINDS['milk_carton'].size) * 0.9)).round().astype(int)
+    assert (view.instances[pixels[:, 1], pixels[:, 0]] == 1).all()
