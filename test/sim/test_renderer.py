@@ -89,7 +89,7 @@ def test_the_nearer_object_hides_the_other_and_visibility_says_how_much():
 def test_what_is_outside_the_image_counts_as_unseen():
     kind, camera = KINDS['toy_block'], default_camera()
     wide = CameraModel(960, 480, camera.K)  # the same view, and more to the right of it
-    at_edge = Placed(kind, Pose(so3_exp(np.array([0.2, 0.4, 0.1])), np.array([0.5, 0.05, 1.0])))
+    at_edge = Placed(kind, Pose(so3_exp(np.array([0.2, 0.4, 0.1])), np.array([0.35, 0.0, 0.7])))
     whole = Renderer(wide).render([at_edge], ABOVE).instances
     view = Renderer(camera).render([at_edge], ABOVE)
     inside = np.count_nonzero(whole[:, :640]) / np.count_nonzero(whole)
