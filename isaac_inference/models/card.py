@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from isaac_inference.models.objects import ObjectSpec
 from isaac_inference.models.tensor_spec import TensorSpec
 
 COLORS = ('rgb', 'bgr')
@@ -18,12 +19,14 @@ ANCHORS = ('center', 'top_left')
 ROUNDINGS = ('floor', 'nearest')
 INTERPOLATIONS = ('linear', 'nearest', 'area', 'cubic')
 LAYOUTS = ('NCHW', 'NHWC')
+KEYPOINT_MODELS = ('cuboid8',)
 
 
 class Task(str, Enum):
-    """What a model is for. Segmentation, keypoints and others come as further members."""
+    """What a model is for. Segmentation and others come as further members."""
 
     DETECTION = 'detection'
+    POSE = 'pose'  # detection, and keypoints of each object
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,23 @@ class PreprocessSpec:
 
 
 @dataclass(frozen=True)
+class KeypointSpec:
+    """The keypoints that a model gives with each box.
+
+    Attributes:
+        count: keypoints a box.
+        dims: values a keypoint in the model's output: 2 (x, y) or 3 (x, y, confidence).
+        model: what the keypoints are on every object: 'cuboid8' for the corners of its cuboid (corner k has the
+            signs of bits 2, 1 and 0 of k for x, y and z; the size is the object's), '' for points that the
+            objects name themselves (`ObjectSpec.keypoints`), or that have no 3-D model.
+    """
+
+    count: int
+    dims: int = 3
+    model: str = ''
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """One model as every stage sees it; made by `isaac_inference.models.read_card`, never changed afterwards.
 
@@ -76,6 +96,9 @@ class ModelCard:
         roles: role -> output tensor name; the roles are the decoder's (`families.FAMILIES`).
         labels: class names; the index is the class number.
         preprocess: how an image becomes the input tensor.
+        keypoints: the keypoints that come with each box; None for a model without.
+        objects: class name -> its size, shape and mesh, for the classes that a card describes; immutable. A plain
+            detector may have them too, for poses from depth.
         sources: field -> where its value came from, for people.
         notes: choices that are likely but not certain, worth one warning in a log.
         opset: ONNX operator set version of the file.
@@ -96,13 +119,15 @@ class ModelCard:
     roles: Mapping[str, str]
     labels: tuple[str, ...]
     preprocess: PreprocessSpec
+    keypoints: KeypointSpec | None = None
+    objects: Mapping[str, ObjectSpec] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     opset: int = 0
     producer: str = ''
 
     def __post_init__(self) -> None:
-        for name in ('decoder_options', 'roles', 'sources'):
+        for name in ('decoder_options', 'roles', 'objects', 'sources'):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property

@@ -2,7 +2,7 @@
 """The YAML model card: what a model file can not say. Every key is optional, unknown keys are refused.
 
     name: cup_detector                # for logs; default: the file's stem
-    task: detection
+    task: detection                   # or pose: detection with keypoints
     decoder: yolov8                   # see families.py; default: from metadata and shapes
     decoder_options:                  # each decoder has its own
       strides: [8, 16, 32]            # yolox, nanodet: px between two grid cells
@@ -14,6 +14,18 @@
     input_size: [640, 480]            # [width, height] in px, for models of dynamic size
     outputs: {boxes: dets, logits: labels}    # decoder role: tensor name
     labels: [cup, bottle]             # or a text file with one name a line, or coco80, or coco91
+    keypoints:                        # task pose: what each box has besides
+      count: 8
+      dims: 3                         # x, y, confidence; 2 without the confidence
+      model: cuboid8                  # they are the corners of the object's cuboid; left out for other points
+    objects:                          # by class name, for poses; all lengths in metres
+      cup:
+        size: [0.08, 0.08, 0.12]      # along the axes of the object, whose origin is in the middle
+        shape: cylinder               # or cuboid, sphere, mesh
+        symmetry: [{axis: z, order: 0}]    # looks the same at any angle about z; order n: after 1/n of a turn
+        mesh: cup.ply                 # relative to this card, or to the model for a card inside of it
+        mesh_unit: m                  # or mm
+        keypoints: [[0, 0, 0.06], [0, 0, -0.06]]    # where the model's keypoints are, unless they are cuboid8
     preprocess:                       # out = (pixel * scale - mean) / std, mean and std in the order of color
       color: rgb                      # or bgr
       scale: 1/255
@@ -40,9 +52,19 @@ import yaml
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models import card_values as check
-from isaac_inference.models.card import ANCHORS, COLORS, FITS, INTERPOLATIONS, LAYOUTS, ROUNDINGS, Task
+from isaac_inference.models.card import (
+    ANCHORS,
+    COLORS,
+    FITS,
+    INTERPOLATIONS,
+    KEYPOINT_MODELS,
+    LAYOUTS,
+    ROUNDINGS,
+    Task,
+)
 from isaac_inference.models.families import FAMILIES
 from isaac_inference.models.labels import SHIPPED, label_file, labels_from
+from isaac_inference.models.objects import OBJECT_KEYS
 
 EMBEDDED_KEY = 'isaac_inference.card'
 
@@ -55,6 +77,7 @@ KEYS: Mapping[str, check.Check] = {
     'layout': check.one_of(*LAYOUTS),
     'input_size': check.size_wh,
     'labels': check.anything,
+    'objects': check.anything,
 }
 SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
     'preprocess': {
@@ -67,6 +90,11 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
         'rounding': check.one_of(*ROUNDINGS),
         'pad_value': check.byte,
         'interpolation': check.one_of(*INTERPOLATIONS),
+    },
+    'keypoints': {
+        'count': check.whole(1, 1000),
+        'dims': check.whole(2, 3),
+        'model': check.one_of(*KEYPOINT_MODELS),
     },
     'outputs': {role: check.text for family in FAMILIES.values() for role in family.roles},
     'decoder_options': {option: check.anything for family in FAMILIES.values() for option in family.options},
@@ -82,7 +110,7 @@ class Sourced:
 
 
 CardValues = Mapping[str, Sourced]
-"""What one card says, flat: 'decoder', 'preprocess.mean', 'outputs.boxes', ... -> value and source."""
+"""What one card says, flat: 'decoder', 'preprocess.mean', 'objects.cup.size', ... -> value and source."""
 
 
 def read_card_file(path: Path) -> CardValues:
@@ -94,13 +122,14 @@ def read_card_file(path: Path) -> CardValues:
     return parse_card(content, f'card {path.name}', path.parent)
 
 
-def parse_card(content: str, origin: str, folder: Path | None) -> CardValues:
+def parse_card(content: str, origin: str, folder: Path | None, mesh_folder: Path | None = None) -> CardValues:
     """The values of a card's text.
 
     Args:
         content: YAML or JSON.
         origin: what to call the card in messages and sources.
         folder: where label files are looked for; None for an embedded card.
+        mesh_folder: where meshes are looked for; None: in `folder`.
     """
     try:
         data = yaml.load(content, Loader=_StrictLoader)
@@ -113,7 +142,9 @@ def parse_card(content: str, origin: str, folder: Path | None) -> CardValues:
     values: dict[str, Sourced] = {}
     for key, value in data.items():
         if key in SECTIONS:
-            values.update(_section(key, value, origin))
+            values.update(_section(key, value, SECTIONS[key], origin))
+        elif key == 'objects':
+            values.update(_objects(value, origin, mesh_folder or folder))
         elif key in KEYS:
             values[key] = Sourced(_checked(key, value, KEYS[key], origin), origin)
         else:
@@ -146,11 +177,27 @@ def suggest(key: Any, known: Iterable[str]) -> str:
     return f'did you mean {close[0]!r}?' if close else f'known here: {", ".join(names)}'
 
 
-def _section(section: str, data: Any, origin: str) -> dict[str, Sourced]:
+def _objects(data: Any, origin: str, folder: Path | None) -> dict[str, Sourced]:
+    """What the card says of each class's object, under 'objects.<class>.<key>'; a mesh as a path in `folder`."""
+    if not isinstance(data, dict):
+        raise ModelError(f'{origin}: objects: got {data!r}, expected class names with keys and values below each')
+    values: dict[str, Sourced] = {}
+    for name, fields in data.items():
+        if not isinstance(name, str):
+            raise ModelError(
+                f'{origin}: objects: the class {name!r} is read by YAML as {type(name).__name__}; put it in quotes'
+            )
+        values.update(_section(f'objects.{name}', fields, OBJECT_KEYS, origin))
+    for key, sourced in values.items():
+        if key.endswith('.mesh'):
+            values[key] = Sourced((folder or Path()) / Path(sourced.value).expanduser(), origin)
+    return values
+
+
+def _section(section: str, data: Any, known: Mapping[str, check.Check], origin: str) -> dict[str, Sourced]:
     """The values of a nested section under flat keys."""
     if not isinstance(data, dict):
         raise ModelError(f'{origin}: {section}: got {data!r}, expected keys and values below it')
-    known = SECTIONS[section]
     values = {}
     for key, value in data.items():
         if key not in known:

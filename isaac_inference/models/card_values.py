@@ -55,16 +55,16 @@ def factor(value: Any) -> float:
             value = over / under
         except (ValueError, ZeroDivisionError):
             value = None
-    if not _is_number(value) or value <= 0:
+    if not is_number(value) or value <= 0:
         raise ValueError('a number above 0, such as 1.0 or 1/255')
     return float(value)
 
 
 def triple(value: Any) -> tuple[float, float, float]:
     """Three finite numbers, one a channel; a single number stands for all three."""
-    if _is_number(value):
+    if is_number(value):
         value = [value] * 3
-    if not isinstance(value, (list, tuple)) or len(value) != 3 or not all(_is_number(item) for item in value):
+    if not isinstance(value, (list, tuple)) or len(value) != 3 or not all(is_number(item) for item in value):
         raise ValueError('three numbers, one a channel, such as [0.485, 0.456, 0.406]')
     return (float(value[0]), float(value[1]), float(value[2]))
 
@@ -77,11 +77,22 @@ def positive_triple(value: Any) -> tuple[float, float, float]:
     return numbers
 
 
+def whole(minimum: int, maximum: int) -> Check:
+    """A whole number within limits."""
+
+    def check(value: Any) -> int:
+        if type(value) is not int or not minimum <= value <= maximum:
+            raise ValueError(f'a whole number from {minimum} to {maximum}')
+        return value
+
+    return check
+
+
 def anything(value: Any) -> Any:
     """Any value; checked later, by the one who knows what it means."""
     return value
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """True for a finite number that is no truth value."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

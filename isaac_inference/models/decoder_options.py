@@ -12,6 +12,7 @@ from isaac_inference.models.detect_decoder import DecoderFinding, Evidence
 from isaac_inference.models.families import FAMILIES, Family
 from isaac_inference.models.grid_outputs import NANODET_BOX_COLUMNS
 from isaac_inference.models.grids import cell_count, strides_of
+from isaac_inference.models.keypoints import pose_class_columns
 from isaac_inference.models.onnx_reader import ModelFile
 from isaac_inference.models.tensor_spec import TensorSpec
 from isaac_inference.models.unclear import unclear
@@ -32,6 +33,8 @@ def class_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorSp
         return None
     if len(spec.shape) != 3:
         raise _misfit(evidence, decoder, spec)
+    if decoder == 'yolov8_pose':
+        return pose_class_columns(evidence, spec)
     if decoder == 'end_to_end':
         if spec.shape[2] not in (6, None):
             raise _misfit(evidence, decoder, spec)

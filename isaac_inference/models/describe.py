@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from isaac_inference.models.card import ModelCard
+from isaac_inference.models.card import KeypointSpec, ModelCard
+from isaac_inference.models.objects import ObjectSpec
 
 _LABELS_SHOWN = 4
 
@@ -32,6 +33,9 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
     rows.append(('outputs', '; '.join(spec.describe() for spec in card.outputs), 'file'))
     rows += [_row(card, f'roles.{role}', name) for role, name in card.roles.items()]
     rows.append(_row(card, 'labels', _labels(card.labels)))
+    if card.keypoints is not None:
+        rows.append(_row(card, 'keypoints', _keypoints(card.keypoints)))
+    rows += [_row(card, f'objects.{name}', _object(spec)) for name, spec in card.objects.items()]
     rows += [
         _row(card, f'preprocess.{item.name}', _text(getattr(card.preprocess, item.name)))
         for item in fields(card.preprocess)
@@ -50,6 +54,24 @@ def _text(value: object) -> str:
     if isinstance(value, tuple):
         return '[' + ', '.join(_text(item) for item in value) + ']'
     return f'{value:.6g}' if isinstance(value, float) else str(value)
+
+
+def _keypoints(spec: KeypointSpec) -> str:
+    """How many keypoints a box has, what each consists of, and what they are."""
+    values = 'x, y, confidence' if spec.dims == 3 else 'x, y'
+    return f'{spec.count} of ({values}){", model " + spec.model if spec.model else ""}'
+
+
+def _object(spec: ObjectSpec) -> str:
+    """An object in one line: `cylinder 0.08 x 0.08 x 0.12 m, any angle about z, mesh can.ply [m]`."""
+    size = 'of unknown size' if spec.size is None else ' x '.join(f'{item:g}' for item in spec.size) + ' m'
+    parts = [f'{spec.shape} {size}']
+    parts += [f'{f"{order}-fold" if order else "any angle"} about {axis}' for axis, order in spec.symmetries]
+    if spec.mesh is not None:
+        parts.append(f'mesh {spec.mesh.name} [{spec.mesh_unit}]')
+    if spec.keypoints is not None:
+        parts.append(f'{len(spec.keypoints)} points')
+    return ', '.join(parts)
 
 
 def _labels(labels: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isaac_inference.errors import ModelError
+from isaac_inference.models.card import KeypointSpec
 from isaac_inference.models.exporter import ExporterFacts
 from isaac_inference.models.families import FAMILIES
 from isaac_inference.models.grid_outputs import Guess, grid_guesses, transposed_guess
@@ -29,12 +30,14 @@ class Evidence:
         input_wh: (width, height) of the network's input in px.
         label_count: how many class names a card or the metadata gives, or None.
         exporter: what the exporter says.
+        keypoints: the keypoints that a card or the metadata gives, or None.
     """
 
     file: ModelFile
     input_wh: tuple[int, int]
     label_count: int | None
     exporter: ExporterFacts
+    keypoints: KeypointSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ def detect_decoder(evidence: Evidence) -> DecoderFinding:
             f'not supported. Found:{file.describe()}\n  Export a model with one of the supported layouts'
         )
     predictions = _single_output(file)
+    if evidence.keypoints is not None:
+        return _with_keypoints(evidence, predictions)
     if predictions is not None:
         return _from_predictions(evidence, predictions)
     for decoder in _SEVERAL_OUTPUTS:
@@ -80,6 +85,23 @@ def _is_split_grid(roles: Mapping[str, TensorSpec], input_wh: tuple[int, int]) -
     """True for a grid detector's boxes and scores in two tensors: DETR's shapes, but read otherwise."""
     logits = roles['logits']
     return strides_of(logits.shape[1], input_wh) is not None or any(word in logits.name for word in ('score', 'prob'))
+
+
+def _with_keypoints(evidence: Evidence, spec: TensorSpec | None) -> DecoderFinding:
+    """The decoder of a model with keypoints: there is one such layout."""
+    file = evidence.file
+    if evidence.exporter.end_to_end:
+        raise ModelError(
+            f'{file.path}: keypoints of an end-to-end export (metadata) are not supported; export the model without '
+            'NMS inside, so that its output has one column a grid cell'
+        )
+    if spec is None:
+        raise unclear(
+            file,
+            'the outputs fit no known layout with keypoints',
+            '{decoder: yolov8_pose, outputs: {predictions: ...}}',
+        )
+    return DecoderFinding('yolov8_pose', {'predictions': spec}, 'the keypoints')
 
 
 def _from_predictions(evidence: Evidence, spec: TensorSpec) -> DecoderFinding:

@@ -13,7 +13,7 @@ from typing import Any
 from isaac_inference.errors import ModelError
 from isaac_inference.models.labels import labels_from
 
-_TASKS = {'detect': 'detection'}
+_TASKS = {'detect': 'detection', 'pose': 'pose'}
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,12 @@ class ExporterFacts:
     """What an exporter says about its model; None or False where it says nothing.
 
     Attributes:
-        task: 'detection', or the exporter's own word for a task that is not supported.
+        task: 'detection', 'pose', or the exporter's own word for a task that is not supported.
         labels: class names.
         input_wh: (width, height) in px that the model was exported for.
         stride: px; a dynamic width and height must be multiples of it.
         end_to_end: True when the boxes come out final, without need for NMS.
+        keypoint_shape: (keypoints a box, values a keypoint: 2 or 3) of a pose model.
         decoders: the decoders that this exporter's detectors need, () when the exporter is not known.
     """
 
@@ -34,6 +35,7 @@ class ExporterFacts:
     input_wh: tuple[int, int] | None = None
     stride: int | None = None
     end_to_end: bool = False
+    keypoint_shape: tuple[int, int] | None = None
     decoders: tuple[str, ...] = ()
 
 
@@ -64,6 +66,7 @@ def exporter_facts(path: Path, metadata: Mapping[str, str]) -> ExporterFacts:
         input_wh=_input_wh(_literal(metadata.get('imgsz', ''))),
         stride=_stride(_literal(metadata.get('stride', ''))),
         end_to_end=with_nms or _literal(metadata.get('end2end', '')) in (True, 'true'),
+        keypoint_shape=_keypoint_shape(_literal(metadata.get('kpt_shape', ''))),
         decoders=decoders,
     )
 
@@ -90,6 +93,13 @@ def _input_wh(imgsz: Any) -> tuple[int, int] | None:
     if isinstance(imgsz, (list, tuple)) and len(imgsz) == 2 and all(type(size) is int and size > 0 for size in imgsz):
         return (imgsz[1], imgsz[0])
     return None
+
+
+def _keypoint_shape(value: Any) -> tuple[int, int] | None:
+    """(count, dims) from ultralytics' `kpt_shape`, such as [17, 3]."""
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(type(item) is int for item in value):
+        return None
+    return (value[0], value[1]) if value[0] > 0 and value[1] in (2, 3) else None
 
 
 def _stride(value: Any) -> int | None:

@@ -88,6 +88,14 @@ FAMILIES: Mapping[str, Family] = {
         Family('yolov5', 'YOLOv5', '[N, 3 x cells of strides 8, 16, 32, 5 + nc]', ('predictions',), _ULTRALYTICS),
         Family('yolov8', 'YOLOv8/9/11', '[N, 4 + nc, cells of strides 8, 16, 32]', ('predictions',), _ULTRALYTICS),
         Family(
+            'yolov8_pose',
+            'YOLOv8/11-pose',
+            '[N, 4 + nc + values of the keypoints, cells of strides 8, 16, 32]',
+            ('predictions',),
+            _ULTRALYTICS,
+            task=Task.POSE,
+        ),
+        Family(
             'end_to_end',
             'YOLOv10/26 end-to-end',
             '[N, boxes, 6] as x1, y1, x2, y2, score, class',

@@ -10,11 +10,13 @@ from isaac_inference.errors import ModelError
 from isaac_inference.models.card import ModelCard, PreprocessSpec, Task
 from isaac_inference.models.card_file import SECTIONS, CardValues
 from isaac_inference.models.class_labels import resolve_labels
+from isaac_inference.models.class_objects import resolve_objects
 from isaac_inference.models.decoder_options import class_columns, resolve_options
 from isaac_inference.models.detect_decoder import DecoderFinding, Evidence, detect_decoder
 from isaac_inference.models.exporter import ExporterFacts, exporter_facts
 from isaac_inference.models.families import FAMILIES, preprocess_default
 from isaac_inference.models.image_input import find_inputs
+from isaac_inference.models.keypoints import resolve_keypoints
 from isaac_inference.models.onnx_reader import ModelFile
 from isaac_inference.models.output_roles import match_roles, roles_from_card
 from isaac_inference.models.tensor_spec import TensorSpec
@@ -34,16 +36,19 @@ def build_card(file: ModelFile, values: CardValues) -> ModelCard:
     exporter = exporter_facts(file.path, file.metadata)
     sources: dict[str, str] = {}
     task = _task(file, values, exporter, sources)
+    keypoints = resolve_keypoints(file, values, exporter, task, sources)
     inputs = find_inputs(file, values, exporter)
     sources.update(inputs.sources)
     known_labels = values['labels'].value if 'labels' in values else exporter.labels
-    evidence = Evidence(file, inputs.input_wh, None if known_labels is None else len(known_labels), exporter)
+    label_count = None if known_labels is None else len(known_labels)
+    evidence = Evidence(file, inputs.input_wh, label_count, exporter, keypoints)
     finding = _decoder(evidence, values, sources)
     columns = class_columns(evidence, finding.decoder, finding.roles)
     options, option_notes = resolve_options(evidence, finding, values, columns, inputs.size_input is not None, sources)
     softmax = options.get('activation') == 'softmax'
     class_count = columns - 1 if softmax and columns is not None else columns
     labels, label_notes = resolve_labels(file, values, exporter, class_count, sources)
+    objects, object_notes = resolve_objects(values, labels, keypoints, sources)
     preprocess = _preprocess(finding.decoder, options, columns, inputs.image, values, sources)
     sources['name'] = values['name'].source if 'name' in values else 'file name'
     return ModelCard(
@@ -61,8 +66,10 @@ def build_card(file: ModelFile, values: CardValues) -> ModelCard:
         roles={role: spec.name for role, spec in finding.roles.items()},
         labels=labels,
         preprocess=preprocess,
+        keypoints=keypoints,
+        objects=objects,
         sources=sources,
-        notes=(*finding.notes, *option_notes, *label_notes),
+        notes=(*finding.notes, *option_notes, *label_notes, *object_notes),
         opset=file.opset,
         producer=file.producer,
     )
@@ -73,6 +80,13 @@ def _task(file: ModelFile, values: CardValues, exporter: ExporterFacts, sources:
     if 'task' in values:
         sources['task'] = values['task'].source
         return Task(values['task'].value)
+    keypoints = next((value for key, value in values.items() if key.startswith('keypoints.')), None)
+    if keypoints is not None:
+        sources['task'] = f'keypoints of {keypoints.source}'
+        return Task.POSE
+    if 'decoder' in values and FAMILIES[values['decoder'].value].task is Task.POSE:
+        sources['task'] = 'the decoder'
+        return Task.POSE
     if exporter.task is None:
         sources['task'] = 'the decoder'
         return Task.DETECTION
@@ -80,7 +94,7 @@ def _task(file: ModelFile, values: CardValues, exporter: ExporterFacts, sources:
     if exporter.task not in supported:
         raise ModelError(
             f'{file.path}: task {exporter.task} is not supported yet (metadata "task"); '
-            f'supported: {", ".join(supported)}. Give a detection model'
+            f'supported: {", ".join(supported)}. Give a model for one of them'
         )
     sources['task'] = 'metadata "task"'
     return Task(exporter.task)
@@ -95,6 +109,7 @@ def _decoder(evidence: Evidence, values: CardValues, sources: dict[str, str]) ->
         finding = _with_roles(file, finding, given)
     else:
         decoder, source = str(values['decoder'].value), values['decoder'].source
+        _check_task(decoder, source, evidence.keypoints is not None)
         given = roles_from_card(file, decoder, values)
         finding = _with_roles(file, DecoderFinding(decoder, {}, source), given)
     sources['decoder'] = finding.source
@@ -103,6 +118,19 @@ def _decoder(evidence: Evidence, values: CardValues, sources: dict[str, str]) ->
             values[f'outputs.{role}'].source if role in given else 'shapes and names of the outputs'
         )
     return finding
+
+
+def _check_task(decoder: str, source: str, has_keypoints: bool) -> None:
+    """Raise ModelError for a decoder that reads no keypoints where there are some, and the other way round."""
+    if (FAMILIES[decoder].task is Task.POSE) is has_keypoints:
+        return
+    task = Task.POSE if has_keypoints else Task.DETECTION
+    fitting = [name for name, family in FAMILIES.items() if family.task is task]
+    reads = 'reads no keypoints, but the model has some' if has_keypoints else 'reads keypoints, but there are none'
+    raise ModelError(
+        f'{source}: decoder: {decoder} {reads} (task {task.value}); expected one of {", ".join(fitting)}, or no '
+        'line `decoder`'
+    )
 
 
 def _with_roles(file: ModelFile, finding: DecoderFinding, given: Mapping[str, TensorSpec]) -> DecoderFinding:

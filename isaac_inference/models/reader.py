@@ -73,7 +73,7 @@ def _read(path: Path, explicit: Path | None) -> _Entry:
     layers: list[CardValues] = [read_card_file(item) for item in cards]
     file = read_model_file(path)
     if EMBEDDED_KEY in file.metadata:
-        layers.append(parse_card(file.metadata[EMBEDDED_KEY], f'card in {path.name}', None))
+        layers.append(parse_card(file.metadata[EMBEDDED_KEY], f'card in {path.name}', None, path.parent))
     for item in (*file.external_files, *(label_file_of(item) for item in cards)):
         if item is not None:
             stamps[item] = _stamp(item)

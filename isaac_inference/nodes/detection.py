@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DetectionNode: a model's outputs to Detection2DArray."""
+"""DetectionNode: a model's outputs to Detection2DArray and, for models that have them, keypoints."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from isaac_inference.runtime.qos import LATCHED, QosParameters, Reliability
 from isaac_inference.runtime.tensor_frame import TENSORS, TensorFrame
 from isaac_inference.runtime.type_adapter import plain
 from isaac_inference.stages.postprocess import DetectionSettings, Postprocessor, detection_settings
+
+KEYPOINTS_TOPIC = 'keypoints'
+"""The topic of the keypoints, and the name of their one tensor."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,10 @@ class DetectionNode(ModelNode):
     """`output_tensors` (TensorList) to `detections` (Detection2DArray) and, latched, `label_info` (LabelInfo).
 
     Boxes are in source pixels; `class_id` is the class's name; `id` stays empty until something tracks.
+
+    A model with keypoints has a further topic, `keypoints` (TensorList): one tensor `keypoints`, (N, K, 3) float32, of
+    x and y in source pixels (0 is the image's edge) and confidence; row i belongs to detection i of the same stamp. It
+    is published before those detections, and for every frame that has them: with N = 0 for an empty array.
     """
 
     Parameters = DetectionParameters
@@ -69,6 +76,11 @@ class DetectionNode(ModelNode):
         self._fallback = self._fallback_letterbox()
         self._labels = self.advertise(plain(LabelInfo), 'label_info', LATCHED)
         self._detections = self.advertise(plain(Detection2DArray), 'detections', self.parameters.detections_qos)
+        self._keypoints = (
+            None
+            if self.card.keypoints is None
+            else self.advertise(TENSORS, KEYPOINTS_TOPIC, self.parameters.detections_qos)
+        )
         self.subscribe(TENSORS, 'output_tensors', self.parameters.tensor_qos, self._on_tensors)
 
     def on_start(self) -> None:
@@ -122,6 +134,8 @@ class DetectionNode(ModelNode):
             raise FrameError('not_configured', 'a frame arrived while the node was being cleaned up')
         found = postprocessor(frame.tensors, self._letterbox(frame.auxiliary))
         if len(found) or self.parameters.publish_empty:
+            if self._keypoints is not None and found.keypoints is not None:
+                self._keypoints.publish(TensorFrame(frame.header, {KEYPOINTS_TOPIC: found.keypoints}))
             self._detections.publish(detection_array(frame.header, found, self.card.labels))
         self.report_timings(frame.header, (*frame.timings, clock.finish()))
 

@@ -22,6 +22,9 @@ class Detections:
             edge.
         scores: (N,) float32, in [0, 1] for every decoder of this package.
         class_ids: (N,) int32, index into the model's class names.
+        keypoints: (N, K, 3) float32, (x, y, confidence) of each box's K keypoints in the model's order: x and y in
+            the pixels of `boxes` (0 is the image's edge, not a pixel's centre), and they may lie outside of the box
+            and of the image; confidence in [0, 1]. None for a model without keypoints.
 
     Raises:
         FrameError: 'bad_detections', when the arrays don't have these shapes and types.
@@ -30,12 +33,16 @@ class Detections:
     boxes: np.ndarray
     scores: np.ndarray
     class_ids: np.ndarray
+    keypoints: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         count = len(self.scores)
         _require('boxes', self.boxes, (count, 4), np.float32)
         _require('scores', self.scores, (count,), np.float32)
         _require('class_ids', self.class_ids, (count,), np.int32)
+        if self.keypoints is not None:
+            each = self.keypoints.shape[1] if self.keypoints.ndim == 3 else 1
+            _require('keypoints', self.keypoints, (count, each, 3), np.float32)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -47,7 +54,12 @@ class Detections:
 
     def select(self, index_or_mask: np.ndarray) -> Detections:
         """The rows that an integer index (any order, repeats allowed) or an (N,) boolean mask names."""
-        return Detections(self.boxes[index_or_mask], self.scores[index_or_mask], self.class_ids[index_or_mask])
+        return Detections(
+            self.boxes[index_or_mask],
+            self.scores[index_or_mask],
+            self.class_ids[index_or_mask],
+            None if self.keypoints is None else self.keypoints[index_or_mask],
+        )
 
 
 def _require(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type) -> None:

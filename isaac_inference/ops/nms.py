@@ -50,7 +50,7 @@ def nms(
         raise ConfigError(f'top_k and max_detections: got {top_k} and {max_detections}, expected at least 1')
     order = _rank(detections, top_k)
     if not len(order):
-        return Detections.empty()
+        return detections.select(order)
     columns = _columns(detections.boxes.take(order, axis=0))
     class_ids = detections.class_ids.take(order) if class_aware else None
     keep = _greedy(columns, class_ids, np.float32(iou_threshold), max_detections)

@@ -78,10 +78,16 @@ class Postprocessor:
     def __init__(self, card: ModelCard, settings: DetectionSettings | None = None) -> None:
         self._card = card
         self._decoder = DECODERS[card.decoder]
+        self._options = dict(card.decoder_options)
+        if card.keypoints is not None:
+            self._options.update(keypoint_count=card.keypoints.count, keypoint_dims=card.keypoints.dims)
         self.settings = detection_settings(card) if settings is None else settings
 
     def __call__(self, outputs: Mapping[str, np.ndarray], letterbox: Letterbox, index: int = 0) -> Detections:
         """One image's detections, best first, boxes (N, 4) xyxy in source pixels, clipped to the image.
+
+        For a card with keypoints also those, (N, K, 3) float32, in source pixels and not clipped: a corner of an
+        object may lie outside of the image. A card without keypoints gives None for them.
 
         Args:
             outputs: the model's outputs by name, with batch axis.
@@ -98,7 +104,7 @@ class Postprocessor:
             input_wh=letterbox.input_wh,
             class_count=self._card.class_count,
             score_threshold=settings.score_thresholds,
-            **self._card.decoder_options,
+            **self._options,
         )
         if self._decoder.needs_nms:
             found = nms(
@@ -110,7 +116,12 @@ class Postprocessor:
             )
         else:
             found = found.select(np.argsort(-found.scores, kind='stable')[: settings.max_detections])
-        return Detections(letterbox.boxes_to_source(found.boxes), found.scores, found.class_ids)
+        return Detections(
+            letterbox.boxes_to_source(found.boxes),
+            found.scores,
+            found.class_ids,
+            None if found.keypoints is None else _keypoints_to_source(found.keypoints, letterbox),
+        )
 
     @staticmethod
     def _output(outputs: Mapping[str, np.ndarray], role: str, name: str, index: int) -> np.ndarray:
@@ -128,6 +139,13 @@ class Postprocessor:
             )
         output: np.ndarray = outputs[name][index]
         return output
+
+
+def _keypoints_to_source(keypoints: np.ndarray, letterbox: Letterbox) -> np.ndarray:
+    source = np.empty_like(keypoints)
+    source[..., :2] = letterbox.points_to_source(keypoints[..., :2])
+    source[..., 2] = keypoints[..., 2]
+    return source
 
 
 def _parse_threshold(entry: str) -> tuple[str, float]:

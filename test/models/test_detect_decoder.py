@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from isaac_inference.errors import ModelError
-from isaac_inference.models import TensorSpec
+from isaac_inference.models import KeypointSpec, TensorSpec
 from isaac_inference.models.detect_decoder import Evidence, detect_decoder
 from isaac_inference.models.exporter import exporter_facts
 from isaac_inference.models.onnx_reader import ModelFile
@@ -175,6 +176,28 @@ def test_several_outputs(decoder, outputs, roles):
 def test_outputs_that_fit_nothing_list_what_was_found_and_the_lines_to_add(outputs):
     with pytest.raises(ModelError, match=r'fit no known detector(.|\n)*decoder: yolov8(.|\n)*decoder: efficient_nms'):
         detect_decoder(evidence(*outputs))
+
+
+POSE = {'author': 'Ultralytics', 'task': 'pose', 'stride': '32', 'kpt_shape': '[17, 3]'}
+
+
+def with_keypoints(*outputs, **more):
+    """What is known about a model with these outputs and 17 keypoints."""
+    return dataclasses.replace(evidence(*outputs, **more), keypoints=KeypointSpec(17))
+
+
+@pytest.mark.parametrize('shape', [(1, 56, 8400), (1, 8400, 56), (1, 85, 8400), (None, None, None), (1, 8400, 85)])
+def test_keypoints_settle_the_decoder(shape):
+    finding = detect_decoder(with_keypoints(('output0', F, shape), metadata=POSE, labels=1))
+    assert finding.decoder == 'yolov8_pose' and finding.roles['predictions'].name == 'output0'
+
+
+def test_keypoints_in_another_layout_are_refused():
+    with pytest.raises(ModelError, match=r'end-to-end export \(metadata\) are not supported; export'):
+        detect_decoder(with_keypoints(('output0', F, (1, 300, 57)), metadata={**POSE, 'end2end': 'True'}, labels=1))
+    two = [('heatmaps', F, (1, 17, 64, 48)), ('boxes', F, (1, 300, 4))]
+    with pytest.raises(ModelError, match=r'no known layout with keypoints(.|\n)*decoder: yolov8_pose'):
+        detect_decoder(with_keypoints(*two))
 
 
 def test_tensorflow_boxes_are_refused_since_y_comes_first():

@@ -15,7 +15,7 @@ Families that need NMS give each box twice: the neighbouring cell's, 0.2 less su
 from __future__ import annotations
 
 from onnx_models.families import KINDS, Kind
-from onnx_models.graph import WH, Known, known_detections
+from onnx_models.graph import WH, Known, known_detections, known_keypoints
 from onnx_models.write import build_model, save_model, ultralytics_metadata, write_model
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     'Known',
     'build_model',
     'known_detections',
+    'known_keypoints',
     'save_model',
     'ultralytics_metadata',
     'write_model',

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
-from onnx_models.graph import Known, Tiny, known_detections
+from onnx_models.graph import Known, Tiny, known_detections, known_keypoints
 
 _ROWS = 30  # boxes of the families without a grid
 _GARBAGE = 5  # rows of efficient_nms after the valid ones
@@ -62,6 +62,19 @@ def _yolov8(tiny: Tiny, transposed: bool = False) -> None:
     for known, row, _, _, score in _grid_rows(tiny):
         base[:4, row] = _centre(known)
         slope[4 + known.class_id, row] = score
+    if transposed:
+        slope, base = slope.T, base.T
+    tiny.add_output('predictions', tiny.affine(slope, base), slope.shape)
+
+
+def _yolov8_pose(tiny: Tiny, transposed: bool = False) -> None:
+    count, dims = tiny.keypoint_shape
+    slope = np.zeros((4 + tiny.classes + count * dims, _cells(tiny.input_wh, (8, 16, 32))), np.float32)
+    base = np.zeros_like(slope)
+    for known, row, _, _, score in _grid_rows(tiny):
+        base[:4, row] = _centre(known)
+        slope[4 + known.class_id, row] = score
+        base[4 + tiny.classes :, row] = np.ravel(known_keypoints(known, tiny.keypoint_shape))
     if transposed:
         slope, base = slope.T, base.T
     tiny.add_output('predictions', tiny.affine(slope, base), slope.shape)
@@ -144,13 +157,19 @@ def _efficient_nms(tiny: Tiny) -> None:
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of the table: the decoder that reads it, what builds it, and the names its exporters use."""
+    """One row of the table: the decoder that reads it, what builds it, the names its exporters use, and the metadata
+    that it can't be read without.
+    """
 
     decoder: str
     build: Callable[[Tiny], None]
     output_names: Mapping[str, str]
     options: Mapping[str, Any]
     has_size_input: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+_KEYPOINTS = {'isaac_inference.card': 'keypoints: {count: 8, dims: 3}'}
 
 
 KINDS: dict[str, Kind] = {
@@ -158,6 +177,10 @@ KINDS: dict[str, Kind] = {
     'yolov5': Kind('yolov5', _yolov5, {'predictions': 'output0'}, {}),
     'yolov8': Kind('yolov8', _yolov8, {'predictions': 'output0'}, {}),
     'yolov8_transposed': Kind('yolov8', lambda tiny: _yolov8(tiny, True), {'predictions': 'output0'}, {}),
+    'yolov8_pose': Kind('yolov8_pose', _yolov8_pose, {'predictions': 'output0'}, {}, metadata=_KEYPOINTS),
+    'yolov8_pose_transposed': Kind(
+        'yolov8_pose', lambda tiny: _yolov8_pose(tiny, True), {'predictions': 'output0'}, {}, metadata=_KEYPOINTS
+    ),
     'end_to_end': Kind('end_to_end', _end_to_end, {'predictions': 'output0'}, {}),
     'detr': Kind('detr', _detr, {'logits': 'logits', 'boxes': 'pred_boxes'}, {'activation': 'sigmoid'}),
     'detr_softmax': Kind(

@@ -36,6 +36,19 @@ def known_detections(classes: int = 3, input_wh: tuple[int, int] = WH) -> list[K
     return found
 
 
+def known_keypoints(known: Known, shape: tuple[int, int] = (8, 3)) -> list[tuple[float, ...]]:
+    """The keypoints of a known box on any image, `shape` = (count, dims): along two lines from its first corner, half
+    of them outside of the box, with falling confidence.
+    """
+    x0, y0, x1, y1 = known.xyxy
+    count, dims = shape
+    steps = [2 * index / count for index in range(count)]
+    points = [
+        (x0 + step * (x1 - x0), y0 + step * (y1 - y0) * (-1) ** index, 1 - step / 4) for index, step in enumerate(steps)
+    ]
+    return [point[:dims] for point in points]
+
+
 @dataclass
 class Tiny:
     """A model in the making. An output is `brightness * slope + base`, so that it depends on the image."""
@@ -45,6 +58,7 @@ class Tiny:
     nodes: list[Any]
     constants: list[Any]
     outputs: dict[str, tuple[str, int, tuple[Any, ...]]]  # role -> name, element type, shape after the batch axis
+    keypoint_shape: tuple[int, int] = (8, 3)  # (count, dims), for the families with keypoints
 
     def constant(self, values: Any, dtype: Any = np.float32) -> str:
         """A constant; returns its name."""

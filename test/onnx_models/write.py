@@ -53,6 +53,7 @@ def build_model(
     output_names: Mapping[str, str] | None = None,
     extra_outputs: Sequence[str] = (),
     preprocess: PreprocessSpec | None = None,
+    keypoint_shape: tuple[int, int] = (8, 3),
 ) -> Any:
     """A tiny model as an `onnx.ModelProto`.
 
@@ -60,7 +61,8 @@ def build_model(
         kind: a key of `KINDS`.
         classes: number of classes.
         input_wh: (width, height) in px, at least 48 each; multiples of 32 for the families with a grid.
-        metadata: the file's metadata properties; values are written as text.
+        metadata: the file's metadata properties; values are written as text. Default: those that the kind can't be
+            read without, if there are any.
         dynamic: leave batch, height, width and the number of boxes open; 'batch' for the batch only. The
             boxes stay those of `input_wh`, whatever size is fed.
         dtype: the image's element type, float32, float16 or uint8.
@@ -69,10 +71,11 @@ def build_model(
         output_names: role -> name, where it shall differ from the exporters' usual name.
         extra_outputs: names of further outputs [N, 1, 1, 1] that no decoder reads.
         preprocess: what the model expects of its image; default: what its family does, raw values for uint8.
+        keypoint_shape: (count, dims) for the families with keypoints.
     """
     row = KINDS[kind]
     names = {**row.output_names, **(output_names or {})}
-    tiny = Tiny(classes, input_wh, [], [], {})
+    tiny = Tiny(classes, input_wh, [], [], {}, keypoint_shape)
     expected = preprocess or (
         PreprocessSpec(scale=1.0) if dtype == 'uint8' else preprocess_default(row.decoder, row.options, None)[0]
     )
@@ -96,7 +99,8 @@ def build_model(
         producer_name='tiny_models',
         producer_version='1',
     )
-    helper.set_model_props(model, {key: str(value) for key, value in (metadata or {}).items()})
+    properties = row.metadata if metadata is None else metadata
+    helper.set_model_props(model, {key: str(value) for key, value in properties.items()})
     onnx.checker.check_model(model)
     return model
 

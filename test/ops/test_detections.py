@@ -41,6 +41,33 @@ def test_select(index: np.ndarray, expected: list[int]) -> None:
     assert chosen.scores.dtype == np.float32
 
 
+def test_select_keeps_each_row_s_keypoints() -> None:
+    keypoints = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+    both = Detections(BOXES, SCORES, CLASS_IDS, keypoints)
+    chosen = both.select(np.array([1, 0, 1])).keypoints
+    assert chosen is not None
+    np.testing.assert_array_equal(chosen, keypoints[[1, 0, 1]])
+    nothing = both.select(np.zeros(2, np.bool_)).keypoints
+    assert nothing is not None
+    assert nothing.shape == (0, 4, 3)
+    assert Detections(BOXES, SCORES, CLASS_IDS).select(np.array([1])).keypoints is None
+
+
+@pytest.mark.parametrize(
+    ('keypoints', 'error'),
+    [
+        (np.zeros((1, 4, 3), np.float32), r'keypoints: got float32 \(1, 4, 3\), expected float32 \(2, 4, 3\)'),
+        (np.zeros((2, 4, 2), np.float32), r'keypoints: got float32 \(2, 4, 2\), expected float32 \(2, 4, 3\)'),
+        (np.zeros((2, 12), np.float32), r'keypoints: got float32 \(2, 12\)'),
+        (np.zeros((2, 4, 3)), r'keypoints: got float64 \(2, 4, 3\)'),
+    ],
+)
+def test_rejects_other_keypoints(keypoints: np.ndarray, error: str) -> None:
+    with pytest.raises(FrameError, match=error) as caught:
+        Detections(BOXES, SCORES, CLASS_IDS, keypoints)
+    assert caught.value.reason == 'bad_detections'
+
+
 @pytest.mark.parametrize(
     ('boxes', 'scores', 'class_ids', 'error'),
     [

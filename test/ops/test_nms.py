@@ -203,3 +203,24 @@ def test_box_iou_pair_by_pair(seed: int) -> None:
     expected = [[iou(row, column) for column in b] for row in a]
     np.testing.assert_allclose(box_iou(a, b), expected, rtol=1e-6)
     np.testing.assert_array_equal(box_iou(a, b), box_iou(b, a).T)
+
+
+def test_keypoints_stay_with_their_boxes() -> None:
+    rng = np.random.default_rng(3)
+    found = random_detections(rng, 50, 3)
+    keypoints = np.repeat(np.arange(50, dtype=np.float32), 6).reshape(50, 2, 3)
+    marked = Detections(found.boxes, found.scores, found.class_ids, keypoints)
+    kept = nms(marked, iou_threshold=0.3)
+    assert kept.keypoints is not None
+    rows = kept.keypoints[:, 0, 0].astype(int)
+    np.testing.assert_array_equal(kept.boxes, found.boxes[rows])
+    np.testing.assert_array_equal(kept.scores, found.scores[rows])
+
+
+def test_nothing_left_keeps_the_keypoints_shape() -> None:
+    flat = detections(([0, 0, 0, 5], 0.9, 0))
+    kept = nms(
+        Detections(flat.boxes, flat.scores, flat.class_ids, np.zeros((1, 8, 3), np.float32)), iou_threshold=0.5
+    ).keypoints
+    assert kept is not None
+    assert kept.shape == (0, 8, 3)

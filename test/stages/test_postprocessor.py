@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import yaml
-from onnx_models import KINDS, WH, known_detections, ultralytics_metadata, write_model
+from onnx_models import KINDS, WH, known_detections, known_keypoints, ultralytics_metadata, write_model
 
 from isaac_inference.engines import create_engine
 from isaac_inference.errors import ConfigError, FrameError
@@ -130,6 +130,55 @@ def test_boxes_come_back_in_source_pixels_clipped_to_the_image(card):
     np.testing.assert_allclose(detections.boxes, [[20, 8, 40, 28], [0, 0, 2 * WH[0], WH[1]]], atol=1e-4)
 
 
+@pytest.fixture(scope='module')
+def pose_card(tmp_path_factory):
+    """A model with two keypoints a box, three classes."""
+    path = tmp_path_factory.mktemp('model') / 'pose.onnx'
+    metadata = ultralytics_metadata(NAMES, task='pose', kpt_shape=[2, 3])
+    return read_card(write_model(path, 'yolov8_pose', metadata=metadata, keypoint_shape=(2, 3)))
+
+
+def posed(*rows):
+    """Output of a pose model: rows of centre x, y, width, height, three scores and two keypoints."""
+    filled = np.zeros((1, 13, 126), np.float32)
+    filled[0, :, : len(rows)] = np.transpose(rows)
+    return {'output0': filled}
+
+
+def test_keypoints_follow_their_boxes_and_come_back_in_source_pixels_beyond_the_image(pose_card):
+    letterbox = Letterbox.plan((2 * WH[0], WH[1]), WH)  # half size, a quarter of the height padded above
+    top = letterbox.offset_xy[1]
+    outputs = posed(
+        (30, top + 8, 10, 8, 0.7, 0, 0, 1, top + 2, 0.25, -20, top - 10, 0.5),
+        (70, top + 8, 10, 8, 0, 0.9, 0, 3, top + 4, 0.75, WH[0] + 9, top + 90, 1.0),
+        (31, top + 8, 10, 8, 0.6, 0, 0, 7, 7, 0.1, 7, 7, 0.1),  # what NMS drops
+    )
+    detections = Postprocessor(pose_card)(outputs, letterbox)
+    np.testing.assert_allclose(detections.scores, [0.9, 0.7])
+    expected = [
+        [[6, 8, 0.75], [2 * WH[0] + 18, 180, 1.0]],
+        [[2, 4, 0.25], [-40, -20, 0.5]],
+    ]
+    np.testing.assert_allclose(detections.keypoints, expected, atol=1e-4)
+    assert detections.keypoints.dtype == np.float32
+    assert detections.boxes.max() <= 2 * WH[0] and detections.boxes.min() >= 0  # boxes are cut, as ever
+
+
+def test_no_detection_is_no_keypoint_but_its_shape_stays(pose_card):
+    assert Postprocessor(pose_card)(posed(), HERE).keypoints.shape == (0, 2, 3)
+
+
+def test_a_model_without_keypoints_gives_none(card, raw_card):
+    assert Postprocessor(card)(THREE, HERE).keypoints is None
+    assert Postprocessor(raw_card)(OVERLAPPING, HERE).keypoints is None
+
+
+def test_keypoints_that_are_no_numbers_drop_the_frame(pose_card):
+    with pytest.raises(FrameError, match='in a keypoint') as caught:
+        Postprocessor(pose_card)(posed((30, 30, 9, 9, 0.9, 0, 0, 1, 2, 1, np.nan, 4, 1)), HERE)
+    assert caught.value.reason == 'non_finite_output'
+
+
 OVERLAPPING = raw_boxes(
     (30, 30, 20, 20, 0.9, 0, 0), (31, 30, 20, 20, 0, 0.8, 0), (30, 31, 20, 20, 0.7, 0, 0), (70, 30, 20, 20, 0.6, 0, 0)
 )
@@ -218,3 +267,8 @@ def test_every_family_finds_what_is_there_from_image_to_source_pixels(kind, tmp_
     assert detections.class_ids.tolist() == [known.class_id for known in expected]
     np.testing.assert_allclose(detections.scores, [known.score for known in expected], atol=0.01)
     np.testing.assert_allclose(detections.boxes, [np.multiply(known.xyxy, 2) for known in expected], atol=0.5)
+    if card.keypoints is None:
+        assert detections.keypoints is None
+    else:
+        keypoints = [np.multiply(known_keypoints(known), (2, 2, 1)) for known in expected]
+        np.testing.assert_allclose(detections.keypoints, keypoints, atol=0.5)

@@ -14,13 +14,14 @@ from isaac_inference.ops.decoders import (
     nanodet,
     yolov5,
     yolov8,
+    yolov8_pose,
     yolox,
 )
 from isaac_inference.ops.decoders.base import Decoder
 
 DECODERS: dict[str, Decoder] = {
     module.DECODER.name: module.DECODER
-    for module in (yolox, yolov5, yolov8, end_to_end, detr, boxes_scores_labels, efficient_nms, nanodet)
+    for module in (yolox, yolov5, yolov8, yolov8_pose, end_to_end, detr, boxes_scores_labels, efficient_nms, nanodet)
 }
 
 __all__ = ['DECODERS', 'Decoder']

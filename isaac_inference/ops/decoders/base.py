@@ -91,11 +91,11 @@ def bad_shape(role: str, array: np.ndarray, expected: tuple[int | str, ...] | st
     )
 
 
-def non_finite(role: str) -> FrameError:
+def non_finite(role: str, where: str = 'a box or score') -> FrameError:
     """An error for NaN and infinity where a number is needed."""
     return FrameError(
         'non_finite_output',
-        f'output {role!r}: got NaN or infinity in a box or score, expected finite numbers; '
+        f'output {role!r}: got NaN or infinity in {where}, expected finite numbers; '
         f'check the precision of the model and what it is fed',
     )
 
@@ -123,7 +123,12 @@ def find_candidates(scores: np.ndarray, thresholds: np.ndarray, role: str) -> np
 
 
 def collect(
-    boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray, thresholds: np.ndarray, role: str
+    boxes: np.ndarray,
+    scores: np.ndarray,
+    class_ids: np.ndarray,
+    thresholds: np.ndarray,
+    role: str,
+    keypoints: np.ndarray | None = None,
 ) -> Detections:
     """Candidates to detections: each class's own threshold, and nothing that isn't finite.
 
@@ -133,13 +138,17 @@ def collect(
         class_ids: (K,) integers, in range.
         thresholds: () or (class_count,).
         role: the output that an error names.
+        keypoints: (K, points, 3) float32, or None.
     """
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise non_finite(role)
+    if keypoints is not None and not np.isfinite(keypoints).all():
+        raise non_finite(role, 'a keypoint')
     found = Detections(
         boxes.astype(np.float32, copy=False),
         scores.astype(np.float32, copy=False),
         class_ids.astype(np.int32, copy=False),
+        keypoints,
     )
     return found.select(found.scores >= thresholds[found.class_ids]) if thresholds.ndim else found
 

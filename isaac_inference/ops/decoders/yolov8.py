@@ -38,13 +38,29 @@ def decode(
     thresholds = check_thresholds(score_threshold, class_count)
     predictions = take_output(outputs, 'predictions', ('C', 'N'))
     channels = _channels_first(predictions, input_wh, class_count)
+    _, boxes, scores, class_ids = read_boxes(channels, class_count, thresholds)
+    return collect(boxes, scores, class_ids, thresholds, 'predictions')
+
+
+def read_boxes(
+    channels: np.ndarray, class_count: int, thresholds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The candidates whose best class reaches the lowest threshold.
+
+    Args:
+        channels: (4 + class_count or more, N) float32, as `decode` describes them.
+        class_count: number of classes.
+        thresholds: () or (class_count,).
+
+    Returns:
+        Their columns, their boxes (M, 4) as corners in input pixels, their scores and their class ids, (M,) each.
+    """
     class_scores = channels[4 : 4 + class_count]
     index = find_candidates(class_scores.max(axis=0), thresholds, 'predictions')
     candidates = class_scores[:, index]
     class_ids = candidates.argmax(axis=0)
     scores = candidates[class_ids, np.arange(len(index))]
-    boxes = corners_from_centers(channels[:4, index].T)
-    return collect(boxes, scores, class_ids, thresholds, 'predictions')
+    return index, corners_from_centers(channels[:4, index].T), scores, class_ids
 
 
 def _channels_first(predictions: np.ndarray, input_wh: tuple[int, int], class_count: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from isaac_inference.ops.decoders import DECODERS
 from isaac_inference.ops.detections import Detections
 
 Outputs = dict[str, np.ndarray]
+OPTIONS = {'yolov8_pose': {'keypoint_count': 2, 'keypoint_dims': 3}}  # those without a default, by decoder
 COMMON = {'outputs', 'input_wh', 'class_count', 'score_threshold'}
 INPUT_WH, CLASS_COUNT = (64, 64), 3
 CELLS = 8 * 8 + 4 * 4 + 2 * 2
@@ -34,6 +35,7 @@ BUILDERS: dict[str, Callable[[float], Outputs]] = {
     'yolox': lambda value: {'predictions': grid(CELLS, 8, slice(4, 8), value**0.5)},
     'yolov5': lambda value: {'predictions': grid(9, 8, slice(4, 8), value**0.5)},
     'yolov8': lambda value: {'predictions': grid(9, 7, slice(4, 7), value).T.copy()},
+    'yolov8_pose': lambda value: {'predictions': grid(15, 13, slice(4, 7), value).T.copy()},
     'end_to_end': lambda value: {'predictions': grid(9, 6, slice(4, 5), value)},
     'detr': lambda value: {
         'logits': np.full((9, 3), np.log(value / (1 - value)) if 0 < value < 1 else value or -100.0, np.float32),
@@ -56,7 +58,13 @@ NAMES = sorted(DECODERS)
 
 
 def decode(name: str, outputs: Outputs, score_threshold: float | np.ndarray = 0.5) -> Detections:
-    return DECODERS[name].decode(outputs, input_wh=INPUT_WH, class_count=CLASS_COUNT, score_threshold=score_threshold)
+    return DECODERS[name].decode(
+        outputs,
+        input_wh=INPUT_WH,
+        class_count=CLASS_COUNT,
+        score_threshold=score_threshold,
+        **OPTIONS.get(name, {}),
+    )
 
 
 def test_every_decoder_is_tested_here() -> None:
@@ -131,7 +139,7 @@ def test_boxes_that_are_no_numbers_are_noticed(name: str, value: float) -> None:
         outputs = BUILDERS[name](score)
         array = outputs.get('boxes', outputs.get('predictions'))
         assert array is not None
-        where = {'yolov8': np.s_[0, :], 'nanodet': np.s_[:, 3]}.get(name, np.s_[:, 0])
+        where = {'yolov8': np.s_[0, :], 'yolov8_pose': np.s_[0, :], 'nanodet': np.s_[:, 3]}.get(name, np.s_[:, 0])
         array[where] = value
         return outputs
 
@@ -182,5 +190,9 @@ def test_a_batch_axis_is_a_wrong_shape(name: str) -> None:
 def test_wrong_options(name: str, threshold: float, class_count: int, error: str) -> None:
     with pytest.raises(ConfigError, match=error):
         DECODERS[name].decode(
-            BUILDERS[name](0.9), input_wh=INPUT_WH, class_count=class_count, score_threshold=threshold
+            BUILDERS[name](0.9),
+            input_wh=INPUT_WH,
+            class_count=class_count,
+            score_threshold=threshold,
+            **OPTIONS.get(name, {}),
         )

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""YOLOv8-pose, 11-pose and any other export of that layout: YOLOv8's boxes and scores, then keypoints in pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from isaac_inference.errors import ConfigError
+from isaac_inference.ops.decoders.base import Decoder, bad_shape, check_thresholds, collect, take_output
+from isaac_inference.ops.decoders.yolov8 import read_boxes
+from isaac_inference.ops.detections import Detections
+
+
+def decode(
+    outputs: Mapping[str, np.ndarray],
+    *,
+    input_wh: tuple[int, int],
+    class_count: int,
+    score_threshold: float | np.ndarray,
+    keypoint_count: int,
+    keypoint_dims: int = 3,
+) -> Detections:
+    """Reads boxes and keypoints that the model has already put into pixels.
+
+    Roles:
+        predictions: (C, N) or its transpose, where C = 4 + class_count + keypoint_dims * keypoint_count: (x_center,
+            y_center, width, height) in input pixels, class scores in [0, 1], then a keypoint at a time x and y in
+            input pixels and, for 3 dims, a confidence in [0, 1]. A square is read channels first.
+
+    Args:
+        keypoint_count: keypoints a box, 1 or more.
+        keypoint_dims: 3, or 2 for a model that gives no confidence; it is 1 then.
+
+    Only the candidates' keypoints are read and checked; a confidence that rounding has put outside of [0, 1] is
+    brought back into it.
+    """
+    thresholds = check_thresholds(score_threshold, class_count)
+    if keypoint_count < 1 or keypoint_dims not in (2, 3):
+        raise ConfigError(
+            f'keypoint_count and keypoint_dims: got {keypoint_count} and {keypoint_dims}, expected 1 or more '
+            'keypoints of 2 or 3 values; give the model card the numbers that the model was trained with'
+        )
+    predictions = take_output(outputs, 'predictions', ('C', 'N'))
+    channels = _channels_first(predictions, 4 + class_count + keypoint_dims * keypoint_count)
+    index, boxes, scores, class_ids = read_boxes(channels, class_count, thresholds)
+    keypoints = _read_keypoints(channels[4 + class_count :, index], keypoint_count)
+    return collect(boxes, scores, class_ids, thresholds, 'predictions', keypoints)
+
+
+def _channels_first(predictions: np.ndarray, needed: int) -> np.ndarray:
+    """The (needed, N) view of the predictions; no extras here, so the number of channels tells the axes apart."""
+    if len(predictions) == needed:
+        return predictions
+    if predictions.shape[1] == needed:
+        return predictions.T
+    raise bad_shape('predictions', predictions, f'({needed}, N) or (N, {needed}), box, class scores and keypoints')
+
+
+def _read_keypoints(rows: np.ndarray, count: int) -> np.ndarray:
+    """(dims * count, M) channels of the candidates to (M, count, 3), in memory of its own."""
+    dims = len(rows) // count
+    keypoints = np.ones((rows.shape[1], count, 3), np.float32)
+    keypoints[..., :dims] = rows.T.reshape(-1, count, dims)
+    confidence = keypoints[..., 2]
+    np.clip(confidence, 0.0, 1.0, out=confidence, where=np.isfinite(confidence))  # infinity is `collect`'s to report
+    return keypoints
+
+
+DECODER = Decoder(
+    'yolov8_pose',
+    ('predictions',),
+    needs_nms=True,
+    option_names=('keypoint_count', 'keypoint_dims'),
+    decode=decode,
+)
