@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AnnotateNode: the picture with boxes, names, scores and frame rate, for people."""
+"""AnnotateNode: the picture with boxes, names, poses, tracks and frame rate, for people."""
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2D, Detection2DArray
+from vision_msgs.msg import Detection2DArray, Detection3DArray
 
+from isaac_inference.nodes.camera_info_message import camera_model
 from isaac_inference.nodes.color_image import color_image
-from isaac_inference.ops.draw import draw_boxes, draw_caption
+from isaac_inference.nodes.drawing import Trails, draw_detections, draw_poses
+from isaac_inference.ops.camera_model import CameraModel
+from isaac_inference.ops.draw import draw_caption
 from isaac_inference.ops.encodings import ColorOrder
 from isaac_inference.runtime.image_frame import IMAGE, ImageFrame, image_frame_from_array
 from isaac_inference.runtime.node import PipelineNode, StageClock
 from isaac_inference.runtime.node_parameters import NodeParameters
+from isaac_inference.runtime.pairing import Paired, Secondary, StampPairing
 from isaac_inference.runtime.parameters import group, param
 from isaac_inference.runtime.process import node_main
 from isaac_inference.runtime.qos import QosParameters, Reliability
@@ -33,6 +38,11 @@ class AnnotateParameters(NodeParameters):
         16, 'Images kept while their detections are being made.', unit='images', minimum=1, maximum=1000
     )
     draw_rate: bool = param(True, 'Write the frame rate into the corner.', live=True)
+    draw_poses: bool = param(False, 'Draw the cuboids and axes of `detections_3d` too, waiting for them.')
+    wait_s: float = param(0.3, 'How long a picture waits for its poses.', unit='s', minimum=0.0, maximum=10.0)
+    trail: int = param(
+        20, 'Past positions drawn for each tracked object; 0 draws none.', minimum=0, maximum=1000, live=True
+    )
     image_qos: QosParameters = group(QosParameters(), 'Subscription to the images.')
     detections_qos: QosParameters = group(
         QosParameters(reliability=Reliability.RELIABLE, depth=10), 'Subscription to the detections.'
@@ -43,44 +53,82 @@ class AnnotateParameters(NodeParameters):
 
 
 class AnnotateNode(PipelineNode):
-    """`image` and `detections`, paired by stamp, to `~/debug_image` (Image, bgr8), only while somebody subscribes."""
+    """`image` and `detections`, paired by stamp, to `~/debug_image` (Image, bgr8), only while somebody subscribes.
+
+    With `draw_poses` also `detections_3d` and `camera_info`: poses must be in the camera's frame to be drawn.
+    """
 
     Parameters = AnnotateParameters
     stage = 'annotate'
 
     def __init__(self, node_name: str = 'annotate', **kwargs: object) -> None:
         super().__init__(node_name, **kwargs)
-        self._images: OrderedDict[tuple[int, int], ImageFrame] = OrderedDict()
+        self._pairing = StampPairing('detections', {})
         self._times: deque[float] = deque(maxlen=30)
+        self._trails = Trails()
+        self._camera: CameraModel | None = None
 
     def on_setup(self) -> None:
         chosen = self.parameters
+        depth, qos = chosen.buffer_size, chosen.detections_qos
+        # without poses a picture goes when its detections come: its image is there by then, or was never taken
+        streams = {'image': Secondary(tolerance_s=0.0, wait_s=0.0, depth=depth)}
+        if chosen.draw_poses:
+            streams['detections_3d'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
+        self._pairing = StampPairing('detections', streams)
         self._pictures = self.advertise(IMAGE, '~/debug_image', chosen.debug_image_qos)
-        self.subscribe(IMAGE, 'image', chosen.image_qos, self._on_image, depth=chosen.buffer_size)
-        self.subscribe(
-            plain(Detection2DArray), 'detections', chosen.detections_qos, self._on_detections, depth=chosen.buffer_size
-        )
+        self.subscribe(IMAGE, 'image', chosen.image_qos, self._on_image, depth=depth)
+        self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, depth=depth)
+        if chosen.draw_poses:
+            self.subscribe(plain(Detection3DArray), 'detections_3d', qos, self._on_poses, depth=depth)
+            self.subscribe(plain(CameraInfo), 'camera_info', chosen.image_qos, self._on_camera_info)
+            self.every(max(chosen.wait_s / 3, 0.02), lambda: self._draw(self._pairing.expire()))
 
     def on_stop(self) -> None:
-        self._images.clear()
+        self._pairing.clear()
+        self._trails.clear()
 
     def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
-        if not self._pictures.wanted:
-            self._images.clear()
-            return
-        self._images[_stamp(frame.header)] = frame
-        while len(self._images) > self.parameters.buffer_size:
-            self._images.popitem(last=False)
+        if self._pictures.wanted:
+            self._put('image', frame.header, frame)
 
     def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
         self._times.append(time.monotonic())
-        frame = self._images.pop(_stamp(message.header), None)
-        if frame is None:
-            if self._pictures.wanted and self._images:
+        self._trails.follow(message, self.parameters.trail)
+        if self._pictures.wanted:
+            self._put('detections', message.header, message)
+
+    def _on_poses(self, message: Detection3DArray, clock: StageClock) -> None:
+        if self._pictures.wanted:
+            self._put('detections_3d', message.header, message)
+
+    def _on_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
+        if self._camera is None or not np.array_equal(self._camera.K.ravel(), message.k):
+            self._camera = camera_model(message)
+
+    def _put(self, stream: str, header: Header, item: object) -> None:
+        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+        self._draw(self._pairing.put(stream, stamp_ns, item))
+
+    def _draw(self, released: list[Paired]) -> None:
+        for pair in released:
+            if pair.matches['image'] is not None:
+                self._publish(pair.matches['image'], pair.item, pair.matches.get('detections_3d'))
+            elif self._pictures.wanted:
                 self.health.dropped('image_missing')
-            return
+
+    def _publish(self, frame: ImageFrame, detections: Detection2DArray, poses: Detection3DArray | None) -> None:
         picture = self._picture(frame)
-        _draw(picture, message.detections)
+        draw_detections(picture, detections.detections, self._trails)
+        if poses is not None and self._camera is not None:
+            if poses.header.frame_id == frame.header.frame_id:
+                draw_poses(picture, poses.detections, self._camera.resized(frame.width, frame.height))
+            else:
+                self.health.warn(
+                    'pose_frame',
+                    f'poses are in frame {poses.header.frame_id!r}, the image is in {frame.header.frame_id!r}: they '
+                    'are not drawn; draw those of a pose node without target_frame',
+                )
         if self.parameters.draw_rate and len(self._times) > 1:
             rate = (len(self._times) - 1) / max(self._times[-1] - self._times[0], 1e-6)
             draw_caption(picture, f'{rate:.1f} fps', (0, 0), _DARK)
@@ -91,28 +139,6 @@ class AnnotateNode(PipelineNode):
         """A BGR copy to draw on."""
         image, order = color_image(frame, ColorOrder.BGR)
         return np.array(image if order is ColorOrder.BGR else image[..., ::-1], order='C')
-
-
-def _stamp(header: Header) -> tuple[int, int]:
-    return header.stamp.sec, header.stamp.nanosec
-
-
-def _draw(picture: np.ndarray, detections: list[Detection2D]) -> None:
-    boxes = np.array([_corners(item) for item in detections], np.float32).reshape(-1, 4)
-    best = [item.results[0].hypothesis for item in detections if item.results]
-    named = [index for index, item in enumerate(detections) if item.results]
-    ids = [f' #{detections[index].id}' if detections[index].id else '' for index in named]
-    draw_boxes(
-        picture,
-        boxes[named],
-        [hypothesis.class_id for hypothesis in best],
-        [f'{hypothesis.class_id} {hypothesis.score:.2f}{suffix}' for hypothesis, suffix in zip(best, ids, strict=True)],
-    )
-
-
-def _corners(item: Detection2D) -> tuple[float, float, float, float]:
-    center, width, height = item.bbox.center.position, item.bbox.size_x, item.bbox.size_y
-    return center.x - width / 2, center.y - height / 2, center.x + width / 2, center.y + height / 2
 
 
 main = node_main(AnnotateNode)

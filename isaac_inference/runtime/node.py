@@ -19,6 +19,7 @@ from isaac_inference.runtime.compat import release_lifecycle
 from isaac_inference.runtime.health import SUPERSEDED, Health
 from isaac_inference.runtime.mailbox import Mailbox, Worker
 from isaac_inference.runtime.node_parameters import NodeParameters, ParameterServer
+from isaac_inference.runtime.periodic import Periodic
 from isaac_inference.runtime.qos import QosParameters, Reliability
 from isaac_inference.runtime.timing import StageTiming
 from isaac_inference.runtime.topics import Publisher, Subscription
@@ -62,6 +63,8 @@ class PipelineNode(LifecycleNode):
         self._worker = Worker(f'{node_name} worker')
         self._wanted: list[Callable[[], Subscription[Any]]] = []
         self._subscriptions_open: list[Subscription[Any]] = []
+        self._wanted_periodic: list[tuple[float, Callable[[], None]]] = []
+        self._periodic_open: list[Periodic] = []
         self._publishers_open: list[Publisher[Any]] = []
         self._active_since = time.monotonic()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -126,6 +129,10 @@ class PipelineNode(LifecycleNode):
 
         self._wanted.append(connect)
 
+    def every(self, period_s: float, handler: Callable[[], None]) -> None:
+        """Declare, in `on_setup`, work that the worker does each `period_s` of real time while the node is active."""
+        self._wanted_periodic.append((period_s, handler))
+
     def advertise(self, adapter: TypeAdapter[T], topic: str, qos: QosParameters) -> Publisher[T]:
         """Create, in `on_setup`, a publisher that lives until cleanup."""
         publisher = Publisher(self, adapter, topic, qos, self.health)
@@ -167,6 +174,8 @@ class PipelineNode(LifecycleNode):
             self._worker.start()
             for connect in self._wanted:
                 self._subscriptions_open.append(connect())
+            for period_s, handler in self._wanted_periodic:
+                self._periodic_open.append(Periodic(self, self._worker, period_s, handler, self.health))
             self.on_start()
         except Exception as error:  # rclpy would swallow it
             self._stop_work()
@@ -220,6 +229,8 @@ class PipelineNode(LifecycleNode):
         running, self._subscriptions_open = self._subscriptions_open, []
         for subscription in running:
             subscription.close()
+        while self._periodic_open:
+            self._periodic_open.pop().close()
         self._worker.stop()
         if running or self.state in ('activating', 'active', 'deactivating'):
             self.on_stop()
@@ -227,6 +238,7 @@ class PipelineNode(LifecycleNode):
     def _free(self) -> None:
         self._server.frozen = False
         self._wanted.clear()
+        self._wanted_periodic.clear()
         self.on_teardown()
         for publisher in self._publishers_open:
             publisher.close()
