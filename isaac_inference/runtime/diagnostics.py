@@ -61,6 +61,7 @@ def figures(snapshot: Snapshot) -> dict[str, object]:
         values['input_age_ms'] = snapshot.input_age_ms
     values.update(received=snapshot.received, processed=snapshot.processed, dropped=sum(snapshot.drops.values()))
     values.update({f'dropped.{reason}': count for reason, count in sorted(snapshot.drops.items())})
+    values.update({f'skipped.{reason}': count for reason, count in sorted(snapshot.skips.items())})
     return values
 
 

@@ -31,6 +31,7 @@ class Snapshot:
     input_age_ms: float | None
     since_input_s: float | None
     problems: tuple[tuple[bool, str], ...]
+    skips: dict[str, int] = field(default_factory=dict)
 
     @property
     def faults(self) -> dict[str, int]:
@@ -43,6 +44,7 @@ class _Counts:
     received: int = 0
     processed: int = 0
     drops: Counter[str] = field(default_factory=Counter)
+    skips: Counter[str] = field(default_factory=Counter)
 
 
 class Health:
@@ -93,6 +95,13 @@ class Health:
         if text:
             self.warn(reason, f'frame dropped ({reason}): {text}')
 
+    def skipped(self, reason: str, text: str = '') -> None:
+        """One item of a frame, such as an object without a pose, was left out, and why; the frame itself goes on."""
+        with self._lock:
+            self._total.skips[reason] += 1
+        if text:
+            self.warn(reason, f'left out ({reason}): {text}')
+
     def warn(self, key: str, text: str, *, error: bool = False) -> None:
         """Log `text`, at most once per period and key."""
         now = time.monotonic()
@@ -134,6 +143,7 @@ class Health:
                 float(np.median(self._ages_ms)) if self._ages_ms else None,
                 None if self._last_input is None else now - self._last_input,
                 tuple(self._problems.values()),
+                dict(self._total.skips),
             )
 
 

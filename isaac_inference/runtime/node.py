@@ -115,8 +115,12 @@ class PipelineNode(LifecycleNode):
         handler: Callable[[T, StageClock], None],
         *,
         depth: int = 1,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Declare, in `on_setup`, a subscription that opens with activation; `handler` runs in the worker."""
+        """Declare, in `on_setup`, a subscription that opens with activation; `handler` runs in the worker.
+
+        What other processes publish is taken only while `wanted()`, asked some ten times a second.
+        """
 
         def connect() -> Subscription[T]:
             mailbox = Mailbox(
@@ -125,7 +129,7 @@ class PipelineNode(LifecycleNode):
                 depth,
                 lambda: self.health.dropped(SUPERSEDED),
             )
-            return Subscription(self, adapter, topic, qos, mailbox, self.health)
+            return Subscription(self, adapter, topic, qos, mailbox, self.health, wanted)
 
         self._wanted.append(connect)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from rclpy.node import Node
@@ -82,18 +83,26 @@ class Publisher(Generic[T]):
 class Subscription(Generic[T]):
     """Feeds a mailbox from publishers of this process directly, and from all others through a DDS reader.
 
-    The reader exists only while a publisher outside this process does; then all messages of the topic take that
-    way, those of this process included, so that none arrives twice. Between the opening of the reader and its
+    The reader exists only while a publisher outside this process does, and `wanted()`; then all messages of the topic
+    take that way, those of this process included, so that none arrives twice. Between the opening of the reader and its
     matching with a writer of this process that writer's messages can be missed, and what a latched topic of this
     process retains can arrive once more.
     """
 
     def __init__(
-        self, node: Node, adapter: TypeAdapter[T], topic: str, qos: QosParameters, mailbox: Mailbox, health: Health
+        self,
+        node: Node,
+        adapter: TypeAdapter[T],
+        topic: str,
+        qos: QosParameters,
+        mailbox: Mailbox,
+        health: Health,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self.adapter, self.qos = adapter, qos.profile()
         self.topic = node.resolve_topic_name(topic)
         self.remote = False
+        self._wanted = wanted
         self._node, self._mailbox, self._health = node, mailbox, health
         self._requested_topic = topic
         self._key = (id(node.context), self.topic)
@@ -135,7 +144,7 @@ class Subscription(Generic[T]):
         """Open or close the DDS reader as publishers outside this process come and go; called by a timer."""
         if self.adapter.message_type is None:
             return
-        remote = self.publisher_count() > BUS.talker_count(self._key)
+        remote = self._wanted() and self.publisher_count() > BUS.talker_count(self._key)
         if remote and self._reader is None:
             self._open_reader()
         elif not remote and self._reader is not None:
