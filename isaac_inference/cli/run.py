@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from isaac_inference.cli.console import console
 from isaac_inference.cli.graph_client import FrameResult, GraphClient
 from isaac_inference.cli.graph_runner import RunningGraph, start_composed, start_processes
+from isaac_inference.cli.recorded_source import picture_source
 from isaac_inference.cli.summary import RunSummary
 from isaac_inference.errors import ConfigError
 from isaac_inference.models import read_card
@@ -36,7 +37,10 @@ def add_command(commands: Any) -> None:
     command = commands.add_parser('run', help='run a model on pictures through the node graph')
     command.add_argument('--model', required=True, help='ONNX file')
     command.add_argument('--card', default='', help='YAML card; default: beside the model')
-    command.add_argument('--source', required=True, help='folder of images, image, video file, or camera index')
+    command.add_argument(
+        '--source', required=True, help='folder of images, image, video file, MCAP recording, or camera index'
+    )
+    command.add_argument('--image-topic', default='', metavar='NAME', help='of a recording with several image topics')
     command.add_argument(
         '--json', default='', metavar='OUT', help='write one JSON line a frame to this file ("-": stdout)'
     )
@@ -55,7 +59,7 @@ def add_command(commands: Any) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run; 0 when every frame came back, 1 when some did not."""
     card = read_card(arguments.model, arguments.card or None)  # a bad model fails here, before anything starts
-    source = FrameSource(arguments.source)
+    source = picture_source(arguments.source, arguments.image_topic)
     screen = console(stderr=arguments.json == '-')
     summary = RunSummary(card.name, 'composed' if arguments.composed else 'processes')
     with _output(arguments.json) as out, _graph(arguments) as (graph, client):
