@@ -17,6 +17,9 @@ NODES = {
     'detection': 'DetectionNode',
     'camera': 'CameraNode',
     'annotate': 'AnnotateNode',
+    'track': 'TrackNode',
+    'pose': 'PoseNode',
+    'sim_camera': 'SimCameraNode',
 }
 
 
@@ -53,7 +56,7 @@ setup(
     maintainer_email='maintainers@isaac-inference.invalid',
     python_requires='>=3.10',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: module_files('.yaml', '.txt')},
+    package_data={NAME: module_files('.yaml', '.txt', '.onnx')},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),

@@ -25,10 +25,12 @@ ALLOWED = {
     'cuda': set(),
     'engines': {'models', 'cuda'},
     'stages': {'models', 'ops'},
-    'nodes': {'runtime', 'ops', 'models', 'cuda', 'engines', 'stages'},
-    'cli': {'runtime', 'ops', 'models', 'cuda', 'engines', 'stages', 'nodes'},
+    'sim': {'ops'},
+    'evaluation': {'ops'},
+    'nodes': {'runtime', 'ops', 'models', 'cuda', 'engines', 'stages', 'sim'},
+    'cli': {'runtime', 'ops', 'models', 'cuda', 'engines', 'stages', 'nodes', 'sim', 'evaluation'},
 }
-WITHOUT_ROS = ('ops', 'models', 'cuda', 'engines', 'stages')
+WITHOUT_ROS = ('ops', 'models', 'cuda', 'engines', 'stages', 'sim', 'evaluation')
 ROS = {
     'rclpy',
     'rcl_interfaces',
@@ -46,6 +48,7 @@ ROS = {
     'cv_bridge',
     'message_filters',
     'tf2_ros',
+    'tf2_msgs',
     'isaac_ros_tensor_list_interfaces',
 }
 HEAVY = {'onnxruntime', 'tensorrt', 'pycuda', 'tritonclient'}  # imported when chosen, not when the package is

@@ -16,12 +16,25 @@ from isaac_inference.nodes.camera import CameraNode
 from isaac_inference.nodes.detection import DetectionNode
 from isaac_inference.nodes.graph import perception_graph
 from isaac_inference.nodes.inference import InferenceNode
+from isaac_inference.nodes.pose import PoseNode
 from isaac_inference.nodes.preprocess import PreprocessNode
+from isaac_inference.nodes.sim_camera import SimCameraNode
+from isaac_inference.nodes.track import TrackNode
 from isaac_inference.runtime.node import PipelineNode
 from isaac_inference.runtime.parameters import ParamSpec, specs
 
-NODES: tuple[type[PipelineNode], ...] = (CameraNode, PreprocessNode, InferenceNode, DetectionNode, AnnotateNode)
+NODES: tuple[type[PipelineNode], ...] = (
+    CameraNode,
+    SimCameraNode,
+    PreprocessNode,
+    InferenceNode,
+    DetectionNode,
+    TrackNode,
+    PoseNode,
+    AnnotateNode,
+)
 
+_WHOLE = perception_graph(source='.', simulator={}, poses=True, track=True)
 _MARKDOWN_HEAD = """\
 # Parameters
 
@@ -71,7 +84,7 @@ def parameters_yaml() -> str:
 
 def node_name(node: type[PipelineNode]) -> str:
     """The name that the graph gives to a node class."""
-    names = {spec.plugin.split('::')[1]: spec.name for spec in perception_graph(source='.')}
+    names = {spec.plugin.split('::')[1]: spec.name for spec in _WHOLE}
     return names[node.__name__]
 
 

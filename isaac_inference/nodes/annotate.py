@@ -77,7 +77,8 @@ class AnnotateNode(PipelineNode):
             streams['detections_3d'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
         self._pairing = StampPairing('detections', streams)
         self._pictures = self.advertise(IMAGE, '~/debug_image', chosen.debug_image_qos)
-        self.subscribe(IMAGE, 'image', chosen.image_qos, self._on_image, depth=depth)
+        wanted = lambda: self._pictures.wanted  # noqa: E731
+        self.subscribe(IMAGE, 'image', chosen.image_qos, self._on_image, depth=depth, wanted=wanted)
         self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, depth=depth)
         if chosen.draw_poses:
             self.subscribe(plain(Detection3DArray), 'detections_3d', qos, self._on_poses, depth=depth)

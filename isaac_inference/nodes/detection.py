@@ -25,6 +25,8 @@ from isaac_inference.stages.postprocess import DetectionSettings, Postprocessor,
 
 KEYPOINTS_TOPIC = 'keypoints'
 """The topic of the keypoints, and the name of their one tensor."""
+SOURCE_SIZE = 'source_size'
+"""Auxiliary tensor beside the keypoints: (2,) int32, width and height in px of the image that they were found in."""
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,13 @@ class DetectionNode(ModelNode):
         postprocessor = self._postprocessor
         if postprocessor is None:
             raise FrameError('not_configured', 'a frame arrived while the node was being cleaned up')
-        found = postprocessor(frame.tensors, self._letterbox(frame.auxiliary))
+        letterbox = self._letterbox(frame.auxiliary)
+        found = postprocessor(frame.tensors, letterbox)
         if len(found) or self.parameters.publish_empty:
             if self._keypoints is not None and found.keypoints is not None:
-                self._keypoints.publish(TensorFrame(frame.header, {KEYPOINTS_TOPIC: found.keypoints}))
+                size = {SOURCE_SIZE: np.array(letterbox.source_wh, np.int32)}
+                timings = (*frame.timings, clock.finish())
+                self._keypoints.publish(TensorFrame(frame.header, {KEYPOINTS_TOPIC: found.keypoints}, size, timings))
             self._detections.publish(detection_array(frame.header, found, self.card.labels))
         self.report_timings(frame.header, (*frame.timings, clock.finish()))
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D
 
+from isaac_inference.nodes.detection_reading import box_corners
 from isaac_inference.nodes.pose_message import pose_from_message
 from isaac_inference.ops.camera_model import CameraModel
 from isaac_inference.ops.draw import class_color, draw_boxes
@@ -50,7 +51,7 @@ def draw_detections(picture: np.ndarray, detections: Sequence[Detection2D], trai
         draw_trail(picture, trails.of(item.id), class_color(hypothesis.class_id))
     draw_boxes(
         picture,
-        np.array([_corners(item) for item in named], np.float32).reshape(-1, 4),
+        np.array([box_corners(item) for item in named], np.float32).reshape(-1, 4),
         [hypothesis.class_id for hypothesis in best],
         [
             f'{hypothesis.class_id} {hypothesis.score:.2f}' + (f' #{item.id}' if item.id else '')
@@ -67,8 +68,3 @@ def draw_poses(picture: np.ndarray, detections: Sequence[Detection3D], camera: C
         name = item.results[0].hypothesis.class_id if item.results else ''
         draw_cuboid(picture, pose, size, camera, class_color(name))
         draw_axes(picture, pose, _AXIS_SHARE * max(size), camera)
-
-
-def _corners(item: Detection2D) -> tuple[float, float, float, float]:
-    center, width, height = item.bbox.center.position, item.bbox.size_x, item.bbox.size_y
-    return center.x - width / 2, center.y - height / 2, center.x + width / 2, center.y + height / 2

@@ -25,47 +25,81 @@ class NodeSpec:
     remappings: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class CameraTopics:
+    """Where the camera publishes; depth is registered to the colour image."""
+
+    image: str = 'image'
+    camera_info: str = 'camera_info'
+    depth: str = 'depth/image'
+    depth_info: str = 'depth/camera_info'
+
+    @property
+    def color(self) -> dict[str, str]:
+        """Remappings of a node that takes or makes colour images."""
+        return {'image': self.image, 'camera_info': self.camera_info}
+
+    @property
+    def all(self) -> dict[str, str]:
+        """Remappings of a node that takes or makes depth too."""
+        return {**self.color, 'depth/image': self.depth, 'depth/camera_info': self.depth_info}
+
+
 def perception_graph(
     *,
     model: str = '',
     model_card: str = '',
-    image: str = 'image',
-    camera_info: str = 'camera_info',
+    camera: CameraTopics | None = None,
     source: str = '',
+    simulator: Mapping[str, Any] | None = None,
+    poses: bool = False,
+    track: bool = False,
     annotate: bool = True,
+    pose_parameters: Mapping[str, Any] | None = None,
 ) -> tuple[NodeSpec, ...]:
-    """The nodes of the detection pipeline, in the order of the data.
+    """The nodes of the pipeline, in the order of the data.
 
     Args:
         model: path of the ONNX model; '' leaves it to the parameter file.
         model_card: path of its YAML card; '' leaves it to the parameter file.
-        image: topic that carries the images.
-        camera_info: topic that carries the camera's calibration.
+        camera: topics of the camera.
         source: what a camera node shall publish (folder, video or index); '' starts no camera node.
+        simulator: parameters of a simulated camera; None starts none.
+        poses: whether objects get 6-DoF poses.
+        track: whether objects get ids that stay with them, and smooth poses.
         annotate: whether the node that draws pictures is part of the graph.
+        pose_parameters: parameters of the pose node.
     """
+    topics = camera or CameraTopics()
     given = {name: value for name, value in (('model', model), ('model_card', model_card)) if value}
-    camera = {'image': image, 'camera_info': camera_info}
-    nodes = [
-        NodeSpec(
-            'preprocess',
-            'preprocess_node',
-            'isaac_inference::PreprocessNode',
-            parameters=given,
-            remappings={'image': image, 'image/compressed': f'{image}/compressed'},
-        ),
-        NodeSpec('inference', 'inference_node', 'isaac_inference::InferenceNode', parameters=given),
-        NodeSpec('detection', 'detection_node', 'isaac_inference::DetectionNode', parameters=given),
-    ]
+    nodes = []
     if source:
-        nodes.insert(
-            0,
-            NodeSpec(
-                'camera', 'camera_node', 'isaac_inference::CameraNode', parameters={'source': source}, remappings=camera
-            ),
-        )
+        nodes.append(_node('camera', 'CameraNode', {'source': source}, topics.color))
+    if simulator is not None:
+        nodes.append(_node('sim_camera', 'SimCameraNode', simulator, topics.all))
+    preprocess = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
+    nodes += [
+        _node('preprocess', 'PreprocessNode', given, preprocess),
+        _node('inference', 'InferenceNode', given),
+        _node('detection', 'DetectionNode', given),
+    ]
+    detections = 'track/detections' if track else 'detections'
+    objects = 'track/detections_3d' if track else 'pose/detections_3d'
+    if track:  # boxes get their ids on the way to the pose node, whose poses come back to be smoothed
+        nodes.append(_node('track', 'TrackNode', given, {'detections_3d': 'pose/detections_3d'} if poses else {}))
+    if poses:
+        # of one object /tf may have one pose only: the smooth one where there is one
+        parameters = {**given, 'publish_tf': not track, **(pose_parameters or {})}
+        nodes.append(_node('pose', 'PoseNode', parameters, {**topics.all, 'detections': detections}))
     if annotate:
-        nodes.append(
-            NodeSpec('annotate', 'annotate_node', 'isaac_inference::AnnotateNode', remappings={'image': image})
-        )
+        drawn = {**topics.color, 'detections': detections, 'detections_3d': objects}
+        nodes.append(_node('annotate', 'AnnotateNode', {'draw_poses': poses}, drawn))
     return tuple(nodes)
+
+
+def _node(
+    name: str, kind: str, parameters: Mapping[str, Any], remappings: Mapping[str, str] | None = None
+) -> NodeSpec:
+    return NodeSpec(
+        name, f'{name}_node', f'{PACKAGE}::{kind}', parameters=dict(parameters), remappings=dict(remappings or {})
+    )

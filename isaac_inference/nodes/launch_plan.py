@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from isaac_inference.errors import ConfigError
-from isaac_inference.nodes.graph import NodeSpec, perception_graph
+from isaac_inference.errors import ConfigError, PerceptionError
+from isaac_inference.models import read_card
+from isaac_inference.nodes.graph import CameraTopics, NodeSpec, perception_graph
 from isaac_inference.nodes.params_file import node_section
 from isaac_inference.runtime.resources import shared_file
 
 CONTAINER_EXECUTABLE = 'component_container'
 _SWITCH = ('true', 'false')
+_AUTO = ('auto', *_SWITCH)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,12 @@ ARGUMENTS = (
     LaunchArgument('model_card', '', 'YAML card of the model; empty looks beside the model'),
     LaunchArgument('image', 'image', 'topic that carries the images'),
     LaunchArgument('camera_info', 'camera_info', "topic that carries the camera's calibration"),
+    LaunchArgument('depth', 'depth/image', 'topic that carries depth, registered to the images'),
+    LaunchArgument('depth_info', 'depth/camera_info', "topic that carries the depth image's calibration"),
     LaunchArgument('source', '', 'start a camera node on this image folder, video or camera index; empty starts none'),
+    LaunchArgument('poses', 'auto', "6-DoF poses; auto: where the model's card says the objects' sizes", _AUTO),
+    LaunchArgument('track', 'auto', 'ids that stay with the objects, and smooth poses; auto: with poses', _AUTO),
+    LaunchArgument('target_frame', '', "frame of the poses, such as base_link; empty: the camera's optical frame"),
     LaunchArgument('annotate', 'true', 'start the node that draws pictures', _SWITCH),
     LaunchArgument('namespace', '', 'namespace of all nodes'),
     LaunchArgument('params_file', '', 'ROS parameter file; empty takes config/perception.yaml of this package'),
@@ -79,13 +86,16 @@ def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
                 f'launch argument {name}: no such file {given[name]!r}; give an existing file, best as an absolute path'
             )
     namespace = '/' + given['namespace'].strip('/') if given['namespace'].strip('/') else ''
+    poses = _has_objects(given) if given['poses'] == 'auto' else _switch('poses', given['poses'])
     graph = perception_graph(
         model=_absolute(given['model']),
         model_card=_absolute(given['model_card']),
-        image=given['image'],
-        camera_info=given['camera_info'],
+        camera=CameraTopics(given['image'], given['camera_info'], given['depth'], given['depth_info']),
         source=_source(given['source']),
+        poses=poses,
+        track=poses if given['track'] == 'auto' else _switch('track', given['track']),
         annotate=switches['annotate'],
+        pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
     )
     params_file = _absolute(given['params_file']) or str(shared_file('config/perception.yaml'))
     nodes = tuple(_with_file(spec, params_file, namespace) for spec in graph)
@@ -99,6 +109,16 @@ def _with_file(spec: NodeSpec, params_file: str, namespace: str) -> NodeSpec:
     # launch_ros takes no empty list; it is the default of every parameter that is a list of names
     parameters = {**{name: value for name, value in from_file.items() if value != []}, **spec.parameters}
     return dataclasses.replace(spec, parameters=parameters)
+
+
+def _has_objects(given: Mapping[str, str]) -> bool:
+    """Whether the model's card says how large its objects are; a model that can't be read is the nodes' business."""
+    if not given['model']:
+        return False
+    try:
+        return bool(read_card(_absolute(given['model']), _absolute(given['model_card']) or None).objects)
+    except PerceptionError:
+        return False
 
 
 def _switch(name: str, value: str) -> bool:

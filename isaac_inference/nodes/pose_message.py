@@ -40,7 +40,7 @@ def detection_3d(
     class_id: str,
     score: float,
     pose: Pose,
-    size: Sequence[float],
+    size: Sequence[float] | np.ndarray,
     *,
     identity: str = '',
     covariance: np.ndarray | None = None,

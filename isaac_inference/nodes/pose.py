@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PoseNode: detections to 6-DoF poses, from keypoints, depth or both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from geometry_msgs.msg import PoseArray
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
+
+from isaac_inference.errors import FrameError
+from isaac_inference.models import read_card
+from isaac_inference.nodes.camera_info_message import camera_model
+from isaac_inference.nodes.depth_image import depth_array
+from isaac_inference.nodes.detection import KEYPOINTS_TOPIC, SOURCE_SIZE
+from isaac_inference.nodes.detection_reading import observed_objects
+from isaac_inference.nodes.objects_cloud import ObjectsCloud
+from isaac_inference.nodes.pose_message import detection_3d, pose_array
+from isaac_inference.nodes.pose_parameters import PoseParameters
+from isaac_inference.ops.camera_model import CameraModel
+from isaac_inference.ops.depth import DepthImage
+from isaac_inference.ops.rigid import Pose, transform_covariance
+from isaac_inference.runtime.image_frame import IMAGE, ImageFrame
+from isaac_inference.runtime.node import PipelineNode, StageClock
+from isaac_inference.runtime.pairing import Paired, Secondary, StampPairing
+from isaac_inference.runtime.process import node_main
+from isaac_inference.runtime.tensor_frame import TENSORS, TensorFrame
+from isaac_inference.runtime.tf_broadcaster import FramePose, TransformBroadcaster
+from isaac_inference.runtime.timing import StageTiming
+from isaac_inference.runtime.transforms import TransformSource, make_transform_source
+from isaac_inference.runtime.type_adapter import plain
+from isaac_inference.stages.poses import DepthView, ObjectPose, PoseEstimator
+
+_BUFFER = 30  # frames of depth or keypoints kept while detections are made
+
+
+class PoseNode(PipelineNode):
+    """`detections`, `keypoints`, `camera_info`, `depth/image` and `depth/camera_info` to poses.
+
+    `~/detections_3d` (Detection3DArray: class, score, id, size and pose with covariance), `~/poses` (PoseArray, in the
+    same order), /tf (`<class>_<id>`), and `~/objects_cloud` (PointCloud2) while somebody subscribes. Everything has
+    the image's stamp. An object without a pose is left out of all of them and counted under its reason.
+    """
+
+    Parameters = PoseParameters
+    stage = 'pose'
+
+    def __init__(self, node_name: str = 'pose', **kwargs: object) -> None:
+        self._camera: CameraModel | None = None
+        self._depth_camera: CameraModel | None = None
+        self._broadcaster: TransformBroadcaster | None = None
+        self._transforms: TransformSource | None = None
+        self._pairing = StampPairing('detections', {})
+        super().__init__(node_name, **kwargs)
+
+    def on_setup(self) -> None:
+        chosen: PoseParameters = self.parameters
+        card = read_card(chosen.model, chosen.model_card or None) if chosen.model else None
+        self.model = card.name if card else ''
+        self._estimator = PoseEstimator(card, chosen.method, chosen.settings())
+        self._objects = self.advertise(plain(Detection3DArray), '~/detections_3d', chosen.poses_qos)
+        self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.poses_qos)
+        self._cloud = ObjectsCloud(self, card.labels if card else (), lambda: self._depth_camera or self._camera)
+        self._broadcaster = TransformBroadcaster(self) if chosen.publish_tf else None
+        if chosen.target_frame:
+            self._transforms = make_transform_source(self, chosen.transform_source.value)
+        streams = {}
+        if self._estimator.uses_keypoints:
+            streams['keypoints'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=_BUFFER)
+        if self._estimator.uses_depth:
+            streams['depth'] = Secondary(tolerance_s=chosen.depth_tolerance_s, wait_s=chosen.wait_s, depth=_BUFFER)
+        self._pairing = StampPairing('detections', streams)
+        self._subscribe(chosen)
+
+    def _subscribe(self, chosen: PoseParameters) -> None:
+        image_qos, qos = chosen.image_qos, chosen.detections_qos
+        self.subscribe(plain(CameraInfo), 'camera_info', image_qos, self._on_camera_info)
+        self.subscribe(plain(CameraInfo), 'depth/camera_info', image_qos, self._on_depth_camera_info)
+        uses_depth = self._estimator.uses_depth
+        self.subscribe(
+            IMAGE,
+            'depth/image',
+            image_qos,
+            self._on_depth,
+            depth=2,
+            wanted=lambda: uses_depth or self._cloud.wanted,
+        )
+        self.subscribe(IMAGE, 'image', image_qos, self._on_image, depth=2, wanted=lambda: self._cloud.wanted)
+        if self._estimator.uses_keypoints:
+            self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=qos.depth)
+        self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, depth=qos.depth)
+        self.every(max(chosen.wait_s / 3, 0.02), self._on_tick)
+
+    def on_stop(self) -> None:
+        self._pairing.clear()
+        self._cloud.clear()
+        self._camera = self._depth_camera = None
+
+    def on_teardown(self) -> None:
+        for open_one in (self._broadcaster, self._transforms):
+            if open_one is not None:
+                open_one.close()
+        self._broadcaster = self._transforms = None
+
+    # Inputs
+
+    def _on_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
+        self._camera = _updated(self._camera, message)
+
+    def _on_depth_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
+        self._depth_camera = _updated(self._depth_camera, message)
+
+    def _on_depth(self, frame: ImageFrame, clock: StageClock) -> None:
+        if self._estimator.uses_depth:
+            self._put('depth', frame.header, frame)
+        self._cloud.put('depth', frame.header, frame)
+
+    def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
+        self._cloud.put('image', frame.header, frame)
+
+    def _on_keypoints(self, frame: TensorFrame, clock: StageClock) -> None:
+        self._put('keypoints', frame.header, frame)
+
+    def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
+        self._put('detections', message.header, (message, clock))
+        self._cloud.put('detections', message.header, message)
+
+    def _on_tick(self) -> None:
+        self._release(self._pairing.expire())
+        why = self._pairing.explain()
+        if why:
+            self.health.problem('unpaired', why)
+        else:
+            self.health.clear('unpaired')
+
+    def _put(self, stream: str, header: Header, item: object) -> None:
+        self._release(self._pairing.put(stream, _stamp_ns(header), item))
+
+    def _release(self, released: Sequence[Paired]) -> None:
+        for pair in released:
+            try:
+                self._estimate(pair)
+            except FrameError as error:
+                self.health.dropped(error.reason, str(error))
+
+    # Frames
+
+    def _estimate(self, pair: Paired) -> None:
+        message, clock = pair.item
+        keypoints: TensorFrame | None = pair.matches.get('keypoints')
+        camera = self._camera_of(message, keypoints)
+        depth = self._depth_view(pair.matches.get('depth'), camera)
+        seen = observed_objects(message, None if keypoints is None else keypoints.tensors.get(KEYPOINTS_TOPIC))
+        found: list[tuple[str, ObjectPose]] = []
+        for identity, item in seen:
+            try:
+                found.append((identity, self._estimator.estimate(item, camera, depth)))
+            except FrameError as error:
+                self.health.skipped(error.reason, str(error))
+        self._publish(message.header, found)
+        timings: tuple[StageTiming, ...] = () if keypoints is None else keypoints.timings
+        self.report_timings(message.header, (*timings, clock.finish()))
+
+    def _camera_of(self, message: Detection2DArray, keypoints: TensorFrame | None) -> CameraModel:
+        if self._camera is None:
+            raise FrameError(
+                'no_camera_info',
+                'detections arrived, but no usable CameraInfo yet: poses need the intrinsics; remap camera_info to the '
+                "camera's, and check that its K is not zero",
+            )
+        if keypoints is not None and SOURCE_SIZE in keypoints.auxiliary:
+            self._camera.check_image(*(int(value) for value in keypoints.auxiliary[SOURCE_SIZE]))
+        for item in message.detections:
+            right, bottom = (
+                item.bbox.center.position.x + item.bbox.size_x / 2,
+                item.bbox.center.position.y + item.bbox.size_y / 2,
+            )
+            if right > self._camera.width + 1 or bottom > self._camera.height + 1:
+                raise FrameError(
+                    'camera_info_size',
+                    f'a box reaches to ({right:.0f}, {bottom:.0f}) px, but CameraInfo is for '
+                    f'{self._camera.width}x{self._camera.height}: they belong to images of different size; publish the '
+                    'CameraInfo of the image that is detected in',
+                )
+        return self._camera
+
+    def _depth_view(self, frame: ImageFrame | None, camera: CameraModel) -> DepthView | None:
+        """The depth that belongs to a frame; unusable depth is reported and then as good as none."""
+        if frame is None:
+            return None
+        try:
+            scale = self.parameters.depth_unit_scale or None
+            image = DepthImage.check(depth_array(frame), frame.encoding, scale)
+            size = (image.width, image.height)
+            own = self._depth_camera
+            if own is not None and (own.width, own.height) == size:
+                return DepthView(image, own)
+            return DepthView(image, camera.resized(*size))
+        except FrameError as error:
+            self.health.skipped(error.reason, str(error))
+            return None
+
+    def _publish(self, header: Header, found: list[tuple[str, ObjectPose]]) -> None:
+        if not found and not self.parameters.publish_empty:
+            return
+        T_target_camera = self._target(header)
+        if self.parameters.target_frame:
+            header = Header(stamp=header.stamp, frame_id=self.parameters.target_frame)
+        objects = [_message(header, identity, item, T_target_camera) for identity, item in found]
+        array = Detection3DArray(header=header, detections=objects)
+        self._objects.publish(array)
+        if self._poses.wanted:
+            self._poses.publish(pose_array(array))
+        if self._broadcaster is not None:
+            self._broadcaster.send(frame_poses(header, objects))
+
+    def _target(self, header: Header) -> Pose | None:
+        """T_target_camera at the image's stamp; None where poses stay in the camera's frame."""
+        target = self.parameters.target_frame
+        if self._transforms is None or target == header.frame_id:
+            return None
+        matrix = self._transforms.wait(target, header.frame_id, _stamp_ns(header), self.parameters.transform_wait_s)
+        return Pose.from_matrix(matrix)
+
+
+def frame_poses(header: Header, objects: Sequence[Detection3D]) -> list[FramePose]:
+    """What /tf says of the objects that have an id: `<class>_<id>` below the frame that their poses are in."""
+    result = []
+    for item in objects:
+        if item.id:
+            pose, best = item.results[0].pose.pose, item.results[0].hypothesis
+            position, turn = pose.position, pose.orientation
+            result.append(
+                FramePose(
+                    header.frame_id,
+                    f'{best.class_id.replace(" ", "_")}_{item.id}',
+                    _stamp_ns(header),
+                    (position.x, position.y, position.z),
+                    (turn.x, turn.y, turn.z, turn.w),
+                )
+            )
+    return result
+
+
+def _message(header: Header, identity: str, item: ObjectPose, T_target_camera: Pose | None) -> Detection3D:
+    pose, covariance = item.pose, item.covariance
+    if T_target_camera is not None:
+        pose, covariance = T_target_camera @ pose, transform_covariance(covariance, T_target_camera)
+    return detection_3d(header, item.label, item.score, pose, item.size, identity=identity, covariance=covariance)
+
+
+def _updated(known: CameraModel | None, message: CameraInfo) -> CameraModel:
+    """The camera of a message; the one that is known already where nothing has changed."""
+    same = (
+        known is not None
+        and (known.width, known.height) == (message.width, message.height)
+        and np.array_equal(known.K.ravel(), message.k)
+        and np.array_equal(known.distortion, list(message.d)[: len(known.distortion)])
+        and (known.model == message.distortion_model or not any(message.d))
+    )
+    return known if known is not None and same else camera_model(message)
+
+
+def _stamp_ns(header: Header) -> int:
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+main = node_main(PoseNode)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Points of a depth crop thinned out, with the directions that their surface faces."""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+
+import numpy as np
+
+from isaac_inference.errors import ConfigError
+
+
+@functools.cache
+def small_gicp() -> ModuleType:
+    """The registration library, imported when first needed.
+
+    Raises:
+        ConfigError: it isn't installed.
+    """
+    try:
+        import small_gicp as library
+    except ImportError as error:
+        raise ConfigError(f'small_gicp: {error}; registration needs it: pip install small_gicp') from error
+    return library
+
+
+def thinned(points: np.ndarray, voxel: float, limit: int) -> np.ndarray:
+    """At most about `limit` points (M, 3) float64: one a voxel, the mean of those in it.
+
+    Args:
+        points: (N, 3), metres.
+        voxel: edge in metres; made larger until the limit is kept.
+        limit: how many points are wanted at most.
+    """
+    cloud = np.asarray(points, np.float64)
+    if len(cloud) == 0:
+        return cloud.reshape(0, 3)
+    for _ in range(4):
+        kept = small_gicp().voxelgrid_sampling(cloud, voxel).points()[:, :3]
+        if len(kept) <= limit:
+            break
+        voxel *= 1.1 * (len(kept) / limit) ** 0.5  # points lie on a surface, so their number goes with the square
+    return np.array(kept)
+
+
+def facing_normals(points: np.ndarray, neighbours: int = 12) -> np.ndarray:
+    """(N, 3) unit normals that look towards the camera (the origin); zeros where a point is too lonely."""
+    library = small_gicp()
+    cloud = library.PointCloud(np.asarray(points, np.float64))
+    library.estimate_normals(cloud, num_neighbors=neighbours)
+    normals = np.array(cloud.normals())[:, :3]
+    normals[np.einsum('ij,ij->i', normals, points) > 0.0] *= -1.0
+    return normals
+
+
+def dominant_frame(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, int]:
+    """A right-handed frame along the flat faces that the points show.
+
+    Args:
+        points: (N, 3) foreground, camera frame.
+        normals: (N, 3) unit, towards the camera; zeros are ignored.
+
+    Returns:
+        (3, 3) rotation, its columns the frame's axes in the camera's frame, and how many of them are face normals:
+        with fewer than two, the turn about the first is that of the tightest rectangle around the points.
+    """
+    import cv2
+
+    valid = normals[np.einsum('ij,ij->i', normals, normals) > 0.5]
+    if len(valid) < 3:
+        centred = points - points.mean(axis=0)
+        axes = np.linalg.svd(centred, full_matrices=False)[2]
+        return np.stack((axes[2], axes[0], np.cross(axes[2], axes[0])), axis=1), 0
+    first = _mode(valid, valid)
+    across = valid[np.abs(valid @ first) < 0.3]
+    faces = 1
+    if len(across) >= max(8, len(valid) // 12):
+        second = _mode(across, valid)
+        second -= first * (first @ second)
+        faces = 2
+    else:
+        guide = np.eye(3)[int(np.abs(first).argmin())]
+        second = guide - first * (first @ guide)
+    second /= np.linalg.norm(second)
+    third = np.cross(first, second)
+    if faces == 1:
+        flat = np.stack((points @ second, points @ third), axis=1).astype(np.float32)
+        angle = np.radians(cv2.minAreaRect(cv2.convexHull(flat))[2])
+        second, third = (
+            second * np.cos(angle) + third * np.sin(angle),
+            third * np.cos(angle) - second * np.sin(angle),
+        )
+    return np.stack((first, second, third), axis=1), faces
+
+
+def _mode(candidates: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """The direction that most normals have, within 15 degrees, averaged over them."""
+    some = candidates[:: max(1, len(candidates) // 200)]
+    near = some @ normals.T > np.cos(np.radians(15.0))
+    mean = normals[near[int(near.sum(axis=1).argmax())]].mean(axis=0)
+    mean = normals[normals @ (mean / np.linalg.norm(mean)) > np.cos(np.radians(12.0))].mean(axis=0)
+    return mean / np.linalg.norm(mean)

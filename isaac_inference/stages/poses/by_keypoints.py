@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pose from keypoints: where the object's known points are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from isaac_inference.errors import FrameError
+from isaac_inference.models.card import ModelCard
+from isaac_inference.models.objects import ObjectSpec
+from isaac_inference.ops.camera_model import CameraModel
+from isaac_inference.ops.cuboid import cuboid_corners
+from isaac_inference.ops.pnp import PnpSettings, estimate_pnp
+from isaac_inference.ops.symmetry import Symmetry
+from isaac_inference.stages.poses.observation import DepthView, ObjectPose, Observed
+
+
+class KeypointMethod:
+    """PnP on the points that the card gives each class."""
+
+    def __init__(self, card: ModelCard, settings: PnpSettings) -> None:
+        self._objects = card.objects
+        self._points = model_points(card)
+        self._symmetries = symmetries_of(card.objects)
+        self._settings = settings
+
+    def knows(self, label: str) -> bool:
+        """Whether the card says where this class's keypoints are on the object."""
+        return label in self._points
+
+    def estimate(self, seen: Observed, camera: CameraModel, depth: DepthView | None = None) -> ObjectPose:
+        """PnP; depth isn't looked at."""
+        if seen.keypoints is None:
+            raise FrameError('no_keypoints', f'{seen.label}: the detection has no keypoints; is the topic connected?')
+        if seen.label not in self._points:
+            raise FrameError(
+                'no_object_model',
+                f'{seen.label}: the model card has no size for it; add objects.{seen.label}.size: [x, y, z] in metres',
+            )
+        points = self._points[seen.label]
+        found = estimate_pnp(seen.keypoints, points, camera, self._settings, self._symmetries.get(seen.label, ()))
+        size = self._objects[seen.label].size or np.ptp(points, axis=0)
+        covariance = np.zeros((6, 6)) if found.covariance is None else found.covariance
+        return ObjectPose(seen.label, seen.score, found.pose, np.asarray(size, float), covariance, found.method)
+
+
+def model_points(card: ModelCard) -> dict[str, np.ndarray]:
+    """Class name -> (K, 3) m of its keypoints in the object's frame, for the classes where the card says it."""
+    points = {}
+    for name, spec in card.objects.items():
+        if spec.keypoints is not None:
+            points[name] = np.asarray(spec.keypoints, float)
+        elif card.keypoints is not None and card.keypoints.model == 'cuboid8' and spec.size is not None:
+            points[name] = cuboid_corners(spec.size)
+    return points
+
+
+def symmetries_of(objects: Mapping[str, ObjectSpec]) -> dict[str, tuple[Symmetry, ...]]:
+    """Class name -> its symmetries."""
+    return {name: tuple(Symmetry(axis, order) for axis, order in spec.symmetries) for name, spec in objects.items()}
