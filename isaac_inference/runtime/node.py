@@ -252,7 +252,8 @@ class PipelineNode(LifecycleNode):
 
     def _handle(self, handler: Callable[[Any, StageClock], None], item: Any, arrived_ns: int) -> None:
         clock = StageClock(self.stage, arrived_ns)
-        self.health.received(self._age_ms(item.header))
+        header = getattr(item, 'header', None)  # some messages, such as std_msgs/Empty, have none
+        self.health.received(None if header is None else self._age_ms(header))
         begin = time.perf_counter()
         try:
             handler(item, clock)

@@ -61,7 +61,7 @@ class RegistrationMethod:
                 foreground,
             )
         except FrameError as error:
-            if initial is not None and error.reason in ('depth_missing', 'no_depth', 'box_outside'):
+            if initial is not None and error.reason in ('depth_missing', 'registration_hidden', 'no_depth', 'box_outside'):
                 return initial
             raise
         method = f'registration: {found.method}'

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages as the arrays that an evaluation takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray, Detection3DArray
+
+from isaac_inference.errors import FrameError
+from isaac_inference.evaluation import Boxes, Poses
+from isaac_inference.nodes.pose_message import pose_from_message
+
+
+def stamp_ns(header: Header) -> int:
+    """A header's stamp in nanoseconds."""
+    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+
+
+def boxes_from_message(message: Detection2DArray) -> Boxes:
+    """The boxes, by each detection's best hypothesis.
+
+    Raises:
+        FrameError: 'bad_estimate', a number is not finite or a detection names no class.
+    """
+    items = message.detections
+    rows = [(_center(item.bbox), (item.bbox.size_x, item.bbox.size_y)) for item in items]
+    boxes = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for (x, y), (w, h) in rows]
+    return Boxes(np.array(boxes, float).reshape(-1, 4), *_labels(items))
+
+
+def poses_from_message(message: Detection3DArray) -> Poses:
+    """The objects, by each detection's best hypothesis and its box's centre.
+
+    Raises:
+        FrameError: 'bad_estimate' or 'bad_pose', a number is not finite or a detection names no class.
+    """
+    items = message.detections
+    poses = [pose_from_message(item.bbox.center).matrix() for item in items]
+    sizes = [(item.bbox.size.x, item.bbox.size.y, item.bbox.size.z) for item in items]
+    return Poses(np.array(poses, float).reshape(-1, 4, 4), np.array(sizes, float).reshape(-1, 3), *_labels(items))
+
+
+def _center(box: Any) -> tuple[float, float]:
+    return box.center.position.x, box.center.position.y
+
+
+def _labels(items: Iterable[Any]) -> tuple[tuple[str, ...], np.ndarray, tuple[str, ...]]:
+    best = []
+    for item in items:
+        if not item.results:
+            raise FrameError('bad_estimate', 'a detection without results, expected one that names its class')
+        best.append(max((result.hypothesis for result in item.results), key=lambda hypothesis: hypothesis.score))
+    return (
+        tuple(hypothesis.class_id for hypothesis in best),
+        np.array([hypothesis.score for hypothesis in best], float),
+        tuple(item.id for item in items),
+    )

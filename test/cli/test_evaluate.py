@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""isaac-inference evaluate: the client, the drive and the report, with a graph that only talks; and recordings."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+
+import pytest
+from cli.stand_in_graph import TOPICS, StandInGraph, frame_messages, header
+from onnx_models import ultralytics_metadata, write_model
+from sensor_msgs.msg import Image
+
+from isaac_inference.cli import evaluate as command
+from isaac_inference.cli import evaluation_drive
+from isaac_inference.cli.main import main
+from isaac_inference.runtime.recording import RecordingWriter
+
+HEADLINE = [
+    'frames',
+    'map50',
+    'map50_95',
+    'add_0_1d',
+    'median_translation_rel',
+    'median_rotation_deg',
+    'id_switches',
+    'fps',
+    'total_ms_p50',
+]
+IOU = 98 / 102  # of the boxes that the graph finds
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+    made = tmp_path_factory.mktemp('evaluate') / 'cups.onnx'
+    return str(write_model(made, 'yolov8', metadata=ultralytics_metadata(['cup', 'can', 'box'])))
+
+
+@pytest.fixture
+def run(ros, model, monkeypatch, tmp_path, capsys):
+    """Runs the command with stand-in graphs, one for each start; returns exit code, figures, screen and errors."""
+
+    def execute(*arguments, graphs=(), source=('--sim',)):
+        made = iter(graphs)
+        monkeypatch.setattr(command, '_ros', contextlib.nullcontext)
+        monkeypatch.setattr(command, 'start_composed', lambda specs, params_file: StandInGraph(**next(made)))
+        monkeypatch.setattr(evaluation_drive, 'ASK_AGAIN_S', 0.3)
+        out = tmp_path / 'out' / 'figures.json'
+        given = ['--model', model, *source, '--json', str(out), '--warmup', '1', '--timeout', '5', *arguments]
+        code = main(['evaluate', *given])
+        said = capsys.readouterr()
+        figures = json.loads(out.read_text()) if out.exists() else None
+        return code, figures, ' '.join(said.out.replace('│', ' ').split()), said.err
+
+    return execute
+
+
+def record(path, frames, topics=tuple(TOPICS), images=False, **changes):
+    """A recording under the namespace /lab, of frames 100 ms apart."""
+    with RecordingWriter(path) as writer:
+        for number in range(frames):
+            stamp = 10**18 + number * 10**8
+            messages = frame_messages(stamp, **changes)
+            if images:
+                picture = Image(header=header(stamp), height=4, width=4, encoding='bgr8', step=12, data=bytes(48))
+                writer.write('/lab/image', picture, log_time_ns=stamp)
+            for name in topics:
+                writer.write(f'/lab/{name}', messages[name], log_time_ns=stamp)
+    return str(path)
+
+
+def test_step_by_step_and_then_at_a_rate(run):
+    code, figures, screen, errors = run('--frames', '4', '--rate-frames', '5', graphs=[{}, {'rate_hz': 50.0}])
+    assert code == 0, errors
+    assert list(figures)[: len(HEADLINE)] == HEADLINE
+    assert (figures['frames'], figures['map50'], figures['id_switches']) == (4, 1.0, 0)
+    assert figures['map50_95'] == math.ceil((IOU - 0.5) / 0.05) / 10
+    assert figures['add_0_1d'] == 1.0, 'a centimetre is less than a tenth of 14'
+    assert figures['median_translation_rel'] == pytest.approx(0.005)
+    assert figures['median_rotation_deg'] == pytest.approx(0.0)
+    assert figures['fps'] > 0 and figures['total_ms_p50'] > 0
+    assert figures['speed']['frames'] == 5
+    assert figures['speed']['stages_ms']['pose']['p50'] == pytest.approx(1.0)
+    assert set(figures['speed']['stages_ms']) == {'inference', 'detection', 'pose'}
+    assert 'ADD(-S) < 0.1 d 100.00 %' in screen
+    assert 'seed 1' in screen
+
+
+def test_a_frame_without_an_answer_is_reported_and_the_exit_code_says_so(run):
+    arguments = ('--frames', '3', '--rate-frames', '0', '--timeout', '1', '--count-dropped')
+    code, figures, screen, _ = run(*arguments, graphs=[{'silent': [2]}])
+    assert code == 1
+    assert (figures['frames'], figures['dropped_frames'], figures['misses'], figures['fps']) == (2, 1, 1, None)
+    assert figures['add_0_1d'] == pytest.approx(2 / 3)
+    assert '2, 1 more were not answered' in screen
+
+
+def test_a_pose_that_is_not_finite_is_no_answer(run):
+    graph = {'changes': {2: {'z_error': math.nan}}}
+    code, figures, *_ = run('--frames', '2', '--rate-frames', '0', '--timeout', '1', graphs=[graph])
+    assert (code, figures['frames'], figures['dropped_frames']) == (1, 1, 1)
+
+
+def test_everything_at_one_rate_counts_ids_too(run):
+    graph = {'rate_hz': 40.0, 'changes': {number: {'identity': '8'} for number in range(60)[30:]}}
+    code, figures, *_ = run('--frames', '50', '--rate', '40', graphs=[graph])
+    assert code == 0
+    assert figures['id_switches'] == 1
+    assert figures['speed']['frames'] == figures['frames'] == 50
+
+
+def test_a_graph_that_never_answers_ends_with_the_reason(run):
+    code, figures, _, errors = run('--frames', '9', '--timeout', '0.3', graphs=[{'silent': range(99)}])
+    assert (code, figures) == (1, None)
+    assert 'the last 5 frames were not answered' in errors
+
+
+def test_poses_in_another_frame_are_refused(run):
+    graph = {'changes': {number: {'frame_id': 'base_link'} for number in range(9)}}
+    code, _, _, errors = run('--frames', '2', graphs=[graph])
+    assert code == 1
+    assert "poses are in frame 'base_link'" in errors
+
+
+def test_recorded_outputs_need_no_graph_and_no_model(tmp_path, capsys):
+    path = record(tmp_path / 'run.mcap', 3)
+    out = tmp_path / 'figures.json'
+    code = main(
+        ['evaluate', '--recording', path, '--from-recorded-outputs', '--json', str(out), '--plots', str(tmp_path)]
+    )
+    figures = json.loads(out.read_text())
+    assert code == 0, capsys.readouterr().err
+    assert (figures['frames'], figures['add_0_1d'], figures['dropped_frames']) == (3, 1.0, 0)
+    assert figures['fps'] == pytest.approx(10.0)
+    assert figures['total_ms_p50'] == pytest.approx(1.0)
+    assert (tmp_path / 'evaluation.png').stat().st_size > 10_000
+
+
+def test_recorded_outputs_of_some_frames(tmp_path, capsys):
+    path = record(tmp_path / 'run.mcap', 5)
+    command_line = ['evaluate', '--recording', path, '--from-recorded-outputs', '--json', '-']
+    assert main([*command_line, '--frames', '2', '--warmup', '1']) == 0
+    assert json.loads(capsys.readouterr().out)['frames'] == 2
+    assert main([*command_line, '--frames', '9']) == 1, 'there are but five'
+
+
+@pytest.mark.parametrize(
+    ('topics', 'says'),
+    [
+        (['track/detections', 'track/detections_3d'], 'no topic truth/detections in it'),
+        (['truth/detections', 'truth/detections_3d', 'track/detections'], 'no topic /lab/track/detections_3d'),
+        (['truth/detections', 'track/detections_3d'], 'no topic /lab/truth/detections_3d'),
+    ],
+)
+def test_a_recording_without_what_is_needed_is_refused(tmp_path, capsys, topics, says):
+    path = record(tmp_path / 'run.mcap', 1, topics)
+    assert main(['evaluate', '--recording', path, '--from-recorded-outputs']) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_a_recording_is_shown_again(tmp_path, run):
+    path = record(tmp_path / 'run.mcap', 4, ('truth/detections', 'truth/detections_3d'), images=True)
+    code, figures, _, errors = run(source=('--recording', path), graphs=[{'sees': True}])
+    assert code == 0, errors
+    assert (figures['frames'], figures['add_0_1d'], figures['fps']) == (3, 1.0, None), 'one is for warming up'
+
+
+def test_a_recording_that_is_shown_again_needs_images(tmp_path, run):
+    path = record(tmp_path / 'run.mcap', 1)
+    code, _, _, errors = run(source=('--recording', path), graphs=[{'sees': True}])
+    assert code == 1
+    assert 'no topic /lab/image in it' in errors
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'says'),
+    [
+        (['--sim'], '--model: missing'),
+        (['--sim', '--from-recorded-outputs'], 'needs --recording'),
+        (['--recording', 'a.mcap', '--model', 'm.onnx', '--rate', '5'], '--rate: only with --sim'),
+        (['--sim', '--model', 'm.onnx', '--frames', '-1'], '--frames: got -1'),
+        (['--recording', 'none.mcap', '--from-recorded-outputs'], 'none.mcap'),
+    ],
+)
+def test_a_wrong_command_line_is_one_error(arguments, says, capsys):
+    assert main(['evaluate', *arguments]) == 1
+    assert says in capsys.readouterr().err
