@@ -113,7 +113,7 @@ class Renderer:
                 boxes[index], inside = self._outline(item)
                 count = self._draw(color, zbuffer, instances, index + 1, item, boxes[index], light, camera_light)
                 outlines[index] = count / max(inside, 1e-6)
-        seen = cv2.calcHist([instances], [0], None, [256], [0, 256])[1 : len(objects) + 1, 0]
+        seen = cv2.calcHist([instances], [0], None, [256], [0, 256]).ravel()[1 : len(objects) + 1]
         visibility = np.divide(seen, outlines, out=np.zeros(len(objects)), where=outlines > 0)
         zbuffer[np.isinf(zbuffer)] = np.nan
         return Rendered(color, zbuffer, instances, np.minimum(visibility, 1.0).astype(np.float32), boxes)
