@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects over time: stable ids for boxes, smooth poses. Pure numpy; stamps in seconds, nothing else of ROS."""
+
+from isaac_inference.ops.tracking.pose_filter import PoseFilter, PoseFilterSettings, SmoothPose
+from isaac_inference.ops.tracking.tracker import Tracker, TrackerSettings
+
+__all__ = ['PoseFilter', 'PoseFilterSettings', 'SmoothPose', 'Tracker', 'TrackerSettings']

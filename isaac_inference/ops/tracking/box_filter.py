@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where boxes move: a constant-velocity Kalman filter on (cx, cy, w, h) for many boxes at once.
+
+The four coordinates are filtered apart from each other, each with a position and a velocity; all noise is in parts of
+the box's own size, so that near and far objects, and images of any resolution, are treated alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_LEAST_SIZE = 1.0  # px; a shrinking box that is only predicted must keep an area
+
+
+@dataclass(frozen=True)
+class BoxFilterSettings:
+    """How boxes are thought to move and how well they are measured; size means sqrt(width * height).
+
+    Attributes:
+        measurement: standard deviation of a detected centre, width or height, in sizes.
+        acceleration: spectral density of the centre's acceleration, in sizes / s^1.5.
+        resizing: the same of width and height.
+        first_velocity: standard deviation of the unknown velocity of a new box, in sizes / s.
+        coast_s: time in which the velocity of a box that isn't detected falls to 1/e, in s: it was only estimated, and
+            without measurements its error grows without end.
+    """
+
+    measurement: float = 0.05
+    acceleration: float = 3.0
+    resizing: float = 0.5
+    first_velocity: float = 3.0
+    coast_s: float = 0.2
+
+
+class BoxFilter:
+    """The states of N boxes, row by row. Starts empty."""
+
+    def __init__(self, settings: BoxFilterSettings | None = None) -> None:
+        self._settings = settings or BoxFilterSettings()
+        self._mean: np.ndarray = np.empty((0, 4))  # cx, cy, w, h in px
+        self._velocity: np.ndarray = np.empty((0, 4))  # px/s
+        self._variance: np.ndarray = np.empty((3, 0, 4))  # of position, of both together, of velocity
+
+    def __len__(self) -> int:
+        return len(self._mean)
+
+    @property
+    def velocity(self) -> np.ndarray:
+        """(N, 4) of (cx, cy, w, h), in px/s."""
+        return self._velocity
+
+    def boxes(self) -> np.ndarray:
+        """(N, 4), (x_min, y_min, x_max, y_max) in px."""
+        half = self._mean[:, 2:] / 2
+        return np.concatenate((self._mean[:, :2] - half, self._mean[:, :2] + half), axis=1)
+
+    def predict(self, step_s: float, coasting: np.ndarray) -> None:
+        """Move all boxes on by `step_s` >= 0; those in `coasting` (N,) bool lose speed on the way."""
+        tau = self._settings.coast_s
+        decay = np.where(coasting, np.exp(-step_s / tau), 1.0)[:, None]
+        reach = np.where(coasting, tau * (1.0 - np.exp(-step_s / tau)), step_s)[:, None]  # integral of the decay
+        self._mean = self._mean + reach * self._velocity
+        np.maximum(self._mean[:, 2:], _LEAST_SIZE, out=self._mean[:, 2:])
+        self._velocity = decay * self._velocity
+        position, both, velocity = self._variance
+        noise = (self._size() * self._process()) ** 2
+        self._variance = np.stack(
+            (
+                position + 2 * reach * both + reach**2 * velocity + noise * step_s**3 / 3,
+                decay * (both + reach * velocity) + noise * step_s**2 / 2,
+                decay**2 * velocity + noise * step_s,
+            )
+        )
+
+    def correct(self, rows: np.ndarray, boxes: np.ndarray) -> None:
+        """Take in what was detected: boxes (P, 4) corners in px, of the P different rows."""
+        position, both, velocity = self._variance[:, rows]
+        innovation = _centred(boxes) - self._mean[rows]
+        total = position + (self._size()[rows] * self._settings.measurement) ** 2
+        gain, gain_velocity = position / total, both / total
+        self._mean[rows] += gain * innovation
+        np.maximum(self._mean[:, 2:], _LEAST_SIZE, out=self._mean[:, 2:])
+        self._velocity[rows] += gain_velocity * innovation
+        self._variance[:, rows] = np.stack(((1 - gain) * position, (1 - gain) * both, velocity - gain_velocity * both))
+
+    def append(self, boxes: np.ndarray) -> None:
+        """New rows at the end, at rest; boxes (P, 4) corners in px."""
+        chosen = self._settings
+        mean = _centred(boxes)
+        size = _size(mean)
+        fresh = np.zeros((3, len(mean), 4))
+        fresh[0], fresh[2] = (size * chosen.measurement) ** 2, (size * chosen.first_velocity) ** 2
+        self._mean = np.concatenate((self._mean, mean))
+        self._velocity = np.concatenate((self._velocity, np.zeros_like(mean)))
+        self._variance = np.concatenate((self._variance, fresh), axis=1)
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Forget all rows but these; (N,) bool or indices."""
+        self._mean, self._velocity = self._mean[rows], self._velocity[rows]
+        self._variance = self._variance[:, rows]
+
+    def _size(self) -> np.ndarray:
+        return _size(self._mean)
+
+    def _process(self) -> np.ndarray:
+        chosen = self._settings
+        return np.array((chosen.acceleration, chosen.acceleration, chosen.resizing, chosen.resizing))
+
+
+def _centred(boxes: np.ndarray) -> np.ndarray:
+    size = boxes[:, 2:] - boxes[:, :2]
+    return np.concatenate((boxes[:, :2] + size / 2, np.maximum(size, _LEAST_SIZE)), axis=1)
+
+
+def _size(mean: np.ndarray) -> np.ndarray:
+    """(N, 1) px."""
+    return np.sqrt(mean[:, 2] * mean[:, 3])[:, None]

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which box of this frame is which object of the frames before.
+
+Association in two stages, after ByteTrack (Zhang et al., 'ByteTrack: Multi-Object Tracking by Associating Every
+Detection Box', ECCV 2022): sure detections find their tracks first, then unsure ones, which are often objects half
+hidden, may only continue what was there a frame ago. Ages are in seconds by the frames' stamps, so dropped frames
+and other frame rates change nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.ops.tracking.association import assign, overlap
+from isaac_inference.ops.tracking.box_filter import BoxFilter, BoxFilterSettings
+
+_CLAIM_OF_LOST = 0.8  # what an overlap counts for a track that was not seen: it may be hidden behind the one detected
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """How tracks begin, continue and end.
+
+    Attributes:
+        high_score: a detection from this score on may begin a track, and continue any.
+        low_score: one from this score on may continue a track that was seen in the update before; those below it are
+            ignored.
+        confirm_hits: detections that a new track needs before it gets its id; 1 gives it at once. The first frame's
+            tracks, and the first ones after `reset()`, always get it at once.
+        min_iou: least overlap of a sure detection with where its track is predicted.
+        min_iou_low: the same of an unsure one.
+        margin: a confirmed track that found nothing is looked for once more with boxes enlarged on each side by this
+            part of their size; 0 doesn't.
+        max_age_s: how long a confirmed track is kept without a detection, to be found again under its id.
+        max_tentative_age_s: the same of one that isn't confirmed yet; it always outlives one frame.
+        motion: of the boxes.
+
+    Raises:
+        ConfigError: a value out of its range.
+    """
+
+    high_score: float = 0.4
+    low_score: float = 0.1
+    confirm_hits: int = 3
+    min_iou: float = 0.1
+    min_iou_low: float = 0.4
+    margin: float = 0.5
+    max_age_s: float = 1.0
+    max_tentative_age_s: float = 0.2
+    motion: BoxFilterSettings = field(default_factory=BoxFilterSettings)
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.low_score <= self.high_score <= 1.0:
+            raise ConfigError(
+                f'low_score and high_score: got {self.low_score} and {self.high_score}, expected '
+                '0 <= low_score <= high_score <= 1'
+            )
+        for name in ('min_iou', 'min_iou_low'):
+            if not 0.0 < getattr(self, name) <= 1.0:
+                raise ConfigError(f'{name}: got {getattr(self, name)}, expected above 0 and at most 1')
+        if self.confirm_hits < 1 or self.margin < 0.0 or self.max_age_s < 0.0 or self.max_tentative_age_s < 0.0:
+            raise ConfigError(
+                f'confirm_hits, margin, max_age_s, max_tentative_age_s: got {self.confirm_hits}, {self.margin}, '
+                f'{self.max_age_s}, {self.max_tentative_age_s}, expected at least 1, 0, 0 and 0'
+            )
+
+
+class Tracker:
+    """Gives every object an id that stays while it is seen, and through short gaps.
+
+    Ids count up from 1 in the order of confirmation (within a frame: of the rows) and are never given twice, not even
+    after `reset()`: an id never means two objects.
+    """
+
+    def __init__(self, settings: TrackerSettings | None = None) -> None:
+        self.settings = settings or TrackerSettings()
+        self._next_id = 1
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all tracks, as when the camera or the time has jumped; the next update is a first frame."""
+        self._filter = BoxFilter(self.settings.motion)
+        self._ids: np.ndarray = np.empty(0, np.int64)  # 0: tentative
+        self._classes: np.ndarray = np.empty(0, np.int64)
+        self._hits: np.ndarray = np.empty(0, np.int64)
+        self._seen_s: np.ndarray = np.empty(0)
+        self._stamp_s: float | None = None
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(T,) int64: ids of the confirmed tracks, those included that are lost at the moment."""
+        return self._ids[self._ids > 0]
+
+    def update(self, stamp_s: float, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
+        """Track one frame's detections.
+
+        Args:
+            stamp_s: when the frame was taken; not before the last one's. Of stamps in ns since 1970 take a difference:
+                float64 resolves such a sum to 0.2 us only.
+            boxes: (N, 4), (x_min, y_min, x_max, y_max) in px. One that isn't finite or has no area is ignored.
+            scores: (N,) in [0, 1].
+            class_ids: (N,) int; tracks never change their class.
+
+        Returns:
+            (N,) int64: the id of each detection, 0 where it is not, or not yet, a confirmed track.
+
+        Raises:
+            FrameError: 'bad_detections' where the shapes don't fit together; 'time_backwards' where the stamp lies
+                before the last one: `reset()` first. Nothing has changed then.
+        """
+        boxes, scores, class_ids = _checked(boxes, scores, class_ids)
+        step_s, last_s = self._step(stamp_s), self._stamp_s
+        self._forget(stamp_s)
+        seen_before = self._seen_before()
+        self._filter.predict(step_s, ~seen_before)
+        self._stamp_s = stamp_s
+        track_of = self._associate(boxes, scores, class_ids, seen_before)
+        self._take(stamp_s, boxes, track_of)
+        self._begin(stamp_s, boxes, scores, class_ids, track_of, last_s is None)
+        return np.append(self._ids, 0)[track_of]  # -1 takes the 0 at the end
+
+    def _step(self, stamp_s: float) -> float:
+        last_s = stamp_s if self._stamp_s is None else self._stamp_s
+        if not 0.0 <= stamp_s - last_s < np.inf:  # NaN, too
+            raise FrameError(
+                'time_backwards',
+                f'stamp: got {stamp_s:.6f} s after {last_s:.6f} s, expected time to go on; reset the tracker when a '
+                'recording starts again',
+            )
+        return stamp_s - last_s
+
+    def _associate(
+        self, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray, seen_before: np.ndarray
+    ) -> np.ndarray:
+        """(N,) the row of each detection's track, -1 for none."""
+        chosen, predicted = self.settings, self._filter.boxes()
+        track_of = np.full(len(boxes), -1)
+        free = np.ones(len(predicted), np.bool_)
+        usable = _usable(boxes)
+        sure = usable & (scores >= chosen.high_score)
+        unsure = usable & (scores >= chosen.low_score) & ~sure
+        confirmed = self._ids > 0
+        claim = np.where(seen_before, 1.0, _CLAIM_OF_LOST)
+        rounds = (
+            (confirmed, sure, chosen.min_iou, 0.0),
+            (confirmed & seen_before, unsure, chosen.min_iou_low, 0.0),
+            (confirmed, sure, chosen.min_iou, chosen.margin),
+            (~confirmed, sure, chosen.min_iou, 0.0),
+        )
+        for index, (of_tracks, of_detections, least, margin) in enumerate(rounds):
+            if index == 2 and margin == 0.0:
+                continue
+            rows = np.flatnonzero(of_tracks & free)
+            columns = np.flatnonzero(of_detections & (track_of < 0))
+            if not len(rows) or not len(columns):
+                continue
+            similarity = overlap(
+                predicted[rows], self._classes[rows], boxes[columns], class_ids[columns], margin=margin
+            )
+            i, j = assign(similarity, least, claim[rows])
+            track_of[columns[j]] = rows[i]
+            free[rows[i]] = False
+        return track_of
+
+    def _take(self, stamp_s: float, boxes: np.ndarray, track_of: np.ndarray) -> None:
+        detections = np.flatnonzero(track_of >= 0)
+        rows = track_of[detections]
+        self._filter.correct(rows, boxes[detections])
+        self._hits[rows] += 1
+        self._seen_s[rows] = stamp_s
+        for row in rows[(self._ids[rows] == 0) & (self._hits[rows] >= self.settings.confirm_hits)]:
+            self._ids[row] = self._new_id()
+
+    def _begin(
+        self,
+        stamp_s: float,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        class_ids: np.ndarray,
+        track_of: np.ndarray,
+        first: bool,
+    ) -> None:
+        """New tracks of the sure detections that continue none; enters them into `track_of`."""
+        new = np.flatnonzero((track_of < 0) & (scores >= self.settings.high_score) & _usable(boxes))
+        if not len(new):
+            return
+        at_once = first or self.settings.confirm_hits == 1
+        track_of[new] = len(self._ids) + np.arange(len(new))
+        self._filter.append(boxes[new])
+        self._ids = np.append(self._ids, [self._new_id() if at_once else 0 for _ in new])
+        self._classes = np.append(self._classes, class_ids[new])
+        self._hits = np.append(self._hits, np.ones(len(new), np.int64))
+        self._seen_s = np.append(self._seen_s, np.full(len(new), stamp_s))
+
+    def _forget(self, stamp_s: float) -> None:
+        age_s, chosen = stamp_s - self._seen_s, self.settings
+        # at a low frame rate the last frame may be older than the limit; a new track needs its second hit there, too
+        young = (age_s <= chosen.max_tentative_age_s) | self._seen_before()
+        keep = np.where(self._ids > 0, age_s <= chosen.max_age_s, young)
+        if keep.all():
+            return
+        self._filter.keep(keep)
+        self._ids, self._classes = self._ids[keep], self._classes[keep]
+        self._hits, self._seen_s = self._hits[keep], self._seen_s[keep]
+
+    def _seen_before(self) -> np.ndarray:
+        """(T,) bool: whether a track was seen in the update before this one."""
+        return self._seen_s == (np.inf if self._stamp_s is None else self._stamp_s)
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+
+def _checked(boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    boxes, scores = np.asarray(boxes, np.float64), np.asarray(scores, np.float64)
+    class_ids = np.asarray(class_ids)
+    count = len(scores)
+    if boxes.shape != (count, 4) or scores.shape != (count,) or class_ids.shape != (count,):
+        raise FrameError(
+            'bad_detections',
+            f'detections to track: got boxes {boxes.shape}, scores {scores.shape} and class ids {class_ids.shape}, '
+            'expected (N, 4), (N,) and (N,)',
+        )
+    return boxes, scores, class_ids.astype(np.int64)
+
+
+def _usable(boxes: np.ndarray) -> np.ndarray:
+    return np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
