@@ -6,31 +6,26 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import rclpy
-from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from isaac_inference.cli.console import console
+from isaac_inference.cli.console import console, progress
 from isaac_inference.cli.evaluation_client import AnswerTopics, EvaluationClient
 from isaac_inference.cli.evaluation_drive import drive_freely, drive_recording, drive_steps
 from isaac_inference.cli.evaluation_graph import evaluation_graph, object_geometries
 from isaac_inference.cli.evaluation_recording import RecordedFrames
 from isaac_inference.cli.evaluation_report import print_report
 from isaac_inference.cli.graph_runner import start_composed, start_processes
+from isaac_inference.cli.ros_session import default_ros
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation import EvaluationSettings, FrameRecord, evaluate
 from isaac_inference.evaluation.plots import save_plots
 from isaac_inference.models import read_card
-from isaac_inference.runtime.compat import shutdown_context
-from isaac_inference.runtime.process import tune_process
-from isaac_inference.runtime.resources import dds_environment
+from isaac_inference.models.demo import demo_model
 
 _START_S = 60.0  # longest wait for all nodes to be active
 _SPEED_HZ = 30.0
@@ -42,7 +37,7 @@ def add_command(commands: Any) -> None:
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument('--sim', action='store_true', help='images and truth from the simulated camera')
     source.add_argument('--recording', default='', metavar='FILE', help='images and truth from an MCAP recording')
-    command.add_argument('--model', default='', help='ONNX file; not needed with --from-recorded-outputs')
+    command.add_argument('--model', default='', help='ONNX file; default with --sim: the demo model')
     command.add_argument('--card', default='', help='YAML card; default: beside the model')
     command.add_argument('--frames', type=int, default=0, metavar='N', help='default: 500, or the whole recording')
     command.add_argument('--seed', type=int, default=1, metavar='S', help="the simulator's seed")
@@ -94,6 +89,8 @@ def execute(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.from_recorded_outputs and not arguments.recording:
         raise ConfigError('--from-recorded-outputs: needs --recording FILE, the recording that holds the outputs')
+    if arguments.sim and not arguments.model:
+        arguments.model = str(demo_model())
     if not arguments.from_recorded_outputs and not arguments.model:
         raise ConfigError('--model: missing, expected an ONNX file; only --from-recorded-outputs does without')
     if arguments.recording and arguments.rate:
@@ -113,7 +110,7 @@ def _measure(
     if arguments.from_recorded_outputs:
         records = RecordedFrames(arguments.recording, topics).records(arguments.frames, arguments.warmup)
         return records, records
-    with _ros():
+    with default_ros():
         if arguments.recording:
             return _from_recording(arguments, topics, screen), []
         if arguments.rate:
@@ -137,14 +134,14 @@ def _from_simulator(
     }
     drive = drive_freely if rate_hz else drive_steps
     label = f'frames at {rate_hz:g} Hz' if rate_hz else 'frames'
-    with _graph(arguments, topics, simulator) as client, _progress(screen, label, arguments.warmup + frames) as advance:
+    with _graph(arguments, topics, simulator) as client, progress(screen, label, arguments.warmup + frames) as advance:
         return drive(client, frames, warmup=arguments.warmup, timeout_s=arguments.timeout, advance=advance)
 
 
 def _from_recording(arguments: argparse.Namespace, topics: AnswerTopics, screen: Console) -> list[FrameRecord]:
     source = RecordedFrames(arguments.recording, topics)
     total = min(arguments.frames + arguments.warmup if arguments.frames else sys.maxsize, source.frames)
-    with _graph(arguments, topics, None) as client, _progress(screen, 'frames', total) as advance:
+    with _graph(arguments, topics, None) as client, progress(screen, 'frames', total) as advance:
         return drive_recording(
             client,
             source.replayed(),
@@ -153,17 +150,6 @@ def _from_recording(arguments: argparse.Namespace, topics: AnswerTopics, screen:
             timeout_s=arguments.timeout,
             advance=advance,
         )
-
-
-@contextlib.contextmanager
-def _ros() -> Iterator[None]:
-    os.environ.update(dds_environment(os.environ))  # before the middleware starts, and for the processes we start
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    tune_process()
-    try:
-        yield
-    finally:
-        shutdown_context(rclpy.get_default_context())
 
 
 @contextlib.contextmanager
@@ -182,17 +168,8 @@ def _graph(
         contextlib.closing(start(specs, arguments.params_file)) as graph,
         contextlib.closing(EvaluationClient.start(graph.namespace, topics, feeds=simulator is None)) as client,
     ):
-        watched: Any = client  # it has the `statuses` and `explain` that the graph asks its client for
-        graph.wait_until_ready(watched, _START_S)
+        graph.wait_until_ready(client, _START_S)
         yield client
-
-
-@contextlib.contextmanager
-def _progress(screen: Console, label: str, total: int) -> Iterator[Callable[[], None]]:
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=screen, transient=True) as progress:
-        task = progress.add_task(label, total=total)
-        yield lambda: progress.advance(task)
 
 
 def _write(path: str, figures: dict[str, Any]) -> None:

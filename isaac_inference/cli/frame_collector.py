@@ -74,6 +74,11 @@ class FrameCollector:
             frame = self._frames.get(stamp_ns)
             return frame is not None and self._is_answered(frame)
 
+    def has_objects(self) -> bool:
+        """Whether any answer has a detection."""
+        with self._changed:
+            return any(frame.boxes is not None and len(frame.boxes) for frame in self._frames.values())
+
     def has_stages(self, stamp_ns: int) -> bool:
         """Whether a stage's timing of the frame is there."""
         with self._changed:

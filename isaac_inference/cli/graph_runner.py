@@ -17,7 +17,6 @@ from typing import Protocol
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
 
-from isaac_inference.cli.graph_client import GraphClient
 from isaac_inference.errors import ConfigError
 from isaac_inference.nodes.graph import NodeSpec
 from isaac_inference.runtime.container import ComponentContainer
@@ -28,12 +27,21 @@ _runs = itertools.count(1)
 _STOP_S = 5.0  # a process that ignores SIGINT for this long is killed
 
 
+class Watcher(Protocol):
+    """A node that listens to the diagnostics of a graph."""
+
+    statuses: dict[str, DiagnosticStatus]
+
+    def explain(self) -> str:
+        """What they say is wrong."""
+
+
 class RunningGraph(Protocol):
     """A started graph."""
 
     namespace: str
 
-    def wait_until_ready(self, client: GraphClient, timeout_s: float) -> None:
+    def wait_until_ready(self, client: Watcher, timeout_s: float) -> None:
         """Return when all nodes are active.
 
         Raises:
@@ -78,7 +86,7 @@ class _Composed:
             self.close()
             raise
 
-    def wait_until_ready(self, client: GraphClient, timeout_s: float) -> None:
+    def wait_until_ready(self, client: Watcher, timeout_s: float) -> None:
         _wait_until_active(client, self._names, timeout_s)
 
     def close(self) -> None:
@@ -91,7 +99,7 @@ class _Processes:
         self._names = [f'{namespace}/{spec.name}' for spec in specs]
         self._running = [subprocess.Popen(_command(spec, namespace, params_file)) for spec in specs]
 
-    def wait_until_ready(self, client: GraphClient, timeout_s: float) -> None:
+    def wait_until_ready(self, client: Watcher, timeout_s: float) -> None:
         _wait_until_active(client, self._names, timeout_s, self._check_alive)
 
     def close(self) -> None:
@@ -113,7 +121,7 @@ class _Processes:
 
 
 def _wait_until_active(
-    client: GraphClient, names: Sequence[str], timeout_s: float, check: Callable[[], None] = lambda: None
+    client: Watcher, names: Sequence[str], timeout_s: float, check: Callable[[], None] = lambda: None
 ) -> None:
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:

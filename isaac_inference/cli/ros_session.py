@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ROS context for one command, and an event that Ctrl-C sets instead of breaking in."""
+"""ROS for the length of one command."""
 
 from __future__ import annotations
 
@@ -16,6 +16,18 @@ from rclpy.signals import SignalHandlerOptions
 from isaac_inference.runtime.compat import shutdown_context
 from isaac_inference.runtime.process import tune_process
 from isaac_inference.runtime.resources import dds_environment
+
+
+@contextlib.contextmanager
+def default_ros() -> Iterator[None]:
+    """The default context, for a graph in this process, shut down at the end; Ctrl-C breaks in as usual."""
+    os.environ.update(dds_environment(os.environ))  # before the middleware starts, and for the processes we start
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    tune_process()
+    try:
+        yield
+    finally:
+        shutdown_context(rclpy.get_default_context())
 
 
 @contextlib.contextmanager

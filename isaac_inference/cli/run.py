@@ -6,30 +6,24 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import cv2
-import rclpy
-from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from isaac_inference.cli.console import console
+from isaac_inference.cli.console import console, progress
 from isaac_inference.cli.graph_client import FrameResult, GraphClient
 from isaac_inference.cli.graph_runner import RunningGraph, start_composed, start_processes
 from isaac_inference.cli.recorded_source import picture_source
+from isaac_inference.cli.ros_session import default_ros
 from isaac_inference.cli.summary import RunSummary
 from isaac_inference.errors import ConfigError
 from isaac_inference.models import read_card
 from isaac_inference.nodes.graph import perception_graph
-from isaac_inference.runtime.compat import shutdown_context
 from isaac_inference.runtime.frame_source import DamagedPictureError, FrameSource, SourceFrame
-from isaac_inference.runtime.process import tune_process
-from isaac_inference.runtime.resources import dds_environment
 
 
 def add_command(commands: Any) -> None:
@@ -77,39 +71,32 @@ def execute(arguments: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _graph(arguments: argparse.Namespace) -> Iterator[tuple[RunningGraph, GraphClient]]:
     """The running graph and a client that feeds it, both stopped at the end."""
-    os.environ.update(dds_environment(os.environ))  # before the middleware starts, and for the processes we start
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    tune_process()
     specs = perception_graph(
         model=str(Path(arguments.model).resolve()),
         model_card=_absolute(arguments.card),
         annotate=bool(arguments.save_images),
     )
     start = start_composed if arguments.composed else start_processes
-    try:
-        with (
-            contextlib.closing(start(specs, arguments.params_file)) as graph,
-            contextlib.closing(GraphClient.start(graph.namespace, pictures=bool(arguments.save_images))) as client,
-        ):
-            yield graph, client
-    finally:
-        shutdown_context(rclpy.get_default_context())
+    with (
+        default_ros(),
+        contextlib.closing(start(specs, arguments.params_file)) as graph,
+        contextlib.closing(GraphClient.start(graph.namespace, pictures=bool(arguments.save_images))) as client,
+    ):
+        yield graph, client
 
 
 def _results(
     source: FrameSource, client: GraphClient, arguments: argparse.Namespace, screen: Console
 ) -> Iterator[FrameResult]:
     total = min(arguments.frames or sys.maxsize, len(source) or sys.maxsize)
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=screen, transient=True) as progress:
-        task = progress.add_task('frames', total=total if total < sys.maxsize else None)
+    with progress(screen, 'frames', total if total < sys.maxsize else None) as advance:
         for index, frame in enumerate(source):
             if isinstance(frame, DamagedPictureError):
                 screen.print(f'skipped: {frame}', style='yellow')
                 yield FrameResult.failure(frame.name, str(frame))
             else:
                 yield _ask(client, frame, arguments.timeout, screen)
-            progress.advance(task)
+            advance()
             if index + 1 == arguments.frames:
                 return
 
