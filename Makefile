@@ -31,10 +31,16 @@ help:  ## list the targets
 setup:  ## make the virtual environment .venv (about a minute; does nothing the second time)
 	@$(SETUP)
 
-demo: check-demo  ## detect objects: MODEL=model.onnx IMAGES=<folder, video file or camera index>
+ifeq ($(MODEL)$(IMAGES),)
+demo:  ## a simulated scene: detection, 6-DoF poses, tracks, on video; or your own: MODEL=model.onnx IMAGES=photos/
+	@$(SETUP)
+	$(BIN)/isaac-inference demo --out build/demo
+else
+demo: check-demo
 	@$(SETUP)
 	$(BIN)/isaac-inference run --model '$(MODEL)' --source '$(IMAGES)' \
 	    --save-images build/demo/images --json build/demo/detections.jsonl
+endif
 
 .PHONY: check-demo
 check-demo:

@@ -118,7 +118,7 @@ def test_package_waits_for_those_that_it_needs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('variables', 'message'),
     [
-        ([], 'MODEL is missing'),
+        (['IMAGES=0'], 'MODEL is missing'),
         (['MODEL=setup.py'], 'IMAGES is missing'),
         (['MODEL=no_such.onnx', 'IMAGES=0'], "no file 'no_such.onnx'"),
     ],
