@@ -60,7 +60,7 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
-        *shared_files('config', 'launch', 'rviz'),
+        *shared_files('config', 'launch', 'rviz', 'examples'),
     ],
     # The rest is in package.xml: the OpenCV of a ROS distribution, for one, has no Python metadata.
     install_requires=['setuptools'],

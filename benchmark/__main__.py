@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """python -m benchmark [names...] [--quick]: runs benchmarks, prints tables, writes plots, JSON and the report.
 
+`pipeline` and `poses` are names, too, of all benchmarks of a kind.
+
 Each benchmark runs in a process of its own. A full run writes to benchmark/results and renews benchmark/README.md;
 a quick one, for a look, writes to build/benchmark.
 """
@@ -26,7 +28,11 @@ from benchmark import report
 from benchmark.common import RESULTS, ROOT, Options, Result, SkippedError
 from benchmark.machine import describe
 
-NAMES = ('geometry', 'agreement', 'overhead', 'preprocess', 'decode_nms', 'backlog', 'transport', 'executors')
+GROUPS = {
+    'pipeline': ('geometry', 'agreement', 'overhead', 'preprocess', 'decode_nms', 'backlog', 'transport', 'executors'),
+    'poses': ('accuracy', 'pnp', 'depth_units', 'registration', 'pose_node', 'simulator'),
+}
+NAMES = tuple(name for names in GROUPS.values() for name in names)
 QUICK_RESULTS = ROOT / 'build' / 'benchmark'
 _WIDTH = 150  # characters, where there is no terminal
 console = Console(width=None if sys.stdout.isatty() else _WIDTH)
@@ -40,13 +46,15 @@ def main() -> int:
         arguments.model,
         arguments.images,
         arguments.results or str(QUICK_RESULTS if arguments.quick else RESULTS),
+        arguments.pose_model,
     )
     if arguments.worker:
         _work(arguments.worker, options)
         return 0
-    failed = [] if arguments.report else [name for name in arguments.names or NAMES if not _run(name, options)]
-    results = report.load(Path(options.results), NAMES)
-    console.print(_summary(results))
+    asked = [part for name in arguments.names or GROUPS for part in GROUPS.get(name, (name,))]
+    failed = [] if arguments.report else [name for name in asked if not _run(name, options)]
+    results = report.load(Path(options.results), GROUPS)
+    console.print(_summary([stored for part in results.values() for stored in part]))
     report.write(results, Path(options.results), readme=not arguments.quick and not arguments.results)
     for name in failed:
         console.print(f'[red]{name} failed[/], its message is above')
@@ -57,7 +65,11 @@ def _parse() -> argparse.Namespace:
     defaults = Options()
     parser = argparse.ArgumentParser(prog='python -m benchmark', description='Measure; nothing is asserted.')
     parser.add_argument(
-        'names', nargs='*', choices=[[], *NAMES], metavar='name', help=f'which: {", ".join(NAMES)}; default: all'
+        'names',
+        nargs='*',
+        choices=[[], *GROUPS, *NAMES],
+        metavar='name',
+        help=f'which: {", ".join((*GROUPS, *NAMES))}; default: all',
     )
     parser.add_argument('--quick', action='store_true', help='short runs for a look; written to build/benchmark')
     parser.add_argument('--report', action='store_true', help='measure nothing, write the report from the JSON files')
@@ -65,6 +77,7 @@ def _parse() -> argparse.Namespace:
         '--model', default=defaults.model, help='YOLOX ONNX file; default: data beside the repository, if present'
     )
     parser.add_argument('--images', default=defaults.images, help='photos with ground truth; default: as for --model')
+    parser.add_argument('--pose-model', default='', help="ONNX file with keypoints; default: the package's own")
     parser.add_argument('--results', default='', help='folder for plots and JSON files; leaves the README as it is')
     parser.add_argument('--worker', default='', help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -85,6 +98,8 @@ def _run(name: str, options: Options) -> bool:
         options.images,
         '--results',
         options.results,
+        '--pose-model',
+        options.pose_model,
         *(['--quick'] if options.quick else []),
     ]
     begin, busy, ours = time.monotonic(), _busy_s(), _children_s()

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ import cv2
 import matplotlib
 import numpy as np
 
+from isaac_inference.errors import ModelError
 from isaac_inference.models import ModelCard, PreprocessSpec, Task, TensorSpec
+from isaac_inference.models.demo import demo_model
 from isaac_inference.runtime.frame_source import IMAGE_SUFFIXES
 
 matplotlib.use('Agg')
@@ -39,6 +43,7 @@ class Options:
     model: str = str(DATA / 'models' / 'yolox_nano.onnx')
     images: str = str(DATA / 'coco' / 'eval')
     results: str = str(RESULTS)
+    pose_model: str = ''
 
     def pick(self, full: Any, quick: Any) -> Any:
         """`quick` for a short look, `full` for a measurement that counts."""
@@ -49,6 +54,17 @@ class Options:
         if not Path(self.model).is_file():
             raise SkippedError('no model: give one with --model (YOLOX-nano, COCO, 416x416 is the one that is meant)')
         return str(Path(self.model).resolve())
+
+    def pose_model_path(self) -> str:
+        """The model that poses are measured with: the package's own unless another is given; or SkippedError."""
+        if self.pose_model:
+            if not Path(self.pose_model).is_file():
+                raise SkippedError(f'no pose model: there is no file {self.pose_model}')
+            return str(Path(self.pose_model).resolve())
+        try:
+            return str(demo_model())
+        except ModelError as error:
+            raise SkippedError(str(error)) from error
 
     def image_paths(self) -> list[Path]:
         """The photos, sorted, or SkippedError."""
@@ -171,6 +187,25 @@ def alternate(ways: dict[str, Callable[[int], Any]], rounds: int, warm_up: int =
             if index >= 0:
                 spent[name][index] = duration * 1e3
     return spent
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """All threads of this process, and those and the processes that it starts meanwhile, on one core."""
+    before, threads = os.sched_getaffinity(0), cv2.getNumThreads()
+    _bind({max(before)})
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        _bind(before)
+        cv2.setNumThreads(threads)
+
+
+def _bind(cores: set[int]) -> None:
+    for thread in os.listdir('/proc/self/task'):
+        with contextlib.suppress(ProcessLookupError):  # ended meanwhile
+            os.sched_setaffinity(int(thread), cores)
 
 
 def synthetic_card(input_wh: tuple[int, int], **preprocess: Any) -> ModelCard:

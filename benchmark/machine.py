@@ -21,6 +21,8 @@ PACKAGES = (
     'ros-fastrtps',
     'ros-sensor-msgs',
     'pycocotools',
+    'scipy',
+    'small_gicp',
 )
 
 

@@ -12,12 +12,14 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
-from isaac_inference.nodes.camera_info_message import camera_model
+from isaac_inference.errors import FrameError
+from isaac_inference.nodes.camera_info_message import CameraFeed
 from isaac_inference.nodes.color_image import color_image
 from isaac_inference.nodes.drawing import Trails, draw_detections, draw_poses
-from isaac_inference.ops.camera_model import CameraModel
+from isaac_inference.nodes.pose_parameters import TransformLibrary
 from isaac_inference.ops.draw import draw_caption
 from isaac_inference.ops.encodings import ColorOrder
+from isaac_inference.ops.rigid import Pose
 from isaac_inference.runtime.image_frame import IMAGE, ImageFrame, image_frame_from_array
 from isaac_inference.runtime.node import PipelineNode, StageClock
 from isaac_inference.runtime.node_parameters import NodeParameters
@@ -25,6 +27,7 @@ from isaac_inference.runtime.pairing import Paired, Secondary, StampPairing
 from isaac_inference.runtime.parameters import group, param
 from isaac_inference.runtime.process import node_main
 from isaac_inference.runtime.qos import QosParameters, Reliability
+from isaac_inference.runtime.transforms import TransformSource, make_transform_source
 from isaac_inference.runtime.type_adapter import plain
 
 _DARK = (40, 40, 40)
@@ -40,6 +43,16 @@ class AnnotateParameters(NodeParameters):
     draw_rate: bool = param(True, 'Write the frame rate into the corner.', live=True)
     draw_poses: bool = param(False, 'Draw the cuboids and axes of `detections_3d` too, waiting for them.')
     wait_s: float = param(0.3, 'How long a picture waits for its poses.', unit='s', minimum=0.0, maximum=10.0)
+    transform_wait_s: float = param(
+        0.1,
+        "Longest wait for a transform, where poses are in another frame than the image's.",
+        unit='s',
+        minimum=0.0,
+        maximum=10.0,
+    )
+    transform_source: TransformLibrary = param(
+        TransformLibrary.AUTO, 'What keeps the transforms; auto takes tf2_ros where it is installed.'
+    )
     trail: int = param(
         20, 'Past positions drawn for each tracked object; 0 draws none.', minimum=0, maximum=1000, live=True
     )
@@ -55,7 +68,8 @@ class AnnotateParameters(NodeParameters):
 class AnnotateNode(PipelineNode):
     """`image` and `detections`, paired by stamp, to `~/debug_image` (Image, bgr8), only while somebody subscribes.
 
-    With `draw_poses` also `detections_3d` and `camera_info`: poses must be in the camera's frame to be drawn.
+    With `draw_poses` also `detections_3d` and `camera_info`; poses in another frame than the image's are brought back
+    by /tf at the image's stamp, and where that has no transform the picture comes without them.
     """
 
     Parameters = AnnotateParameters
@@ -66,7 +80,8 @@ class AnnotateNode(PipelineNode):
         self._pairing = StampPairing('detections', {})
         self._times: deque[float] = deque(maxlen=30)
         self._trails = Trails()
-        self._camera: CameraModel | None = None
+        self._feed = CameraFeed()
+        self._transforms: TransformSource | None = None
 
     def on_setup(self) -> None:
         chosen = self.parameters
@@ -89,6 +104,11 @@ class AnnotateNode(PipelineNode):
         self._pairing.clear()
         self._trails.clear()
 
+    def on_teardown(self) -> None:
+        transforms, self._transforms = self._transforms, None
+        if transforms is not None:
+            transforms.close()
+
     def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
         if self._pictures.wanted:
             self._put('image', frame.header, frame)
@@ -104,8 +124,7 @@ class AnnotateNode(PipelineNode):
             self._put('detections_3d', message.header, message)
 
     def _on_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
-        if self._camera is None or not np.array_equal(self._camera.K.ravel(), message.k):
-            self._camera = camera_model(message)
+        self._feed.put(message)
 
     def _put(self, stream: str, header: Header, item: object) -> None:
         stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
@@ -121,19 +140,37 @@ class AnnotateNode(PipelineNode):
     def _publish(self, frame: ImageFrame, detections: Detection2DArray, poses: Detection3DArray | None) -> None:
         picture = self._picture(frame)
         draw_detections(picture, detections.detections, self._trails)
-        if poses is not None and self._camera is not None:
-            if poses.header.frame_id == frame.header.frame_id:
-                draw_poses(picture, poses.detections, self._camera.resized(frame.width, frame.height))
-            else:
-                self.health.warn(
-                    'pose_frame',
-                    f'poses are in frame {poses.header.frame_id!r}, the image is in {frame.header.frame_id!r}: they '
-                    'are not drawn; draw those of a pose node without target_frame',
-                )
+        if poses is not None and poses.detections:
+            try:
+                self._draw_poses(picture, frame, poses)
+            except FrameError as error:
+                self.health.skipped(error.reason, f'a picture comes without its poses: {error}')
         if self.parameters.draw_rate and len(self._times) > 1:
             rate = (len(self._times) - 1) / max(self._times[-1] - self._times[0], 1e-6)
             draw_caption(picture, f'{rate:.1f} fps', (0, 0), _DARK)
         self._pictures.publish(image_frame_from_array(picture, 'bgr8', frame.header))
+
+    def _draw_poses(self, picture: np.ndarray, frame: ImageFrame, poses: Detection3DArray) -> None:
+        """Raises FrameError: where the objects are in the picture isn't known."""
+        camera = self._feed.camera
+        if camera is None:
+            raise FrameError('no_camera_info', 'no usable CameraInfo yet; remap camera_info to that of the images')
+        T_image_poses = None
+        if poses.header.frame_id != frame.header.frame_id:
+            T_image_poses = self._transform(frame.header, poses.header.frame_id)
+        draw_poses(picture, poses.detections, camera.resized(frame.width, frame.height), T_image_poses)
+
+    def _transform(self, header: Header, source: str) -> Pose:
+        """T_image_source at the image's stamp.
+
+        Raises:
+            TransformError: /tf has none, or none in time.
+        """
+        chosen = self.parameters
+        if self._transforms is None:  # most graphs need none, and listening to /tf isn't free
+            self._transforms = make_transform_source(self, chosen.transform_source.value)
+        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+        return Pose.from_matrix(self._transforms.wait(header.frame_id, source, stamp_ns, chosen.transform_wait_s))
 
     @staticmethod
     def _picture(frame: ImageFrame) -> np.ndarray:

@@ -10,6 +10,25 @@ from std_msgs.msg import Header
 from isaac_inference.ops.camera_model import CameraModel
 
 
+class CameraFeed:
+    """The camera that a topic's newest CameraInfo describes; made anew only where the message says something new."""
+
+    def __init__(self) -> None:
+        self.camera: CameraModel | None = None
+        self._said: tuple[object, ...] = ()
+
+    def put(self, message: CameraInfo) -> None:
+        """Take a message; after one that can't be used no camera is known.
+
+        Raises:
+            FrameError: as `camera_model`.
+        """
+        said = (message.width, message.height, message.distortion_model, tuple(message.d), tuple(message.k))
+        if self.camera is None or said != self._said:
+            self.camera = None
+            self.camera, self._said = camera_model(message), said
+
+
 def camera_info(header: Header, camera: CameraModel) -> CameraInfo:
     """A message for an unrectified monocular camera: R is the identity and P repeats K."""
     P = np.zeros((3, 4))

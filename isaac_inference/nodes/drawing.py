@@ -14,6 +14,7 @@ from isaac_inference.nodes.pose_message import pose_from_message
 from isaac_inference.ops.camera_model import CameraModel
 from isaac_inference.ops.draw import class_color, draw_boxes
 from isaac_inference.ops.draw_pose import draw_axes, draw_cuboid, draw_trail
+from isaac_inference.ops.rigid import Pose
 
 _AXIS_SHARE = 0.6  # of the object's largest extent
 
@@ -60,10 +61,27 @@ def draw_detections(picture: np.ndarray, detections: Sequence[Detection2D], trai
     )
 
 
-def draw_poses(picture: np.ndarray, detections: Sequence[Detection3D], camera: CameraModel) -> None:
-    """Cuboids and axes, in place; the detections' poses are in the frame of `camera`, the picture's."""
+def draw_poses(
+    picture: np.ndarray,
+    detections: Sequence[Detection3D],
+    camera: CameraModel,
+    T_camera_poses: Pose | None = None,
+) -> None:
+    """Cuboids and axes, in place.
+
+    Args:
+        picture: (H, W, 3) uint8 BGR.
+        detections: objects with size and pose.
+        camera: of the picture.
+        T_camera_poses: from the frame that the poses are in to the camera's; None where that is the camera's own.
+
+    Raises:
+        FrameError: 'bad_pose', a pose isn't finite or its quaternion is zero.
+    """
     for item in detections:
         pose = pose_from_message(item.bbox.center)
+        if T_camera_poses is not None:
+            pose = T_camera_poses @ pose
         size = (item.bbox.size.x, item.bbox.size.y, item.bbox.size.z)
         name = item.results[0].hypothesis.class_id if item.results else ''
         draw_cuboid(picture, pose, size, camera, class_color(name))

@@ -97,9 +97,7 @@ def perception_graph(
     return tuple(nodes)
 
 
-def _node(
-    name: str, kind: str, parameters: Mapping[str, Any], remappings: Mapping[str, str] | None = None
-) -> NodeSpec:
+def _node(name: str, kind: str, parameters: Mapping[str, Any], remappings: Mapping[str, str] | None = None) -> NodeSpec:
     return NodeSpec(
         name, f'{name}_node', f'{PACKAGE}::{kind}', parameters=dict(parameters), remappings=dict(remappings or {})
     )

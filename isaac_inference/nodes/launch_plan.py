@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `perception.launch.py` shall start, as data: its arguments, and the nodes that follow from them.
 
-The launch file only turns this into actions, so that all of it can be tested where no launch system is installed.
+launch_actions.py only turns this into actions, so that all of it can be tested where no launch system is installed.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from isaac_inference.errors import ConfigError, PerceptionError
 from isaac_inference.models import read_card
@@ -19,8 +20,8 @@ from isaac_inference.nodes.params_file import node_section
 from isaac_inference.runtime.resources import shared_file
 
 CONTAINER_EXECUTABLE = 'component_container'
-_SWITCH = ('true', 'false')
-_AUTO = ('auto', *_SWITCH)
+SWITCH = ('true', 'false')
+_AUTO = ('auto', *SWITCH)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class LaunchArgument:
     choices: tuple[str, ...] = ()
 
 
+LOG_LEVEL = LaunchArgument(
+    'log_level', 'info', 'least severity that is logged', ('debug', 'info', 'warn', 'error', 'fatal')
+)
 ARGUMENTS = (
     LaunchArgument('model', '', 'ONNX model; empty leaves it to the parameter file'),
     LaunchArgument('model_card', '', 'YAML card of the model; empty looks beside the model'),
@@ -44,14 +48,26 @@ ARGUMENTS = (
     LaunchArgument('poses', 'auto', "6-DoF poses; auto: where the model's card says the objects' sizes", _AUTO),
     LaunchArgument('track', 'auto', 'ids that stay with the objects, and smooth poses; auto: with poses', _AUTO),
     LaunchArgument('target_frame', '', "frame of the poses, such as base_link; empty: the camera's optical frame"),
-    LaunchArgument('annotate', 'true', 'start the node that draws pictures', _SWITCH),
+    LaunchArgument('annotate', 'true', 'start the node that draws pictures', SWITCH),
     LaunchArgument('namespace', '', 'namespace of all nodes'),
     LaunchArgument('params_file', '', 'ROS parameter file; empty takes config/perception.yaml of this package'),
-    LaunchArgument('composed', 'true', 'all nodes in one container (true) or a process for each (false)', _SWITCH),
+    LaunchArgument('composed', 'true', 'all nodes in one container (true) or a process for each (false)', SWITCH),
     LaunchArgument('container', 'perception_container', 'name of the container'),
-    LaunchArgument('attach', 'false', 'load into the container of that name that runs already', _SWITCH),
-    LaunchArgument('log_level', 'info', 'least severity that is logged', ('debug', 'info', 'warn', 'error', 'fatal')),
+    LaunchArgument('attach', 'false', 'load into the container of that name that runs already', SWITCH),
+    LOG_LEVEL,
 )
+
+
+@dataclass(frozen=True)
+class Program:
+    """A process beside the graph: `executable` of `package`, or by its path where that is ''."""
+
+    name: str
+    executable: str
+    package: str = ''
+    arguments: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    remappings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,7 @@ class LaunchPlan:
     container: str
     attach: bool
     log_level: str
+    programs: tuple[Program, ...] = ()
 
 
 def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
@@ -75,33 +92,42 @@ def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
     Raises:
         ConfigError: a file is missing or a switch is neither true nor false.
     """
-    switches = {name: _switch(name, given[name]) for name in ('annotate', 'composed', 'attach')}
+    switches = {name: switch(name, given[name]) for name in ('annotate', 'composed', 'attach')}
     if switches['attach'] and not switches['composed']:
         raise ConfigError(
             'launch argument attach: is true while composed is false; separate processes attach to nothing'
         )
-    for name in ('model', 'model_card', 'params_file'):
-        if given[name] and not Path(given[name]).expanduser().is_file():
-            raise ConfigError(
-                f'launch argument {name}: no such file {given[name]!r}; give an existing file, best as an absolute path'
-            )
+    check_files(given, 'model', 'model_card', 'params_file')
     namespace = '/' + given['namespace'].strip('/') if given['namespace'].strip('/') else ''
-    poses = _has_objects(given) if given['poses'] == 'auto' else _switch('poses', given['poses'])
+    poses = _has_objects(given) if given['poses'] == 'auto' else switch('poses', given['poses'])
     graph = perception_graph(
-        model=_absolute(given['model']),
-        model_card=_absolute(given['model_card']),
+        model=absolute(given['model']),
+        model_card=absolute(given['model_card']),
         camera=CameraTopics(given['image'], given['camera_info'], given['depth'], given['depth_info']),
         source=_source(given['source']),
         poses=poses,
-        track=poses if given['track'] == 'auto' else _switch('track', given['track']),
+        track=poses if given['track'] == 'auto' else switch('track', given['track']),
         annotate=switches['annotate'],
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
     )
-    params_file = _absolute(given['params_file']) or str(shared_file('config/perception.yaml'))
+    params_file = absolute(given['params_file']) or str(shared_file('config/perception.yaml'))
     nodes = tuple(_with_file(spec, params_file, namespace) for spec in graph)
     return LaunchPlan(
         nodes, namespace, switches['composed'], given['container'], switches['attach'], given['log_level']
     )
+
+
+def check_files(given: Mapping[str, str], *names: str) -> None:
+    """Refuse arguments that name no file; '' names none on purpose.
+
+    Raises:
+        ConfigError: a file is missing.
+    """
+    for name in names:
+        if given[name] and not Path(given[name]).expanduser().is_file():
+            raise ConfigError(
+                f'launch argument {name}: no such file {given[name]!r}; give an existing file, best as an absolute path'
+            )
 
 
 def _with_file(spec: NodeSpec, params_file: str, namespace: str) -> NodeSpec:
@@ -116,20 +142,26 @@ def _has_objects(given: Mapping[str, str]) -> bool:
     if not given['model']:
         return False
     try:
-        return bool(read_card(_absolute(given['model']), _absolute(given['model_card']) or None).objects)
+        return bool(read_card(absolute(given['model']), absolute(given['model_card']) or None).objects)
     except PerceptionError:
         return False
 
 
-def _switch(name: str, value: str) -> bool:
-    if value.lower() not in _SWITCH:
+def switch(name: str, value: str) -> bool:
+    """A launch argument that is true or false.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if value.lower() not in SWITCH:
         raise ConfigError(f'launch argument {name}: got {value!r}, expected true or false')
     return value.lower() == 'true'
 
 
 def _source(source: str) -> str:
-    return source if source.isdigit() else _absolute(source)
+    return source if source.isdigit() else absolute(source)
 
 
-def _absolute(path: str) -> str:
+def absolute(path: str) -> str:
+    """A path as the nodes need it, whose working folder is another; '' stays ''."""
     return os.path.abspath(os.path.expanduser(path)) if path else ''

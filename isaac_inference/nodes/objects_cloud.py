@@ -30,14 +30,14 @@ _WAIT_S = 0.2
 class ObjectsCloud:
     """Pairs detections with colour and depth, and publishes their points in the camera's frame."""
 
-    def __init__(self, node: PipelineNode, labels: Sequence[str], camera: Callable[[], CameraModel | None]) -> None:
+    def __init__(self, node: PipelineNode, labels: Sequence[str], camera: Callable[[DepthImage], CameraModel]) -> None:
         """Advertise on behalf of `node`, in its `on_setup`.
 
         Args:
             node: whose `poses_qos`, `depth_tolerance_s` and `depth_unit_scale` hold.
             labels: class names by number, for the field `class_id`; other classes get the number of their first
                 appearance, from len(labels) on.
-            camera: the intrinsics of the depth image or, at another size, of the colour image.
+            camera: the intrinsics of a depth image; a FrameError leaves the cloud out.
         """
         chosen = node.parameters
         self._node, self._camera = node, camera
@@ -74,9 +74,6 @@ class ObjectsCloud:
             health.skipped(error.reason, f'no objects_cloud for a frame: {error}')
 
     def _message(self, detections: Detection2DArray, image: ImageFrame, depth: ImageFrame) -> PointCloud2:
-        camera = self._camera()
-        if camera is None:
-            raise FrameError('no_camera_info', 'no usable CameraInfo has arrived')
         color, order = color_image(image, ColorOrder.BGR)
         scale = self._node.parameters.depth_unit_scale or None
         metres = DepthImage.check(depth_array(depth), depth.encoding, scale)
@@ -84,12 +81,17 @@ class ObjectsCloud:
         points = object_points(
             color if order is ColorOrder.BGR else color[..., ::-1],
             metres,
-            camera.resized(metres.width, metres.height),
+            self._camera(metres),
             np.array([box_corners(item) for item in items]).reshape(-1, 4),
             np.array([self._class(item.results[0].hypothesis.class_id) for item in items], np.int64),
-            np.array([int(item.id) if item.id.isdigit() else index for index, item in enumerate(items)], np.int64),
+            np.array([_instance(item.id, index) for index, item in enumerate(items)], np.int64),
         )
         return point_cloud(detections.header, points)
 
     def _class(self, name: str) -> int:
         return self._classes.setdefault(name, len(self._classes))
+
+
+def _instance(identity: str, index: int) -> int:
+    """A tracker's number, in the 32 bits that the cloud has for it; without one the place in the array."""
+    return int(identity) % (1 << 32) if identity.isdecimal() else index

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from geometry_msgs.msg import PoseArray
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
@@ -13,10 +12,10 @@ from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
 
 from isaac_inference.errors import FrameError
 from isaac_inference.models import read_card
-from isaac_inference.nodes.camera_info_message import camera_model
+from isaac_inference.nodes.camera_info_message import CameraFeed
 from isaac_inference.nodes.depth_image import depth_array
 from isaac_inference.nodes.detection import KEYPOINTS_TOPIC, SOURCE_SIZE
-from isaac_inference.nodes.detection_reading import observed_objects
+from isaac_inference.nodes.detection_reading import box_corners, observed_objects
 from isaac_inference.nodes.objects_cloud import ObjectsCloud
 from isaac_inference.nodes.pose_message import detection_3d, pose_array
 from isaac_inference.nodes.pose_parameters import PoseParameters
@@ -35,6 +34,8 @@ from isaac_inference.runtime.type_adapter import plain
 from isaac_inference.stages.poses import DepthView, ObjectPose, PoseEstimator
 
 _BUFFER = 30  # frames of depth or keypoints kept while detections are made
+_BEYOND = 1.05  # of the image: a box that reaches further was found in a larger one
+_SAME_VIEW = 0.05  # relative: intrinsics of depth that differ more from the image's are not those of registered depth
 
 
 class PoseNode(PipelineNode):
@@ -49,8 +50,7 @@ class PoseNode(PipelineNode):
     stage = 'pose'
 
     def __init__(self, node_name: str = 'pose', **kwargs: object) -> None:
-        self._camera: CameraModel | None = None
-        self._depth_camera: CameraModel | None = None
+        self._camera, self._depth_camera = CameraFeed(), CameraFeed()
         self._broadcaster: TransformBroadcaster | None = None
         self._transforms: TransformSource | None = None
         self._pairing = StampPairing('detections', {})
@@ -63,7 +63,7 @@ class PoseNode(PipelineNode):
         self._estimator = PoseEstimator(card, chosen.method, chosen.settings())
         self._objects = self.advertise(plain(Detection3DArray), '~/detections_3d', chosen.poses_qos)
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.poses_qos)
-        self._cloud = ObjectsCloud(self, card.labels if card else (), lambda: self._depth_camera or self._camera)
+        self._cloud = ObjectsCloud(self, card.labels if card else (), self._camera_of_depth)
         self._broadcaster = TransformBroadcaster(self) if chosen.publish_tf else None
         if chosen.target_frame:
             self._transforms = make_transform_source(self, chosen.transform_source.value)
@@ -72,7 +72,9 @@ class PoseNode(PipelineNode):
             streams['keypoints'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=_BUFFER)
         if self._estimator.uses_depth:
             streams['depth'] = Secondary(tolerance_s=chosen.depth_tolerance_s, wait_s=chosen.wait_s, depth=_BUFFER)
-        self._pairing = StampPairing('detections', streams)
+        names = {'detections': 'detections', 'keypoints': KEYPOINTS_TOPIC, 'depth': 'depth/image'}
+        topics = {stream: self.resolve_topic_name(name) for stream, name in names.items()}
+        self._pairing = StampPairing('detections', streams, topics=topics)
         self._subscribe(chosen)
 
     def _subscribe(self, chosen: PoseParameters) -> None:
@@ -97,7 +99,7 @@ class PoseNode(PipelineNode):
     def on_stop(self) -> None:
         self._pairing.clear()
         self._cloud.clear()
-        self._camera = self._depth_camera = None
+        self._camera, self._depth_camera = CameraFeed(), CameraFeed()
 
     def on_teardown(self) -> None:
         for open_one in (self._broadcaster, self._transforms):
@@ -108,10 +110,10 @@ class PoseNode(PipelineNode):
     # Inputs
 
     def _on_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
-        self._camera = _updated(self._camera, message)
+        self._camera.put(message)
 
     def _on_depth_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
-        self._depth_camera = _updated(self._depth_camera, message)
+        self._depth_camera.put(message)
 
     def _on_depth(self, frame: ImageFrame, clock: StageClock) -> None:
         if self._estimator.uses_depth:
@@ -140,7 +142,11 @@ class PoseNode(PipelineNode):
         self._release(self._pairing.put(stream, _stamp_ns(header), item))
 
     def _release(self, released: Sequence[Paired]) -> None:
+        for _ in range(self._pairing.counts.pop('forgotten', 0)):
+            self.health.dropped('time_jump', 'the stamps of detections fell back by over a second while it waited')
         for pair in released:
+            for stream in pair.missing:
+                self.health.skipped(f'unpaired_{stream}', f'detections without {stream} of their stamp')
             try:
                 self._estimate(pair)
             except FrameError as error:
@@ -152,7 +158,7 @@ class PoseNode(PipelineNode):
         message, clock = pair.item
         keypoints: TensorFrame | None = pair.matches.get('keypoints')
         camera = self._camera_of(message, keypoints)
-        depth = self._depth_view(pair.matches.get('depth'), camera)
+        depth = self._depth_view(pair.matches.get('depth'))
         seen = observed_objects(message, None if keypoints is None else keypoints.tensors.get(KEYPOINTS_TOPIC))
         found: list[tuple[str, ObjectPose]] = []
         for identity, item in seen:
@@ -165,48 +171,64 @@ class PoseNode(PipelineNode):
         self.report_timings(message.header, (*timings, clock.finish()))
 
     def _camera_of(self, message: Detection2DArray, keypoints: TensorFrame | None) -> CameraModel:
-        if self._camera is None:
+        camera = self._camera.camera
+        if camera is None:
             raise FrameError(
                 'no_camera_info',
                 'detections arrived, but no usable CameraInfo yet: poses need the intrinsics; remap camera_info to the '
                 "camera's, and check that its K is not zero",
             )
         if keypoints is not None and SOURCE_SIZE in keypoints.auxiliary:
-            self._camera.check_image(*(int(value) for value in keypoints.auxiliary[SOURCE_SIZE]))
+            camera.check_image(*(int(value) for value in keypoints.auxiliary[SOURCE_SIZE]))
+            return camera
         for item in message.detections:
-            right, bottom = (
-                item.bbox.center.position.x + item.bbox.size_x / 2,
-                item.bbox.center.position.y + item.bbox.size_y / 2,
-            )
-            if right > self._camera.width + 1 or bottom > self._camera.height + 1:
+            _, _, right, bottom = box_corners(item)
+            if right > camera.width * _BEYOND or bottom > camera.height * _BEYOND:
                 raise FrameError(
                     'camera_info_size',
                     f'a box reaches to ({right:.0f}, {bottom:.0f}) px, but CameraInfo is for '
-                    f'{self._camera.width}x{self._camera.height}: they belong to images of different size; publish the '
+                    f'{camera.width}x{camera.height}: they belong to images of different size; publish the '
                     'CameraInfo of the image that is detected in',
                 )
-        return self._camera
+        return camera
 
-    def _depth_view(self, frame: ImageFrame | None, camera: CameraModel) -> DepthView | None:
+    def _depth_view(self, frame: ImageFrame | None) -> DepthView | None:
         """The depth that belongs to a frame; unusable depth is reported and then as good as none."""
         if frame is None:
             return None
         try:
             scale = self.parameters.depth_unit_scale or None
             image = DepthImage.check(depth_array(frame), frame.encoding, scale)
-            size = (image.width, image.height)
-            own = self._depth_camera
-            if own is not None and (own.width, own.height) == size:
-                return DepthView(image, own)
-            return DepthView(image, camera.resized(*size))
+            return DepthView(image, self._camera_of_depth(image))
         except FrameError as error:
             self.health.skipped(error.reason, str(error))
             return None
 
+    def _camera_of_depth(self, image: DepthImage) -> CameraModel:
+        """The intrinsics that depth has of its own at this size, else the colour image's, resized.
+
+        Raises:
+            FrameError: 'no_camera_info', or 'depth_unregistered' where the two show that the views differ.
+        """
+        color, own = self._camera.camera, self._depth_camera.camera
+        if color is None:
+            raise FrameError('no_camera_info', 'no usable CameraInfo has arrived')
+        expected = color.resized(image.width, image.height)
+        if own is None or (own.width, own.height) != (image.width, image.height):
+            return expected
+        if abs(own.K - expected.K).max() > _SAME_VIEW * expected.focal:
+            raise FrameError(
+                'depth_unregistered',
+                f'depth/camera_info has K {own.K.ravel().round(1).tolist()}, the colour camera at that size '
+                f'{expected.K.ravel().round(1).tolist()}: depth shows another view; use the depth that is registered '
+                '(aligned) to colour',
+            )
+        return own
+
     def _publish(self, header: Header, found: list[tuple[str, ObjectPose]]) -> None:
         if not found and not self.parameters.publish_empty:
             return
-        T_target_camera = self._target(header)
+        T_target_camera = self._target(header) if found else None
         if self.parameters.target_frame:
             header = Header(stamp=header.stamp, frame_id=self.parameters.target_frame)
         objects = [_message(header, identity, item, T_target_camera) for identity, item in found]
@@ -215,7 +237,10 @@ class PoseNode(PipelineNode):
         if self._poses.wanted:
             self._poses.publish(pose_array(array))
         if self._broadcaster is not None:
-            self._broadcaster.send(frame_poses(header, objects))
+            try:
+                self._broadcaster.send(frame_poses(header, objects))
+            except FrameError as error:  # such as a frame without a name; the poses are out already
+                self.health.skipped(error.reason, str(error))
 
     def _target(self, header: Header) -> Pose | None:
         """T_target_camera at the image's stamp; None where poses stay in the camera's frame."""
@@ -250,18 +275,6 @@ def _message(header: Header, identity: str, item: ObjectPose, T_target_camera: P
     if T_target_camera is not None:
         pose, covariance = T_target_camera @ pose, transform_covariance(covariance, T_target_camera)
     return detection_3d(header, item.label, item.score, pose, item.size, identity=identity, covariance=covariance)
-
-
-def _updated(known: CameraModel | None, message: CameraInfo) -> CameraModel:
-    """The camera of a message; the one that is known already where nothing has changed."""
-    same = (
-        known is not None
-        and (known.width, known.height) == (message.width, message.height)
-        and np.array_equal(known.K.ravel(), message.k)
-        and np.array_equal(known.distortion, list(message.d)[: len(known.distortion)])
-        and (known.model == message.distortion_model or not any(message.d))
-    )
-    return known if known is not None and same else camera_model(message)
 
 
 def _stamp_ns(header: Header) -> int:

@@ -15,6 +15,8 @@ from isaac_inference.stages.poses.by_depth import object_region
 from isaac_inference.stages.poses.by_keypoints import KeypointMethod, symmetries_of
 from isaac_inference.stages.poses.observation import DepthView, ObjectPose, Observed
 
+_SILENT = ('no_depth', 'depth_missing', 'registration_hidden')  # reasons that say nothing against a keypoint pose
+
 
 class RegistrationMethod:
     """Fits each class's shape to depth."""
@@ -61,7 +63,7 @@ class RegistrationMethod:
                 foreground,
             )
         except FrameError as error:
-            if initial is not None and error.reason in ('depth_missing', 'registration_hidden', 'no_depth', 'box_outside'):
+            if initial is not None and error.reason in _SILENT:
                 return initial
             raise
         method = f'registration: {found.method}'

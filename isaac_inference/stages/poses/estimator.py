@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from isaac_inference.errors import ConfigError
+from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models.card import ModelCard
 from isaac_inference.ops.camera_model import CameraModel
 from isaac_inference.ops.pnp import PnpSettings
@@ -94,6 +94,13 @@ class PoseEstimator:
         Raises:
             FrameError: it has no pose; the reason names why.
         """
+        x_min, y_min, x_max, y_max = seen.box
+        if not (x_min < camera.width and y_min < camera.height and x_max > 0 and y_max > 0):
+            raise FrameError(
+                'box_outside',
+                f'{seen.label}: the box {seen.box.round(1).tolist()} lies outside the image of '
+                f'{camera.width}x{camera.height}; do the detections belong to it?',
+            )
         return self._by_class.get(seen.label, self._default).estimate(seen, camera, depth)
 
 
