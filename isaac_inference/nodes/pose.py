@@ -87,7 +87,7 @@ class PoseNode(PipelineNode):
             'depth/image',
             image_qos,
             self._on_depth,
-            depth=2,
+            depth=qos.depth,  # as many as detections may wait: each finds its own
             wanted=lambda: uses_depth or self._cloud.wanted,
         )
         self.subscribe(IMAGE, 'image', image_qos, self._on_image, depth=2, wanted=lambda: self._cloud.wanted)

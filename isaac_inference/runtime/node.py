@@ -168,6 +168,7 @@ class PipelineNode(LifecycleNode):
         self.health.clear('configure')
         self._server.frozen = True
         self._report_timer.timer_period_ns = int(self.parameters.diagnostics_period_s * 1e9)
+        self._report_timer.reset()  # or the first report would still come after the period before
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -35,10 +35,10 @@ def resting(kind: ObjectKind, side: int, x: float, y: float, yaw: float) -> Pose
     return Pose(rotation, np.array([x, y, height]))
 
 
-def cells(count: int, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """Places on a 3 x 3 grid about the origin, in random order, (count, 2) m; count at most 9."""
-    grid = np.stack(np.meshgrid((-1, 0, 1), (-1, 0, 1)), axis=-1).reshape(-1, 2) * spacing
-    return rng.permutation(grid)[:count]
+def cells(count: int, spacing: float, rng: np.random.Generator, rows: int = 3) -> np.ndarray:
+    """Places on a grid of 3 columns (along x) and `rows` rows about the origin, in random order, (count, 2) m."""
+    grid = np.stack(np.meshgrid(np.arange(3) - 1.0, np.arange(rows) - (rows - 1) / 2), axis=-1).reshape(-1, 2)
+    return rng.permutation(grid * spacing)[:count]
 
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:

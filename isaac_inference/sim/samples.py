@@ -47,7 +47,7 @@ def training_sample(rng: np.random.Generator) -> Sample:
     T_world_camera = orbit(
         rng.uniform(0, 2 * np.pi),
         rng.uniform(0.3, 1.45),
-        rng.uniform(0.5, 1.3),
+        rng.uniform(0.45, 1.2),
         rng.normal(0, (0.1, 0.1, 0.04)) + (0, 0, 0.06),
         rng.normal(0, 0.15),
     )

@@ -96,16 +96,16 @@ class Scene:
         self._seed, self._first = seed, first_instance
         self._renderer = Renderer(camera)
         self._table, self._wall = (int(value) for value in rng.integers(0, 48, 2))
-        azimuth = rng.uniform(0, 2 * np.pi)
+        azimuth = rng.choice((-0.5, 0.5)) * np.pi + rng.uniform(-0.3, 0.3)  # the table's long side lies across the view
         level, side = rng.uniform(0.5, 0.95), azimuth + rng.uniform(-2, 2)
         lamp = np.array([np.sqrt(1 - level**2) * np.cos(side), np.sqrt(1 - level**2) * np.sin(side), level])
         self._light = Light(tuple(lamp), rng.uniform(0.45, 0.7), rng.uniform(0.3, 0.6), rng.uniform(0.25, 0.55))
         self._sensor = sensor or SensorSettings(
             blur=rng.uniform(0.4, 0.8), noise=rng.uniform(1.5, 5.0), gains=tuple(rng.uniform(0.93, 1.07, 3))
         )
-        self._camera_way = (azimuth, rng.uniform(0.75, 1.0), rng.uniform(0.9, 1.05), rng.uniform(0, 2 * np.pi, 4))
+        self._camera_way = (azimuth, rng.uniform(0.75, 1.05), rng.uniform(0.85, 0.95), rng.uniform(0, 2 * np.pi, 4))
         kinds = [OBJECTS[index % len(OBJECTS)] for index in rng.permutation(max(objects, len(OBJECTS)))[:objects]]
-        places = cells(objects, SPACING, rng)
+        places = cells(objects, SPACING, rng, rows=2 if objects <= 6 else 3)
         self._motions = [_motion(kind, place, rng) for kind, place in zip(kinds, places, strict=True)]
 
     def camera_pose(self, time_s: float) -> Pose:
@@ -113,7 +113,7 @@ class Scene:
         azimuth, elevation, distance, phase = self._camera_way
         waves = np.sin(np.array([0.35, 0.5, 0.4, 0.3]) * time_s + phase)
         return orbit(
-            azimuth + 0.7 * waves[0], elevation + 0.12 * waves[1], distance + 0.1 * waves[2], CENTER, 0.06 * waves[3]
+            azimuth + 0.5 * waves[0], elevation + 0.12 * waves[1], distance + 0.07 * waves[2], CENTER, 0.06 * waves[3]
         )
 
     def object_poses(self, time_s: float) -> list[tuple[int, ObjectKind, Pose]]:
