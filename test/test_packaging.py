@@ -21,7 +21,16 @@ import isaac_inference
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / 'requirements'
-NODES = ('PreprocessNode', 'InferenceNode', 'DetectionNode', 'CameraNode', 'AnnotateNode')
+NODES = (
+    'PreprocessNode',
+    'InferenceNode',
+    'DetectionNode',
+    'CameraNode',
+    'AnnotateNode',
+    'TrackNode',
+    'PoseNode',
+    'SimCameraNode',
+)
 
 
 @pytest.fixture(scope='module')

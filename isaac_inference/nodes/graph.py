@@ -89,11 +89,11 @@ def perception_graph(
         nodes.append(_node('track', 'TrackNode', given, {'detections_3d': 'pose/detections_3d'} if poses else {}))
     if poses:
         # of one object /tf may have one pose only: the smooth one where there is one
-        parameters = {**given, 'publish_tf': not track, **(pose_parameters or {})}
+        parameters = {**given, **({'publish_tf': False} if track else {}), **(pose_parameters or {})}
         nodes.append(_node('pose', 'PoseNode', parameters, {**topics.all, 'detections': detections}))
     if annotate:
         drawn = {**topics.color, 'detections': detections, 'detections_3d': objects}
-        nodes.append(_node('annotate', 'AnnotateNode', {'draw_poses': poses}, drawn))
+        nodes.append(_node('annotate', 'AnnotateNode', {'draw_poses': True} if poses else {}, drawn))
     return tuple(nodes)
 
 

@@ -18,7 +18,7 @@ MAX_STEPS = 15
 _SMALLEST_DAMPING = 1e-9
 _LARGEST_DAMPING = 1e6
 _CONVERGED = 1e-6  # rad, and of the distance; the step after it would be smaller still
-_GAIN = 1e-5  # of the cost; with ten residuals of one sigma, the pose is a hundredth of a sigma off
+_GAIN = 1e-3  # of the cost; with ten residuals of one sigma, the pose is a tenth of a sigma off at most
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo as a newcomer runs it, shorter: the shipped model on the simulated camera, for real."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import pytest
+
+from isaac_inference.cli.main import main
+from isaac_inference.models import read_card
+from isaac_inference.models.demo import demo_model
+from isaac_inference.sim import LABELS, OBJECT_SIZES
+
+pytestmark = pytest.mark.system
+
+
+def test_the_demo_finds_objects_and_their_poses(tmp_path, capsys):
+    assert main(['demo', '--frames', '30', '--out', str(tmp_path)]) == 0
+    figures = json.loads((tmp_path / 'figures.json').read_text())
+    assert figures['frames'] > 0
+    assert figures['map50'] > 0.8
+    assert figures['add_0_1d'] > 0.6
+    assert figures['median_translation_rel'] < 0.03
+    shown = capsys.readouterr().out
+    assert 'median rotation error' in shown
+    assert 'first detection' in shown
+
+    video = cv2.VideoCapture(str(tmp_path / 'demo.mp4'))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) > 5
+    good, picture = video.read()
+    video.release()
+    assert good
+    assert picture.shape == (480, 640, 3)
+    assert cv2.imread(str(tmp_path / 'demo.png')) is not None
+    assert cv2.imread(str(tmp_path / 'evaluation.png')) is not None
+
+
+def test_the_shipped_model_says_everything_itself():
+    path = demo_model()
+    card = read_card(path)
+    assert path.stat().st_size <= 3_000_000
+    assert card.labels == LABELS
+    assert card.keypoints is not None
+    assert card.keypoints.count == 8
+    assert {name: spec.size for name, spec in card.objects.items()} == OBJECT_SIZES
+    assert card.objects['soup_can'].symmetries == (('z', 0),)
+    assert card.sources['labels'].startswith('card in')
