@@ -16,7 +16,7 @@ from isaac_inference.ops.foreground import foreground_mask
 from isaac_inference.ops.object_model import ObjectModel
 from isaac_inference.ops.pose_hypotheses import aligned, pose_hypotheses
 from isaac_inference.ops.rigid import Pose, rotation_angle
-from isaac_inference.ops.surface_fit import Fit, Scene, measure, refine
+from isaac_inference.ops.surface_fit import Fit, Scene, SeenDepth, measure, refine
 from isaac_inference.ops.surface_normals import facing_normals, thinned
 from isaac_inference.ops.symmetry import canonical, equivalents, rotation_error
 
@@ -85,6 +85,7 @@ class Registration:
 def register(
     model: ObjectModel,
     scene_points: np.ndarray,
+    depth: SeenDepth,
     initial: Pose | None = None,
     settings: RegistrationSettings | None = None,
     covariance: np.ndarray | None = None,
@@ -94,9 +95,10 @@ def register(
 
     Args:
         model: built once with `ObjectModel.build`.
-        scene_points: (N, 3) under the object's box, camera frame, metres, background included: seeing the background
-            where the model should be is evidence against a pose. A margin around the box does no harm with an initial
-            pose.
+        scene_points: (N, 3) under the object's box, camera frame, metres; background and a margin around the box do no
+            harm with an initial pose.
+        depth: the whole image that they are from: seeing the background where the model should be is evidence against a
+            pose, seeing nothing there is not.
         initial: `T_camera_object`, from keypoints; None searches.
         settings: None for the defaults.
         covariance: (6, 6) of initial, as `Registration.covariance`; None assumes what keypoints usually reach.
@@ -110,8 +112,8 @@ def register(
     """
     settings = settings or RegistrationSettings()
     if initial is None:
-        return _search(model, scene_points, settings, foreground)
-    return _refined(model, scene_points, initial, settings, covariance)
+        return _search(model, scene_points, depth, settings, foreground)
+    return _refined(model, scene_points, depth, initial, settings, covariance)
 
 
 def typical_covariance(pose: Pose, diameter: float) -> np.ndarray:
@@ -131,6 +133,7 @@ def typical_covariance(pose: Pose, diameter: float) -> np.ndarray:
 def _refined(
     model: ObjectModel,
     points: np.ndarray,
+    depth: SeenDepth,
     initial: Pose,
     settings: RegistrationSettings,
     covariance: np.ndarray | None,
@@ -146,7 +149,7 @@ def _refined(
     near = np.linalg.norm(points - initial.translation.astype(points.dtype), axis=1) < model.diameter / 2 + reach
     if np.count_nonzero(near) < settings.min_points <= len(points):
         raise _nothing_there(int(np.count_nonzero(near)), reach)
-    scene = _scene(model, points[near], points, settings)
+    scene = _scene(model, points[near], depth, settings)
     start = measure(model, scene, initial, settings.distance * far)
     found = refine(model, scene, initial, prior, settings.noise * far, reach)
     if found is None:
@@ -162,10 +165,14 @@ def _refined(
 
 
 def _search(
-    model: ObjectModel, points: np.ndarray, settings: RegistrationSettings, foreground: np.ndarray | None
+    model: ObjectModel,
+    points: np.ndarray,
+    depth: SeenDepth,
+    settings: RegistrationSettings,
+    foreground: np.ndarray | None,
 ) -> Registration:
     mask = foreground_mask(points) if foreground is None else foreground
-    scene = _scene(model, points[mask], points, settings)
+    scene = _scene(model, points[mask], depth, settings)
     rough = pose_hypotheses(model, scene.cloud, scene.normals)
     rough = aligned(model, scene.cloud, rough, 0.2 * model.diameter)
     far = _far(Pose(np.eye(3), scene.cloud.mean(axis=0)))
@@ -203,7 +210,7 @@ def _search(
     return Registration(canonical(pose, alike), posterior, fit.fitness, fit.rmse, 'global')
 
 
-def _scene(model: ObjectModel, near: np.ndarray, points: np.ndarray, settings: RegistrationSettings) -> Scene:
+def _scene(model: ObjectModel, near: np.ndarray, depth: SeenDepth, settings: RegistrationSettings) -> Scene:
     voxel = float(np.clip(model.diameter / 40, 0.002, 0.02))
     cloud = thinned(near, voxel, settings.max_points)
     if len(cloud) < settings.min_points:
@@ -212,7 +219,7 @@ def _scene(model: ObjectModel, near: np.ndarray, points: np.ndarray, settings: R
             f'registration: got {len(cloud)} depth points near the object (merged at {voxel * 1000:.0f} mm), expected '
             f'{settings.min_points} or more',
         )
-    return Scene.build(cloud, facing_normals(cloud), points)
+    return Scene(cloud, facing_normals(cloud), depth)
 
 
 def _nothing_there(count: int, reach: float) -> FrameError:

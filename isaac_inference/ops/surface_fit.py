@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
 
+from isaac_inference.ops.camera_model import CameraModel
+from isaac_inference.ops.depth import DepthImage
 from isaac_inference.ops.object_model import ObjectModel
 from isaac_inference.ops.rigid import Pose, so3_exp, so3_log
 
@@ -17,38 +18,50 @@ _SHRINK = 0.75  # of the reach, from one step to the next
 _SAME_SIDE = 0.5  # cosine between a scene normal and the surface it is matched with
 # Neighbouring depth pixels err together, so a thousand points are not a thousand measurements.
 _INDEPENDENT = 60.0
-_RAYS = 2500
 _PREDICTED = 300
 
 
 @dataclass(frozen=True, eq=False)
+class SeenDepth:
+    """A depth image that can be asked what lies on a line of sight.
+
+    Attributes:
+        image: registered to the view that poses are given in.
+        camera: its intrinsics at the depth image's resolution.
+    """
+
+    image: DepthImage
+    camera: CameraModel
+
+    def at(self, points: np.ndarray) -> np.ndarray:
+        """What is seen where (N, 3) points would appear: (N, 3) m; NaN outside the image and where depth is missing.
+
+        Both say nothing about a point: neither that something is there, nor that nothing is.
+        """
+        pixels = self.camera.project(points)
+        inside = (pixels > -0.5).all(axis=1) & (pixels < (self.image.width - 0.5, self.image.height - 0.5)).all(axis=1)
+        seen = np.full((len(points), 3), np.nan)
+        if inside.any():
+            cells = np.rint(pixels[inside])
+            columns, rows = cells.astype(np.intp).clip(0).T
+            z = DepthImage(self.image.data[rows, columns][None], self.image.scale).metres()[0].astype(np.float64)
+            seen[inside] = np.column_stack((self.camera.undistort(cells), np.ones(len(z)))) * z[:, None]
+        return seen
+
+
+@dataclass(frozen=True, eq=False)
 class Scene:
-    """One object's depth crop, ready for fitting.
+    """One object's depth, ready for fitting.
 
     Attributes:
         cloud: (N, 3) float64, thinned points that may belong to the object, camera frame, metres.
         normals: (N, 3), towards the camera; zeros where unknown.
-        rays: (M, 3) float64, a thinner set of all points of the crop, background included.
-        tree: cKDTree over the rays' x/z and y/z.
-        pitch: distance between neighbouring rays, in x/z.
+        depth: the whole image.
     """
 
     cloud: np.ndarray
     normals: np.ndarray
-    rays: np.ndarray
-    tree: Any
-    pitch: float
-
-    @classmethod
-    def build(cls, cloud: np.ndarray, normals: np.ndarray, points: np.ndarray) -> Scene:
-        """From the thinned cloud with normals, and all points of the crop (M, 3)."""
-        step = max(1, len(points) // _RAYS)
-        rays = np.asarray(points[::step], np.float64)
-        directions = rays[:, :2] / rays[:, 2:]
-        tree = cKDTree(directions, balanced_tree=False, compact_nodes=False)
-        probe = directions[:: max(1, len(directions) // 100)]
-        pitch = float(np.median(tree.query(probe, k=2)[0][:, 1])) if len(rays) > 1 else 0.0
-        return cls(cloud, normals, rays, tree, pitch)
+    depth: SeenDepth
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +69,11 @@ class Fit:
     """How a pose agrees with depth.
 
     Attributes:
-        fitness: of the model points that should be seen and aren't behind something else, the share that is there.
-        support: the same share of all that should be seen, those behind something else included.
-        rmse: of the distances at the points that are there, along their normals, metres; inf without any.
+        fitness: of the model points that should be seen, the share that is there; those behind something else, outside
+            the image or where depth is missing aren't counted.
+        support: the share that is there of all that face the camera.
+        count: how many are there.
+        rmse: of the distances at those points, along their normals, metres; inf without any.
         explained: the share of the scene's cloud that lies on the model.
         overhang: scene points on a surface of the model continued past its edges, over those on the model itself;
             near 0 unless the object is larger than the model, or flush with a neighbour.
@@ -66,6 +81,7 @@ class Fit:
 
     fitness: float
     support: float
+    count: int
     rmse: float
     explained: float
     overhang: float
@@ -81,21 +97,19 @@ def measure(model: ObjectModel, scene: Scene, pose: Pose, tolerance: float) -> F
     in_front = points[:, 2] > 0.01
     points, normals = points[in_front], normals[in_front]
     if len(points) == 0:
-        return Fit(0.0, 0.0, np.inf, 0.0, 0.0)
-    gap, index = scene.tree.query(points[:, :2] / points[:, 2:])
-    offset = np.einsum('ij,ij->i', scene.rays[index] - points, normals)
-    observed = gap < 3.0 * scene.pitch
-    there = observed & (np.abs(offset) <= tolerance)
-    covered = observed & (offset > tolerance)
+        return Fit(0.0, 0.0, 0, np.inf, 0.0, 0.0)
+    offset = np.einsum('ij,ij->i', scene.depth.at(points) - points, normals)
+    there = np.abs(offset) <= tolerance  # NaN compares false
+    missing = offset < -tolerance
     count = int(np.count_nonzero(there))
     rmse = float(np.sqrt(np.mean(offset[there] ** 2))) if count else np.inf
-    fitness = count / max(1, len(points) - int(np.count_nonzero(covered)))
+    fitness = count / max(1, count + int(np.count_nonzero(missing)))
     matches = _match(model, scene, pose.rotation, pose.translation)
     on_model = np.abs(matches.distance) <= tolerance
     level = np.abs(matches.along) < min(tolerance / 2, 0.2 * float(model.size.min()))
     past = matches.beside & matches.agree & level & ~on_model
     overhang = float(past.sum() / max(1, int((on_model & matches.agree).sum())))
-    return Fit(fitness, count / len(points), rmse, float(on_model.mean()), overhang)
+    return Fit(fitness, count / len(points), count, rmse, float(on_model.mean()), overhang)
 
 
 def refine(

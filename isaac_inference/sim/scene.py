@@ -100,9 +100,10 @@ class Scene:
         level, side = rng.uniform(0.5, 0.95), azimuth + rng.uniform(-2, 2)
         lamp = np.array([np.sqrt(1 - level**2) * np.cos(side), np.sqrt(1 - level**2) * np.sin(side), level])
         self._light = Light(tuple(lamp), rng.uniform(0.45, 0.7), rng.uniform(0.3, 0.6), rng.uniform(0.25, 0.55))
-        self._sensor = sensor or SensorSettings(
+        drawn = SensorSettings(  # drawn in any case: what stands where must not depend on the camera's faults
             blur=rng.uniform(0.4, 0.8), noise=rng.uniform(1.5, 5.0), gains=tuple(rng.uniform(0.93, 1.07, 3))
         )
+        self._sensor = sensor or drawn
         self._camera_way = (azimuth, rng.uniform(0.75, 1.05), rng.uniform(0.85, 0.95), rng.uniform(0, 2 * np.pi, 4))
         kinds = [OBJECTS[index % len(OBJECTS)] for index in rng.permutation(max(objects, len(OBJECTS)))[:objects]]
         places = cells(objects, SPACING, rng, rows=2 if objects <= 6 else 3)

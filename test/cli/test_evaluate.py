@@ -43,7 +43,7 @@ def run(ros, model, monkeypatch, tmp_path, capsys):
 
     def execute(*arguments, graphs=(), source=('--sim',)):
         made = iter(graphs)
-        monkeypatch.setattr(command, '_ros', contextlib.nullcontext)
+        monkeypatch.setattr(command, 'default_ros', contextlib.nullcontext)
         monkeypatch.setattr(command, 'start_composed', lambda specs, params_file: StandInGraph(**next(made)))
         monkeypatch.setattr(evaluation_drive, 'ASK_AGAIN_S', 0.3)
         out = tmp_path / 'out' / 'figures.json'
@@ -176,7 +176,7 @@ def test_a_recording_that_is_shown_again_needs_images(tmp_path, run):
 @pytest.mark.parametrize(
     ('arguments', 'says'),
     [
-        (['--sim'], '--model: missing'),
+        (['--recording', 'a.mcap'], '--model: missing'),
         (['--sim', '--from-recorded-outputs'], 'needs --recording'),
         (['--recording', 'a.mcap', '--model', 'm.onnx', '--rate', '5'], '--rate: only with --sim'),
         (['--sim', '--model', 'm.onnx', '--frames', '-1'], '--frames: got -1'),

@@ -49,7 +49,7 @@ def test_a_wrong_command_line_is_refused_with_usage(arguments, capsys):
     assert 'usage: isaac-inference' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('command', ['run', 'info', 'doctor', 'docs'])
+@pytest.mark.parametrize('command', ['demo', 'run', 'evaluate', 'record', 'replay', 'info', 'doctor', 'docs'])
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, '--help'])

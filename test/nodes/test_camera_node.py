@@ -168,5 +168,5 @@ def test_the_debug_image_shows_the_boxes_and_carries_the_header(graph: Any) -> N
 def test_the_debug_image_is_not_made_while_nobody_looks(empty_graph: Any, model: Path) -> None:
     nodes = empty_graph.load_all(model)
     empty_graph.probe.ask(image_message())
-    assert not nodes['annotate']._images
     assert not nodes['annotate']._pictures.wanted
+    assert nodes['annotate']._pairing.explain() is None, 'images are paired for nobody'

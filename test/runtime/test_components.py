@@ -44,7 +44,8 @@ def construct(ros: None) -> Iterator[object]:
 
 def test_the_components_of_this_package_are_offered():
     assert available('isaac_inference') == [
-        f'isaac_inference::{name}Node' for name in ('Annotate', 'Camera', 'Detection', 'Inference', 'Preprocess')
+        f'isaac_inference::{name}Node'
+        for name in ('Annotate', 'Camera', 'Detection', 'Inference', 'Pose', 'Preprocess', 'SimCamera', 'Track')
     ]
 
 

@@ -11,6 +11,7 @@ from isaac_inference.ops.foreground import foreground_mask
 from isaac_inference.ops.mesh import load_mesh
 from isaac_inference.ops.object_model import ObjectModel
 from isaac_inference.ops.registration import RegistrationSettings, register
+from isaac_inference.ops.surface_fit import SeenDepth
 from isaac_inference.stages.poses.by_depth import object_region
 from isaac_inference.stages.poses.by_keypoints import KeypointMethod, symmetries_of
 from isaac_inference.stages.poses.observation import DepthView, ObjectPose, Observed
@@ -57,6 +58,7 @@ class RegistrationMethod:
             found = register(
                 model,
                 region.points,
+                SeenDepth(depth.image, depth.camera),
                 None if initial is None else initial.pose,
                 self._settings,
                 None if initial is None else initial.covariance,
