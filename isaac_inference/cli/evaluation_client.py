@@ -14,13 +14,14 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Empty
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
-from isaac_inference.cli.evaluation_messages import boxes_from_message, poses_from_message, stamp_ns
+from isaac_inference.cli.evaluation_messages import boxes_from_message, poses_from_message
 from isaac_inference.cli.frame_collector import FrameCollector
 from isaac_inference.runtime.diagnostics import parse_timings
 from isaac_inference.runtime.image_frame import IMAGE, from_image_message
 from isaac_inference.runtime.node import PipelineNode, StageClock
 from isaac_inference.runtime.qos import QosParameters, Reliability
 from isaac_inference.runtime.spin import SpinThread
+from isaac_inference.runtime.stamp import stamp_ns
 from isaac_inference.runtime.topics import Publisher
 from isaac_inference.runtime.type_adapter import plain
 

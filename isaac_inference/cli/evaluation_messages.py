@@ -7,17 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from isaac_inference.errors import FrameError
 from isaac_inference.evaluation import Boxes, Poses
 from isaac_inference.nodes.pose_message import pose_from_message
-
-
-def stamp_ns(header: Header) -> int:
-    """A header's stamp in nanoseconds."""
-    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
 def boxes_from_message(message: Detection2DArray) -> Boxes:

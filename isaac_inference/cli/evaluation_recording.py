@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isaac_inference.cli.evaluation_client import IMAGES, INFOS, TRUTH_BOXES, TRUTH_POSES, AnswerTopics
-from isaac_inference.cli.evaluation_messages import boxes_from_message, poses_from_message, stamp_ns
+from isaac_inference.cli.evaluation_messages import boxes_from_message, poses_from_message
 from isaac_inference.cli.frame_collector import FrameCollector
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.evaluation import FrameRecord
 from isaac_inference.runtime.diagnostics import parse_timings
 from isaac_inference.runtime.recording import Recording
+from isaac_inference.runtime.stamp import stamp_ns
 
 _WINDOW = 16  # stamps; messages of one frame lie no further apart than so many frames
 

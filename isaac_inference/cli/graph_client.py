@@ -21,6 +21,7 @@ from isaac_inference.runtime.image_frame import IMAGE, ImageFrame, image_frame_f
 from isaac_inference.runtime.node import PipelineNode, StageClock
 from isaac_inference.runtime.qos import QosParameters, Reliability
 from isaac_inference.runtime.spin import SpinThread
+from isaac_inference.runtime.stamp import stamp_ns
 from isaac_inference.runtime.timing import StageTiming, total_ms
 from isaac_inference.runtime.type_adapter import plain
 
@@ -112,14 +113,14 @@ class GraphClient(PipelineNode):
     def ask(self, frame: SourceFrame, timeout_s: float) -> FrameResult:
         """Send one picture and wait for everything that belongs to it."""
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=FRAME_ID)
-        stamp_ns = _stamp_ns(header)
+        stamp = stamp_ns(header)
         height, width = frame.image.shape[:2]
-        result = FrameResult(frame.name, stamp_ns, FRAME_ID, width, height)
+        result = FrameResult(frame.name, stamp, FRAME_ID, width, height)
         with self._changed:
-            self._answers[stamp_ns] = _Answer()
+            self._answers[stamp] = _Answer()
             while len(self._answers) > _KEEP:
                 self._answers.popitem(last=False)
-        answer = self._wait(image_frame_from_array(frame.image, 'bgr8', header), stamp_ns, timeout_s)
+        answer = self._wait(image_frame_from_array(frame.image, 'bgr8', header), stamp, timeout_s)
         if answer is None or answer.detections is None:
             result.error = f'no detections within {timeout_s:g} s; {self.explain()}'
             return result
@@ -158,7 +159,7 @@ class GraphClient(PipelineNode):
 
     def _note(self, header: Header, **part: Any) -> None:
         with self._changed:
-            answer = self._answers.get(_stamp_ns(header))
+            answer = self._answers.get(stamp_ns(header))
             if answer is not None:
                 for name, value in part.items():
                     setattr(answer, name, value)
@@ -184,10 +185,6 @@ class GraphClient(PipelineNode):
                 }
             )
             self._changed.notify_all()
-
-
-def _stamp_ns(header: Header) -> int:
-    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
 def _as_json(item: Detection2D) -> dict[str, Any]:

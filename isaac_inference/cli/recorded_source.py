@@ -18,6 +18,7 @@ from isaac_inference.ops.preprocess import decode_compressed
 from isaac_inference.runtime.frame_source import IMAGE_SUFFIXES, DamagedPictureError, FrameSource, SourceFrame
 from isaac_inference.runtime.image_frame import byte_view, from_image_message
 from isaac_inference.runtime.recording import Recorded, RecordedTopic, Recording
+from isaac_inference.runtime.stamp import stamp_ns
 
 SUFFIX = '.mcap'
 _IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
@@ -69,7 +70,7 @@ class RecordedSource(FrameSource):
             name = f'{item.log_time_ns}.jpg'
             try:
                 message = item.message
-                stamp = int(message.header.stamp.sec) * 1_000_000_000 + int(message.header.stamp.nanosec)
+                stamp = stamp_ns(message.header)
                 name = f'{stamp}.jpg' if stamp and stamp != last else name
                 last = stamp
                 yield SourceFrame(_picture(message, item), name)

@@ -27,6 +27,7 @@ from isaac_inference.runtime.pairing import Paired, Secondary, StampPairing
 from isaac_inference.runtime.parameters import group, param
 from isaac_inference.runtime.process import node_main
 from isaac_inference.runtime.qos import QosParameters, Reliability
+from isaac_inference.runtime.stamp import stamp_ns
 from isaac_inference.runtime.transforms import TransformSource, make_transform_source
 from isaac_inference.runtime.type_adapter import plain
 
@@ -127,8 +128,7 @@ class AnnotateNode(PipelineNode):
         self._feed.put(message)
 
     def _put(self, stream: str, header: Header, item: object) -> None:
-        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
-        self._draw(self._pairing.put(stream, stamp_ns, item))
+        self._draw(self._pairing.put(stream, stamp_ns(header), item))
 
     def _draw(self, released: list[Paired]) -> None:
         for pair in released:
@@ -169,8 +169,8 @@ class AnnotateNode(PipelineNode):
         chosen = self.parameters
         if self._transforms is None:  # most graphs need none, and listening to /tf isn't free
             self._transforms = make_transform_source(self, chosen.transform_source.value)
-        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
-        return Pose.from_matrix(self._transforms.wait(header.frame_id, source, stamp_ns, chosen.transform_wait_s))
+        matrix = self._transforms.wait(header.frame_id, source, stamp_ns(header), chosen.transform_wait_s)
+        return Pose.from_matrix(matrix)
 
     @staticmethod
     def _picture(frame: ImageFrame) -> np.ndarray:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from std_msgs.msg import Header
 
+from isaac_inference.runtime.stamp import stamp_ns
+
 
 @dataclass
 class FrameFlow:
@@ -28,12 +30,12 @@ class FrameFlow:
             Seconds since the stream began (small, so that float64 holds every ns), and what broke it just now, as
             (reason, sentence), or None. After a break the stream begins with this frame.
         """
-        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
-        broken = None if self._frame_id is None else self._broken(header.frame_id, stamp_ns, max_gap_s)
+        stamp = stamp_ns(header)
+        broken = None if self._frame_id is None else self._broken(header.frame_id, stamp, max_gap_s)
         if broken is not None or self._frame_id is None:
-            self._frame_id, self._origin_ns, self._numbers = header.frame_id, stamp_ns, {}
-        self._last_ns = stamp_ns
-        return (stamp_ns - self._origin_ns) / 1e9, broken
+            self._frame_id, self._origin_ns, self._numbers = header.frame_id, stamp, {}
+        self._last_ns = stamp
+        return (stamp - self._origin_ns) / 1e9, broken
 
     def _broken(self, frame_id: str, stamp_ns: int, max_gap_s: float) -> tuple[str, str] | None:
         step_s = (stamp_ns - self._last_ns) / 1e9

@@ -22,6 +22,7 @@ from isaac_inference.ops.point_cloud import object_points
 from isaac_inference.runtime.image_frame import ImageFrame
 from isaac_inference.runtime.node import PipelineNode
 from isaac_inference.runtime.pairing import Paired, Secondary, StampPairing
+from isaac_inference.runtime.stamp import stamp_ns
 from isaac_inference.runtime.type_adapter import plain
 
 _WAIT_S = 0.2
@@ -58,8 +59,7 @@ class ObjectsCloud:
     def put(self, stream: str, header: Header, item: object) -> None:
         """Take 'detections', 'image' or 'depth'; ignored while nobody subscribes."""
         if self._clouds.wanted:
-            stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
-            for pair in self._pairing.put(stream, stamp_ns, item):
+            for pair in self._pairing.put(stream, stamp_ns(header), item):
                 self._try_to_publish(pair)
 
     def _try_to_publish(self, pair: Paired) -> None:

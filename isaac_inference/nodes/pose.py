@@ -16,6 +16,7 @@ from isaac_inference.nodes.camera_info_message import CameraFeed
 from isaac_inference.nodes.depth_image import depth_array
 from isaac_inference.nodes.detection import KEYPOINTS_TOPIC, SOURCE_SIZE
 from isaac_inference.nodes.detection_reading import box_corners, observed_objects
+from isaac_inference.nodes.object_frames import object_frames
 from isaac_inference.nodes.objects_cloud import ObjectsCloud
 from isaac_inference.nodes.pose_message import detection_3d, pose_array
 from isaac_inference.nodes.pose_parameters import PoseParameters
@@ -26,8 +27,9 @@ from isaac_inference.runtime.image_frame import IMAGE, ImageFrame
 from isaac_inference.runtime.node import PipelineNode, StageClock
 from isaac_inference.runtime.pairing import Paired, Secondary, StampPairing
 from isaac_inference.runtime.process import node_main
+from isaac_inference.runtime.stamp import stamp_ns
 from isaac_inference.runtime.tensor_frame import TENSORS, TensorFrame
-from isaac_inference.runtime.tf_broadcaster import FramePose, TransformBroadcaster
+from isaac_inference.runtime.tf_broadcaster import TransformBroadcaster
 from isaac_inference.runtime.timing import StageTiming
 from isaac_inference.runtime.transforms import TransformSource, make_transform_source
 from isaac_inference.runtime.type_adapter import plain
@@ -139,7 +141,7 @@ class PoseNode(PipelineNode):
             self.health.clear('unpaired')
 
     def _put(self, stream: str, header: Header, item: object) -> None:
-        self._release(self._pairing.put(stream, _stamp_ns(header), item))
+        self._release(self._pairing.put(stream, stamp_ns(header), item))
 
     def _release(self, released: Sequence[Paired]) -> None:
         for _ in range(self._pairing.counts.pop('forgotten', 0)):
@@ -238,7 +240,7 @@ class PoseNode(PipelineNode):
             self._poses.publish(pose_array(array))
         if self._broadcaster is not None:
             try:
-                self._broadcaster.send(frame_poses(header, objects))
+                self._broadcaster.send(object_frames(header, objects))
             except FrameError as error:  # such as a frame without a name; the poses are out already
                 self.health.skipped(error.reason, str(error))
 
@@ -247,27 +249,8 @@ class PoseNode(PipelineNode):
         target = self.parameters.target_frame
         if self._transforms is None or target == header.frame_id:
             return None
-        matrix = self._transforms.wait(target, header.frame_id, _stamp_ns(header), self.parameters.transform_wait_s)
+        matrix = self._transforms.wait(target, header.frame_id, stamp_ns(header), self.parameters.transform_wait_s)
         return Pose.from_matrix(matrix)
-
-
-def frame_poses(header: Header, objects: Sequence[Detection3D]) -> list[FramePose]:
-    """What /tf says of the objects that have an id: `<class>_<id>` below the frame that their poses are in."""
-    result = []
-    for item in objects:
-        if item.id:
-            pose, best = item.results[0].pose.pose, item.results[0].hypothesis
-            position, turn = pose.position, pose.orientation
-            result.append(
-                FramePose(
-                    header.frame_id,
-                    f'{best.class_id.replace(" ", "_")}_{item.id}',
-                    _stamp_ns(header),
-                    (position.x, position.y, position.z),
-                    (turn.x, turn.y, turn.z, turn.w),
-                )
-            )
-    return result
 
 
 def _message(header: Header, identity: str, item: ObjectPose, T_target_camera: Pose | None) -> Detection3D:
@@ -275,10 +258,6 @@ def _message(header: Header, identity: str, item: ObjectPose, T_target_camera: P
     if T_target_camera is not None:
         pose, covariance = T_target_camera @ pose, transform_covariance(covariance, T_target_camera)
     return detection_3d(header, item.label, item.score, pose, item.size, identity=identity, covariance=covariance)
-
-
-def _stamp_ns(header: Header) -> int:
-    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
 main = node_main(PoseNode)

@@ -23,6 +23,7 @@ from isaac_inference.runtime.node_parameters import NodeParameters
 from isaac_inference.runtime.parameters import group, param
 from isaac_inference.runtime.process import node_main
 from isaac_inference.runtime.qos import QosParameters, Reliability
+from isaac_inference.runtime.stamp import stamp_ns
 from isaac_inference.runtime.tf_broadcaster import FramePose, TransformBroadcaster
 from isaac_inference.runtime.type_adapter import plain
 from isaac_inference.sim import Scene, SimFrame, default_camera
@@ -170,9 +171,9 @@ class SimCameraNode(PipelineNode):
         world = self.parameters.world_frame
         named = [(header.frame_id, frame.T_world_camera)]
         named += [(f'truth/{kind.name}_{instance}', pose) for instance, kind, pose in objects]
-        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+        stamp = stamp_ns(header)
         self._transforms.send(
-            FramePose(world, child, stamp_ns, pose.translation.tolist(), pose.quaternion().tolist())
+            FramePose(world, child, stamp, pose.translation.tolist(), pose.quaternion().tolist())
             for child, pose in named
         )
 

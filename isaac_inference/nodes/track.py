@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from geometry_msgs.msg import PoseArray
 from std_msgs.msg import Header
-from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detection3DArray
 
 from isaac_inference.errors import FrameError
 from isaac_inference.models import read_card
 from isaac_inference.nodes.frame_flow import FrameFlow
+from isaac_inference.nodes.object_frames import object_frames
 from isaac_inference.nodes.pose_message import detection_3d, pose_array, pose_from_message
-from isaac_inference.nodes.track_message import best_hypothesis, box_corners, object_transform, with_id
+from isaac_inference.nodes.track_message import best_hypothesis, box_corners, with_id
 from isaac_inference.ops.rigid import Pose
 from isaac_inference.ops.symmetry import Symmetry, canonical
 from isaac_inference.ops.tracking import PoseFilter, PoseFilterSettings, Tracker, TrackerSettings
@@ -26,11 +26,11 @@ from isaac_inference.runtime.node_parameters import NodeParameters
 from isaac_inference.runtime.parameters import group, param
 from isaac_inference.runtime.process import node_main
 from isaac_inference.runtime.qos import QosParameters, Reliability
+from isaac_inference.runtime.tf_broadcaster import TransformBroadcaster
 from isaac_inference.runtime.type_adapter import plain
 
 _BOXES, _POSES = TrackerSettings(), PoseFilterSettings()  # their defaults are ours
 _RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=10)
-_TF_QOS = QosParameters(reliability=Reliability.RELIABLE, depth=100)
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ class TrackNode(PipelineNode):
 
     def __init__(self, node_name: str = 'track', **kwargs: object) -> None:
         self._forget_all()
+        self._broadcaster: TransformBroadcaster | None = None
         super().__init__(node_name, **kwargs)
 
     def on_setup(self) -> None:
@@ -122,7 +123,7 @@ class TrackNode(PipelineNode):
         self._detections = self.advertise(plain(Detection2DArray), '~/detections', chosen.output_qos)
         self._detections_3d = self.advertise(plain(Detection3DArray), '~/detections_3d', chosen.output_qos)
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.output_qos)
-        self._transforms = self.advertise(plain(TFMessage), '/tf', _TF_QOS)
+        self._broadcaster = TransformBroadcaster(self)
         depth = chosen.input_qos.depth
         self.subscribe(plain(Detection2DArray), 'detections', chosen.input_qos, self._on_detections, depth=depth)
         self.subscribe(plain(Detection3DArray), 'detections_3d', chosen.input_qos, self._on_poses, depth=depth)
@@ -130,6 +131,11 @@ class TrackNode(PipelineNode):
     def on_stop(self) -> None:
         self._tracker.reset()
         self._forget_all()
+
+    def on_teardown(self) -> None:
+        if self._broadcaster is not None:
+            self._broadcaster.close()
+            self._broadcaster = None
 
     def _forget_all(self) -> None:
         self._flow, self._flow_3d = FrameFlow(), FrameFlow()
@@ -268,8 +274,8 @@ class TrackNode(PipelineNode):
         named = [item for item in answer.detections if item.id]
         if named and not answer.header.frame_id:
             self._count('no_frame_id', 'poses come without a header.frame_id, so they have no place in /tf')
-        elif named:
-            self._transforms.publish(TFMessage(transforms=[object_transform(answer.header, item) for item in named]))
+        elif self._broadcaster is not None:
+            self._broadcaster.send(object_frames(answer.header, named))
 
     def _count(self, reason: str, text: str) -> None:
         """Something of a frame is lost, though not the frame."""

@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection
 
-from geometry_msgs.msg import TransformStamped
-from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection3D, ObjectHypothesis
 
 from isaac_inference.errors import FrameError
@@ -57,13 +54,3 @@ def with_id(item: Detection2D, identity: str) -> Detection2D:
     tracked = Detection2D()
     tracked.header, tracked.results, tracked.bbox, tracked.id = item.header, item.results, item.bbox, identity
     return tracked
-
-
-def object_transform(header: Header, item: Detection3D) -> TransformStamped:
-    """An object's frame, `<class>_<id>`, below the header's; what tf2 doesn't like in a name becomes '_'."""
-    transform, pose = TransformStamped(header=header), item.results[0].pose.pose
-    transform.child_frame_id = re.sub(r'[\s/]+', '_', f'{item.results[0].hypothesis.class_id}_{item.id}')
-    move = transform.transform.translation
-    move.x, move.y, move.z = pose.position.x, pose.position.y, pose.position.z
-    transform.transform.rotation = pose.orientation
-    return transform

@@ -21,6 +21,7 @@ from isaac_inference.runtime.mailbox import Mailbox, Worker
 from isaac_inference.runtime.node_parameters import NodeParameters, ParameterServer
 from isaac_inference.runtime.periodic import Periodic
 from isaac_inference.runtime.qos import QosParameters, Reliability
+from isaac_inference.runtime.stamp import stamp_ns
 from isaac_inference.runtime.timing import StageTiming
 from isaac_inference.runtime.topics import Publisher, Subscription
 from isaac_inference.runtime.type_adapter import TypeAdapter, plain
@@ -266,8 +267,8 @@ class PipelineNode(LifecycleNode):
             self.health.processed((time.perf_counter() - begin) * 1e3)
 
     def _age_ms(self, header: Header) -> float | None:
-        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
-        if stamp_ns == 0:
+        stamp = stamp_ns(header)
+        if stamp == 0:
             self.health.problem(
                 'zero_stamp',
                 'messages arrive without a stamp: outputs carry stamp 0 and can be '
@@ -275,7 +276,7 @@ class PipelineNode(LifecycleNode):
             )
             return None
         self.health.clear('zero_stamp')
-        return (self.get_clock().now().nanoseconds - stamp_ns) / 1e6  # type: ignore[no-any-return]
+        return (self.get_clock().now().nanoseconds - stamp) / 1e6  # type: ignore[no-any-return]
 
     # Reports
 

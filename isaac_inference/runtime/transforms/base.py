@@ -11,6 +11,7 @@ import numpy as np
 from geometry_msgs.msg import TransformStamped
 
 from isaac_inference.errors import FrameError
+from isaac_inference.runtime.stamp import stamp_ns
 
 Warn = Callable[[str, str], None]  # called as warn(key, text); the text is to be logged, throttled per key
 
@@ -83,7 +84,7 @@ def read_link(message: TransformStamped) -> Link:
     return Link(
         frame_name(header.frame_id),
         frame_name(message.child_frame_id),
-        header.stamp.sec * 1_000_000_000 + header.stamp.nanosec,
+        stamp_ns(header),
         (shift.x, shift.y, shift.z),
         (turn.x, turn.y, turn.z, turn.w),
     )
