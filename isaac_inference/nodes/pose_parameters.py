@@ -33,7 +33,7 @@ class PnpParameters:
         _PNP.min_confidence, 'Keypoints below this confidence are left out.', minimum=0.0, maximum=1.0
     )
     min_inliers: float = param(
-        _PNP.min_inliers, 'Part of the keypoints that must agree on a pose.', minimum=0.01, maximum=1.0
+        _PNP.min_inliers, "Part of the keypoints' confidence that must agree on a pose.", minimum=0.01, maximum=1.0
     )
     inlier_px: float = param(
         _PNP.inlier_px, 'Largest distance of an inlier from its projection.', unit='px', minimum=0.01, maximum=1000.0

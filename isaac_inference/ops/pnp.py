@@ -35,8 +35,8 @@ class PnpSettings:
     Attributes:
         min_confidence: keypoints below it are left out; 0 to 1.
         min_keypoints: needed at least, 4 or more.
-        min_inliers: part of the used keypoints that must agree; above 0, up to 1. With 0.75 two of eight may be wrong;
-            with 5 of 8 the mirror image of a box passes as often as not.
+        min_inliers: part of the used keypoints' confidence that must agree; above 0, up to 1. With 0.75 two of eight
+            sure ones may be wrong; with 5 of 8 the mirror image of a box passes as often as not.
         inlier_px: largest distance of an inlier from its projection, in pixels.
         inlier_extent: the same as part of the extent.
         max_rms_px: largest root mean square distance of the inliers, in pixels.
@@ -53,7 +53,7 @@ class PnpSettings:
         ConfigError: a value outside its range.
     """
 
-    min_confidence: float = 0.3
+    min_confidence: float = 0.2
     min_keypoints: int = FEWEST_KEYPOINTS
     min_inliers: float = 0.75
     inlier_px: float = 4.0
@@ -217,7 +217,7 @@ def _fit(seen: Observations, confidence: np.ndarray, threshold: float, settings:
     poses, suffix = closed_form(seen), ''
     if not any(_lengths(seen, pose).max() <= threshold for pose in poses):
         inliers, suffix = consensus(seen, confidence, threshold), '+ransac'
-        _check_inliers(inliers, threshold, settings)
+        _check_inliers(inliers, confidence, threshold, settings)
         poses = closed_form(seen.select(inliers))
     if not poses:
         raise FrameError(
@@ -234,7 +234,7 @@ def _fit(seen: Observations, confidence: np.ndarray, threshold: float, settings:
     lengths = _lengths(seen, pose)
     if not np.array_equal(lengths <= threshold, inliers):
         inliers = lengths <= threshold
-        _check_inliers(inliers, threshold, settings)
+        _check_inliers(inliers, confidence, threshold, settings)
         kept = seen.select(inliers)
         pose, cost = refine(kept, pose, huber)
         lengths = _lengths(seen, pose)
@@ -256,13 +256,16 @@ def _lengths(seen: Observations, pose: Pose) -> np.ndarray:
     return np.linalg.norm(residuals(seen, pose), axis=1)
 
 
-def _check_inliers(inliers: np.ndarray, threshold: float, settings: PnpSettings) -> None:
-    needed = max(settings.min_keypoints, math.ceil(settings.min_inliers * len(inliers) - 1e-9))
-    if np.count_nonzero(inliers) < needed:
+def _check_inliers(inliers: np.ndarray, confidence: np.ndarray, threshold: float, settings: PnpSettings) -> None:
+    """Enough points, and enough of the confidence: a point that the network itself doubts may well be off."""
+    share = float(confidence[inliers].sum() / max(confidence.sum(), 1e-9)) if confidence.any() else inliers.mean()
+    count = np.count_nonzero(inliers)
+    if count < settings.min_keypoints or share < settings.min_inliers - 1e-9:
         raise FrameError(
             'too_few_inliers',
-            f'keypoints: {np.count_nonzero(inliers)} of {len(inliers)} agree on a pose to {threshold:.1f} px, expected '
-            f"{needed}; check the object's size, the keypoint order and the camera's intrinsics",
+            f'keypoints: {count} of {len(inliers)} agree on a pose to {threshold:.1f} px, with {share:.0%} of the '
+            f'confidence, expected {settings.min_keypoints} and {settings.min_inliers:.0%}; check the '
+            "object's size, the keypoint order and the camera's intrinsics",
         )
 
 
