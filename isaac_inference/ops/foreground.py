@@ -48,6 +48,33 @@ def foreground_mask(points: np.ndarray, surroundings: np.ndarray | None = None) 
     return candidates & (z >= near) & (z <= far)
 
 
+def surfaces(points: np.ndarray, inside: np.ndarray, limit: int = 3) -> list[np.ndarray]:
+    """What of the points could be the object when more than one surface is under the box; the largest first.
+
+    Args:
+        points: (N, 3) in the box and around it, camera frame, metres.
+        inside: (N,) bool, those in the box.
+        limit: how many, at most.
+
+    Returns:
+        (N,) bool each; none with too few points.
+    """
+    if np.count_nonzero(inside) < MIN_POINTS:
+        return []
+    candidates = inside & ~_support_mask(points, points[~inside])
+    if np.count_nonzero(candidates) < MIN_POINTS:
+        candidates = inside
+    z = points[:, 2]
+    depths = np.sort(z[candidates])
+    gap = _GAP * max(1.0, float(np.median(depths)))
+    thin = depths[:: max(1, len(depths) // _SAMPLES)]
+    cuts = np.flatnonzero(np.diff(thin) > gap)
+    edges = np.concatenate(([-np.inf], (thin[cuts] + thin[cuts + 1]) / 2, [np.inf]))
+    masks = [candidates & (z > low) & (z <= high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    masks = [mask for mask in masks if np.count_nonzero(mask) >= MIN_POINTS]
+    return sorted(masks, key=lambda mask: -int(np.count_nonzero(mask)))[:limit]
+
+
 def fit_plane(points: np.ndarray, band: float) -> tuple[np.ndarray, float, float] | None:
     """The plane that most points lie on: normal (3,), offset and the share of points on it; None for too few points.
 

@@ -8,6 +8,7 @@ where the prior pose had it, and a search that ends in several equally good pose
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from isaac_inference.ops.foreground import foreground_mask
 from isaac_inference.ops.object_model import ObjectModel
 from isaac_inference.ops.pose_hypotheses import aligned, pose_hypotheses
 from isaac_inference.ops.rigid import Pose, rotation_angle
-from isaac_inference.ops.surface_fit import Fit, Scene, SeenDepth, measure, refine
+from isaac_inference.ops.surface_fit import Fit, Scene, SeenDepth, looked_past, measure, refine
 from isaac_inference.ops.surface_normals import facing_normals, thinned
 from isaac_inference.ops.symmetry import canonical, equivalents, rotation_error
 
@@ -52,7 +53,7 @@ class RegistrationSettings:
     noise: float = 0.003
     distance: float = 0.01
     min_fitness: float = 0.7
-    min_support: float = 0.35
+    min_support: float = 0.15
     max_rmse: float = 0.006
     max_overhang: float = 0.25
     min_explained: float = 0.6
@@ -148,12 +149,12 @@ def _refined(
     reach = float(np.clip(2.0 * largest, 4.0 * settings.noise * far, max(0.25 * model.diameter, 0.02)))
     near = np.linalg.norm(points - initial.translation.astype(points.dtype), axis=1) < model.diameter / 2 + reach
     if np.count_nonzero(near) < settings.min_points <= len(points):
-        raise _nothing_there(int(np.count_nonzero(near)), reach)
+        raise _nothing_there(model, depth, initial, settings, int(np.count_nonzero(near)), reach)
     scene = _scene(model, points[near], depth, settings)
     start = measure(model, scene, initial, settings.distance * far)
     found = refine(model, scene, initial, prior, settings.noise * far, reach)
     if found is None:
-        raise _nothing_there(len(scene.cloud), reach)
+        raise _nothing_there(model, depth, initial, settings, len(scene.cloud), reach)
     pose, posterior = found
     fit = measure(model, scene, pose, settings.distance * far)
     method = 'refined'
@@ -164,13 +165,38 @@ def _refined(
     return Registration(canonical(pose, model.symmetries), posterior, fit.fitness, fit.rmse, method)
 
 
-def _search(
+def placements(
+    model: ObjectModel,
+    scene_points: np.ndarray,
+    depth: SeenDepth,
+    settings: RegistrationSettings | None = None,
+    foreground: np.ndarray | None = None,
+) -> list[Pose]:
+    """Where the model could be by depth alone, the best first, each standing for those that look alike; unchecked.
+
+    Args and errors as in `register`.
+    """
+    settings = settings or RegistrationSettings()
+    return [item.pose for item in _placed(model, scene_points, depth, settings, foreground)[0]]
+
+
+class _Placed(NamedTuple):
+    """A model fitted without an initial pose."""
+
+    score: float
+    fit: Fit
+    pose: Pose
+    covariance: np.ndarray
+
+
+def _placed(
     model: ObjectModel,
     points: np.ndarray,
     depth: SeenDepth,
     settings: RegistrationSettings,
     foreground: np.ndarray | None,
-) -> Registration:
+) -> tuple[list[_Placed], float]:
+    """The best placements, and the factor by which lengths grow at their distance."""
     mask = foreground_mask(points) if foreground is None else foreground
     scene = _scene(model, points[mask], depth, settings)
     rough = pose_hypotheses(model, scene.cloud, scene.normals)
@@ -179,17 +205,27 @@ def _search(
     tolerance = settings.distance * far
     scored = sorted(((_score(measure(model, scene, pose, tolerance)), i) for i, pose in enumerate(rough)), reverse=True)
     loose = np.diag(np.repeat(((0.15 * model.diameter) ** 2, np.radians(15.0) ** 2), 3))
-    fits: list[tuple[float, Fit, Pose, np.ndarray]] = []
+    fits: list[_Placed] = []
     for score, i in scored[:_REFINED]:
         if score < _HOPELESS * scored[0][0]:
             break
         found = refine(model, scene, rough[i], loose, settings.noise * far, max(0.05 * model.diameter, 2 * tolerance))
         if found is not None:
             fit = measure(model, scene, found[0], tolerance)
-            fits.append((_score(fit), fit, *found))
+            fits.append(_Placed(_score(fit), fit, *found))
     if not fits:
         raise FrameError('registration_fit', 'registration: no placement of the model comes near the depth points')
-    fits.sort(key=lambda item: -item[0])
+    return sorted(fits, key=lambda item: -item.score), far
+
+
+def _search(
+    model: ObjectModel,
+    points: np.ndarray,
+    depth: SeenDepth,
+    settings: RegistrationSettings,
+    foreground: np.ndarray | None,
+) -> Registration:
+    fits, far = _placed(model, points, depth, settings, foreground)
     best, fit, pose, posterior = fits[0]
     _check_fit(fit, settings, far)
     if fit.explained < settings.min_explained:
@@ -222,7 +258,14 @@ def _scene(model: ObjectModel, near: np.ndarray, depth: SeenDepth, settings: Reg
     return Scene(cloud, facing_normals(cloud), depth)
 
 
-def _nothing_there(count: int, reach: float) -> FrameError:
+def _nothing_there(
+    model: ObjectModel, depth: SeenDepth, pose: Pose, settings: RegistrationSettings, count: int, reach: float
+) -> FrameError:
+    if looked_past(model, depth, pose, settings.distance * _far(pose)) < 1.0 - settings.min_fitness:
+        return FrameError(
+            'registration_hidden',
+            'registration: something nearer, or missing depth, hides the object where the initial pose has it',
+        )
     return FrameError(
         'registration_fit',
         f'registration: of {count} depth points around the initial pose too few lie within {reach:.3f} m of the model '

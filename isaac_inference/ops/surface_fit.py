@@ -28,10 +28,12 @@ class SeenDepth:
     Attributes:
         image: registered to the view that poses are given in.
         camera: its intrinsics at the depth image's resolution.
+        step: metres that what is seen is rounded to; 0 leaves it.
     """
 
     image: DepthImage
     camera: CameraModel
+    step: float = 0.0
 
     def at(self, points: np.ndarray) -> np.ndarray:
         """What is seen where (N, 3) points would appear: (N, 3) m; NaN outside the image and where depth is missing.
@@ -45,6 +47,8 @@ class SeenDepth:
             cells = np.rint(pixels[inside])
             columns, rows = cells.astype(np.intp).clip(0).T
             z = DepthImage(self.image.data[rows, columns][None], self.image.scale).metres()[0].astype(np.float64)
+            if self.step:
+                z = np.rint(z / self.step) * self.step
             seen[inside] = np.column_stack((self.camera.undistort(cells), np.ones(len(z)))) * z[:, None]
         return seen
 
@@ -85,6 +89,13 @@ class Fit:
     rmse: float
     explained: float
     overhang: float
+
+
+def looked_past(model: ObjectModel, depth: SeenDepth, pose: Pose, tolerance: float) -> float:
+    """Share of the model's visible points that the camera should see but sees something behind of, 0..1."""
+    points, normals = model.visible(pose.rotation, pose.translation, _PREDICTED)
+    offset = np.einsum('ij,ij->i', depth.at(points) - points, normals)
+    return float(np.count_nonzero(offset < -tolerance) / max(1, len(points)))
 
 
 def measure(model: ObjectModel, scene: Scene, pose: Pose, tolerance: float) -> Fit:

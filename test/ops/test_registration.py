@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import pytest
 import trimesh
 
 from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.ops.depth import DepthImage, region_points
+from isaac_inference.ops.camera_model import CameraModel
+from isaac_inference.ops.depth import DepthImage, RegionPoints, region_points
 from isaac_inference.ops.depth_position import position_from_depth
 from isaac_inference.ops.mesh import Mesh
 from isaac_inference.ops.object_model import ObjectModel, geometric_symmetries
-from isaac_inference.ops.registration import RegistrationSettings, register, typical_covariance
+from isaac_inference.ops.registration import Registration, RegistrationSettings, register, typical_covariance
 from isaac_inference.ops.rigid import Pose, so3_exp
+from isaac_inference.ops.surface_fit import SeenDepth
 from isaac_inference.ops.symmetry import Symmetry, canonical, rotation_error
 
 from .ray_scene import CAMERA, WH, box_around, cuboid, cylinder, noisy, perturbed, plane
@@ -46,9 +50,24 @@ def scene(shown, pose, height, hidden=0.0, seed=0, sigma=0.002, holes=0.05):
     return noisy(depth, sigma, holes, seed), box
 
 
+class Crop(NamedTuple):
+    """What is under a box, and the image that it is from."""
+
+    region: RegionPoints
+    depth: SeenDepth
+
+
+def cut(depth, box, margin=0.1, encoding='32FC1'):
+    image = DepthImage.check(depth, encoding)
+    return Crop(region_points(image, CAMERA, box, WH, margin=margin), SeenDepth(image, CAMERA))
+
+
+def fit(model: ObjectModel, seen: Crop, *more: Any, **settings: Any) -> Registration:
+    return register(model, seen.region.points, seen.depth, *more, **settings)
+
+
 def crop(pose, margin=0.1, **kwargs):
-    depth, box = scene(cuboid(pose, SIZE), pose, SIZE[2], **kwargs)
-    return region_points(depth, CAMERA, box, WH, margin=margin)
+    return cut(*scene(cuboid(pose, SIZE), pose, SIZE[2], **kwargs), margin)
 
 
 def errors(found, truth, symmetries=()):
@@ -76,7 +95,7 @@ def test_eight_degrees_and_two_centimetres_are_taken_back(view, hidden, millimet
     truth = VIEWS[view]
     found = []
     for seed in range(6):
-        result = register(BOX, crop(truth, hidden=hidden, seed=seed).points, perturbed(truth, 0.02, 8, seed))
+        result = fit(BOX, crop(truth, hidden=hidden, seed=seed), perturbed(truth, 0.02, 8, seed))
         found.append(errors(result.pose, truth))
         assert result.method == 'refined' and result.inlier_rmse < 0.004
     found = np.array(found)
@@ -94,7 +113,7 @@ def test_a_good_pose_is_not_spoilt(view, hidden):
         rng = np.random.default_rng(seed)
         turn = so3_exp(rng.normal(0, np.radians(1.0), 3))
         start = Pose(turn @ truth.rotation, truth.translation + rng.normal(0, 1, 3) * (0.001, 0.001, 0.01))
-        result = register(BOX, crop(truth, hidden=hidden, seed=seed).points, start)
+        result = fit(BOX, crop(truth, hidden=hidden, seed=seed), start)
         for pose, kept in ((start, before), (result.pose, after)):
             kept.append(np.linalg.norm(pose.apply(BOX.points) - truth.apply(BOX.points), axis=1).mean())
     assert np.mean(after) < 0.6 * np.mean(before)
@@ -103,7 +122,7 @@ def test_a_good_pose_is_not_spoilt(view, hidden):
 
 def test_the_exact_pose_stays_where_it_is():
     truth = VIEWS['one face']
-    result = register(BOX, crop(truth, sigma=0.0, holes=0.0).points, truth)
+    result = fit(BOX, crop(truth, sigma=0.0, holes=0.0), truth)
     assert errors(result.pose, truth) < (1.5, 0.5)
 
 
@@ -111,9 +130,9 @@ def test_what_is_not_seen_follows_the_prior():
     """A sure prior keeps the shift along the face; an unsure one lets the outline decide, which is not sure itself."""
     truth = VIEWS['one face']
     start = Pose(truth.rotation, truth.translation + (0.004, 0.0, 0.01))
-    points = crop(truth, hidden=0.3).points
+    there = crop(truth, hidden=0.3)
     sure = np.diag((0.0005**2, 0.0005**2, 0.02**2, 0.01**2, 0.01**2, 0.01**2))
-    result = register(BOX, points, start, covariance=sure)
+    result = fit(BOX, there, start, covariance=sure)
     assert result.pose.translation[2] == pytest.approx(truth.translation[2], abs=0.001)
     assert result.pose.translation[:2] == pytest.approx(start.translation[:2], abs=0.003)
     spread = np.sqrt(np.diag(result.covariance))
@@ -127,7 +146,7 @@ def test_16_bit_and_float_depth_give_the_same_pose():
     millimetres = np.nan_to_num(depth * 1000).round().astype(np.uint16)
     start = perturbed(truth, 0.01, 4, 3)
     a, b = (
-        register(BOX, region_points(DepthImage.check(image, encoding), CAMERA, box, WH).points, start).pose
+        fit(BOX, cut(image, box, 0.0, encoding), start).pose
         for image, encoding in ((depth, '32FC1'), (millimetres, '16UC1'))
     )
     assert errors(a, b) < (1.0, 0.2)
@@ -141,7 +160,7 @@ def test_another_object_is_refused(view, size):
     scale = float(np.mean(np.array(size) / SIZE))  # a keypoint fit of the wrong size is off in distance
     for start in (truth, Pose(truth.rotation, truth.translation * scale)):
         with pytest.raises(FrameError) as caught:
-            register(wrong, crop(truth).points, start)
+            fit(wrong, crop(truth), start)
         assert caught.value.reason in ('registration_fit', 'registration_moved', 'registration_hidden')
 
 
@@ -149,7 +168,7 @@ def test_a_pose_beside_the_object_is_refused():
     truth = VIEWS['three faces']
     for shift in ((0.2, 0, 0), (0, 0, -0.3), (0, 0, 0.3)):
         with pytest.raises(FrameError) as caught:
-            register(BOX, crop(truth).points, Pose(truth.rotation, truth.translation + shift))
+            fit(BOX, crop(truth), Pose(truth.rotation, truth.translation + shift))
         assert caught.value.reason in ('registration_fit', 'registration_moved', 'registration_hidden')
 
 
@@ -157,44 +176,73 @@ def test_a_move_beyond_the_limit_is_refused():
     truth = VIEWS['three faces']
     settings = RegistrationSettings(max_turn_deg=3.0)
     with pytest.raises(FrameError, match='degrees') as caught:
-        register(BOX, crop(truth).points, perturbed(truth, 0.0, 8, 1), settings)
+        fit(BOX, crop(truth), perturbed(truth, 0.0, 8, 1), settings)
     assert caught.value.reason == 'registration_moved'
 
 
 def test_mostly_hidden_is_neither_yes_nor_no():
     truth = VIEWS['three faces']
     with pytest.raises(FrameError) as caught:
-        register(BOX, crop(truth, hidden=0.8).points, truth)
+        fit(BOX, crop(truth, hidden=0.93), truth)
     assert caught.value.reason == 'registration_hidden'
 
 
 @pytest.mark.parametrize('start', [None, VIEWS['three faces']])
 def test_no_depth_is_no_pose(start):
+    nothing = SeenDepth(DepthImage(np.full((WH[1], WH[0]), np.nan, np.float32), 1.0), CAMERA)
     for points in (np.empty((0, 3), np.float32), np.full((20, 3), 0.8, np.float32)):
         with pytest.raises(FrameError) as caught:
-            register(BOX, points, start)
+            register(BOX, points, nothing, start)
         assert caught.value.reason == 'depth_missing'
 
 
+@pytest.mark.parametrize('keep', [0.25, 0.5])
+def test_what_lies_outside_the_image_does_not_count(keep):
+    truth = VIEWS['three faces']
+    depth, box = scene(cuboid(truth, SIZE), truth, SIZE[2])
+    edge = int(box[0] + (box[2] - box[0]) * keep)
+    image = DepthImage(np.ascontiguousarray(depth[:, :edge]), 1.0)
+    camera = CameraModel(edge, WH[1], CAMERA.K, CAMERA.distortion, CAMERA.model)
+    region = region_points(image, camera, np.minimum(box, (edge, WH[1], edge, WH[1])), (edge, WH[1]), margin=0.1)
+    result = register(BOX, region.points, SeenDepth(image, camera), perturbed(truth, 0.005, 2, 1))
+    assert result.fitness > 0.95
+    assert errors(result.pose, truth) < (8, 3)
+
+
+def test_holes_do_not_count():
+    truth = VIEWS['three faces']
+    result = fit(BOX, crop(truth, holes=0.6), perturbed(truth, 0.01, 4, 1))
+    assert result.fitness > 0.95
+
+
+@pytest.mark.parametrize('columns', range(96, 104))
+def test_fitness_does_not_hang_on_the_width_of_the_crop(columns):
+    truth = VIEWS['three faces']
+    depth, box = scene(cuboid(truth, SIZE), truth, SIZE[2])
+    center = (box[0] + box[2]) / 2
+    box = np.array((center - columns, box[1], center + columns, box[3]))
+    assert fit(BOX, cut(depth, box), truth).fitness > 0.95
+
+
 def can_crop(truth, seed=0, margin=0.1):
-    depth, box = scene(cylinder(truth, 0.033, 0.12), truth, 0.12, seed=seed)
-    return region_points(depth, CAMERA, box, WH, margin=margin)
+    return cut(*scene(cylinder(truth, 0.033, 0.12), truth, 0.12, seed=seed), margin)
 
 
 def test_a_cylinder_comes_back_canonical():
     model = ObjectModel.build('cylinder', CAN, symmetries=ROUND)
     truth = standing(0.9, 0.5)
     for seed in range(3):
-        result = register(model, can_crop(truth, seed).points, perturbed(truth, 0.02, 8, seed))
+        result = fit(model, can_crop(truth, seed), perturbed(truth, 0.02, 8, seed))
         assert errors(result.pose, truth, ROUND) < (1.5, 1.5)
         again = canonical(result.pose, ROUND)
         np.testing.assert_allclose(result.pose.rotation, again.rotation, atol=1e-9)
 
 
-def search(model, region, settings=ALLOW):
+def search(model, seen, settings=ALLOW):
+    region = seen.region
     points, around = region.points[region.inside], region.points[~region.inside]
     foreground = position_from_depth(points, surroundings=around).foreground
-    return register(model, points, None, settings, foreground=foreground)
+    return register(model, points, seen.depth, None, settings, foreground=foreground)
 
 
 @pytest.mark.parametrize(('view', 'millimetres'), [('one face', 12), ('two faces', 8), ('three faces', 2)])
@@ -255,8 +303,8 @@ def test_a_mesh_is_refined_and_found():
     np.testing.assert_allclose(model.size, (0.16, 0.1, 0.14))
     truth = standing(2.4, 0.6, 0.7)
     depth, box = scene(step_depth(truth), truth, 0.14)
-    region = region_points(depth, CAMERA, box, WH, margin=0.15)
-    refined = register(model, region.points, perturbed(truth, 0.015, 6, 2))
+    region = cut(depth, box, 0.15)
+    refined = fit(model, region, perturbed(truth, 0.015, 6, 2))
     assert errors(refined.pose, truth) < (2, 2)
     found = search(model, region, RegistrationSettings())
     assert errors(found.pose, truth) < (2, 2)

@@ -30,6 +30,10 @@ class KeypointMethod:
         """Whether the card says where this class's keypoints are on the object."""
         return label in self._points
 
+    def points(self, label: str) -> np.ndarray:
+        """(K, 3) m of a known class's keypoints in the object's frame."""
+        return self._points[label]
+
     def estimate(self, seen: Observed, camera: CameraModel, depth: DepthView | None = None) -> ObjectPose:
         """PnP; depth isn't looked at."""
         if seen.keypoints is None:
