@@ -1,22 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A planner's side of the topics: poses in, the grasp of one object out. Read it, copy it, replace it.
-
 Run: pick_planner.py --ros-args -r poses:=track/poses -r detections_3d:=track/detections_3d -p target_class:=soup_can
 In:  poses (PoseArray) and detections_3d (Detection3DArray): of one image equal stamps and equal order.
 Out: grasp and pre_grasp (PoseStamped) with the image's stamp, only while there is a target that can be grasped.
 The gripper's frame: origin between the fingertips, z the approach to the object, fingers close along y, x = y cross z.
 """
 
-import contextlib
 import signal
 
 import numpy as np
 import rclpy
 from geometry_msgs.msg import Point, Pose, PoseArray, PoseStamped, Quaternion
 from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from vision_msgs.msg import Detection3DArray
 
 PARAMETERS = {  # all may be changed while the node runs
@@ -51,8 +49,7 @@ def grasp_of(rotation, center, size, max_opening, finger_depth):
     for side in np.argsort(size):  # the shortest first
         if 0 < size[side] <= max_opening and abs(rotation[2, side]) <= 0.7072:  # level within 45 degrees
             closing = rotation[:, side] * np.copysign(1, rotation[1, side])  # of two equal turns the one with y left
-            approach = np.array([0, 0, -1]) + closing[2] * closing  # as straight from above as the fingers' way allows
-            approach /= np.linalg.norm(approach)
+            approach = ([0, 0, -1] + closing[2] * closing) / np.sqrt(1 - closing[2] ** 2)  # down, as far as they can
             to_surface = np.min(np.asarray(size) / 2 / np.maximum(np.abs(approach @ rotation), 1e-9))
             turn = np.column_stack((np.cross(closing, approach), closing, approach))
             return turn, center - approach * max(0.0, to_surface - finger_depth)
@@ -113,7 +110,10 @@ class PickPlanner(Node):
 
 
 if __name__ == '__main__':
-    rclpy.init()
-    with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
-        rclpy.spin(PickPlanner())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C, such as that of ros2 launch, changes nothing
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node, stop = PickPlanner(), []
+    for number in (signal.SIGINT, signal.SIGTERM):  # once or twice, as a terminal and ros2 launch send it
+        signal.signal(number, lambda *_: stop.append(True))
+    while not stop:
+        rclpy.spin_once(node, timeout_sec=0.1)
+    rclpy.shutdown()
