@@ -40,7 +40,6 @@ from benchmark.common import (
 )
 from benchmark.ros import READY_S, ros
 from isaac_inference.cli.evaluation_client import AnswerTopics, EvaluationClient
-from isaac_inference.cli.evaluation_messages import stamp_ns
 from isaac_inference.cli.graph_runner import start_composed
 from isaac_inference.errors import FrameError
 from isaac_inference.models import ModelCard, read_card
@@ -54,6 +53,7 @@ from isaac_inference.runtime.diagnostics import parse_timings
 from isaac_inference.runtime.image_frame import IMAGE, ImageFrame
 from isaac_inference.runtime.node import StageClock
 from isaac_inference.runtime.qos import QosParameters, Reliability
+from isaac_inference.runtime.stamp import stamp_ns
 from isaac_inference.runtime.tensor_frame import TENSORS, TensorFrame
 from isaac_inference.sim import default_camera
 from isaac_inference.stages.poses import DepthView, PoseEstimator, PoseMethod

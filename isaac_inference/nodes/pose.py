@@ -95,7 +95,8 @@ class PoseNode(PipelineNode):
         self.subscribe(IMAGE, 'image', image_qos, self._on_image, depth=2, wanted=lambda: self._cloud.wanted)
         if self._estimator.uses_keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=qos.depth)
-        self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, depth=qos.depth)
+        # the newest frame wins here; what belongs to it waits in the pairing
+        self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections)
         self.every(max(chosen.wait_s / 3, 0.02), self._on_tick)
 
     def on_stop(self) -> None:

@@ -109,7 +109,9 @@ class RegistrationMethod:
     ) -> Registration:
         model = self._models[seen.label]
         found = register(model, region.points, view, initial.pose, self._settings, initial.covariance)
-        if not agree(weak, weak.cost(found.pose)):
+        # keypoints that are surer of themselves than they are right miss their own pose too: that is no objection
+        overconfidence = max(1.0, weak.cost(initial.pose) / (2.0 * len(weak.model)))
+        if not agree(weak, weak.cost(found.pose) / overconfidence):
             raise FrameError(
                 'registration_keypoints',
                 f'{seen.label}: depth confirms a pose that the keypoints do not: it misses them by far more than their '
