@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,9 @@ def make_bench(listener: Bench) -> Callable[..., contextlib.AbstractContextManag
         spin = SpinThread(TrackNode(namespace='/tracking', parameter_overrides=overrides))
         try:
             wait_until(lambda: spin.node.state == 'active')
-            wait_until(lambda: matched(listener))
+            wait_until(lambda: matched(listener), 20.0)
+            wait_until(lambda: heard_by_somebody(spin.node), 20.0)
+            time.sleep(0.2)  # rclpy can't say when the node's own readers have found the listener's writers
             yield listener
         finally:
             spin.stop()
@@ -104,6 +107,11 @@ def matched(bench: Bench) -> bool:
     topics = ('track/detections', 'track/detections_3d', 'track/poses', '/tf')
     heard = all(bench.probe.node.count_publishers(topic) for topic in topics)
     return heard and all(publisher.get_subscription_count() for publisher in (bench.boxes, bench.objects))
+
+
+def heard_by_somebody(node: TrackNode) -> bool:
+    publishers = (node._detections, node._detections_3d, node._poses)
+    return all(publisher._writer.get_subscription_count() for publisher in publishers)
 
 
 def header(frame: float, frame_id: str = 'lens') -> Header:
