@@ -15,21 +15,19 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from isaac_inference.cli.graph_client import GraphClient
 from isaac_inference.cli.graph_runner import RunningGraph, start_composed, start_processes
+from isaac_inference.cli.ros_session import default_ros
 from isaac_inference.nodes.graph import NodeSpec, perception_graph
-from isaac_inference.runtime.compat import shutdown_context
 from isaac_inference.runtime.diagnostics import parse_timings
 from isaac_inference.runtime.image_frame import image_frame_from_array
 from isaac_inference.runtime.node import StageClock
-from isaac_inference.runtime.process import tune_process
 from isaac_inference.runtime.resources import DDS_PROFILE_VARIABLES, dds_environment
+from isaac_inference.runtime.stamp import stamp_ns
 from isaac_inference.runtime.timing import StageTiming
 
 READY_S = 60.0
@@ -105,7 +103,7 @@ class Probe(GraphClient):
 
     def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
         self.detections += 1
-        record = self.records.get(_stamp_ns(message.header))
+        record = self.records.get(stamp_ns(message.header))
         if record is not None:
             with self._news:
                 record.arrived_ns = clock.arrived_ns
@@ -113,7 +111,7 @@ class Probe(GraphClient):
         super()._on_detections(message, clock)
 
     def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:
-        record = self.records.get(_stamp_ns(message.header))
+        record = self.records.get(stamp_ns(message.header))
         if record is not None:
             with self._news:
                 record.timings = parse_timings(message)
@@ -121,16 +119,9 @@ class Probe(GraphClient):
         super()._on_timings(message, clock)
 
 
-@contextlib.contextmanager
-def ros() -> Iterator[None]:
-    """rclpy as the package's own commands start it: the Fast DDS profile, the switch interval; quieter logs."""
-    os.environ.update(dds_environment(os.environ))
-    rclpy.init(args=['--ros-args', '--log-level', 'warn'], signal_handler_options=SignalHandlerOptions.NO)
-    tune_process()
-    try:
-        yield
-    finally:
-        shutdown_context(rclpy.get_default_context())
+def ros() -> contextlib.AbstractContextManager[None]:
+    """rclpy as the package's own commands start it, with quieter logs."""
+    return default_ros('--log-level', 'warn')
 
 
 @contextlib.contextmanager
@@ -208,7 +199,3 @@ def environment_profile(with_profile: bool) -> Iterator[None]:
 
 def _with_parameters(spec: NodeSpec, extra: dict[str, Any]) -> NodeSpec:
     return dataclasses.replace(spec, parameters={**spec.parameters, **extra})
-
-
-def _stamp_ns(header: Header) -> int:
-    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)

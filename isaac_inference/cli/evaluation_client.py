@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Empty
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
+from isaac_inference.cli.command_node import CommandNode
 from isaac_inference.cli.evaluation_messages import boxes_from_message, poses_from_message
 from isaac_inference.cli.frame_collector import FrameCollector
 from isaac_inference.runtime.diagnostics import parse_timings
 from isaac_inference.runtime.image_frame import IMAGE, from_image_message
-from isaac_inference.runtime.node import PipelineNode, StageClock
+from isaac_inference.runtime.node import StageClock
 from isaac_inference.runtime.qos import QosParameters, Reliability
-from isaac_inference.runtime.spin import SpinThread
 from isaac_inference.runtime.stamp import stamp_ns
 from isaac_inference.runtime.topics import Publisher
 from isaac_inference.runtime.type_adapter import plain
@@ -41,7 +40,7 @@ class AnswerTopics:
     timings: tuple[str, ...] = ('detection/timings', 'track/timings', 'pose/timings')
 
 
-class EvaluationClient(PipelineNode):
+class EvaluationClient(CommandNode):
     """Collects what belongs to a stamp in `collector`; `statuses` has everybody's diagnostics.
 
     A message that can't be used (a NaN, a detection without a class) is dropped and counted like in any node, so its
@@ -55,7 +54,6 @@ class EvaluationClient(PipelineNode):
         self._topics = AnswerTopics()
         self._feeds = False
         self._inputs: dict[str, Publisher[Any]] = {}
-        self._spin: SpinThread | None = None
 
     @classmethod
     def start(
@@ -69,21 +67,11 @@ class EvaluationClient(PipelineNode):
             feeds: whether it publishes the camera's topics itself, from a recording.
             context: ROS context; None takes the default one.
         """
-        client = cls(namespace=namespace, context=context, parameter_overrides=[Parameter('autostart', value=False)])
+        client = cls(namespace=namespace, context=context)
         client._topics, client._feeds = topics, feeds
         client.collector = FrameCollector(wants_poses=bool(topics.poses))
-        client.trigger_configure()
-        client.trigger_activate()
-        client._spin = SpinThread(client)
+        client.run()
         return client
-
-    def close(self) -> None:
-        """Stop and destroy the node."""
-        if self._spin is not None:
-            self._spin.stop()
-
-    def has_input(self) -> bool:
-        return False  # it asks; silence is no fault of its own
 
     def on_setup(self) -> None:
         self._listen(Detection2DArray, TRUTH_BOXES, self._on_truth_boxes)

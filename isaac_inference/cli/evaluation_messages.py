@@ -11,6 +11,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from isaac_inference.errors import FrameError
 from isaac_inference.evaluation import Boxes, Poses
+from isaac_inference.nodes.detection_reading import box_corners
 from isaac_inference.nodes.pose_message import pose_from_message
 
 
@@ -21,9 +22,7 @@ def boxes_from_message(message: Detection2DArray) -> Boxes:
         FrameError: 'bad_estimate', a number is not finite or a detection names no class.
     """
     items = message.detections
-    rows = [(_center(item.bbox), (item.bbox.size_x, item.bbox.size_y)) for item in items]
-    boxes = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for (x, y), (w, h) in rows]
-    return Boxes(np.array(boxes, float).reshape(-1, 4), *_labels(items))
+    return Boxes(np.array([box_corners(item) for item in items], float).reshape(-1, 4), *_labels(items))
 
 
 def poses_from_message(message: Detection3DArray) -> Poses:
@@ -36,10 +35,6 @@ def poses_from_message(message: Detection3DArray) -> Poses:
     poses = [pose_from_message(item.bbox.center).matrix() for item in items]
     sizes = [(item.bbox.size.x, item.bbox.size.y, item.bbox.size.z) for item in items]
     return Poses(np.array(poses, float).reshape(-1, 4, 4), np.array(sizes, float).reshape(-1, 3), *_labels(items))
-
-
-def _center(box: Any) -> tuple[float, float]:
-    return box.center.position.x, box.center.position.y
 
 
 def _labels(items: Iterable[Any]) -> tuple[tuple[str, ...], np.ndarray, tuple[str, ...]]:

@@ -11,16 +11,15 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray
 
+from isaac_inference.cli.command_node import CommandNode
 from isaac_inference.runtime.diagnostics import parse_timings
 from isaac_inference.runtime.frame_source import SourceFrame
 from isaac_inference.runtime.image_frame import IMAGE, ImageFrame, image_frame_from_array
-from isaac_inference.runtime.node import PipelineNode, StageClock
+from isaac_inference.runtime.node import StageClock
 from isaac_inference.runtime.qos import QosParameters, Reliability
-from isaac_inference.runtime.spin import SpinThread
 from isaac_inference.runtime.stamp import stamp_ns
 from isaac_inference.runtime.timing import StageTiming, total_ms
 from isaac_inference.runtime.type_adapter import plain
@@ -73,7 +72,7 @@ class _Answer:
     picture: np.ndarray | None = None
 
 
-class GraphClient(PipelineNode):
+class GraphClient(CommandNode):
     """Feeds `image`, collects `detections`, stage timings, pictures (when asked to) and everybody's diagnostics."""
 
     def __init__(self, node_name: str = 'run_client', **kwargs: Any) -> None:
@@ -82,22 +81,14 @@ class GraphClient(PipelineNode):
         self._changed = threading.Condition()
         self._answers: OrderedDict[int, _Answer] = OrderedDict()
         self.statuses: dict[str, DiagnosticStatus] = {}
-        self._spin: SpinThread | None = None
 
     @classmethod
     def start(cls, namespace: str, *, pictures: bool) -> GraphClient:
         """Make the client in `namespace`, spin it in its own thread, and activate it."""
-        client = cls(namespace=namespace, parameter_overrides=[Parameter('autostart', value=False)])
+        client = cls(namespace=namespace)
         client._pictures = pictures
-        client.trigger_configure()
-        client.trigger_activate()
-        client._spin = SpinThread(client)
+        client.run()
         return client
-
-    def close(self) -> None:
-        """Stop and destroy the node."""
-        if self._spin is not None:
-            self._spin.stop()
 
     def on_setup(self) -> None:
         self._images = self.advertise(IMAGE, 'image', QosParameters(reliability=Reliability.RELIABLE))
@@ -106,9 +97,6 @@ class GraphClient(PipelineNode):
         self.subscribe(plain(DiagnosticArray), 'detection/timings', _RELIABLE, self._on_timings, depth=10)
         if self._pictures:
             self.subscribe(IMAGE, 'annotate/debug_image', _RELIABLE, self._on_picture, depth=10)
-
-    def has_input(self) -> bool:
-        return False  # it asks; silence is no fault of its own
 
     def ask(self, frame: SourceFrame, timeout_s: float) -> FrameResult:
         """Send one picture and wait for everything that belongs to it."""

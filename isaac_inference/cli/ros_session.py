@@ -19,10 +19,14 @@ from isaac_inference.runtime.resources import dds_environment
 
 
 @contextlib.contextmanager
-def default_ros() -> Iterator[None]:
-    """The default context, for a graph in this process, shut down at the end; Ctrl-C breaks in as usual."""
+def default_ros(*arguments: str) -> Iterator[None]:
+    """The default context, for a graph in this process, shut down at the end; Ctrl-C breaks in as usual.
+
+    `arguments`: of ROS, such as '--log-level', 'warn'.
+    """
     os.environ.update(dds_environment(os.environ))  # before the middleware starts, and for the processes we start
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    options = ['--ros-args', *arguments] if arguments else None
+    rclpy.init(args=options, signal_handler_options=SignalHandlerOptions.NO)
     tune_process()
     try:
         yield

@@ -8,19 +8,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rclpy.parameter import Parameter
 
+from isaac_inference.cli.command_node import CommandNode
 from isaac_inference.errors import ConfigError
 from isaac_inference.runtime.image_frame import IMAGE, ImageFrame
-from isaac_inference.runtime.node import PipelineNode, StageClock
+from isaac_inference.runtime.node import StageClock
 from isaac_inference.runtime.qos import QosParameters, Reliability
-from isaac_inference.runtime.spin import SpinThread
 
 _QOS = QosParameters(reliability=Reliability.RELIABLE, depth=30)
 _CODEC = 'mp4v'  # what every build of OpenCV can write
 
 
-class VideoRecorder(PipelineNode):
+class VideoRecorder(CommandNode):
     """Writes bgr8 images of `topic` as they come, at a nominal rate; `close` finishes the file.
 
     `frames` counts what was written; `last` is the latest picture.
@@ -31,29 +30,22 @@ class VideoRecorder(PipelineNode):
         self.frames = 0
         self.last: np.ndarray | None = None
         self._writer: cv2.VideoWriter | None = None
-        self._spin: SpinThread | None = None
         self._topic, self._path, self._rate_hz = '', Path(), 30.0
 
     @classmethod
     def start(cls, namespace: str, topic: str, path: Path, rate_hz: float) -> VideoRecorder:
         """Record `topic` of `namespace` to `path` (.mp4) from now on."""
-        recorder = cls(namespace=namespace, parameter_overrides=[Parameter('autostart', value=False)])
+        recorder = cls(namespace=namespace)
         recorder._topic, recorder._path, recorder._rate_hz = topic, path, rate_hz
-        recorder.trigger_configure()
-        recorder.trigger_activate()
-        recorder._spin = SpinThread(recorder)
+        recorder.run()
         return recorder
-
-    def has_input(self) -> bool:
-        return False
 
     def on_setup(self) -> None:
         self.subscribe(IMAGE, self._topic, _QOS, self._on_image, depth=_QOS.depth)
 
     def close(self) -> None:
         """Stop, and finish the file."""
-        if self._spin is not None:
-            self._spin.stop()
+        super().close()
         if self._writer is not None:
             self._writer.release()
 

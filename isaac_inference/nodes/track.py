@@ -17,7 +17,7 @@ from isaac_inference.models import read_card
 from isaac_inference.nodes.frame_flow import FrameFlow
 from isaac_inference.nodes.object_frames import object_frames
 from isaac_inference.nodes.pose_message import detection_3d, pose_array, pose_from_message
-from isaac_inference.nodes.track_message import best_hypothesis, box_corners, with_id
+from isaac_inference.nodes.track_message import best_hypothesis, checked_corners, with_id
 from isaac_inference.ops.rigid import Pose
 from isaac_inference.ops.symmetry import Symmetry, canonical
 from isaac_inference.ops.tracking import PoseFilter, PoseFilterSettings, Tracker, TrackerSettings
@@ -178,7 +178,7 @@ class TrackNode(PipelineNode):
         for row, item in enumerate(items):
             try:
                 best = best_hypothesis(item, self._labels)
-                boxes[row] = box_corners(item)
+                boxes[row] = checked_corners(item)
             except FrameError as error:
                 self._count(error.reason, str(error))
                 continue

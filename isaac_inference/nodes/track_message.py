@@ -9,6 +9,7 @@ from collections.abc import Collection
 from vision_msgs.msg import Detection2D, Detection3D, ObjectHypothesis
 
 from isaac_inference.errors import FrameError
+from isaac_inference.nodes.detection_reading import box_corners
 
 
 def best_hypothesis(item: Detection2D | Detection3D, labels: Collection[str] | None) -> ObjectHypothesis:
@@ -34,8 +35,8 @@ def best_hypothesis(item: Detection2D | Detection3D, labels: Collection[str] | N
     return best
 
 
-def box_corners(item: Detection2D) -> tuple[float, float, float, float]:
-    """(x_min, y_min, x_max, y_max) in px.
+def checked_corners(item: Detection2D) -> tuple[float, float, float, float]:
+    """`box_corners` of a box that can be tracked.
 
     Raises:
         FrameError: 'bad_box', where it isn't finite or has no area.
@@ -46,7 +47,7 @@ def box_corners(item: Detection2D) -> tuple[float, float, float, float]:
             'bad_box',
             f'got a box of {width} x {height} px about ({center.x}, {center.y}), expected finite numbers and an area',
         )
-    return center.x - width / 2, center.y - height / 2, center.x + width / 2, center.y + height / 2
+    return box_corners(item)
 
 
 def with_id(item: Detection2D, identity: str) -> Detection2D:
