@@ -34,3 +34,23 @@ class FrameError(PerceptionError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class DeviceError(EngineError):
+    """The GPU can't be used: there is none, its driver is too old, or a call to it failed."""
+
+
+class DeviceMemoryError(DeviceError):
+    """The GPU, or the limit set for this process, has too little memory left.
+
+    Attributes:
+        needed: bytes that were asked for.
+        free: bytes that were left.
+    """
+
+    def __init__(self, what: str, needed: int, free: int) -> None:
+        super().__init__(
+            f'{what}: needs {needed / 2**20:.1f} MiB of GPU memory, {free / 2**20:.1f} MiB are free; '
+            'use a smaller batch or input, raise memory_limit_mib where one is set, or stop what else uses the GPU'
+        )
+        self.needed, self.free = needed, free
