@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The calls of the CUDA driver that PyCUDA lacks: graphs, priorities and streams of others, through ctypes.
+
+ctypes releases the GIL around each. All of them need a current context. Signatures: cuda.h of CUDA 11.4 to 13.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from ctypes import POINTER, byref, c_int, c_uint, c_ulonglong, c_void_p
+
+from isaac_inference.cuda.availability import DRIVER
+from isaac_inference.errors import DeviceError
+
+CAPTURE_THREAD_LOCAL = 1
+"""CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate and query while this one captures."""
+LEGACY_STREAM = 1
+"""CU_STREAM_LEGACY: the default stream that all threads share."""
+
+_DISABLE_TIMING = 2  # CU_EVENT_DISABLE_TIMING
+_PRIORITY_ATTRIBUTE = 8  # CU_LAUNCH_ATTRIBUTE_PRIORITY
+
+_SIGNATURES: dict[str, tuple[type, ...]] = {
+    'cuCtxPopCurrent_v2': (POINTER(c_void_p),),
+    'cuCtxGetStreamPriorityRange': (POINTER(c_int), POINTER(c_int)),
+    'cuStreamSetAttribute': (c_void_p, c_int, c_void_p),
+    'cuStreamGetPriority': (c_void_p, POINTER(c_int)),
+    'cuStreamBeginCapture_v2': (c_void_p, c_int),
+    'cuStreamEndCapture': (c_void_p, POINTER(c_void_p)),
+    'cuStreamWaitEvent': (c_void_p, c_void_p, c_uint),
+    'cuGraphInstantiateWithFlags': (POINTER(c_void_p), c_void_p, c_ulonglong),
+    'cuGraphLaunch': (c_void_p, c_void_p),
+    'cuGraphDestroy': (c_void_p,),
+    'cuGraphExecDestroy': (c_void_p,),
+    'cuEventCreate': (POINTER(c_void_p), c_uint),
+    'cuEventRecord': (c_void_p, c_void_p),
+    'cuEventDestroy_v2': (c_void_p,),
+}
+
+
+class _PriorityValue(ctypes.Union):
+    """CUlaunchAttributeValue: 64 bytes, of which the priority takes the first four."""
+
+    _fields_ = [('padding', ctypes.c_char * 64), ('priority', c_int)]
+
+
+def stream_priorities() -> tuple[int, int]:
+    """The device's (least, greatest) stream priority; the greatest is the smaller number."""
+    least, greatest = c_int(), c_int()
+    _call('cuCtxGetStreamPriorityRange', byref(least), byref(greatest))
+    return least.value, greatest.value
+
+
+def set_stream_priority(stream: int, priority: int) -> None:
+    """Sets what PyCUDA can't give when it makes a stream; drivers before CUDA 12 may refuse it."""
+    value = _PriorityValue()
+    value.priority = priority
+    _call('cuStreamSetAttribute', stream, _PRIORITY_ATTRIBUTE, byref(value))
+
+
+def stream_priority(stream: int) -> int:
+    """The priority that a stream has."""
+    priority = c_int()
+    _call('cuStreamGetPriority', stream, byref(priority))
+    return priority.value
+
+
+def begin_capture(stream: int) -> None:
+    """What this thread enqueues on the stream from now on becomes a graph and does not run."""
+    _call('cuStreamBeginCapture_v2', stream, CAPTURE_THREAD_LOCAL)
+
+
+def end_capture(stream: int) -> int:
+    """Ends a capture, whatever became of it; returns the graph."""
+    graph = c_void_p()
+    _call('cuStreamEndCapture', stream, byref(graph))
+    return graph.value or 0
+
+
+def instantiate(graph: int) -> int:
+    """Makes a graph executable."""
+    executable = c_void_p()
+    _call('cuGraphInstantiateWithFlags', byref(executable), graph, 0)
+    return executable.value or 0
+
+
+def launch_graph(executable: int, stream: int) -> None:
+    """Enqueues a whole graph."""
+    _call('cuGraphLaunch', executable, stream)
+
+
+def destroy_graph(graph: int) -> None:
+    """Frees a graph; what was instantiated from it lives on."""
+    _call('cuGraphDestroy', graph)
+
+
+def destroy_executable(executable: int) -> None:
+    """Frees an executable graph; one that runs is freed when it is done."""
+    _call('cuGraphExecDestroy', executable)
+
+
+def wait_for_stream(waiter: int, other: int) -> None:
+    """Work enqueued on `waiter` from now on starts when what is on `other` now is done; the host does not wait.
+
+    PyCUDA can do neither: its events have no handle, and streams made by others are no streams to it.
+    """
+    event = c_void_p()
+    _call('cuEventCreate', byref(event), _DISABLE_TIMING)
+    try:
+        _call('cuEventRecord', event, other)
+        _call('cuStreamWaitEvent', waiter, event, 0)
+    finally:
+        _call('cuEventDestroy_v2', event)  # the driver keeps it until it has happened
+
+
+def pop_context() -> None:
+    """Takes the top off the driver's context stack of this thread."""
+    _call('cuCtxPopCurrent_v2', byref(c_void_p()))
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(DRIVER)
+    except OSError as error:
+        raise DeviceError(f'no NVIDIA driver: {error}; install it') from error
+
+
+@functools.cache
+def _function(name: str) -> ctypes._NamedFuncPointer:
+    try:
+        function = getattr(_library(), name)
+    except AttributeError as error:
+        raise DeviceError(
+            f'the NVIDIA driver has no {name}; update it to one that serves CUDA 11.4 or newer'
+        ) from error
+    function.restype = c_int
+    function.argtypes = _SIGNATURES[name]
+    return function
+
+
+def _call(name: str, *arguments: object) -> None:
+    failed = _function(name)(*arguments)
+    if failed:
+        raise DeviceError(f'{name} failed: {error_text(failed)}')
+
+
+def error_text(code: int) -> str:
+    """'CUDA_ERROR_INVALID_VALUE (1): invalid argument' of a driver's error code."""
+    texts = []
+    for name in ('cuGetErrorName', 'cuGetErrorString'):
+        function = getattr(_library(), name)
+        function.argtypes = (c_int, POINTER(ctypes.c_char_p))
+        text = ctypes.c_char_p()
+        function(code, byref(text))
+        texts.append((text.value or b'unknown').decode(errors='replace'))
+    return f'{texts[0]} ({code}): {texts[1]}'
