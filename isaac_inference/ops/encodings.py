@@ -149,16 +149,9 @@ def to_color(
         FrameError: 'unknown_encoding', 'zero_size_image', 'image_too_small', 'odd_size', 'bad_step',
             'bad_data_type', 'bad_data_length' or 'conversion_failed'.
     """
-    layout = _ENCODINGS.get(encoding)
-    if layout is None:
-        raise FrameError(
-            'unknown_encoding',
-            f'image encoding: got {encoding!r}, expected one of {", ".join(sorted(SUPPORTED_ENCODINGS))}; '
-            f'set the camera driver to one of these',
-        )
-    _check_size(layout, encoding, height, width)
+    check_image(data, encoding=encoding, height=height, width=width, step=step)
+    layout = _ENCODINGS[encoding]
     rows = height * layout.half_rows // 2
-    _check_bytes(data, layout, encoding, width, rows, step)
     if layout is _NV24:
         return _nv24_to_color(data, height, width, step, wanted), wanted
     samples = _view_samples(data, layout, rows, width, step, is_bigendian)
@@ -171,6 +164,26 @@ def to_color(
             'conversion_failed',
             f'image: OpenCV could not convert {width}x{height} {encoding!r} to {wanted}: {error}',
         ) from error
+
+
+def check_image(data: Any, *, encoding: str, height: int, width: int, step: int) -> None:
+    """What `to_color` checks before it reads a byte; for those who read the bytes themselves.
+
+    Args:
+        data, encoding, height, width, step: as for `to_color`.
+
+    Raises:
+        FrameError: as for `to_color`, without 'conversion_failed'.
+    """
+    layout = _ENCODINGS.get(encoding)
+    if layout is None:
+        raise FrameError(
+            'unknown_encoding',
+            f'image encoding: got {encoding!r}, expected one of {", ".join(sorted(SUPPORTED_ENCODINGS))}; '
+            f'set the camera driver to one of these',
+        )
+    _check_size(layout, encoding, height, width)
+    _check_bytes(data, layout, encoding, width, height * layout.half_rows // 2, step)
 
 
 def _view_samples(data: Any, layout: _Encoding, rows: int, width: int, step: int, is_bigendian: bool) -> np.ndarray:

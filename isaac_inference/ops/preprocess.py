@@ -64,11 +64,7 @@ class TensorWriter:
             FrameError: 'bad_tensor', when these two don't go together.
         """
         _check_tensor(image, out, self._layout)
-        if out.dtype == np.uint8 and not self._is_identity:
-            raise FrameError(
-                'bad_tensor',
-                'input tensor: got uint8 with scale, mean or std, expected none; set scale 1, mean 0, std 1',
-            )
+        self._check_type(out.dtype)
         if self._layout == 'NCHW':
             self._write_planar(image, out[0])
         else:
@@ -91,6 +87,22 @@ class TensorWriter:
             planes[:, rows, columns.stop :],
         ):
             outside[...] = values
+
+    def table(self, dtype: np.dtype) -> np.ndarray:
+        """(3, 256) of `dtype`: what each pixel value becomes, one row an OUTPUT channel; not to be written to.
+
+        Raises:
+            FrameError: 'bad_tensor', as `write` does for that type.
+        """
+        self._check_type(dtype)
+        return self._table(dtype)
+
+    def _check_type(self, dtype: np.dtype) -> None:
+        if dtype == np.uint8 and not self._is_identity:
+            raise FrameError(
+                'bad_tensor',
+                'input tensor: got uint8 with scale, mean or std, expected none; set scale 1, mean 0, std 1',
+            )
 
     def _write_planar(self, image: np.ndarray, out: np.ndarray) -> None:
         order = (2, 1, 0) if self._swap else (0, 1, 2)

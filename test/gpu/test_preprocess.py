@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Preprocessing on a real GPU: the CPU's tensors from the same bytes, and how long it takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+from contextlib import closing
+
+import numpy as np
+import pytest
+from cuda.grey_levels import assert_same_pixels
+from onnx_models import ultralytics_metadata, write_model
+from ops.test_encodings import row_bytes, row_count
+
+from isaac_inference.cuda.availability import why_no_gpu
+from isaac_inference.models import PreprocessSpec, read_card
+from isaac_inference.ops.encodings import SUPPORTED_ENCODINGS, to_color
+from isaac_inference.stages import Preprocessor
+
+if why_no_gpu():
+    pytest.skip(why_no_gpu(), allow_module_level=True)
+
+from isaac_inference.cuda.device import gpu
+from isaac_inference.cuda.memory import pinned
+from isaac_inference.cuda.timer import GpuTimer
+from isaac_inference.stages.gpu.preprocess import GpuPreprocessor
+
+INTERPOLATIONS = ('linear', 'nearest', 'area', 'cubic')
+NORMALISED = PreprocessSpec(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
+
+
+@pytest.fixture
+def card_of(tmp_path):
+    """The card of a tiny model, with what preprocessing shall do."""
+
+    def make(kind='yolov8', preprocess=NORMALISED, **options):
+        card = read_card(write_model(tmp_path / f'{kind}.onnx', kind, **options))
+        return dataclasses.replace(card, preprocess=preprocess)
+
+    return make
+
+
+def message(encoding='bgr8', width=100, height=80, padding=0, seed=0, is_bigendian=False):
+    step = row_bytes(encoding, width) + padding
+    data = np.random.default_rng(seed).integers(0, 256, step * row_count(encoding, height), np.uint8)
+    return data, {'encoding': encoding, 'width': width, 'height': height, 'step': step, 'is_bigendian': is_bigendian}
+
+
+def assert_same(card, preprocessor, data, layout):
+    tensors, letterbox = preprocessor(data, **layout)
+    reference = Preprocessor(card)
+    expected, expected_letterbox = reference(*to_color(data, wanted=reference.wanted, **layout))
+    assert letterbox == expected_letterbox
+    assert list(tensors) == list(expected)
+    for name, tensor in tensors.items():
+        assert_same_pixels(
+            np.asarray(tensor),
+            expected[name],
+            level=card.preprocess.scale / min(card.preprocess.std),
+            exact=card.preprocess.interpolation != 'cubic',
+        )
+
+
+@pytest.mark.parametrize('encoding', sorted(SUPPORTED_ENCODINGS))
+@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+def test_every_encoding_gives_the_cpu_s_tensor(card_of, encoding, interpolation):
+    card = card_of(preprocess=dataclasses.replace(NORMALISED, interpolation=interpolation))
+    with closing(GpuPreprocessor(card, gpu())) as preprocessor:
+        assert_same(card, preprocessor, *message(encoding))
+        assert_same(card, preprocessor, *message(encoding, padding=6, is_bigendian=True, seed=1))
+        assert_same(card, preprocessor, *message(encoding, 640, 480, seed=2))
+        assert_same(card, preprocessor, *message(encoding, 20, 14, seed=3))
+
+
+@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('fit', ['letterbox', 'stretch', 'crop'])
+@pytest.mark.parametrize(('layout', 'dtype'), [('NCHW', 'float32'), ('NHWC', 'float16'), ('NHWC', 'uint8')])
+def test_every_fit_layout_and_type_gives_the_cpu_s_tensor(card_of, interpolation, fit, layout, dtype):
+    spec = PreprocessSpec(scale=1.0) if dtype == 'uint8' else dataclasses.replace(NORMALISED, scale=1.0)
+    if dtype == 'float16':
+        spec = dataclasses.replace(spec, mean=(0.0,) * 3, std=(1.0,) * 3)
+    spec = dataclasses.replace(spec, fit=fit, interpolation=interpolation)
+    card = card_of(preprocess=spec, layout=layout, dtype=dtype)
+    with closing(GpuPreprocessor(card, gpu())) as preprocessor:
+        for size in ((100, 80), (33, 120), (1, 1), (1920, 1080)):
+            assert_same(card, preprocessor, *message('rgb8', *size, padding=3))
+
+
+def test_a_model_that_asks_for_the_size_gets_it(card_of):
+    card = card_of('boxes_scores_labels', metadata=ultralytics_metadata(['a', 'b', 'c']))
+    with closing(GpuPreprocessor(card, gpu())) as preprocessor:
+        assert_same(card, preprocessor, *message())
+
+
+def test_frames_one_after_another_without_waiting_do_not_mix(card_of):
+    card = card_of()
+    frames = [message(seed=i, width=60 + 20 * (i % 3), encoding=('bgr8', 'yuyv')[i % 2]) for i in range(12)]
+    with closing(GpuPreprocessor(card, gpu(), depth=12)) as preprocessor:
+        results = [preprocessor(data, **layout) for data, layout in frames]
+        for (tensors, letterbox), (data, layout) in zip(results, frames, strict=True):
+            reference = Preprocessor(card)
+            expected, expected_letterbox = reference(*to_color(data, wanted=reference.wanted, **layout))
+            assert_same_pixels(np.asarray(tensors['images']), expected['images'], level=1 / 255 / 0.2)
+            assert letterbox == expected_letterbox
+        del results, tensors
+        gc.collect()
+
+
+@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('encoding', ['bgr8', 'nv12', 'bayer_rggb8'])
+def test_nothing_is_allocated_per_frame_and_how_long_it_takes(card_of, encoding, interpolation, capsys):
+    """1080p to 640x640. Times are printed, not judged: other work may share the GPU."""
+    device = gpu()
+    card = card_of(input_wh=(640, 640), preprocess=dataclasses.replace(NORMALISED, interpolation=interpolation))
+    data, layout = message(encoding, 1920, 1080)
+    host = pinned(device, data.shape, np.uint8, 'test')
+    host.array[:] = data
+    with closing(GpuPreprocessor(card, device)) as preprocessor:
+        both, preprocessor.timer = GpuTimer(device, 64), GpuTimer(device, 64)
+        preprocessor(host.array, **layout)
+        preprocessor.stream.synchronize()
+        before = device.counters.values()
+        for _ in range(50):
+            with both.measure(preprocessor.stream):
+                preprocessor(host.array, **layout)
+        assert device.counters.values() == {
+            **before,
+            'launches': before['launches'] + 50,
+            'copies': before['copies'] + 50,
+        }
+        preprocessor.stream.synchronize()
+        kernel, total = (np.median(timer.collect()[-50:]) for timer in (preprocessor.timer, both))
+    host.free()
+    with capsys.disabled():
+        print(f'\n{encoding} {interpolation} 1080p to 640x640: kernel {kernel:.4f} ms, with upload {total:.4f} ms')
