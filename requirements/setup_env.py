@@ -182,6 +182,7 @@ def set_up(environment: Environment) -> None:
     install = environment.pip('--no-deps', '--use-pep517', '-e', '.')
     environment.take('project', project_key(), 'isaac_inference', install)
     link_shared_files(environment.path / 'share')
+    add_tensorrt_bindings(environment)
 
 
 def create(environment: Environment, key: str) -> None:
@@ -225,6 +226,25 @@ def link_shared_files(share: Path) -> None:
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.is_symlink():
             link.symlink_to(ROOT / name)
+
+
+def add_tensorrt_bindings(environment: Environment) -> None:
+    """Installs TensorRT's bindings, several versions side by side; without them one test is skipped, so a failure is
+    one line and nothing more.
+    """
+    wanted = REQUIREMENTS / 'tensorrt-bindings.txt'
+    pins = [line for line in wanted.read_text(encoding='utf-8').splitlines() if '==' in line and line[0] != '#']
+    folder = environment.path / 'tensorrt'
+    installs = [
+        environment.pip(
+            *WHEELS_ONLY, '--no-deps', '--retries', '1', '--upgrade', '--target', str(folder / pin.split('==')[1]), pin
+        )
+        for pin in pins
+    ]
+    try:
+        environment.take('tensorrt', hash_of([wanted], environment.packages_key()), 'TensorRT bindings', *installs)
+    except SetupError as error:
+        print(f'  without TensorRT bindings, the test of its names is skipped: {str(error).splitlines()[0]}')
 
 
 def add_benchmark_tools(environment: Environment) -> None:

@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from isaac_inference.engines.base import Engine
 from isaac_inference.engines.checks import non_finite
-from isaac_inference.engines.registry import Backend, available_backends, create_engine
+from isaac_inference.engines.registry import Backend, available_backends, choose_backend, create_engine
 
-__all__ = ['Backend', 'Engine', 'available_backends', 'create_engine', 'non_finite']
+__all__ = ['Backend', 'Engine', 'available_backends', 'choose_backend', 'create_engine', 'non_finite']

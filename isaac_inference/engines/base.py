@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from isaac_inference.engines.checks import FeedCheck
+from isaac_inference.engines.gate import Gate
 from isaac_inference.errors import EngineError
 from isaac_inference.models.card import ModelCard
 from isaac_inference.models.tensor_spec import TensorSpec
@@ -27,7 +28,8 @@ class Engine(ABC):
     A backend writes `_open`, `_infer` and `_close` and sets `device` in `_open`; state and inputs are checked
     here. An engine may be opened again after it was closed, and after an open that failed.
 
-    Threads: `open`, `infer`, `warm_up` and `close` may be called from any thread and run one at a time. Where
+    Threads: `open`, `infer`, `warm_up` and `close` may be called from any thread. As many `infer` run at once as
+    `concurrency` says, one unless the backend says more; further ones wait. `open` and `close` run alone. Where
     `reuses_outputs` is true, the calls of two threads must not overlap with the use of what the first got.
 
     Attributes:
@@ -35,20 +37,25 @@ class Engine(ABC):
         needs_contiguous: True when feeds must be C-contiguous; if not, the backend copies those that aren't.
         reuses_outputs: True when the arrays that `infer` returns are the engine's own memory, overwritten by
             the next `infer` and gone after `close`; copy what is to be kept. False when the caller owns them.
+        takes_device_arrays: True when feeds may be arrays in the GPU's memory (`isaac_inference.cuda.array`).
+        notes: what runs otherwise than it was asked for, such as a smaller batch; each a sentence for a log.
     """
 
     backend: ClassVar[str]
     needs_contiguous: ClassVar[bool] = False
     reuses_outputs: ClassVar[bool] = True
+    takes_device_arrays: ClassVar[bool] = False
 
-    def __init__(self, card: ModelCard) -> None:
+    def __init__(self, card: ModelCard, *, concurrency: int = 1) -> None:
         self.card = card
         self._inputs = card.inputs
         self._outputs = card.used_outputs
         self._device = 'not opened'
         self._is_open = False
-        self._lock = threading.RLock()
-        self._check_feeds = FeedCheck(self.name, self._inputs, self.needs_contiguous)
+        self.notes: tuple[str, ...] = ()
+        self._concurrency = concurrency
+        self._gate = Gate(concurrency)
+        self._check_feeds = FeedCheck(self.name, self._inputs, self.needs_contiguous, self.takes_device_arrays)
 
     @property
     def name(self) -> str:
@@ -77,9 +84,14 @@ class Engine(ABC):
         """True between `open` and `close`."""
         return self._is_open
 
+    @property
+    def concurrency(self) -> int:
+        """How many `infer` may run at once."""
+        return self._concurrency
+
     def open(self) -> None:
         """Load the model onto its device; raises EngineError where that fails, and stays closed then."""
-        with self._lock:
+        with self._gate.alone():
             if self._is_open:
                 raise EngineError(f'{self.name}: open() on an engine that is open; close() it first')
             try:
@@ -92,7 +104,7 @@ class Engine(ABC):
 
     def close(self) -> None:
         """Give back everything that `open` took, once a running `infer` is done; may be called twice."""
-        with self._lock:
+        with self._gate.alone():
             if self._is_open:
                 self._is_open = False
                 self._close()
@@ -112,14 +124,20 @@ class Engine(ABC):
         Raises:
             EngineError: the engine is not open, the feeds don't fit, or the backend failed.
         """
-        with self._lock:
+        with self._running('infer', feeds):
+            return self._infer(feeds)
+
+    @contextlib.contextmanager
+    def _running(self, call: str, feeds: Mapping[str, Any]) -> Iterator[None]:
+        """The engine is open and stays so, and the feeds fit: for every public method that runs the model."""
+        with self._gate.use():
             if not self._is_open:
                 raise EngineError(
-                    f'{self.name}: infer() on an engine that is not open; '
+                    f'{self.name}: {call}() on an engine that is not open; '
                     'call open() first, or use it in a "with" block'
                 )
             self._check_feeds(feeds)
-            return self._infer(feeds)
+            yield
 
     def warm_up(self, runs: int = 1) -> float:
         """Run the model on zeros, one image of the card's input size, so that the first frame is no slower

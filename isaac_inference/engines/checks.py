@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from isaac_inference.cuda.array import DeviceArray
 from isaac_inference.errors import EngineError
 from isaac_inference.models.tensor_spec import TensorSpec, shape_text
 
@@ -19,34 +20,38 @@ class FeedCheck:
         name: the engine's name, for messages.
         inputs: what the model takes.
         needs_contiguous: True when the backend hands the array's address on, so that it must be C-contiguous.
+        takes_device_arrays: True when arrays in the GPU's memory will do too; these are always C-contiguous.
     """
 
-    def __init__(self, name: str, inputs: Sequence[TensorSpec], needs_contiguous: bool) -> None:
+    def __init__(
+        self, name: str, inputs: Sequence[TensorSpec], needs_contiguous: bool, takes_device_arrays: bool = False
+    ) -> None:
         self._name = name
         self._inputs = tuple((spec.name, np.dtype(spec.dtype), spec.shape, spec) for spec in inputs)
         self._names = frozenset(spec.name for spec in inputs)
         self._batched = tuple(spec.name for spec in inputs if spec.shape and spec.shape[0] is None)
         self._needs_contiguous = needs_contiguous
+        self._takes_device_arrays = takes_device_arrays
 
-    def __call__(self, feeds: Mapping[str, np.ndarray]) -> None:
+    def __call__(self, feeds: Mapping[str, Any]) -> None:
         """Raise EngineError unless every input of the model has one array that fits it; nothing is copied."""
         if feeds.keys() != self._names:
             raise EngineError(self._names_text(feeds))
         for name, dtype, shape, spec in self._inputs:
             array = feeds[name]
-            if not isinstance(array, np.ndarray):
+            on_host = isinstance(array, np.ndarray)
+            if not on_host and not (self._takes_device_arrays and isinstance(array, DeviceArray)):
+                hint = '; bring it to the host with numpy.asarray' if isinstance(array, DeviceArray) else ''
                 raise EngineError(
                     f'{self._name}: input {name!r}: got {type(array).__name__}, expected a numpy array of '
-                    f'{spec.dtype} {spec.shape_text()}'
+                    f'{spec.dtype} {spec.shape_text()}{hint}'
                 )
             if array.dtype != dtype:
-                raise EngineError(
-                    f'{self._name}: input {name!r}: got dtype {array.dtype}, expected {dtype}; '
-                    f'convert it with .astype(numpy.{dtype})'
-                )
+                how = f'convert it with .astype(numpy.{dtype})' if on_host else 'make it of that dtype on the device'
+                raise EngineError(f'{self._name}: input {name!r}: got dtype {array.dtype}, expected {dtype}; {how}')
             if array.shape != shape and not spec.accepts_shape(array.shape):
                 raise EngineError(self._shape_text(array, spec))
-            if self._needs_contiguous and not array.flags.c_contiguous:
+            if self._needs_contiguous and on_host and not array.flags.c_contiguous:
                 raise EngineError(
                     f'{self._name}: input {name!r}: got an array that is not C-contiguous '
                     f'(strides {array.strides}); pass it through numpy.ascontiguousarray first'
@@ -61,12 +66,12 @@ class FeedCheck:
         wanted = '; '.join(spec.describe() for *_, spec in self._inputs)
         return f'{self._name}: inputs: {" and ".join(parts)}; the model takes exactly: {wanted}'
 
-    def _shape_text(self, array: np.ndarray, spec: TensorSpec) -> str:
+    def _shape_text(self, array: Any, spec: TensorSpec) -> str:
         """How an array's shape differs from what the model takes."""
-        got = shape_text(array.shape)
-        if array.ndim != len(spec.shape):
-            hint = f'it has {array.ndim} dimensions instead of {len(spec.shape)}'
-            if array.ndim == len(spec.shape) - 1:
+        got, rank = shape_text(array.shape), len(array.shape)
+        if rank != len(spec.shape):
+            hint = f'it has {rank} dimensions instead of {len(spec.shape)}'
+            if rank == len(spec.shape) - 1:
                 hint += '; add the batch axis with array[None]'
         else:
             pairs = zip(array.shape, spec.shape, strict=True)
@@ -76,7 +81,7 @@ class FeedCheck:
         expected = f'{spec.shape_text()} (? is any size)' if spec.is_dynamic else spec.shape_text()
         return f'{self._name}: input {spec.name!r}: got shape {got}, expected {expected}; {hint}'
 
-    def _check_batch(self, feeds: Mapping[str, np.ndarray]) -> None:
+    def _check_batch(self, feeds: Mapping[str, Any]) -> None:
         """All inputs with a dynamic batch must agree on it."""
         sizes = {name: feeds[name].shape[0] for name in self._batched}
         if len(set(sizes.values())) > 1:
@@ -86,8 +91,7 @@ class FeedCheck:
 def non_finite(outputs: Mapping[str, np.ndarray]) -> list[str]:
     """Names of the outputs that hold NaN or infinity; whole numbers never do.
 
-    One pass without a copy: NaN and infinity survive a sum. A sum that is not finite is only a suspicion,
-        since large
+    One pass without a copy: NaN and infinity survive a sum. A sum that is not finite is only a suspicion, since large
     numbers can overflow it, so then each number is looked at.
     """
     bad = []

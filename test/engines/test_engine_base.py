@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from onnx_models import write_model
+from support import wait_until
 
 from isaac_inference.engines import Engine
 from isaac_inference.errors import EngineError
@@ -22,8 +23,8 @@ class Echo(Engine):
     backend = 'echo'
     needs_contiguous = True
 
-    def __init__(self, card, fail=False):
-        super().__init__(card)
+    def __init__(self, card, fail=False, concurrency=1):
+        super().__init__(card, concurrency=concurrency)
         self.calls, self.fail, self.running = [], fail, 0
 
     def _open(self):
@@ -102,6 +103,54 @@ def test_calls_of_several_threads_run_one_at_a_time(card):
             results = [item for future in [pool.submit(work) for _ in range(4)] for item in future.result()]
     assert not any(item['overlapping'] for item in results)
     assert {float(item['sum']) for item in results} == {3.0 * 64 * 96}
+
+
+class Waits(Echo):
+    """Runs until it is told to go on; knows how many ran at once."""
+
+    def __init__(self, card, concurrency):
+        super().__init__(card, concurrency=concurrency)
+        self.go, self.inside, self.most, self.lock = threading.Event(), 0, 0, threading.Lock()
+
+    def _infer(self, feeds):
+        with self.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        assert self.go.wait(5)
+        with self.lock:
+            self.inside -= 1
+        return {}
+
+    def _close(self):
+        super()._close()
+        self.calls.append(f'{self.inside} inside')
+
+
+def test_as_many_run_at_once_as_the_backend_says_and_close_waits_for_them(card):
+    engine = Waits(card, concurrency=2)
+    assert engine.concurrency == 2
+    engine.open()
+    feeds = engine.zero_feeds()
+    with ThreadPoolExecutor(5) as pool:
+        runs = [pool.submit(engine.infer, feeds) for _ in range(3)]
+        wait_until(lambda: engine.inside == 2)
+        closing = pool.submit(engine.close)
+        wait_until(lambda: engine._gate._waiting == 1)
+        late = pool.submit(engine.infer, feeds)
+        engine.go.set()
+        closing.result(5)
+        done = [run.exception(5) for run in (*runs, late)]
+    assert engine.most == 2 and engine.calls[-1] == '0 inside'
+    assert done[:2].count(None) == 2 and 'not open' in str(done[3])
+
+
+def test_closing_an_engine_inside_of_its_own_run_is_an_error_not_a_deadlock(card):
+    class Closes(Echo):
+        def _infer(self, feeds):
+            self.close()
+
+    with Closes(card) as engine, pytest.raises(RuntimeError, match='inside of a running infer'):
+        engine.infer(engine.zero_feeds())
 
 
 def test_warm_up_feeds_zeros_and_returns_seconds(card):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from isaac_inference.cuda.array import DeviceArray
 from isaac_inference.engines.checks import FeedCheck, non_finite
 from isaac_inference.errors import EngineError
 from isaac_inference.models import TensorSpec
@@ -74,6 +75,31 @@ def test_feeds_that_are_refused(values, says):
 def test_a_fixed_batch_says_how_to_get_more():
     with pytest.raises(EngineError, match=r'expected \[1, 3\]; axis 0 differs; feed one image at a time, or export'):
         check({'x': np.zeros((2, 3), np.float32)}, (TensorSpec('x', 'float32', (1, 3)),))
+
+
+def on_device(shape=(1, 3, 4, 8), dtype=np.float32):
+    """An array on a device that nobody touches: checks look at its shape and type only."""
+    return DeviceArray(0, shape, dtype, None, slot=object())
+
+
+def test_device_arrays_pass_where_the_backend_takes_them():
+    feeds_ = {'images': on_device(), 'sizes': np.zeros((1, 2), np.int64)}
+    FeedCheck('m', (IMAGE, SIZES), True, takes_device_arrays=True)(feeds_)
+    with pytest.raises(EngineError, match="'images': got DeviceArray, expected a numpy array .*numpy.asarray"):
+        check(feeds_)
+
+
+@pytest.mark.parametrize(
+    'array, says',
+    [
+        (on_device((3, 4, 8)), r'got shape \[3, 4, 8\], expected .*has 3 dimensions'),
+        (on_device(dtype=np.float16), 'got dtype float16, expected float32; make it of that dtype on the device'),
+        ([1.0], 'got list, expected a numpy array'),
+    ],
+)
+def test_device_arrays_that_are_refused(array, says):
+    with pytest.raises(EngineError, match=says):
+        FeedCheck('m', (IMAGE,), False, takes_device_arrays=True)({'images': array})
 
 
 @pytest.mark.parametrize(

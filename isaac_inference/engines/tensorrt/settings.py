@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user may choose about TensorRT: how an engine is built, checked, kept and run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from isaac_inference.errors import ConfigError
+
+T = TypeVar('T')
+
+PRECISIONS = ('model', 'fp16')
+PRESETS: Mapping[str, int] = MappingProxyType({'fastest': 0, 'balanced': 3, 'best': 5})
+"""Preset -> TensorRT's builder optimization level; 3 is TensorRT's own default."""
+PRIORITIES = ('low', 'normal', 'high')
+TACTIC_SOURCES = ('CUBLAS', 'CUBLAS_LT', 'CUDNN', 'EDGE_MASK_CONVOLUTIONS', 'JIT_CONVOLUTIONS')
+"""TensorRT's names; the first three are off by default in 10 and gone in 11."""
+_KEY = 'tensorrt'
+
+
+@dataclass(frozen=True)
+class SettingInfo:
+    """What a setting's type can't say. `in_key`: engines that differ in it are different engines."""
+
+    description: str
+    unit: str = ''
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    in_key: bool = False
+
+
+def _setting(default: T, description: str, **info: Any) -> T:
+    return dataclasses.field(default=default, metadata={_KEY: SettingInfo(description, **info)})  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class TensorRtSettings:
+    """How TensorRT engines are built and run; checked when it is made (ConfigError).
+
+    The shapes of the optimization profile come from two triples, smallest, optimum and largest: of the batch, and of
+    (width, height). The image input [N, 3, H, W] (or [N, H, W, 3]) takes from each what the model leaves open; what
+    the model fixes must not be set to something else. (0, 0) stands for the model card's `input_wh`.
+    """
+
+    precision: str = _setting(
+        'model',
+        "'model' builds the graph in the types that it has; 'fp16' casts a float32 graph to float16 first.",
+        choices=PRECISIONS,
+        in_key=True,
+    )
+    auto_build: bool = _setting(
+        True, 'Build an engine that is missing; false: stop, and name the command that builds it.'
+    )
+    preset: str = _setting(
+        'balanced',
+        "Build time against speed: 'fastest' is optimization level 0, 'balanced' 3, 'best' 5.",
+        choices=tuple(PRESETS),
+    )
+    optimization_level: int = _setting(
+        -1, "TensorRT's builder optimization level, 0 to 5; -1: that of the preset.", minimum=-1, maximum=5
+    )
+    workspace_mib: int = _setting(
+        0, "Most GPU memory that a layer's tactic may use; 0: no limit.", unit='MiB', minimum=0, in_key=True
+    )
+    min_batch: int = _setting(1, 'Fewest images at once.', minimum=1)
+    opt_batch: int = _setting(1, 'Images at once that the engine is tuned for.', minimum=1)
+    max_batch: int = _setting(1, 'Most images at once.', minimum=1)
+    min_wh: tuple[int, int] = _setting((0, 0), "Smallest width and height; 0, 0: the card's.", unit='px')
+    opt_wh: tuple[int, int] = _setting(
+        (0, 0), "Width and height that the engine is tuned for; 0, 0: the card's.", unit='px'
+    )
+    max_wh: tuple[int, int] = _setting((0, 0), "Largest width and height; 0, 0: the card's.", unit='px')
+    dla_core: int = _setting(
+        -1, 'DLA core (Jetson) for the layers that it can run; -1: none.', minimum=-1, maximum=15, in_key=True
+    )
+    version_compatible: bool = _setting(
+        False, 'An engine that later TensorRT versions load too, at some cost in speed.', in_key=True
+    )
+    hardware_compatible: bool = _setting(
+        False, 'An engine for every GPU since Ampere, at some cost in speed.', in_key=True
+    )
+    tactic_sources: tuple[str, ...] = _setting(
+        (), "Libraries that layers may come from; empty: TensorRT's choice.", choices=TACTIC_SOURCES, in_key=True
+    )
+    sparsity: bool = _setting(False, 'Let layers use weights with 2:4 structured sparsity.', in_key=True)
+    detailed_profile: bool = _setting(
+        False, 'Keep layer parameters in the engine, for the per-layer report.', in_key=True
+    )
+    min_agreement: float = _setting(
+        0.98,
+        'Least agreement of a new engine with the model in ONNX Runtime, as cosine similarity of each output.',
+        minimum=0.0,
+        maximum=1.0,
+    )
+    cache_dir: str = _setting(
+        '', 'Folder for engines and timing caches; empty: isaac_inference in $XDG_CACHE_HOME or ~/.cache.'
+    )
+    device: int = _setting(0, 'Number of the GPU.', minimum=0)
+    contexts: int = _setting(1, 'Execution contexts: how many frames may be in flight at once.', minimum=1, maximum=16)
+    priority: str = _setting('normal', "Priority of the engine's streams.", choices=PRIORITIES)
+    memory_limit_mib: int = _setting(0, 'Most GPU memory of this process; 0: no limit.', unit='MiB', minimum=0)
+    cuda_graph: bool = _setting(True, 'Launch the engine as one CUDA graph where shapes are fixed.')
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'tactic_sources', tuple(str(name).upper() for name in self.tactic_sources if name))
+        for name in ('min_wh', 'opt_wh', 'max_wh'):
+            object.__setattr__(self, name, _size(name, getattr(self, name)))
+        for name, info in settings_info().items():
+            _check(name, getattr(self, name), info)
+        if not self.min_batch <= self.opt_batch <= self.max_batch:
+            raise ConfigError(
+                f'min_batch, opt_batch, max_batch: got {self.min_batch}, {self.opt_batch}, {self.max_batch}; expected '
+                'them to rise, such as 1, 4, 8'
+            )
+        given = [size for size in (self.min_wh, self.opt_wh, self.max_wh) if size != (0, 0)]
+        if any(small[axis] > large[axis] for small, large in zip(given, given[1:], strict=False) for axis in (0, 1)):
+            raise ConfigError(
+                f'min_wh, opt_wh, max_wh: got {self.min_wh}, {self.opt_wh}, {self.max_wh}; expected width and height '
+                'to rise, such as 320x320, 640x480, 1280x736'
+            )
+
+    @property
+    def level(self) -> int:
+        """The builder optimization level, 0 to 5: what was set, else the preset's."""
+        return self.optimization_level if self.optimization_level >= 0 else PRESETS[self.preset]
+
+    def key_options(self) -> dict[str, Any]:
+        """What belongs into an engine's key besides the model, its shapes, TensorRT and the GPU; values that JSON
+        can hold. The order of tactic sources means nothing.
+        """
+        options = {name: getattr(self, name) for name, info in settings_info().items() if info.in_key}
+        del options['precision']  # the key has a field for it
+        return {**options, 'tactic_sources': sorted(self.tactic_sources), 'optimization_level': self.level}
+
+
+def settings_info() -> dict[str, SettingInfo]:
+    """Setting name -> what its type can't say, in the order of the fields; for options and documentation."""
+    return {item.name: item.metadata[_KEY] for item in dataclasses.fields(TensorRtSettings)}
+
+
+def _size(name: str, value: Any) -> tuple[int, int]:
+    """A (width, height) in px, both 0 or both positive."""
+    try:
+        width, height = (int(number) for number in value)
+    except (TypeError, ValueError):
+        width, height = -1, -1
+    if (width, height) != (0, 0) and (width < 1 or height < 1):
+        raise ConfigError(
+            f'{name}: got {value!r}, expected width and height in px, or 0, 0 for those of the model card'
+        )
+    return width, height
+
+
+def _check(name: str, value: Any, info: SettingInfo) -> None:
+    """Raise ConfigError unless the value is in the setting's range or among its choices."""
+    default = getattr(TensorRtSettings, name)
+    if isinstance(default, (bool, str, int, float)):
+        kinds = (int, float) if isinstance(default, float) else (type(default),)
+        wrong = not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(default, bool))
+        if wrong:
+            raise ConfigError(f'{name}: got {value!r}, expected {type(default).__name__}')
+    if info.choices:
+        for item in value if isinstance(value, tuple) else (value,):
+            if item not in info.choices:
+                raise ConfigError(f'{name}: got {item!r}, expected one of {", ".join(info.choices)}')
+    low, high = info.minimum, info.maximum
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        span = f'{low:g} or more' if high is None else f'{low:g} to {high:g}'
+        raise ConfigError(f'{name}: got {value!r}, expected {span}{" " * bool(info.unit)}{info.unit}')
