@@ -4,21 +4,19 @@
 from __future__ import annotations
 
 import argparse
-import ctypes.util
-import importlib
 import os
 import platform
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from isaac_inference.cli.console import console
+from isaac_inference.cli.doctor_gpu import check_gpu
+from isaac_inference.cli.finding import Finding, module_finding
 from isaac_inference.engines import available_backends
 from isaac_inference.runtime.resources import DDS_PROFILE_VARIABLES, dds_profile_variable
 
@@ -31,16 +29,6 @@ MESSAGES = (
     'composition_interfaces',
 )
 DISTRO_PYTHON = {'humble': (3, 10), 'jazzy': (3, 12), 'kilted': (3, 12), 'lyrical': (3, 14)}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report; `advice` is given where something is wrong or missing, `fatal` where nothing will run."""
-
-    subject: str
-    fact: str
-    advice: str = ''
-    fatal: bool = False
 
 
 def add_command(commands: Any) -> None:
@@ -83,14 +71,14 @@ def check_python() -> Iterator[Finding]:
 def check_ros() -> Iterator[Finding]:
     """rclpy, the middleware and the message packages."""
     yield Finding('ROS distribution', os.environ.get('ROS_DISTRO', 'none sourced'))
-    yield from _module('rclpy', 'source /opt/ros/DISTRO/setup.bash, or run "make setup"')
+    yield module_finding('rclpy', 'source /opt/ros/DISTRO/setup.bash, or run "make setup"')
     yield from _middleware()
     for name in MESSAGES:
-        yield from _module(
+        yield module_finding(
             f'{name}.{"srv" if name == "composition_interfaces" else "msg"}',
             f'apt install ros-$ROS_DISTRO-{name.replace("_", "-")}, or run "make setup"',
         )
-    yield from _module(
+    yield module_finding(
         'isaac_ros_tensor_list_interfaces.msg', 'needed only between processes: build it from interfaces/', fatal=False
     )
 
@@ -117,11 +105,11 @@ def check_dds_profile() -> Iterator[Finding]:
 
 def check_vision() -> Iterator[Finding]:
     """NumPy, OpenCV and cv_bridge, which clash when built against different NumPy versions."""
-    yield from _module('numpy', 'pip install numpy')
-    yield from _module('cv2', 'apt install python3-opencv, or pip install opencv-python')
-    yield from _module('cv_bridge', 'optional, for rare image encodings only', fatal=False)
-    yield from _module('yaml', 'apt install python3-yaml')
-    yield from _module('onnx', 'pip install onnx: reads the model card')
+    yield module_finding('numpy', 'pip install numpy')
+    yield module_finding('cv2', 'apt install python3-opencv, or pip install opencv-python')
+    yield module_finding('cv_bridge', 'optional, for rare image encodings only', fatal=False)
+    yield module_finding('yaml', 'apt install python3-yaml')
+    yield module_finding('onnx', 'pip install onnx: reads the model card')
 
 
 def check_engines() -> Iterator[Finding]:
@@ -131,17 +119,6 @@ def check_engines() -> Iterator[Finding]:
         yield Finding(f'engine {backend.name}', f'version {backend.version}')
     if not backends:
         yield Finding('engines', 'none', 'pip install onnxruntime', fatal=True)
-
-
-def check_gpu() -> Iterator[Finding]:
-    """NVIDIA driver and TensorRT, where there are any."""
-    driver = Path('/proc/driver/nvidia/version')
-    fact = driver.read_text().splitlines()[0] if driver.is_file() else 'no NVIDIA driver'
-    yield Finding('GPU', fact, '' if driver.is_file() else 'models run on the CPU')
-    library = ctypes.util.find_library('nvinfer')
-    yield Finding(
-        'TensorRT', f'{library or "no libnvinfer"}, Python bindings {_version("tensorrt") or "not installed"}'
-    )
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
@@ -154,19 +131,6 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
 )
 
 
-def _module(name: str, advice: str, *, fatal: bool = True) -> Iterator[Finding]:
-    try:
-        module = importlib.import_module(name)
-    except Exception as error:
-        yield Finding(name, f'{type(error).__name__}: {error}', advice, fatal)
-        return
-    yield Finding(
-        name,
-        f'{getattr(module, "__version__", "") or _version(name.split(".")[0])} at '
-        f'{Path(module.__file__ or "").parent}'.strip(),
-    )
-
-
 def _middleware() -> Iterator[Finding]:
     try:
         from rclpy.utilities import get_rmw_implementation_identifier
@@ -176,12 +140,3 @@ def _middleware() -> Iterator[Finding]:
         yield Finding('middleware', f'{type(error).__name__}: {error}', 'install rmw-fastrtps-cpp', fatal=True)
         return
     yield Finding('middleware', f'{name}, domain {os.environ.get("ROS_DOMAIN_ID", "0")}')
-
-
-def _version(distribution: str) -> str:
-    for name in (distribution, f'ros-{distribution.replace("_", "-")}'):
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return ''

@@ -20,6 +20,7 @@ from rclpy.parameter import Parameter
 from isaac_inference.errors import ConfigError
 from isaac_inference.nodes.graph import NodeSpec
 from isaac_inference.runtime.container import ComponentContainer
+from isaac_inference.runtime.preparation import BUILDING
 from isaac_inference.runtime.spin import SpinThread
 
 _POLL_S = 0.05
@@ -130,6 +131,8 @@ def _wait_until_active(
         for name in names:
             if name in statuses and statuses[name].message.startswith('configure failed'):
                 raise ConfigError(f'node {name}: {statuses[name].message}')
+        if any(status.message.startswith(BUILDING) for status in statuses.values()):
+            end = time.monotonic() + timeout_s  # the build of an engine takes minutes, and says how far it is
         if all(_state(statuses.get(name)) == 'active' for name in names):
             return
         time.sleep(_POLL_S)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""isaac-inference: demo, run, evaluate, record, replay, info, doctor, docs."""
+"""isaac-inference: demo, run, evaluate, record, replay, info, convert, validate, build, bench, doctor, docs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,23 @@ import sys
 from collections.abc import Sequence
 
 from isaac_inference import __version__
-from isaac_inference.cli import demo, docs, doctor, evaluate, info, record, replay, run
+from isaac_inference.cli import (
+    bench,
+    build,
+    convert,
+    demo,
+    docs,
+    doctor,
+    evaluate,
+    info,
+    record,
+    replay,
+    run,
+    validate,
+)
 from isaac_inference.errors import PerceptionError
 
-COMMANDS = (demo, run, evaluate, record, replay, info, doctor, docs)
+COMMANDS = (demo, run, evaluate, record, replay, info, convert, validate, build, bench, doctor, docs)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -6,22 +6,29 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionClass
 
-from isaac_inference.errors import FrameError
+from isaac_inference.errors import EngineError, FrameError
 from isaac_inference.nodes.detection_message import detection_array
+from isaac_inference.nodes.gpu_choice import Device, stage_on_gpu
 from isaac_inference.nodes.model_node import ModelNode, ModelParameters
+from isaac_inference.ops.detections import Detections
 from isaac_inference.ops.letterbox import Letterbox
 from isaac_inference.runtime.node import StageClock
 from isaac_inference.runtime.parameters import group, param
 from isaac_inference.runtime.process import node_main
 from isaac_inference.runtime.qos import LATCHED, QosParameters, Reliability
-from isaac_inference.runtime.tensor_frame import TENSORS, TensorFrame
+from isaac_inference.runtime.tensor_frame import TENSORS, TensorFrame, is_on_device
 from isaac_inference.runtime.type_adapter import plain
 from isaac_inference.stages.postprocess import DetectionSettings, Postprocessor, detection_settings
+
+if TYPE_CHECKING:
+    from isaac_inference.cuda.device import Gpu
+    from isaac_inference.stages.gpu.postprocess import GpuPostprocessor
 
 KEYPOINTS_TOPIC = 'keypoints'
 """The topic of the keypoints, and the name of their one tensor."""
@@ -43,6 +50,10 @@ class DetectionParameters(ModelParameters):
     nms_top_k: int = param(1000, 'Candidates that enter NMS, best first.', minimum=1, maximum=30000, live=True)
     max_detections: int = param(100, 'Most detections of a frame, best first.', minimum=1, maximum=10000, live=True)
     publish_empty: bool = param(True, 'Publish an empty array for a frame without detections.', live=True)
+    device: Device = param(
+        Device.AUTO, 'Where tensors that lie on a GPU are decoded; "auto" and "cuda" do it there, "cpu" downloads them.'
+    )
+    gpu: int = param(0, 'Which GPU.', minimum=0)
     source_size: tuple[int, ...] = param(
         (0, 0),
         'Image width and height, for tensors from a preprocessor that sends no letterbox; 0, 0 drops such frames.',
@@ -70,11 +81,14 @@ class DetectionNode(ModelNode):
 
     def __init__(self, node_name: str = 'detection', **kwargs: object) -> None:
         self._postprocessor: Postprocessor | None = None
+        self._gpu_stage: GpuPostprocessor | None = None
         super().__init__(node_name, **kwargs)
 
     def on_setup(self) -> None:
         super().on_setup()
         self._postprocessor = Postprocessor(self.card, self._settings(self.parameters))
+        chosen = self.parameters
+        self._gpu_stage = stage_on_gpu(chosen.device, chosen.gpu, self._on_gpu, self.get_logger().warning)
         self._fallback = self._fallback_letterbox()
         self._labels = self.advertise(plain(LabelInfo), 'label_info', LATCHED)
         self._detections = self.advertise(plain(Detection2DArray), 'detections', self.parameters.detections_qos)
@@ -83,7 +97,13 @@ class DetectionNode(ModelNode):
             if self.card.keypoints is None
             else self.advertise(TENSORS, KEYPOINTS_TOPIC, self.parameters.detections_qos)
         )
-        self.subscribe(TENSORS, 'output_tensors', self.parameters.tensor_qos, self._on_tensors)
+        self.subscribe(
+            TENSORS,
+            'output_tensors',
+            self.parameters.tensor_qos,
+            self._on_tensors,
+            on_device=lambda: self._gpu_stage is not None,
+        )
 
     def on_start(self) -> None:
         stamp = self.get_clock().now().to_msg()
@@ -94,10 +114,24 @@ class DetectionNode(ModelNode):
 
     def on_teardown(self) -> None:
         self._postprocessor = None
+        stage, self._gpu_stage = self._gpu_stage, None
+        if stage is not None:
+            stage.close()
 
     def on_parameters(self, updated: DetectionParameters) -> None:
         if self._postprocessor is not None:
             self._postprocessor.settings = self._settings(updated)
+        if self._gpu_stage is not None:
+            self._gpu_stage.settings = self._settings(updated)
+
+    def _on_gpu(self, gpu: Gpu) -> GpuPostprocessor | None:
+        from isaac_inference.cuda.timer import GpuTimer
+        from isaac_inference.stages.gpu.postprocess import GpuPostprocessor
+
+        if not GpuPostprocessor.serves(self.card):  # what needs no NMS is small: the CPU decodes it
+            return None
+        self._timer = GpuTimer(gpu)
+        return GpuPostprocessor(self.card, gpu, self._settings(self.parameters))
 
     def _settings(self, chosen: DetectionParameters) -> DetectionSettings:
         return detection_settings(
@@ -135,7 +169,10 @@ class DetectionNode(ModelNode):
         if postprocessor is None:
             raise FrameError('not_configured', 'a frame arrived while the node was being cleaned up')
         letterbox = self._letterbox(frame.auxiliary)
-        found = postprocessor(frame.tensors, letterbox)
+        if any(map(is_on_device, frame.tensors.values())):
+            found = self._decode_on_gpu(frame.tensors, letterbox)
+        else:
+            found = postprocessor(frame.tensors, letterbox)
         if len(found) or self.parameters.publish_empty:
             if self._keypoints is not None and found.keypoints is not None:
                 size = {SOURCE_SIZE: np.array(letterbox.source_wh, np.int32)}
@@ -143,6 +180,19 @@ class DetectionNode(ModelNode):
                 self._keypoints.publish(TensorFrame(frame.header, {KEYPOINTS_TOPIC: found.keypoints}, size, timings))
             self._detections.publish(detection_array(frame.header, found, self.card.labels))
         self.report_timings(frame.header, (*frame.timings, clock.finish()))
+
+    def _decode_on_gpu(self, tensors: Mapping[str, Any], letterbox: Letterbox) -> Detections:
+        stage = self._gpu_stage
+        if stage is None:
+            raise FrameError('not_configured', 'a frame on the GPU arrived while the node was being cleaned up')
+        try:
+            with self._timer.measure(next(iter(tensors.values())).stream):
+                pending = stage.enqueue(tensors, letterbox)
+            found = stage.fetch(pending)
+        except EngineError as error:
+            raise FrameError('device_error', str(error)) from error
+        self.health.measured('gpu_ms', self._timer.collect())
+        return found
 
 
 @functools.lru_cache(maxsize=16)

@@ -29,7 +29,7 @@ def judge(
     if errors:
         return ERROR, '; '.join(errors)
     if state != 'active':
-        return WARN, f'not active: {state}'
+        return WARN, '; '.join([*(text for _, text in snapshot.problems), f'not active: {state}'])
     quiet_s = active_s if snapshot.since_input_s is None else snapshot.since_input_s
     if input_timeout_s is not None and quiet_s > input_timeout_s:
         since = 'since activation' if snapshot.since_input_s is None else f'for {quiet_s:.1f} s'
@@ -57,6 +57,8 @@ def figures(snapshot: Snapshot) -> dict[str, object]:
         'rate_out_hz': snapshot.recent_processed / snapshot.elapsed_s,
     }
     values.update({f'{name}_ms': value for name, value in snapshot.percentiles_ms.items()})
+    for name, found in snapshot.measured.items():
+        values.update({f'{name}.{percentile}': value for percentile, value in found.items()})
     if snapshot.input_age_ms is not None:
         values['input_age_ms'] = snapshot.input_age_ms
     values.update(received=snapshot.received, processed=snapshot.processed, dropped=sum(snapshot.drops.values()))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +32,7 @@ class Snapshot:
     since_input_s: float | None
     problems: tuple[tuple[bool, str], ...]
     skips: dict[str, int] = field(default_factory=dict)
+    measured: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def faults(self) -> dict[str, int]:
@@ -68,6 +69,7 @@ class Health:
             self._total, self._recent = _Counts(), _Counts()
             self._durations_ms: deque[float] = deque(maxlen=_WINDOW)
             self._ages_ms: deque[float] = deque(maxlen=_WINDOW)
+            self._measured: dict[str, deque[float]] = {}
             self._last_input: float | None = None
             self._since = time.monotonic()
 
@@ -86,6 +88,11 @@ class Health:
             self._total.processed += 1
             self._recent.processed += 1
             self._durations_ms.append(duration_ms)
+
+    def measured(self, name: str, values: Iterable[float]) -> None:
+        """Further figures of frames, such as 'gpu_ms'; percentiles of the latest are shown in diagnostics."""
+        with self._lock:
+            self._measured.setdefault(name, deque(maxlen=_WINDOW)).extend(values)
 
     def dropped(self, reason: str, text: str = '') -> None:
         """A frame was dropped; `text` goes to the log, throttled per reason."""
@@ -144,6 +151,7 @@ class Health:
                 None if self._last_input is None else now - self._last_input,
                 tuple(self._problems.values()),
                 dict(self._total.skips),
+                {name: percentiles(values) for name, values in self._measured.items()},
             )
 
 

@@ -23,6 +23,7 @@ class Listener(Protocol):
     adapter: TypeAdapter[Any]
     qos: QoSProfile
     remote: bool
+    on_device: bool
 
     def deliver(self, item: Any) -> None:
         """Take `item` by reference."""

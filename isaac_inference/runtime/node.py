@@ -20,6 +20,7 @@ from isaac_inference.runtime.health import SUPERSEDED, Health
 from isaac_inference.runtime.mailbox import Mailbox, Worker
 from isaac_inference.runtime.node_parameters import NodeParameters, ParameterServer
 from isaac_inference.runtime.periodic import Periodic
+from isaac_inference.runtime.preparation import Preparation, PreparationWatch
 from isaac_inference.runtime.qos import QosParameters, Reliability
 from isaac_inference.runtime.stamp import stamp_ns
 from isaac_inference.runtime.timing import StageTiming
@@ -67,6 +68,7 @@ class PipelineNode(LifecycleNode):
         self._wanted_periodic: list[tuple[float, Callable[[], None]]] = []
         self._periodic_open: list[Periodic] = []
         self._publishers_open: list[Publisher[Any]] = []
+        self._preparing = PreparationWatch(self.health, self.on_prepared)
         self._active_since = time.monotonic()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics = Publisher(self, plain(DiagnosticArray), '/diagnostics', _REPORTS, self.health)
@@ -79,6 +81,9 @@ class PipelineNode(LifecycleNode):
 
     def on_setup(self) -> None:
         """Configure: read `self.parameters`, load what is needed; raise PerceptionError to refuse."""
+
+    def on_prepared(self) -> None:
+        """What `prepare` began in `on_setup` is done; raise PerceptionError to fail."""
 
     def on_start(self) -> None:
         """Activated: subscriptions are open."""
@@ -117,22 +122,30 @@ class PipelineNode(LifecycleNode):
         *,
         depth: int = 1,
         wanted: Callable[[], bool] = lambda: True,
+        on_device: Callable[[], bool] = lambda: False,
     ) -> None:
         """Declare, in `on_setup`, a subscription that opens with activation; `handler` runs in the worker.
 
-        What other processes publish is taken only while `wanted()`, asked some ten times a second.
+        What other processes publish is taken only while `wanted()`, asked some ten times a second. `on_device`, asked
+        at activation, says that the handler takes items on a GPU; else they are brought into host memory first.
         """
 
         def connect() -> Subscription[T]:
+            takes_device = on_device()
+            take = handler if takes_device else lambda item, clock: handler(adapter.to_host(item), clock)
             mailbox = Mailbox(
                 self._worker,
-                lambda item, arrived_ns: self._handle(handler, item, arrived_ns),
+                lambda item, arrived_ns: self._handle(take, item, arrived_ns),
                 depth,
                 lambda: self.health.dropped(SUPERSEDED),
             )
-            return Subscription(self, adapter, topic, qos, mailbox, self.health, wanted)
+            return Subscription(self, adapter, topic, qos, mailbox, self.health, wanted, takes_device)
 
         self._wanted.append(connect)
+
+    def prepare(self, preparation: Preparation) -> None:
+        """Have, in `on_setup`, activation wait for work of minutes; the node then calls `on_prepared` and activates."""
+        self._preparing.start(preparation)
 
     def every(self, period_s: float, handler: Callable[[], None]) -> None:
         """Declare, in `on_setup`, work that the worker does each `period_s` of real time while the node is active."""
@@ -174,6 +187,8 @@ class PipelineNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open subscriptions and start the worker."""
+        if self._preparing.refuse_activation():
+            return TransitionCallbackReturn.FAILURE
         self.health.reset()
         self._active_since = time.monotonic()
         try:
@@ -245,6 +260,7 @@ class PipelineNode(LifecycleNode):
         self._server.frozen = False
         self._wanted.clear()
         self._wanted_periodic.clear()
+        self._preparing.stop()
         self.on_teardown()
         for publisher in self._publishers_open:
             publisher.close()
@@ -292,6 +308,8 @@ class PipelineNode(LifecycleNode):
             self.health.problem('unknown_parameters', '; '.join(unknown))
 
     def _check_graph(self) -> None:
+        if self._preparing.check():
+            self.trigger_activate()
         for subscription in self._subscriptions_open:
             subscription.check_remote()
 

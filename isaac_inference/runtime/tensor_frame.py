@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,19 +45,33 @@ _AUXILIARY, _TIMING = '_aux/', '_timing/'
 class TensorFrame:
     """One frame's tensors.
 
-    The arrays belong to the frame: its maker allocates them anew and never writes to them again, and neither does
-    anybody who receives them; they live as long as somebody holds them.
+    The arrays belong to the frame: its maker allocates them anew, or takes them from a ring of buffers, and never
+    writes to them again while somebody holds them; neither does anybody who receives them. A tensor may lie on a GPU:
+    then it is no NumPy array but an object with `__cuda_array_interface__`, `shape` and `dtype`, whose content is there
+    for work that is enqueued after its stream's, and of which `np.asarray` makes a copy in host memory.
     """
 
     header: Header
-    tensors: Mapping[str, np.ndarray]
+    tensors: Mapping[str, Any]
     auxiliary: Mapping[str, np.ndarray] = field(default_factory=dict)
     timings: tuple[StageTiming, ...] = ()
 
 
+def is_on_device(array: Any) -> bool:
+    """Whether a tensor lies on a GPU."""
+    return hasattr(type(array), '__cuda_array_interface__')  # the object's own would lend it out
+
+
+def to_host(frame: TensorFrame) -> TensorFrame:
+    """The frame with all its tensors in host memory; the frame itself where they are there already."""
+    if not any(map(is_on_device, frame.tensors.values())):
+        return frame
+    return replace(frame, tensors={name: np.asarray(array) for name, array in frame.tensors.items()})
+
+
 def to_tensor_list(frame: TensorFrame) -> Any:
-    """The TensorList message: one copy of each tensor's bytes."""
-    tensors = [_to_message(name, array) for name, array in _wire_arrays(frame)]
+    """The TensorList message: one copy of each tensor's bytes, from wherever they are."""
+    tensors = [_to_message(name, array) for name, array in _wire_arrays(to_host(frame))]
     return _messages().TensorList(header=frame.header, tensors=tensors)
 
 
@@ -140,4 +154,6 @@ def _message_type() -> type | None:
         return None
 
 
-TENSORS: TypeAdapter[TensorFrame] = TypeAdapter('TensorList', _message_type(), to_tensor_list, from_tensor_list)
+TENSORS: TypeAdapter[TensorFrame] = TypeAdapter(
+    'TensorList', _message_type(), to_tensor_list, from_tensor_list, to_host
+)

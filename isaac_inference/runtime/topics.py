@@ -50,6 +50,11 @@ class Publisher(Generic[T]):
         """Whether anybody listens, in this process or outside."""
         return bool(BUS.listeners(self)) or (self._writer is not None and self._writer.get_subscription_count() > 0)
 
+    @property
+    def wanted_on_device(self) -> bool:
+        """Whether a listener of this process takes items whose bytes are on a GPU."""
+        return any(listener.on_device and not listener.remote for listener in BUS.listeners(self))
+
     def publish(self, item: T) -> None:
         """Give `item` to every listener, once each."""
         if self._latched:
@@ -86,7 +91,8 @@ class Subscription(Generic[T]):
     The reader exists only while a publisher outside this process does, and `wanted()`; then all messages of the topic
     take that way, those of this process included, so that none arrives twice. Between the opening of the reader and its
     matching with a writer of this process that writer's messages can be missed, and what a latched topic of this
-    process retains can arrive once more.
+    process retains can arrive once more. `on_device` says that the mailbox's handler takes items whose bytes are on a
+    GPU.
     """
 
     def __init__(
@@ -98,8 +104,9 @@ class Subscription(Generic[T]):
         mailbox: Mailbox,
         health: Health,
         wanted: Callable[[], bool] = lambda: True,
+        on_device: bool = False,
     ) -> None:
-        self.adapter, self.qos = adapter, qos.profile()
+        self.adapter, self.qos, self.on_device = adapter, qos.profile(), on_device
         self.topic = node.resolve_topic_name(topic)
         self.remote = False
         self._wanted = wanted

@@ -16,13 +16,15 @@ class TypeAdapter(Generic[T]):
     """How a topic's in-process objects become messages and back.
 
     `message_type` is None where the message package isn't installed: such a topic works inside one
-    process only. Publisher and subscription must use the same adapter object.
+    process only. Publisher and subscription must use the same adapter object. `to_host` brings an object whose bytes
+    are on a GPU into host memory, for subscriptions that don't ask for it as it is.
     """
 
     name: str
     message_type: type | None
     to_message: Callable[[T], Any]
     from_message: Callable[[Any], T]
+    to_host: Callable[[T], T] = lambda item: item
 
 
 @functools.cache

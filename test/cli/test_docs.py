@@ -35,7 +35,7 @@ def test_the_tables_have_every_parameter_once(node):
     text = generated()['docs/parameters.md']
     section = text.split(f'## {node.__name__} ')[1].split('\n## ')[0]
     for spec in specs(node.Parameters):
-        assert section.count(f'| `{spec.name}` |') == 1
+        assert section.count(f'\n| `{spec.name}` |') == 1
         assert spec.info.description in section
 
 

@@ -80,8 +80,8 @@ def topic():
 def inbox(here, topic):
     """Makes inboxes, which are closed at the end."""
     with contextlib.ExitStack() as stack:
-        yield lambda qos=RELIABLE, adapter=WORD: stack.enter_context(
-            contextlib.closing(Inbox(here, topic, qos, adapter))
+        yield lambda qos=RELIABLE, adapter=WORD, **options: stack.enter_context(
+            contextlib.closing(Inbox(here, topic, qos, adapter, **options))
         )
 
 

@@ -20,6 +20,7 @@ RELIABLE = QosParameters(reliability=Reliability.RELIABLE)
 class FakeListener:
     def __init__(self, adapter=TEXT, qos=None, remote=False):
         self.adapter, self.qos, self.remote = adapter, (qos or QosParameters()).profile(), remote
+        self.on_device = False
         self.items, self.refusals = [], []
 
     def deliver(self, item):

@@ -157,3 +157,34 @@ def test_the_adapter_uses_these_functions():
     assert TENSORS.message_type is messages.TensorList
     frame = TensorFrame(Header(), {'t': np.ones(3, np.float32)})
     np.testing.assert_array_equal(TENSORS.from_message(TENSORS.to_message(frame)).tensors['t'], np.ones(3))
+
+
+class OnGpu:
+    """What a tensor on a GPU shows of itself to the runtime; counts how often it is downloaded."""
+
+    __cuda_array_interface__ = {'version': 3}
+
+    def __init__(self, content):
+        self.content, self.downloads = content, 0
+        self.shape, self.dtype = content.shape, content.dtype
+
+    def __array__(self, dtype=None, copy=None):
+        self.downloads += 1
+        return self.content
+
+
+def test_a_tensor_on_a_gpu_goes_onto_the_wire_as_host_bytes():
+    content = np.arange(6, dtype=np.float32).reshape(2, 3)
+    tensor = OnGpu(content)
+    np.testing.assert_array_equal(round_trip(t=tensor)['t'], content)
+    assert tensor.downloads == 1
+
+
+def test_a_frame_is_brought_into_host_memory_and_one_that_is_there_stays_itself():
+    content, other = np.ones((1, 2), np.float16), np.zeros(3)
+    frame = TensorFrame(Header(frame_id='lens'), {'gpu': OnGpu(content), 'host': other})
+    host = TENSORS.to_host(frame)
+    assert host.header is frame.header
+    assert host.tensors['gpu'] is content
+    assert host.tensors['host'] is other
+    assert TENSORS.to_host(host) is host

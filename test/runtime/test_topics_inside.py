@@ -96,3 +96,13 @@ def test_a_topic_that_is_not_latched_keeps_nothing(inbox, publisher):
     wait_until(lambda: receiver.items)
     assert receiver.texts == ['new']
     assert sender.retained() is None
+
+
+def test_a_publisher_knows_whether_items_on_a_gpu_are_wanted(inbox, publisher):
+    sender = publisher()
+    receiver = inbox()
+    assert not sender.wanted_on_device
+    receiver.close()
+    device = inbox(on_device=True)
+    assert sender.wanted_on_device
+    device.close()
