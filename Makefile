@@ -22,11 +22,11 @@ export ROS_DISTRO
 export ROS_LOG_DIR ?= $(CURDIR)/build/ros_log
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint benchmark docs clean
+.PHONY: help setup demo test test-gpu lint benchmark docs clean
 
 help:  ## list the targets
 	@echo 'make <target> [ROS_DISTRO=jazzy|kilted] [PYTHON=python3.12]'
-	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup:  ## make the virtual environment .venv (about a minute; does nothing the second time)
 	@$(SETUP)
@@ -52,6 +52,9 @@ check-demo:
 
 test: setup  ## run the tests; PYTEST_ARGS='test/ops -k nms' picks some
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-gpu: setup  ## run the tests that need an NVIDIA GPU, TensorRT and PyCUDA; elsewhere they skip and say why
+	$(BIN)/python -m pytest -rs test/gpu $(PYTEST_ARGS)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
