@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """python -m benchmark [names...] [--quick]: runs benchmarks, prints tables, writes plots, JSON and the report.
 
-`pipeline` and `poses` are names, too, of all benchmarks of a kind.
+`pipeline`, `poses` and `gpu` are names, too, of all benchmarks of a kind.
 
 Each benchmark runs in a process of its own. A full run writes to benchmark/results and renews benchmark/README.md;
 a quick one, for a look, writes to build/benchmark.
@@ -31,6 +31,7 @@ from benchmark.machine import describe
 GROUPS = {
     'pipeline': ('geometry', 'agreement', 'overhead', 'preprocess', 'decode_nms', 'backlog', 'transport', 'executors'),
     'poses': ('accuracy', 'pnp', 'depth_units', 'registration', 'pose_node', 'simulator'),
+    'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
 }
 NAMES = tuple(name for names in GROUPS.values() for name in names)
 QUICK_RESULTS = ROOT / 'build' / 'benchmark'
@@ -47,6 +48,8 @@ def main() -> int:
         arguments.images,
         arguments.results or str(QUICK_RESULTS if arguments.quick else RESULTS),
         arguments.pose_model,
+        arguments.preset,
+        arguments.tactic_sources,
     )
     if arguments.worker:
         _work(arguments.worker, options)
@@ -78,6 +81,8 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument('--images', default=defaults.images, help='photos with ground truth; default: as for --model')
     parser.add_argument('--pose-model', default='', help="ONNX file with keypoints; default: the package's own")
+    parser.add_argument('--preset', default=defaults.preset, help="TensorRT's build: fastest, balanced or best")
+    parser.add_argument('--tactic-sources', default='', help="TensorRT's tactic sources, with commas; default: its own")
     parser.add_argument('--results', default='', help='folder for plots and JSON files; leaves the README as it is')
     parser.add_argument('--worker', default='', help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -100,6 +105,10 @@ def _run(name: str, options: Options) -> bool:
         options.results,
         '--pose-model',
         options.pose_model,
+        '--preset',
+        options.preset,
+        '--tactic-sources',
+        options.tactic_sources,
         *(['--quick'] if options.quick else []),
     ]
     begin, busy, ours = time.monotonic(), _busy_s(), _children_s()

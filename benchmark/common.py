@@ -44,6 +44,8 @@ class Options:
     images: str = str(DATA / 'coco' / 'eval')
     results: str = str(RESULTS)
     pose_model: str = ''
+    preset: str = 'balanced'
+    tactic_sources: str = ''
 
     def pick(self, full: Any, quick: Any) -> Any:
         """`quick` for a short look, `full` for a measurement that counts."""

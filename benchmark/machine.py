@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.engines.onnxruntime.loader import usable_cpus
 
 PACKAGES = (
@@ -23,6 +24,7 @@ PACKAGES = (
     'pycocotools',
     'scipy',
     'small_gicp',
+    'pycuda',
 )
 
 
@@ -43,7 +45,24 @@ def describe() -> dict[str, str]:
             facts[package] = version(package)
         except PackageNotFoundError:
             continue
+    facts.update(_gpu())
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def _gpu() -> dict[str, str]:
+    if why_no_gpu():
+        return {}
+    from isaac_inference.cuda.device import gpu
+
+    one = gpu()
+    facts = {'GPU': one.name, 'GPU driver, CUDA': one.driver_version}
+    try:
+        import tensorrt
+
+        facts['TensorRT'] = tensorrt.__version__
+    except ImportError:
+        pass
+    return facts
 
 
 def _cpu_model() -> str:
