@@ -66,18 +66,21 @@ def run(options: Options) -> Result:
     pictures = options.photos(WIDTH, HEIGHT, 4)
     latencies: dict[str, list[float]] = {}
     table = Table('Published in the container to received in another process [ms]', ['model, feed', *STATS, 'frames/s'])
-    for name, card in cards(options).items():
-        bare = _bare_p50(options, card)
-        for feed, rate_hz in FEEDS.items():
-            found, fps, lost, stages = _measure(options, str(card.path), pictures, rate_hz)
-            latencies[f'{name}, {feed}'] = found
-            stats = Stats.of(found)
-            table.add(f'{name}, {feed}', *stats.cells(), f'{fps:.0f}')
-            _judge(result, name, feed, stats, bare, fps)
-            result.notes.append(f'{name}, {feed}: {lost} frames without an answer; GPU time of the stages: {stages}')
-            result.data[f'{name}, {feed}'] = {
-                'bare_p50_ms': bare, 'frames_per_second': fps, 'lost': lost, 'gpu_ms': stages, **stats.as_json(),
-            }  # fmt: skip
+    with ros():
+        for name, card in cards(options).items():
+            bare = _bare_p50(options, card)
+            for feed, rate_hz in FEEDS.items():
+                found, fps, lost, stages = _measure(options, str(card.path), pictures, rate_hz)
+                latencies[f'{name}, {feed}'] = found
+                stats = Stats.of(found)
+                table.add(f'{name}, {feed}', *stats.cells(), f'{fps:.0f}')
+                _judge(result, name, feed, stats, bare, fps)
+                result.notes.append(
+                    f'{name}, {feed}: {lost} frames without an answer; GPU time of the stages: {stages}'
+                )
+                result.data[f'{name}, {feed}'] = {
+                    'bare_p50_ms': bare, 'frames_per_second': fps, 'lost': lost, 'gpu_ms': stages, **stats.as_json(),
+                }  # fmt: skip
     result.tables.append(table)
     _plot(result, options, latencies)
     return result
@@ -95,7 +98,7 @@ def _measure(
         'tensorrt.tactic_sources': list(chosen.tactic_sources),
     }
     engine = {name: value for name, value in engine.items() if value != []}
-    with ros(), _quiet_graph(model, {'inference': engine}) as nodes:
+    with _quiet_graph(model, {'inference': engine}) as nodes:
         namespace = nodes['detection'].get_namespace()
         spin = SpinThread(Feeder('feeder', namespace=namespace))
         try:

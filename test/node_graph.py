@@ -43,7 +43,9 @@ class Graph:
         )
         return component.spin.node
 
-    def load_all(self, model: Path, timeout_s: float = 30.0, annotate: bool = True, **parameters: dict[str, Any]) -> dict[str, PipelineNode]:
+    def load_all(
+        self, model: Path, timeout_s: float = 30.0, annotate: bool = True, **parameters: dict[str, Any]
+    ) -> dict[str, PipelineNode]:
         """Load the whole graph, with parameters by node, and wait until it is active."""
         specs = perception_graph(model=str(model), annotate=annotate)
         nodes = {

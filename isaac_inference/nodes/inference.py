@@ -35,8 +35,8 @@ class InferenceParameters(ModelParameters):
     )
     fallback: bool = param(
         False,
-        'Where the GPU has too little memory, or its engine can not be built, run a smaller batch, and at last the CPU, '
-        'instead of staying inactive.',
+        'Where the GPU has too little memory, or its engine can not be built, run a smaller batch, and at last the '
+        'CPU, instead of staying inactive.',
     )
     tensorrt: Any = group(TensorRtParameters(), 'TensorRT:')
     providers: tuple[str, ...] = param((), 'ONNX Runtime execution providers in order of preference; empty chooses.')

@@ -119,6 +119,8 @@ def configure(trt: Any, builder: Any, config: Any, settings: TensorRtSettings) -
     config.profiling_verbosity = verbosity.DETAILED if settings.detailed_profile else verbosity.LAYER_NAMES_ONLY
     if version(trt)[0] < 10:  # several contexts on one profile; later versions need not be asked
         config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)
+    if not settings.tf32:  # on by default
+        config.clear_flag(flag.TF32)
     if settings.sparsity:
         config.set_flag(flag.SPARSE_WEIGHTS)
     if settings.version_compatible:

@@ -87,6 +87,11 @@ class TensorRtSettings:
     tactic_sources: tuple[str, ...] = _setting(
         (), "Libraries that layers may come from; empty: TensorRT's choice.", choices=TACTIC_SOURCES, in_key=True
     )
+    tf32: bool = _setting(
+        False,
+        'Let float32 layers multiply in TF32, with the mantissa of float16: faster, and boxes move a little.',
+        in_key=True,
+    )
     sparsity: bool = _setting(False, 'Let layers use weights with 2:4 structured sparsity.', in_key=True)
     detailed_profile: bool = _setting(
         False, 'Keep layer parameters in the engine, for the per-layer report.', in_key=True

@@ -14,7 +14,7 @@ from isaac_inference.engines.tensorrt.graph_facts import GraphFacts
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import ConfigError, EngineError
 
-FLAGS = ('SPARSE_WEIGHTS', 'VERSION_COMPATIBLE', 'GPU_FALLBACK')
+FLAGS = ('TF32', 'SPARSE_WEIGHTS', 'VERSION_COMPATIBLE', 'GPU_FALLBACK')
 OLD_FLAGS = (*FLAGS, 'FP16', 'INT8', 'PREFER_PRECISION_CONSTRAINTS')
 
 
@@ -34,6 +34,7 @@ def module(version):
         DeviceType=enum.IntEnum('DeviceType', 'GPU DLA', start=0),
         MemoryPoolType=enum.IntEnum('MemoryPoolType', 'WORKSPACE', start=0),
         ProfilingVerbosity=enum.IntEnum('ProfilingVerbosity', 'LAYER_NAMES_ONLY DETAILED', start=0),
+        PreviewFeature=enum.IntEnum('PreviewFeature', 'PROFILE_SHARING_0806', start=0),
         HardwareCompatibilityLevel=enum.IntEnum('HardwareCompatibilityLevel', 'NONE AMPERE_PLUS', start=0),
     )
 
@@ -42,10 +43,16 @@ class Config:
     """Notes what it is told."""
 
     def __init__(self):
-        self.set, self.limits, self.sources = set(), {}, None
+        self.set, self.cleared, self.limits, self.sources, self.features = set(), set(), {}, None, set()
 
     def set_flag(self, flag):
         self.set.add(flag.name)
+
+    def clear_flag(self, flag):
+        self.cleared.add(flag.name)
+
+    def set_preview_feature(self, feature, wanted):
+        self.features |= {feature.name} if wanted else set()
 
     def set_memory_pool_limit(self, pool, size):
         self.limits[pool.name] = size
@@ -134,6 +141,20 @@ def test_defaults_leave_tensorrt_its_own():
     compat.configure(module('8.6.0'), None, config, TensorRtSettings())
     assert (config.set, config.limits, config.sources) == (set(), {}, None)
     assert config.profiling_verbosity.name == 'LAYER_NAMES_ONLY'
+
+
+@pytest.mark.parametrize(('tf32', 'cleared'), [(False, {'TF32'}), (True, set())])
+def test_float32_is_not_tf32_unless_asked(tf32, cleared):
+    config = Config()
+    compat.configure(module('10.13.3.9'), None, config, TensorRtSettings(tf32=tf32))
+    assert config.cleared == cleared
+
+
+@pytest.mark.parametrize(('version', 'features'), [('8.6.0', {'PROFILE_SHARING_0806'}), ('10.3.0', set())])
+def test_several_contexts_may_share_a_profile(version, features):
+    config = Config()
+    compat.configure(module(version), None, config, TensorRtSettings())
+    assert config.features == features
 
 
 @pytest.mark.parametrize(
