@@ -15,11 +15,13 @@ from typing import Any
 from rich.console import Console
 
 from isaac_inference import __version__
+from isaac_inference.cli.tensorrt_options import add_setting_options, given_settings
 from isaac_inference.engines import Engine, create_engine
 from isaac_inference.errors import ConfigError
 from isaac_inference.models import ModelCard, read_card
 from isaac_inference.models.onnx_reader import read_model_file
 
+_SHAPES = ('min_batch', 'opt_batch', 'max_batch', 'min_wh', 'opt_wh', 'max_wh')
 _PACKAGES = ('numpy', 'onnx', 'onnxruntime', 'onnxruntime-gpu', 'tensorrt', 'pycuda')
 
 
@@ -84,8 +86,8 @@ def add_engine_arguments(command: Any) -> None:
     command.add_argument('--card', default='', metavar='FILE', help='YAML card of MODEL; default: beside it')
     command.add_argument('--against-card', default='', metavar='FILE', help='YAML card of OTHER; default: beside it')
     command.add_argument('--threads', type=int, default=0, metavar='N', help='CPU threads of an engine; 0: all')
-    command.add_argument('--precision', default=None, metavar='P', help='TensorRT, MODEL: model or fp16')
-    command.add_argument('--preset', default=None, metavar='P', help='TensorRT, both: fastest, balanced or best')
+    group = command.add_argument_group('TensorRT', 'of both models, but for --precision, which is of MODEL')
+    add_setting_options(group, without=('auto_build', *_SHAPES))
 
 
 def engine_choices(arguments: argparse.Namespace, max_batch: int = 1) -> tuple[EngineChoice, EngineChoice]:
@@ -97,10 +99,10 @@ def engine_choices(arguments: argparse.Namespace, max_batch: int = 1) -> tuple[E
     """
     if arguments.threads < 0:
         raise ConfigError(f'--threads: got {arguments.threads}, expected 0 (all) or more')
-    both = {'preset': arguments.preset}
+    own = given_settings(arguments)
     if max_batch > 1:
-        both.update(min_batch=1, opt_batch=max_batch, max_batch=max_batch)
-    own = {**both, 'precision': arguments.precision}
+        own.update(min_batch=1, opt_batch=max_batch, max_batch=max_batch)
+    both = {name: value for name, value in own.items() if name != 'precision'}
     return (
         EngineChoice(arguments.backend, arguments.threads, own),
         EngineChoice(arguments.against_backend or arguments.backend, arguments.threads, both),

@@ -18,6 +18,11 @@ def add_tensorrt_options(command: Any, without: tuple[str, ...] = ()) -> None:
     group = command.add_argument_group('TensorRT')
     group.add_argument('--batch', default=None, metavar='MIN,OPT,MAX', help='images at once; one number: all three')
     group.add_argument('--size', default=None, metavar='WxH,WxH,WxH', help='smallest, optimum and largest [px]')
+    add_setting_options(group, without)
+
+
+def add_setting_options(group: Any, without: tuple[str, ...] = ()) -> None:
+    """Add an option for each setting but those of `without`."""
     defaults = TensorRtSettings()
     for name, info in settings_info().items():
         if name not in without:
@@ -41,24 +46,34 @@ def tensorrt_settings(arguments: argparse.Namespace, **fixed: Any) -> TensorRtSe
                 raise ConfigError(f'--{option}: got {text!r}, expected three values with commas, or one for all')
             parse = _whole if option == 'batch' else _size
             given.update({name: parse(f'--{option}', part) for name, part in zip(names, parts, strict=True)})
+    single = given_settings(arguments)
+    for name in single.keys() & given.keys():
+        raise ConfigError(f'{_option(name)}: got it together with --batch or --size; give one of them')
+    return TensorRtSettings(**{**given, **single, **fixed})
+
+
+def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings that a command line with `add_setting_options` gives, by name; ConfigError for a malformed one."""
+    given: dict[str, Any] = {}
     for item in dataclasses.fields(TensorRtSettings):
         value = getattr(arguments, item.name, None)
         if value is None:
             continue
-        option = f'--{item.name.replace("_", "-")}'
-        if item.name in given:
-            raise ConfigError(f'{option}: got it together with --batch or --size; give one of them')
         if item.name.endswith('_wh'):
-            value = _size(option, value)
+            value = _size(_option(item.name), value)
         elif isinstance(item.default, tuple):
             value = tuple(part.strip() for part in value.split(','))
         given[item.name] = value
-    return TensorRtSettings(**{**given, **fixed})
+    return given
+
+
+def _option(name: str) -> str:
+    return f'--{name.replace("_", "-")}'
 
 
 def _add(group: Any, name: str, info: SettingInfo, default: Any) -> None:
     """One option; its value is None where it is not given."""
-    option = f'--{name.replace("_", "-")}'
+    option = _option(name)
     text = info.description.replace('%', '%%')
     if isinstance(default, bool):
         shown = 'yes' if default else 'no'

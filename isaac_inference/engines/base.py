@@ -127,6 +127,21 @@ class Engine(ABC):
         with self._running('infer', feeds):
             return self._infer(feeds)
 
+    def enqueue(self, feeds: Mapping[str, Any], timer: Any = None) -> Mapping[str, Any]:
+        """Start the model on a GPU and return before it is done; for engines with `takes_device_arrays`.
+
+        Args:
+            feeds: as for `infer`, on the host or on the device.
+            timer: a `cuda.timer.GpuTimer` that measures the model, or None.
+
+        Returns:
+            Output name -> array on the device.
+
+        Raises:
+            EngineError: this backend does not work on device arrays.
+        """
+        raise EngineError(f'{self.name}: enqueue() is for backends that leave their results on a GPU; use infer()')
+
     @contextlib.contextmanager
     def _running(self, call: str, feeds: Mapping[str, Any]) -> Iterator[None]:
         """The engine is open and stays so, and the feeds fit: for every public method that runs the model."""
