@@ -87,7 +87,7 @@ def add_engine_arguments(command: Any) -> None:
     command.add_argument('--against-card', default='', metavar='FILE', help='YAML card of OTHER; default: beside it')
     command.add_argument('--threads', type=int, default=0, metavar='N', help='CPU threads of an engine; 0: all')
     group = command.add_argument_group('TensorRT', 'of both models, but for --precision, which is of MODEL')
-    add_setting_options(group, without=('auto_build', *_SHAPES))
+    add_setting_options(group, without=('auto_build', 'min_agreement', *_SHAPES))
 
 
 def engine_choices(arguments: argparse.Namespace, max_batch: int = 1) -> tuple[EngineChoice, EngineChoice]:
