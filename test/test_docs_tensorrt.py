@@ -77,7 +77,7 @@ def test_every_option_that_the_text_names_exists() -> None:
 
 
 def test_the_parameters_are_those_of_the_settings() -> None:
-    named = set(re.findall(r'`tensorrt\.([a-z][a-z_]*)', TEXT))
+    named = set(re.findall(r'`tensorrt\.([a-z][a-z0-9_]*)', TEXT))
     assert named == FIELDS
 
 

@@ -20,7 +20,7 @@ from isaac_inference.runtime.node import StageClock
 from isaac_inference.runtime.parameters import group, param
 from isaac_inference.runtime.process import node_main
 from isaac_inference.runtime.qos import QosParameters
-from isaac_inference.runtime.tensor_frame import TENSORS, TensorFrame
+from isaac_inference.runtime.tensor_frame import TENSORS, TensorFrame, is_on_device
 
 if TYPE_CHECKING:
     from isaac_inference.cuda.timer import GpuTimer
@@ -74,6 +74,7 @@ class InferenceNode(ModelNode):
             chosen.tensor_qos,
             self._on_tensors,
             on_device=lambda: self._engine is not None and self._engine.takes_device_arrays,
+            inline=self._only_enqueues,
         )
         for note in self.card.notes:
             self.get_logger().warning(f'model {self.card.name}: {note}')
@@ -127,6 +128,11 @@ class InferenceNode(ModelNode):
         timings = (*frame.timings, clock.finish())
         self._outputs.publish(TensorFrame(frame.header, outputs, frame.auxiliary, timings))
         self.report_timings(frame.header, timings)
+
+    def _only_enqueues(self, frame: TensorFrame) -> bool:
+        """Whether all there is to do for a frame is to start work on the GPU."""
+        takes = self._timer is not None and self._outputs.wanted_on_device and not self.parameters.check_finite
+        return takes and all(map(is_on_device, frame.tensors.values()))
 
     def _run(self, engine: Engine, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
         """The model's outputs: on the GPU where the next stage takes them there, without waiting for them."""

@@ -18,6 +18,8 @@ class Mailbox:
         handler: called in the worker's thread with (item, arrival in ns of the wall clock).
         depth: messages kept while the worker is busy.
         on_displaced: called in the sender's thread.
+        inline: whether an item is handled in the sender's thread, where the worker has nothing else to do: for handlers
+            that only start work elsewhere, such as on a GPU, and cost less than waking a thread.
     """
 
     def __init__(
@@ -26,13 +28,17 @@ class Mailbox:
         handler: Callable[[Any, int], None],
         depth: int = 1,
         on_displaced: Callable[[], None] = lambda: None,
+        inline: Callable[[Any], bool] = lambda item: False,
     ) -> None:
         self._worker, self._handler, self._depth, self._on_displaced = worker, handler, depth, on_displaced
+        self._inline = inline
         self._items: deque[tuple[int, Any]] = deque()
         worker.attach(self)
 
     def put(self, item: Any) -> None:
-        """Hand `item` over by reference; never blocks."""
+        """Hand `item` over by reference; never waits for the worker."""
+        if self._inline(item) and self._worker.run_here(self, item):
+            return
         with self._worker.condition:
             full = len(self._items) >= self._depth
             if full:
@@ -71,6 +77,7 @@ class Worker:
         self._mailboxes: list[Mailbox] = []
         self._thread: threading.Thread | None = None
         self._stopping = False
+        self._busy = False  # a handler runs, in whatever thread
 
     def attach(self, mailbox: Mailbox) -> None:
         """Serve `mailbox` from now on."""
@@ -89,6 +96,18 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
+    def run_here(self, mailbox: Mailbox, item: Any) -> bool:
+        """Handle `item` in this thread, unless the worker is busy, stopped, or has older messages; whether it did."""
+        with self.condition:
+            if self._busy or self._stopping or self._thread is None or self._waiting():
+                return False
+            self._busy = True
+        try:
+            mailbox.handle(item, time.time_ns())
+        finally:
+            self._idle()
+        return True
+
     def stop(self) -> None:
         """Finish the message in hand, then return; safe to call twice."""
         with self.condition:
@@ -96,6 +115,8 @@ class Worker:
             self.condition.notify_all()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
+            with self.condition:  # what another thread handles for this worker
+                self.condition.wait_for(lambda: not self._busy)
         self._thread = None
 
     def _run(self) -> None:
@@ -103,13 +124,23 @@ class Worker:
             mailbox, item, arrived_ns = mail
             mailbox.handle(item, arrived_ns)
             del mail, item  # a buffer's owner must see that nobody holds the frame any more
+            self._idle()
+
+    def _idle(self) -> None:
+        with self.condition:
+            self._busy = False
+            self.condition.notify_all()
+
+    def _waiting(self) -> list[Mailbox]:
+        return [box for box in self._mailboxes if box.oldest_ns() is not None]
 
     def _next(self) -> tuple[Mailbox, Any, int] | None:
         with self.condition:
             while not self._stopping:
-                waiting = [box for box in self._mailboxes if box.oldest_ns() is not None]
+                waiting = [] if self._busy else self._waiting()
                 if waiting:
                     box = min(waiting, key=lambda candidate: candidate.oldest_ns() or 0)
+                    self._busy = True
                     return box, *box.take()
                 self.condition.wait()
         return None

@@ -123,11 +123,13 @@ class PipelineNode(LifecycleNode):
         depth: int = 1,
         wanted: Callable[[], bool] = lambda: True,
         on_device: Callable[[], bool] = lambda: False,
+        inline: Callable[[T], bool] = lambda item: False,
     ) -> None:
         """Declare, in `on_setup`, a subscription that opens with activation; `handler` runs in the worker.
 
         What other processes publish is taken only while `wanted()`, asked some ten times a second. `on_device`, asked
         at activation, says that the handler takes items on a GPU; else they are brought into host memory first.
+        `inline` is that of `Mailbox`.
         """
 
         def connect() -> Subscription[T]:
@@ -138,6 +140,7 @@ class PipelineNode(LifecycleNode):
                 lambda item, arrived_ns: self._handle(take, item, arrived_ns),
                 depth,
                 lambda: self.health.dropped(SUPERSEDED),
+                inline,
             )
             return Subscription(self, adapter, topic, qos, mailbox, self.health, wanted, takes_device)
 

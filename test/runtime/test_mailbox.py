@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import weakref
@@ -205,3 +206,83 @@ def test_an_idle_worker_holds_no_item(stage):
     assert handled.wait(5.0)
     del item
     wait_until(lambda: watched() is None)
+
+
+@contextlib.contextmanager
+def inline_box(handler, inline=lambda item: True):
+    worker = Worker('inline')
+    box = Mailbox(worker, lambda item, arrived_ns: handler(item), inline=inline)
+    worker.start()
+    try:
+        yield box, worker
+    finally:
+        worker.stop()
+
+
+def test_an_inline_item_is_handled_in_the_senders_thread():
+    threads = []
+    with inline_box(lambda item: threads.append(threading.current_thread())) as (box, _):
+        box.put('a')
+        assert threads == [threading.current_thread()]
+
+
+def test_an_item_that_is_not_inline_goes_to_the_worker():
+    threads = []
+    with inline_box(lambda item: threads.append(threading.current_thread()), lambda item: item == 'here') as (box, _):
+        box.put('there')
+        wait_until(lambda: threads)
+        assert threads[0] is not threading.current_thread()
+
+
+def test_a_busy_worker_takes_an_inline_item_later_and_never_two_at_once():
+    running, most, done = [], [], []
+    free = threading.Event()
+
+    def handler(item):
+        running.append(item)
+        most.append(len(running))
+        if item == 'slow':
+            free.wait(5.0)
+        running.remove(item)
+        done.append(item)
+
+    with inline_box(handler, lambda item: item != 'slow') as (box, _):
+        box.put('slow')
+        wait_until(lambda: running == ['slow'])
+        box.put('next')
+        assert done == []
+        free.set()
+        wait_until(lambda: done == ['slow', 'next'])
+    assert max(most) == 1
+
+
+def test_an_inline_item_that_runs_keeps_stop_waiting():
+    begun, free, ended = threading.Event(), threading.Event(), []
+
+    def handler(item):
+        begun.set()
+        free.wait(5.0)
+        ended.append(item)
+
+    worker = Worker('inline')
+    box = Mailbox(worker, lambda item, arrived_ns: handler(item), inline=lambda item: True)
+    worker.start()
+    sender = threading.Thread(target=box.put, args=('a',))
+    sender.start()
+    begun.wait(5.0)
+    stopper = threading.Thread(target=worker.stop)
+    stopper.start()
+    stopper.join(0.1)
+    assert stopper.is_alive()
+    free.set()
+    stopper.join(5.0)
+    assert ended == ['a']
+    sender.join()
+
+
+def test_a_stopped_worker_runs_nothing_inline():
+    handled = []
+    with inline_box(handled.append) as (box, worker):
+        worker.stop()
+        box.put('a')
+    assert handled == []
