@@ -27,9 +27,20 @@ from rich.table import Table as RichTable
 from benchmark import report
 from benchmark.common import RESULTS, ROOT, Options, Result, SkippedError
 from benchmark.machine import describe
+from isaac_inference.cuda.availability import why_no_gpu
 
 GROUPS = {
-    'pipeline': ('geometry', 'agreement', 'overhead', 'preprocess', 'decode_nms', 'backlog', 'transport', 'executors'),
+    'pipeline': (
+        'geometry',
+        'agreement',
+        'precision',
+        'overhead',
+        'preprocess',
+        'decode_nms',
+        'backlog',
+        'transport',
+        'executors',
+    ),
     'poses': ('accuracy', 'pnp', 'depth_units', 'registration', 'pose_node', 'simulator'),
     'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
 }
@@ -54,7 +65,8 @@ def main() -> int:
     if arguments.worker:
         _work(arguments.worker, options)
         return 0
-    asked = [part for name in arguments.names or GROUPS for part in GROUPS.get(name, (name,))]
+    names = arguments.names or [name for name in GROUPS if name != 'gpu' or not why_no_gpu()]
+    asked = [part for name in names for part in GROUPS.get(name, (name,))]
     failed = [] if arguments.report else [name for name in asked if not _run(name, options)]
     results = report.load(Path(options.results), GROUPS)
     console.print(_summary([stored for part in results.values() for stored in part]))

@@ -54,6 +54,18 @@ def settings(options: Options, **more: Any) -> Any:
     return TensorRtSettings(**{'precision': 'fp16', 'preset': options.preset, 'tactic_sources': sources, **more})
 
 
+def build_note(options: Options) -> str:
+    """How the engines were built, for a result's notes."""
+    import tensorrt
+
+    chosen = settings(options)
+    sources = ', '.join(chosen.tactic_sources) or "TensorRT's own"
+    return (
+        f'Engines: TensorRT {tensorrt.__version__}, FP16 unless said otherwise, preset {chosen.preset} (optimization '
+        f'level {chosen.level}), tactic sources: {sources}.'
+    )
+
+
 def frames(options: Options, count: int = 4) -> list[np.ndarray]:
     """1080p bgr8 pictures as flat bytes, as a message holds them: in pageable memory."""
     return [np.ascontiguousarray(picture).reshape(-1) for picture in options.photos(WIDTH, HEIGHT, count)]

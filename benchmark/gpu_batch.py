@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 
 from benchmark.common import Figure, Options, Result, Table, number, plt, save_plot
-from benchmark.gpu import NANO, BareEngine, cards, need_gpu, settings
+from benchmark.gpu import NANO, BareEngine, build_note, cards, need_gpu, settings
 
 TITLE = 'Throughput over the batch'
 BATCHES = (1, 2, 4, 8, 16)
@@ -23,7 +23,7 @@ def run(options: Options) -> Result:
     from isaac_inference.cuda.device import gpu as find_gpu
     from isaac_inference.engines.tensorrt.build import ensure_engine
 
-    result, gpu = Result('gpu_batch', TITLE), find_gpu()
+    result, gpu = Result('gpu_batch', TITLE, notes=[build_note(options)]), find_gpu()
     table = Table('Images per second', ['model', *(f'batch {batch}' for batch in BATCHES)])
     found: dict[str, dict[int, float]] = {}
     for name, card in cards(options, batch=None).items():

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.common import Figure, Options, Result, Table, number, plt, save_plot
-from benchmark.gpu import FRAME, BareEngine, cards, clocked, frames, need_gpu, pinned_frames, rate, settings
+from benchmark.gpu import FRAME, BareEngine, build_note, cards, clocked, frames, need_gpu, pinned_frames, rate, settings
 from isaac_inference.models import ModelCard
 
 TITLE = 'The chain on a GPU'
@@ -28,7 +28,7 @@ KINDS = ('bare engine', 'bare engine, CUDA graph', 'chain, pageable', 'chain, pi
 def run(options: Options) -> Result:
     """Both models: latency and throughput of chain and bare engine."""
     need_gpu()
-    result = Result('gpu_chain', TITLE)
+    result = Result('gpu_chain', TITLE, notes=[build_note(options)])
     table = Table('ms a frame, 1080p bgr8', ['model', 'what', 'p50', 'p90', 'p99', 'p99.9', 'max'])
     rates = Table('frames per second, two in flight', ['model', 'bare engine', *KINDS[2:]])
     counts = Table('per frame', ['model', 'allocations on the GPU', 'synchronisations', 'kernel launches', 'copies'])

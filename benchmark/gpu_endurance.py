@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 
 from benchmark.common import Figure, Options, Result, Table, number, plt, save_plot
-from benchmark.gpu import FRAME, MEDIUM, cards, frames, need_gpu, settings
+from benchmark.gpu import FRAME, MEDIUM, build_note, cards, frames, need_gpu, settings
 
 TITLE = 'Ten thousand frames'
 STEP = 500
@@ -28,7 +28,7 @@ def run(options: Options) -> Result:
     from isaac_inference.engines import create_engine
     from isaac_inference.stages.gpu.chain import GpuChain
 
-    result, gpu = Result('gpu_endurance', TITLE), find_gpu()
+    result, gpu = Result('gpu_endurance', TITLE, notes=[build_note(options)]), find_gpu()
     card, process = cards(options)[MEDIUM], psutil.Process()
     count = options.pick(10_000, 1_000)
     spent = np.empty(count)

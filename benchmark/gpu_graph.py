@@ -25,7 +25,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from benchmark.common import STATS, Figure, Options, Result, Stats, Table, number, plt, save_plot
-from benchmark.gpu import HEIGHT, MEDIUM, WIDTH, BareEngine, cards, clocked, need_gpu, settings
+from benchmark.gpu import HEIGHT, MEDIUM, WIDTH, BareEngine, build_note, cards, clocked, need_gpu, settings
 from benchmark.ros import SETTLE_S, ros
 from isaac_inference.nodes.graph import perception_graph
 from isaac_inference.runtime.container import ComponentContainer
@@ -62,7 +62,7 @@ class Feeder(PipelineNode):
 def run(options: Options) -> Result:
     """Both models, both feeds."""
     need_gpu()
-    result = Result('gpu_graph', TITLE)
+    result = Result('gpu_graph', TITLE, notes=[build_note(options)])
     pictures = options.photos(WIDTH, HEIGHT, 4)
     latencies: dict[str, list[float]] = {}
     table = Table('Published in the container to received in another process [ms]', ['model, feed', *STATS, 'frames/s'])

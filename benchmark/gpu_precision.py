@@ -2,8 +2,7 @@
 """Whether the boxes stay: TensorRT's FP32 and FP16 engines and the GPU stages, against ONNX Runtime FP32 on the CPU.
 
 All photos go from their bytes to final boxes, once through the CPU's stages and ONNX Runtime, once through the whole
-chain on the GPU. Boxes are matched one to one. The third engine keeps the layers of one block in float32; which one was
-found by trying blocks on these very photos, so its figure says what can be reached, not what to expect elsewhere.
+chain on the GPU. Boxes are matched one to one.
 """
 
 from __future__ import annotations
@@ -13,22 +12,21 @@ import contextlib
 import cv2
 import numpy as np
 
-from benchmark.common import ROOT, Figure, Options, Result, Table
-from benchmark.gpu import NANO, cards, need_gpu, settings
+from benchmark.common import Figure, Options, Result, Table
+from benchmark.gpu import NANO, build_note, cards, need_gpu, settings
 from isaac_inference.evaluation.agreement import match_boxes
-from isaac_inference.models import ModelCard, read_card
+from isaac_inference.models import ModelCard
 from isaac_inference.ops.detections import Detections
 from isaac_inference.stages import Postprocessor, Preprocessor
 
 TITLE = 'Boxes of TensorRT and ONNX Runtime'
 IOU = 0.98
-KEPT = '*dark2.0/*'
 
 
 def run(options: Options) -> Result:
-    """FP32, FP16, and FP16 with one block in FP32, of YOLOX-nano."""
+    """FP32 and FP16 of YOLOX-nano."""
     need_gpu()
-    result = Result('gpu_precision', TITLE)
+    result = Result('gpu_precision', TITLE, notes=[build_note(options)])
     card = cards(options)[NANO]
     pictures = [cv2.imread(str(path)) for path in options.image_paths()]
     reference = _on_cpu(card, pictures)
@@ -43,13 +41,8 @@ def run(options: Options) -> Result:
             'extra',
         ],
     )
-    engines = {
-        'FP32': (card, 'model'),
-        'FP16': (card, 'fp16'),
-        f'FP16 with {KEPT} in FP32': (_partly_half(card), 'model'),
-    }
-    for name, (converted, precision) in engines.items():
-        found = _on_gpu(options, converted, pictures, precision)
+    for name, precision in (('FP32', 'model'), ('FP16', 'fp16')):
+        found = _on_gpu(options, card, pictures, precision)
         matches = [match_boxes(one, other, IOU) for one, other in zip(reference, found, strict=True)]
         total, paired = sum(map(len, reference)), sum(len(match.pairs) for match in matches)
         ious = np.concatenate([match.ious for match in matches])
@@ -70,14 +63,6 @@ def run(options: Options) -> Result:
         )
     result.tables.append(table)
     return result
-
-
-def _partly_half(card: ModelCard) -> ModelCard:
-    from isaac_inference.models.precision import DEFAULT_KEEP, to_float16
-
-    target = ROOT / 'build' / 'benchmark' / 'models' / f'{card.name}_partly_float16.onnx'
-    to_float16(card.path, target, keep_ops=(*DEFAULT_KEEP, KEPT))
-    return read_card(str(target))
 
 
 def _on_cpu(card: ModelCard, pictures: list[np.ndarray]) -> list[Detections]:

@@ -21,7 +21,8 @@ from isaac_inference.errors import ConfigError
 from isaac_inference.models import ModelCard, read_card
 from isaac_inference.models.onnx_reader import read_model_file
 
-_SHAPES = ('min_batch', 'opt_batch', 'max_batch', 'min_wh', 'opt_wh', 'max_wh')
+# settings that these commands choose themselves, or mean otherwise
+_NOT_HERE = ('auto_build', 'min_agreement', 'min_batch', 'opt_batch', 'max_batch', 'min_wh', 'opt_wh', 'max_wh')
 _PACKAGES = ('numpy', 'onnx', 'onnxruntime', 'onnxruntime-gpu', 'tensorrt', 'pycuda')
 
 
@@ -87,7 +88,7 @@ def add_engine_arguments(command: Any) -> None:
     command.add_argument('--against-card', default='', metavar='FILE', help='YAML card of OTHER; default: beside it')
     command.add_argument('--threads', type=int, default=0, metavar='N', help='CPU threads of an engine; 0: all')
     group = command.add_argument_group('TensorRT', 'of both models, but for --precision, which is of MODEL')
-    add_setting_options(group, without=('auto_build', 'min_agreement', *_SHAPES))
+    add_setting_options(group, without=_NOT_HERE)
 
 
 def engine_choices(arguments: argparse.Namespace, max_batch: int = 1) -> tuple[EngineChoice, EngineChoice]:
@@ -99,7 +100,7 @@ def engine_choices(arguments: argparse.Namespace, max_batch: int = 1) -> tuple[E
     """
     if arguments.threads < 0:
         raise ConfigError(f'--threads: got {arguments.threads}, expected 0 (all) or more')
-    own = given_settings(arguments)
+    own = given_settings(arguments, without=_NOT_HERE)
     if max_batch > 1:
         own.update(min_batch=1, opt_batch=max_batch, max_batch=max_batch)
     both = {name: value for name, value in own.items() if name != 'precision'}

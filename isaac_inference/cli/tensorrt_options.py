@@ -52,12 +52,17 @@ def tensorrt_settings(arguments: argparse.Namespace, **fixed: Any) -> TensorRtSe
     return TensorRtSettings(**{**given, **single, **fixed})
 
 
-def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings that a command line with `add_setting_options` gives, by name; ConfigError for a malformed one."""
+def given_settings(arguments: argparse.Namespace, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The settings that a command line gives, by name; ConfigError for a malformed one.
+
+    Args:
+        arguments: with the options of `add_setting_options`.
+        without: as there; an option of the command's own may have such a name.
+    """
     given: dict[str, Any] = {}
     for item in dataclasses.fields(TensorRtSettings):
         value = getattr(arguments, item.name, None)
-        if value is None:
+        if value is None or item.name in without:
             continue
         if item.name.endswith('_wh'):
             value = _size(_option(item.name), value)

@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from onnx_models import known_detections, ultralytics_metadata, write_model
 
 from isaac_inference.cli import validate
+from isaac_inference.cli.engine_choice import engine_choices
 from isaac_inference.cli.validate_run import agreement_of
 from isaac_inference.engines import create_engine
 from isaac_inference.errors import ConfigError, EngineError
@@ -249,3 +250,11 @@ def test_a_disturbed_real_model_agrees_less(tmp_path):
     assert len(result.images) == 4 and sum(image.reference for image in result.images) > 5
     assert 0.1 < result.agreement < 0.95 and result.finite
     assert 'below 0.98' in result.failure(0.98)
+
+
+def test_the_agreement_asked_of_the_result_is_not_that_of_a_build():
+    parser = argparse.ArgumentParser()
+    validate.add_command(parser.add_subparsers())
+    command = ['validate', 'a.onnx', '--against', 'b.onnx', '--images', 'c', '--min-agreement', '1', '--preset', 'best']
+    for choice in engine_choices(parser.parse_args(command)):
+        assert dict(choice.tensorrt) == {'preset': 'best'}

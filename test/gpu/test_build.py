@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,36 +32,55 @@ CARD = 'decoder: yolov8\nlabels: [a, b, c]\n'
 WH = 64
 
 
-def write_detector(path: Path, *, batch: int | str = 1, extra: str = '', quantized: bool = False) -> Path:
-    """A convolution of stride 8 with ReLU, shaped as YOLOv8's output [N, 7, 84]; `extra` is one more operator."""
+def write_detector(path: Path, *, batch: int | str = 1, extra: str = '') -> Path:
+    """A convolution of stride 8 with ReLU, shaped as YOLOv8's output [N, 7, 64]; `extra` is one more operator."""
     generator = np.random.default_rng(1)
-    constants = {
-        'w': generator.normal(0, 0.1, (7, 3, 8, 8)).astype(np.float32),
-        'shape': np.array([0, 7, -1], np.int64),
-        'scale': np.float32(1 / 127),
-        'weight_scale': np.float32(0.4 / 127),
-        'zero': np.int8(0),
-    }
-    nodes, image, weight = [], 'images', 'w'
-    if quantized:
-        for name, scale in (('images', 'scale'), ('w', 'weight_scale')):
-            nodes.append(helper.make_node('QuantizeLinear', [name, scale, 'zero'], [f'{name}_q'], f'{name}_q'))
-            nodes.append(helper.make_node('DequantizeLinear', [f'{name}_q', scale, 'zero'], [f'{name}_d'], f'{name}_d'))
-        image, weight = 'images_d', 'w_d'
-    nodes += [
-        helper.make_node('Conv', [image, weight], ['c'], 'conv', strides=[8, 8], kernel_shape=[8, 8]),
+    nodes = [
+        helper.make_node('Conv', ['images', 'w'], ['c'], 'conv', strides=[8, 8], kernel_shape=[8, 8]),
         helper.make_node('Relu', ['c'], ['r'], 'relu'),
     ]
     if extra:
         nodes.append(helper.make_node(extra, ['r'], ['e'], 'odd_one', domain='nowhere'))
     nodes.append(helper.make_node('Reshape', ['e' if extra else 'r', 'shape'], ['output0'], 'flat'))
-    used = {name for node in nodes for name in node.input}
+    return save_detector(path, nodes, {'w': generator.normal(0, 0.1, (7, 3, 8, 8)).astype(np.float32)}, batch)
+
+
+def write_quantized(path: Path) -> Path:
+    """The same with a 3x3 convolution of 32 channels between Q/DQ nodes: TensorRT has int8 kernels for such ones."""
+    generator = np.random.default_rng(1)
+    constants = {
+        'w': generator.normal(0, 0.1, (32, 3, 8, 8)).astype(np.float32),
+        'middle': generator.normal(0, 0.06, (32, 32, 3, 3)).astype(np.float32),
+        'last': generator.normal(0, 0.2, (7, 32, 1, 1)).astype(np.float32),
+        'scale': np.float32(4 / 127),
+        'weight_scale': np.float32(0.24 / 127),
+        'zero': np.int8(0),
+    }
+    nodes = [
+        helper.make_node('Conv', ['images', 'w'], ['c'], 'conv', strides=[8, 8], kernel_shape=[8, 8]),
+        helper.make_node('Relu', ['c'], ['r'], 'relu'),
+    ]
+    for name, scale in (('r', 'scale'), ('middle', 'weight_scale')):
+        nodes.append(helper.make_node('QuantizeLinear', [name, scale, 'zero'], [f'{name}_q'], f'{name}_q'))
+        nodes.append(helper.make_node('DequantizeLinear', [f'{name}_q', scale, 'zero'], [f'{name}_d'], f'{name}_d'))
+    nodes += [
+        helper.make_node('Conv', ['r_d', 'middle_d'], ['m'], 'inner', pads=[1] * 4, kernel_shape=[3, 3]),
+        helper.make_node('Relu', ['m'], ['s'], 'relu_inner'),
+        helper.make_node('Conv', ['s', 'last'], ['l'], 'head', kernel_shape=[1, 1]),
+        helper.make_node('Reshape', ['l', 'shape'], ['output0'], 'flat'),
+    ]
+    return save_detector(path, nodes, constants, 1)
+
+
+def save_detector(path: Path, nodes: list[Any], constants: dict[str, Any], batch: int | str) -> Path:
+    """Write the model, and its card beside it."""
+    constants = {**constants, 'shape': np.array([0, 7, -1], np.int64)}
     graph = helper.make_graph(
         nodes,
         'tiny',
         [helper.make_tensor_value_info('images', TensorProto.FLOAT, [batch, 3, WH, WH])],
         [helper.make_tensor_value_info('output0', TensorProto.FLOAT, [batch, 7, (WH // 8) ** 2])],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items() if name in used],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     opsets = [helper.make_opsetid('', 13), helper.make_opsetid('nowhere', 1)]
     save(helper.make_model(graph, opset_imports=opsets, ir_version=8), str(path))
@@ -103,7 +123,7 @@ def test_float16(tmp_path, settings):
 
 
 def test_a_graph_with_q_and_dq(tmp_path, settings):
-    card = read_card(write_detector(tmp_path / 'tiny.onnx', quantized=True))
+    card = read_card(write_quantized(tmp_path / 'tiny.onnx'))
     assert graph_facts(card.path).quantized
     assert ensure_engine(card, settings).metadata['agreement'] > 0.98
 
