@@ -7,12 +7,13 @@ the folder `calibration` beside the photos that are measured; no photo may be in
 `isaac-inference validate` does it: photo to boxes through the pipeline's own stages, boxes of both models paired one to
 one by class and IoU. A box that scores 0.25 counts, and its partner may score down to 0.20, so that rounding at the
 threshold loses no box. The average precision takes boxes from a score of 0.001 and an IoU of 0.65 in NMS, and ground
-truth from the .txt beside each photo. Times hold calibration, without its cache.
+truth from the .txt beside each photo. Times hold calibration, without its cache. An int8 file is no smaller: its
+weights stay float32 behind Q/DQ, and become int8 when a backend loads it or builds an engine from it.
 
 How far to trust it: 16 photos are few. One object found or lost moves the average precision, which swings by some
 points between sets of this size; the table tells the difference on either half of the photos, every other one, for a
-measure of that. And the default method, its percentile and what mixed aims at were chosen on figures from these very
-photos. So the figures show what was chosen and that it works here; they do not confirm it on unseen pictures. That
+measure of that. And the default method, its percentile and the defaults of mixed were chosen on figures from these
+very photos. So the figures show what was chosen and that it works here; they do not confirm it on unseen pictures. That
 takes `convert` and `validate` on your own.
 """
 
@@ -133,9 +134,10 @@ def _converters(card: ModelCard) -> dict[str, Converter]:
         sweep = SweepOptions(MIXED_AGREEMENT, boxes.closeness, boxes.agreement)
         swept = quantize_mixed(ready, path, feeds, sweep)
         return (
-            f'Mixed keeps {len(swept.kept)} of {len(swept.layers)} layers in float32, beside those that int8 always '
-            f'leaves out: {swept.agreement:.3f} of the boxes match on the calibration photos (asked: '
-            f'{MIXED_AGREEMENT}), with all in int8 {swept.all_int8:.3f}.'
+            f'Mixed keeps {len(swept.kept)} of {len(swept.layers)} layers in float32, the last ones not counted, and '
+            'may make depthwise ones int8, which int8 alone never does: '
+            f'{swept.agreement:.3f} of the boxes match on the calibration photos (asked: {MIXED_AGREEMENT}); with all '
+            f'of them in int8 {swept.all_int8:.3f}.'
         )
 
     return {HALF: half, **{_int8(method): int8(method) for method in METHODS}, MIXED: mixed}
@@ -242,6 +244,12 @@ def _judge(result: Result, found: dict[str, Measured], photos: int, calibrated_o
             whole.finite and abs(delta) <= POINTS_ASKED,
         )
     )
+    first, second = (_delta(half) for half in found[_int8(DEFAULT_METHOD)].halves)
+    result.notes.append(
+        f'{photos} photos are few: the difference of {delta:+.2f} points is {first:+.2f} on one half of them and '
+        f'{second:+.2f} on the other. And the defaults were chosen on figures from these photos, so this is no '
+        'confirmation on unseen ones.'
+    )
     whole = found[HALF].whole
     wanted = sum(image.reference for image in whole.images)
     made = sum(image.candidate for image in whole.images)
@@ -253,8 +261,8 @@ def _judge(result: Result, found: dict[str, Measured], photos: int, calibrated_o
         Figure(
             f'FP16 on ONNX Runtime against FP32, {photos} photos',
             f'every box matched at IoU >= {MATCH_IOU}',
-            f'{matched} of {wanted + made} ({wanted} of FP32, {made} of FP16); {short} pairs below, least IoU '
-            f'{least:.4f}, largest score difference {score:.4f}',
+            f'{matched} of {wanted + made} ({wanted} of FP32, {made} of FP16); pairs below: {short}, least '
+            f'IoU {least:.4f}, largest score difference {score:.4f}',
             whole.finite and matched == wanted + made,
         )
     )
