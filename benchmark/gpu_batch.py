@@ -53,6 +53,11 @@ def run(options: Options) -> Result:
                 )
             )
     result.tables.append(table)
+    _plot(result, options, found)
+    return result
+
+
+def _plot(result: Result, options: Options, found: dict[str, dict[int, float]]) -> None:
     figure, axis = plt.subplots(figsize=(7, 4))
     for name, best in found.items():
         axis.plot(list(best), list(best.values()), marker='o', label=name)
@@ -62,4 +67,3 @@ def run(options: Options) -> Result:
     axis.grid(alpha=0.3)
     axis.legend()
     save_plot(figure, options, 'gpu_batch', result)
-    return result
