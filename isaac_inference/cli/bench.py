@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from isaac_inference.cli.bench_measure import BenchSettings, bench_feeds, layer_
 from isaac_inference.cli.bench_report import BenchReport, BenchRow, print_report, save_plot
 from isaac_inference.cli.console import console, progress
 from isaac_inference.cli.engine_choice import add_engine_arguments, card_of, engine_choices, environment, model_bytes
+from isaac_inference.cli.json_file import write_json
 from isaac_inference.engines import Engine
 from isaac_inference.errors import ConfigError
 
@@ -76,7 +76,7 @@ def execute(arguments: argparse.Namespace) -> int:
     print_report(screen, report)
     if arguments.plot:
         screen.print(f'plot: {save_plot(report, arguments.plot)}')
-    _write(arguments.json, report.summary())
+    write_json(arguments.json, report.summary())
     return 0
 
 
@@ -89,12 +89,3 @@ def parse_batches(text: str) -> list[int]:
     if not batches or batches[0] < 1:
         raise ConfigError(f'--batch: got {text!r}, expected whole numbers of 1 or more, such as 1,2,4')
     return batches
-
-
-def _write(path: str, figures: dict[str, Any]) -> None:
-    text = json.dumps(figures, indent=2, allow_nan=False)
-    if path == '-':
-        print(text)
-    elif path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text + '\n', encoding='utf-8')

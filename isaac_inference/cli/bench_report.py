@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from isaac_inference.cli.bench_measure import BenchSettings, Measurement
-from isaac_inference.errors import ConfigError
+from isaac_inference.evaluation.figure import new_figure, save_figure
 from isaac_inference.evaluation.timing_stats import Ratio, TimingStats
 
 _NONE = '-'
@@ -162,16 +162,9 @@ def save_plot(report: BenchReport, path: str | Path) -> Path:
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ConfigError('--plot needs matplotlib, which is not installed: pip install matplotlib') from error
-    matplotlib.use('Agg')  # a robot has no display
-    from matplotlib import pyplot
-
     layers = {name: pairs for name, (pairs, _) in report.layers.items() if pairs}
     panels = 2 + len(layers)
-    figure, axes = pyplot.subplots(1, panels, figsize=(6.5 * panels, 5.5), layout='constrained')
+    figure, axes = new_figure(1, panels, (6.5 * panels, 5.5))
     _histogram(axes[0], report.rows[0])
     if len(report.rows) > 1:
         _sweep(axes[1], report.rows)
@@ -179,11 +172,7 @@ def save_plot(report: BenchReport, path: str | Path) -> Path:
         _sequence(axes[1], report.rows[0])
     for place, (name, pairs) in enumerate(layers.items(), 2):
         _layer_bars(axes[place], pairs, report.rows[0].measured[name].engine, _COLORS[name])
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=90)
-    pyplot.close(figure)
-    return path
+    return save_figure(figure, path)
 
 
 def _histogram(axes: Any, row: BenchRow) -> None:

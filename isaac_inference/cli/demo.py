@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from isaac_inference.cli.evaluation_drive import drive_freely
 from isaac_inference.cli.evaluation_graph import object_geometries
 from isaac_inference.cli.evaluation_report import print_report
 from isaac_inference.cli.graph_runner import start_composed
+from isaac_inference.cli.json_file import write_json
 from isaac_inference.cli.ros_session import default_ros
 from isaac_inference.cli.video_recorder import VideoRecorder
 from isaac_inference.evaluation import EvaluationSettings, FrameRecord, evaluate
@@ -54,7 +54,7 @@ def execute(arguments: argparse.Namespace) -> int:
     result = evaluate(records, object_geometries(card, simulated=True), EvaluationSettings(), speed_records=records)
     print_report(screen, result, f'{card.name} on simulated scene {arguments.seed}')
     summary = result.summary()
-    (folder / 'figures.json').write_text(json.dumps(summary, indent=2, allow_nan=False) + '\n', encoding='utf-8')
+    write_json(folder / 'figures.json', summary)
     plots = save_plots(result, str(folder), f'{card.name}, scene {arguments.seed}')
     screen.print(f'first detection {first_s:.1f} s after the start')
     screen.print(f'video: {folder / "demo.mp4"} ({frames} frames)   picture: {folder / "demo.png"}   plots: {plots}')

@@ -116,7 +116,9 @@ def check_engines() -> Iterator[Finding]:
     """Backends, with what each runs on."""
     backends = available_backends()
     for backend in backends:
-        yield Finding(f'engine {backend.name}', f'version {backend.version}')
+        yield Finding(
+            f'engine {backend.name}', f'version {backend.version}' if backend.version else 'installed, version unknown'
+        )
     if not backends:
         yield Finding('engines', 'none', 'pip install onnxruntime', fatal=True)
 

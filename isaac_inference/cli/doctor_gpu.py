@@ -86,12 +86,10 @@ def compiler_finding(*, has_gpu: bool) -> Finding:
             'nvidia-cuda-nvrtc-cu12), or install the CUDA toolkit'
         )
         return Finding('kernel compiler', 'neither NVRTC nor nvcc', advice if has_gpu else '')
-    known = compiler.architectures()
+    fact, known = f'{compiler.identity} at {compiler.path}', compiler.architectures()
     if architecture and known and architecture not in known:
-        return Finding(
-            'kernel compiler', compiler.identity, f'made before sm_{architecture}; a newer CUDA makes better kernels'
-        )
-    return Finding('kernel compiler', compiler.identity)
+        return Finding('kernel compiler', fact, f'made before sm_{architecture}; a newer CUDA makes better kernels')
+    return Finding('kernel compiler', fact)
 
 
 def cache_finding() -> Finding:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from isaac_inference.cli.evaluation_graph import evaluation_graph, object_geomet
 from isaac_inference.cli.evaluation_recording import RecordedFrames
 from isaac_inference.cli.evaluation_report import print_report
 from isaac_inference.cli.graph_runner import start_composed, start_processes
+from isaac_inference.cli.json_file import write_json
 from isaac_inference.cli.ros_session import default_ros
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation import EvaluationSettings, FrameRecord, evaluate
@@ -80,7 +80,7 @@ def execute(arguments: argparse.Namespace) -> int:
     name = card.name if card is not None else Path(arguments.recording).name
     title = f'{name}, {f"seed {arguments.seed}" if arguments.sim else arguments.recording}'
     print_report(screen, result, title)
-    _write(arguments.json, result.summary())
+    write_json(arguments.json, result.summary())
     if arguments.plots:
         screen.print(f'plots: {save_plots(result, arguments.plots, title)}')
     return 0 if result.frames and result.frames >= wanted else 1
@@ -170,15 +170,6 @@ def _graph(
     ):
         graph.wait_until_ready(client, _START_S)
         yield client
-
-
-def _write(path: str, figures: dict[str, Any]) -> None:
-    text = json.dumps(figures, indent=2, allow_nan=False)
-    if path == '-':
-        print(text)
-    elif path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text + '\n', encoding='utf-8')
 
 
 def _absolute(path: str) -> str:

@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from isaac_inference.cli.console import console, progress
 from isaac_inference.cli.engine_choice import add_engine_arguments, card_of, engine_choices
+from isaac_inference.cli.json_file import write_json
 from isaac_inference.cli.validate_report import print_report, save_plot
 from isaac_inference.cli.validate_run import agreement_of, check_comparable
 from isaac_inference.engines import Engine
@@ -82,7 +81,7 @@ def execute(arguments: argparse.Namespace) -> int:
     print_report(screen, results)
     if arguments.plot:
         screen.print(f'plot: {save_plot(results, arguments.plot)}')
-    _write(arguments.json, results)
+    write_json(arguments.json, _summary(results))
     failures = [text for result in results if (text := result.failure(arguments.min_agreement))]
     for text in failures:
         print(f'error: {text}', file=sys.stderr)
@@ -123,15 +122,9 @@ def _compare(
         return agreement_of(engine, reference, source, settings, labels=labels, advance=advance)
 
 
-def _write(path: str, results: list[ValidationResult]) -> None:
-    if not path:
-        return
+def _summary(results: list[ValidationResult]) -> dict[str, Any]:
+    """The first result's figures; where there are several, all of them too."""
     figures = results[0].summary()
     if len(results) > 1:
         figures['models'] = [result.summary() for result in results]
-    text = json.dumps(figures, indent=2, allow_nan=False)
-    if path == '-':
-        print(text)
-    else:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(text + '\n', encoding='utf-8')
+    return figures

@@ -11,8 +11,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.agreement import agreement
+from isaac_inference.evaluation.figure import new_figure, save_figure
 from isaac_inference.evaluation.validation_result import IOUS, ValidationResult
 
 _NONE = '-'
@@ -141,23 +141,11 @@ def save_plot(results: Sequence[ValidationResult], path: str | Path) -> Path:
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ConfigError('--plot needs matplotlib, which is not installed: pip install matplotlib') from error
-    matplotlib.use('Agg')  # a robot has no display
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 3, figsize=(18, 5.5), layout='constrained')
-    figure.suptitle(f'against {results[0].reference}')
+    figure, axes = new_figure(1, 3, (18, 5.5), f'against {results[0].reference}')
     _pairs(axes[0], results)
     _curve(axes[1], results)
     _times(axes[2], results)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=90)
-    pyplot.close(figure)
-    return path
+    return save_figure(figure, path)
 
 
 def _pairs(axes: Any, results: Sequence[ValidationResult]) -> None:

@@ -31,9 +31,11 @@ class Compiler(Protocol):
 
     Attributes:
         identity: kind and version; part of the cache key.
+        path: where it lies.
     """
 
     identity: str
+    path: str
 
     def compile(self, source: str, name: str, architecture: int, options: tuple[str, ...]) -> bytes:
         """A cubin for exactly that architecture (90 for 9.0), or PTX where the compiler does not know it.

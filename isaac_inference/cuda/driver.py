@@ -120,7 +120,8 @@ def pop_context() -> None:
 
 
 @functools.cache
-def _library() -> ctypes.CDLL:
+def driver_library() -> ctypes.CDLL:
+    """The driver, loaded once; raises DeviceError where there is none."""
     try:
         return ctypes.CDLL(DRIVER)
     except OSError as error:
@@ -128,9 +129,10 @@ def _library() -> ctypes.CDLL:
 
 
 @functools.cache
-def _function(name: str) -> ctypes._NamedFuncPointer:
+def driver_function(name: str) -> ctypes._NamedFuncPointer:
+    """A call of the driver with its signature set, looked up once; raises DeviceError where an old driver lacks it."""
     try:
-        function = getattr(_library(), name)
+        function = getattr(driver_library(), name)
     except AttributeError as error:
         raise DeviceError(
             f'the NVIDIA driver has no {name}; update it to one that serves CUDA 11.4 or newer'
@@ -141,7 +143,7 @@ def _function(name: str) -> ctypes._NamedFuncPointer:
 
 
 def _call(name: str, *arguments: object) -> None:
-    failed = _function(name)(*arguments)
+    failed = driver_function(name)(*arguments)
     if failed:
         raise DeviceError(f'{name} failed: {error_text(failed)}')
 
@@ -150,7 +152,7 @@ def error_text(code: int) -> str:
     """'CUDA_ERROR_INVALID_VALUE (1): invalid argument' of a driver's error code."""
     texts = []
     for name in ('cuGetErrorName', 'cuGetErrorString'):
-        function = getattr(_library(), name)
+        function = getattr(driver_library(), name)
         function.argtypes = (c_int, POINTER(ctypes.c_char_p))
         text = ctypes.c_char_p()
         function(code, byref(text))

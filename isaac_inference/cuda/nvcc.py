@@ -21,17 +21,18 @@ class Nvcc:
     """One nvcc.
 
     Args:
-        program: its path.
+        path: of the program.
 
     Attributes:
         identity: kind and version.
+        path: as given.
 
     Raises:
         DeviceError: it does not run.
     """
 
-    def __init__(self, program: str) -> None:
-        self._program = program
+    def __init__(self, path: str) -> None:
+        self.path = path
         version = re.search(r'\bV(\d[\d.]*)', self._run('--version'))
         self.identity = f'nvcc {version.group(1) if version else "of unknown version"}'
 
@@ -66,7 +67,7 @@ class Nvcc:
             return result.read_bytes()
 
     def _run(self, *arguments: str, folder: str | None = None) -> str:
-        command = [self._program, *arguments]
+        command = [self.path, *arguments]
         try:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:

@@ -38,6 +38,12 @@ _SIGNATURES: dict[str, tuple[type, ...]] = {
 }
 
 
+class _SymbolInfo(ctypes.Structure):
+    """Dl_info of dlfcn.h."""
+
+    _fields_ = [('file', c_char_p), ('base', c_void_p), ('name', c_char_p), ('address', c_void_p)]
+
+
 class Nvrtc:
     """One NVRTC library, 11.2 or newer.
 
@@ -46,6 +52,7 @@ class Nvrtc:
 
     Attributes:
         identity: kind and version.
+        path: the file that the loader took; as given where that can't be told.
 
     Raises:
         OSError: it can't be loaded.
@@ -61,6 +68,7 @@ class Nvrtc:
                 raise DeviceError(f'{library} has no {name}; NVRTC 11.2 or newer is needed') from error
             function.argtypes = types
             function.restype = c_int
+        self.path = _path_of(self._library.nvrtcVersion) or library
         major, minor = c_int(), c_int()
         self._call('nvrtcVersion', byref(major), byref(minor))
         self.identity = f'NVRTC {major.value}.{minor.value}'
@@ -125,6 +133,16 @@ def find_nvrtc() -> tuple[Nvrtc, ...]:
             continue
         found.setdefault(nvrtc.identity, nvrtc)
     return tuple(found.values())
+
+
+def _path_of(function: ctypes._NamedFuncPointer) -> str:
+    """The file that a function was loaded from; '' where the C library can't tell."""
+    info = _SymbolInfo()
+    try:
+        found = ctypes.CDLL(None).dladdr(ctypes.cast(function, c_void_p), byref(info))
+    except AttributeError:
+        return ''
+    return os.fsdecode(info.file) if found and info.file else ''
 
 
 def _in_folders() -> Iterator[str]:

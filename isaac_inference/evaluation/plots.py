@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.average_precision import RECALLS
+from isaac_inference.evaluation.figure import new_figure, save_figure
 from isaac_inference.evaluation.pose_errors import ADD_LIMIT
 from isaac_inference.evaluation.result import EvaluationResult
 
@@ -26,15 +26,7 @@ def save_plots(result: EvaluationResult, folder: str | Path, title: str = '') ->
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ConfigError('plots need matplotlib, which is not installed: pip install matplotlib') from error
-    matplotlib.use('Agg')  # a robot has no display
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(3, 3, figsize=(18, 14), layout='constrained')
-    figure.suptitle(title or 'evaluation', fontsize=15)
+    figure, axes = new_figure(3, 3, (18, 14), title or 'evaluation', fontsize=15)
     poses = result.poses
     rotation = poses.values('rotation_deg')
     translation = poses.values('translation_rel') * 100
@@ -48,11 +40,7 @@ def save_plots(result: EvaluationResult, folder: str | Path, title: str = '') ->
     _latencies(axes[2, 0], result)
     _against(axes[2, 1], visibility, translation, 'visible part of the object [%]', 'translation error [%]')
     _against(axes[2, 2], visibility, rotation, 'visible part of the object [%]', 'rotation error [deg]')
-    path = Path(folder) / FILE_NAME
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80)
-    pyplot.close(figure)
-    return path
+    return save_figure(figure, Path(folder) / FILE_NAME, dpi=80)
 
 
 def _add_curve(axes: Any, result: EvaluationResult) -> None:

@@ -87,15 +87,24 @@ class Letterbox:
         return _plan_letterbox(source_wh, input_wh, anchor, rounding)
 
     @property
+    def axes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
+        """For x and y, whole pixels: source begin and end, and the input begin and end it is resized to."""
+        x, y = (
+            _axis_ranges(*axis)
+            for axis in zip(self.source_wh, self.input_wh, self.scale_xy, self.offset_xy, strict=True)
+        )
+        return x, y
+
+    @property
     def region(self) -> tuple[slice, slice]:
         """(rows, columns) of the input that show the image; padding lies around them."""
-        (_, _, left, right), (_, _, top, bottom) = self._axes()
+        (_, _, left, right), (_, _, top, bottom) = self.axes
         return slice(top, bottom), slice(left, right)
 
     @property
     def resized_wh(self) -> tuple[int, int]:
         """(width, height) in pixels of the part of the input that shows the image; the rest is padding."""
-        (_, _, left, right), (_, _, top, bottom) = self._axes()
+        (_, _, left, right), (_, _, top, bottom) = self.axes
         return right - left, bottom - top
 
     def points_to_input(self, points: np.ndarray) -> np.ndarray:
@@ -157,14 +166,6 @@ class Letterbox:
             (float(offset[0]), float(offset[1])),
         )
 
-    def _axes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
-        """For x and y, whole pixels: source begin and end, and the input begin and end it is resized to."""
-        x, y = (
-            _axis_ranges(*axis)
-            for axis in zip(self.source_wh, self.input_wh, self.scale_xy, self.offset_xy, strict=True)
-        )
-        return x, y
-
 
 def new_canvas(input_wh: tuple[int, int], pad_value: int | Sequence[int]) -> np.ndarray:
     """An (H, W, 3) uint8 canvas for `resize_into`, filled with the pad value (one, or one a channel)."""
@@ -192,7 +193,7 @@ def resize_into(
     """
     _check_image(image, letterbox.source_wh, 'image')
     _check_image(canvas, letterbox.input_wh, 'canvas')
-    (x0, x1, left, right), (y0, y1, top, bottom) = letterbox._axes()
+    (x0, x1, left, right), (y0, y1, top, bottom) = letterbox.axes
     size = (right - left, bottom - top)
     target = canvas[top:bottom, left:right]
     try:

@@ -9,7 +9,7 @@ import types
 
 import pytest
 
-from isaac_inference.cli import doctor_gpu
+from isaac_inference.cli import doctor, doctor_gpu
 from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.engines.tensorrt import compat
 from isaac_inference.models.engine_cache import EngineCache, EngineKey
@@ -169,6 +169,19 @@ def test_no_compiler_is_no_fault_and_told_where_it_matters(monkeypatch, has_gpu)
     found = doctor_gpu.compiler_finding(has_gpu=has_gpu)
     assert not found.fatal
     assert ('run on the CPU' in found.advice) == has_gpu
+
+
+def test_the_compiler_is_shown_with_its_place(monkeypatch):
+    chosen = types.SimpleNamespace(identity='nvcc 13.0', path='/opt/cuda/bin/nvcc', architectures=lambda: (90,))
+    monkeypatch.setattr(doctor_gpu, 'find_compiler', lambda architecture: chosen)
+    assert doctor_gpu.compiler_finding(has_gpu=True).fact == 'nvcc 13.0 at /opt/cuda/bin/nvcc'
+
+
+@pytest.mark.parametrize(('version', 'told'), [('10.3.0', 'version 10.3.0'), (None, 'installed, version unknown')])
+def test_a_backend_without_metadata_is_installed_all_the_same(monkeypatch, version, told):
+    backend = types.SimpleNamespace(name='tensorrt', version=version)
+    monkeypatch.setattr(doctor, 'available_backends', lambda: (backend,))
+    assert [item.fact for item in doctor.check_engines()] == [told]
 
 
 @pytest.mark.skipif(bool(why_no_gpu()), reason=why_no_gpu())

@@ -18,11 +18,11 @@ def driver_library(tmp_path, monkeypatch, request):
 
     path = build_driver(tmp_path, **getattr(request, 'param', {}))
     library = ctypes.CDLL(str(path))
-    monkeypatch.setattr(driver, '_library', lambda: library)
+    monkeypatch.setattr(driver, 'driver_library', lambda: library)
     monkeypatch.setattr(driver, 'pop_context', lambda: None)
-    driver._function.cache_clear()
+    driver.driver_function.cache_clear()
     yield path
-    driver._function.cache_clear()
+    driver.driver_function.cache_clear()
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from isaac_inference.cuda import compiler
@@ -22,7 +24,7 @@ extern "C" __global__ void twice(float *values, int count) {
 class Counting:
     """A compiler that counts and echoes."""
 
-    identity = 'counting 1.0'
+    identity, path = 'counting 1.0', '/usr/bin/counting'
 
     def __init__(self):
         self.seen = []
@@ -124,6 +126,13 @@ def test_a_real_compiler_makes_a_cubin(find):
 def test_a_newer_device_gets_ptx(find):
     image = real(find()).compile(KERNEL, 'twice.cu', 999, ())
     assert b'.version' in image and b'twice' in image
+
+
+@pytest.mark.parametrize('find', [find_nvcc, find_nvrtc])
+def test_a_compiler_says_where_it_lies(find):
+    found = real(find())
+    assert Path(found.path).is_file()
+    assert found.identity.split()[0].lower() in found.path
 
 
 @pytest.mark.parametrize('find', [find_nvcc, find_nvrtc])

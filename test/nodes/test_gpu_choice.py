@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What nodes do about a GPU: which stage goes there, TensorRT's settings as parameters, an engine that must be built."""
+"""What nodes do about a GPU: which stage goes there, TensorRT as parameters, an engine that must be built."""
 
 from __future__ import annotations
 

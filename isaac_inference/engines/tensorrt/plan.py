@@ -58,10 +58,10 @@ def build_plan(
         free, total = device.memory()
         _log.info('%s: %.0f of %.0f MiB of GPU memory are free', source.name, free / 2**20, total / 2**20)
         compat.init_plugins(trt, logger)
-        builder = _made(lambda: trt.Builder(logger), 'builder', errors)
-        network = _made(lambda: compat.create_network(trt, builder, settings), 'network', errors)
+        builder = make_or_raise(lambda: trt.Builder(logger), 'builder', errors)
+        network = make_or_raise(lambda: compat.create_network(trt, builder, settings), 'network', errors)
         parse_model(trt, trt.OnnxParser(network, logger), source, facts)
-        config = _made(builder.create_builder_config, 'builder configuration', errors)
+        config = make_or_raise(builder.create_builder_config, 'builder configuration', errors)
         compat.configure(trt, builder, config, settings)
         compat.allow_precisions(trt, config, network, facts, settings)
         add_profile(builder, config, network, shapes)
@@ -86,7 +86,7 @@ def build_plan(
             TRT_LOG.interrupted = False
             raise KeyboardInterrupt
         if plan is None or not plan.nbytes:
-            raise _build_error(source, errors, device, cancelled())
+            raise build_error(source, errors, device, cancelled())
         keep_timings(config, path)
         return bytes(plan)
 
@@ -128,8 +128,17 @@ def _nodes_text(facts: GraphFacts, operator: str) -> str:
     return f'nodes: {", ".join(found[:_SHOWN])}{more}' if found else 'in a subgraph'
 
 
-def _made(make: Callable[[], Any], what: str, errors: list[str]) -> Any:
-    """What TensorRT makes; EngineError where it gives nothing or, with some versions, raises."""
+def make_or_raise(make: Callable[[], Any], what: str, errors: list[str]) -> Any:
+    """What TensorRT makes.
+
+    Args:
+        make: the call.
+        what: what it makes, for the message.
+        errors: TensorRT's last errors; an exception's text is added.
+
+    Raises:
+        EngineError: it gave nothing or, with some versions, raised.
+    """
     made = None
     try:
         made = make()
@@ -142,8 +151,18 @@ def _made(make: Callable[[], Any], what: str, errors: list[str]) -> Any:
     return made
 
 
-def _build_error(source: Path, errors: list[str], device: Any, cancelled: bool) -> EngineError:
-    """Why a build gave nothing."""
+def build_error(source: Path, errors: list[str], device: Any, cancelled: bool) -> EngineError:
+    """Why a build gave nothing.
+
+    Args:
+        source: the ONNX file.
+        errors: TensorRT's last errors.
+        device: the `cuda.device.Gpu`.
+        cancelled: whether somebody asked for the end.
+
+    Returns:
+        A DeviceMemoryError where memory was short, else an EngineError; to be raised.
+    """
     if cancelled:
         return EngineError(f'{source.name}: the build was cancelled')
     free, _ = device.memory()

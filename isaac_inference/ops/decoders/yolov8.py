@@ -37,7 +37,7 @@ def decode(
     """
     thresholds = check_thresholds(score_threshold, class_count)
     predictions = take_output(outputs, 'predictions', ('C', 'N'))
-    channels = _channels_first(predictions, input_wh, class_count)
+    channels = channels_first(predictions, input_wh, class_count)
     _, boxes, scores, class_ids = read_boxes(channels, class_count, thresholds)
     return collect(boxes, scores, class_ids, thresholds, 'predictions')
 
@@ -63,8 +63,17 @@ def read_boxes(
     return index, corners_from_centers(channels[:4, index].T), scores, class_ids
 
 
-def _channels_first(predictions: np.ndarray, input_wh: tuple[int, int], class_count: int) -> np.ndarray:
-    """The (4 + class_count + extra, N) view of the predictions."""
+def channels_first(predictions: np.ndarray, input_wh: tuple[int, int], class_count: int) -> np.ndarray:
+    """The (4 + class_count + extra, N) view of the predictions.
+
+    Args:
+        predictions: as `decode` describes them, either axis first.
+        input_wh: the model input's (width, height) in pixels; tells how many anchors there are.
+        class_count: number of classes.
+
+    Raises:
+        FrameError: 'bad_output_shape', when neither axis can be the channels.
+    """
     needed = 4 + class_count
     anchors = sum(-(-input_wh[0] // stride) * -(-input_wh[1] // stride) for stride in _STRIDES)
     channels = predictions.T if _is_transposed(predictions.shape, needed, anchors) else predictions

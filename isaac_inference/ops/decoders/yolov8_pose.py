@@ -43,14 +43,18 @@ def decode(
             'keypoints of 2 or 3 values; give the model card the numbers that the model was trained with'
         )
     predictions = take_output(outputs, 'predictions', ('C', 'N'))
-    channels = _channels_first(predictions, 4 + class_count + keypoint_dims * keypoint_count)
+    channels = channels_first(predictions, 4 + class_count + keypoint_dims * keypoint_count)
     index, boxes, scores, class_ids = read_boxes(channels, class_count, thresholds)
     keypoints = _read_keypoints(channels[4 + class_count :, index], keypoint_count)
     return collect(boxes, scores, class_ids, thresholds, 'predictions', keypoints)
 
 
-def _channels_first(predictions: np.ndarray, needed: int) -> np.ndarray:
-    """The (needed, N) view of the predictions; no extras here, so the number of channels tells the axes apart."""
+def channels_first(predictions: np.ndarray, needed: int) -> np.ndarray:
+    """The (needed, N) view of the predictions; no extras here, so the number of channels tells the axes apart.
+
+    Raises:
+        FrameError: 'bad_output_shape', when neither axis is `needed` long.
+    """
     if len(predictions) == needed:
         return predictions
     if predictions.shape[1] == needed:

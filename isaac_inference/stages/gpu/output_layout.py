@@ -108,9 +108,9 @@ class LayoutReader:
         keypoint_values = self.keypoint_count * self.keypoint_dims
         channels_first = False
         if decoder == 'yolov8':
-            channels_first = yolov8._channels_first(output, letterbox.input_wh, classes).shape == output.shape
+            channels_first = yolov8.channels_first(output, letterbox.input_wh, classes).shape == output.shape
         elif decoder == 'yolov8_pose':
-            channels_first = yolov8_pose._channels_first(output, 4 + classes + keypoint_values).shape == output.shape
+            channels_first = yolov8_pose.channels_first(output, 4 + classes + keypoint_values).shape == output.shape
         anchors, anchor_step, channel_step = (width, 1, width) if channels_first else (height, width, 1)
         return Layout(
             anchors=anchors,

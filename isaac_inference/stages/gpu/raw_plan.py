@@ -78,7 +78,7 @@ def write_plan(
     Returns:
         (plan_bytes(input_wh),) uint8: a `PLAN`, then a `TAP` for each column and each row of the model's input.
     """
-    (x0, x1, left, right), (y0, y1, top, bottom) = letterbox._axes()
+    (x0, x1, left, right), (y0, y1, top, bottom) = letterbox.axes
     width, height = letterbox.source_wh
     mode, (across, down) = sampling(spec.interpolation, (x1 - x0, y1 - y0), (right - left, bottom - top))
     data = np.zeros(plan_bytes(letterbox.input_wh), np.uint8)

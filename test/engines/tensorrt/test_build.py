@@ -124,13 +124,13 @@ def test_why_a_build_gave_nothing(tmp_path):
     device = SimpleNamespace(memory=lambda: (100 << 20, 200 << 20))
     source = tmp_path / 'm.onnx'
     full = ['Requested amount of GPU memory (1073741824 bytes) could not be allocated', 'OutOfMemory']
-    error = plan._build_error(source, full, device, False)
+    error = plan.build_error(source, full, device, False)
     assert isinstance(error, DeviceMemoryError) and (error.needed, error.free) == (1 << 30, 100 << 20)
     assert 'needs 1024.0 MiB of GPU memory, 100.0 MiB are free' in str(error)
-    other = plan._build_error(source, ['Could not find any implementation for node conv'], device, False)
+    other = plan.build_error(source, ['Could not find any implementation for node conv'], device, False)
     assert not isinstance(other, DeviceMemoryError)
     assert 'Could not find any implementation for node conv' in str(other) and 'tactic_sources' in str(other)
-    assert 'cancelled' in str(plan._build_error(source, [], device, True))
+    assert 'cancelled' in str(plan.build_error(source, [], device, True))
 
 
 @pytest.fixture

@@ -233,7 +233,7 @@ with TRT_LOG.collect() as errors:
     logger.log(trt.ILogger.VERBOSE, 'noise')
     assert errors == ['boom']
     try:
-        plan._made(lambda: trt.Builder(logger), 'builder', errors)
+        plan.make_or_raise(lambda: trt.Builder(logger), 'builder', errors)
     except EngineError as error:
         print(error)
 """
