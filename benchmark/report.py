@@ -16,6 +16,7 @@ from benchmark.machine import PACKAGES
 Stored = dict[str, Any]
 Groups = dict[str, list[Stored]]
 _TITLES = {'poses': 'Poses', 'gpu': 'On a GPU'}  # of the groups that have a section of their own
+_REMARKS = {'gpu': 'Raw logs of the runs, and of the tests on that GPU: [results/gpu_logs](results/gpu_logs).\n'}
 _HEAD = """\
 # Benchmarks
 
@@ -77,6 +78,8 @@ def _page(groups: Groups) -> Iterator[str]:
         title = _TITLES.get(name, '')
         if title:  # the first part's own heads stand for themselves
             yield f'## {title}\n'
+        if name in _REMARKS:
+            yield _REMARKS[name]
         yield from _part(results, '###' if title else '##')
 
 
