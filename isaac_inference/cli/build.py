@@ -125,6 +125,7 @@ def _check_boxes(screen: Console, card: ModelCard, settings: TensorRtSettings, e
     """
     from isaac_inference.cli.validate_run import agreement_of
     from isaac_inference.engines import create_engine
+    from isaac_inference.engines.tensorrt.build import least_agreement
     from isaac_inference.evaluation.validation_result import ValidationSettings
     from isaac_inference.runtime.frame_source import FrameSource
 
@@ -136,7 +137,7 @@ def _check_boxes(screen: Console, card: ModelCard, settings: TensorRtSettings, e
         create_engine(card, 'onnxruntime') as reference,
     ):
         result = agreement_of(engine, reference, source, ValidationSettings(runs=0))
-    failure = result.failure(settings.min_agreement)
+    failure = result.failure(least_agreement(card, settings))
     if failure:
         EngineCache(settings.cache_dir).remove(entry)
         raise EngineError(f'{failure}; the engine was removed from the cache')

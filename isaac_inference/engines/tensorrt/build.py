@@ -31,9 +31,11 @@ from isaac_inference.models.engine_cache import CacheEntry, EngineCache, EngineK
 from isaac_inference.models.onnx_reader import read_model_file
 from isaac_inference.user_cache import cache_dir
 
-__all__ = ['BuildProgress', 'build_command', 'engine_key', 'ensure_engine', 'find_engine']
+__all__ = ['BuildProgress', 'build_command', 'engine_key', 'ensure_engine', 'find_engine', 'least_agreement']
 
 _log = logging.getLogger(__name__)
+
+_LEAST_AGREEMENT, _LEAST_AGREEMENT_INT8 = 0.98, 0.95
 
 
 def engine_key(card: ModelCard, settings: TensorRtSettings) -> EngineKey:
@@ -59,7 +61,7 @@ def engine_key(card: ModelCard, settings: TensorRtSettings) -> EngineKey:
 def find_engine(card: ModelCard, settings: TensorRtSettings) -> CacheEntry | None:
     """The engine in the cache, checked; None where it must be built. Raises as `engine_key` and `EngineCache.find`."""
     entry = EngineCache(settings.cache_dir).find(engine_key(card, settings))
-    return entry if entry is not None and _agrees(entry, settings) else None
+    return entry if entry is not None and _agrees(entry, card, settings) else None
 
 
 def ensure_engine(
@@ -85,7 +87,7 @@ def ensure_engine(
     """
     cache, key = EngineCache(settings.cache_dir), engine_key(card, settings)
     entry = cache.find(key)
-    if entry is not None and _agrees(entry, settings):
+    if entry is not None and _agrees(entry, card, settings):
         return entry
     if not settings.auto_build:
         raise EngineError(
@@ -96,10 +98,19 @@ def ensure_engine(
         return cache.obtain(
             key,
             lambda: _build(card, settings, reporter, cancelled),
-            accept=lambda found: _agrees(found, settings),
+            accept=lambda found: _agrees(found, card, settings),
             waiting=lambda who: reporter.enter('waiting', f'{who} builds this engine'),
             cancelled=cancelled,
         )
+
+
+def least_agreement(card: ModelCard, settings: TensorRtSettings) -> float:
+    """The cosine similarity that every output of a new engine must reach: the settings', or what the graph's types
+    call for.
+    """
+    if settings.min_agreement >= 0.0:
+        return settings.min_agreement
+    return _LEAST_AGREEMENT_INT8 if graph_facts(card.path).quantized else _LEAST_AGREEMENT
 
 
 def build_command(card: ModelCard, settings: TensorRtSettings) -> str:
@@ -127,17 +138,17 @@ def _device(settings: TensorRtSettings) -> Any:
     return gpu(settings.device)
 
 
-def _agrees(entry: CacheEntry, settings: TensorRtSettings) -> bool:
+def _agrees(entry: CacheEntry, card: ModelCard, settings: TensorRtSettings) -> bool:
     """True for an engine that agreed well enough when it was built, and for one that could not be compared.
 
     Raises:
         EngineError: it agreed less; building it again would end in the same numbers.
     """
-    agreement = entry.metadata.get('agreement')
-    if agreement is not None and agreement < settings.min_agreement:
+    agreement, wanted = entry.metadata.get('agreement'), least_agreement(card, settings)
+    if agreement is not None and agreement < wanted:
         raise EngineError(
             f'{entry.path}: this engine agreed to {agreement:.4f} with its model when it was built, expected '
-            f'{settings.min_agreement:g} or more (min_agreement); convert the model with higher precision, or lower '
+            f'{wanted:g} or more (min_agreement); convert the model with higher precision, or lower '
             'min_agreement'
         )
     return True
@@ -164,7 +175,7 @@ def _build(
     outputs = check_plan(
         card,
         run,
-        settings.min_agreement,
+        least_agreement(card, settings),
         batch=settings.opt_batch,
         order_free=graph_facts(card.path).selects,
     )

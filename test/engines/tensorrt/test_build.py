@@ -287,3 +287,10 @@ def test_timings_that_tensorrt_refuses_are_left_out(tmp_path, caplog):
     config = Timings(usable=False)
     timing_cache.use_timings(config, path)
     assert config.cache.data == set() and 'refuses these timings' in caplog.text
+
+
+@pytest.mark.parametrize(('quantized', 'asked', 'wanted'), [(False, -1.0, 0.98), (True, -1.0, 0.95), (True, 0.5, 0.5)])
+def test_what_an_engine_must_agree_to(monkeypatch, quantized, asked, wanted):
+    monkeypatch.setattr(build, 'graph_facts', lambda path: GraphFacts(quantized=quantized))
+    card = SimpleNamespace(path='model.onnx')
+    assert build.least_agreement(card, TensorRtSettings(min_agreement=asked)) == wanted

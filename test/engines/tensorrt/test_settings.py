@@ -40,7 +40,7 @@ def test_a_preset_is_an_optimization_level(preset, level):
         ({'min_wh': 640}, 'min_wh.*width and height'),
         ({'min_wh': (640, 640), 'max_wh': (1280, 320)}, 'min_wh, opt_wh, max_wh.*rise'),
         ({'tactic_sources': ('MAGIC',)}, 'tactic_sources.*MAGIC.*JIT_CONVOLUTIONS'),
-        ({'min_agreement': 1.5}, 'min_agreement.*0 to 1'),
+        ({'min_agreement': 1.5}, 'min_agreement.*-1 to 1'),
         ({'min_agreement': float('nan')}, 'min_agreement'),
         ({'priority': 'urgent'}, 'priority.*low, normal, high'),
         ({'contexts': 0}, 'contexts.*1 to 16'),
