@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
 from contextlib import closing
 
 import numpy as np
 import pytest
 from cuda.grey_levels import assert_same_pixels
-from onnx_models import ultralytics_metadata, write_model
-from ops.test_encodings import row_bytes, row_count
+from image_bytes import NORMALISED, card_with, image_bytes
+from onnx_models import ultralytics_metadata
 
 from isaac_inference.cuda.availability import why_no_gpu
-from isaac_inference.models import PreprocessSpec, read_card
+from isaac_inference.models import PreprocessSpec
 from isaac_inference.ops.encodings import SUPPORTED_ENCODINGS, to_color
 from isaac_inference.stages import Preprocessor
 
@@ -27,24 +28,11 @@ from isaac_inference.cuda.timer import GpuTimer
 from isaac_inference.stages.gpu.preprocess import GpuPreprocessor
 
 INTERPOLATIONS = ('linear', 'nearest', 'area', 'cubic')
-NORMALISED = PreprocessSpec(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
 
 
 @pytest.fixture
 def card_of(tmp_path):
-    """The card of a tiny model, with what preprocessing shall do."""
-
-    def make(kind='yolov8', preprocess=NORMALISED, **options):
-        card = read_card(write_model(tmp_path / f'{kind}.onnx', kind, **options))
-        return dataclasses.replace(card, preprocess=preprocess)
-
-    return make
-
-
-def message(encoding='bgr8', width=100, height=80, padding=0, seed=0, is_bigendian=False):
-    step = row_bytes(encoding, width) + padding
-    data = np.random.default_rng(seed).integers(0, 256, step * row_count(encoding, height), np.uint8)
-    return data, {'encoding': encoding, 'width': width, 'height': height, 'step': step, 'is_bigendian': is_bigendian}
+    return functools.partial(card_with, tmp_path)
 
 
 def assert_same(card, preprocessor, data, layout):
@@ -67,10 +55,10 @@ def assert_same(card, preprocessor, data, layout):
 def test_every_encoding_gives_the_cpu_s_tensor(card_of, encoding, interpolation):
     card = card_of(preprocess=dataclasses.replace(NORMALISED, interpolation=interpolation))
     with closing(GpuPreprocessor(card, gpu())) as preprocessor:
-        assert_same(card, preprocessor, *message(encoding))
-        assert_same(card, preprocessor, *message(encoding, padding=6, is_bigendian=True, seed=1))
-        assert_same(card, preprocessor, *message(encoding, 640, 480, seed=2))
-        assert_same(card, preprocessor, *message(encoding, 20, 14, seed=3))
+        assert_same(card, preprocessor, *image_bytes(encoding))
+        assert_same(card, preprocessor, *image_bytes(encoding, padding=6, is_bigendian=True, seed=1))
+        assert_same(card, preprocessor, *image_bytes(encoding, 640, 480, seed=2))
+        assert_same(card, preprocessor, *image_bytes(encoding, 20, 14, seed=3))
 
 
 @pytest.mark.parametrize('interpolation', INTERPOLATIONS)
@@ -84,18 +72,18 @@ def test_every_fit_layout_and_type_gives_the_cpu_s_tensor(card_of, interpolation
     card = card_of(preprocess=spec, layout=layout, dtype=dtype)
     with closing(GpuPreprocessor(card, gpu())) as preprocessor:
         for size in ((100, 80), (33, 120), (1, 1), (1920, 1080)):
-            assert_same(card, preprocessor, *message('rgb8', *size, padding=3))
+            assert_same(card, preprocessor, *image_bytes('rgb8', *size, padding=3))
 
 
 def test_a_model_that_asks_for_the_size_gets_it(card_of):
     card = card_of('boxes_scores_labels', metadata=ultralytics_metadata(['a', 'b', 'c']))
     with closing(GpuPreprocessor(card, gpu())) as preprocessor:
-        assert_same(card, preprocessor, *message())
+        assert_same(card, preprocessor, *image_bytes())
 
 
 def test_frames_one_after_another_without_waiting_do_not_mix(card_of):
     card = card_of()
-    frames = [message(seed=i, width=60 + 20 * (i % 3), encoding=('bgr8', 'yuyv')[i % 2]) for i in range(12)]
+    frames = [image_bytes(seed=i, width=60 + 20 * (i % 3), encoding=('bgr8', 'yuyv')[i % 2]) for i in range(12)]
     with closing(GpuPreprocessor(card, gpu(), depth=12)) as preprocessor:
         results = [preprocessor(data, **layout) for data, layout in frames]
         for (tensors, letterbox), (data, layout) in zip(results, frames, strict=True):
@@ -113,7 +101,7 @@ def test_nothing_is_allocated_per_frame_and_how_long_it_takes(card_of, encoding,
     """1080p to 640x640. Times are printed, not judged: other work may share the GPU."""
     device = gpu()
     card = card_of(input_wh=(640, 640), preprocess=dataclasses.replace(NORMALISED, interpolation=interpolation))
-    data, layout = message(encoding, 1920, 1080)
+    data, layout = image_bytes(encoding, 1920, 1080)
     host = pinned(device, data.shape, np.uint8, 'test')
     host.array[:] = data
     with closing(GpuPreprocessor(card, device)) as preprocessor:

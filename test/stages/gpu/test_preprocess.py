@@ -6,6 +6,7 @@ from __future__ import annotations
 import array
 import copy
 import dataclasses
+import functools
 import gc
 
 import numpy as np
@@ -13,35 +14,21 @@ import pytest
 from cuda.grey_levels import assert_same_pixels
 from cuda.host_build import why_no_compiler
 from cuda.host_gpu import FakeGpu
-from onnx_models import WH, ultralytics_metadata, write_model
-from ops.test_encodings import row_bytes, row_count
+from image_bytes import NORMALISED, card_with, image_bytes
+from onnx_models import WH, ultralytics_metadata
 
 from isaac_inference.errors import ConfigError, DeviceError, FrameError
-from isaac_inference.models import PreprocessSpec, read_card
+from isaac_inference.models import PreprocessSpec
 from isaac_inference.ops.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
 from isaac_inference.stages import Preprocessor
 from isaac_inference.stages.gpu.preprocess import GpuPreprocessor
 
 pytestmark = pytest.mark.skipif(bool(why_no_compiler()), reason=why_no_compiler())
-NORMALISED = PreprocessSpec(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
 
 
 @pytest.fixture
 def card_of(tmp_path):
-    """The card of a tiny model, with what preprocessing shall do."""
-
-    def make(kind='yolov8', preprocess=NORMALISED, **options):
-        card = read_card(write_model(tmp_path / f'{kind}.onnx', kind, **options))
-        return dataclasses.replace(card, preprocess=preprocess)
-
-    return make
-
-
-def message(encoding='bgr8', width=100, height=80, padding=0, seed=0, is_bigendian=False):
-    step = row_bytes(encoding, width) + padding
-    data = np.random.default_rng(seed).integers(0, 256, step * row_count(encoding, height), np.uint8)
-    layout = {'encoding': encoding, 'width': width, 'height': height, 'step': step, 'is_bigendian': is_bigendian}
-    return data, layout
+    return functools.partial(card_with, tmp_path)
 
 
 def on_the_cpu(card, data, layout):
@@ -64,8 +51,8 @@ def assert_same(card, preprocessor, data, layout, exact=True):
 def test_every_encoding_gives_the_cpu_s_tensor(card_of, encoding):
     card = card_of()
     preprocessor = GpuPreprocessor(card, FakeGpu())
-    assert_same(card, preprocessor, *message(encoding))
-    assert_same(card, preprocessor, *message(encoding, padding=6, is_bigendian=True, seed=1))
+    assert_same(card, preprocessor, *image_bytes(encoding))
+    assert_same(card, preprocessor, *image_bytes(encoding, padding=6, is_bigendian=True, seed=1))
 
 
 @pytest.mark.parametrize('interpolation', ['linear', 'nearest', 'area'])
@@ -79,24 +66,24 @@ def test_every_fit_layout_and_type_gives_the_cpu_s_tensor(card_of, interpolation
     card = card_of(preprocess=spec, layout=layout, dtype=dtype)
     preprocessor = GpuPreprocessor(card, FakeGpu())
     for size in ((100, 80), WH, (33, 120), (2 * WH[0], 2 * WH[1])):
-        assert_same(card, preprocessor, *message('rgb8', *size, padding=3))
+        assert_same(card, preprocessor, *image_bytes('rgb8', *size, padding=3))
 
 
 def test_cubic_gives_the_cpu_s_tensor_but_for_a_grey_level(card_of):
     card = card_of(preprocess=dataclasses.replace(NORMALISED, interpolation='cubic'))
-    assert_same(card, GpuPreprocessor(card, FakeGpu()), *message(), exact=False)
+    assert_same(card, GpuPreprocessor(card, FakeGpu()), *image_bytes(), exact=False)
 
 
 def test_a_change_of_size_encoding_or_step_mid_stream(card_of):
     card = card_of()
     preprocessor = GpuPreprocessor(card, FakeGpu())
     frames = [
-        message(),
-        message('rgb8'),
-        message(width=40, height=120),
-        message(padding=9),
-        message('mono16'),
-        message('mono16', is_bigendian=True),
+        image_bytes(),
+        image_bytes('rgb8'),
+        image_bytes(width=40, height=120),
+        image_bytes(padding=9),
+        image_bytes('mono16'),
+        image_bytes('mono16', is_bigendian=True),
     ]
     for data, layout in frames * 2 + frames[::-1]:
         assert_same(card, preprocessor, data, layout)
@@ -106,13 +93,13 @@ def test_more_kinds_of_images_than_are_remembered(card_of):
     card = card_of()
     preprocessor = GpuPreprocessor(card, FakeGpu())
     for height in (*range(50, 62), 50):
-        assert_same(card, preprocessor, *message(height=height))
+        assert_same(card, preprocessor, *image_bytes(height=height))
 
 
 def test_nothing_is_allocated_and_nothing_waits_once_the_largest_image_came(card_of):
     gpu = FakeGpu()
     preprocessor = GpuPreprocessor(card_of(), gpu)
-    data, layout = message(width=200)
+    data, layout = image_bytes(width=200)
     preprocessor(data, **layout)
     before = copy.copy(gpu.counters)
     for _ in range(5):
@@ -121,10 +108,10 @@ def test_nothing_is_allocated_and_nothing_waits_once_the_largest_image_came(card
     assert gpu.counters.synchronizations == before.synchronizations
     assert gpu.counters.launches == before.launches + 5
     assert gpu.counters.copies == before.copies + 5, 'the image alone'
-    data, layout = message(width=100)
+    data, layout = image_bytes(width=100)
     preprocessor(data, **layout)
     assert gpu.counters.allocations == before.allocations, 'a smaller image fits'
-    data, layout = message(width=201)
+    data, layout = image_bytes(width=201)
     preprocessor(data, **layout)
     assert gpu.counters.allocations == before.allocations + 1
 
@@ -133,15 +120,15 @@ def test_a_model_that_asks_for_the_size_gets_it(card_of):
     card = card_of('boxes_scores_labels', metadata=ultralytics_metadata(['a', 'b', 'c']))
     preprocessor = GpuPreprocessor(card, FakeGpu())
     for _ in range(6):
-        assert_same(card, preprocessor, *message())
-    data, layout = message()
+        assert_same(card, preprocessor, *image_bytes())
+    data, layout = image_bytes()
     tensors, _ = preprocessor(data, **layout)
     assert np.asarray(tensors['orig_target_sizes']).tolist() == [list(WH)]
 
 
 def test_results_stay_until_nobody_holds_them(card_of):
     preprocessor = GpuPreprocessor(card_of(), FakeGpu(), depth=2)
-    (first_data, layout), (second_data, _) = message(seed=1), message(seed=2)
+    (first_data, layout), (second_data, _) = image_bytes(seed=1), image_bytes(seed=2)
     first = preprocessor(first_data, **layout)[0]
     before = np.asarray(first['images'])
     second = preprocessor(second_data, **layout)[0]
@@ -155,7 +142,7 @@ def test_results_stay_until_nobody_holds_them(card_of):
 
 
 def test_each_result_s_event_is_recorded(card_of):
-    data, layout = message()
+    data, layout = image_bytes()
     tensors, _ = GpuPreprocessor(card_of(), FakeGpu())(data, **layout)
     assert tensors['images'].ready.records == 1
 
@@ -164,7 +151,7 @@ def test_each_result_s_event_is_recorded(card_of):
 def test_a_batch_is_written_image_by_image(card_of, layout):
     card = card_of(layout=layout)
     preprocessor = GpuPreprocessor(card, FakeGpu())
-    frames = [message(), message('yuyv', 60, 90), message('bayer_rggb8', 64, 64)]
+    frames = [image_bytes(), image_bytes('yuyv', 60, 90), image_bytes('bayer_rggb8', 64, 64)]
     batch = np.full(card.input_shape(4), 7, np.float32)
     assert preprocessor.tensor_bytes == batch[0].nbytes
     for i, (data, description) in enumerate(frames):
@@ -179,7 +166,7 @@ def test_a_batch_is_written_image_by_image(card_of, layout):
 @pytest.mark.parametrize('wrap', [lambda data: array.array('B', data.tobytes()), bytes, memoryview])
 def test_kinds_of_buffers(card_of, wrap):
     preprocessor = GpuPreprocessor(card_of(), FakeGpu())
-    data, layout = message()
+    data, layout = image_bytes()
     expected = np.asarray(preprocessor(data, **layout)[0]['images'])
     np.testing.assert_array_equal(np.asarray(preprocessor(wrap(data), **layout)[0]['images']), expected)
 
@@ -204,7 +191,7 @@ def test_bad_images_give_the_cpu_s_errors_and_the_next_one_is_good(card_of, chan
     card = card_of()
     gpu = FakeGpu()
     preprocessor = GpuPreprocessor(card, gpu, depth=1)
-    data, layout = message()
+    data, layout = image_bytes()
     changed = {**layout, **change}
     bad = changed.pop('data', data)
     with pytest.raises(FrameError) as expected:
@@ -226,7 +213,7 @@ def test_closing_gives_everything_back(card_of):
     gpu = FakeGpu()
     card = card_of('boxes_scores_labels', metadata=ultralytics_metadata(['a', 'b', 'c']))
     preprocessor = GpuPreprocessor(card, gpu)
-    data, layout = message()
+    data, layout = image_bytes()
     preprocessor(data, **layout)
     preprocessor.close()
     preprocessor.close()
