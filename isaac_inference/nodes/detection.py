@@ -119,10 +119,12 @@ class DetectionNode(ModelNode):
             stage.close()
 
     def on_parameters(self, updated: DetectionParameters) -> None:
-        if self._postprocessor is not None:
-            self._postprocessor.settings = self._settings(updated)
+        if self._postprocessor is None:
+            return
+        settings = self._settings(updated)
+        self._postprocessor.settings = settings
         if self._gpu_stage is not None:
-            self._gpu_stage.settings = self._settings(updated)
+            self._gpu_stage.settings = settings
 
     def _on_gpu(self, gpu: Gpu) -> GpuPostprocessor | None:
         from isaac_inference.cuda.timer import GpuTimer

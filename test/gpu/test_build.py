@@ -137,11 +137,11 @@ def test_an_unsupported_operator_is_named(tmp_path, settings):
 
 @pytest.mark.parametrize('plan', [b'not an engine at all' * 40, b'ftrt' + bytes(400)])
 def test_foreign_bytes_are_refused(tmp_path, settings, plan):
-    from isaac_inference.engines.tensorrt.runner import infer_plan
+    from isaac_inference.engines.tensorrt.runner import plan_engine
 
     card = read_card(write_detector(tmp_path / 'tiny.onnx'))
-    with pytest.raises(EngineError, match='engine'):
-        infer_plan(card, plan, settings, {'images': np.zeros((1, 3, WH, WH), np.float32)})
+    with pytest.raises(EngineError, match='engine'), plan_engine(card, plan, settings) as engine:
+        engine.infer({'images': np.zeros((1, 3, WH, WH), np.float32)})
 
 
 def test_two_processes_build_once(tmp_path, settings):

@@ -26,7 +26,7 @@ from isaac_inference.engines.tensorrt import compat
 from isaac_inference.engines.tensorrt.build import ensure_engine
 from isaac_inference.engines.tensorrt.loader import load_plan
 from isaac_inference.engines.tensorrt.logger import trt_logger
-from isaac_inference.engines.tensorrt.runner import TensorRtEngine, infer_plan
+from isaac_inference.engines.tensorrt.runner import TensorRtEngine, plan_engine
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import DeviceMemoryError, EngineError, FrameError
 from isaac_inference.models import TensorSpec, read_card
@@ -253,8 +253,9 @@ def test_a_plan_that_is_no_engine(fixed, settings, damage):
 def test_an_engine_of_another_model(fixed, settings):
     plan = ensure_engine(fixed, settings()).read()
     other = dataclasses.replace(fixed, image_input=TensorSpec('pixels', 'float32', (1, 3, 64, 96)))
-    with pytest.raises(EngineError, match="input 'pixels' is missing; input 'images' is not in the card"):
-        infer_plan(other, plan, settings(), {'pixels': images()['images']})
+    message = "input 'pixels' is missing; input 'images' is not in the card"
+    with pytest.raises(EngineError, match=message), plan_engine(other, plan, settings()) as engine:
+        engine.infer({'pixels': images()['images']})
 
 
 def test_without_auto_build_the_command_is_named(folder, settings):

@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from isaac_inference.engines.tensorrt import compat
 from isaac_inference.engines.tensorrt.check import check_plan
 from isaac_inference.engines.tensorrt.graph_facts import graph_facts
@@ -167,18 +165,16 @@ def _build(
     build_s = time.monotonic() - start
     reporter.enter('checking', f'{len(plan) / 2**20:.1f} MiB, built in {build_s:.0f} s')
 
-    def run(feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        from isaac_inference.engines.tensorrt.runner import infer_plan
+    from isaac_inference.engines.tensorrt.runner import plan_engine  # it finds its plans by this module
 
-        return infer_plan(card, plan, settings, feeds)
-
-    outputs = check_plan(
-        card,
-        run,
-        least_agreement(card, settings),
-        batch=settings.opt_batch,
-        order_free=graph_facts(card.path).selects,
-    )
+    with plan_engine(card, plan, settings) as made:
+        outputs = check_plan(
+            card,
+            made.infer,
+            least_agreement(card, settings),
+            batch=settings.opt_batch,
+            order_free=graph_facts(card.path).selects,
+        )
     note = {
         'build_s': round(build_s, 1),
         'onnx_bytes': size,

@@ -234,11 +234,3 @@ def plan_engine(card: ModelCard, plan: bytes, settings: TensorRtSettings) -> Ten
     made = TensorRtEngine(card, tensorrt=replace(settings, contexts=1, cuda_graph=False))
     made._plan = plan
     return made
-
-
-def infer_plan(
-    card: ModelCard, plan: bytes, settings: TensorRtSettings, feeds: Mapping[str, Any]
-) -> dict[str, np.ndarray]:
-    """Run a plan that is not in the cache once; for several runs take `plan_engine`."""
-    with plan_engine(card, plan, settings) as made:
-        return made.infer(feeds)

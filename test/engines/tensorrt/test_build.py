@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 from onnx_models import write_model
 
-from isaac_inference.engines.tensorrt import build, plan, timing_cache
+from isaac_inference.engines.tensorrt import build, plan, runner, timing_cache
 from isaac_inference.engines.tensorrt.graph_facts import GraphFacts, graph_facts
 from isaac_inference.engines.tensorrt.progress import PhaseTree, Reporter
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
@@ -146,6 +146,7 @@ def machine(monkeypatch, tmp_path):
         return b'plan'
 
     monkeypatch.setattr(build, 'build_plan', build_plan)
+    monkeypatch.setattr(runner, 'plan_engine', lambda *args: nullcontext(SimpleNamespace(infer=None)))
     monkeypatch.setattr(build, 'check_plan', lambda *args, **options: {'output0': 0.99})
     return facts
 
