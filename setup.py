@@ -4,23 +4,14 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 NAME = 'isaac_inference'
 ROOT = Path(__file__).resolve().parent
-# node -> class; each is an executable `<name>_node` and a plugin `isaac_inference::<Class>`
-NODES = {
-    'preprocess': 'PreprocessNode',
-    'inference': 'InferenceNode',
-    'detection': 'DetectionNode',
-    'camera': 'CameraNode',
-    'annotate': 'AnnotateNode',
-    'track': 'TrackNode',
-    'pose': 'PoseNode',
-    'sim_camera': 'SimCameraNode',
-}
+NODE_LIST = runpy.run_path(str(ROOT / NAME / 'ros' / 'bringup' / 'node_list.py'))
 
 
 def version() -> str:
@@ -68,9 +59,9 @@ setup(
     entry_points={
         'console_scripts': [
             f'isaac-inference = {NAME}.cli.main:main',
-            f'component_container = {NAME}.runtime.container:main',
-            *(f'{node}_node = {NAME}.nodes.{node}:main' for node in NODES),
+            f'component_container = {NAME}.ros.runtime.container.container:main',
+            *NODE_LIST['console_scripts'](),
         ],
-        'rclpy_components': [f'{NAME}::{plugin} = {NAME}.nodes.{node}:{plugin}' for node, plugin in NODES.items()],
+        'rclpy_components': NODE_LIST['component_entry_points'](),
     },
 )

@@ -30,7 +30,7 @@ from rich.progress import track
 from benchmark.common import Figure, Options, Result, SkippedError, Table, plt, save_plot
 from benchmark.ros import ros, running_graph
 from isaac_inference.models import read_card
-from isaac_inference.runtime.frame_source import SourceFrame
+from isaac_inference.pictures import SourceFrame
 
 TITLE = 'Agreement with a direct computation'
 AT_DEFAULT = {'score_threshold': 0.25, 'iou_threshold': 0.45, 'max_detections': 100, 'nms_top_k': 30000}

@@ -20,7 +20,7 @@ import numpy as np
 from isaac_inference.errors import ModelError
 from isaac_inference.models import ModelCard, PreprocessSpec, Task, TensorSpec
 from isaac_inference.models.demo import demo_model
-from isaac_inference.runtime.frame_source import IMAGE_SUFFIXES
+from isaac_inference.pictures import IMAGE_SUFFIXES
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt

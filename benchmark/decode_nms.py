@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 
 from benchmark.common import COLORS, STATS, Figure, Options, Result, Stats, Table, alternate, plt, save_plot
+from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.boxes.nms import nms
 from isaac_inference.ops.decoders import DECODERS
-from isaac_inference.ops.detections import Detections
-from isaac_inference.ops.nms import nms
 
 TITLE = 'Decode and NMS'
 SCORE, IOU, TOP_K, KEEP = 0.25, 0.45, 1000, 300

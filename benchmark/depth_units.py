@@ -19,10 +19,10 @@ from std_msgs.msg import Header
 from benchmark.common import Figure, Options, Result, Stats, Table, plt, save_plot
 from benchmark.tabletop import View, objects_card, observed, views
 from isaac_inference.errors import FrameError
-from isaac_inference.nodes.depth_image import DepthEncoding, depth_array, depth_frame
-from isaac_inference.ops.depth import DepthImage
-from isaac_inference.ops.rigid import rotation_angle
-from isaac_inference.runtime.image_frame import from_image_message, to_image_message
+from isaac_inference.ops.depth.depth_image import DepthImage
+from isaac_inference.ops.geometry.rigid import rotation_angle
+from isaac_inference.ros.messages.depth import DepthEncoding, depth_array, depth_frame
+from isaac_inference.ros.messages.image import from_image_message, to_image_message
 from isaac_inference.stages.poses import DepthView, ObjectPose, Observed, PoseEstimator, PoseMethod
 
 TITLE = 'Depth in millimetres and in metres'

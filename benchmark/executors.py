@@ -110,7 +110,7 @@ def _container(pipe: Any, executor: str, source: str, model: str, picture: np.nd
 
 def _use(executor: str) -> None:
     """Let every node of this process spin in that executor."""
-    from isaac_inference.runtime import spin
+    from isaac_inference.ros.runtime import spin
 
     if executor == 'EventsExecutor':
         from rclpy.experimental import EventsExecutor as Chosen
@@ -159,8 +159,8 @@ def _camera(namespace: str, picture: np.ndarray, over: Any) -> None:
     from sensor_msgs.msg import Image
     from std_msgs.msg import Header
 
-    from isaac_inference.runtime.image_frame import image_frame_from_array, to_image_message
-    from isaac_inference.runtime.qos import QosParameters, Reliability
+    from isaac_inference.ros.messages.image import image_frame_from_array, to_image_message
+    from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 
     rclpy.init()
     node = rclpy.create_node('camera', namespace=namespace)

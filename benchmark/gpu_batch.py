@@ -21,7 +21,7 @@ def run(options: Options) -> Result:
     """Both models over the batch."""
     need_gpu()
     from isaac_inference.cuda.device import gpu as find_gpu
-    from isaac_inference.engines.tensorrt.build import ensure_engine
+    from isaac_inference.engines.tensorrt.build.ensure import ensure_engine
 
     result, gpu = Result('gpu_batch', TITLE, notes=[build_note(options)]), find_gpu()
     table = Table('Images per second', ['model', *(f'batch {batch}' for batch in BATCHES)])

@@ -45,8 +45,8 @@ def _one(
 ) -> dict[str, list[float]]:
     from isaac_inference.cuda.device import gpu as find_gpu
     from isaac_inference.engines import create_engine
-    from isaac_inference.engines.tensorrt.build import find_engine
-    from isaac_inference.stages.gpu.chain import GpuChain
+    from isaac_inference.engines.tensorrt.build.ensure import find_engine
+    from isaac_inference.stages.chain_gpu import GpuChain
 
     latency, throughput, counted = tables
     gpu, chosen = find_gpu(), settings(options)

@@ -26,7 +26,7 @@ def run(options: Options) -> Result:
     need_gpu()
     from isaac_inference.cuda.device import gpu as find_gpu
     from isaac_inference.engines import create_engine
-    from isaac_inference.stages.gpu.chain import GpuChain
+    from isaac_inference.stages.chain_gpu import GpuChain
 
     result, gpu = Result('gpu_endurance', TITLE, notes=[build_note(options)]), find_gpu()
     card, process = cards(options)[MEDIUM], psutil.Process()

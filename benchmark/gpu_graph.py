@@ -27,13 +27,13 @@ from vision_msgs.msg import Detection2DArray
 from benchmark.common import STATS, Figure, Options, Result, Stats, Table, number, plt, save_plot
 from benchmark.gpu import HEIGHT, MEDIUM, WIDTH, BareEngine, build_note, cards, clocked, need_gpu, settings
 from benchmark.ros import SETTLE_S, ros
-from isaac_inference.nodes.graph import perception_graph
-from isaac_inference.runtime.container import ComponentContainer
-from isaac_inference.runtime.image_frame import IMAGE, image_frame_from_array
-from isaac_inference.runtime.node import PipelineNode
-from isaac_inference.runtime.qos import QosParameters, Reliability
-from isaac_inference.runtime.spin import SpinThread
-from isaac_inference.runtime.type_adapter import plain
+from isaac_inference.ros.bringup.graph import perception_graph
+from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array
+from isaac_inference.ros.runtime.container.container import ComponentContainer
+from isaac_inference.ros.runtime.container.spin import SpinThread
+from isaac_inference.ros.runtime.node import PipelineNode
+from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.type_adapter import plain
 
 TITLE = 'The composed graph on a GPU'
 ADDED_MS, TAIL, PEER_FPS = 3.0, 2.0, 444.0
@@ -188,7 +188,7 @@ def _receiver(topic: str) -> Iterator[list[Any]]:
 
 def _bare_p50(options: Options, card: Any) -> float:
     from isaac_inference.cuda.device import gpu as find_gpu
-    from isaac_inference.engines.tensorrt.build import ensure_engine
+    from isaac_inference.engines.tensorrt.build.ensure import ensure_engine
 
     entry, gpu = ensure_engine(card, settings(options), lambda progress: None), find_gpu()
     with contextlib.closing(BareEngine(gpu, entry.path)) as bare, gpu.current():

@@ -14,9 +14,9 @@ import numpy as np
 
 from benchmark.common import Figure, Options, Result, Table
 from benchmark.gpu import NANO, build_note, cards, need_gpu, settings
-from isaac_inference.evaluation.agreement import match_boxes
+from isaac_inference.evaluation.agreement.boxes import match_boxes
 from isaac_inference.models import ModelCard
-from isaac_inference.ops.detections import Detections
+from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.stages import Postprocessor, Preprocessor
 
 TITLE = 'Boxes of TensorRT and ONNX Runtime'
@@ -80,7 +80,7 @@ def _on_cpu(card: ModelCard, pictures: list[np.ndarray]) -> list[Detections]:
 def _on_gpu(options: Options, card: ModelCard, pictures: list[np.ndarray], precision: str) -> list[Detections]:
     from isaac_inference.cuda.device import gpu
     from isaac_inference.engines import create_engine
-    from isaac_inference.stages.gpu.chain import GpuChain
+    from isaac_inference.stages.chain_gpu import GpuChain
 
     with (
         create_engine(card, 'tensorrt', tensorrt=settings(options, precision=precision)) as engine,

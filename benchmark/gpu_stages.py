@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark.common import Figure, Options, Result, Table, synthetic_card
 from benchmark.gpu import FRAME, HEIGHT, WIDTH, frames, need_gpu, pinned_frames
-from isaac_inference.ops.letterbox import Letterbox
+from isaac_inference.ops.image.letterbox import Letterbox
 
 TITLE = 'GPU time of the stages'
 PREPROCESS_MS, DECODE_MS = 0.1, 0.15
@@ -57,7 +57,7 @@ def _median_ms(
 
 
 def _preprocess(result: Result, options: Options, gpu: Any) -> None:
-    from isaac_inference.stages.gpu.preprocess import GpuPreprocessor
+    from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
 
     table = Table('Preprocess 1920x1080 [ms of GPU time, upload included and without]', ['encoding', 'both', 'kernel'])
     with contextlib.closing(GpuPreprocessor(synthetic_card((640, 640)), gpu)) as stage:
@@ -110,7 +110,7 @@ def _upload(result: Result, options: Options, gpu: Any) -> None:
 
 def _decode(result: Result, options: Options, gpu: Any) -> None:
     from isaac_inference.cuda.ring import ArrayRing
-    from isaac_inference.stages.gpu.postprocess import GpuPostprocessor
+    from isaac_inference.stages.detection.postprocess_gpu import GpuPostprocessor
 
     card = synthetic_card((640, 640))
     letterbox = Letterbox.plan((WIDTH, HEIGHT), (640, 640))

@@ -28,10 +28,10 @@ import numpy as np
 
 from benchmark.common import Figure, Options, Result, Stats, Table, alternate, number, one_core, plt, save_plot
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.camera_model import CameraModel
-from isaac_inference.ops.cuboid import cuboid_corners
-from isaac_inference.ops.pnp import PnpSettings, PoseEstimate, estimate_pnp
-from isaac_inference.ops.rigid import Pose, rotation_angle
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.cuboid import cuboid_corners
+from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
+from isaac_inference.ops.pose.pnp import PnpSettings, PoseEstimate, estimate_pnp
 
 TITLE = 'Poses from keypoints'
 EXACT, RELATIVE, TIMES = 1e-6, 0.02, 200

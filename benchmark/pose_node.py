@@ -39,22 +39,22 @@ from benchmark.common import (
     stacked_bars,
 )
 from benchmark.ros import READY_S, ros
-from isaac_inference.cli.evaluation_client import AnswerTopics, EvaluationClient
-from isaac_inference.cli.graph_runner import start_composed
 from isaac_inference.errors import FrameError
 from isaac_inference.models import ModelCard, read_card
-from isaac_inference.nodes.depth_image import depth_array
-from isaac_inference.nodes.detection import KEYPOINTS_TOPIC
-from isaac_inference.nodes.detection_reading import observed_objects
-from isaac_inference.nodes.graph import perception_graph
-from isaac_inference.ops.camera_model import CameraModel
-from isaac_inference.ops.depth import DepthImage
-from isaac_inference.runtime.diagnostics import parse_timings
-from isaac_inference.runtime.image_frame import IMAGE, ImageFrame
-from isaac_inference.runtime.node import StageClock
-from isaac_inference.runtime.qos import QosParameters, Reliability
-from isaac_inference.runtime.stamp import stamp_ns
-from isaac_inference.runtime.tensor_frame import TENSORS, TensorFrame
+from isaac_inference.ops.depth.depth_image import DepthImage
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ros.bringup.evaluation.client import AnswerTopics, EvaluationClient
+from isaac_inference.ros.bringup.graph import perception_graph
+from isaac_inference.ros.bringup.runner import start_composed
+from isaac_inference.ros.messages.depth import depth_array
+from isaac_inference.ros.messages.detection_reading import observed_objects
+from isaac_inference.ros.messages.image import IMAGE, ImageFrame
+from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame
+from isaac_inference.ros.nodes.detection import KEYPOINTS_TOPIC
+from isaac_inference.ros.runtime.health.diagnostics import parse_timings
+from isaac_inference.ros.runtime.node import StageClock
+from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.sim import default_camera
 from isaac_inference.stages.poses import DepthView, PoseEstimator, PoseMethod
 

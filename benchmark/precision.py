@@ -29,14 +29,17 @@ import numpy as np
 from rich.progress import track
 
 from benchmark.common import COLORS, ROOT, Figure, Options, Result, SkippedError, Table, plt, save_plot
-from isaac_inference.cli.convert import MIXED_AGREEMENT
-from isaac_inference.cli.convert_agreement import BoxAgreement
-from isaac_inference.cli.convert_images import CalibrationImages
-from isaac_inference.cli.validate_run import agreement_of
+from isaac_inference.cli.convert.command import MIXED_AGREEMENT
 from isaac_inference.engines import create_engine
-from isaac_inference.evaluation.agreement import agreement
-from isaac_inference.evaluation.validation_result import AveragePrecision, ValidationResult, ValidationSettings
-from isaac_inference.evaluation.yolo_labels import LabelFolder
+from isaac_inference.evaluation.accuracy.yolo_labels import LabelFolder
+from isaac_inference.evaluation.agreement.boxes import agreement
+from isaac_inference.evaluation.agreement.calibration import BoxAgreement
+from isaac_inference.evaluation.agreement.compare import agreement_of
+from isaac_inference.evaluation.agreement.validation_result import (
+    AveragePrecision,
+    ValidationResult,
+    ValidationSettings,
+)
 from isaac_inference.models import ModelCard, read_card
 from isaac_inference.models.precision import (
     CalibrationOptions,
@@ -46,10 +49,11 @@ from isaac_inference.models.precision import (
     quantize_mixed,
     to_float16,
 )
-from isaac_inference.models.precision.quantize import DEFAULT_METHOD
-from isaac_inference.models.precision.thresholds import METHODS
-from isaac_inference.runtime.frame_source import IMAGE_SUFFIXES, FrameSource, SourceFrame
-from isaac_inference.stages.calibration import CalibrationSet
+from isaac_inference.models.precision.int8.quantize import DEFAULT_METHOD
+from isaac_inference.models.precision.int8.thresholds import METHODS
+from isaac_inference.pictures import IMAGE_SUFFIXES, FrameSource, SourceFrame
+from isaac_inference.ros.recording.calibration_images import CalibrationImages
+from isaac_inference.stages.image.calibration import CalibrationSet
 
 TITLE = 'Accuracy of float16, int8 and mixed precision on the CPU'
 HALF, MIXED = 'float16', 'mixed'

@@ -22,10 +22,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from benchmark.common import STATS, Figure, Options, Result, Stats, Table, alternate, plt, save_plot, synthetic_card
-from isaac_inference.nodes.color_image import color_image
-from isaac_inference.ops.encodings import ColorOrder
-from isaac_inference.ops.letterbox import Letterbox, new_canvas
-from isaac_inference.runtime.image_frame import from_image_message, image_frame_from_array, to_image_message
+from isaac_inference.ops.image.encodings import ColorOrder
+from isaac_inference.ops.image.letterbox import Letterbox, new_canvas
+from isaac_inference.ros.messages.color_image import color_image
+from isaac_inference.ros.messages.image import from_image_message, image_frame_from_array, to_image_message
 from isaac_inference.stages import Preprocessor
 
 TITLE = 'Preprocessing of a 1080p message'

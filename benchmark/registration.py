@@ -25,7 +25,7 @@ import numpy as np
 from benchmark.common import STATS, Figure, Options, Result, Stats, Table, number, one_core, plt, save_plot
 from benchmark.tabletop import Error, Judge, View, is_cut, objects_card, observed, views, visible_faces
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.depth import DepthImage
+from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.stages.poses import DepthView, ObjectPose, Observed, PoseEstimator, PoseMethod
 
 TITLE = 'Registration on depth'

@@ -19,16 +19,16 @@ from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
-from isaac_inference.cli.graph_client import GraphClient
-from isaac_inference.cli.graph_runner import RunningGraph, start_composed, start_processes
-from isaac_inference.cli.ros_session import default_ros
-from isaac_inference.nodes.graph import NodeSpec, perception_graph
-from isaac_inference.runtime.diagnostics import parse_timings
-from isaac_inference.runtime.image_frame import image_frame_from_array
-from isaac_inference.runtime.node import StageClock
-from isaac_inference.runtime.resources import DDS_PROFILE_VARIABLES, dds_environment
-from isaac_inference.runtime.stamp import stamp_ns
-from isaac_inference.runtime.timing import StageTiming
+from isaac_inference.ros.bringup.client import GraphClient
+from isaac_inference.ros.bringup.graph import NodeSpec, perception_graph
+from isaac_inference.ros.bringup.runner import RunningGraph, start_composed, start_processes
+from isaac_inference.ros.bringup.session import default_ros
+from isaac_inference.ros.messages.image import image_frame_from_array
+from isaac_inference.ros.runtime.health.diagnostics import parse_timings
+from isaac_inference.ros.runtime.health.timing import StageTiming
+from isaac_inference.ros.runtime.node import StageClock
+from isaac_inference.ros.runtime.resources import DDS_PROFILE_VARIABLES, dds_environment
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 
 READY_S = 60.0
 SETTLE_S = 0.5  # until other processes have noticed that nodes are gone

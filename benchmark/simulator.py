@@ -26,14 +26,14 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from benchmark.common import Figure, Options, Result, Stats, Table, number, one_core, plt, save_plot, stacked_bars
 from benchmark.ros import ros
-from isaac_inference.cli.graph_runner import start_composed
-from isaac_inference.nodes.graph import perception_graph
-from isaac_inference.nodes.sim_camera import SimCameraNode
-from isaac_inference.runtime.image_frame import IMAGE
-from isaac_inference.runtime.node import PipelineNode, StageClock
-from isaac_inference.runtime.qos import QosParameters, Reliability
-from isaac_inference.runtime.spin import SpinThread
-from isaac_inference.runtime.type_adapter import plain
+from isaac_inference.ros.bringup.graph import perception_graph
+from isaac_inference.ros.bringup.runner import start_composed
+from isaac_inference.ros.messages.image import IMAGE
+from isaac_inference.ros.nodes.sim_camera.node import SimCameraNode
+from isaac_inference.ros.runtime.container.spin import SpinThread
+from isaac_inference.ros.runtime.node import PipelineNode, StageClock
+from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.sim import Scene, scene
 from isaac_inference.sim.renderer import Renderer
 

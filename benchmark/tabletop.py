@@ -11,12 +11,17 @@ import numpy as np
 
 from benchmark.common import synthetic_card
 from isaac_inference.evaluation import ObjectGeometry
-from isaac_inference.evaluation.pose_errors import add_or_add_s, cuboid_points, cylinder_points, rotation_error_deg
+from isaac_inference.evaluation.accuracy.pose_errors import (
+    add_or_add_s,
+    cuboid_points,
+    cylinder_points,
+    rotation_error_deg,
+)
 from isaac_inference.models import ModelCard, ObjectSpec, Task
-from isaac_inference.models.keypoints import KeypointSpec
-from isaac_inference.ops.camera_model import CameraModel
-from isaac_inference.ops.cuboid import cuboid_corners
-from isaac_inference.ops.rigid import Pose
+from isaac_inference.models.recognition.keypoints import KeypointSpec
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.cuboid import cuboid_corners
+from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.sim import KINDS, LABELS, Scene, SimFrame, Truth, default_camera
 from isaac_inference.stages.poses import Observed
 

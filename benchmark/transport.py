@@ -24,10 +24,11 @@ all of it: from the frame in hand to the callback. `publish()` as the publisher 
 is given apart, as is the middleware between publish() returning and the take (negative where the subscriber is
 faster than publish() returns). Percentiles are over the frames that arrived.
 
-All processes of the package have the C library keep freed memory (runtime/memory.py), and so have both ends here, with
-and without the profile. For information, reliable only, both are also measured with memory as plain rclpy has it: an
-image is allocated and freed several times on its way, and glibc returns such large pieces to the kernel, which has to
-map and zero the pages again for the next image. The page faults per frame of the subscriber are counted.
+All processes of the package have the C library keep freed memory (ros/runtime/container/memory.py), and so have both
+ends here, with and without the profile. For information, reliable only, both are also measured with memory as plain
+rclpy has it: an image is allocated and freed several times on its way, and glibc returns such large pieces to the
+kernel, which has to map and zero the pages again for the next image. The page faults per frame of the subscriber are
+counted.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ import numpy as np
 
 from benchmark.common import STATS, Figure, Options, Result, Stats, Table, plt, save_plot, stacked_bars
 from benchmark.ros import environment_profile
-from isaac_inference.runtime.image_frame import from_image_message, image_frame_from_array, to_image_message
-from isaac_inference.runtime.process import tune_process
-from isaac_inference.runtime.qos import QosParameters, Reliability
+from isaac_inference.ros.messages.image import from_image_message, image_frame_from_array, to_image_message
+from isaac_inference.ros.runtime.container.process import tune_process
+from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 
 TITLE = 'Transport of a 1080p image between processes'
 SIZE, RATE_HZ, ASKED = (1920, 1080), 30.0, 0.40

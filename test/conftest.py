@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from isaac_inference.runtime.resources import dds_environment
+from isaac_inference.ros.runtime.resources import dds_environment
 
 # before any test module imports rclpy's middleware: a robot on the same network must not hear the tests
 os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
@@ -21,7 +21,7 @@ def ros() -> Iterator[None]:
     """The default ROS context, for tests whose nodes live in this process."""
     import rclpy
 
-    from isaac_inference.runtime.compat import shutdown_context
+    from isaac_inference.ros.runtime.compat import shutdown_context
 
     rclpy.init()
     yield

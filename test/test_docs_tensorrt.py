@@ -16,10 +16,10 @@ import pytest
 import yaml
 
 from isaac_inference.cli.main import parser
-from isaac_inference.cli.tensorrt_options import tensorrt_settings
+from isaac_inference.cli.shared.tensorrt_options import tensorrt_settings
 from isaac_inference.engines.tensorrt.settings import PRESETS, TensorRtSettings
-from isaac_inference.nodes.inference import InferenceParameters
-from isaac_inference.runtime.parameters import specs
+from isaac_inference.ros.nodes.inference.node import InferenceParameters
+from isaac_inference.ros.runtime.parameters.schema import specs
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = ROOT / 'docs' / 'tensorrt.md'

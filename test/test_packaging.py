@@ -90,7 +90,8 @@ def test_every_component_has_an_executable(setup_py: setuptools.Distribution) ->
     executables = {point.module: point.name for point in entry_points(setup_py, 'console_scripts')}
     assert components.keys() == {f'isaac_inference::{node}' for node in NODES}
     for point in components.values():
-        assert executables[point.module] == f'{point.module.rsplit(".", 1)[1]}_node'
+        name = point.module.removeprefix('isaac_inference.ros.nodes.').removesuffix('.node')
+        assert executables[point.module] == f'{name}_node'
 
 
 @pytest.mark.parametrize('group', ['console_scripts', 'rclpy_components'])

@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from isaac_inference.cli.console import console
-from isaac_inference.cli.tensorrt_options import add_tensorrt_options, tensorrt_settings
-from isaac_inference.engines.tensorrt.build_process import BackgroundBuild
-from isaac_inference.engines.tensorrt.progress import LOG_EVERY_S, BuildProgress
+from isaac_inference.cli.shared.console import console
+from isaac_inference.cli.shared.tensorrt_options import add_tensorrt_options, tensorrt_settings
+from isaac_inference.engines.tensorrt.build.process import BackgroundBuild
+from isaac_inference.engines.tensorrt.build.progress import LOG_EVERY_S, BuildProgress
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import ConfigError, EngineError
 from isaac_inference.models import ModelCard, read_card
-from isaac_inference.models.engine_cache import CacheEntry, EngineCache
+from isaac_inference.store.engine_cache import CacheEntry, EngineCache
 
 _POLL_S = 0.2
 
@@ -123,11 +123,11 @@ def _check_boxes(screen: Console, card: ModelCard, settings: TensorRtSettings, e
     Raises:
         EngineError: they don't, with the numbers.
     """
-    from isaac_inference.cli.validate_run import agreement_of
     from isaac_inference.engines import create_engine
-    from isaac_inference.engines.tensorrt.build import least_agreement
-    from isaac_inference.evaluation.validation_result import ValidationSettings
-    from isaac_inference.runtime.frame_source import FrameSource
+    from isaac_inference.engines.tensorrt.build.ensure import least_agreement
+    from isaac_inference.evaluation.agreement.compare import agreement_of
+    from isaac_inference.evaluation.agreement.validation_result import ValidationSettings
+    from isaac_inference.pictures import FrameSource
 
     source = FrameSource(images)
     if source.is_live:

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.table import Table
 
-from isaac_inference.cli.console import console
+from isaac_inference.cli.shared.console import console
 from isaac_inference.models import read_card
-from isaac_inference.models.describe import card_rows
+from isaac_inference.models.card.describe import card_rows
 
 
 def add_command(commands: Any) -> None:

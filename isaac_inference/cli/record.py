@@ -12,12 +12,12 @@ from typing import Any
 
 from rich.table import Table
 
-from isaac_inference.cli.console import console
-from isaac_inference.cli.ros_session import ros_session
+from isaac_inference.cli.shared.console import console
 from isaac_inference.errors import ConfigError, PerceptionError
-from isaac_inference.runtime.recording import COMPRESSIONS, Recorder, RecordingWriter, Selection
-from isaac_inference.runtime.recording.recorder import TopicRecord
-from isaac_inference.runtime.spin import SpinThread
+from isaac_inference.ros.bringup.session import ros_session
+from isaac_inference.ros.recording import COMPRESSIONS, Recorder, RecordingWriter, Selection
+from isaac_inference.ros.recording.recorder import TopicRecord
+from isaac_inference.ros.runtime.container.spin import SpinThread
 
 _LOOK_S = 0.1  # how often the limits are checked
 _MB = 1e6

@@ -14,10 +14,10 @@ from rclpy.node import Node
 from rclpy.validate_full_topic_name import validate_full_topic_name
 from rich.table import Table
 
-from isaac_inference.cli.console import console
-from isaac_inference.cli.ros_session import ros_session
+from isaac_inference.cli.shared.console import console
 from isaac_inference.errors import ConfigError
-from isaac_inference.runtime.recording import Player, PlayOptions, Recording
+from isaac_inference.ros.bringup.session import ros_session
+from isaac_inference.ros.recording import Player, PlayOptions, Recording
 
 _LATE_S = 0.1  # worth a word
 

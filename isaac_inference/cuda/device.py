@@ -15,9 +15,9 @@ from isaac_inference.cuda.availability import version_text, why_no_gpu
 from isaac_inference.errors import DeviceError, PerceptionError
 
 if TYPE_CHECKING:
+    from isaac_inference.cuda.compile.kernel import Kernels
     from isaac_inference.cuda.context import PrimaryContext
     from isaac_inference.cuda.event import Event
-    from isaac_inference.cuda.kernel import Kernels
     from isaac_inference.cuda.stream import Stream
 
 _log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ class Gpu:
         Raises:
             DeviceError: there is no such file, no compiler, or the source has an error.
         """
-        from isaac_inference.cuda.kernel import Kernels
+        from isaac_inference.cuda.compile.kernel import Kernels
 
         with self._lock:
             found = self._kernels.get(name)

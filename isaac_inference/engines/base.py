@@ -15,8 +15,8 @@ import numpy as np
 from isaac_inference.engines.checks import FeedCheck
 from isaac_inference.engines.gate import Gate
 from isaac_inference.errors import EngineError
-from isaac_inference.models.card import ModelCard
-from isaac_inference.models.tensor_spec import TensorSpec
+from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.tensor_spec import TensorSpec
 
 
 class Engine(ABC):

@@ -10,7 +10,7 @@ import numpy as np
 
 from isaac_inference.cuda.array import DeviceArray
 from isaac_inference.errors import EngineError
-from isaac_inference.models.tensor_spec import TensorSpec, shape_text
+from isaac_inference.models.card.tensor_spec import TensorSpec, shape_text
 
 
 class FeedCheck:

@@ -12,7 +12,7 @@ from typing import Any
 from isaac_inference.engines.base import Engine
 from isaac_inference.engines.registry import create_engine
 from isaac_inference.errors import DeviceMemoryError, EngineError
-from isaac_inference.models.card import ModelCard
+from isaac_inference.models.card.card import ModelCard
 
 _log = logging.getLogger(__name__)
 

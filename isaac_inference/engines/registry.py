@@ -14,8 +14,8 @@ from typing import Any
 
 from isaac_inference.engines.base import Engine
 from isaac_inference.errors import ConfigError
-from isaac_inference.models.card import ModelCard
-from isaac_inference.models.card_file import suggest
+from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.card_file import suggest
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ card.decoder, card.input_wh, card.labels[0]      # 'yolox', (416, 416), 'person'
 
 from __future__ import annotations
 
-from isaac_inference.models.card import KeypointSpec, ModelCard, PreprocessSpec, Task
-from isaac_inference.models.describe import card_rows
-from isaac_inference.models.objects import ObjectSpec
+from isaac_inference.models.card.card import KeypointSpec, ModelCard, PreprocessSpec, Task
+from isaac_inference.models.card.describe import card_rows
+from isaac_inference.models.card.objects import ObjectSpec
+from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.reader import read_card
-from isaac_inference.models.tensor_spec import TensorSpec
 
 __all__ = ['KeypointSpec', 'ModelCard', 'ObjectSpec', 'PreprocessSpec', 'Task', 'TensorSpec', 'card_rows', 'read_card']

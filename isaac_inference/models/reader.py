@@ -7,8 +7,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from isaac_inference.models.card import ModelCard
-from isaac_inference.models.card_file import (
+from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.card_file import (
     EMBEDDED_KEY,
     CardValues,
     label_file_of,
@@ -16,9 +16,9 @@ from isaac_inference.models.card_file import (
     parse_card,
     read_card_file,
 )
-from isaac_inference.models.find_card import card_beside, find_card
-from isaac_inference.models.infer import build_card
-from isaac_inference.models.onnx_reader import find_model, read_model_file
+from isaac_inference.models.card.find_card import card_beside, find_card
+from isaac_inference.models.onnx.reader import find_model, read_model_file
+from isaac_inference.models.recognition.infer import build_card
 
 _Stamp = tuple[int, int] | None
 

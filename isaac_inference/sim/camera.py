@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isaac_inference.ops.camera_model import CameraModel
+from isaac_inference.ops.geometry.camera_model import CameraModel
 
 FOCAL = 0.94  # focal length over image width, of a common RGB-D camera's colour stream
 MILD_DISTORTION = (-0.12, 0.06, 0.0008, -0.0006, 0.0)  # k1, k2, p1, p2, k3

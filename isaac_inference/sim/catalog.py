@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isaac_inference.ops.symmetry import Symmetry
+from isaac_inference.ops.geometry.symmetry import Symmetry
 
 
 @dataclass(frozen=True)

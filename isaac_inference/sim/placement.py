@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isaac_inference.ops.rigid import Pose, so3_exp
+from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.sim.catalog import ObjectKind
 
 _UP = (  # which way the object's z points when it lies on one of its sides, as a rotation vector

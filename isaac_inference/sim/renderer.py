@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from isaac_inference.ops.camera_model import CameraModel
-from isaac_inference.ops.cuboid import cuboid_corners
-from isaac_inference.ops.rigid import Pose
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.cuboid import cuboid_corners
+from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.sim import backgrounds
 from isaac_inference.sim.catalog import ObjectKind
 from isaac_inference.sim.shapes import Hits, Rays, hit_face, visible_faces

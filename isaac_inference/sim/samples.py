@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isaac_inference.ops.camera_model import CameraModel
-from isaac_inference.ops.cuboid import cuboid_corners
-from isaac_inference.ops.rigid import Pose
-from isaac_inference.ops.symmetry import canonical
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.cuboid import cuboid_corners
+from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.geometry.symmetry import canonical
 from isaac_inference.sim.catalog import LABELS, OBJECTS, ObjectKind
 from isaac_inference.sim.placement import cells, orbit, random_rotation, resting
 from isaac_inference.sim.renderer import Light, Placed, Renderer

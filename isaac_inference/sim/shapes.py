@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isaac_inference.ops.rigid import Pose
+from isaac_inference.ops.geometry.rigid import Pose
 
 # axis and sign of a face's normal, then the (axis, sign) of its picture's right and of its picture's up
 _FRAMES = {

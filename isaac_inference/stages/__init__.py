@@ -12,7 +12,7 @@ with create_engine(card) as engine:
 detections = Postprocessor(card)(outputs, letterbox)
 """
 
-from isaac_inference.stages.postprocess import DetectionSettings, Postprocessor, detection_settings
-from isaac_inference.stages.preprocess import Preprocessor
+from isaac_inference.stages.detection.postprocess import DetectionSettings, Postprocessor, detection_settings
+from isaac_inference.stages.image.preprocess import Preprocessor
 
 __all__ = ['DetectionSettings', 'Postprocessor', 'Preprocessor', 'detection_settings']

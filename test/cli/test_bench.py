@@ -11,14 +11,14 @@ import types
 import cv2
 import numpy as np
 import pytest
-from onnx_models import ultralytics_metadata, write_model
+from support.onnx_models import ultralytics_metadata, write_model
 
-from isaac_inference.cli import bench
-from isaac_inference.cli.bench_measure import BenchSettings, bench_feeds, layer_times, measure
-from isaac_inference.cli.bench_power import measure_power
-from isaac_inference.cli.engine_choice import EngineChoice, model_bytes
+from isaac_inference.cli.bench import command as bench
+from isaac_inference.cli.bench.measure import BenchSettings, bench_feeds, layer_times, measure
+from isaac_inference.cli.shared.engine_choice import EngineChoice, model_bytes
 from isaac_inference.engines import create_engine
 from isaac_inference.errors import ConfigError
+from isaac_inference.hardware.power import measure_power
 from isaac_inference.models import read_card
 
 NAMES = ('cup', 'bowl', 'box')

@@ -7,15 +7,15 @@ import argparse
 import io
 
 import pytest
-from onnx_models import write_model
 from rich.console import Console
+from support.onnx_models import write_model
 
 from isaac_inference.cli import build
-from isaac_inference.cli.tensorrt_options import tensorrt_settings
-from isaac_inference.engines.tensorrt.progress import BuildProgress
+from isaac_inference.cli.shared.tensorrt_options import tensorrt_settings
+from isaac_inference.engines.tensorrt.build.progress import BuildProgress
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings, settings_info
 from isaac_inference.errors import ConfigError, EngineError
-from isaac_inference.models.engine_cache import EngineCache, EngineKey
+from isaac_inference.store.engine_cache import EngineCache, EngineKey
 
 KEY = EngineKey(
     'cups', 'ab' * 32, 'fp16', {'images': ((1, 3, 64, 96), (4, 3, 64, 96), (8, 3, 64, 96))},
@@ -148,13 +148,13 @@ def test_an_engine_whose_boxes_differ_is_removed(tmp_path, monkeypatch):
     from types import SimpleNamespace
 
     from isaac_inference import engines
-    from isaac_inference.cli import validate_run
+    from isaac_inference.evaluation.agreement import compare
 
     cache = EngineCache(tmp_path)
     settings = TensorRtSettings(cache_dir=str(tmp_path), min_agreement=0.95)
     result = SimpleNamespace(images=(1, 2), agreement=0.5, failure=lambda least: 'agreement 0.5' * (least > 0.5))
     monkeypatch.setattr(engines, 'create_engine', lambda *args, **options: nullcontext())
-    monkeypatch.setattr(validate_run, 'agreement_of', lambda *args: result)
+    monkeypatch.setattr(compare, 'agreement_of', lambda *args: result)
     image = tmp_path / 'images'
     image.mkdir()
     import cv2

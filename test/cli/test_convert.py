@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
-from onnx_models import build_model, save_model, write_model
+from support.onnx_models import build_model, save_model, write_model
 
-from isaac_inference.cli import convert
+from isaac_inference.cli.convert import command as convert
 from isaac_inference.errors import ConfigError, ModelError, PerceptionError
 from isaac_inference.models import read_card
 from isaac_inference.models.precision import inspect_precision
@@ -110,7 +110,7 @@ def test_a_card_beside_the_model_goes_along(tmp_path, photos):
 def test_images_from_a_recording(ros, tmp_path):
     from sensor_msgs.msg import Image
 
-    from isaac_inference.runtime.recording import RecordingWriter
+    from isaac_inference.ros.recording import RecordingWriter
 
     recording = tmp_path / 'drive.mcap'
     with RecordingWriter(recording) as writer:

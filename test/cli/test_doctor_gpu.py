@@ -9,10 +9,11 @@ import types
 
 import pytest
 
-from isaac_inference.cli import doctor, doctor_gpu
+from isaac_inference.cli.doctor import command as doctor
+from isaac_inference.cli.doctor import gpu as doctor_gpu
 from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.engines.tensorrt import compat
-from isaac_inference.models.engine_cache import EngineCache, EngineKey
+from isaac_inference.store.engine_cache import EngineCache, EngineKey
 
 SUBJECTS = ['NVIDIA driver', 'GPU', 'TensorRT', 'PyCUDA', 'kernel compiler', 'engine cache', 'NVML']
 

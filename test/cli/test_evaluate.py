@@ -8,14 +8,14 @@ import json
 import math
 
 import pytest
-from cli.stand_in_graph import TOPICS, StandInGraph, frame_messages, header
-from onnx_models import ultralytics_metadata, write_model
 from sensor_msgs.msg import Image
+from support.onnx_models import ultralytics_metadata, write_model
+from support.stand_in_graph import TOPICS, StandInGraph, frame_messages, header
 
-from isaac_inference.cli import evaluate as command
-from isaac_inference.cli import evaluation_drive
+from isaac_inference.cli.evaluate import command
+from isaac_inference.cli.evaluate import drive as evaluation_drive
 from isaac_inference.cli.main import main
-from isaac_inference.runtime.recording import RecordingWriter
+from isaac_inference.ros.recording import RecordingWriter
 
 HEADLINE = [
     'frames',

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from isaac_inference.cli.json_file import write_json
+from isaac_inference.cli.shared.json_file import write_json
 
 
 def test_a_file_in_a_new_folder_stdout_or_nowhere(tmp_path, capsys):

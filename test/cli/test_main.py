@@ -8,13 +8,13 @@ import subprocess
 import sys
 
 import pytest
-from onnx_models import write_model
+from support.onnx_models import write_model
 
 from isaac_inference import __version__
-from isaac_inference.cli import doctor
-from isaac_inference.cli.doctor import Finding
+from isaac_inference.cli.doctor import command as doctor
+from isaac_inference.cli.doctor.command import Finding
 from isaac_inference.cli.main import main
-from isaac_inference.runtime.resources import DDS_PROFILE_VARIABLES, dds_environment
+from isaac_inference.ros.runtime.resources import DDS_PROFILE_VARIABLES, dds_environment
 
 
 @pytest.fixture

@@ -15,21 +15,21 @@ import cv2
 import numpy as np
 import pytest
 import rclpy
-from onnx_models import WH, ultralytics_metadata, write_model
-from probe import image_message
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header, String
-from support import wait_until
+from support.onnx_models import WH, ultralytics_metadata, write_model
+from support.probe import image_message
+from support.waiting import wait_until
 
 from isaac_inference.cli.main import main
-from isaac_inference.cli.recorded_source import RecordedSource, picture_source
 from isaac_inference.errors import ConfigError
-from isaac_inference.runtime.frame_source import DamagedPictureError, FrameSource
-from isaac_inference.runtime.recording import Recording, RecordingWriter
-from isaac_inference.runtime.spin import SpinThread
+from isaac_inference.pictures import DamagedPictureError, FrameSource
+from isaac_inference.ros.recording import Recording, RecordingWriter
+from isaac_inference.ros.recording.picture_source import RecordedSource, picture_source
+from isaac_inference.ros.runtime.container.spin import SpinThread
 
 RELIABLE = QoSProfile(depth=10, reliability=QoSReliabilityPolicy.RELIABLE)
 SECOND = 1_000_000_000

@@ -10,7 +10,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from onnx_models import WH, known_detections, ultralytics_metadata, write_model
+from support.onnx_models import WH, known_detections, ultralytics_metadata, write_model
 
 pytestmark = pytest.mark.system
 LABELS = ['cup', 'can', 'box']

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from isaac_inference.cli import console as console_module
-from isaac_inference.cli import summary as summary_module
-from isaac_inference.cli.graph_client import FrameResult
-from isaac_inference.cli.summary import RunSummary
+from isaac_inference.cli.run import summary as summary_module
+from isaac_inference.cli.run.summary import RunSummary
+from isaac_inference.cli.shared import console as console_module
+from isaac_inference.ros.bringup.client import FrameResult
 
 
 def result(*class_ids, **latency_ms):

@@ -5,26 +5,25 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from onnx_models import known_detections, ultralytics_metadata, write_model
+from support.onnx_models import known_detections, ultralytics_metadata, write_model
+from support.paths import DATA
 
-from isaac_inference.cli import validate
-from isaac_inference.cli.engine_choice import engine_choices
-from isaac_inference.cli.validate_run import agreement_of
+from isaac_inference.cli.shared.engine_choice import engine_choices
+from isaac_inference.cli.validate import command as validate
 from isaac_inference.engines import create_engine
 from isaac_inference.errors import ConfigError, EngineError
-from isaac_inference.evaluation.validation_result import ValidationSettings
+from isaac_inference.evaluation.agreement.compare import agreement_of
+from isaac_inference.evaluation.agreement.validation_result import ValidationSettings
 from isaac_inference.models import read_card
 from isaac_inference.models.demo import demo_model
-from isaac_inference.runtime.frame_source import FrameSource, SourceFrame
+from isaac_inference.pictures import FrameSource, SourceFrame
 
-DATA = Path(__file__).resolve().parents[3] / 'shared' / 'data'
 NANO, PHOTOS = DATA / 'models' / 'yolox_nano.onnx', DATA / 'coco' / 'eval'
 NAMES = ('cup', 'bowl', 'box')
 WH = (96, 64)

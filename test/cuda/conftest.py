@@ -7,8 +7,8 @@ import ctypes
 from collections.abc import Iterator
 
 import pytest
-from cuda.driver_stub import build_driver
-from cuda.fake_pycuda import pycuda as pycuda
+from support.cuda.driver_stub import build_driver
+from support.cuda.fake_pycuda import pycuda as pycuda
 
 
 @pytest.fixture

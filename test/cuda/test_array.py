@@ -9,7 +9,7 @@ import weakref
 
 import numpy as np
 import pytest
-from cuda.host_slot import NotingGpu, NotingStream
+from support.cuda.host_slot import NotingGpu, NotingStream
 
 from isaac_inference.cuda import dlpack
 from isaac_inference.cuda.array import DeviceArray

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from cuda.driver_stub import build_driver
+from support.cuda.driver_stub import build_driver
 
 from isaac_inference.cuda import availability
 from isaac_inference.cuda.availability import why_no_driver, why_no_gpu

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from cuda.driver_stub import calls
+from support.cuda.driver_stub import calls
 
 from isaac_inference.errors import DeviceError
 

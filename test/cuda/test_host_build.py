@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cuda.host_build import HostKernels, why_no_compiler
+from support.cuda.host_build import HostKernels, why_no_compiler
 
 pytestmark = pytest.mark.skipif(bool(why_no_compiler()), reason=why_no_compiler())
 

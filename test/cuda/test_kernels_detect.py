@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cuda.host_build import KERNELS, HostKernels, nvcc_errors, why_no_compiler, why_no_nvcc
+from support.cuda.host_build import KERNELS, HostKernels, nvcc_errors, why_no_compiler, why_no_nvcc
 
-from isaac_inference.cuda.compiler import options_of
-from isaac_inference.stages.gpu.detection_memory import FRAME, HEADER, MAX_TOP_K, ROW
+from isaac_inference.cuda.compile.compiler import options_of
+from isaac_inference.stages.detection.gpu_memory import FRAME, HEADER, MAX_TOP_K, ROW
 
 needs_compiler = pytest.mark.skipif(bool(why_no_compiler()), reason=why_no_compiler())
 _FIELDS = {'Frame': FRAME, 'Header': HEADER, 'Row': ROW}

@@ -9,15 +9,15 @@ import itertools
 import cv2
 import numpy as np
 import pytest
-from cuda.grey_levels import assert_same_pixels
-from cuda.host_build import KERNELS, host_kernels, nvcc_errors, why_no_compiler, why_no_nvcc
-from ops.test_encodings import row_bytes, row_count
+from support.cuda.grey_levels import assert_same_pixels
+from support.cuda.host_build import KERNELS, host_kernels, nvcc_errors, why_no_compiler, why_no_nvcc
+from support.encodings import row_bytes, row_count
 
-from isaac_inference.models.card import PreprocessSpec
-from isaac_inference.ops.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
-from isaac_inference.ops.letterbox import Letterbox, new_canvas, resize_into
-from isaac_inference.ops.preprocess import write_tensor
-from isaac_inference.stages.gpu.raw_plan import KNOWN_ENCODINGS, PLAN, plan_bytes, write_plan
+from isaac_inference.models.card.card import PreprocessSpec
+from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
+from isaac_inference.ops.image.letterbox import Letterbox, new_canvas, resize_into
+from isaac_inference.ops.image.preprocess import write_tensor
+from isaac_inference.stages.image.gpu_plan import KNOWN_ENCODINGS, PLAN, plan_bytes, write_plan
 
 needs_compiler = pytest.mark.skipif(bool(why_no_compiler()), reason=why_no_compiler())
 INTERPOLATIONS = {

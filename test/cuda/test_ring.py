@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from cuda.host_slot import NotingGpu, NotingStream
+from support.cuda.host_slot import NotingGpu, NotingStream
 
 from isaac_inference.cuda.ring import ALIGNMENT, ArrayRing
 from isaac_inference.errors import ConfigError, DeviceError, FrameError

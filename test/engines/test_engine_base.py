@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from onnx_models import write_model
-from support import wait_until
+from support.onnx_models import write_model
+from support.waiting import wait_until
 
 from isaac_inference.engines import Engine
 from isaac_inference.errors import EngineError

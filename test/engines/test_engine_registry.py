@@ -8,7 +8,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from onnx_models import write_model
+from support.onnx_models import write_model
 
 from isaac_inference.cuda import availability
 from isaac_inference.engines import available_backends, create_engine, registry

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from onnx_models import write_model
+from support.onnx_models import write_model
 
 from isaac_inference.engines import Engine
 from isaac_inference.engines.fallback import open_with_fallback

@@ -5,19 +5,17 @@ from __future__ import annotations
 
 import logging
 import re
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from onnx_models import KINDS, build_model, save_model, write_model
+from support.onnx_models import KINDS, build_model, save_model, write_model
+from support.paths import YOLOX_NANO
 
 from isaac_inference.engines import create_engine, non_finite
 from isaac_inference.engines.onnxruntime import loader
 from isaac_inference.errors import EngineError
 from isaac_inference.models import read_card
-
-REAL = Path(__file__).resolve().parents[3] / 'shared' / 'data' / 'models' / 'yolox_nano.onnx'
 
 
 def make_card(folder, kind='yolov8', card='labels: [a, b, c]', **options):
@@ -187,11 +185,11 @@ def test_a_failure_inside_of_a_run_names_the_engine(tmp_path):
         engine.infer(engine.zero_feeds())
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason=f'no YOLOX-nano at {REAL}')
+@pytest.mark.skipif(not YOLOX_NANO.is_file(), reason=f'no YOLOX-nano at {YOLOX_NANO}')
 def test_the_real_detector_equals_a_bare_session():
     import onnxruntime as ort
 
     images = np.random.default_rng(0).uniform(0, 255, (1, 3, 416, 416)).astype(np.float32)
-    bare = ort.InferenceSession(str(REAL), providers=['CPUExecutionProvider']).run(None, {'images': images})[0]
-    with create_engine(read_card(REAL), threads=2) as engine:
+    bare = ort.InferenceSession(str(YOLOX_NANO), providers=['CPUExecutionProvider']).run(None, {'images': images})[0]
+    with create_engine(read_card(YOLOX_NANO), threads=2) as engine:
         np.testing.assert_allclose(engine.infer({'images': images})['output'], bare, atol=1e-4)

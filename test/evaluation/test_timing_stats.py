@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from isaac_inference.errors import ConfigError
-from isaac_inference.evaluation.interleaved import time_in_turn
+from isaac_inference.evaluation.agreement.interleaved import time_in_turn
 from isaac_inference.evaluation.timing_stats import TimingStats, ratio_of_blocks
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pick_bench import DOWN, FILE, SIZE, load_planner
+from support.pick_bench import DOWN, FILE, SIZE, load_planner
 
-from isaac_inference.nodes.pose_message import pose_from_message
-from isaac_inference.ops.rigid import Pose, so3_exp
+from isaac_inference.ops.geometry.rigid import Pose, so3_exp
+from isaac_inference.ros.messages.poses import pose_from_message
 
 vectors = st.tuples(*[st.floats(-3, 3)] * 3).map(np.array)
 planner = load_planner()

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseArray, PoseStamped
-from pick_bench import CAN, DOWN, FILE, Thing, frame, load_planner
-from probe import RELIABLE, Probe, probing
 from rclpy.parameter import Parameter
-from support import wait_until
+from support.pick_bench import CAN, DOWN, FILE, Thing, frame, load_planner
+from support.probe import RELIABLE, Probe, probing
+from support.waiting import wait_until
 from vision_msgs.msg import Detection3DArray
 
-from isaac_inference.nodes.pose_message import pose_array, pose_from_message
-from isaac_inference.runtime.spin import SpinThread
+from isaac_inference.ros.messages.poses import pose_array, pose_from_message
+from isaac_inference.ros.runtime.container.spin import SpinThread
 
 planner = load_planner()
 

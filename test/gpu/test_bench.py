@@ -9,11 +9,12 @@ import json
 import cv2
 import numpy as np
 import pytest
-from onnx_models import ultralytics_metadata, write_model
+from support.onnx_models import ultralytics_metadata, write_model
 
-from isaac_inference.cli import bench, validate
-from isaac_inference.cli.bench_power import measure_power
+from isaac_inference.cli.bench import command as bench
+from isaac_inference.cli.validate import command as validate
 from isaac_inference.engines.registry import BACKENDS
+from isaac_inference.hardware.power import measure_power
 
 WHY = next((item.why_not for item in BACKENDS if item.name == 'tensorrt'), 'there is no TensorRT backend')
 pytestmark = pytest.mark.skipif(bool(WHY), reason=f'TensorRT {WHY}')

@@ -15,13 +15,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
 from isaac_inference.cuda.availability import why_no_gpu
-from isaac_inference.engines.tensorrt.build import ensure_engine, find_engine
-from isaac_inference.engines.tensorrt.build_process import BackgroundBuild
-from isaac_inference.engines.tensorrt.graph_facts import graph_facts
+from isaac_inference.engines.tensorrt.build.ensure import ensure_engine, find_engine
+from isaac_inference.engines.tensorrt.build.graph_facts import graph_facts
+from isaac_inference.engines.tensorrt.build.process import BackgroundBuild
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import EngineError
 from isaac_inference.models import read_card
-from isaac_inference.models.engine_cache import EngineCache
+from isaac_inference.store.engine_cache import EngineCache
 
 pytest.importorskip('tensorrt', reason='TensorRT is not installed')
 pytestmark = [
@@ -148,7 +148,7 @@ def test_two_processes_build_once(tmp_path, settings):
     model = write_detector(tmp_path / 'tiny.onnx')
     code = (
         'import logging, sys\nlogging.basicConfig(level=logging.INFO, stream=sys.stdout)\n'
-        'from isaac_inference.engines.tensorrt.build import ensure_engine\n'
+        'from isaac_inference.engines.tensorrt.build.ensure import ensure_engine\n'
         'from isaac_inference.engines.tensorrt.settings import TensorRtSettings\n'
         'from isaac_inference.models import read_card\n'
         f'settings = TensorRtSettings(**{dataclasses.asdict(settings)!r})\n'

@@ -31,7 +31,7 @@ SPIN = 20_000_000  # clock ticks, about 10 ms
 @pytest.fixture(scope='session')
 def add(gpu, tmp_path_factory):
     """out[i] = in[i] + value, after `spin` clock ticks."""
-    from isaac_inference.cuda.kernel import Kernels
+    from isaac_inference.cuda.compile.kernel import Kernels
 
     path = tmp_path_factory.mktemp('kernels') / 'add.cu'
     path.write_text(KERNEL, encoding='utf-8')

@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 import gc
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnx_models import write_model
+from support.onnx_models import write_model
+from support.paths import YOLOX_NANO
 
 from isaac_inference.cuda.array import DeviceArray
 from isaac_inference.cuda.availability import why_no_gpu
@@ -23,18 +23,17 @@ from isaac_inference.cuda.timer import GpuTimer
 from isaac_inference.engines import create_engine, non_finite
 from isaac_inference.engines.registry import BACKENDS
 from isaac_inference.engines.tensorrt import compat
-from isaac_inference.engines.tensorrt.build import ensure_engine
+from isaac_inference.engines.tensorrt.build.ensure import ensure_engine
 from isaac_inference.engines.tensorrt.loader import load_plan
 from isaac_inference.engines.tensorrt.logger import trt_logger
 from isaac_inference.engines.tensorrt.runner import TensorRtEngine, plan_engine
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import DeviceMemoryError, EngineError, FrameError
 from isaac_inference.models import TensorSpec, read_card
-from isaac_inference.models.onnx_reader import read_model_file
+from isaac_inference.models.onnx.reader import read_model_file
 
 WHY_NOT = why_no_gpu() or BACKENDS[0].why_not
 pytestmark = [pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT), pytest.mark.timeout(600)]
-REAL = Path(__file__).resolve().parents[3] / 'shared' / 'data' / 'models' / 'yolox_nano.onnx'
 ATOL = {'model': 2e-2, 'fp16': 5e-2}  # 'model' too: TensorRT multiplies float32 in TF32
 
 
@@ -286,9 +285,9 @@ def test_layer_times(fixed, settings):
         engine.warm_up()
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason=f'no YOLOX-nano at {REAL}')
+@pytest.mark.skipif(not YOLOX_NANO.is_file(), reason=f'no YOLOX-nano at {YOLOX_NANO}')
 def test_the_real_detector_equals_onnx_runtime(settings):
-    card = read_card(REAL)
+    card = read_card(YOLOX_NANO)
     feeds = {'images': np.random.default_rng(0).uniform(0, 255, (1, 3, 416, 416)).astype(np.float32)}
     with create_engine(card, 'onnxruntime', providers=['cpu']) as engine:
         want = engine.infer(feeds)['output']

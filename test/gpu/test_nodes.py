@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from node_graph import Graph, empty_container
-from onnx_models import ultralytics_metadata, write_model
-from probe import image_message
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
-from support import wait_until
+from support.node_graph import Graph, empty_container
+from support.onnx_models import ultralytics_metadata, write_model
+from support.probe import image_message
+from support.waiting import wait_until
 
 from isaac_inference.models import read_card
-from isaac_inference.runtime.tensor_frame import from_tensor_list
+from isaac_inference.ros.messages.tensors import from_tensor_list
 from isaac_inference.stages import Preprocessor
 
 LABELS = ['cup', 'can', 'box']

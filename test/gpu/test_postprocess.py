@@ -9,13 +9,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from detection_cases import EXACT, FAMILIES, NAME, Case, assert_same, card_of, crafted, random_case, random_output
+from support.detection_cases import (
+    EXACT,
+    FAMILIES,
+    NAME,
+    Case,
+    assert_same,
+    card_of,
+    crafted,
+    random_case,
+    random_output,
+)
 
 from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.letterbox import Letterbox
-from isaac_inference.stages.gpu.postprocess import GpuPostprocessor
-from isaac_inference.stages.postprocess import Postprocessor, detection_settings
+from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.stages.detection.postprocess import Postprocessor, detection_settings
+from isaac_inference.stages.detection.postprocess_gpu import GpuPostprocessor
 
 pytestmark = pytest.mark.skipif(bool(why_no_gpu()), reason=why_no_gpu())
 

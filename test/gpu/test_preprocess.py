@@ -10,13 +10,13 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from cuda.grey_levels import assert_same_pixels
-from image_bytes import NORMALISED, card_with, image_bytes
-from onnx_models import ultralytics_metadata
+from support.cuda.grey_levels import assert_same_pixels
+from support.image_bytes import NORMALISED, card_with, image_bytes
+from support.onnx_models import ultralytics_metadata
 
 from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.models import PreprocessSpec
-from isaac_inference.ops.encodings import SUPPORTED_ENCODINGS, to_color
+from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
 from isaac_inference.stages import Preprocessor
 
 if why_no_gpu():
@@ -25,7 +25,7 @@ if why_no_gpu():
 from isaac_inference.cuda.device import gpu
 from isaac_inference.cuda.memory import pinned
 from isaac_inference.cuda.timer import GpuTimer
-from isaac_inference.stages.gpu.preprocess import GpuPreprocessor
+from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
 
 INTERPOLATIONS = ('linear', 'nearest', 'area', 'cubic')
 

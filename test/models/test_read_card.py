@@ -6,11 +6,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from onnx_models import KINDS, WH, ultralytics_metadata, write_model
+from support.onnx_models import KINDS, WH, ultralytics_metadata, write_model
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models import read_card
-from isaac_inference.models.families import FAMILIES, preprocess_default
+from isaac_inference.models.card.families import FAMILIES, preprocess_default
 
 NAMES = ['cup', 'bottle', 'box']
 NEEDS = {'normalized_boxes': 'decoder_options: {normalized: true}\n'}
@@ -160,7 +160,7 @@ def test_the_card_can_not_be_changed(tmp_path):
 
 def test_boxes_decoded_in_the_graph_get_a_note(tmp_path):
     import onnx
-    from onnx_models import build_model, save_model
+    from support.onnx_models import build_model, save_model
 
     model = build_model('yolox')
     output = model.graph.output[0].name

@@ -8,11 +8,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from onnx_models import write_model
+from support.onnx_models import write_model
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models import read_card, reader
-from isaac_inference.models.find_card import card_folders, find_card
+from isaac_inference.models.card.find_card import card_folders, find_card
 
 
 @pytest.fixture

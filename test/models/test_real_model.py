@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from support.paths import YOLOX_NANO
 
 from isaac_inference.models import read_card
 
-MODEL = Path(__file__).resolve().parents[3] / 'shared' / 'data' / 'models' / 'yolox_nano.onnx'
-pytestmark = pytest.mark.skipif(not MODEL.is_file(), reason=f'no YOLOX-nano at {MODEL}')
+pytestmark = pytest.mark.skipif(not YOLOX_NANO.is_file(), reason=f'no YOLOX-nano at {YOLOX_NANO}')
 
 
 def test_yolox_nano_describes_itself():
-    card = read_card(MODEL)
+    card = read_card(YOLOX_NANO)
     assert card.decoder == 'yolox' and dict(card.decoder_options) == {'strides': (8, 16, 32)}
     assert card.input_wh == (416, 416) and card.roles == {'predictions': 'output'}
     assert card.class_count == 80 and card.labels[0] == 'person'

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from isaac_inference.ops.camera_model import CameraModel
-from isaac_inference.ops.cuboid import cuboid_corners
-from isaac_inference.ops.rigid import Pose, so3_exp
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.cuboid import cuboid_corners
+from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.sim import KINDS, default_camera
 from isaac_inference.sim.placement import look_at
 from isaac_inference.sim.renderer import Placed, Renderer

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isaac_inference.ops.camera_model import CameraModel
-from isaac_inference.ops.cuboid import cuboid_corners
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.cuboid import cuboid_corners
 from isaac_inference.sim import LABELS, OBJECTS, Scene, default_camera, training_sample
 from isaac_inference.sim.placement import resting
 from isaac_inference.sim.sensor import SensorSettings, sense_color, sense_depth

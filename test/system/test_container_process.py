@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
-from onnx_models import known_detections, ultralytics_metadata, write_model
-from probe import LATCHED, Probe, image_message, probing
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
-from support import wait_until
+from support.onnx_models import known_detections, ultralytics_metadata, write_model
+from support.probe import LATCHED, Probe, image_message, probing
+from support.waiting import wait_until
 from vision_msgs.msg import LabelInfo
 
-from isaac_inference.nodes.graph import perception_graph
+from isaac_inference.ros.bringup.graph import perception_graph
 
 NAMESPACE = '/by_services'
 pytestmark = pytest.mark.system
@@ -31,7 +31,7 @@ def container() -> Iterator[subprocess.Popen[bytes]]:
         [
             sys.executable,
             '-c',
-            'from isaac_inference.runtime.container import main; main()',
+            'from isaac_inference.ros.runtime.container.container import main; main()',
             '--ros-args',
             '-r',
             f'__ns:={NAMESPACE}',

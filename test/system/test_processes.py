@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx_models import ultralytics_metadata, write_model
-from probe import Probe, image_message, probing
+from support.onnx_models import ultralytics_metadata, write_model
+from support.probe import Probe, image_message, probing
 
-from isaac_inference.nodes.graph import NodeSpec, perception_graph
+from isaac_inference.ros.bringup.graph import NodeSpec, perception_graph
 
 NAMESPACE = '/by_processes'
 pytestmark = pytest.mark.system

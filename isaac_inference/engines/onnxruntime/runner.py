@@ -11,7 +11,7 @@ import numpy as np
 from isaac_inference.engines.base import Engine
 from isaac_inference.engines.onnxruntime.loader import one_line, session_from_onnx, usable_cpus
 from isaac_inference.errors import ConfigError, EngineError
-from isaac_inference.models.card import ModelCard
+from isaac_inference.models.card.card import ModelCard
 
 
 class OnnxRuntimeEngine(Engine):

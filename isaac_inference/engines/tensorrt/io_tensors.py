@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from isaac_inference.errors import EngineError
-from isaac_inference.models.card import ModelCard
-from isaac_inference.models.tensor_spec import TensorSpec, shape_text
+from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.tensor_spec import TensorSpec, shape_text
 
 _DTYPES = {
     'FLOAT': 'float32',

@@ -17,7 +17,7 @@ from isaac_inference.engines.tensorrt.context_memory import give_memory
 from isaac_inference.engines.tensorrt.io_tensors import PlanTensor, Shape, check_profile
 from isaac_inference.engines.tensorrt.logger import TRT_LOG, is_out_of_memory, said
 from isaac_inference.errors import DeviceError, DeviceMemoryError, EngineError
-from isaac_inference.models.tensor_spec import shape_text
+from isaac_inference.models.card.tensor_spec import shape_text
 
 _log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from isaac_inference.engines.tensorrt.build import build_command, ensure_engine
+from isaac_inference.engines.tensorrt.build.ensure import build_command, ensure_engine
 from isaac_inference.engines.tensorrt.io_tensors import PlanTensor, check_is_model, read_tensors
 from isaac_inference.engines.tensorrt.logger import TRT_LOG, is_out_of_memory, said
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import DeviceMemoryError, EngineError
-from isaac_inference.models.card import ModelCard
+from isaac_inference.models.card.card import ModelCard
 
 _FOREIGN = ('version tag', 'incompatible', 'different version', 'platform', 'compute capability', 'not compatible')
 

@@ -10,13 +10,13 @@ inspect_precision(target).describe()
 
 from __future__ import annotations
 
-from isaac_inference.models.precision.calibration_cache import CalibrationCache
-from isaac_inference.models.precision.float16 import Float16Report, to_float16
-from isaac_inference.models.precision.float_regions import DEFAULT_KEEP
+from isaac_inference.models.precision.half.float16 import Float16Report, to_float16
+from isaac_inference.models.precision.half.float_regions import DEFAULT_KEEP
 from isaac_inference.models.precision.inspect import FilePrecision, inspect_precision
-from isaac_inference.models.precision.quantize import CalibrationOptions, QuantizeReport, calibrate, quantize
+from isaac_inference.models.precision.int8.calibration_cache import CalibrationCache
+from isaac_inference.models.precision.int8.quantize import CalibrationOptions, QuantizeReport, calibrate, quantize
+from isaac_inference.models.precision.int8.sensitivity import SweepOptions, SweepReport, quantize_mixed
 from isaac_inference.models.precision.record import PRECISION_KEY, PrecisionRecord, read_record
-from isaac_inference.models.precision.sensitivity import SweepOptions, SweepReport, quantize_mixed
 from isaac_inference.models.precision.sparsity import SparsityReport, prune_2_4
 
 __all__ = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.errors import ConfigError, ModelError
-from isaac_inference.models.onnx_reader import read_model_file
+from isaac_inference.models.onnx.reader import read_model_file
 
 EXTERNAL_FROM = 1_900_000_000  # bytes; protobuf ends at 2 GiB
 _IR_WITHOUT_INITIALIZER_INPUTS = 4  # before, each initializer had to be a graph input as well

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from isaac_inference.models.onnx_reader import read_model_file
+from isaac_inference.models.onnx.reader import read_model_file
 from isaac_inference.models.precision.graph import load_graph, refuse_overwriting, save_graph
 from isaac_inference.models.precision.layers import Layer, weighted_layers
 from isaac_inference.models.precision.record import PrecisionRecord, read_record, write_record

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.ops.detections import Detections
+from isaac_inference.ops.boxes.detections import Detections
 
 
 @dataclass(frozen=True)

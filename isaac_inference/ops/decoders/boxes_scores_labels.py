@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from isaac_inference.errors import FrameError
+from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.decoders.base import (
     Decoder,
     bad_shape,
@@ -18,7 +19,6 @@ from isaac_inference.ops.decoders.base import (
     take_any,
     take_output,
 )
-from isaac_inference.ops.detections import Detections
 
 
 def decode(

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from isaac_inference.errors import FrameError
+from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.decoders import boxes_scores_labels
 from isaac_inference.ops.decoders.base import Decoder, bad_shape, check_thresholds, take, take_output
-from isaac_inference.ops.detections import Detections
 
 
 def decode(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.decoders.base import (
     Decoder,
     check_thresholds,
@@ -16,7 +17,6 @@ from isaac_inference.ops.decoders.base import (
     take_output,
 )
 from isaac_inference.ops.decoders.objectness import score_candidates
-from isaac_inference.ops.detections import Detections
 
 
 def decode(

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from isaac_inference.errors import ConfigError
+from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.decoders.base import Decoder, bad_shape, check_thresholds, collect, take_output
 from isaac_inference.ops.decoders.yolov8 import read_boxes
-from isaac_inference.ops.detections import Detections
 
 
 def decode(

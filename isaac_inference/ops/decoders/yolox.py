@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.decoders.base import (
     Decoder,
     bad_shape,
@@ -18,7 +19,6 @@ from isaac_inference.ops.decoders.base import (
 )
 from isaac_inference.ops.decoders.grid import grid_points
 from isaac_inference.ops.decoders.objectness import score_candidates
-from isaac_inference.ops.detections import Detections
 
 
 def decode(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from isaac_inference.ops.nms import box_iou
+from isaac_inference.ops.boxes.nms import box_iou
 
 
 def overlap(

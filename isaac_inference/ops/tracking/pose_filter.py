@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.ops.rigid import Pose, so3_exp, so3_log
-from isaac_inference.ops.symmetry import Symmetry, canonical, nearest
+from isaac_inference.ops.geometry.rigid import Pose, so3_exp, so3_log
+from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, nearest
 
 _POSITION, _ROTATION = slice(0, 3), slice(3, 6)
 _POSE, _MOTION = slice(0, 6), slice(6, 12)

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 import numpy as np
 
 from isaac_inference.errors import FrameError
-from isaac_inference.models.objects import ObjectSpec
-from isaac_inference.ops.camera_model import CameraModel
-from isaac_inference.ops.depth import RegionPoints, region_points
-from isaac_inference.ops.depth_position import position_from_depth
-from isaac_inference.ops.object_model import ObjectModel
-from isaac_inference.ops.oriented_box import OrientedBox, oriented_box
-from isaac_inference.ops.registration import Registration, RegistrationSettings, placements, register
-from isaac_inference.ops.rigid import Pose
-from isaac_inference.ops.surface_fit import SeenDepth
-from isaac_inference.ops.symmetry import canonical
+from isaac_inference.models.card.objects import ObjectSpec
+from isaac_inference.ops.depth.depth_image import RegionPoints, region_points
+from isaac_inference.ops.depth.oriented_box import OrientedBox, oriented_box
+from isaac_inference.ops.depth.position import position_from_depth
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.object_model import ObjectModel
+from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.geometry.symmetry import canonical
+from isaac_inference.ops.pose.registration import Registration, RegistrationSettings, placements, register
+from isaac_inference.ops.pose.surface_fit import SeenDepth
 from isaac_inference.stages.poses.by_keypoints import symmetries_of
 from isaac_inference.stages.poses.observation import DepthView, ObjectPose, Observed
 

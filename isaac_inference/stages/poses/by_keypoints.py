@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from isaac_inference.errors import FrameError
-from isaac_inference.models.card import ModelCard
-from isaac_inference.models.objects import ObjectSpec
-from isaac_inference.ops.camera_model import CameraModel
-from isaac_inference.ops.cuboid import cuboid_corners
-from isaac_inference.ops.pnp import PnpSettings, estimate_pnp
-from isaac_inference.ops.symmetry import Symmetry
+from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.objects import ObjectSpec
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.cuboid import cuboid_corners
+from isaac_inference.ops.geometry.symmetry import Symmetry
+from isaac_inference.ops.pose.pnp import PnpSettings, estimate_pnp
 from isaac_inference.stages.poses.observation import DepthView, ObjectPose, Observed
 
 

@@ -6,17 +6,17 @@ from __future__ import annotations
 import contextlib
 
 from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.models.card import ModelCard
-from isaac_inference.models.objects import ObjectSpec
-from isaac_inference.ops.camera_model import CameraModel
-from isaac_inference.ops.depth import RegionPoints
-from isaac_inference.ops.foreground import foreground_mask, surfaces
-from isaac_inference.ops.keypoint_fit import WeakKeypoints
-from isaac_inference.ops.mesh import load_mesh
-from isaac_inference.ops.object_model import ObjectModel
-from isaac_inference.ops.pnp import PnpSettings, estimate_pnp
-from isaac_inference.ops.registration import Registration, RegistrationSettings, register
-from isaac_inference.ops.surface_fit import SeenDepth
+from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.objects import ObjectSpec
+from isaac_inference.ops.depth.depth_image import RegionPoints
+from isaac_inference.ops.depth.foreground import foreground_mask, surfaces
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.mesh import load_mesh
+from isaac_inference.ops.geometry.object_model import ObjectModel
+from isaac_inference.ops.pose.keypoint_fit import WeakKeypoints
+from isaac_inference.ops.pose.pnp import PnpSettings, estimate_pnp
+from isaac_inference.ops.pose.registration import Registration, RegistrationSettings, register
+from isaac_inference.ops.pose.surface_fit import SeenDepth
 from isaac_inference.stages.poses.by_depth import object_region
 from isaac_inference.stages.poses.by_keypoints import KeypointMethod, symmetries_of
 from isaac_inference.stages.poses.by_weak_keypoints import agree, search_with_keypoints

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.keypoint_fit import WeakKeypoints
-from isaac_inference.ops.object_model import ObjectModel
-from isaac_inference.ops.registration import Registration, RegistrationSettings, placements, register
-from isaac_inference.ops.rigid import Pose
-from isaac_inference.ops.surface_fit import SeenDepth
-from isaac_inference.ops.symmetry import canonical, equivalents, rotation_error
+from isaac_inference.ops.geometry.object_model import ObjectModel
+from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.geometry.symmetry import canonical, equivalents, rotation_error
+from isaac_inference.ops.pose.keypoint_fit import WeakKeypoints
+from isaac_inference.ops.pose.registration import Registration, RegistrationSettings, placements, register
+from isaac_inference.ops.pose.surface_fit import SeenDepth
 
 _FITTED = 6  # candidates that are moved to where the keypoints want them
 _TRIED = 3  # of them that are registered

@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from isaac_inference.ops.camera_model import CameraModel
-from isaac_inference.ops.depth import DepthImage
-from isaac_inference.ops.rigid import Pose
+from isaac_inference.ops.depth.depth_image import DepthImage
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.rigid import Pose
 
 
 @dataclass(frozen=True, eq=False)

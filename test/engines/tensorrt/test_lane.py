@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from engines.tensorrt.fake_trt import Context, Device, Stream
+from support.fake_trt import Context, Device, Stream
 
 from isaac_inference.cuda.array import DeviceArray
 from isaac_inference.engines.tensorrt.io_tensors import PlanTensor

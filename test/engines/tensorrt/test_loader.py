@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from engines.tensorrt.fake_trt import Device, TrtEngine, trt_that_loads
-from onnx_models import write_model
+from support.fake_trt import Device, TrtEngine, trt_that_loads
+from support.onnx_models import write_model
 
 from isaac_inference.engines.tensorrt.io_tensors import check_profile, read_tensors
 from isaac_inference.engines.tensorrt.loader import load_plan

@@ -117,7 +117,7 @@ def _flat(members: dict[str, list[str]]) -> set[str]:
 def used_names() -> dict[str, str]:
     """Each TensorRT name that the code uses, with one place where it does."""
     found = {}
-    for path in sorted(FOLDER.glob('*.py')):
+    for path in sorted(FOLDER.rglob('*.py')):
         for scope in ast.parse(path.read_text(encoding='utf-8')).body:
             aliases = dict(_aliases(scope))
             for node in ast.walk(scope):
@@ -176,9 +176,10 @@ def _used(file: str, node: ast.AST, aliases: dict[str, str]) -> str:
 def listed() -> dict[str, tuple[int, ...]]:
     """Names that not all versions have, from the modules that say so."""
     names: dict[str, tuple[int, ...]] = {}
-    for path in FOLDER.glob('*.py'):
+    for path in FOLDER.rglob('*.py'):
         if 'NOT_EVERYWHERE' in path.read_text(encoding='utf-8'):
-            names.update(importlib.import_module(f'{package.__name__}.{path.stem}').NOT_EVERYWHERE)
+            module = '.'.join(path.relative_to(FOLDER).with_suffix('').parts)
+            names.update(importlib.import_module(f'{package.__name__}.{module}').NOT_EVERYWHERE)
     return names
 
 
@@ -213,9 +214,10 @@ def test_what_the_code_uses_is_found():
 @pytest.mark.parametrize('major', [10, 11])
 def test_real_logger_monitor_and_a_builder_that_can_not_be_made(major, tmp_path):
     code = """
-from isaac_inference.engines.tensorrt import compat, plan
+from isaac_inference.engines.tensorrt import compat
+from isaac_inference.engines.tensorrt.build import plan
 from isaac_inference.engines.tensorrt.logger import TRT_LOG, trt_logger
-from isaac_inference.engines.tensorrt.progress import make_monitor
+from isaac_inference.engines.tensorrt.build.progress import make_monitor
 from isaac_inference.errors import EngineError
 trt = compat.load()
 assert compat.can_monitor(trt)

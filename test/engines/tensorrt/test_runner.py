@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from onnx_models import write_model
+from support.onnx_models import write_model
 
 from isaac_inference.engines.tensorrt.runner import TensorRtEngine
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from models.precision.nets import conv_net, feeds, model, run, save, weight
 from onnx import helper, numpy_helper
+from support.precision_nets import conv_net, feeds, model, run, save, weight
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.models.precision import inspect_precision, prune_2_4, to_float16

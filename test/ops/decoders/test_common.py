@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.decoders import DECODERS
-from isaac_inference.ops.detections import Detections
 
 Outputs = dict[str, np.ndarray]
 OPTIONS = {'yolov8_pose': {'keypoint_count': 2, 'keypoint_dims': 3}}  # those without a default, by decoder

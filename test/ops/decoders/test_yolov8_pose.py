@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.decoders.yolov8_pose import decode
-from isaac_inference.ops.detections import Detections
 
 
 def output(class_count: int, count: int, dims: int, anchors: int = 20) -> np.ndarray:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.ops.rigid import Pose, rotation_angle, so3_exp
-from isaac_inference.ops.symmetry import Symmetry, canonical
+from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_exp
+from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
 from isaac_inference.ops.tracking import PoseFilter, PoseFilterSettings
 
 STEP_S = 1 / 30

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`isaac-inference doctor`: what this machine offers, and what is wrong with it."""

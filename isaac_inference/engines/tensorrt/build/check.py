@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compares a new engine with the model it was built from, run by ONNX Runtime, before anybody trusts it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from isaac_inference.engines.checks import non_finite
+from isaac_inference.errors import EngineError
+from isaac_inference.models.card.card import ModelCard
+
+_log = logging.getLogger(__name__)
+
+Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+IMAGES = 3
+_SEED = 20240
+_LEAST_RMS = 1e-2  # channels that are smaller than this in the reference count less: they hold rounding noise
+
+
+def check_plan(
+    card: ModelCard,
+    run: Run,
+    min_agreement: float,
+    *,
+    batch: int = 1,
+    order_free: bool = False,
+    reference: Run | None = None,
+) -> dict[str, float]:
+    """Compare an engine's outputs with ONNX Runtime's on a few made-up images.
+
+    Args:
+        card: the model; the reference is its own file, whatever the engine was converted to.
+        run: feeds -> outputs of the engine.
+        min_agreement: least cosine similarity of each output.
+        batch: images at once.
+        order_free: the model picks its outputs by score, so that ties may come in another order; values are sorted
+            before they are compared.
+        reference: feeds -> outputs to compare with; None: ONNX Runtime on the CPU.
+
+    Returns:
+        Output name -> least similarity over the images; empty where there is no reference to compare with.
+
+    Raises:
+        EngineError: NaN or infinity, an output of another shape, or too little agreement, with the numbers.
+    """
+    reference = reference or _reference(card)
+    worst: dict[str, float] = {}
+    for index in range(IMAGES):
+        feeds = image_feeds(card, batch, seed=_SEED + index)
+        outputs = {name: np.asarray(array) for name, array in run(feeds).items()}
+        expected = None if reference is None else reference(feeds)
+        bad = non_finite(outputs)
+        if bad and not (expected is not None and non_finite(expected)):
+            raise EngineError(
+                f'{card.name}: the engine gives NaN or infinity in {", ".join(bad)}, where the model does not; it is '
+                'not kept. Numbers that overflow float16 do that: convert with `isaac-inference convert --precision '
+                "mixed`, or build with precision: 'model'"
+            )
+        for name, array in outputs.items():
+            if expected is None or array.dtype.kind != 'f':
+                continue
+            value = similarity(expected[name], array, order_free)
+            worst[name] = min(worst.get(name, 1.0), value)
+    low = {name: value for name, value in worst.items() if not value >= min_agreement}
+    if low:
+        numbers = ', '.join(f'{name} {value:.4f}' for name, value in worst.items())
+        raise EngineError(
+            f'{card.name}: the engine does not agree with the model: cosine similarity {numbers}, expected '
+            f'{min_agreement:g} or more of each (min_agreement); it is not kept. Keep sensitive layers in float32 with '
+            "`isaac-inference convert --precision mixed`, build with precision: 'model', or lower min_agreement"
+        )
+    return worst
+
+
+def similarity(expected: np.ndarray, got: np.ndarray, order_free: bool = False) -> float:
+    """Cosine similarity of two outputs, -1 to 1, each channel scaled to the reference's own size first: boxes in
+    pixels would drown scores otherwise. NaN where either is not finite; 0 for different shapes.
+
+    Channels are the shorter of an output's last two axes.
+    """
+    if expected.shape != got.shape:
+        return 0.0
+    if not expected.size:
+        return 1.0
+    first, second = (np.asarray(array, np.float64) for array in (expected, got))
+    if first.ndim >= 3:
+        axis = -1 if first.shape[-1] <= first.shape[-2] else -2
+        first, second = (np.moveaxis(array, axis, -1).reshape(-1, expected.shape[axis]) for array in (first, second))
+    else:
+        first, second = first.reshape(-1, 1), second.reshape(-1, 1)
+    if order_free:
+        first, second = np.sort(first, axis=0), np.sort(second, axis=0)
+    scale = np.maximum(np.sqrt(np.mean(first**2, axis=0)), _LEAST_RMS)
+    first, second = first / scale, second / scale
+    norms = float(np.linalg.norm(first)), float(np.linalg.norm(second))
+    if not all(math.isfinite(norm) for norm in norms):
+        return math.nan
+    if min(norms) < 1e-9:
+        return 1.0 if max(norms) < 1e-3 * math.sqrt(first.size) else 0.0
+    return float(np.sum(first * second)) / (norms[0] * norms[1])
+
+
+def image_feeds(card: ModelCard, batch: int, seed: int) -> dict[str, np.ndarray]:
+    """Feeds that look like preprocessed images: smooth gradients, rectangles and a little noise, the same for a seed.
+
+    Args:
+        card: the model; its preprocessing's scale, mean and std are applied.
+        batch: images at once; a fixed batch of the model wins.
+        seed: of the images.
+    """
+    spec = card.image_input
+    count = spec.shape[0] or batch
+    generator = np.random.default_rng(seed)
+    width, height = card.input_wh
+    pixels = np.stack([_image(generator, width, height) for _ in range(count)])
+    if np.dtype(spec.dtype).kind == 'f':
+        given = card.preprocess
+        pixels = (pixels * given.scale - np.asarray(given.mean)) / np.asarray(given.std)
+    if card.layout == 'NCHW':
+        pixels = pixels.transpose(0, 3, 1, 2)
+    feeds = {spec.name: np.ascontiguousarray(pixels, dtype=spec.dtype)}
+    if card.size_input is not None:
+        feeds[card.size_input.name] = np.tile(np.asarray(card.input_wh, card.size_input.dtype), (count, 1))
+    return feeds
+
+
+def _image(generator: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """A made-up image, float64 [height, width, 3] of 0..255."""
+    rows, columns = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j][..., None]
+    slopes = generator.uniform(-100, 100, (3, 3))
+    image = 128 + slopes[0] * rows + slopes[1] * columns + slopes[2] * rows * columns
+    for _ in range(12):
+        x, y = generator.integers(0, width), generator.integers(0, height)
+        w, h = generator.integers(1, width // 2 + 2), generator.integers(1, height // 2 + 2)
+        image[y : y + h, x : x + w] = generator.uniform(0, 255, 3)
+    return np.clip(image + generator.normal(0, 6, image.shape), 0, 255).round()
+
+
+def _reference(card: ModelCard) -> Run | None:
+    """Runs the model's own file on the CPU; None, with a warning, where ONNX Runtime is missing."""
+    try:
+        from isaac_inference.engines.onnxruntime.runner import OnnxRuntimeEngine
+    except ImportError:
+        _log.warning('%s: the engine is checked for NaN only: onnxruntime, to compare with, is missing', card.name)
+        return None
+    original = OnnxRuntimeEngine(card, providers=['cpu'])
+    original.open()
+    return original.infer

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One picture of an evaluation: how precise, where it errs, how fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isaac_inference.evaluation.accuracy.average_precision import RECALLS
+from isaac_inference.evaluation.accuracy.pose_errors import ADD_LIMIT
+from isaac_inference.evaluation.accuracy.result import EvaluationResult
+from isaac_inference.evaluation.figure import new_figure, save_figure
+
+FILE_NAME = 'evaluation.png'
+_LARGEST_ADD = 0.3  # of the diameter; the curve's right end
+_BINS = 40
+_BANDS = 6  # groups along distance and visible fraction
+_CLASS_LINES = 10  # more curves can't be told apart
+
+
+def save_plots(result: EvaluationResult, folder: str | Path, title: str = '') -> Path:
+    """Writes `evaluation.png`, three by three panels, into `folder` (made when missing) and returns its path.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    figure, axes = new_figure(3, 3, (18, 14), title or 'evaluation', fontsize=15)
+    poses = result.poses
+    rotation = poses.values('rotation_deg')
+    translation = poses.values('translation_rel') * 100
+    distance, visibility = poses.values('distance_m'), poses.values('visibility') * 100
+    _add_curve(axes[0, 0], result)
+    _histogram(axes[0, 1], translation, 'translation error [% of the distance]')
+    _histogram(axes[0, 2], rotation, 'rotation error [deg]')
+    _precision_recall(axes[1, 0], result)
+    _against(axes[1, 1], distance, translation, 'distance [m]', 'translation error [%]')
+    _against(axes[1, 2], distance, rotation, 'distance [m]', 'rotation error [deg]')
+    _latencies(axes[2, 0], result)
+    _against(axes[2, 1], visibility, translation, 'visible part of the object [%]', 'translation error [%]')
+    _against(axes[2, 2], visibility, rotation, 'visible part of the object [%]', 'rotation error [deg]')
+    return save_figure(figure, Path(folder) / FILE_NAME, dpi=80)
+
+
+def _add_curve(axes: Any, result: EvaluationResult) -> None:
+    limits = np.linspace(0.0, _LARGEST_ADD, 121)
+    recall = result.poses.recall()
+    title = 'poses within a limit' + ('' if recall is None else f', {100 * recall:.1f} % within {ADD_LIMIT:g} d')
+    for name, scores in list(result.poses_by_class.items())[:_CLASS_LINES]:
+        if scores.truths:
+            axes.plot(limits * 100, [100 * (scores.recall(limit) or 0.0) for limit in limits], label=name, alpha=0.7)
+    if result.poses.truths:
+        curve = [100 * (result.poses.recall(limit) or 0.0) for limit in limits]
+        axes.plot(limits * 100, curve, color='black', linewidth=2.5, label='all')
+        axes.legend(loc='lower right', fontsize=9)
+    axes.axvline(ADD_LIMIT * 100, color='grey', linestyle='--')
+    axes.set(title=title, xlabel='ADD(-S) limit [% of the diameter]', ylabel='objects [%]', ylim=(0, 102))
+    axes.grid(alpha=0.3)
+
+
+def _histogram(axes: Any, values: np.ndarray, label: str) -> None:
+    axes.set(title=label, xlabel=label, ylabel='objects')
+    if not len(values):
+        return _say_nothing(axes)
+    p50, p95, p99 = np.percentile(values, (50, 95, 99))
+    end = max(float(p99), 1e-6)
+    axes.hist(np.minimum(values, end), bins=_BINS, range=(0.0, end), color='tab:blue')  # the last bin holds the rest
+    axes.axvline(p50, color='black', label=f'p50 {p50:.2f}')
+    axes.axvline(p95, color='black', linestyle='--', label=f'p95 {p95:.2f}')
+    axes.legend(title=f'largest {values.max():.2f}', fontsize=9)
+
+
+def _against(axes: Any, x: np.ndarray, y: np.ndarray, x_label: str, y_label: str) -> None:
+    axes.set(title=f'{y_label} by {x_label}', xlabel=x_label, ylabel=y_label)
+    if not len(x):
+        return _say_nothing(axes)
+    axes.plot(x, y, '.', color='tab:blue', alpha=0.25, markersize=4)
+    edges = np.linspace(x.min(), x.max() + 1e-9, _BANDS + 1)
+    band = np.clip(np.digitize(x, edges) - 1, 0, _BANDS - 1)
+    full = [index for index in range(_BANDS) if (band == index).any()]
+    for rank, style in ((50, 'o-'), (95, 's--')):
+        axes.plot(
+            [(edges[index] + edges[index + 1]) / 2 for index in full],
+            [np.percentile(y[band == index], rank) for index in full],
+            style,
+            color='black',
+            label=f'p{rank}',
+        )
+    axes.set_ylim(0, max(2 * float(np.percentile(y, 95)), 1e-6))  # a few wild ones would flatten all others
+    axes.legend(fontsize=9)
+    axes.grid(alpha=0.3)
+
+
+def _precision_recall(axes: Any, result: EvaluationResult) -> None:
+    axes.set(
+        title='precision and recall at IoU 0.5', xlabel='recall', ylabel='precision', xlim=(0, 1.02), ylim=(0, 1.02)
+    )
+    if not result.detection.classes:
+        return _say_nothing(axes)
+    for name, scores in list(result.detection.classes.items())[:_CLASS_LINES]:
+        axes.plot(RECALLS, scores.curve, label=f'{name} {scores.ap50:.3f}')
+    axes.legend(title='AP50', loc='lower left', fontsize=9)
+    axes.grid(alpha=0.3)
+
+
+def _latencies(axes: Any, result: EvaluationResult) -> None:
+    axes.set(title='latency', xlabel='[ms]')
+    speed = result.speed
+    if speed is None:
+        return _say_nothing(axes)
+    rows = {**speed.stages_ms, 'first stage to output': speed.pipeline_ms, 'image stamp to output': speed.total_ms}
+    rows = {name: values for name, values in rows.items() if len(values)}
+    if not rows:
+        return _say_nothing(axes)
+    for place, values in enumerate(reversed(rows.values())):
+        p5, p50, p95 = np.percentile(values, (5, 50, 95))
+        axes.plot([p5, p95], [place, place], color='tab:blue', linewidth=8, alpha=0.4, solid_capstyle='butt')
+        axes.plot(p50, place, '|', color='black', markersize=16, markeredgewidth=2)
+        axes.annotate(
+            f'p50 {p50:.1f}', (p95, place), xytext=(6, 0), textcoords='offset points', va='center', fontsize=9
+        )
+    axes.set_yticks(range(len(rows)), list(reversed(rows)))
+    fps = f', {speed.fps:.1f} frames a second' if speed.fps else ''
+    axes.set(title=f'latency, p5 to p95{fps}', ylim=(-0.7, len(rows) - 0.3))
+    axes.set_xlim(0, 1.2 * max(float(np.percentile(values, 95)) for values in rows.values()))
+    axes.grid(axis='x', alpha=0.3)
+
+
+def _say_nothing(axes: Any) -> None:
+    axes.text(0.5, 0.5, 'no data', transform=axes.transAxes, ha='center', va='center', color='grey')

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two models or engines on the same images: boxes matched, outputs compared, timed in turn."""

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The YAML model card: what a model file can not say. Every key is optional, unknown keys are refused.
+
+    name: cup_detector                # for logs; default: the file's stem
+    task: detection                   # or pose: detection with keypoints
+    decoder: yolov8                   # see families.py; default: from metadata and shapes
+    decoder_options:                  # each decoder has its own
+      strides: [8, 16, 32]            # yolox, nanodet: px between two grid cells
+      activation: sigmoid             # detr: or softmax
+      normalized: false               # boxes_scores_labels, efficient_nms: boxes in 0..1
+    input: images                     # name of the image input, where there are several
+    size_input: orig_target_sizes     # name of the input that takes the size boxes shall refer to
+    layout: NCHW                      # or NHWC
+    input_size: [640, 480]            # [width, height] in px, for models of dynamic size
+    outputs: {boxes: dets, logits: labels}    # decoder role: tensor name
+    labels: [cup, bottle]             # or a text file with one name a line, or coco80, or coco91
+    keypoints:                        # task pose: what each box has besides
+      count: 8
+      dims: 3                         # x, y, confidence; 2 without the confidence
+      model: cuboid8                  # they are the corners of the object's cuboid; left out for other points
+    objects:                          # by class name, for poses; all lengths in metres
+      cup:
+        size: [0.08, 0.08, 0.12]      # along the axes of the object, whose origin is in the middle
+        shape: cylinder               # or cuboid, sphere, mesh
+        symmetry: [{axis: z, order: 0}]    # looks the same at any angle about z; order n: after 1/n of a turn
+        mesh: cup.ply                 # relative to this card, or to the model for a card inside of it
+        mesh_unit: m                  # or mm
+        keypoints: [[0, 0, 0.06], [0, 0, -0.06]]    # where the model's keypoints are, unless they are cuboid8
+    preprocess:                       # out = (pixel * scale - mean) / std, mean and std in the order of color
+      color: rgb                      # or bgr
+      scale: 1/255
+      mean: [0.485, 0.456, 0.406]
+      std: [0.229, 0.224, 0.225]
+      fit: letterbox                  # or stretch, crop
+      anchor: center                  # or top_left
+      rounding: nearest               # or floor
+      pad_value: 114                  # 0..255
+      interpolation: linear           # or nearest, area, cubic
+
+The same text may be in the ONNX file itself, as the metadata property `isaac_inference.card` (YAML or JSON).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from isaac_inference.errors import ModelError
+from isaac_inference.models.card import card_values as check
+from isaac_inference.models.card.card import (
+    ANCHORS,
+    COLORS,
+    FITS,
+    INTERPOLATIONS,
+    KEYPOINT_MODELS,
+    LAYOUTS,
+    ROUNDINGS,
+    Task,
+)
+from isaac_inference.models.card.families import FAMILIES
+from isaac_inference.models.card.labels import SHIPPED, label_file, labels_from
+from isaac_inference.models.card.objects import OBJECT_KEYS
+
+EMBEDDED_KEY = 'isaac_inference.card'
+
+KEYS: Mapping[str, check.Check] = {
+    'name': check.text,
+    'task': check.one_of(*(task.value for task in Task)),
+    'decoder': check.one_of(*FAMILIES),
+    'input': check.text,
+    'size_input': check.text,
+    'layout': check.one_of(*LAYOUTS),
+    'input_size': check.size_wh,
+    'labels': check.anything,
+    'objects': check.anything,
+}
+SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
+    'preprocess': {
+        'color': check.one_of(*COLORS),
+        'scale': check.factor,
+        'mean': check.triple,
+        'std': check.positive_triple,
+        'fit': check.one_of(*FITS),
+        'anchor': check.one_of(*ANCHORS),
+        'rounding': check.one_of(*ROUNDINGS),
+        'pad_value': check.byte,
+        'interpolation': check.one_of(*INTERPOLATIONS),
+    },
+    'keypoints': {
+        'count': check.whole(1, 1000),
+        'dims': check.whole(2, 3),
+        'model': check.one_of(*KEYPOINT_MODELS),
+    },
+    'outputs': {role: check.text for family in FAMILIES.values() for role in family.roles},
+    'decoder_options': {option: check.anything for family in FAMILIES.values() for option in family.options},
+}
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """A value and where it came from, for people."""
+
+    value: Any
+    source: str
+
+
+CardValues = Mapping[str, Sourced]
+"""What one card says, flat: 'decoder', 'preprocess.mean', 'objects.cup.size', ... -> value and source."""
+
+
+def read_card_file(path: Path) -> CardValues:
+    """Read one YAML card; raises ModelError for anything in it that can't be used."""
+    try:
+        content = path.read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f'card {path}: can not be read as text ({error})') from error
+    return parse_card(content, f'card {path.name}', path.parent)
+
+
+def parse_card(content: str, origin: str, folder: Path | None, mesh_folder: Path | None = None) -> CardValues:
+    """The values of a card's text.
+
+    Args:
+        content: YAML or JSON.
+        origin: what to call the card in messages and sources.
+        folder: where label files are looked for; None for an embedded card.
+        mesh_folder: where meshes are looked for; None: in `folder`.
+    """
+    try:
+        data = yaml.load(content, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        raise ModelError(f'{origin}: not valid YAML: {" ".join(str(error).split())}') from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ModelError(f'{origin}: got {type(data).__name__}, expected keys and values such as `decoder: yolox`')
+    values: dict[str, Sourced] = {}
+    for key, value in data.items():
+        if key in SECTIONS:
+            values.update(_section(key, value, SECTIONS[key], origin))
+        elif key == 'objects':
+            values.update(_objects(value, origin, mesh_folder or folder))
+        elif key in KEYS:
+            values[key] = Sourced(_checked(key, value, KEYS[key], origin), origin)
+        else:
+            raise ModelError(f'{origin}: unknown key {key!r}; {suggest(key, (*KEYS, *SECTIONS))}')
+    if 'labels' in values:
+        values['labels'] = Sourced(labels_from(data['labels'], origin, folder), origin)
+    return values
+
+
+def label_file_of(card: Path) -> Path | None:
+    """The label file that a YAML card names, if it names one; for noticing when that file changes."""
+    data = yaml.load(card.read_text(encoding='utf-8'), Loader=_StrictLoader)
+    labels = data.get('labels') if isinstance(data, dict) else None
+    return label_file(labels, card.parent) if isinstance(labels, str) and labels not in SHIPPED else None
+
+
+def merge(cards: Iterable[CardValues]) -> CardValues:
+    """One set of values from several cards, key by key; an earlier card wins."""
+    merged: dict[str, Sourced] = {}
+    for card in cards:
+        for key, value in card.items():
+            merged.setdefault(key, value)
+    return merged
+
+
+def suggest(key: Any, known: Iterable[str]) -> str:
+    """The known name that looks most like `key`, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(str(key), names, n=1, cutoff=0.6)
+    return f'did you mean {close[0]!r}?' if close else f'known here: {", ".join(names)}'
+
+
+def _objects(data: Any, origin: str, folder: Path | None) -> dict[str, Sourced]:
+    """What the card says of each class's object, under 'objects.<class>.<key>'; a mesh as a path in `folder`."""
+    if not isinstance(data, dict):
+        raise ModelError(f'{origin}: objects: got {data!r}, expected class names with keys and values below each')
+    values: dict[str, Sourced] = {}
+    for name, fields in data.items():
+        if not isinstance(name, str):
+            raise ModelError(
+                f'{origin}: objects: the class {name!r} is read by YAML as {type(name).__name__}; put it in quotes'
+            )
+        values.update(_section(f'objects.{name}', fields, OBJECT_KEYS, origin))
+    for key, sourced in values.items():
+        if key.endswith('.mesh'):
+            values[key] = Sourced((folder or Path()) / Path(sourced.value).expanduser(), origin)
+    return values
+
+
+def _section(section: str, data: Any, known: Mapping[str, check.Check], origin: str) -> dict[str, Sourced]:
+    """The values of a nested section under flat keys."""
+    if not isinstance(data, dict):
+        raise ModelError(f'{origin}: {section}: got {data!r}, expected keys and values below it')
+    values = {}
+    for key, value in data.items():
+        if key not in known:
+            raise ModelError(f'{origin}: {section}: unknown key {key!r}; {suggest(key, known)}')
+        name = f'{section}.{key}'
+        values[name] = Sourced(_checked(name, value, known[key], origin), origin)
+    return values
+
+
+def _checked(name: str, value: Any, checker: check.Check, origin: str) -> Any:
+    """One checked value, or a ModelError that names the key, what it holds and what it takes."""
+    try:
+        return checker(value)
+    except ValueError as error:
+        raise ModelError(f'{origin}: {name}: got {value!r}, expected {error}') from error
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML's safe loader that refuses a key given twice, where YAML itself would let the last one win."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f'the key {key.value!r} is given twice', key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model card as table rows: field, value, and where the value came from."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from isaac_inference.models.card.card import KeypointSpec, ModelCard
+from isaac_inference.models.card.objects import ObjectSpec
+
+_LABELS_SHOWN = 4
+
+
+def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
+    """The card for people, as (field, value, source) rows in reading order."""
+    width, height = card.input_wh
+    rows = [
+        _row(card, 'name', card.name),
+        ('path', str(card.path), ''),
+        ('sha256', card.sha256, 'computed'),
+        ('exporter', f'{card.producer or "unknown"}, opset {card.opset}', 'file header'),
+        _row(card, 'task', card.task.value),
+        _row(card, 'decoder', card.decoder),
+    ]
+    rows += [_row(card, f'decoder_options.{name}', _text(value)) for name, value in card.decoder_options.items()]
+    rows += [
+        _row(card, 'image_input', card.image_input.describe()),
+        _row(card, 'layout', card.layout),
+        _row(card, 'input_wh', f'{width} x {height} px'),
+    ]
+    if card.size_input is not None:
+        rows.append(_row(card, 'size_input', card.size_input.describe()))
+    rows.append(('outputs', '; '.join(spec.describe() for spec in card.outputs), 'file'))
+    rows += [_row(card, f'roles.{role}', name) for role, name in card.roles.items()]
+    rows.append(_row(card, 'labels', _labels(card.labels)))
+    if card.keypoints is not None:
+        rows.append(_row(card, 'keypoints', _keypoints(card.keypoints)))
+    rows += [_row(card, f'objects.{name}', _object(spec)) for name, spec in card.objects.items()]
+    rows += [
+        _row(card, f'preprocess.{item.name}', _text(getattr(card.preprocess, item.name)))
+        for item in fields(card.preprocess)
+    ]
+    rows += [('note', note, '') for note in card.notes]
+    return rows
+
+
+def _row(card: ModelCard, field: str, value: str) -> tuple[str, str, str]:
+    """One row with the source that the card keeps for the field."""
+    return field, value, card.sources.get(field, '')
+
+
+def _text(value: object) -> str:
+    """A value as it would stand in a card."""
+    if isinstance(value, tuple):
+        return '[' + ', '.join(_text(item) for item in value) + ']'
+    return f'{value:.6g}' if isinstance(value, float) else str(value)
+
+
+def _keypoints(spec: KeypointSpec) -> str:
+    """How many keypoints a box has, what each consists of, and what they are."""
+    values = 'x, y, confidence' if spec.dims == 3 else 'x, y'
+    return f'{spec.count} of ({values}){", model " + spec.model if spec.model else ""}'
+
+
+def _object(spec: ObjectSpec) -> str:
+    """An object in one line: `cylinder 0.08 x 0.08 x 0.12 m, any angle about z, mesh can.ply [m]`."""
+    size = 'of unknown size' if spec.size is None else ' x '.join(f'{item:g}' for item in spec.size) + ' m'
+    parts = [f'{spec.shape} {size}']
+    parts += [f'{f"{order}-fold" if order else "any angle"} about {axis}' for axis, order in spec.symmetries]
+    if spec.mesh is not None:
+        parts.append(f'mesh {spec.mesh.name} [{spec.mesh_unit}]')
+    if spec.keypoints is not None:
+        parts.append(f'{len(spec.keypoints)} points')
+    return ', '.join(parts)
+
+
+def _labels(labels: tuple[str, ...]) -> str:
+    """The number of classes and the first few names."""
+    shown = ', '.join(labels[:_LABELS_SHOWN]) + (', ...' if len(labels) > _LABELS_SHOWN else '')
+    return f'{len(labels)}: {shown}'

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an object of one class is in space: its size, shape, symmetries and mesh, as a card gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isaac_inference.models.card import card_values as check
+
+SHAPES = ('cuboid', 'cylinder', 'sphere', 'mesh')
+MESH_UNITS = ('m', 'mm')
+LONGEST_M = 20.0
+DOUBTFUL_M = 5.0
+"""Above this a length is taken, with a warning that it may have been meant in another unit."""
+
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class ObjectSpec:
+    """One class's object. Its frame has the origin in the centre of its cuboid, and the axes along its edges.
+
+    Attributes:
+        name: the class name.
+        size: (x, y, z) lengths of the cuboid around it in m, or None where the card does not say.
+        shape: 'cuboid', 'cylinder' (axis z), 'sphere' or 'mesh'.
+        mesh: absolute path of its mesh, an existing file, or None.
+        mesh_unit: unit of the mesh's coordinates, 'm' or 'mm'.
+        symmetries: (axis, order) each: turned about 'x', 'y' or 'z' it looks the same after a 1/order of a turn;
+            order 0 is any angle.
+        keypoints: where the model's keypoints are on it, (x, y, z) in m in its frame, in the model's order; None
+            where `KeypointSpec.model` says it, or nobody.
+    """
+
+    name: str
+    size: Point | None = None
+    shape: str = 'cuboid'
+    mesh: Path | None = None
+    mesh_unit: str = 'm'
+    symmetries: tuple[tuple[str, int], ...] = ()
+    keypoints: tuple[Point, ...] | None = None
+
+
+def lengths(value: Any) -> Point:
+    """Three lengths in metres, each above 0 and at most `LONGEST_M`."""
+    good = isinstance(value, (list, tuple)) and len(value) == 3 and all(check.is_number(item) for item in value)
+    if not good or min(value) <= 0 or max(value) > LONGEST_M:
+        hint = f'; this {looks_like(value)}' if good and min(value) > 0 else ''
+        raise ValueError(
+            f'[x, y, z] lengths in metres, each above 0 and at most {LONGEST_M:g}, such as [0.08, 0.08, 0.12]{hint}'
+        )
+    return (float(value[0]), float(value[1]), float(value[2]))
+
+
+def looks_like(size: Any) -> str:
+    """What lengths too large for metres may have been meant in."""
+    centimetres, millimetres = (', '.join(f'{item / per:.4g}' for item in size) for per in (100, 1000))
+    return f'looks like centimetres ([{centimetres}] m) or millimetres ([{millimetres}] m)'
+
+
+def symmetries(value: Any) -> tuple[tuple[str, int], ...]:
+    """A list of `{axis, order}`, each axis once."""
+    if not isinstance(value, (list, tuple)) or not all(_is_symmetry(item) for item in value):
+        raise ValueError(
+            'a list such as [{axis: z, order: 0}], where axis is x, y or z, and order is 0 for any angle, or the '
+            'number of equal turns (2 to 360)'
+        )
+    found = {str(item['axis']): int(item['order']) for item in value}
+    if len(found) < len(value):
+        raise ValueError('every axis at most once')
+    return tuple(found.items())
+
+
+def points(value: Any) -> tuple[Point, ...]:
+    """Points (x, y, z) in metres."""
+    if not isinstance(value, (list, tuple)) or not value or not all(_is_point(item) for item in value):
+        raise ValueError(
+            'a list of points [x, y, z] in metres in the object frame, one a keypoint of the model, none further '
+            f'than {LONGEST_M:g} from the origin along an axis'
+        )
+    return tuple((float(x), float(y), float(z)) for x, y, z in value)
+
+
+def _is_symmetry(item: Any) -> bool:
+    if not isinstance(item, Mapping) or set(item) != {'axis', 'order'}:
+        return False
+    order = item['order']
+    return item['axis'] in ('x', 'y', 'z') and type(order) is int and (order == 0 or 2 <= order <= 360)
+
+
+def _is_point(value: Any) -> bool:
+    good = isinstance(value, (list, tuple)) and len(value) == 3 and all(check.is_number(item) for item in value)
+    return good and max(abs(item) for item in value) <= LONGEST_M
+
+
+OBJECT_KEYS: Mapping[str, check.Check] = {
+    'size': lengths,
+    'shape': check.one_of(*SHAPES),
+    'symmetry': symmetries,
+    'mesh': check.text,
+    'mesh_unit': check.one_of(*MESH_UNITS),
+    'keypoints': points,
+}
+"""What a card may say of a class below `objects`, and the check of each."""

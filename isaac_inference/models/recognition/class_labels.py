@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The class names of a model, checked against the number of classes that its outputs have."""
+
+from __future__ import annotations
+
+from isaac_inference.errors import ModelError
+from isaac_inference.models.card.card_file import CardValues
+from isaac_inference.models.card.labels import SHIPPED
+from isaac_inference.models.onnx.exporter import ExporterFacts
+from isaac_inference.models.onnx.reader import ModelFile
+from isaac_inference.models.onnx.unclear import unclear
+
+_SHIPPED_BY_COUNT = {len(names): (name, names) for name, names in SHIPPED.items()}
+
+
+def resolve_labels(
+    file: ModelFile,
+    values: CardValues,
+    exporter: ExporterFacts,
+    class_count: int | None,
+    sources: dict[str, str],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The class names, and notes for the log.
+
+    They come from the card, else from the metadata, else from the shipped COCO list with as many names as the
+    model has classes. A model whose classes nobody names gets `class_0`, `class_1`, ... and a note.
+
+    Args:
+        file: for messages.
+        values: what the cards say.
+        exporter: what the exporter says.
+        class_count: number of classes by the shape of the outputs, None when those don't tell.
+        sources: gets the entry 'labels'.
+
+    Raises:
+        ModelError: another number of names than classes, or neither names nor a number.
+    """
+    if 'labels' in values:
+        labels, source = values['labels'].value, values['labels'].source
+    elif exporter.labels is not None:
+        labels, source = exporter.labels, 'metadata "names"'
+    elif class_count is None:
+        raise unclear(
+            file,
+            'the outputs do not tell how many classes there are, and nothing names them',
+            'labels: [first name, second name]',
+            'labels: coco80',
+        )
+    elif class_count in _SHIPPED_BY_COUNT:
+        name, labels = _SHIPPED_BY_COUNT[class_count]
+        source = f'shipped list {name}, since there are {class_count} classes'
+    else:
+        sources['labels'] = 'numbered, since nothing names them'
+        card = file.path.with_suffix('.yaml').name
+        note = (
+            f'nothing names the {class_count} classes of {file.path.name}; they are called class_0 to '
+            f'class_{class_count - 1} until the card {card} has `labels: [...]`'
+        )
+        return tuple(f'class_{index}' for index in range(class_count)), (note,)
+    if class_count is not None and len(labels) != class_count:
+        shown = ', '.join(labels[:3]) + (', ...' if len(labels) > 3 else '')
+        raise ModelError(
+            f'{source}: labels: {len(labels)} names ({shown}), but the outputs of {file.path.name} '
+            f'have {class_count} classes; give exactly {class_count} names. Found:{file.describe()}'
+        )
+    sources['labels'] = source
+    return labels, ()

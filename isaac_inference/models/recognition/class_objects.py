@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The objects that a card describes, checked against the model's classes, its keypoints and the meshes on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from isaac_inference.errors import ModelError
+from isaac_inference.models.card.card import KeypointSpec
+from isaac_inference.models.card.card_file import CardValues, Sourced, suggest
+from isaac_inference.models.card.objects import DOUBTFUL_M, ObjectSpec, looks_like
+
+
+def resolve_objects(
+    values: CardValues, labels: Sequence[str], keypoints: KeypointSpec | None, sources: dict[str, str]
+) -> tuple[dict[str, ObjectSpec], tuple[str, ...]]:
+    """Class name -> object in the order of the classes, and notes for the log.
+
+    Args:
+        values: what the cards say.
+        labels: the model's class names.
+        keypoints: the model's keypoints, or None.
+        sources: gets an entry 'objects.<class>' a class.
+
+    Raises:
+        ModelError: a class that the model does not have, a mesh that does not exist, the shape 'mesh' without one,
+            or another number of points than keypoints.
+    """
+    given: dict[str, dict[str, Sourced]] = {}
+    for key, value in values.items():
+        section, _, rest = key.partition('.')
+        if section == 'objects':
+            name, _, field = rest.rpartition('.')
+            given.setdefault(name, {})[field] = value
+    for name, fields in given.items():
+        if name not in labels:
+            source = next(iter(fields.values())).source
+            raise ModelError(f'{source}: objects: the model has no class {name!r}; {suggest(name, labels)}')
+    objects: dict[str, ObjectSpec] = {}
+    notes: list[str] = []
+    for name in labels:
+        if name in given:
+            objects[name] = _object(name, given[name], keypoints)
+            sources[f'objects.{name}'] = ', '.join(dict.fromkeys(item.source for item in given[name].values()))
+            notes += _doubts(name, given[name])
+    return objects, (*notes, *_without_size(objects, labels, keypoints))
+
+
+def _object(name: str, given: Mapping[str, Sourced], keypoints: KeypointSpec | None) -> ObjectSpec:
+    """One object, with its mesh and its points checked."""
+    found = {field: sourced.value for field, sourced in given.items()}
+    mesh = found.get('mesh')
+    if mesh is not None and not mesh.is_file():
+        raise ModelError(
+            f'{given["mesh"].source}: objects.{name}.mesh: no file {mesh}; give a path relative to the folder of the '
+            'card (for an embedded card, of the model)'
+        )
+    shape = found.get('shape', 'cuboid' if mesh is None else 'mesh')
+    if shape == 'mesh' and mesh is None:
+        raise ModelError(
+            f'{given["shape"].source}: objects.{name}.shape: got mesh, but no mesh; add `mesh: <file>`, or give '
+            'cuboid, cylinder or sphere with its size'
+        )
+    points = found.get('keypoints')
+    if points is not None and (keypoints is None or len(points) != keypoints.count):
+        has = 'has none' if keypoints is None else f'has {keypoints.count}'
+        raise ModelError(
+            f'{given["keypoints"].source}: objects.{name}.keypoints: got {len(points)} points, but the model {has}; '
+            'expected one point a keypoint'
+        )
+    return ObjectSpec(
+        name,
+        size=found.get('size'),
+        shape=shape,
+        mesh=mesh,
+        mesh_unit=found.get('mesh_unit', 'm'),
+        symmetries=found.get('symmetry', ()),
+        keypoints=points,
+    )
+
+
+def _doubts(name: str, given: Mapping[str, Sourced]) -> list[str]:
+    """A note for a size that no table-top object has."""
+    size = given.get('size')
+    if size is None or max(size.value) <= DOUBTFUL_M:
+        return []
+    shown = ', '.join(f'{item:g}' for item in size.value)
+    return [f'{size.source}: objects.{name}.size: [{shown}]: metres expected, {looks_like(size.value)}']
+
+
+def _without_size(
+    objects: Mapping[str, ObjectSpec], labels: Sequence[str], keypoints: KeypointSpec | None
+) -> list[str]:
+    """A note for classes whose keypoints are cuboid corners of unknown size."""
+    if keypoints is None or keypoints.model != 'cuboid8':
+        return []
+    known = {name for name, spec in objects.items() if spec.size is not None or spec.keypoints is not None}
+    missing = [name for name in labels if name not in known]
+    if not missing:
+        return []
+    shown = ', '.join(missing[:4]) + (', ...' if len(missing) > 4 else '')
+    return [
+        f'no size for {shown}: their keypoints give no pose until the card has '
+        f'`objects: {{{missing[0]}: {{size: [x, y, z] in metres}}}}`'
+    ]

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which decoders a single prediction tensor may belong to, by comparing its rows with the grid's cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.models.recognition.grids import STRIDES_P6, strides_of
+
+NANODET_BOX_COLUMNS = 32
+"""Four box sides, each a distribution over 8 distances."""
+
+_ANCHORS_A_CELL = 3
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A decoder that the shape allows; `class_count` is None where the shape does not tell it."""
+
+    decoder: str
+    class_count: int | None
+    why: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def grid_guesses(spec: TensorSpec, input_wh: tuple[int, int]) -> list[Guess]:
+    """All decoders that fit an output [N, rows, columns] of a network whose input is `input_wh` (width,
+    height) px.
+    """
+    _, rows, columns = spec.shape
+    guesses = []
+    if rows is not None and rows > 4 and _has_grid_columns(rows, columns, input_wh):
+        guesses.append(Guess('yolov8', rows - 4, f'shape of {spec.name}: 4 + {rows - 4} rows, one column a grid cell'))
+    if columns is not None:
+        guesses += _open_rows(spec.name, columns) if rows is None else _fixed_rows(spec.name, rows, columns, input_wh)
+    return guesses
+
+
+def _has_grid_columns(rows: int, columns: int | None, input_wh: tuple[int, int]) -> bool:
+    """True when the columns can be grid cells, as in YOLOv8's layout."""
+    if columns is None or strides_of(columns, input_wh):
+        return True
+    return columns > rows and strides_of(columns, input_wh, rare=True) is not None
+
+
+def transposed_guess(spec: TensorSpec, input_wh: tuple[int, int], label_count: int | None) -> list[Guess]:
+    """YOLOv8's layout with its axes swapped: only when as many labels are known as make it fit."""
+    _, rows, columns = spec.shape
+    if columns is None or label_count is None or columns != 4 + label_count or not strides_of(rows, input_wh):
+        return []
+    return [Guess('yolov8', label_count, f'shape of {spec.name}: one row a grid cell, 4 + {label_count} columns')]
+
+
+def _fixed_rows(name: str, rows: int, columns: int, input_wh: tuple[int, int]) -> list[Guess]:
+    """Decoders for one row a box, where the number of rows is fixed."""
+    strides = strides_of(rows, input_wh)
+    if strides is not None:
+        return _anchor_free(name, columns, strides)
+    if rows % _ANCHORS_A_CELL == 0 and columns > 5 and strides_of(rows // _ANCHORS_A_CELL, input_wh):
+        return [Guess('yolov5', columns - 5, f'shape of {name}: three rows a grid cell, 5 + {columns - 5} columns')]
+    if columns == 6:
+        return [Guess('end_to_end', None, f'shape of {name}: 6 columns, rows that are no grid')]
+    return []
+
+
+def _anchor_free(name: str, columns: int, strides: tuple[int, ...]) -> list[Guess]:
+    """Decoders for one row a grid cell. NanoDet-Plus has four strides, YOLOX three, and seldom four."""
+    guesses = []
+    cells = f'shape of {name}: one row a cell of strides {", ".join(map(str, strides))}'
+    if strides == STRIDES_P6 and columns > NANODET_BOX_COLUMNS:
+        count = columns - NANODET_BOX_COLUMNS
+        guesses.append(Guess('nanodet', count, f'{cells}, {count} + 32 columns', {'strides': strides}))
+    if columns > 5 and (not guesses or columns == 85):
+        guesses.append(Guess('yolox', columns - 5, f'{cells}, 5 + {columns - 5} columns', {'strides': strides}))
+    return guesses
+
+
+def _open_rows(name: str, columns: int) -> list[Guess]:
+    """Decoders for one row a box, where the number of rows is dynamic."""
+    why = f'columns of {name}'
+    guesses = []
+    if columns > 5:
+        guesses += [Guess('yolox', columns - 5, why), Guess('yolov5', columns - 5, why)]
+    if columns == 6:
+        guesses.append(Guess('end_to_end', None, why))
+    if columns > NANODET_BOX_COLUMNS:
+        guesses.append(Guess('nanodet', columns - NANODET_BOX_COLUMNS, why))
+    return guesses

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keypoints that a model gives with each box, and the room that they take in its output."""
+
+from __future__ import annotations
+
+from isaac_inference.errors import ModelError
+from isaac_inference.models.card.card import KeypointSpec, Task
+from isaac_inference.models.card.card_file import CardValues, Sourced
+from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.models.onnx.exporter import ExporterFacts
+from isaac_inference.models.onnx.reader import ModelFile
+from isaac_inference.models.onnx.unclear import unclear
+from isaac_inference.models.recognition.detect_decoder import Evidence
+from isaac_inference.models.recognition.grids import strides_of
+
+_POINTS_OF = {'cuboid8': 8}
+_BOX = 4
+
+
+def resolve_keypoints(
+    file: ModelFile, values: CardValues, exporter: ExporterFacts, task: Task, sources: dict[str, str]
+) -> KeypointSpec | None:
+    """The keypoints, from the card, else from the metadata; None for a task without.
+
+    Args:
+        file: for messages.
+        values: what the cards say.
+        exporter: what the exporter says.
+        task: what the model is for.
+        sources: gets the entry 'keypoints', and 'task' is read.
+
+    Raises:
+        ModelError: keypoints for a task without, none for a task that needs them, or a number of them that its
+            keypoint model does not have.
+    """
+    given = {name: values[f'keypoints.{name}'] for name in ('count', 'dims', 'model') if f'keypoints.{name}' in values}
+    if task is not Task.POSE:
+        if given:
+            source = next(iter(given.values())).source
+            raise ModelError(
+                f'{source}: keypoints: the task is {task.value} ({sources["task"]}), which has none; set '
+                '`task: pose`, or remove the keypoints'
+            )
+        return None
+    if exporter.keypoint_shape is not None:
+        count, dims = (Sourced(value, 'metadata "kpt_shape"') for value in exporter.keypoint_shape)
+        given = {'count': count, 'dims': dims, **given}
+    model = str(given['model'].value) if 'model' in given else ''
+    if 'count' not in given and model:
+        given['count'] = Sourced(_POINTS_OF[model], given['model'].source)
+    if 'count' not in given:
+        said = file.metadata.get('kpt_shape')
+        found = 'nothing says how many keypoints it has'
+        if said is not None:
+            found = f'the metadata "kpt_shape" is {said!r}, expected [count, 2 or 3]'
+        raise unclear(file, f'the task is pose ({sources["task"]}), but {found}', 'keypoints: {count: 8, dims: 3}')
+    if model and given['count'].value != _POINTS_OF[model]:
+        raise ModelError(
+            f'{given["count"].source}: keypoints.count: got {given["count"].value}, but the keypoint model {model} '
+            f'({given["model"].source}) has {_POINTS_OF[model]}; correct one of them'
+        )
+    sources['keypoints'] = ', '.join(dict.fromkeys(item.source for item in given.values()))
+    return KeypointSpec(given['count'].value, given['dims'].value if 'dims' in given else 3, model)
+
+
+def pose_class_columns(evidence: Evidence, spec: TensorSpec) -> int | None:
+    """How many class scores a box of a model with keypoints has; None where the output leaves it open.
+
+    Raises:
+        ModelError: the output does not have the channels that the keypoints need.
+    """
+    keypoints = evidence.keypoints
+    if keypoints is None:
+        raise unclear(evidence.file, 'the decoder yolov8_pose needs keypoints', 'keypoints: {count: 8, dims: 3}')
+    values = keypoints.count * keypoints.dims
+    classes = evidence.label_count
+    needed = None if classes is None else _BOX + classes + values
+    found = spec.shape[_channel_axis(evidence, spec, needed)]
+    if found is None:
+        return None
+    if found != needed if needed is not None else found <= _BOX + values:
+        sum_text = f'{_BOX} + {"nc" if classes is None else classes} + {keypoints.count} x {keypoints.dims}'
+        expected = f'at least {_BOX + values + 1}' if needed is None else str(needed)
+        raise ModelError(
+            f'{evidence.file.path}: the output {spec.describe()} has {found} channels, but box, classes and '
+            f'{keypoints.count} keypoints of {keypoints.dims} values need {sum_text}: expected {expected}; correct '
+            'labels or keypoints (count, dims) in the card'
+        )
+    return found - _BOX - values
+
+
+def _channel_axis(evidence: Evidence, spec: TensorSpec, needed: int | None) -> int:
+    """The axis that holds box, scores and keypoints: second as exported, third when transposed."""
+    _, rows, columns = spec.shape
+    if needed is not None and needed in (rows, columns):
+        return 1 if rows == needed else 2
+    for rare in (False, True):
+        if strides_of(columns, evidence.input_wh, rare):
+            return 1
+        if strides_of(rows, evidence.input_wh, rare):
+            return 2
+    return 2 if rows is not None and columns is not None and columns < rows else 1

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Non-maximum suppression: of boxes that overlap too much, only the best stays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isaac_inference.errors import ConfigError
+from isaac_inference.ops.boxes.detections import Detections
+
+_BLOCK = 128  # rows worked out at once: 128 x 1000 float32 still fit into a core's cache
+_WORSE = np.triu(np.ones((_BLOCK, _BLOCK), np.bool_), 1)  # whether the column's box comes after the row's
+_TINY = 1e-30  # square pixels
+
+
+def nms(
+    detections: Detections,
+    *,
+    iou_threshold: float,
+    class_aware: bool = True,
+    top_k: int = 1000,
+    max_detections: int = 300,
+) -> Detections:
+    """Keeps the boxes that no better kept box overlaps by more than the threshold.
+
+    The result is that of the greedy algorithm, box by box from the best score down. It is reached for a block
+    of boxes at once, by iterating on their overlap matrix until nothing changes, which Zheng et al. show to
+    end in the greedy result ('Enhancing Geometric Factors in Model Learning and Inference for Object
+    Detection and Instance Segmentation', Cluster-NMS, arXiv 2005.03572, section 4); boxes that a block
+    suppresses never enter a later one.
+
+    Boxes without an area (inverted ones too) or with values that aren't finite are dropped first.
+
+    Args:
+        detections: N boxes in any order.
+        iou_threshold: [0, 1]; of two boxes that overlap by exactly this much, both stay.
+        class_aware: boxes of different classes don't suppress each other.
+        top_k: only so many of the best boxes are looked at.
+        max_detections: only so many of the best survivors are returned.
+
+    Returns:
+        The survivors by descending score; equal scores keep the order they came in.
+
+    Raises:
+        ConfigError: an option out of its range.
+    """
+    if not 0.0 <= iou_threshold <= 1.0:
+        raise ConfigError(f'iou_threshold: got {iou_threshold}, expected 0..1')
+    if top_k < 1 or max_detections < 1:
+        raise ConfigError(f'top_k and max_detections: got {top_k} and {max_detections}, expected at least 1')
+    order = _rank(detections, top_k)
+    if not len(order):
+        return detections.select(order)
+    columns = _columns(detections.boxes.take(order, axis=0))
+    class_ids = detections.class_ids.take(order) if class_aware else None
+    keep = _greedy(columns, class_ids, np.float32(iou_threshold), max_detections)
+    return detections.select(order[keep])
+
+
+def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of every box in `a` with every box in `b`.
+
+    Example: (0, 0, 10, 10) and (5, 0, 15, 10) share 50 of 150 square pixels, so 1/3.
+
+    Args:
+        a, b: (N, 4) and (M, 4), (x_min, y_min, x_max, y_max) in the same pixels.
+
+    Returns:
+        (N, M) float32 in [0, 1]; 0 wherever a box has no area, is inverted or isn't finite.
+    """
+    columns_a, columns_b = _columns(_usable(a)), _columns(_usable(b))
+    return _iou(columns_a[:, :, None], columns_b[:, None]).astype(np.float32)
+
+
+def _rank(detections: Detections, top_k: int) -> np.ndarray:
+    """Indices of the best `top_k` usable boxes, best first, equal scores in their order."""
+    boxes, scores = detections.boxes, detections.scores
+    with np.errstate(over='ignore', invalid='ignore'):
+        size = boxes[:, 2:] - boxes[:, :2]
+        area = size[:, 0] * size[:, 1]
+    index = ((size[:, 0] > 0) & (area > 0) & (area < np.inf) & np.isfinite(scores)).nonzero()[0]
+    if len(index) > 4 * top_k:  # a partition is cheaper than sorting them all; ties with the last one stay
+        place = len(index) - top_k
+        index = index[scores[index] >= np.partition(scores[index], place)[place]]
+    return index[(-scores[index]).argsort(kind='stable')[:top_k]]
+
+
+def _columns(boxes: np.ndarray) -> np.ndarray:
+    """(N, 4) boxes to (5, N): x_min, y_min, x_max, y_max and the area, each in one piece."""
+    columns = np.empty((5, len(boxes)), boxes.dtype)
+    columns[:4] = boxes.T
+    width, height = columns[2:4] - columns[:2]
+    np.multiply(width, height, out=columns[4])
+    return columns
+
+
+def _greedy(
+    columns: np.ndarray, class_ids: np.ndarray | None, threshold: np.float32, max_detections: int
+) -> np.ndarray:
+    """Indices of the survivors among N > 0 boxes that are sorted by descending score."""
+    kept: list[np.ndarray] = []
+    count, rest = 0, np.arange(columns.shape[1])
+    while True:
+        size = min(len(rest), _BLOCK)
+        suppresses = _suppression(columns, class_ids, size, threshold)
+        keep = _survivors(suppresses[:, :size])
+        kept.append(rest[keep])
+        count += len(keep)
+        if count >= max_detections or size == len(rest):
+            break
+        left = size + np.flatnonzero(~suppresses[keep, size:].any(axis=0))
+        if not len(left):
+            break
+        rest, columns = rest[left], columns.take(left, axis=1)
+        class_ids = None if class_ids is None else class_ids[left]
+    return np.concatenate(kept)[:max_detections]
+
+
+def _suppression(columns: np.ndarray, class_ids: np.ndarray | None, size: int, threshold: np.float32) -> np.ndarray:
+    """(size, N) bool: whether each of the first `size` boxes, if kept, suppresses each of all N."""
+    if class_ids is None:
+        suppresses = np.ones((size, columns.shape[1]), np.bool_)
+    else:
+        suppresses = class_ids[:size, None] == class_ids
+    suppresses[:, :size] &= _WORSE[:size, :size]
+    pairs = suppresses.ravel().nonzero()[0]
+    if 8 * len(pairs) > suppresses.size:  # so many that the whole matrix costs less than picking them
+        suppresses &= _iou(columns[:, :size, None], columns[:, None]) > threshold
+    else:
+        row = pairs // columns.shape[1]
+        column = pairs - row * columns.shape[1]
+        suppresses.ravel()[pairs] = _iou(columns.take(row, axis=1), columns.take(column, axis=1)) > threshold
+    return suppresses
+
+
+def _survivors(suppresses: np.ndarray) -> np.ndarray:
+    """Indices of the greedy result; suppresses (n, n) bool, rows and columns from best to worst."""
+    matrix = suppresses.astype(np.float32)
+    keep = np.ones(len(matrix), np.bool_)
+    while True:  # every round settles one more box at least, from the best down, so this ends after n rounds
+        again = keep.astype(np.float32) @ matrix == 0
+        if again.tobytes() == keep.tobytes():
+            return keep.nonzero()[0]
+        keep = again
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """IoU of boxes as `_columns` gives them, (5, ...) each, in shapes that broadcast; finite values only."""
+    low = np.maximum(a[:2], b[:2])
+    shared = np.minimum(a[2:4], b[2:4])
+    shared -= low
+    np.maximum(shared, 0, out=shared)
+    overlap = np.multiply(shared[0], shared[1], out=shared[0])
+    union = np.add(a[4], b[4], out=low[0])
+    union -= overlap
+    overlap /= np.maximum(union, _TINY, out=union)  # nothing over nothing is 0
+    return overlap
+
+
+def _usable(boxes: np.ndarray) -> np.ndarray:
+    """(N, 4) float64; a box without an area or with a value that isn't finite becomes one of zeros."""
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    is_usable = np.isfinite(boxes).all(axis=1, keepdims=True)
+    is_usable &= (boxes[:, 2:] > boxes[:, :2]).all(axis=1, keepdims=True)
+    return np.where(is_usable, boxes, 0.0)

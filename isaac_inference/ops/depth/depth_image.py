@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth images: what their numbers mean, and the 3-D points behind a box of the colour image.
+
+Depth is along the optical axis (z), not along the ray. Depth is taken as registered: same view as the colour image,
+at any resolution. Only the part under a box is converted, never the whole image.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from isaac_inference.errors import FrameError
+from isaac_inference.ops.depth.position import position_from_depth as position_from_depth  # used with these points
+from isaac_inference.ops.geometry.camera_model import CameraModel
+
+# REP 118: 16-bit depth is in millimetres, float depth in metres.
+_METRES_PER_UNIT = {'16UC1': (np.uint16, 0.001), 'mono16': (np.uint16, 0.001), '32FC1': (np.float32, 1.0)}
+UNIT_PARAMETER = 'depth_unit_scale'
+_FURTHEST_MEDIAN = 50.0  # metres; no depth camera sees half of its picture further away
+_SATURATED = 65535  # what 16-bit cameras write for "too far"
+_SAMPLES = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class DepthImage:
+    """A depth image as it came, and what one of its units is in metres; converted only where it is looked at.
+
+    Attributes:
+        data: (H, W) uint16 or float32, the camera's own numbers; not copied.
+        scale: metres per unit.
+    """
+
+    data: np.ndarray
+    scale: float
+
+    @classmethod
+    def check(cls, image: np.ndarray, encoding: str, unit_scale: float | None = None) -> DepthImage:
+        """A driver's image, its encoding and unit checked; touches few pixels unless there is nothing in them.
+
+        Args:
+            image: (H, W) uint16 for 16UC1 and mono16, float32 for 32FC1.
+            encoding: of the ROS message.
+            unit_scale: metres per unit when the camera doesn't keep to REP 118 (mm in 16 bit, m in float).
+
+        Raises:
+            FrameError: 'depth_encoding', 'depth_unit' (float millimetres), 'depth_empty' (not one valid pixel).
+        """
+        known = _METRES_PER_UNIT.get(encoding)
+        if known is None or image.ndim != 2 or image.dtype != known[0]:
+            raise FrameError(
+                'depth_encoding',
+                f'depth image: got encoding {encoding!r} with {image.dtype} {image.shape}, expected 16UC1 or mono16 '
+                f'(uint16, mm) or 32FC1 (float32, m), one channel; remap depth/image to the depth topic, not to a '
+                f'colour or disparity one',
+            )
+        if unit_scale is not None and not (np.isfinite(unit_scale) and unit_scale > 0.0):
+            raise FrameError('depth_unit', f'{UNIT_PARAMETER}: got {unit_scale}, expected metres per unit, above 0')
+        made = cls(image, known[1] if unit_scale is None else float(unit_scale))
+        made._require_content()
+        if unit_scale is None and encoding == '32FC1' and looks_like_millimetres(image):
+            raise FrameError(
+                'depth_unit',
+                f'depth image: half of the 32FC1 values are above {_FURTHEST_MEDIAN:g}, expected metres; they look '
+                f'like millimetres: set {UNIT_PARAMETER}: 0.001',
+            )
+        return made
+
+    @property
+    def width(self) -> int:
+        """Pixels in a row."""
+        return int(self.data.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.data.shape[0])
+
+    def metres(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+        """A part as float32 metres; NaN where there is no reading (0, negative, NaN, infinite, 65535 of 16 bit)."""
+        crop = self.data[rows, columns]
+        metres = crop.astype(np.float32) * np.float32(self.scale)
+        valid = (metres > 0.0) & np.isfinite(metres)
+        if crop.dtype == np.uint16:
+            valid &= crop != _SATURATED
+        metres[~valid] = np.nan
+        return metres
+
+    def _require_content(self) -> None:
+        # a few rows answer for nearly every image; only an image that is empty there is looked at in full
+        for step in (max(1, self.height // 16), 1):
+            if np.isfinite(self.metres(slice(None, None, step))).any():
+                return
+        raise FrameError(
+            'depth_empty',
+            f'depth image: none of its {self.width}x{self.height} pixels has a reading (all 0, NaN or saturated); is '
+            f'the lens covered, everything out of range, or the depth stream not running?',
+        )
+
+
+class RegionPoints(NamedTuple):
+    """The 3-D points under a box.
+
+    Attributes:
+        points: (N, 3) float32, metres, in the camera's optical frame; row by row of the depth image.
+        pixels: (N, 2) int32, (x, y) of each point in the depth image.
+        inside: (N,) bool, whether the point lies in the box itself, not only in the margin around it.
+        area: how many depth pixels box and mask cover, with or without a reading; margin excluded.
+    """
+
+    points: np.ndarray
+    pixels: np.ndarray
+    inside: np.ndarray
+    area: int
+
+
+def to_metres(image: np.ndarray, encoding: str, unit_scale: float | None = None) -> np.ndarray:
+    """A whole depth image as (H, W) float32 metres with NaN where there is no reading.
+
+    Args and errors are those of `DepthImage.check`, which per-box work should use.
+    """
+    return DepthImage.check(image, encoding, unit_scale).metres()
+
+
+def looks_like_millimetres(depth: np.ndarray) -> bool:
+    """Whether float depth values can't be metres: half of the valid ones are above 50. Looks at a sample."""
+    flat = depth.ravel()
+    sample = flat[:: max(1, flat.size // _SAMPLES)]
+    sample = sample[np.isfinite(sample) & (sample > 0)]
+    return bool(sample.size and np.median(sample) > _FURTHEST_MEDIAN)
+
+
+def region_points(
+    depth: DepthImage | np.ndarray,
+    depth_camera: CameraModel,
+    box_px: np.ndarray,
+    color_wh: tuple[int, int],
+    mask: np.ndarray | None = None,
+    margin: float = 0.0,
+) -> RegionPoints:
+    """The points under a box of the colour image, in the camera's optical frame; lens distortion undone.
+
+    Args:
+        depth: registered to the colour view; float metres when it is a plain array.
+        depth_camera: intrinsics at the depth image's resolution (`CameraModel.resized` makes them from colour's).
+        box_px: (4,) x_min, y_min, x_max, y_max in colour pixels, 0 being the image's edge.
+        color_wh: (width, height) of the colour image.
+        mask: (H, W) bool or 0/1 in colour pixels; only points under it count as inside.
+        margin: fraction of the box's sides added all around; those points are returned, too, but not `inside`.
+
+    Raises:
+        FrameError: 'camera_info_size', 'bad_box' (not finite, or upside down), 'box_outside' (no pixel of the image
+            under it), 'mask_size'.
+    """
+    if not isinstance(depth, DepthImage):
+        depth = DepthImage(depth, 1.0)
+    depth_camera.check_image(depth.width, depth.height)
+    box = np.asarray(box_px, np.float64)
+    if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= box[:2]).any():
+        raise FrameError('bad_box', f'box: got {box.tolist()}, expected finite x_min < x_max and y_min < y_max')
+    ratio = np.array((depth.width / color_wh[0], depth.height / color_wh[1]))
+    low, high = box[:2] * ratio, box[2:] * ratio
+    inner = _pixel_range(low, high, depth)
+    if (inner[1] <= inner[0]).any():
+        raise FrameError(
+            'box_outside',
+            f'box {box.round(1).tolist()}: no pixel of the {color_wh[0]}x{color_wh[1]} image lies under it; do the '
+            f'detections belong to this image?',
+        )
+    border = (high - low) * margin
+    (left, top), (right, bottom) = _pixel_range(low - border, high + border, depth)
+    rows, columns = slice(int(top), int(bottom)), slice(int(left), int(right))
+    metres = depth.metres(rows, columns)
+    inside = np.zeros(metres.shape, np.bool_)
+    inside[inner[0][1] - top : inner[1][1] - top, inner[0][0] - left : inner[1][0] - left] = True
+    if mask is not None:
+        inside &= _mask_crop(mask, color_wh, ratio, rows, columns)
+    y, x = np.nonzero(np.isfinite(metres) if margin > 0.0 else np.isfinite(metres) & inside)
+    z = metres[y, x]
+    rays = _ray_grid(depth_camera)[rows, columns][y, x]
+    points = np.empty((len(z), 3), np.float32)
+    points[:, :2] = rays * z[:, None]
+    points[:, 2] = z
+    kept = inside[y, x]
+    seen = np.isfinite(points[:, 0])  # a lens model may reach no ray for a pixel in the corner
+    if not seen.all():
+        points, kept, x, y = points[seen], kept[seen], x[seen], y[seen]
+    pixels = np.stack((x + left, y + top), axis=1).astype(np.int32)
+    return RegionPoints(points, pixels, kept, int(np.count_nonzero(inside)))
+
+
+def color_pixels(pixels: np.ndarray, depth_wh: tuple[int, int], color_wh: tuple[int, int]) -> np.ndarray:
+    """Depth pixels (N, 2) to the colour pixels (N, 2) intp (x, y) under their centres."""
+    ratio = np.array((color_wh[0] / depth_wh[0], color_wh[1] / depth_wh[1]))
+    return np.minimum(((pixels + 0.5) * ratio).astype(np.intp), np.array(color_wh) - 1)
+
+
+def _pixel_range(low: np.ndarray, high: np.ndarray, depth: DepthImage) -> tuple[np.ndarray, np.ndarray]:
+    """First and one-past-last pixel (x, y) whose centres lie between two edges; at least one where they overlap."""
+    size = np.array((depth.width, depth.height))
+    first = np.ceil(low - 0.5)
+    stop = np.maximum(np.floor(high - 0.5) + 1, np.where((high > 0) & (low < size), np.floor(low) + 1, first))
+    first = np.minimum(first, stop - 1)
+    # clipped before the cast: a wild box must not overflow it
+    return np.clip(first, 0, size).astype(np.intp), np.clip(stop, 0, size).astype(np.intp)
+
+
+def _mask_crop(
+    mask: np.ndarray, color_wh: tuple[int, int], ratio: np.ndarray, rows: slice, columns: slice
+) -> np.ndarray:
+    if mask.shape != (color_wh[1], color_wh[0]):
+        raise FrameError('mask_size', f'mask: got {mask.shape}, expected {(color_wh[1], color_wh[0])} as the image has')
+    x = np.minimum(((np.arange(columns.start, columns.stop) + 0.5) / ratio[0]).astype(np.intp), color_wh[0] - 1)
+    y = np.minimum(((np.arange(rows.start, rows.stop) + 0.5) / ratio[1]).astype(np.intp), color_wh[1] - 1)
+    return mask[y[:, None], x[None, :]].astype(np.bool_)
+
+
+def _ray_grid(camera: CameraModel) -> np.ndarray:
+    """(H, W, 2) float32 of x/z and y/z; kept by value, because a camera model may be made anew for each message."""
+    return _cached_rays(camera.width, camera.height, camera.K.tobytes(), camera.distortion, camera.model)
+
+
+@functools.lru_cache(maxsize=4)
+def _cached_rays(width: int, height: int, K: bytes, distortion: tuple[float, ...], model: str) -> np.ndarray:
+    camera = CameraModel(width, height, np.frombuffer(K).reshape(3, 3), distortion, model)
+    x, y = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
+    rays = camera.undistort(np.stack((x.ravel(), y.ravel()), axis=1))
+    grid = rays.astype(np.float32).reshape(height, width, 2)
+    grid.setflags(write=False)
+    return grid

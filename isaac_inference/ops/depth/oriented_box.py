@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tightest turned box around the visible part of an object.
+
+One camera sees no back side, so a box is as deep as what is seen: an object that shows one face gets a thin one.
+No up direction and no table is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isaac_inference.errors import FrameError
+from isaac_inference.ops.depth.foreground import MIN_POINTS
+from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.geometry.surface_normals import dominant_frame, facing_normals, thinned
+
+_POINTS = 600
+_DENSE = 4000
+_TAIL = 1.0  # percent cut off at each end
+
+
+@dataclass(frozen=True, eq=False)
+class OrientedBox:
+    """A box around visible points.
+
+    Axes: x along the longest side, z along the shortest, right-handed. x points to the side where its largest
+    component in the camera's frame is positive, z towards the camera; the box itself has no front.
+
+    Attributes:
+        pose: `T_camera_box`, origin in the box's middle.
+        size: (3,) float64 along its axes, metres, descending.
+        count: how many points it was made from.
+    """
+
+    pose: Pose
+    size: np.ndarray
+    count: int
+
+
+def oriented_box(points: np.ndarray, spacing: float = 0.004) -> OrientedBox:
+    """The smallest of the boxes along the visible faces and along the principal axes.
+
+    Args:
+        points: (N, 3) of the object alone (foreground), camera frame, metres.
+        spacing: points nearer to each other than this are merged first, metres.
+
+    Raises:
+        FrameError: 'depth_missing', with fewer than 30 points.
+    """
+    if len(points) < MIN_POINTS:
+        raise FrameError('depth_missing', f'oriented box: got {len(points)} points, expected {MIN_POINTS} or more')
+    cloud = thinned(points, spacing, _POINTS)
+    if len(cloud) < 10:  # smaller than the spacing
+        cloud = np.asarray(points, np.float64)
+    # thinning gives strays more weight than they have, so sides are measured on the points as they came
+    dense = np.asarray(points[:: max(1, len(points) // _DENSE)], np.float64)
+    frames = [dominant_frame(cloud, facing_normals(cloud))[0], _principal_axes(dense)]
+    boxes = [_fit(dense, frame) for frame in frames]
+    # a flat view has no volume to compare, so each side counts as 5 mm at least
+    rotation, center, size = min(boxes, key=lambda box: float(np.prod(np.maximum(box[2], 0.005))))
+    order = np.argsort(-size, kind='stable')
+    rotation, size = _oriented(rotation[:, order]), size[order]
+    return OrientedBox(Pose(rotation, center), size, len(points))
+
+
+def _fit(points: np.ndarray, rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    along = points @ rotation
+    low, high = np.percentile(along, (_TAIL, 100.0 - _TAIL), axis=0)
+    return rotation, rotation @ ((low + high) / 2), high - low
+
+
+def _principal_axes(points: np.ndarray) -> np.ndarray:
+    axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2]
+    return axes.T
+
+
+def _oriented(axes: np.ndarray) -> np.ndarray:
+    """The same axes with the signs that OrientedBox promises."""
+    x, z = axes[:, 0], axes[:, 2]
+    x = x * np.copysign(1.0, x[int(np.abs(x).argmax())])
+    z = z * np.copysign(1.0, -z[int(np.abs(z).argmax())]) if abs(z[2]) < 1e-6 else z * np.copysign(1.0, -z[2])
+    return np.stack((x, np.cross(z, x), z), axis=1)

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An object's surface, prepared once for fitting it to depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from isaac_inference.ops.geometry.mesh import Mesh
+from isaac_inference.ops.geometry.surface import checked_size, diameter, surface_points
+from isaac_inference.ops.geometry.surface_normals import small_gicp
+from isaac_inference.ops.geometry.symmetry import Symmetry
+
+_POINTS = {'cuboid': 1200, 'cylinder': 1200, 'sphere': 1000, 'mesh': 6000}
+_EQUAL_SIDES = 0.04  # relative; closer sides can't be told apart by depth
+_GRAZING = -0.05  # cosine; a face seen this edge-on may be matched, because the pose isn't exact yet
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectModel:
+    """What registration needs to know of an object; built at configure time, read-only after.
+
+    Attributes:
+        shape: 'cuboid', 'cylinder', 'sphere' or 'mesh'.
+        size: (3,) float64 metres, sides of the bounding box centred on the origin.
+        points, normals: (P, 3) float64 each, spread evenly over the surface; object frame, outward.
+        spacing: metres between neighbouring points.
+        diameter: largest distance between two points of the surface, metres.
+        symmetries: that the model card declares.
+        geometric: the turns that depth can't see, whatever is printed on the object; empty for a mesh, whose
+            likeness to itself is found while fitting.
+        target, tree: the points as small_gicp's cloud with normals and covariances, and its search tree.
+    """
+
+    shape: str
+    size: np.ndarray
+    points: np.ndarray
+    normals: np.ndarray
+    spacing: float
+    diameter: float
+    symmetries: tuple[Symmetry, ...]
+    geometric: tuple[Symmetry, ...]
+    target: Any
+    tree: Any
+    _neighbours: Any
+
+    @classmethod
+    def build(
+        cls,
+        shape: str,
+        size: Sequence[float] | np.ndarray | None,
+        mesh: Mesh | None = None,
+        symmetries: Sequence[Symmetry] = (),
+    ) -> ObjectModel:
+        """Samples the surface and builds the search structures; about 10 ms.
+
+        Args:
+            shape, size, mesh: as in `surface_points`; a mesh brings its own size.
+            symmetries: declared ones, see ops/geometry/symmetry.py.
+
+        Raises:
+            ConfigError: unusable shape or size, or a library missing.
+        """
+        sides = mesh.extents if shape == 'mesh' and mesh is not None else checked_size(shape, size)
+        points, normals = surface_points(shape, sides, _POINTS[shape], mesh)
+        neighbours = cKDTree(points)
+        spacing = float(np.median(neighbours.query(points[:200], k=2)[0][:, 1]))
+        library = small_gicp()
+        target = library.PointCloud(points)
+        tree = library.KdTree(target)
+        library.estimate_normals_covariances(target, tree, num_neighbors=12)
+        declared = tuple(symmetries)
+        alike = geometric_symmetries(shape, sides)
+        return cls(shape, sides, points, normals, spacing, diameter(points), declared, alike, target, tree, neighbours)
+
+    def closest(self, points: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The nearest places of the surface's visible side.
+
+        Exact for cuboid, cylinder and sphere; for a mesh the nearest sample.
+
+        Args:
+            points: (N, 3) in the object's frame.
+            camera: (3,) the camera's place in the object's frame.
+
+        Returns:
+            places (N, 3), outward normals (N, 3), and (N,) bool: true where the point lies beside the surface (past an
+            edge), not above or below it.
+        """
+        if self.shape == 'cuboid':
+            return _closest_on_cuboid(points, camera, self.size / 2)
+        if self.shape == 'cylinder':
+            return _closest_on_cylinder(points, camera, (self.size[0] + self.size[1]) / 4, self.size[2] / 2)
+        if self.shape == 'sphere':
+            normals = points / np.maximum(np.linalg.norm(points, axis=1), 1e-9)[:, None]
+            return normals * (self.size.mean() / 2), normals, np.zeros(len(points), np.bool_)
+        index = self._neighbours.query(points)[1]
+        places, normals = self.points[index], self.normals[index]
+        gap = points - places
+        along = np.einsum('ij,ij->i', gap, normals)
+        beside = np.einsum('ij,ij->i', gap, gap) - along**2 > (2.0 * self.spacing) ** 2
+        return places, normals, beside
+
+    def visible(self, rotation: np.ndarray, translation: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+        """At most `limit` sample points that the camera sees under a pose, and their normals, in the camera's frame.
+
+        A point is hidden when its surface looks away; for a mesh also behind another part of it.
+        """
+        points, normals = self.points @ rotation.T + translation, self.normals @ rotation.T
+        towards = -np.einsum('ij,ij->i', points, normals) / np.maximum(np.linalg.norm(points, axis=1), 1e-9)
+        seen = np.flatnonzero(towards > 0.1)
+        if self.shape == 'mesh' and len(seen):
+            seen = seen[_unoccluded(points[seen], self.spacing)]
+        seen = seen[:: max(1, -(-len(seen) // limit))]
+        return points[seen], normals[seen]
+
+
+def geometric_symmetries(shape: str, size: np.ndarray) -> tuple[Symmetry, ...]:
+    """The turns after which a bare surface is the same; sides within 4 % count as equal.
+
+    A cuboid with unequal sides still has four poses that look alike in depth: half a turn about each axis.
+    """
+    if shape == 'sphere':
+        return Symmetry('z', 0), Symmetry('x', 0)
+    if shape == 'cylinder':
+        return Symmetry('z', 0), Symmetry('x', 2)
+    if shape == 'mesh':
+        return ()
+
+    def turns(i: int, j: int) -> int:
+        return 4 if abs(size[i] - size[j]) <= _EQUAL_SIDES * max(size[i], size[j]) else 2
+
+    return Symmetry('x', turns(1, 2)), Symmetry('y', turns(2, 0)), Symmetry('z', turns(0, 1))
+
+
+def _closest_on_cuboid(
+    points: np.ndarray, camera: np.ndarray, half: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    signs = np.where(camera >= 0.0, 1.0, -1.0)
+    faces = signs * half
+    # a face is seen only from beyond it; from inside the body all three are as good
+    hidden = np.abs(camera) - half < _GRAZING * float(np.linalg.norm(camera))
+    inside = np.clip(points, -half, half)
+    squares = (points - inside) ** 2
+    to_face = (points - faces) ** 2
+    total = squares.sum(axis=1, keepdims=True) - squares + to_face
+    if not hidden.all():
+        total[:, hidden] = np.inf
+    axis = total.argmin(axis=1)
+    rows = np.arange(len(points))
+    beside = total[rows, axis] - to_face[rows, axis] > 1e-12
+    inside[rows, axis] = faces[axis]
+    return inside, np.diag(signs)[axis], beside
+
+
+def _closest_on_cylinder(
+    points: np.ndarray, camera: np.ndarray, radius: float, half: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    flat = np.hypot(points[:, 0], points[:, 1])
+    outward = np.zeros_like(points)
+    outward[:, :2] = points[:, :2] / np.maximum(flat, 1e-9)[:, None]
+    places = outward * radius
+    places[:, 2] = np.clip(points[:, 2], -half, half)
+    gap = np.hypot(flat - radius, points[:, 2] - places[:, 2])
+    beside = np.abs(points[:, 2]) > half
+    normals = outward
+    if abs(camera[2]) > half * 0.8:  # an end is seen, or nearly
+        sign = 1.0 if camera[2] >= 0.0 else -1.0
+        end = outward * np.minimum(flat, radius)[:, None]
+        end[:, 2] = sign * half
+        past = np.maximum(flat - radius, 0.0)
+        nearer = np.hypot(past, points[:, 2] - end[:, 2]) < gap
+        places[nearer] = end[nearer]
+        normals = np.where(nearer[:, None], np.array((0.0, 0.0, sign)), outward)
+        beside = np.where(nearer, past > 0.0, beside)
+    return places, normals, beside
+
+
+def _unoccluded(points: np.ndarray, spacing: float) -> np.ndarray:
+    """(N,) bool: nothing else of the points lies clearly nearer on the same line of sight; a coarse z-buffer."""
+    cell = 2.0 * spacing / float(np.median(points[:, 2]))
+    x, y = (np.floor(points[:, i] / points[:, 2] / cell).astype(np.int64) for i in (0, 1))
+    x, y = x - x.min(), y - y.min()
+    slot = x * (int(y.max()) + 1) + y
+    nearest = np.full(int(slot.max()) + 1, np.inf)
+    np.minimum.at(nearest, slot, points[:, 2])
+    return points[:, 2] <= nearest[slot] + 6.0 * spacing

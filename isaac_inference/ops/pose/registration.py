@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An object's pose from its shape and depth: refining a pose that is known roughly, or finding one from nothing.
+
+Depth shows shape, not print. What the shape leaves open is never guessed: a shift within a single visible face stays
+where the prior pose had it, and a search that ends in several equally good poses is an error unless allowed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from isaac_inference.errors import FrameError
+from isaac_inference.ops.depth.foreground import foreground_mask
+from isaac_inference.ops.geometry.object_model import ObjectModel
+from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
+from isaac_inference.ops.geometry.surface_normals import facing_normals, thinned
+from isaac_inference.ops.geometry.symmetry import canonical, equivalents, rotation_error
+from isaac_inference.ops.pose.pose_hypotheses import aligned, pose_hypotheses
+from isaac_inference.ops.pose.surface_fit import Fit, Scene, SeenDepth, looked_past, measure, refine
+
+_SAME_TURN = np.radians(15.0)
+_SAME_PLACE = 0.1  # of the diameter
+_EQUALLY_GOOD = 0.95
+_REFINED = 4  # of the global hypotheses
+_HOPELESS = 0.5  # of the best score before refinement
+_NO_LOSS = 0.03  # of fitness, within sampling noise
+
+
+@dataclass(frozen=True)
+class RegistrationSettings:
+    """Limits of a registration. Lengths are in metres at up to 1 m and grow with the distance beyond.
+
+    Attributes:
+        noise: standard deviation of a depth point.
+        distance: a model point is there when depth is within this of it.
+        min_fitness: share of the model's visible points that must be there, those behind other things not counted.
+        min_support: the same with those behind other things counted: an object hidden more than this is refused.
+        max_rmse: of the distances at those points.
+        max_overhang: depth points on the model's faces continued past their edges, over those on the model: the object
+            is larger than the model, when it isn't flush with a neighbour.
+        min_explained: without an initial pose: share of the foreground that must lie on the model.
+        max_shift: how far a refinement may move the object, in diameters.
+        max_turn_deg: how far it may turn it.
+        min_points: depth points near the model after thinning, at least.
+        max_points: at most; the time goes with it.
+        allow_geometric_symmetry: without an initial pose: return the canonical one of the poses that look alike in
+            depth, such as the four of a box, instead of an error.
+    """
+
+    noise: float = 0.003
+    distance: float = 0.01
+    min_fitness: float = 0.7
+    min_support: float = 0.15
+    max_rmse: float = 0.006
+    max_overhang: float = 0.25
+    min_explained: float = 0.6
+    max_shift: float = 0.35
+    max_turn_deg: float = 25.0
+    min_points: int = 40
+    max_points: int = 500
+    allow_geometric_symmetry: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Registration:
+    """A registered pose.
+
+    Attributes:
+        pose: `T_camera_object`, canonical for symmetric objects.
+        covariance: (6, 6) float64, translation then fixed-axis rotation, camera frame; m^2, m rad, rad^2.
+        fitness: see RegistrationSettings.min_fitness.
+        inlier_rmse: metres.
+        method: 'refined', 'kept' (depth agrees with the initial pose and could not improve it) or 'global'.
+    """
+
+    pose: Pose
+    covariance: np.ndarray
+    fitness: float
+    inlier_rmse: float
+    method: str
+
+
+def register(
+    model: ObjectModel,
+    scene_points: np.ndarray,
+    depth: SeenDepth,
+    initial: Pose | None = None,
+    settings: RegistrationSettings | None = None,
+    covariance: np.ndarray | None = None,
+    foreground: np.ndarray | None = None,
+) -> Registration:
+    """Fits the model to the points of a depth crop.
+
+    Args:
+        model: built once with `ObjectModel.build`.
+        scene_points: (N, 3) under the object's box, camera frame, metres; background and a margin around the box do no
+            harm with an initial pose.
+        depth: the whole image that they are from: seeing the background where the model should be is evidence against a
+            pose, seeing nothing there is not.
+        initial: `T_camera_object`, from keypoints; None searches.
+        settings: None for the defaults.
+        covariance: (6, 6) of initial, as `Registration.covariance`; None assumes what keypoints usually reach.
+        foreground: (N,) bool, the object's points, for a search without an initial pose; None separates them here.
+
+    Raises:
+        FrameError: 'depth_missing' (too few points) and 'registration_hidden' (most of the object lies behind
+            something): an initial pose is neither confirmed nor refuted. 'registration_fit' (depth contradicts the
+            model there) and 'registration_moved' (the best fit is implausibly far from the initial pose): it is
+            refuted. 'registration_ambiguous' (several poses are equally good), 'depth_ambiguous'.
+    """
+    settings = settings or RegistrationSettings()
+    if initial is None:
+        return _search(model, scene_points, depth, settings, foreground)
+    return _refined(model, scene_points, depth, initial, settings, covariance)
+
+
+def typical_covariance(pose: Pose, diameter: float) -> np.ndarray:
+    """(6, 6) of a keypoint pose whose own covariance isn't known: sure across the view, unsure along it.
+
+    Keypoints that are off by a hundredth of the object's image move it sideways by as much of its size; the distance
+    comes from the image's size, so its error grows with the distance over the size.
+    """
+    ray = pose.translation / np.linalg.norm(pose.translation)
+    across, along = 0.01 + 0.01 * diameter, 0.01 + 0.025 * float(pose.translation[2])
+    result = np.zeros((6, 6))
+    result[:3, :3] = across**2 * np.eye(3) + (along**2 - across**2) * np.outer(ray, ray)
+    result[3:, 3:] = np.radians(6.0) ** 2 * np.eye(3)
+    return result
+
+
+def _refined(
+    model: ObjectModel,
+    points: np.ndarray,
+    depth: SeenDepth,
+    initial: Pose,
+    settings: RegistrationSettings,
+    covariance: np.ndarray | None,
+) -> Registration:
+    prior = typical_covariance(initial, model.diameter) if covariance is None else covariance
+    # a keypoint fit that looks too good must not forbid what depth knows better
+    prior = prior + np.diag(np.repeat((0.002**2, np.radians(0.5) ** 2), 3))
+    far = _far(initial)
+    largest = np.sqrt(np.linalg.eigvalsh(prior[:3, :3])[-1]) + 0.5 * model.diameter * np.sqrt(
+        np.linalg.eigvalsh(prior[3:, 3:])[-1]
+    )
+    reach = float(np.clip(2.0 * largest, 4.0 * settings.noise * far, max(0.25 * model.diameter, 0.02)))
+    near = np.linalg.norm(points - initial.translation.astype(points.dtype), axis=1) < model.diameter / 2 + reach
+    if np.count_nonzero(near) < settings.min_points <= len(points):
+        raise _nothing_there(model, depth, initial, settings, int(np.count_nonzero(near)), reach)
+    scene = _scene(model, points[near], depth, settings)
+    start = measure(model, scene, initial, settings.distance * far)
+    found = refine(model, scene, initial, prior, settings.noise * far, reach)
+    if found is None:
+        raise _nothing_there(model, depth, initial, settings, len(scene.cloud), reach)
+    pose, posterior = found
+    fit = measure(model, scene, pose, settings.distance * far)
+    method = 'refined'
+    if fit.fitness < start.fitness - _NO_LOSS and fit.support < start.support:
+        pose, posterior, fit, method = initial, prior, start, 'kept'
+    _check_moved(model, initial, pose, settings)
+    _check_fit(fit, settings, far)
+    return Registration(canonical(pose, model.symmetries), posterior, fit.fitness, fit.rmse, method)
+
+
+def placements(
+    model: ObjectModel,
+    scene_points: np.ndarray,
+    depth: SeenDepth,
+    settings: RegistrationSettings | None = None,
+    foreground: np.ndarray | None = None,
+) -> list[Pose]:
+    """Where the model could be by depth alone, the best first, each standing for those that look alike; unchecked.
+
+    Args and errors as in `register`.
+    """
+    settings = settings or RegistrationSettings()
+    return [item.pose for item in _placed(model, scene_points, depth, settings, foreground)[0]]
+
+
+class _Placed(NamedTuple):
+    """A model fitted without an initial pose."""
+
+    score: float
+    fit: Fit
+    pose: Pose
+    covariance: np.ndarray
+
+
+def _placed(
+    model: ObjectModel,
+    points: np.ndarray,
+    depth: SeenDepth,
+    settings: RegistrationSettings,
+    foreground: np.ndarray | None,
+) -> tuple[list[_Placed], float]:
+    """The best placements, and the factor by which lengths grow at their distance."""
+    mask = foreground_mask(points) if foreground is None else foreground
+    scene = _scene(model, points[mask], depth, settings)
+    rough = pose_hypotheses(model, scene.cloud, scene.normals)
+    rough = aligned(model, scene.cloud, rough, 0.2 * model.diameter)
+    far = _far(Pose(np.eye(3), scene.cloud.mean(axis=0)))
+    tolerance = settings.distance * far
+    scored = sorted(((_score(measure(model, scene, pose, tolerance)), i) for i, pose in enumerate(rough)), reverse=True)
+    loose = np.diag(np.repeat(((0.15 * model.diameter) ** 2, np.radians(15.0) ** 2), 3))
+    fits: list[_Placed] = []
+    for score, i in scored[:_REFINED]:
+        if score < _HOPELESS * scored[0][0]:
+            break
+        found = refine(model, scene, rough[i], loose, settings.noise * far, max(0.05 * model.diameter, 2 * tolerance))
+        if found is not None:
+            fit = measure(model, scene, found[0], tolerance)
+            fits.append(_Placed(_score(fit), fit, *found))
+    if not fits:
+        raise FrameError('registration_fit', 'registration: no placement of the model comes near the depth points')
+    return sorted(fits, key=lambda item: -item.score), far
+
+
+def _search(
+    model: ObjectModel,
+    points: np.ndarray,
+    depth: SeenDepth,
+    settings: RegistrationSettings,
+    foreground: np.ndarray | None,
+) -> Registration:
+    fits, far = _placed(model, points, depth, settings, foreground)
+    best, fit, pose, posterior = fits[0]
+    _check_fit(fit, settings, far)
+    if fit.explained < settings.min_explained:
+        raise FrameError(
+            'registration_fit',
+            f"registration: the model explains {fit.explained:.0%} of the object's depth points, expected "
+            f'{settings.min_explained:.0%}; it may be another object, or touch one',
+        )
+    for score, _, other, _ in fits[1:]:
+        if score > _EQUALLY_GOOD * best and _differ(model, pose, other):
+            raise FrameError(
+                'registration_ambiguous',
+                f'registration: two different poses fit depth equally well ({best:.2f} and {score:.2f}); a model with '
+                f'keypoints, or a view of more faces, tells them apart',
+            )
+    _check_alike(model, pose, settings)
+    alike = model.geometric or model.symmetries
+    return Registration(canonical(pose, alike), posterior, fit.fitness, fit.rmse, 'global')
+
+
+def _scene(model: ObjectModel, near: np.ndarray, depth: SeenDepth, settings: RegistrationSettings) -> Scene:
+    voxel = float(np.clip(model.diameter / 40, 0.002, 0.02))
+    cloud = thinned(near, voxel, settings.max_points)
+    if len(cloud) < settings.min_points:
+        raise FrameError(
+            'depth_missing',
+            f'registration: got {len(cloud)} depth points near the object (merged at {voxel * 1000:.0f} mm), expected '
+            f'{settings.min_points} or more',
+        )
+    return Scene(cloud, facing_normals(cloud), depth)
+
+
+def _nothing_there(
+    model: ObjectModel, depth: SeenDepth, pose: Pose, settings: RegistrationSettings, count: int, reach: float
+) -> FrameError:
+    if looked_past(model, depth, pose, settings.distance * _far(pose)) < 1.0 - settings.min_fitness:
+        return FrameError(
+            'registration_hidden',
+            'registration: something nearer, or missing depth, hides the object where the initial pose has it',
+        )
+    return FrameError(
+        'registration_fit',
+        f'registration: of {count} depth points around the initial pose too few lie within {reach:.3f} m of the model '
+        f'and face as it does; wrong object or size, or depth that is not registered to the image',
+    )
+
+
+def _far(pose: Pose) -> float:
+    return max(1.0, float(pose.translation[2]))
+
+
+def _score(fit: Fit) -> float:
+    return fit.fitness * fit.explained * min(1.0, 2.0 * fit.support)
+
+
+def _check_fit(fit: Fit, settings: RegistrationSettings, far: float) -> None:
+    if fit.fitness < settings.min_fitness or fit.rmse > settings.max_rmse * far or fit.overhang > settings.max_overhang:
+        raise FrameError(
+            'registration_fit',
+            f'registration: depth shows {fit.fitness:.0%} of the unhidden model (expected {settings.min_fitness:.0%}), '
+            f'RMSE {fit.rmse * 1000:.1f} mm (at most {settings.max_rmse * far * 1000:.1f}), and surface past its edges '
+            f'of {fit.overhang:.0%} of its own (at most {settings.max_overhang:.0%}); wrong object, size or mesh, or '
+            f'depth that is not registered to the image',
+        )
+    if fit.support < settings.min_support:
+        raise FrameError(
+            'registration_hidden',
+            f"registration: {fit.support:.0%} of the model's visible side is seen, expected "
+            f'{settings.min_support:.0%}; the rest lies behind something nearer',
+        )
+
+
+def _check_moved(model: ObjectModel, initial: Pose, pose: Pose, settings: RegistrationSettings) -> None:
+    shift = float(np.linalg.norm(pose.translation - initial.translation))
+    turn = float(np.degrees(rotation_angle(pose.rotation @ initial.rotation.T)))
+    limit = settings.max_shift * model.diameter
+    if shift > limit or turn > settings.max_turn_deg:
+        raise FrameError(
+            'registration_moved',
+            f'registration: the fit moved the object by {shift:.3f} m and {turn:.0f} degrees, expected at most '
+            f'{limit:.3f} m and {settings.max_turn_deg:g}; the initial pose is wrong, or something else is in front',
+        )
+
+
+def _differ(model: ObjectModel, a: Pose, b: Pose) -> bool:
+    if np.linalg.norm(a.translation - b.translation) > _SAME_PLACE * model.diameter:
+        return True
+    return rotation_error(a, b, model.geometric or model.symmetries) > _SAME_TURN
+
+
+def _check_alike(model: ObjectModel, pose: Pose, settings: RegistrationSettings) -> None:
+    """The turns that geometry alone can't see must be declared symmetries of the object, or allowed."""
+    if settings.allow_geometric_symmetry:
+        return
+    alike = equivalents(pose, model.geometric, 8) if model.geometric else []
+    if any(rotation_error(other, pose, model.symmetries) > np.radians(5.0) for other in alike):
+        raise FrameError(
+            'registration_ambiguous',
+            f'registration: a {model.shape} looks the same in depth after '
+            + ', '.join(
+                f'{"any turn" if s.order == 0 else f"1/{s.order} turn"} about {s.axis}' for s in model.geometric
+            )
+            + '; depth alone can not tell these poses apart. Use a model with keypoints, declare them as symmetries '
+            'of the object, or set allow_geometric_symmetry',
+        )

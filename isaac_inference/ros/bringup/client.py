@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node that sends pictures into a running graph and waits for what comes back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D, Detection2DArray
+
+from isaac_inference.pictures import SourceFrame
+from isaac_inference.ros.bringup.command_node import CommandNode
+from isaac_inference.ros.messages.image import IMAGE, ImageFrame, image_frame_from_array
+from isaac_inference.ros.runtime.health.diagnostics import parse_timings
+from isaac_inference.ros.runtime.health.timing import StageTiming, total_ms
+from isaac_inference.ros.runtime.node import StageClock
+from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.topics.type_adapter import plain
+
+FRAME_ID = 'camera_optical_frame'
+RESEND_S = 1.0  # a best-effort frame that was lost on its way is sent again
+_RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=10)
+_KEEP = 8  # frames whose late answers are still recognised
+
+
+@dataclass
+class FrameResult:
+    """What the graph said of one picture; `error` says why there is nothing."""
+
+    image: str | int
+    stamp_ns: int = 0
+    frame_id: str = ''
+    width: int = 0
+    height: int = 0
+    detections: list[dict[str, Any]] = field(default_factory=list)
+    latency_ms: dict[str, float] = field(default_factory=dict)
+    picture: np.ndarray | None = None
+    error: str = ''
+
+    @classmethod
+    def failure(cls, image: str | int, error: str) -> FrameResult:
+        """A frame without a result."""
+        return cls(image, error=error)
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented JSON object; a frame without a result has null detections and an 'error'."""
+        line: dict[str, Any] = {
+            'image': self.image,
+            'stamp_ns': self.stamp_ns,
+            'frame_id': self.frame_id,
+            'width': self.width,
+            'height': self.height,
+            'detections': None if self.error else self.detections,
+            'latency_ms': self.latency_ms,
+        }
+        return {**line, 'error': self.error} if self.error else line
+
+
+@dataclass
+class _Answer:
+    """The messages of one stamp, as they come in."""
+
+    detections: Detection2DArray | None = None
+    timings: tuple[StageTiming, ...] | None = None
+    picture: np.ndarray | None = None
+
+
+class GraphClient(CommandNode):
+    """Feeds `image`, collects `detections`, stage timings, pictures (when asked to) and everybody's diagnostics."""
+
+    def __init__(self, node_name: str = 'run_client', **kwargs: Any) -> None:
+        super().__init__(node_name, **kwargs)
+        self._pictures = False
+        self._changed = threading.Condition()
+        self._answers: OrderedDict[int, _Answer] = OrderedDict()
+        self.statuses: dict[str, DiagnosticStatus] = {}
+
+    @classmethod
+    def start(cls, namespace: str, *, pictures: bool) -> GraphClient:
+        """Make the client in `namespace`, spin it in its own thread, and activate it."""
+        client = cls(namespace=namespace)
+        client._pictures = pictures
+        client.run()
+        return client
+
+    def on_setup(self) -> None:
+        self._images = self.advertise(IMAGE, 'image', QosParameters(reliability=Reliability.RELIABLE))
+        self.subscribe(plain(DiagnosticArray), '/diagnostics', _RELIABLE, self._on_diagnostics, depth=100)
+        self.subscribe(plain(Detection2DArray), 'detections', _RELIABLE, self._on_detections, depth=10)
+        self.subscribe(plain(DiagnosticArray), 'detection/timings', _RELIABLE, self._on_timings, depth=10)
+        if self._pictures:
+            self.subscribe(IMAGE, 'annotate/debug_image', _RELIABLE, self._on_picture, depth=10)
+
+    def ask(self, frame: SourceFrame, timeout_s: float) -> FrameResult:
+        """Send one picture and wait for everything that belongs to it."""
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=FRAME_ID)
+        stamp = stamp_ns(header)
+        height, width = frame.image.shape[:2]
+        result = FrameResult(frame.name, stamp, FRAME_ID, width, height)
+        with self._changed:
+            self._answers[stamp] = _Answer()
+            while len(self._answers) > _KEEP:
+                self._answers.popitem(last=False)
+        answer = self._wait(image_frame_from_array(frame.image, 'bgr8', header), stamp, timeout_s)
+        if answer is None or answer.detections is None:
+            result.error = f'no detections within {timeout_s:g} s; {self.explain()}'
+            return result
+        result.detections = [_as_json(item) for item in answer.detections.detections]
+        result.latency_ms = {timing.stage: timing.work_ms for timing in answer.timings or ()}
+        result.latency_ms['total'] = total_ms(answer.timings or ())
+        result.picture = answer.picture
+        return result
+
+    def explain(self) -> str:
+        """What the nodes' diagnostics say is wrong, or that they say nothing."""
+        bad = [
+            f'{name}: {status.message}'
+            for name, status in sorted(self.statuses.items())
+            if status.level != DiagnosticStatus.OK
+        ]
+        return '; '.join(bad) or 'the nodes report no fault'
+
+    def _wait(self, image: ImageFrame, stamp_ns: int, timeout_s: float) -> _Answer | None:
+        end = time.monotonic() + timeout_s
+        while (left := end - time.monotonic()) > 0:
+            self._images.publish(image)
+            with self._changed:
+                if self._changed.wait_for(lambda: self._complete(self._answers.get(stamp_ns)), min(left, RESEND_S)):
+                    break
+        with self._changed:
+            return self._answers.pop(stamp_ns, None)
+
+    def _complete(self, answer: _Answer | None) -> bool:
+        return (
+            answer is not None
+            and answer.detections is not None
+            and answer.timings is not None
+            and (answer.picture is not None or not self._pictures)
+        )
+
+    def _note(self, header: Header, **part: Any) -> None:
+        with self._changed:
+            answer = self._answers.get(stamp_ns(header))
+            if answer is not None:
+                for name, value in part.items():
+                    setattr(answer, name, value)
+                self._changed.notify_all()
+
+    def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
+        self._note(message.header, detections=message)
+
+    def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:
+        self._note(message.header, timings=parse_timings(message))
+
+    def _on_picture(self, frame: ImageFrame, clock: StageClock) -> None:
+        self._note(frame.header, picture=frame.data.reshape(frame.height, frame.width, 3))
+
+    def _on_diagnostics(self, message: DiagnosticArray, clock: StageClock) -> None:
+        with self._changed:
+            own = self.get_namespace() + '/'
+            self.statuses.update(
+                {
+                    status.name: status
+                    for status in message.status
+                    if status.name.startswith(own) and status.name != self.get_fully_qualified_name()
+                }
+            )
+            self._changed.notify_all()
+
+
+def _as_json(item: Detection2D) -> dict[str, Any]:
+    best, center = item.results[0].hypothesis, item.bbox.center.position
+    return {
+        'class_id': best.class_id,
+        'score': best.score,
+        'bbox': [center.x, center.y, item.bbox.size_x, item.bbox.size_y],
+        'id': item.id,
+    }

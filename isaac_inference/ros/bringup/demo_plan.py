@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `demo.launch.py` shall start, as data: the whole graph on a simulated camera, and a planner behind it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from isaac_inference.errors import ConfigError
+from isaac_inference.models.demo import demo_model
+from isaac_inference.ros.bringup.graph import perception_graph
+from isaac_inference.ros.bringup.launch_plan import (
+    LOG_LEVEL,
+    SWITCH,
+    LaunchArgument,
+    LaunchPlan,
+    Program,
+    absolute,
+    check_files,
+    switch,
+)
+from isaac_inference.ros.runtime.resources import shared_file
+from isaac_inference.stages.poses import PoseMethod
+
+ARGUMENTS = (
+    LaunchArgument('seed', '1', 'the scene; everything random follows from it'),
+    LaunchArgument('model', '', "ONNX model; empty takes the package's own"),
+    LaunchArgument('method', 'auto', 'how poses are found', tuple(method.value for method in PoseMethod)),
+    LaunchArgument('target_frame', 'base_link', "frame of the poses; empty: the camera's optical frame"),
+    LaunchArgument('planner', 'true', 'start examples/pick_planner.py, which publishes grasp and pre_grasp', SWITCH),
+    LaunchArgument('target_class', '', 'what the planner picks; empty: anything'),
+    LaunchArgument('rviz', 'false', 'start rviz2', SWITCH),
+    LaunchArgument('composed', 'true', 'all nodes in one container (true) or a process for each (false)', SWITCH),
+    LOG_LEVEL,
+)
+_CONTAINER = 'demo_container'
+
+
+def demo_plan(given: Mapping[str, str]) -> LaunchPlan:
+    """Arguments to nodes and programs.
+
+    Args:
+        given: every argument's value, by name.
+
+    Raises:
+        ConfigError: an argument is unusable, or a file of the package is missing.
+    """
+    check_files(given, 'model')
+    if not given['seed'].isdecimal():
+        raise ConfigError(f'launch argument seed: got {given["seed"]!r}, expected a whole number of at least 0')
+    nodes = perception_graph(
+        model=absolute(given['model']) or str(demo_model()),
+        simulator={'seed': int(given['seed'])},
+        poses=True,
+        track=True,
+        pose_parameters={'method': given['method'], 'target_frame': given['target_frame']},
+    )
+    programs = []
+    if switch('planner', given['planner']):
+        programs.append(_planner(given['target_class']))
+    if switch('rviz', given['rviz']):
+        programs.append(Program('rviz', 'rviz2', 'rviz2', ('-d', str(shared_file('rviz/demo.rviz')))))
+    return LaunchPlan(
+        nodes,
+        namespace='',
+        composed=switch('composed', given['composed']),
+        container=_CONTAINER,
+        attach=False,
+        log_level=given['log_level'],
+        programs=tuple(programs),
+    )
+
+
+def _planner(target_class: str) -> Program:
+    return Program(
+        'pick_planner',
+        sys.executable,  # an example is no installed executable
+        arguments=(str(shared_file('examples/pick_planner.py')),),
+        parameters={'target_class': target_class},
+        remappings={'poses': 'track/poses', 'detections_3d': 'track/detections_3d'},
+    )

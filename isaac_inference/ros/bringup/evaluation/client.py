@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node that listens to the truth and to the graph's answers, and shows the graph one frame at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Empty
+from vision_msgs.msg import Detection2DArray, Detection3DArray
+
+from isaac_inference.ros.bringup.command_node import CommandNode
+from isaac_inference.ros.bringup.evaluation.collector import FrameCollector
+from isaac_inference.ros.bringup.evaluation.messages import boxes_from_message, poses_from_message
+from isaac_inference.ros.messages.image import IMAGE, from_image_message
+from isaac_inference.ros.runtime.health.diagnostics import parse_timings
+from isaac_inference.ros.runtime.node import StageClock
+from isaac_inference.ros.runtime.topics.endpoints import Publisher
+from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.topics.type_adapter import plain
+
+TRUTH_BOXES, TRUTH_POSES = 'truth/detections', 'truth/detections_3d'
+STEP = 'step'
+IMAGES, INFOS = ('image', 'depth/image'), ('camera_info', 'depth/camera_info')
+_RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=100)
+_BACKLOG = 1000  # messages; a whole run of a fast graph may wait here
+
+
+@dataclass(frozen=True)
+class AnswerTopics:
+    """What is evaluated; `poses` is '' for a graph that makes none."""
+
+    boxes: str = 'track/detections'
+    poses: str = 'track/detections_3d'
+    timings: tuple[str, ...] = ('detection/timings', 'track/timings', 'pose/timings')
+
+
+class EvaluationClient(CommandNode):
+    """Collects what belongs to a stamp in `collector`; `statuses` has everybody's diagnostics.
+
+    A message that can't be used (a NaN, a detection without a class) is dropped and counted like in any node, so its
+    frame stays without an answer.
+    """
+
+    def __init__(self, node_name: str = 'evaluation_client', **kwargs: Any) -> None:
+        super().__init__(node_name, **kwargs)
+        self.statuses: dict[str, DiagnosticStatus] = {}
+        self.collector = FrameCollector()
+        self._topics = AnswerTopics()
+        self._feeds = False
+        self._inputs: dict[str, Publisher[Any]] = {}
+
+    @classmethod
+    def start(
+        cls, namespace: str, topics: AnswerTopics, *, feeds: bool = False, context: Any = None
+    ) -> EvaluationClient:
+        """Make the client in `namespace`, spin it in its own thread, and activate it.
+
+        Args:
+            namespace: of the graph.
+            topics: which answers count.
+            feeds: whether it publishes the camera's topics itself, from a recording.
+            context: ROS context; None takes the default one.
+        """
+        client = cls(namespace=namespace, context=context)
+        client._topics, client._feeds = topics, feeds
+        client.collector = FrameCollector(wants_poses=bool(topics.poses))
+        client.run()
+        return client
+
+    def on_setup(self) -> None:
+        self._listen(Detection2DArray, TRUTH_BOXES, self._on_truth_boxes)
+        self._listen(Detection3DArray, TRUTH_POSES, self._on_truth_poses)
+        self._listen(Detection2DArray, self._topics.boxes, self._on_boxes)
+        if self._topics.poses:
+            self._listen(Detection3DArray, self._topics.poses, self._on_poses)
+        for topic in self._topics.timings:
+            self._listen(DiagnosticArray, topic, self._on_timings)
+        self._listen(DiagnosticArray, '/diagnostics', self._on_diagnostics)
+        self._step = self.advertise(plain(Empty), STEP, _RELIABLE)
+        if self._feeds:
+            self._inputs = {name: self.advertise(IMAGE, name, _RELIABLE) for name in IMAGES}
+            self._inputs.update({name: self.advertise(plain(CameraInfo), name, _RELIABLE) for name in INFOS})
+
+    def ask(self) -> None:
+        """Ask the simulated camera for one more frame."""
+        self._step.publish(Empty())
+
+    def feed(self, topic: str, message: Any) -> None:
+        """Publish one recorded message on a camera topic of the graph."""
+        if topic == IMAGES[0]:
+            self.collector.note(stamp_ns(message.header), shown_ns=time.time_ns())
+        self._inputs[topic].publish(from_image_message(message) if topic in IMAGES else message)
+
+    def explain(self) -> str:
+        """What the nodes' diagnostics and this node's own drops say is wrong."""
+        bad = [
+            f'{name}: {status.message}'
+            for name, status in sorted(self.statuses.items())
+            if status.level != DiagnosticStatus.OK
+        ]
+        bad += [f'{reason} x{count}' for reason, count in sorted(self.health.snapshot().drops.items())]
+        return '; '.join(bad) or 'the nodes report no fault'
+
+    def _listen(self, kind: type, topic: str, handler: Callable[[Any, StageClock], None]) -> None:
+        self.subscribe(plain(kind), topic, _RELIABLE, handler, depth=_BACKLOG)
+
+    def _on_truth_boxes(self, message: Detection2DArray, clock: StageClock) -> None:
+        self.collector.note(stamp_ns(message.header), truth_boxes=boxes_from_message(message))
+
+    def _on_truth_poses(self, message: Detection3DArray, clock: StageClock) -> None:
+        header = message.header
+        self.collector.note(stamp_ns(header), truth_poses=poses_from_message(message), truth_frame=header.frame_id)
+
+    def _on_boxes(self, message: Detection2DArray, clock: StageClock) -> None:
+        boxes = boxes_from_message(message)
+        self.collector.note(stamp_ns(message.header), boxes=boxes, finished_ns=clock.arrived_ns)
+
+    def _on_poses(self, message: Detection3DArray, clock: StageClock) -> None:
+        poses, header = poses_from_message(message), message.header
+        self.collector.note(stamp_ns(header), poses=poses, poses_frame=header.frame_id, finished_ns=clock.arrived_ns)
+
+    def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:
+        stages = {timing.stage: timing for timing in parse_timings(message)}
+        self.collector.note(stamp_ns(message.header), stages=stages)
+
+    def _on_diagnostics(self, message: DiagnosticArray, clock: StageClock) -> None:
+        own = self.get_namespace() + '/'
+        self.statuses.update(
+            {
+                status.name: status
+                for status in message.status
+                if status.name.startswith(own) and status.name != self.get_fully_qualified_name()
+            }
+        )

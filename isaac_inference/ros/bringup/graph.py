@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The perception graph as data: one list of nodes, from which every start mode is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from isaac_inference.ros.bringup.node_list import PACKAGE, executable, plugin
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One node of the graph.
+
+    `executable` starts it as a process, `plugin` loads it into a container; both are entry points of `package`.
+    """
+
+    name: str
+    executable: str
+    plugin: str
+    package: str = PACKAGE
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    remappings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CameraTopics:
+    """Where the camera publishes; depth is registered to the colour image."""
+
+    image: str = 'image'
+    camera_info: str = 'camera_info'
+    depth: str = 'depth/image'
+    depth_info: str = 'depth/camera_info'
+
+    @property
+    def color(self) -> dict[str, str]:
+        """Remappings of a node that takes or makes colour images."""
+        return {'image': self.image, 'camera_info': self.camera_info}
+
+    @property
+    def all(self) -> dict[str, str]:
+        """Remappings of a node that takes or makes depth too."""
+        return {**self.color, 'depth/image': self.depth, 'depth/camera_info': self.depth_info}
+
+
+def perception_graph(
+    *,
+    model: str = '',
+    model_card: str = '',
+    camera: CameraTopics | None = None,
+    source: str = '',
+    simulator: Mapping[str, Any] | None = None,
+    poses: bool = False,
+    track: bool = False,
+    annotate: bool = True,
+    pose_parameters: Mapping[str, Any] | None = None,
+) -> tuple[NodeSpec, ...]:
+    """The nodes of the pipeline, in the order of the data.
+
+    Args:
+        model: path of the ONNX model; '' leaves it to the parameter file.
+        model_card: path of its YAML card; '' leaves it to the parameter file.
+        camera: topics of the camera.
+        source: what a camera node shall publish (folder, video or index); '' starts no camera node.
+        simulator: parameters of a simulated camera; None starts none.
+        poses: whether objects get 6-DoF poses.
+        track: whether objects get ids that stay with them, and smooth poses.
+        annotate: whether the node that draws pictures is part of the graph.
+        pose_parameters: parameters of the pose node.
+    """
+    topics = camera or CameraTopics()
+    given = {name: value for name, value in (('model', model), ('model_card', model_card)) if value}
+    nodes = []
+    if source:
+        nodes.append(_node('camera', {'source': source}, topics.color))
+    if simulator is not None:
+        nodes.append(_node('sim_camera', simulator, topics.all))
+    preprocess = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
+    nodes += [
+        _node('preprocess', given, preprocess),
+        _node('inference', given),
+        _node('detection', given),
+    ]
+    detections = 'track/detections' if track else 'detections'
+    objects = 'track/detections_3d' if track else 'pose/detections_3d'
+    if track:  # boxes get their ids on the way to the pose node, whose poses come back to be smoothed
+        nodes.append(_node('track', given, {'detections_3d': 'pose/detections_3d'} if poses else {}))
+    if poses:
+        # of one object /tf may have one pose only: the smooth one where there is one
+        parameters = {**given, **({'publish_tf': False} if track else {}), **(pose_parameters or {})}
+        nodes.append(_node('pose', parameters, {**topics.all, 'detections': detections}))
+    if annotate:
+        drawn = {**topics.color, 'detections': detections, 'detections_3d': objects}
+        nodes.append(_node('annotate', {'draw_poses': True} if poses else {}, drawn))
+    return tuple(nodes)
+
+
+def _node(name: str, parameters: Mapping[str, Any], remappings: Mapping[str, str] | None = None) -> NodeSpec:
+    return NodeSpec(
+        name, executable(name), plugin(name), parameters=dict(parameters), remappings=dict(remappings or {})
+    )

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `perception.launch.py` shall start, as data: its arguments, and the nodes that follow from them.
+
+launch_actions.py only turns this into actions, so that all of it can be tested where no launch system is installed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from isaac_inference.errors import ConfigError, PerceptionError
+from isaac_inference.models import read_card
+from isaac_inference.ros.bringup.graph import CameraTopics, NodeSpec, perception_graph
+from isaac_inference.ros.bringup.params_file import node_section
+from isaac_inference.ros.runtime.resources import shared_file
+
+CONTAINER_EXECUTABLE = 'component_container'
+SWITCH = ('true', 'false')
+_AUTO = ('auto', *SWITCH)
+
+
+@dataclass(frozen=True)
+class LaunchArgument:
+    """One argument of the launch file; `choices` empty means free text."""
+
+    name: str
+    default: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+LOG_LEVEL = LaunchArgument(
+    'log_level', 'info', 'least severity that is logged', ('debug', 'info', 'warn', 'error', 'fatal')
+)
+ARGUMENTS = (
+    LaunchArgument('model', '', 'ONNX model; empty leaves it to the parameter file'),
+    LaunchArgument('model_card', '', 'YAML card of the model; empty looks beside the model'),
+    LaunchArgument('image', 'image', 'topic that carries the images'),
+    LaunchArgument('camera_info', 'camera_info', "topic that carries the camera's calibration"),
+    LaunchArgument('depth', 'depth/image', 'topic that carries depth, registered to the images'),
+    LaunchArgument('depth_info', 'depth/camera_info', "topic that carries the depth image's calibration"),
+    LaunchArgument('source', '', 'start a camera node on this image folder, video or camera index; empty starts none'),
+    LaunchArgument('poses', 'auto', "6-DoF poses; auto: where the model's card says the objects' sizes", _AUTO),
+    LaunchArgument('track', 'auto', 'ids that stay with the objects, and smooth poses; auto: with poses', _AUTO),
+    LaunchArgument('target_frame', '', "frame of the poses, such as base_link; empty: the camera's optical frame"),
+    LaunchArgument('annotate', 'true', 'start the node that draws pictures', SWITCH),
+    LaunchArgument('namespace', '', 'namespace of all nodes'),
+    LaunchArgument('params_file', '', 'ROS parameter file; empty takes config/perception.yaml of this package'),
+    LaunchArgument('composed', 'true', 'all nodes in one container (true) or a process for each (false)', SWITCH),
+    LaunchArgument('container', 'perception_container', 'name of the container'),
+    LaunchArgument('attach', 'false', 'load into the container of that name that runs already', SWITCH),
+    LOG_LEVEL,
+)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A process beside the graph: `executable` of `package`, or by its path where that is ''."""
+
+    name: str
+    executable: str
+    package: str = ''
+    arguments: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    remappings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """The nodes with their parameters resolved, and how to start them."""
+
+    nodes: tuple[NodeSpec, ...]
+    namespace: str
+    composed: bool
+    container: str
+    attach: bool
+    log_level: str
+    programs: tuple[Program, ...] = ()
+
+
+def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
+    """Arguments to nodes.
+
+    Args:
+        given: every argument's value, by name.
+
+    Raises:
+        ConfigError: a file is missing or a switch is neither true nor false.
+    """
+    switches = {name: switch(name, given[name]) for name in ('annotate', 'composed', 'attach')}
+    if switches['attach'] and not switches['composed']:
+        raise ConfigError(
+            'launch argument attach: is true while composed is false; separate processes attach to nothing'
+        )
+    check_files(given, 'model', 'model_card', 'params_file')
+    namespace = '/' + given['namespace'].strip('/') if given['namespace'].strip('/') else ''
+    poses = _has_objects(given) if given['poses'] == 'auto' else switch('poses', given['poses'])
+    graph = perception_graph(
+        model=absolute(given['model']),
+        model_card=absolute(given['model_card']),
+        camera=CameraTopics(given['image'], given['camera_info'], given['depth'], given['depth_info']),
+        source=_source(given['source']),
+        poses=poses,
+        track=poses if given['track'] == 'auto' else switch('track', given['track']),
+        annotate=switches['annotate'],
+        pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
+    )
+    params_file = absolute(given['params_file']) or str(shared_file('config/perception.yaml'))
+    nodes = tuple(_with_file(spec, params_file, namespace) for spec in graph)
+    return LaunchPlan(
+        nodes, namespace, switches['composed'], given['container'], switches['attach'], given['log_level']
+    )
+
+
+def check_files(given: Mapping[str, str], *names: str) -> None:
+    """Refuse arguments that name no file; '' names none on purpose.
+
+    Raises:
+        ConfigError: a file is missing.
+    """
+    for name in names:
+        if given[name] and not Path(given[name]).expanduser().is_file():
+            raise ConfigError(
+                f'launch argument {name}: no such file {given[name]!r}; give an existing file, best as an absolute path'
+            )
+
+
+def _with_file(spec: NodeSpec, params_file: str, namespace: str) -> NodeSpec:
+    from_file = node_section(params_file, f'{namespace}/{spec.name}')
+    # launch_ros takes no empty list; it is the default of every parameter that is a list of names
+    parameters = {**{name: value for name, value in from_file.items() if value != []}, **spec.parameters}
+    return dataclasses.replace(spec, parameters=parameters)
+
+
+def _has_objects(given: Mapping[str, str]) -> bool:
+    """Whether the model's card says how large its objects are; a model that can't be read is the nodes' business."""
+    if not given['model']:
+        return False
+    try:
+        return bool(read_card(absolute(given['model']), absolute(given['model_card']) or None).objects)
+    except PerceptionError:
+        return False
+
+
+def switch(name: str, value: str) -> bool:
+    """A launch argument that is true or false.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if value.lower() not in SWITCH:
+        raise ConfigError(f'launch argument {name}: got {value!r}, expected true or false')
+    return value.lower() == 'true'
+
+
+def _source(source: str) -> str:
+    return source if source.isdigit() else absolute(source)
+
+
+def absolute(path: str) -> str:
+    """A path as the nodes need it, whose working folder is another; '' stays ''."""
+    return os.path.abspath(os.path.expanduser(path)) if path else ''

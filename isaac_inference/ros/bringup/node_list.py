@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one list of this package's nodes, in the order of the data; `setup.py` runs it too, so it imports nothing."""
+
+from __future__ import annotations
+
+PACKAGE = 'isaac_inference'
+# name in the graph -> module:class; each is an executable `<name>_node` and a plugin `isaac_inference::<Class>`
+NODES = {
+    'camera': f'{PACKAGE}.ros.nodes.camera:CameraNode',
+    'sim_camera': f'{PACKAGE}.ros.nodes.sim_camera.node:SimCameraNode',
+    'preprocess': f'{PACKAGE}.ros.nodes.preprocess:PreprocessNode',
+    'inference': f'{PACKAGE}.ros.nodes.inference.node:InferenceNode',
+    'detection': f'{PACKAGE}.ros.nodes.detection:DetectionNode',
+    'track': f'{PACKAGE}.ros.nodes.track.node:TrackNode',
+    'pose': f'{PACKAGE}.ros.nodes.pose.node:PoseNode',
+    'annotate': f'{PACKAGE}.ros.nodes.annotate.node:AnnotateNode',
+}
+
+
+def executable(name: str) -> str:
+    """Console script that starts the node as a process."""
+    return f'{name}_node'
+
+
+def plugin(name: str) -> str:
+    """Name by which a component container loads the node."""
+    return f'{PACKAGE}::{NODES[name].partition(":")[2]}'
+
+
+def console_scripts() -> list[str]:
+    """Entry points of the nodes as processes."""
+    return [f'{executable(name)} = {where.partition(":")[0]}:main' for name, where in NODES.items()]
+
+
+def component_entry_points() -> list[str]:
+    """Entry points of the nodes as components."""
+    return [f'{plugin(name)} = {where}' for name, where in NODES.items()]

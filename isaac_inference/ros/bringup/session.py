@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ROS for the length of one command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import rclpy
+from rclpy.context import Context
+from rclpy.signals import SignalHandlerOptions
+
+from isaac_inference.ros.runtime.compat import shutdown_context
+from isaac_inference.ros.runtime.container.process import tune_process
+from isaac_inference.ros.runtime.resources import dds_environment
+
+
+@contextlib.contextmanager
+def default_ros(*arguments: str) -> Iterator[None]:
+    """The default context, for a graph in this process, shut down at the end; Ctrl-C breaks in as usual.
+
+    `arguments`: of ROS, such as '--log-level', 'warn'.
+    """
+    os.environ.update(dds_environment(os.environ))  # before the middleware starts, and for the processes we start
+    options = ['--ros-args', *arguments] if arguments else None
+    rclpy.init(args=options, signal_handler_options=SignalHandlerOptions.NO)
+    tune_process()
+    try:
+        yield
+    finally:
+        shutdown_context(rclpy.get_default_context())
+
+
+@contextlib.contextmanager
+def ros_session() -> Iterator[tuple[Context, threading.Event]]:
+    """A context of its own, shut down at the end, and the event that SIGINT and SIGTERM set."""
+    os.environ.update(dds_environment(os.environ))  # before the middleware starts
+    tune_process()
+    stop, context = threading.Event(), Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    try:
+        yield context, stop
+    finally:
+        shutdown_context(context)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

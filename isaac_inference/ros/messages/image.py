@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Camera images inside a process: the message's fields and a view of its bytes, never a copy."""
+
+from __future__ import annotations
+
+import array
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter, plain
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFrame:
+    """A `sensor_msgs/Image` whose bytes are a NumPy view.
+
+    `data` is (n,) uint8; it belongs to whoever made the frame (the camera node, or the received message) and
+    is not written to while anybody holds the frame. Nothing here is checked: `step`, `height` and the length of
+    `data` are as they arrived.
+    """
+
+    header: Header
+    height: int
+    width: int
+    encoding: str
+    step: int
+    data: np.ndarray
+    is_bigendian: bool = False
+
+
+def image_frame_from_array(image: np.ndarray, encoding: str, header: Header) -> ImageFrame:
+    """A frame over `image` ((H, W) or (H, W, C), uint8 or uint16, C-contiguous), without a copy."""
+    rows = np.ascontiguousarray(image)
+    flat = rows.reshape(-1).view(np.uint8)
+    return ImageFrame(header, rows.shape[0], rows.shape[1], encoding, flat.size // max(rows.shape[0], 1), flat)
+
+
+def to_image_message(frame: ImageFrame) -> Image:
+    """The message to serialise: one copy of the bytes into the array type that rclpy takes unchecked."""
+    message = Image(
+        header=frame.header,
+        height=frame.height,
+        width=frame.width,
+        encoding=frame.encoding,
+        is_bigendian=int(frame.is_bigendian),
+        step=frame.step,
+    )
+    message.data = byte_array(frame.data)
+    return message
+
+
+def from_image_message(message: Image) -> ImageFrame:
+    """A view of a received message."""
+    return ImageFrame(
+        message.header,
+        message.height,
+        message.width,
+        message.encoding,
+        message.step,
+        byte_view(message.data),
+        bool(message.is_bigendian),
+    )
+
+
+def byte_array(data: np.ndarray) -> array.array[int]:
+    """`data`'s bytes as array('B'): rclpy checks any other type element by element."""
+    result = array.array('B')
+    if data.size:
+        result.frombytes(np.ascontiguousarray(data).data.cast('B'))
+    return result
+
+
+def byte_view(data: Any) -> np.ndarray:
+    """(n,) uint8 view of a message's byte sequence; a copy only where rclpy made a plain list of it."""
+    return np.frombuffer(data if isinstance(data, (array.array, bytes)) else bytes(data), np.uint8)
+
+
+IMAGE: TypeAdapter[ImageFrame] = TypeAdapter('Image', Image, to_image_message, from_image_message)
+COMPRESSED_IMAGE: TypeAdapter[CompressedImage] = plain(CompressedImage)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tensors between stages: arrays by reference inside a process, `TensorList` on the wire.
+
+Besides a model's own tensors a frame carries what belongs to it: auxiliary tensors (the letterbox) and the
+stage timings. On the wire they are further small tensors whose names begin with an underscore, which a
+stage of another vendor ignores.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from std_msgs.msg import Header
+
+from isaac_inference.errors import FrameError
+from isaac_inference.ros.messages.image import byte_array, byte_view
+from isaac_inference.ros.runtime.health.timing import StageTiming
+from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter
+
+PACKAGE = 'isaac_ros_tensor_list_interfaces'
+# The codes of Tensor.data_type, as the comments of its .msg file number them; it has none for float16 and bool.
+DATA_TYPES = {
+    'int8': 1,
+    'uint8': 2,
+    'int16': 3,
+    'uint16': 4,
+    'int32': 5,
+    'uint32': 6,
+    'int64': 7,
+    'uint64': 8,
+    'float32': 9,
+    'float64': 10,
+}
+_DTYPES = {code: np.dtype(name) for name, code in DATA_TYPES.items()}
+_WIDER: dict[str, np.dtype] = {'float16': np.dtype(np.float32), 'bool': np.dtype(np.uint8)}
+_AUXILIARY, _TIMING = '_aux/', '_timing/'
+
+
+@dataclass(frozen=True, eq=False)
+class TensorFrame:
+    """One frame's tensors.
+
+    The arrays belong to the frame: its maker allocates them anew, or takes them from a ring of buffers, and never
+    writes to them again while somebody holds them; neither does anybody who receives them. A tensor may lie on a GPU:
+    then it is no NumPy array but an object with `__cuda_array_interface__`, `shape` and `dtype`, whose content is there
+    for work that is enqueued after its stream's, and of which `np.asarray` makes a copy in host memory.
+    """
+
+    header: Header
+    tensors: Mapping[str, Any]
+    auxiliary: Mapping[str, np.ndarray] = field(default_factory=dict)
+    timings: tuple[StageTiming, ...] = ()
+
+
+def is_on_device(array: Any) -> bool:
+    """Whether a tensor lies on a GPU."""
+    return hasattr(type(array), '__cuda_array_interface__')  # the object's own would lend it out
+
+
+def to_host(frame: TensorFrame) -> TensorFrame:
+    """The frame with all its tensors in host memory; the frame itself where they are there already."""
+    if not any(map(is_on_device, frame.tensors.values())):
+        return frame
+    return replace(frame, tensors={name: np.asarray(array) for name, array in frame.tensors.items()})
+
+
+def to_tensor_list(frame: TensorFrame) -> Any:
+    """The TensorList message: one copy of each tensor's bytes, from wherever they are."""
+    tensors = [_to_message(name, array) for name, array in _wire_arrays(to_host(frame))]
+    return _messages().TensorList(header=frame.header, tensors=tensors)
+
+
+def from_tensor_list(message: Any) -> TensorFrame:
+    """Views of a received message's tensors.
+
+    Raises:
+        FrameError: 'bad_tensor' where a tensor's shape, type and bytes don't fit together.
+    """
+    tensors: dict[str, np.ndarray] = {}
+    auxiliary: dict[str, np.ndarray] = {}
+    timings: list[StageTiming] = []
+    for tensor in message.tensors:
+        array = _from_message(tensor)
+        if tensor.name.startswith(_TIMING):
+            timings.append(StageTiming.from_array(tensor.name[len(_TIMING) :], array))
+        elif tensor.name.startswith(_AUXILIARY):
+            auxiliary[tensor.name[len(_AUXILIARY) :]] = array
+        else:
+            tensors[tensor.name] = array
+    return TensorFrame(message.header, tensors, auxiliary, tuple(timings))
+
+
+def _wire_arrays(frame: TensorFrame) -> Iterator[tuple[str, np.ndarray]]:
+    yield from frame.tensors.items()
+    for name, array in frame.auxiliary.items():
+        yield _AUXILIARY + name, array
+    for timing in frame.timings:
+        yield _TIMING + timing.stage, timing.to_array()
+
+
+def _to_message(name: str, array: np.ndarray) -> Any:
+    dtype = _WIDER.get(array.dtype.name, array.dtype.newbyteorder('='))
+    if dtype.name not in DATA_TYPES:
+        raise FrameError(
+            'bad_tensor',
+            f'tensor {name}: TensorList has no data_type for {dtype}, expected one of '
+            f'{", ".join(DATA_TYPES)}; cast it before it is published',
+        )
+    messages = _messages()
+    tensor = messages.Tensor(name=name, data_type=DATA_TYPES[dtype.name], strides=_dense_strides(array.shape, dtype))
+    tensor.shape = messages.TensorShape(rank=array.ndim, dims=list(array.shape))
+    tensor.data = byte_array(array.astype(dtype, copy=False))
+    return tensor
+
+
+def _from_message(tensor: Any) -> np.ndarray:
+    dtype, shape = _DTYPES.get(tensor.data_type), tuple(int(size) for size in tensor.shape.dims)
+    data = byte_view(tensor.data)
+    if dtype is None:
+        raise FrameError(
+            'bad_tensor',
+            f'tensor {tensor.name}: data_type {tensor.data_type} is unknown, expected one '
+            f'of {sorted(_DTYPES)}; look at the node that publishes it',
+        )
+    size, dense = math.prod(shape) * dtype.itemsize, _dense_strides(shape, dtype)
+    if data.size != size or list(tensor.strides) not in (dense, []):
+        raise FrameError(
+            'bad_tensor',
+            f'tensor {tensor.name}: {data.size} bytes with strides {list(tensor.strides)} '
+            f'for shape {list(shape)} of {dtype}, expected {size} bytes '
+            f'with strides {dense}; look at the node that publishes it',
+        )
+    return data.view(dtype).reshape(shape)
+
+
+def _dense_strides(shape: tuple[int, ...], dtype: np.dtype) -> list[int]:
+    """Bytes from one index to the next on each axis; NumPy's own may differ on axes of length 1."""
+    return [dtype.itemsize * math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def _messages() -> Any:
+    return importlib.import_module(f'{PACKAGE}.msg')
+
+
+def _message_type() -> type | None:
+    try:
+        return _messages().TensorList  # type: ignore[no-any-return]
+    except ImportError:
+        return None
+
+
+TENSORS: TypeAdapter[TensorFrame] = TypeAdapter(
+    'TensorList', _message_type(), to_tensor_list, from_tensor_list, to_host
+)

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AnnotateNode: the picture with boxes, names, poses, tracks and frame rate, for people."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray, Detection3DArray
+
+from isaac_inference.errors import FrameError
+from isaac_inference.ops.drawing.boxes import draw_caption
+from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.image.encodings import ColorOrder
+from isaac_inference.ros.messages.camera_info import CameraFeed
+from isaac_inference.ros.messages.color_image import color_image
+from isaac_inference.ros.messages.image import IMAGE, ImageFrame, image_frame_from_array
+from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_poses
+from isaac_inference.ros.nodes.pose.parameters import TransformLibrary
+from isaac_inference.ros.runtime.container.process import node_main
+from isaac_inference.ros.runtime.node import PipelineNode, StageClock
+from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
+from isaac_inference.ros.runtime.parameters.schema import group, param
+from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
+from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.topics.type_adapter import plain
+from isaac_inference.ros.runtime.transforms import TransformSource, make_transform_source
+
+_DARK = (40, 40, 40)
+
+
+@dataclass(frozen=True)
+class AnnotateParameters(NodeParameters):
+    """Parameters of the annotate node."""
+
+    buffer_size: int = param(
+        16, 'Images kept while their detections are being made.', unit='images', minimum=1, maximum=1000
+    )
+    draw_rate: bool = param(True, 'Write the frame rate into the corner.', live=True)
+    draw_poses: bool = param(False, 'Draw the cuboids and axes of `detections_3d` too, waiting for them.')
+    wait_s: float = param(0.3, 'How long a picture waits for its poses.', unit='s', minimum=0.0, maximum=10.0)
+    transform_wait_s: float = param(
+        0.1,
+        "Longest wait for a transform, where poses are in another frame than the image's.",
+        unit='s',
+        minimum=0.0,
+        maximum=10.0,
+    )
+    transform_source: TransformLibrary = param(
+        TransformLibrary.AUTO, 'What keeps the transforms; auto takes tf2_ros where it is installed.'
+    )
+    trail: int = param(
+        20, 'Past positions drawn for each tracked object; 0 draws none.', minimum=0, maximum=1000, live=True
+    )
+    image_qos: QosParameters = group(QosParameters(), 'Subscription to the images.')
+    detections_qos: QosParameters = group(
+        QosParameters(reliability=Reliability.RELIABLE, depth=10), 'Subscription to the detections.'
+    )
+    debug_image_qos: QosParameters = group(
+        QosParameters(reliability=Reliability.RELIABLE), 'Publisher of the pictures.'
+    )
+
+
+class AnnotateNode(PipelineNode):
+    """`image` and `detections`, paired by stamp, to `~/debug_image` (Image, bgr8), only while somebody subscribes.
+
+    With `draw_poses` also `detections_3d` and `camera_info`; poses in another frame than the image's are brought back
+    by /tf at the image's stamp, and where that has no transform the picture comes without them.
+    """
+
+    Parameters = AnnotateParameters
+    stage = 'annotate'
+
+    def __init__(self, node_name: str = 'annotate', **kwargs: object) -> None:
+        super().__init__(node_name, **kwargs)
+        self._pairing = StampPairing('detections', {})
+        self._times: deque[float] = deque(maxlen=30)
+        self._trails = Trails()
+        self._feed = CameraFeed()
+        self._transforms: TransformSource | None = None
+
+    def on_setup(self) -> None:
+        chosen = self.parameters
+        depth, qos = chosen.buffer_size, chosen.detections_qos
+        # without poses a picture goes when its detections come: its image is there by then, or was never taken
+        streams = {'image': Secondary(tolerance_s=0.0, wait_s=0.0, depth=depth)}
+        if chosen.draw_poses:
+            streams['detections_3d'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
+        self._pairing = StampPairing('detections', streams)
+        self._pictures = self.advertise(IMAGE, '~/debug_image', chosen.debug_image_qos)
+        wanted = lambda: self._pictures.wanted  # noqa: E731
+        self.subscribe(IMAGE, 'image', chosen.image_qos, self._on_image, depth=depth, wanted=wanted)
+        self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, depth=depth)
+        if chosen.draw_poses:
+            self.subscribe(plain(Detection3DArray), 'detections_3d', qos, self._on_poses, depth=depth)
+            self.subscribe(plain(CameraInfo), 'camera_info', chosen.image_qos, self._on_camera_info)
+            self.every(max(chosen.wait_s / 3, 0.02), lambda: self._draw(self._pairing.expire()))
+
+    def on_stop(self) -> None:
+        self._pairing.clear()
+        self._trails.clear()
+
+    def on_teardown(self) -> None:
+        transforms, self._transforms = self._transforms, None
+        if transforms is not None:
+            transforms.close()
+
+    def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
+        if self._pictures.wanted:
+            self._put('image', frame.header, frame)
+
+    def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
+        self._times.append(time.monotonic())
+        self._trails.follow(message, self.parameters.trail)
+        if self._pictures.wanted:
+            self._put('detections', message.header, message)
+
+    def _on_poses(self, message: Detection3DArray, clock: StageClock) -> None:
+        if self._pictures.wanted:
+            self._put('detections_3d', message.header, message)
+
+    def _on_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
+        self._feed.put(message)
+
+    def _put(self, stream: str, header: Header, item: object) -> None:
+        self._draw(self._pairing.put(stream, stamp_ns(header), item))
+
+    def _draw(self, released: list[Paired]) -> None:
+        for pair in released:
+            if pair.matches['image'] is not None:
+                self._publish(pair.matches['image'], pair.item, pair.matches.get('detections_3d'))
+            elif self._pictures.wanted:
+                self.health.dropped('image_missing')
+
+    def _publish(self, frame: ImageFrame, detections: Detection2DArray, poses: Detection3DArray | None) -> None:
+        picture = self._picture(frame)
+        draw_detections(picture, detections.detections, self._trails)
+        if poses is not None and poses.detections:
+            try:
+                self._draw_poses(picture, frame, poses)
+            except FrameError as error:
+                self.health.skipped(error.reason, f'a picture comes without its poses: {error}')
+        if self.parameters.draw_rate and len(self._times) > 1:
+            rate = (len(self._times) - 1) / max(self._times[-1] - self._times[0], 1e-6)
+            draw_caption(picture, f'{rate:.1f} fps', (0, 0), _DARK)
+        self._pictures.publish(image_frame_from_array(picture, 'bgr8', frame.header))
+
+    def _draw_poses(self, picture: np.ndarray, frame: ImageFrame, poses: Detection3DArray) -> None:
+        """Raises FrameError: where the objects are in the picture isn't known."""
+        camera = self._feed.camera
+        if camera is None:
+            raise FrameError('no_camera_info', 'no usable CameraInfo yet; remap camera_info to that of the images')
+        T_image_poses = None
+        if poses.header.frame_id != frame.header.frame_id:
+            T_image_poses = self._transform(frame.header, poses.header.frame_id)
+        draw_poses(picture, poses.detections, camera.resized(frame.width, frame.height), T_image_poses)
+
+    def _transform(self, header: Header, source: str) -> Pose:
+        """T_image_source at the image's stamp.
+
+        Raises:
+            TransformError: /tf has none, or none in time.
+        """
+        chosen = self.parameters
+        if self._transforms is None:  # most graphs need none, and listening to /tf isn't free
+            self._transforms = make_transform_source(self, chosen.transform_source.value)
+        matrix = self._transforms.wait(header.frame_id, source, stamp_ns(header), chosen.transform_wait_s)
+        return Pose.from_matrix(matrix)
+
+    @staticmethod
+    def _picture(frame: ImageFrame) -> np.ndarray:
+        """A BGR copy to draw on."""
+        image, order = color_image(frame, ColorOrder.BGR)
+        return np.array(image if order is ColorOrder.BGR else image[..., ::-1], order='C')
+
+
+main = node_main(AnnotateNode)

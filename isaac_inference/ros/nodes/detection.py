@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DetectionNode: a model's outputs to Detection2DArray and, for models that have them, keypoints."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray, LabelInfo, VisionClass
+
+from isaac_inference.errors import EngineError, FrameError
+from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ros.messages.detections import detection_array
+from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame, is_on_device
+from isaac_inference.ros.nodes.shared.gpu_choice import Device, stage_on_gpu
+from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
+from isaac_inference.ros.runtime.container.process import node_main
+from isaac_inference.ros.runtime.node import StageClock
+from isaac_inference.ros.runtime.parameters.schema import group, param
+from isaac_inference.ros.runtime.topics.qos import LATCHED, QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.type_adapter import plain
+from isaac_inference.stages.detection.postprocess import DetectionSettings, Postprocessor, detection_settings
+
+if TYPE_CHECKING:
+    from isaac_inference.cuda.device import Gpu
+    from isaac_inference.stages.detection.postprocess_gpu import GpuPostprocessor
+
+KEYPOINTS_TOPIC = 'keypoints'
+"""The topic of the keypoints, and the name of their one tensor."""
+SOURCE_SIZE = 'source_size'
+"""Auxiliary tensor beside the keypoints: (2,) int32, width and height in px of the image that they were found in."""
+
+
+@dataclass(frozen=True)
+class DetectionParameters(ModelParameters):
+    """Parameters of the detection node."""
+
+    score_threshold: float = param(0.25, 'Least score of a detection.', minimum=0.0, maximum=1.0, live=True)
+    class_thresholds: tuple[str, ...] = param((), 'Exceptions to score_threshold, each "class name: score".', live=True)
+    classes: tuple[str, ...] = param((), 'Names of the classes to keep; empty keeps all.', live=True)
+    iou_threshold: float = param(
+        0.45, 'NMS drops a box that overlaps a better one by more than this IoU.', minimum=0.0, maximum=1.0, live=True
+    )
+    class_agnostic_nms: bool = param(False, 'NMS compares boxes across classes.', live=True)
+    nms_top_k: int = param(1000, 'Candidates that enter NMS, best first.', minimum=1, maximum=30000, live=True)
+    max_detections: int = param(100, 'Most detections of a frame, best first.', minimum=1, maximum=10000, live=True)
+    publish_empty: bool = param(True, 'Publish an empty array for a frame without detections.', live=True)
+    device: Device = param(
+        Device.AUTO, 'Where tensors that lie on a GPU are decoded; "auto" and "cuda" do it there, "cpu" downloads them.'
+    )
+    gpu: int = param(0, 'Which GPU.', minimum=0)
+    source_size: tuple[int, ...] = param(
+        (0, 0),
+        'Image width and height, for tensors from a preprocessor that sends no letterbox; 0, 0 drops such frames.',
+        unit='px',
+        minimum=0,
+    )
+    tensor_qos: QosParameters = group(QosParameters(), 'Subscription to the tensors.')
+    detections_qos: QosParameters = group(
+        QosParameters(reliability=Reliability.RELIABLE, depth=10), 'Publisher of the detections.'
+    )
+
+
+class DetectionNode(ModelNode):
+    """`output_tensors` (TensorList) to `detections` (Detection2DArray) and, latched, `label_info` (LabelInfo).
+
+    Boxes are in source pixels; `class_id` is the class's name; `id` stays empty until something tracks.
+
+    A model with keypoints has a further topic, `keypoints` (TensorList): one tensor `keypoints`, (N, K, 3) float32, of
+    x and y in source pixels (0 is the image's edge) and confidence; row i belongs to detection i of the same stamp. It
+    is published before those detections, and for every frame that has them: with N = 0 for an empty array.
+    """
+
+    Parameters = DetectionParameters
+    stage = 'detection'
+
+    def __init__(self, node_name: str = 'detection', **kwargs: object) -> None:
+        self._postprocessor: Postprocessor | None = None
+        self._gpu_stage: GpuPostprocessor | None = None
+        super().__init__(node_name, **kwargs)
+
+    def on_setup(self) -> None:
+        super().on_setup()
+        self._postprocessor = Postprocessor(self.card, self._settings(self.parameters))
+        chosen = self.parameters
+        self._gpu_stage = stage_on_gpu(chosen.device, chosen.gpu, self._on_gpu, self.get_logger().warning)
+        self._fallback = self._fallback_letterbox()
+        self._labels = self.advertise(plain(LabelInfo), 'label_info', LATCHED)
+        self._detections = self.advertise(plain(Detection2DArray), 'detections', self.parameters.detections_qos)
+        self._keypoints = (
+            None
+            if self.card.keypoints is None
+            else self.advertise(TENSORS, KEYPOINTS_TOPIC, self.parameters.detections_qos)
+        )
+        self.subscribe(
+            TENSORS,
+            'output_tensors',
+            self.parameters.tensor_qos,
+            self._on_tensors,
+            on_device=lambda: self._gpu_stage is not None,
+        )
+
+    def on_start(self) -> None:
+        stamp = self.get_clock().now().to_msg()
+        classes = [VisionClass(class_id=index, class_name=name) for index, name in enumerate(self.card.labels)]
+        self._labels.publish(
+            LabelInfo(header=Header(stamp=stamp), class_map=classes, threshold=self.parameters.score_threshold)
+        )
+
+    def on_teardown(self) -> None:
+        self._postprocessor = None
+        stage, self._gpu_stage = self._gpu_stage, None
+        if stage is not None:
+            stage.close()
+
+    def on_parameters(self, updated: DetectionParameters) -> None:
+        if self._postprocessor is None:
+            return
+        settings = self._settings(updated)
+        self._postprocessor.settings = settings
+        if self._gpu_stage is not None:
+            self._gpu_stage.settings = settings
+
+    def _on_gpu(self, gpu: Gpu) -> GpuPostprocessor | None:
+        from isaac_inference.cuda.timer import GpuTimer
+        from isaac_inference.stages.detection.postprocess_gpu import GpuPostprocessor
+
+        if not GpuPostprocessor.serves(self.card):  # what needs no NMS is small: the CPU decodes it
+            return None
+        self._timer = GpuTimer(gpu)
+        return GpuPostprocessor(self.card, gpu, self._settings(self.parameters))
+
+    def _settings(self, chosen: DetectionParameters) -> DetectionSettings:
+        return detection_settings(
+            self.card,
+            score_threshold=chosen.score_threshold,
+            class_thresholds=chosen.class_thresholds,
+            classes=chosen.classes,
+            iou_threshold=chosen.iou_threshold,
+            class_aware=not chosen.class_agnostic_nms,
+            top_k=chosen.nms_top_k,
+            max_detections=chosen.max_detections,
+        )
+
+    def _fallback_letterbox(self) -> Letterbox | None:
+        size, spec = self.parameters.source_size, self.card.preprocess
+        if not any(size):
+            return None
+        return Letterbox.plan(size, self.card.input_wh, spec.fit, spec.anchor, spec.rounding)
+
+    def _letterbox(self, auxiliary: Mapping[str, np.ndarray]) -> Letterbox:
+        if 'letterbox' in auxiliary:
+            array = auxiliary['letterbox']
+            sound = array.dtype == np.float64 and array.shape == (8,)
+            return _letterbox_of(array.tobytes()) if sound else Letterbox.from_array(array)
+        if self._fallback is None:
+            raise FrameError(
+                'no_letterbox',
+                'the tensors carry no letterbox, so boxes can not be brought back to source '
+                'pixels; set source_size to the [width, height] of the images, or use PreprocessNode',
+            )
+        return self._fallback
+
+    def _on_tensors(self, frame: TensorFrame, clock: StageClock) -> None:
+        postprocessor = self._postprocessor
+        if postprocessor is None:
+            raise FrameError('not_configured', 'a frame arrived while the node was being cleaned up')
+        letterbox = self._letterbox(frame.auxiliary)
+        if any(map(is_on_device, frame.tensors.values())):
+            found = self._decode_on_gpu(frame.tensors, letterbox)
+        else:
+            found = postprocessor(frame.tensors, letterbox)
+        if len(found) or self.parameters.publish_empty:
+            if self._keypoints is not None and found.keypoints is not None:
+                size = {SOURCE_SIZE: np.array(letterbox.source_wh, np.int32)}
+                timings = (*frame.timings, clock.finish())
+                self._keypoints.publish(TensorFrame(frame.header, {KEYPOINTS_TOPIC: found.keypoints}, size, timings))
+            self._detections.publish(detection_array(frame.header, found, self.card.labels))
+        self.report_timings(frame.header, (*frame.timings, clock.finish()))
+
+    def _decode_on_gpu(self, tensors: Mapping[str, Any], letterbox: Letterbox) -> Detections:
+        stage = self._gpu_stage
+        if stage is None:
+            raise FrameError('not_configured', 'a frame on the GPU arrived while the node was being cleaned up')
+        try:
+            with self._timer.measure(next(iter(tensors.values())).stream):
+                pending = stage.enqueue(tensors, letterbox)
+            found = stage.fetch(pending)
+        except EngineError as error:
+            raise FrameError('device_error', str(error)) from error
+        self.health.measured('gpu_ms', self._timer.collect())
+        return found
+
+
+@functools.lru_cache(maxsize=16)
+def _letterbox_of(content: bytes) -> Letterbox:
+    """The letterbox that travelled with a frame: mostly that of the frame before."""
+    return Letterbox.from_array(np.frombuffer(content, np.float64))
+
+
+main = node_main(DetectionNode)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""InferenceNode: runs the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isaac_inference.engines import Engine
+from isaac_inference.engines.checks import non_finite
+from isaac_inference.engines.fallback import CPU, open_with_fallback
+from isaac_inference.errors import EngineError, FrameError
+from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame, is_on_device
+from isaac_inference.ros.nodes.inference.engine_build import EngineBuild, build_where_missing
+from isaac_inference.ros.nodes.inference.tensorrt_parameters import TensorRtParameters, tensorrt_settings
+from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
+from isaac_inference.ros.runtime.container.process import node_main
+from isaac_inference.ros.runtime.node import StageClock
+from isaac_inference.ros.runtime.parameters.schema import group, param
+from isaac_inference.ros.runtime.topics.qos import QosParameters
+
+if TYPE_CHECKING:
+    from isaac_inference.cuda.timer import GpuTimer
+
+
+@dataclass(frozen=True)
+class InferenceParameters(ModelParameters):
+    """Parameters of the inference node."""
+
+    backend: str = param(
+        'auto', 'Engine that runs the model: "tensorrt", "onnxruntime", or "auto" for the best one that can run here.'
+    )
+    fallback: bool = param(
+        False,
+        'Where the GPU has too little memory, or its engine can not be built, run a smaller batch, and at last the '
+        'CPU, instead of staying inactive.',
+    )
+    tensorrt: Any = group(TensorRtParameters(), 'TensorRT:')
+    providers: tuple[str, ...] = param((), 'ONNX Runtime execution providers in order of preference; empty chooses.')
+    threads: int = param(0, 'CPU threads of the engine; 0 takes all cores.', unit='threads', minimum=0)
+    spinning: bool = param(True, 'Engine threads wait for work actively while a model runs: faster, for more CPU time.')
+    check_finite: bool = param(
+        False,
+        'Drop a frame whose outputs hold NaN or infinity anywhere, at the cost of reading them '
+        'all once more; decoders refuse such values in any case where a detection depends on them.',
+        live=True,
+    )
+    tensor_qos: QosParameters = group(QosParameters(), 'Subscription to and publisher of the tensors.')
+
+
+class InferenceNode(ModelNode):
+    """`input_tensors` to `output_tensors`, both TensorList; what travels with a frame is passed on unchanged."""
+
+    Parameters = InferenceParameters
+    stage = 'inference'
+
+    def __init__(self, node_name: str = 'inference', **kwargs: object) -> None:
+        self._engine: Engine | None = None
+        self._build: EngineBuild | None = None
+        self._timer: GpuTimer | None = None
+        super().__init__(node_name, **kwargs)
+
+    def on_setup(self) -> None:
+        super().on_setup()
+        chosen = self.parameters
+        settings = tensorrt_settings(chosen.tensorrt)
+        self._outputs = self.advertise(TENSORS, 'output_tensors', chosen.tensor_qos)
+        self.subscribe(
+            TENSORS,
+            'input_tensors',
+            chosen.tensor_qos,
+            self._on_tensors,
+            on_device=lambda: self._engine is not None and self._engine.takes_device_arrays,
+            inline=self._only_enqueues,
+        )
+        for note in self.card.notes:
+            self.get_logger().warning(f'model {self.card.name}: {note}')
+        self._build = build_where_missing(self.card, chosen.backend, settings, tolerant=chosen.fallback)
+        if self._build is None:
+            self.on_prepared()
+        else:
+            self.prepare(self._build)
+
+    def on_prepared(self) -> None:
+        chosen, backend = self.parameters, self.parameters.backend
+        if self._build is not None and self._build.failure:
+            self.health.problem('fallback', f'runs on the CPU, because: {self._build.failure}')
+            backend = CPU
+        shared = {name: getattr(chosen, name) for name in ('providers', 'threads', 'spinning')}
+        shared['tensorrt'] = tensorrt_settings(chosen.tensorrt)
+        engine = open_with_fallback(self.card, backend, shared, self.get_logger().warning, fallback=chosen.fallback)
+        self._engine = engine
+        for note in engine.notes:
+            self.health.problem('fallback', note)
+        engine.warm_up()
+        self.device = engine.device
+        if engine.takes_device_arrays:
+            self._timer = _gpu_timer(chosen.tensorrt.device)
+        self.get_logger().info(
+            f'model {self.card.name}: {self.card.decoder}, {self.card.class_count} classes, input '
+            f'{self.card.input_wh[0]}x{self.card.input_wh[1]}, on {self.device}'
+        )
+
+    def on_teardown(self) -> None:
+        engine, self._engine = self._engine, None
+        self._build = self._timer = None
+        self.health.clear('fallback')
+        if engine is not None:
+            engine.close()
+
+    def _on_tensors(self, frame: TensorFrame, clock: StageClock) -> None:
+        engine = self._engine
+        if engine is None:
+            raise FrameError('not_configured', 'a frame arrived while the engine was being freed')
+        try:
+            outputs = self._run(engine, frame.tensors)
+        except EngineError as error:
+            raise FrameError('engine_error', str(error)) from error
+        if self.parameters.check_finite and (bad := non_finite({name: np.asarray(outputs[name]) for name in outputs})):
+            raise FrameError(
+                'non_finite_output',
+                f'model {self.card.name}: NaN or infinity in {", ".join(bad)}; check '
+                "the model's precision and normalisation, or set check_finite to false if the model means to",
+            )
+        timings = (*frame.timings, clock.finish())
+        self._outputs.publish(TensorFrame(frame.header, outputs, frame.auxiliary, timings))
+        self.report_timings(frame.header, timings)
+
+    def _only_enqueues(self, frame: TensorFrame) -> bool:
+        """Whether all there is to do for a frame is to start work on the GPU."""
+        takes = self._timer is not None and self._outputs.wanted_on_device and not self.parameters.check_finite
+        return takes and all(map(is_on_device, frame.tensors.values()))
+
+    def _run(self, engine: Engine, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The model's outputs: on the GPU where the next stage takes them there, without waiting for them."""
+        if self._timer is None or not self._outputs.wanted_on_device:
+            return engine.infer(tensors)
+        outputs = engine.enqueue(tensors, self._timer)
+        self.health.measured('gpu_ms', self._timer.collect())
+        return outputs
+
+
+def _gpu_timer(ordinal: int) -> GpuTimer:
+    from isaac_inference.cuda.device import gpu  # needs PyCUDA
+    from isaac_inference.cuda.timer import GpuTimer
+
+    return GpuTimer(gpu(ordinal))
+
+
+main = node_main(InferenceNode)

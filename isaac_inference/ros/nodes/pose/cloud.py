@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`~/objects_cloud`: coloured points of the detected objects, while somebody looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray
+
+from isaac_inference.errors import FrameError
+from isaac_inference.ops.depth.depth_image import DepthImage
+from isaac_inference.ops.depth.point_cloud import object_points
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.image.encodings import ColorOrder
+from isaac_inference.ros.messages.cloud import point_cloud
+from isaac_inference.ros.messages.color_image import color_image
+from isaac_inference.ros.messages.depth import depth_array
+from isaac_inference.ros.messages.detection_reading import box_corners
+from isaac_inference.ros.messages.image import ImageFrame
+from isaac_inference.ros.runtime.node import PipelineNode
+from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.topics.type_adapter import plain
+
+_WAIT_S = 0.2
+
+
+class ObjectsCloud:
+    """Pairs detections with colour and depth, and publishes their points in the camera's frame."""
+
+    def __init__(self, node: PipelineNode, labels: Sequence[str], camera: Callable[[DepthImage], CameraModel]) -> None:
+        """Advertise on behalf of `node`, in its `on_setup`.
+
+        Args:
+            node: whose `poses_qos`, `depth_tolerance_s` and `depth_unit_scale` hold.
+            labels: class names by number, for the field `class_id`; other classes get the number of their first
+                appearance, from len(labels) on.
+            camera: the intrinsics of a depth image; a FrameError leaves the cloud out.
+        """
+        chosen = node.parameters
+        self._node, self._camera = node, camera
+        self._classes = {name: index for index, name in enumerate(labels)}
+        self._clouds = node.advertise(plain(PointCloud2), '~/objects_cloud', chosen.poses_qos)
+        stream = Secondary(tolerance_s=chosen.depth_tolerance_s, wait_s=_WAIT_S, depth=8)
+        self._pairing = StampPairing('detections', {'image': stream, 'depth': stream})
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody subscribes."""
+        return self._clouds.wanted
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._pairing.clear()
+
+    def put(self, stream: str, header: Header, item: object) -> None:
+        """Take 'detections', 'image' or 'depth'; ignored while nobody subscribes."""
+        if self._clouds.wanted:
+            for pair in self._pairing.put(stream, stamp_ns(header), item):
+                self._try_to_publish(pair)
+
+    def _try_to_publish(self, pair: Paired) -> None:
+        health = self._node.health
+        if pair.missing:
+            missing = ' and no '.join(pair.missing)
+            health.skipped('cloud_input', f'no objects_cloud for a frame: no {missing} belongs to it')
+            return
+        try:
+            self._clouds.publish(self._message(pair.item, pair.matches['image'], pair.matches['depth']))
+        except FrameError as error:
+            health.skipped(error.reason, f'no objects_cloud for a frame: {error}')
+
+    def _message(self, detections: Detection2DArray, image: ImageFrame, depth: ImageFrame) -> PointCloud2:
+        color, order = color_image(image, ColorOrder.BGR)
+        scale = self._node.parameters.depth_unit_scale or None
+        metres = DepthImage.check(depth_array(depth), depth.encoding, scale)
+        items = [item for item in detections.detections if item.results]
+        points = object_points(
+            color if order is ColorOrder.BGR else color[..., ::-1],
+            metres,
+            self._camera(metres),
+            np.array([box_corners(item) for item in items]).reshape(-1, 4),
+            np.array([self._class(item.results[0].hypothesis.class_id) for item in items], np.int64),
+            np.array([_instance(item.id, index) for index, item in enumerate(items)], np.int64),
+        )
+        return point_cloud(detections.header, points)
+
+    def _class(self, name: str) -> int:
+        return self._classes.setdefault(name, len(self._classes))
+
+
+def _instance(identity: str, index: int) -> int:
+    """A tracker's number, in the 32 bits that the cloud has for it; without one the place in the array."""
+    return int(identity) % (1 << 32) if identity.isdecimal() else index

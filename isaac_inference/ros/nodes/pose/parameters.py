@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of the pose node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from isaac_inference.ops.pose.pnp import PnpSettings
+from isaac_inference.ops.pose.registration import RegistrationSettings
+from isaac_inference.ros.nodes.shared.model_node import ModelParameters
+from isaac_inference.ros.runtime.parameters.schema import group, param
+from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.stages.poses import PoseMethod, PoseSettings
+
+
+class TransformLibrary(str, Enum):
+    """What keeps the transforms."""
+
+    AUTO = 'auto'
+    TF2_ROS = 'tf2_ros'
+    PYTRANSFORM3D = 'pytransform3d'
+
+
+_PNP, _REGISTRATION = PnpSettings(), RegistrationSettings()
+
+
+@dataclass(frozen=True)
+class PnpParameters:
+    """When a pose from keypoints is believed."""
+
+    min_confidence: float = param(
+        _PNP.min_confidence, 'Keypoints below this confidence are left out.', minimum=0.0, maximum=1.0
+    )
+    min_inliers: float = param(
+        _PNP.min_inliers, "Part of the keypoints' confidence that must agree on a pose.", minimum=0.01, maximum=1.0
+    )
+    inlier_px: float = param(
+        _PNP.inlier_px, 'Largest distance of an inlier from its projection.', unit='px', minimum=0.01, maximum=1000.0
+    )
+    max_rms_px: float = param(
+        _PNP.max_rms_px, 'Largest RMS distance of the inliers.', unit='px', minimum=0.01, maximum=1000.0
+    )
+    pixel_noise: float = param(
+        _PNP.pixel_noise, 'Least standard deviation of a keypoint in the covariance.', unit='px', minimum=0.01
+    )
+    max_ambiguity: float = param(
+        _PNP.max_ambiguity,
+        "A flat object's mirrored pose must fit worse by this ratio; 1 lets all pass.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_distance: float = param(
+        _PNP.max_distance, 'An object further away has no pose.', unit='m', minimum=0.1, maximum=1000.0
+    )
+
+
+@dataclass(frozen=True)
+class RegistrationParameters:
+    """When a registered pose is believed."""
+
+    noise: float = param(
+        _REGISTRATION.noise, 'Standard deviation of a depth point at 1 m.', unit='m', minimum=0.0001, maximum=0.1
+    )
+    distance: float = param(
+        _REGISTRATION.distance, 'Depth this near counts as the surface.', unit='m', minimum=0.0005, maximum=0.5
+    )
+    min_fitness: float = param(
+        _REGISTRATION.min_fitness, 'Part of the visible surface that depth must confirm.', minimum=0.0, maximum=1.0
+    )
+    max_rmse: float = param(
+        _REGISTRATION.max_rmse, 'Largest RMS distance of the confirmed part.', unit='m', minimum=0.0001, maximum=0.5
+    )
+    allow_geometric_symmetry: bool = param(
+        _REGISTRATION.allow_geometric_symmetry,
+        'Without keypoints: take one of the poses that look alike in depth, such as the four of a box.',
+    )
+
+
+@dataclass(frozen=True)
+class PoseParameters(ModelParameters):
+    """Parameters of the pose node."""
+
+    method: PoseMethod = param(
+        PoseMethod.AUTO,
+        'auto: keypoints where the card allows it, else depth; registration: keypoints refined by shape and depth.',
+    )
+    target_frame: str = param(
+        '', "Frame of the published poses, at the image's stamp; empty leaves them in the camera's optical frame."
+    )
+    transform_wait_s: float = param(0.1, 'Longest wait for a transform.', unit='s', minimum=0.0, maximum=10.0)
+    transform_source: TransformLibrary = param(
+        TransformLibrary.AUTO, 'What keeps the transforms; auto takes tf2_ros where it is installed.'
+    )
+    depth_tolerance_s: float = param(
+        0.02, 'Largest difference between the stamps of depth and image.', unit='s', minimum=0.0, maximum=1.0
+    )
+    wait_s: float = param(
+        0.15, 'How long detections wait for their depth or keypoints.', unit='s', minimum=0.0, maximum=10.0
+    )
+    depth_unit_scale: float = param(
+        0.0, 'Metres per unit of depth; 0 goes by the encoding: 16UC1 is mm, 32FC1 is m.', minimum=0.0
+    )
+    publish_tf: bool = param(True, 'Send `<class>_<id>` of objects that have an id to /tf.')
+    publish_empty: bool = param(True, 'Publish empty arrays for a frame without poses.', live=True)
+    pnp: PnpParameters = group(PnpParameters(), 'Poses from keypoints.')
+    registration: RegistrationParameters = group(RegistrationParameters(), 'Poses from registration.')
+    image_qos: QosParameters = group(QosParameters(), 'Subscriptions to images and camera infos.')
+    detections_qos: QosParameters = group(
+        QosParameters(reliability=Reliability.RELIABLE, depth=10), 'Subscriptions to detections and keypoints.'
+    )
+    poses_qos: QosParameters = group(
+        QosParameters(reliability=Reliability.RELIABLE, depth=10), 'Publishers of the poses.'
+    )
+
+    def settings(self) -> PoseSettings:
+        """The ops' settings: what is a parameter here, and their own defaults."""
+        pnp = PnpSettings(**{name: getattr(self.pnp, name) for name in PnpParameters.__dataclass_fields__})
+        fit = {name: getattr(self.registration, name) for name in RegistrationParameters.__dataclass_fields__}
+        return PoseSettings(pnp, RegistrationSettings(**fit))

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PreprocessNode: camera images to a model's input tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Header
+
+from isaac_inference.errors import EngineError, FrameError
+from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder
+from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ops.image.preprocess import decode_compressed
+from isaac_inference.ros.messages.color_image import color_image
+from isaac_inference.ros.messages.image import COMPRESSED_IMAGE, IMAGE, ImageFrame, byte_view
+from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame
+from isaac_inference.ros.nodes.shared.gpu_choice import Device, stage_on_gpu
+from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
+from isaac_inference.ros.runtime.container.process import node_main
+from isaac_inference.ros.runtime.node import StageClock
+from isaac_inference.ros.runtime.parameters.schema import group, param
+from isaac_inference.ros.runtime.topics.qos import QosParameters
+from isaac_inference.stages.image.preprocess import Preprocessor
+
+if TYPE_CHECKING:
+    from isaac_inference.cuda.device import Gpu
+    from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
+
+
+class Transport(str, Enum):
+    """Which topic carries the images: 'image', or 'image/compressed'."""
+
+    RAW = 'raw'
+    COMPRESSED = 'compressed'
+
+
+@dataclass(frozen=True)
+class PreprocessParameters(ModelParameters):
+    """Parameters of the preprocess node."""
+
+    transport: Transport = param(
+        Transport.RAW, 'Subscribe to Image on "image", or CompressedImage on "image/compressed".'
+    )
+    device: Device = param(
+        Device.AUTO, 'Where images are prepared; "auto" takes the GPU where the next stage takes tensors there.'
+    )
+    gpu: int = param(0, 'Which GPU.', minimum=0)
+    image_qos: QosParameters = group(QosParameters(), 'Subscription to the images.')
+    tensor_qos: QosParameters = group(QosParameters(), 'Publisher of the tensors.')
+
+
+class PreprocessNode(ModelNode):
+    """`image` (Image) or `image/compressed` (CompressedImage) to `input_tensors` (TensorList).
+
+    Letterbox, colour order, normalisation and layout follow the model's card; the letterbox travels with the tensors.
+    On a GPU the tensors stay there for the stages of this process.
+    """
+
+    Parameters = PreprocessParameters
+    stage = 'preprocess'
+
+    def __init__(self, node_name: str = 'preprocess', **kwargs: object) -> None:
+        self._gpu_stage: GpuPreprocessor | None = None
+        super().__init__(node_name, **kwargs)
+
+    def on_setup(self) -> None:
+        super().on_setup()
+        self._preprocessor = Preprocessor(self.card)
+        self._preprocessor(np.zeros((480, 640, 3), np.uint8))  # OpenCV's first call takes tens of ms: not on a frame
+        chosen = self.parameters
+        self._gpu_stage = stage_on_gpu(chosen.device, chosen.gpu, self._on_gpu, self.get_logger().warning)
+        self._tensors = self.advertise(TENSORS, 'input_tensors', self.parameters.tensor_qos)
+        if self.parameters.transport is Transport.RAW:
+            self.subscribe(IMAGE, 'image', self.parameters.image_qos, self._on_image)
+        else:
+            self.subscribe(COMPRESSED_IMAGE, 'image/compressed', self.parameters.image_qos, self._on_compressed)
+
+    def on_teardown(self) -> None:
+        stage, self._gpu_stage = self._gpu_stage, None
+        if stage is not None:
+            stage.close()
+
+    def _on_gpu(self, gpu: Gpu) -> GpuPreprocessor:
+        from isaac_inference.cuda.timer import GpuTimer
+        from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
+
+        self._timer = GpuTimer(gpu)
+        return GpuPreprocessor(self.card, gpu)
+
+    def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
+        if self._gpu_stage is not None and self._takes_gpu(frame):
+            tensors, letterbox = self._prepare_on_gpu(self._gpu_stage, frame)
+            self._publish(frame.header, tensors, letterbox, clock)
+            return
+        image, order = color_image(frame, self._preprocessor.wanted)
+        self._publish(frame.header, *self._preprocessor(image, order), clock)
+
+    def _on_compressed(self, message: CompressedImage, clock: StageClock) -> None:
+        image = decode_compressed(byte_view(message.data))
+        self._publish(message.header, *self._preprocessor(image, ColorOrder.BGR), clock)
+
+    def _takes_gpu(self, frame: ImageFrame) -> bool:
+        """Whether this frame goes the GPU's way; encodings that only cv_bridge knows never do."""
+        asked = self.parameters.device is Device.CUDA or self._tensors.wanted_on_device
+        return asked and frame.encoding in SUPPORTED_ENCODINGS
+
+    def _prepare_on_gpu(self, stage: GpuPreprocessor, frame: ImageFrame) -> tuple[Mapping[str, Any], Letterbox]:
+        try:
+            with self._timer.measure(stage.stream):
+                found = stage(
+                    frame.data,
+                    encoding=frame.encoding,
+                    height=frame.height,
+                    width=frame.width,
+                    step=frame.step,
+                    is_bigendian=frame.is_bigendian,
+                )
+        except EngineError as error:
+            raise FrameError('device_error', str(error)) from error
+        self.health.measured('gpu_ms', self._timer.collect())
+        return found
+
+    def _publish(self, header: Header, tensors: Mapping[str, Any], letterbox: Letterbox, clock: StageClock) -> None:
+        timings = (clock.finish(),)
+        self._tensors.publish(TensorFrame(header, tensors, {'letterbox': letterbox.to_array()}, timings))
+        self.report_timings(header, timings)
+
+
+main = node_main(PreprocessNode)

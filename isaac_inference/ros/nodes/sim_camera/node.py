@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SimCameraNode: a simulated RGB-D camera over a moving table top, with the truth about every object."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from geometry_msgs.msg import PoseArray
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Empty, Header
+from vision_msgs.msg import Detection2DArray, Detection3DArray
+
+from isaac_inference.ros.messages.camera_info import camera_info
+from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
+from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array
+from isaac_inference.ros.messages.poses import pose_array
+from isaac_inference.ros.nodes.sim_camera.truth import truth_2d, truth_3d
+from isaac_inference.ros.runtime.container.process import node_main
+from isaac_inference.ros.runtime.node import PipelineNode
+from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
+from isaac_inference.ros.runtime.parameters.schema import group, param
+from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.topics.type_adapter import plain
+from isaac_inference.ros.runtime.transforms.broadcaster import FramePose, TransformBroadcaster
+from isaac_inference.sim import Scene, SimFrame, default_camera
+
+SCENE_GAP_S = 5.0  # between the stamps of two scenes, so that nobody takes them for one
+_BASE_POSE = ((-0.6, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))  # of the robot's base in the world: at the table's edge
+_RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=10)
+
+
+@dataclass(frozen=True)
+class SimCameraParameters(NodeParameters):
+    """Parameters of the simulated camera."""
+
+    seed: int = param(1, 'Everything random follows from it.', minimum=0)
+    objects: int = param(6, 'Objects on the table; up to six there is one of each kind.', minimum=1, maximum=9)
+    rate_hz: float = param(30.0, 'Images per second.', unit='Hz', minimum=0.01, maximum=1000.0)
+    step: bool = param(False, 'Make an image for each message on `step` only, with stamps 1 / rate_hz apart.')
+    frames: int = param(0, 'Stop after so many images; 0 never stops.', minimum=0)
+    scene_frames: int = param(0, 'Begin another scene after so many images; 0 keeps the first.', minimum=0)
+    image_size: tuple[int, ...] = param((640, 480), 'Width and height of the images.', unit='px', minimum=16)
+    distorted: bool = param(False, 'Give the lens a barrel distortion.')
+    depth_encoding: DepthEncoding = param(DepthEncoding.METRES, 'Encoding of depth: m as float, or mm in 16 bits.')
+    depth_size: tuple[int, ...] = param(
+        (0, 0), 'Width and height of depth images; 0, 0 takes those of the colour images.', unit='px', minimum=0
+    )
+    frame_id: str = param('camera_optical_frame', 'frame_id of the images: the optical frame, z forward.')
+    world_frame: str = param('world', 'Frame of the table, z up.')
+    base_frame: str = param('base_link', "The robot's base, fixed to the table's edge.")
+    image_qos: QosParameters = group(QosParameters(reliability=Reliability.RELIABLE), 'Publisher of images and infos.')
+
+
+class SimCameraNode(PipelineNode):
+    """Publishes `image` (bgr8), `camera_info`, `depth/image`, `depth/camera_info`, /tf, and the truth.
+
+    The truth is `truth/detections`, `truth/detections_3d` and `truth/poses`, of all objects of which a little is in
+    view, in one order; a score there is the visible part of the object, 0..1, an id is the object's own number.
+    /tf has the camera and `truth/<class>_<id>` below the world, /tf_static the robot's base.
+    """
+
+    Parameters = SimCameraParameters
+    stage = 'sim_camera'
+
+    def __init__(self, node_name: str = 'sim_camera', **kwargs: object) -> None:
+        self._stop = threading.Event()
+        self._steps = threading.Semaphore(0)
+        self._thread: threading.Thread | None = None
+        self._transforms: TransformBroadcaster | None = None
+        super().__init__(node_name, **kwargs)
+
+    def has_input(self) -> bool:
+        return not self.parameters.step
+
+    def on_setup(self) -> None:
+        chosen = self.parameters
+        self._camera = default_camera(*chosen.image_size, distorted=chosen.distorted)
+        depth_size = chosen.depth_size if any(chosen.depth_size) else chosen.image_size
+        self._depth_camera = self._camera.resized(*depth_size)
+        qos = chosen.image_qos
+        self._images = self.advertise(IMAGE, 'image', qos)
+        self._infos = self.advertise(plain(CameraInfo), 'camera_info', qos)
+        self._depths = self.advertise(IMAGE, 'depth/image', qos)
+        self._depth_infos = self.advertise(plain(CameraInfo), 'depth/camera_info', qos)
+        self._truths = self.advertise(plain(Detection2DArray), 'truth/detections', _RELIABLE)
+        self._truths_3d = self.advertise(plain(Detection3DArray), 'truth/detections_3d', _RELIABLE)
+        self._truth_poses = self.advertise(plain(PoseArray), 'truth/poses', _RELIABLE)
+        self._transforms = TransformBroadcaster(self)
+        if chosen.step:
+            self.subscribe(plain(Empty), 'step', _RELIABLE, lambda message, clock: self._steps.release(), depth=100)
+
+    def on_teardown(self) -> None:
+        if self._transforms is not None:
+            self._transforms.close()
+            self._transforms = None
+
+    def on_start(self) -> None:
+        self._stop.clear()
+        self._steps = threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._run, name='sim_camera', daemon=True)
+        self._thread.start()
+
+    def on_stop(self) -> None:
+        self._stop.set()
+        self._steps.release()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        chosen = self.parameters
+        period, begin_ns = 1.0 / chosen.rate_hz, self.get_clock().now().nanoseconds
+        self._send_base()
+        due, index, scene = time.monotonic(), 0, self._scene(0)
+        while not chosen.frames or index < chosen.frames:
+            if chosen.step:
+                self._steps.acquire()
+            elif self._stop.wait(max(0.0, due - time.monotonic())):
+                return
+            if self._stop.is_set():
+                return
+            number, place = divmod(index, chosen.scene_frames) if chosen.scene_frames else (0, index)
+            if place == 0 and number:
+                scene = self._scene(number)
+            start = time.perf_counter()
+            self.health.received()
+            frame = scene.frame(place * period)
+            stamp_ns = begin_ns + round((index * period + number * SCENE_GAP_S) * 1e9) if chosen.step else None
+            self._publish(frame, scene.object_poses(place * period), stamp_ns)
+            self.health.processed((time.perf_counter() - start) * 1e3)
+            index += 1
+            due = max(due + period, time.monotonic() - period)
+        self.get_logger().info(f'{chosen.frames} images sent: end')
+
+    def _scene(self, number: int) -> Scene:
+        chosen = self.parameters
+        first = number * chosen.objects + 1
+        return Scene(self._camera, chosen.seed * 1000 + number, objects=chosen.objects, first_instance=first)
+
+    def _publish(self, frame: SimFrame, objects: list, stamp_ns: int | None) -> None:
+        now = self.get_clock().now() if stamp_ns is None else Time(nanoseconds=stamp_ns)
+        header = Header(stamp=now.to_msg(), frame_id=self.parameters.frame_id)
+        self._send_transforms(frame, objects, header)
+        if self._infos.wanted:
+            self._infos.publish(camera_info(header, self._camera))
+        if self._depth_infos.wanted:
+            self._depth_infos.publish(camera_info(header, self._depth_camera))
+        if self._depths.wanted:
+            size = (self._depth_camera.width, self._depth_camera.height)
+            self._depths.publish(depth_frame(frame.depth, self.parameters.depth_encoding, header, size))
+        if self._truths.wanted:
+            self._truths.publish(truth_2d(header, frame.truths))
+        if self._truths_3d.wanted or self._truth_poses.wanted:
+            truths = truth_3d(header, frame.truths)
+            self._truths_3d.publish(truths)
+            self._truth_poses.publish(pose_array(truths))
+        self._images.publish(image_frame_from_array(frame.color, 'bgr8', header))
+
+    def _send_base(self) -> None:
+        if self._transforms is not None:
+            chosen, stamp_ns = self.parameters, self.get_clock().now().nanoseconds
+            self._transforms.send_static([FramePose(chosen.world_frame, chosen.base_frame, stamp_ns, *_BASE_POSE)])
+
+    def _send_transforms(self, frame: SimFrame, objects: list, header: Header) -> None:
+        if self._transforms is None:
+            return
+        world = self.parameters.world_frame
+        named = [(header.frame_id, frame.T_world_camera)]
+        named += [(f'truth/{kind.name}_{instance}', pose) for instance, kind, pose in objects]
+        stamp = stamp_ns(header)
+        self._transforms.send(
+            FramePose(world, child, stamp, pose.translation.tolist(), pose.quaternion().tolist())
+            for child, pose in named
+        )
+
+
+main = node_main(SimCameraNode)

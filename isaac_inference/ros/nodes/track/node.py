@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TrackNode: ids that stay from frame to frame, and smooth poses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from geometry_msgs.msg import PoseArray
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detection3DArray
+
+from isaac_inference.errors import FrameError
+from isaac_inference.models import read_card
+from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
+from isaac_inference.ops.tracking import PoseFilter, PoseFilterSettings, Tracker, TrackerSettings
+from isaac_inference.ros.messages.object_frames import object_frames
+from isaac_inference.ros.messages.poses import detection_3d, pose_array, pose_from_message
+from isaac_inference.ros.messages.track_message import best_hypothesis, checked_corners, with_id
+from isaac_inference.ros.nodes.track.frame_flow import FrameFlow
+from isaac_inference.ros.runtime.container.process import node_main
+from isaac_inference.ros.runtime.node import PipelineNode, StageClock
+from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
+from isaac_inference.ros.runtime.parameters.schema import group, param
+from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.type_adapter import plain
+from isaac_inference.ros.runtime.transforms.broadcaster import TransformBroadcaster
+
+_BOXES, _POSES = TrackerSettings(), PoseFilterSettings()  # their defaults are ours
+_RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=10)
+
+
+@dataclass(frozen=True)
+class TrackParameters(NodeParameters):
+    """Parameters of the track node."""
+
+    model: str = param(
+        '', 'Path of the ONNX model, for its class names and symmetries; empty takes every class as it is.'
+    )
+    model_card: str = param('', 'Path of its YAML card; empty looks beside the model.')
+    publish_tentative: bool = param(
+        True,
+        'Publish detections that have no id yet, with an empty one; false leaves them out, and rows no longer match '
+        'those of `keypoints`.',
+        live=True,
+    )
+    publish_tf: bool = param(True, 'Publish the smooth poses on /tf, as <class>_<id>.', live=True)
+    predict_s: float = param(
+        0.0,
+        'For how long a pose that is missing is filled in by prediction, with a falling score; 0 invents nothing.',
+        unit='s',
+        minimum=0.0,
+        maximum=2.0,
+        live=True,
+    )
+    max_gap_s: float = param(2.0, 'After a longer time without a frame everything starts anew.', unit='s', minimum=0.01)
+    high_score: float = param(
+        _BOXES.high_score, 'Least score of a detection that begins a track.', minimum=0.0, maximum=1.0
+    )
+    low_score: float = param(
+        _BOXES.low_score, 'Least score of a detection that continues a track.', minimum=0.0, maximum=1.0
+    )
+    confirm_hits: int = param(_BOXES.confirm_hits, 'Detections before a track gets its id.', minimum=1, maximum=100)
+    min_iou: float = param(
+        _BOXES.min_iou, 'Least IoU of a detection with where its track is predicted.', minimum=0.01, maximum=1.0
+    )
+    max_age_s: float = param(
+        _BOXES.max_age_s, 'How long an id is kept for an object that is not seen.', unit='s', minimum=0.0
+    )
+    position_noise: float = param(
+        _POSES.position_noise, 'Standard deviation of a position without covariance.', unit='m', minimum=1e-6
+    )
+    rotation_noise: float = param(
+        _POSES.rotation_noise, 'Standard deviation of a rotation without covariance.', unit='rad', minimum=1e-6
+    )
+    outlier_gate: float = param(
+        _POSES.gate, 'A pose further off its prediction is an outlier.', unit='standard deviations', minimum=1.0
+    )
+    takeover_hits: int = param(
+        _POSES.takeover_hits, 'Outliers in a row that agree, after which they are believed.', minimum=1, maximum=100
+    )
+    input_qos: QosParameters = group(_RELIABLE, 'Subscriptions to the detections.')
+    output_qos: QosParameters = group(_RELIABLE, 'Publishers of the tracked detections and poses.')
+
+
+class TrackNode(PipelineNode):
+    """`detections` (Detection2DArray) to `~/detections`, with ids; `detections_3d` (Detection3DArray, with ids) to
+    `~/detections_3d`, `~/poses` (PoseArray, same order) and /tf, smoothed.
+
+    Either input works alone. What can't be tracked keeps its place in `~/detections` with an empty id, and is counted;
+    a pose that is unusable or an outlier is left out.
+    """
+
+    Parameters = TrackParameters
+    stage = 'track'
+
+    def __init__(self, node_name: str = 'track', **kwargs: object) -> None:
+        self._forget_all()
+        self._broadcaster: TransformBroadcaster | None = None
+        super().__init__(node_name, **kwargs)
+
+    def on_setup(self) -> None:
+        chosen = self.parameters
+        self._read_model()
+        self._tracker = Tracker(
+            TrackerSettings(
+                high_score=chosen.high_score,
+                low_score=chosen.low_score,
+                confirm_hits=chosen.confirm_hits,
+                min_iou=chosen.min_iou,
+                max_age_s=chosen.max_age_s,
+            )
+        )
+        self._pose_settings = PoseFilterSettings(
+            position_noise=chosen.position_noise,
+            rotation_noise=chosen.rotation_noise,
+            gate=chosen.outlier_gate,
+            takeover_hits=chosen.takeover_hits,
+        )
+        self._detections = self.advertise(plain(Detection2DArray), '~/detections', chosen.output_qos)
+        self._detections_3d = self.advertise(plain(Detection3DArray), '~/detections_3d', chosen.output_qos)
+        self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.output_qos)
+        self._broadcaster = TransformBroadcaster(self)
+        depth = chosen.input_qos.depth
+        self.subscribe(plain(Detection2DArray), 'detections', chosen.input_qos, self._on_detections, depth=depth)
+        self.subscribe(plain(Detection3DArray), 'detections_3d', chosen.input_qos, self._on_poses, depth=depth)
+
+    def on_stop(self) -> None:
+        self._tracker.reset()
+        self._forget_all()
+
+    def on_teardown(self) -> None:
+        if self._broadcaster is not None:
+            self._broadcaster.close()
+            self._broadcaster = None
+
+    def _forget_all(self) -> None:
+        self._flow, self._flow_3d = FrameFlow(), FrameFlow()
+        self._objects: dict[tuple[str, str], _Object] = {}  # by class and id
+
+    def _read_model(self) -> None:
+        chosen = self.parameters
+        self._labels: frozenset[str] | None = None
+        self._symmetries: Mapping[str, tuple[Symmetry, ...]] = {}
+        if not chosen.model:
+            return
+        card = read_card(chosen.model, chosen.model_card or None)
+        self.model = card.name
+        self._labels = frozenset(card.labels)
+        self._symmetries = {
+            name: tuple(Symmetry(axis, order) for axis, order in spec.symmetries) for name, spec in card.objects.items()
+        }
+        for symmetries in self._symmetries.values():
+            canonical(Pose.identity(), symmetries)  # impossible ones are refused now, not with every frame
+
+    # Boxes
+
+    def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
+        stamp_s, broken = self._flow.take(message.header, self.parameters.max_gap_s)
+        if broken is not None:
+            self._count(*broken)
+            self._tracker.reset()
+        items = message.detections
+        ids = self._tracker.update(stamp_s, *self._arrays(items)).tolist()
+        tracked = [with_id(item, str(number) if number else '') for item, number in zip(items, ids, strict=True)]
+        if not self.parameters.publish_tentative:
+            tracked = [item for item in tracked if item.id]
+        self._detections.publish(Detection2DArray(header=message.header, detections=tracked))
+        self.report_timings(message.header, (clock.finish(),))
+
+    def _arrays(self, items: list[Detection2D]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Boxes, scores and class numbers; all 0, so of no use, where something is wrong with a detection."""
+        boxes, scores = np.zeros((len(items), 4)), np.zeros(len(items))
+        names = [''] * len(items)
+        for row, item in enumerate(items):
+            try:
+                best = best_hypothesis(item, self._labels)
+                boxes[row] = checked_corners(item)
+            except FrameError as error:
+                self._count(error.reason, str(error))
+                continue
+            names[row], scores[row] = best.class_id, best.score
+        return boxes, scores, np.array([self._flow.number(name) for name in names], np.int64)
+
+    # Poses
+
+    def _on_poses(self, message: Detection3DArray, clock: StageClock) -> None:
+        chosen = self.parameters
+        stamp_s, broken = self._flow_3d.take(message.header, chosen.max_gap_s)
+        if broken is not None:
+            self._count(*broken)
+            self._objects.clear()
+        smooth: list[Detection3D] = []
+        given: set[tuple[str, str]] = set()
+        for item in message.detections:
+            try:
+                smooth.append(self._smoothed(message.header, stamp_s, item, given))
+            except FrameError as error:
+                self._count(error.reason, str(error))
+        present = {(item.results[0].hypothesis.class_id, item.id) for item in smooth}
+        smooth.extend(self._filled_in(message.header, stamp_s, present))
+        self._forget(stamp_s)
+        answer = Detection3DArray(header=message.header, detections=smooth)
+        self._detections_3d.publish(answer)
+        self._poses.publish(pose_array(answer))
+        if chosen.publish_tf:
+            self._publish_tf(answer)
+        self.report_timings(message.header, (clock.finish(),))
+
+    def _smoothed(self, header: Header, stamp_s: float, item: Detection3D, given: set[tuple[str, str]]) -> Detection3D:
+        """One object; `given` are those that came before it in the message.
+
+        Raises:
+            FrameError: it can't be published.
+        """
+        best = best_hypothesis(item, self._labels)
+        pose = pose_from_message(item.results[0].pose.pose)
+        extent = item.bbox.size
+        size = (extent.x, extent.y, extent.z)
+        if not all(0.0 <= value < math.inf for value in size):
+            raise FrameError('bad_box', f'{best.class_id}: got size {size}, expected three lengths in m of at least 0')
+        covariance = np.array(item.results[0].pose.covariance).reshape(6, 6)
+        key = (best.class_id, item.id)
+        if not item.id:
+            return item
+        if key in given:
+            raise FrameError(
+                'duplicate_id', f'{best.class_id} {item.id} comes twice in a message, the second is left out'
+            )
+        known = self._objects.get(key)
+        if known is None:
+            known = _Object(PoseFilter(self._pose_settings, self._symmetries.get(best.class_id, ())))
+        result = known.filter.update(stamp_s, pose, covariance if covariance.any() else None)
+        self._objects[key] = known
+        given.add(key)
+        if result is None:
+            raise FrameError(
+                'pose_outlier',
+                f'{best.class_id} {item.id}: the pose is too far from where the object was heading; '
+                'if it moves like that, raise outlier_gate',
+            )
+        known.score, known.size = best.score, size
+        return detection_3d(
+            header, best.class_id, best.score, result.pose, size, identity=item.id, covariance=result.covariance
+        )
+
+    def _filled_in(self, header: Header, stamp_s: float, present: set[tuple[str, str]]) -> list[Detection3D]:
+        """Predicted poses of the objects that are missing, where that is asked for."""
+        limit = self.parameters.predict_s
+        filled = []
+        for key, known in self._objects.items():
+            seen_s = known.filter.stamp_s
+            if key in present or seen_s is None or known.filter.hits < 2 or not 0.0 < stamp_s - seen_s < limit:
+                continue
+            guess = known.filter.predict(stamp_s)
+            score = known.score * (1.0 - (stamp_s - seen_s) / limit)
+            filled.append(
+                detection_3d(
+                    header, key[0], score, guess.pose, known.size, identity=key[1], covariance=guess.covariance
+                )
+            )
+        return filled
+
+    def _forget(self, stamp_s: float) -> None:
+        """Objects whose filter would start anew, and that are predicted no more."""
+        limit = max(self._pose_settings.max_gap_s, self.parameters.predict_s)
+        for key in [key for key, known in self._objects.items() if stamp_s - (known.filter.stamp_s or 0.0) > limit]:
+            del self._objects[key]
+
+    def _publish_tf(self, answer: Detection3DArray) -> None:
+        named = [item for item in answer.detections if item.id]
+        if named and not answer.header.frame_id:
+            self._count('no_frame_id', 'poses come without a header.frame_id, so they have no place in /tf')
+        elif self._broadcaster is not None:
+            self._broadcaster.send(object_frames(answer.header, named))
+
+    def _count(self, reason: str, text: str) -> None:
+        """Something of a frame is lost, though not the frame."""
+        self.health.dropped(reason)
+        self.health.warn(reason, f'{reason}: {text}')
+
+
+@dataclass
+class _Object:
+    """What is remembered of an object with an id."""
+
+    filter: PoseFilter
+    score: float = 0.0
+    size: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+main = node_main(TrackNode)

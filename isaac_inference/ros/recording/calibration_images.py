@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The images that a conversion is calibrated and checked with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from isaac_inference.errors import ConfigError
+from isaac_inference.pictures import DamagedPictureError, FrameSource
+from isaac_inference.ros.recording.picture_source import RecordedSource, picture_source
+
+_NOISE_SEED = 1
+_NOISE_WH = (640, 480)
+
+
+class CalibrationImages:
+    """Passes over the images of a folder or a recording, always the same ones.
+
+    Without a source: one grey picture and one of noise, which show what overflows on any image.
+
+    Args:
+        source: a folder, a picture, a video or an .mcap recording; '' for none.
+        topic: image topic of a recording with several.
+        most: so many of them, evenly picked over all; 0 for all.
+
+    Attributes:
+        unreadable: pictures of a recording that were left out, and why.
+
+    Raises:
+        ConfigError: no source there, or no images in it. While iterating: a picture of a folder can't be read.
+    """
+
+    def __init__(self, source: str, topic: str = '', most: int = 0) -> None:
+        self.source, self._most = source, most
+        self._pictures: FrameSource | None = None
+        self.unreadable: tuple[str, ...] = ()
+        if not source:
+            return
+        try:
+            self._pictures = picture_source(source, topic)
+        except ConfigError as error:
+            raise ConfigError(
+                f'--calibration {source}: {error}; give a folder with pictures of what the camera sees, or an .mcap '
+                'recording of its topic'
+            ) from error
+        if self._pictures.is_live:
+            raise ConfigError(f'--calibration {source}: a camera has no end; record it, or save pictures to a folder')
+
+    @property
+    def is_real(self) -> bool:
+        """False where there is no source."""
+        return self._pictures is not None
+
+    def __call__(self) -> Iterator[np.ndarray]:
+        """One pass, (H, W, 3) uint8 BGR each."""
+        if self._pictures is None:
+            yield from _noise()
+            return
+        count = len(self._pictures)
+        picked = None
+        if self._most and count > self._most:
+            picked = set(np.linspace(0, count - 1, self._most).round().astype(int).tolist())
+        unreadable, used = [], 0
+        for index, frame in enumerate(self._pictures):
+            if picked is not None and index not in picked:
+                continue
+            if isinstance(frame, DamagedPictureError):
+                if not isinstance(self._pictures, RecordedSource):
+                    raise ConfigError(f'--calibration {self.source}: {frame}; remove or replace it')
+                unreadable.append(str(frame))
+                continue
+            used += 1
+            yield frame.image
+        self.unreadable = tuple(unreadable)
+        if not used:
+            raise ConfigError(
+                f'--calibration {self.source}: none of its {count} pictures can be read; '
+                f'{unreadable[0] if unreadable else "it is empty"}; give pictures of what the camera sees'
+            )
+
+
+def _noise() -> Iterator[np.ndarray]:
+    width, height = _NOISE_WH
+    yield np.full((height, width, 3), 127, np.uint8)
+    yield np.random.default_rng(_NOISE_SEED).integers(0, 256, (height, width, 3), np.uint8)

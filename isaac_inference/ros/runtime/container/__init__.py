@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where nodes live: the component container, processes, and their executor threads."""

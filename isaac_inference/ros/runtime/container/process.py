@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running a node as a process of its own, with a clean end on SIGINT and SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from isaac_inference.errors import PerceptionError
+from isaac_inference.ros.runtime.compat import shutdown_context
+from isaac_inference.ros.runtime.container.memory import keep_freed_memory
+from isaac_inference.ros.runtime.container.spin import SpinThread
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SWITCH_INTERVAL_S = 0.001  # a stage that wakes up waits this long at most for the interpreter lock
+
+
+def tune_process() -> None:
+    """What every process of the pipeline sets once at its start: interpreter lock and memory."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    keep_freed_memory()
+
+
+def run_until_signal(create: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+    """Spin `create()` until SIGINT, SIGTERM or the context's end; then destroy it while ROS still works.
+
+    Returns:
+        0 after a clean end; 1 where the node could not be made, with the reason on stderr.
+    """
+    stop = threading.Event()
+    rclpy.init(args=list(args) if args is not None else None, signal_handler_options=SignalHandlerOptions.NO)
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: stop.set())
+    context = rclpy.get_default_context()
+    context.on_shutdown(stop.set)
+    try:
+        node = create()
+    except PerceptionError as error:
+        print(f'error: {error}', file=sys.stderr)
+        shutdown_context(context)
+        return 1
+    spin = SpinThread(node)
+    stop.wait()
+    for number in _SIGNALS:  # a second Ctrl-C must not break the clean end
+        signal.signal(number, signal.SIG_IGN)
+    spin.stop()
+    shutdown_context(context)
+    return 0
+
+
+def node_main(node: Callable[..., Node]) -> Callable[..., None]:
+    """The console-script function of a node class."""
+
+    def main(args: Sequence[str] | None = None) -> None:
+        tune_process()
+        sys.exit(run_until_signal(node, args))
+
+    return main

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Diagnostics messages: a node's status for /diagnostics, and per-frame stage timings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from std_msgs.msg import Header
+
+from isaac_inference.ros.runtime.health.health import Snapshot
+from isaac_inference.ros.runtime.health.timing import StageTiming, total_ms
+
+OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
+
+
+def judge(
+    snapshot: Snapshot, *, state: str, input_timeout_s: float | None, active_s: float, inputs: str
+) -> tuple[bytes, str]:
+    """(level, message) of a node: the worst that is true of it now.
+
+    Args:
+        state: lifecycle state label.
+        input_timeout_s: seconds without input after which an active node is STALE; None for a node without inputs.
+        active_s: seconds since activation.
+        inputs: what the node waits for, in words.
+    """
+    errors = [text for is_error, text in snapshot.problems if is_error]
+    if errors:
+        return ERROR, '; '.join(errors)
+    if state != 'active':
+        return WARN, '; '.join([*(text for _, text in snapshot.problems), f'not active: {state}'])
+    quiet_s = active_s if snapshot.since_input_s is None else snapshot.since_input_s
+    if input_timeout_s is not None and quiet_s > input_timeout_s:
+        since = 'since activation' if snapshot.since_input_s is None else f'for {quiet_s:.1f} s'
+        return STALE, f'no input {since}: {inputs}'
+    faults = ', '.join(f'{reason} x{count}' for reason, count in snapshot.faults.items())
+    if faults and not snapshot.recent_processed:
+        return ERROR, f'every frame dropped: {faults}'
+    if faults:
+        return WARN, f'frames dropped: {faults}'
+    if snapshot.problems:
+        return WARN, '; '.join(text for _, text in snapshot.problems)
+    return OK, 'running'
+
+
+def status(name: str, hardware: str, level: bytes, message: str, values: Mapping[str, object]) -> DiagnosticStatus:
+    """One status with its key-value pairs as text."""
+    pairs = [KeyValue(key=key, value=_text(value)) for key, value in values.items()]
+    return DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware, values=pairs)
+
+
+def figures(snapshot: Snapshot) -> dict[str, object]:
+    """A snapshot's key-value pairs: rates in Hz, times in ms, counts since activation."""
+    values: dict[str, object] = {
+        'rate_in_hz': snapshot.recent_received / snapshot.elapsed_s,
+        'rate_out_hz': snapshot.recent_processed / snapshot.elapsed_s,
+    }
+    values.update({f'{name}_ms': value for name, value in snapshot.percentiles_ms.items()})
+    for name, found in snapshot.measured.items():
+        values.update({f'{name}.{percentile}': value for percentile, value in found.items()})
+    if snapshot.input_age_ms is not None:
+        values['input_age_ms'] = snapshot.input_age_ms
+    values.update(received=snapshot.received, processed=snapshot.processed, dropped=sum(snapshot.drops.values()))
+    values.update({f'dropped.{reason}': count for reason, count in sorted(snapshot.drops.items())})
+    values.update({f'skipped.{reason}': count for reason, count in sorted(snapshot.skips.items())})
+    return values
+
+
+def timings_message(header: Header, timings: Iterable[StageTiming]) -> DiagnosticArray:
+    """One frame's stage timings: a status per stage (wait_ms, work_ms, its three stamps), and a last one, 'total'."""
+    timings = tuple(timings)
+    statuses = [
+        status(
+            timing.stage,
+            '',
+            OK,
+            '',
+            {
+                'wait_ms': timing.wait_ms,
+                'work_ms': timing.work_ms,
+                'arrived_ns': timing.arrived_ns,
+                'started_ns': timing.started_ns,
+                'finished_ns': timing.finished_ns,
+            },
+        )
+        for timing in timings
+    ]
+    statuses.append(status('total', '', OK, '', {'total_ms': total_ms(timings)}))
+    return DiagnosticArray(header=header, status=statuses)
+
+
+def parse_timings(message: DiagnosticArray) -> tuple[StageTiming, ...]:
+    """The inverse of `timings_message`."""
+    stages = ((item.name, {pair.key: pair.value for pair in item.values}) for item in message.status)
+    return tuple(
+        StageTiming(name, *(int(values[key]) for key in ('arrived_ns', 'started_ns', 'finished_ns')))
+        for name, values in stages
+        if 'arrived_ns' in values
+    )
+
+
+def _text(value: object) -> str:
+    return f'{value:.3f}' if isinstance(value, float) else str(value)

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The base of every node: lifecycle with autostart, parameters, worker thread, hand-over, diagnostics."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_msgs.msg import Header
+
+from isaac_inference.errors import FrameError, PerceptionError
+from isaac_inference.ros.runtime.compat import release_lifecycle
+from isaac_inference.ros.runtime.health import diagnostics
+from isaac_inference.ros.runtime.health.health import SUPERSEDED, Health
+from isaac_inference.ros.runtime.health.timing import StageTiming
+from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters, ParameterServer
+from isaac_inference.ros.runtime.periodic import Periodic
+from isaac_inference.ros.runtime.preparation import Preparation, PreparationWatch
+from isaac_inference.ros.runtime.topics.endpoints import Publisher, Subscription
+from isaac_inference.ros.runtime.topics.mailbox import Mailbox, Worker
+from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter, plain
+
+T = TypeVar('T')
+GRAPH_PERIOD_S = 0.1  # how soon a publisher outside this process is noticed
+_REPORTS = QosParameters(reliability=Reliability.RELIABLE, depth=10)
+
+
+class StageClock:
+    """When one message reached this stage and when work on it began, in ns of the wall clock."""
+
+    def __init__(self, stage: str, arrived_ns: int) -> None:
+        self.stage, self.arrived_ns, self.started_ns = stage, arrived_ns, time.time_ns()
+
+    def finish(self) -> StageTiming:
+        """The stage's timing, ending now."""
+        return StageTiming(self.stage, self.arrived_ns, self.started_ns, time.time_ns())
+
+
+class PipelineNode(LifecycleNode):
+    """A lifecycle node whose messages are handled by one worker thread, the newest first to be kept.
+
+    A subclass names its parameter dataclass in `Parameters` and fills in `on_setup` (configure: load models, call
+    `advertise` and `subscribe`), `on_start`, `on_stop` and `on_teardown`. The node's own executor thread serves
+    parameters, services and timers; handlers run in the worker, where a FrameError drops one frame and any other
+    exception too, under 'internal_error' with its traceback in the log.
+    """
+
+    Parameters: ClassVar[type[NodeParameters]] = NodeParameters
+    stage: ClassVar[str] = ''
+
+    def __init__(self, node_name: str, **kwargs: Any) -> None:
+        super().__init__(node_name, **kwargs)
+        self.health = Health(self._log)
+        self.device = 'CPU'
+        self._is_destroyed = False
+        self.model = ''
+        self._server = ParameterServer(self, self.Parameters, self.on_parameters)
+        self._worker = Worker(f'{node_name} worker')
+        self._wanted: list[Callable[[], Subscription[Any]]] = []
+        self._subscriptions_open: list[Subscription[Any]] = []
+        self._wanted_periodic: list[tuple[float, Callable[[], None]]] = []
+        self._periodic_open: list[Periodic] = []
+        self._publishers_open: list[Publisher[Any]] = []
+        self._preparing = PreparationWatch(self.health, self.on_prepared)
+        self._active_since = time.monotonic()
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._diagnostics = Publisher(self, plain(DiagnosticArray), '/diagnostics', _REPORTS, self.health)
+        self._timings = Publisher(self, plain(DiagnosticArray), '~/timings', _REPORTS, self.health)
+        self._graph_timer = self.create_timer(GRAPH_PERIOD_S, self._check_graph, clock=self._steady)
+        self._report_timer = self.create_timer(1.0, self._report, clock=self._steady)
+        self._autostart_timer = self.create_timer(0.0, self._autostart, clock=self._steady)
+
+    # What a subclass fills in
+
+    def on_setup(self) -> None:
+        """Configure: read `self.parameters`, load what is needed; raise PerceptionError to refuse."""
+
+    def on_prepared(self) -> None:
+        """What `prepare` began in `on_setup` is done; raise PerceptionError to fail."""
+
+    def on_start(self) -> None:
+        """Activated: subscriptions are open."""
+
+    def on_stop(self) -> None:
+        """Deactivated: no handler runs any more."""
+
+    def on_teardown(self) -> None:
+        """Clean up: free what `on_setup` made; also called after a failed `on_setup`."""
+
+    def on_parameters(self, updated: Any) -> None:
+        """A live change is about to be accepted; raise ConfigError to refuse it."""
+
+    def has_input(self) -> bool:
+        """Whether silence means STALE."""
+        return bool(self._wanted)
+
+    # What a subclass uses
+
+    @property
+    def parameters(self) -> Any:
+        """The current parameters, an immutable instance of `Parameters`; read it once per frame."""
+        return self._server.current
+
+    @property
+    def state(self) -> str:
+        """Lifecycle state label: 'unconfigured', 'inactive', 'active', ..."""
+        return str(self._state_machine.current_state[1])
+
+    def subscribe(
+        self,
+        adapter: TypeAdapter[T],
+        topic: str,
+        qos: QosParameters,
+        handler: Callable[[T, StageClock], None],
+        *,
+        depth: int = 1,
+        wanted: Callable[[], bool] = lambda: True,
+        on_device: Callable[[], bool] = lambda: False,
+        inline: Callable[[T], bool] = lambda item: False,
+    ) -> None:
+        """Declare, in `on_setup`, a subscription that opens with activation; `handler` runs in the worker.
+
+        What other processes publish is taken only while `wanted()`, asked some ten times a second. `on_device`, asked
+        at activation, says that the handler takes items on a GPU; else they are brought into host memory first.
+        `inline` is that of `Mailbox`.
+        """
+
+        def connect() -> Subscription[T]:
+            takes_device = on_device()
+            take = handler if takes_device else lambda item, clock: handler(adapter.to_host(item), clock)
+            mailbox = Mailbox(
+                self._worker,
+                lambda item, arrived_ns: self._handle(take, item, arrived_ns),
+                depth,
+                lambda: self.health.dropped(SUPERSEDED),
+                inline,
+            )
+            return Subscription(self, adapter, topic, qos, mailbox, self.health, wanted, takes_device)
+
+        self._wanted.append(connect)
+
+    def prepare(self, preparation: Preparation) -> None:
+        """Have, in `on_setup`, activation wait for work of minutes; the node then calls `on_prepared` and activates."""
+        self._preparing.start(preparation)
+
+    def every(self, period_s: float, handler: Callable[[], None]) -> None:
+        """Declare, in `on_setup`, work that the worker does each `period_s` of real time while the node is active."""
+        self._wanted_periodic.append((period_s, handler))
+
+    def advertise(self, adapter: TypeAdapter[T], topic: str, qos: QosParameters) -> Publisher[T]:
+        """Create, in `on_setup`, a publisher that lives until cleanup."""
+        publisher = Publisher(self, adapter, topic, qos, self.health)
+        self._publishers_open.append(publisher)
+        if adapter.message_type is None:
+            self.get_logger().warning(
+                f'{publisher.topic} works inside this process only: the package of {adapter.name} '
+                'is not installed; build it, or run the nodes in one container'
+            )
+        return publisher
+
+    def report_timings(self, header: Header, timings: tuple[StageTiming, ...]) -> None:
+        """Publish a frame's stage timings on ~/timings, while somebody listens."""
+        if self._timings.wanted:
+            self._timings.publish(diagnostics.timings_message(header, timings))
+
+    # Lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read parameters and set up; on failure say why and stay unconfigured, to be tried again."""
+        try:
+            self._server.load()
+            self._warn_of_unknown_parameters()
+            self.on_setup()
+        except PerceptionError as error:
+            return self._refuse(str(error))
+        except Exception as error:
+            return self._refuse(f'{type(error).__name__}: {error}')
+        self.health.clear('configure')
+        self._server.frozen = True
+        self._report_timer.timer_period_ns = int(self.parameters.diagnostics_period_s * 1e9)
+        self._report_timer.reset()  # or the first report would still come after the period before
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open subscriptions and start the worker."""
+        if self._preparing.refuse_activation():
+            return TransitionCallbackReturn.FAILURE
+        self.health.reset()
+        self._active_since = time.monotonic()
+        try:
+            self._worker.start()
+            for connect in self._wanted:
+                self._subscriptions_open.append(connect())
+            for period_s, handler in self._wanted_periodic:
+                self._periodic_open.append(Periodic(self, self._worker, period_s, handler, self.health))
+            self.on_start()
+        except Exception as error:  # rclpy would swallow it
+            self._stop_work()
+            self.health.problem('activate', f'activate failed: {type(error).__name__}: {error}', error=True)
+            return TransitionCallbackReturn.FAILURE
+        self.health.clear('activate')
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close subscriptions and stop the worker after the frame in hand."""
+        self._stop_work()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything that configure made."""
+        self._free()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and free, from whatever state."""
+        self._stop_work()
+        self._free()
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """Stop and free, then leave the graph; once, also where the context's end has done so already (Kilted)."""
+        if self._is_destroyed:
+            return
+        self._is_destroyed = True
+        self._stop_work()
+        self._free()
+        for publisher in (self._diagnostics, self._timings):
+            publisher.close()
+        super().destroy_node()
+        release_lifecycle(self)
+
+    def _autostart(self) -> None:
+        self._autostart_timer.cancel()
+        if not self.get_parameter('autostart').value or self.state != 'unconfigured':
+            return
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+        self._report()
+
+    def _refuse(self, why: str) -> TransitionCallbackReturn:
+        self._free()
+        self.health.problem('configure', f'configure failed: {why}', error=True)
+        return TransitionCallbackReturn.FAILURE
+
+    def _stop_work(self) -> None:
+        running, self._subscriptions_open = self._subscriptions_open, []
+        for subscription in running:
+            subscription.close()
+        while self._periodic_open:
+            self._periodic_open.pop().close()
+        self._worker.stop()
+        if running or self.state in ('activating', 'active', 'deactivating'):
+            self.on_stop()
+
+    def _free(self) -> None:
+        self._server.frozen = False
+        self._wanted.clear()
+        self._wanted_periodic.clear()
+        self._preparing.stop()
+        self.on_teardown()
+        for publisher in self._publishers_open:
+            publisher.close()
+        self._publishers_open.clear()
+
+    # Frames
+
+    def _handle(self, handler: Callable[[Any, StageClock], None], item: Any, arrived_ns: int) -> None:
+        clock = StageClock(self.stage, arrived_ns)
+        header = getattr(item, 'header', None)  # some messages, such as std_msgs/Empty, have none
+        self.health.received(None if header is None else self._age_ms(header))
+        begin = time.perf_counter()
+        try:
+            handler(item, clock)
+        except FrameError as error:
+            self.health.dropped(error.reason, str(error))
+        except Exception:  # one frame must not end the node
+            self.health.dropped('internal_error', traceback.format_exc())
+        else:
+            self.health.processed((time.perf_counter() - begin) * 1e3)
+
+    def _age_ms(self, header: Header) -> float | None:
+        stamp = stamp_ns(header)
+        if stamp == 0:
+            self.health.problem(
+                'zero_stamp',
+                'messages arrive without a stamp: outputs carry stamp 0 and can be '
+                'matched with nothing; have their publisher fill in header.stamp',
+            )
+            return None
+        self.health.clear('zero_stamp')
+        return (self.get_clock().now().nanoseconds - stamp) / 1e6  # type: ignore[no-any-return]
+
+    # Reports
+
+    def _log(self, is_error: bool, text: str) -> None:
+        if is_error:
+            self.get_logger().error(text)
+        else:
+            self.get_logger().warning(text)
+
+    def _warn_of_unknown_parameters(self) -> None:
+        unknown = self._server.unknown()
+        if unknown:
+            self.health.problem('unknown_parameters', '; '.join(unknown))
+
+    def _check_graph(self) -> None:
+        if self._preparing.check():
+            self.trigger_activate()
+        for subscription in self._subscriptions_open:
+            subscription.check_remote()
+
+    def _check_name(self) -> None:
+        own = self.get_fully_qualified_name()
+        if self.get_fully_qualified_node_names().count(own) > 1:
+            self.health.problem(
+                'name',
+                f'another node is also named {own}: parameters and services reach either of '
+                'them; start one under another name or namespace',
+            )
+        else:
+            self.health.clear('name')
+
+    def _report(self) -> None:
+        self._check_name()
+        snapshot = self.health.snapshot()
+        inputs = ', '.join(subscription.describe() for subscription in self._subscriptions_open)
+        level, message = diagnostics.judge(
+            snapshot,
+            state=self.state,
+            inputs=inputs,
+            active_s=time.monotonic() - self._active_since,
+            input_timeout_s=self.parameters.input_timeout_s if self.has_input() else None,
+        )
+        values = {'state': self.state, 'model': self.model, 'device': self.device, **diagnostics.figures(snapshot)}
+        status = diagnostics.status(self.get_fully_qualified_name(), self.device, level, message, values)
+        header = Header(stamp=self.get_clock().now().to_msg())
+        self._diagnostics.publish(DiagnosticArray(header=header, status=[status]))

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that the package ships beside its code: config/, launch/, rviz/."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+from isaac_inference.errors import ConfigError
+
+PACKAGE = 'isaac_inference'
+DDS_PROFILE = 'config/fastdds_large_images.xml'
+DDS_PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+
+
+def shared_file(name: str) -> Path:
+    """A shipped file, e.g. 'config/perception.yaml': of the installed package, or of the source tree.
+
+    Raises:
+        ConfigError: it is in neither.
+    """
+    folders = [Path(__file__).resolve().parents[3]]
+    with contextlib.suppress(PackageNotFoundError, OSError):  # OSError: AMENT_PREFIX_PATH is not set
+        folders.insert(0, Path(get_package_share_directory(PACKAGE)))
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    raise ConfigError(f'{name}: not found in {", ".join(map(str, folders))}; reinstall the package')
+
+
+def dds_profile_variable() -> str:
+    """The one of `DDS_PROFILE_VARIABLES` that the installed Fast DDS reads: the first up to Jazzy, the second from
+    Kilted on, whose Fast DDS 3 loads a profile that both name twice and complains.
+    """
+    prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+    is_fast_dds_3 = any(Path(prefix, 'share', 'fastdds').is_dir() for prefix in prefixes if prefix)
+    return DDS_PROFILE_VARIABLES[is_fast_dds_3]
+
+
+def dds_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variable that makes Fast DDS carry large images; none where the user has set a profile."""
+    if any(environment.get(name) for name in DDS_PROFILE_VARIABLES):
+        return {}
+    return {dds_profile_variable(): str(shared_file(DDS_PROFILE))}

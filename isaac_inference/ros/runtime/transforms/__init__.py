@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Transforms between frames at an image's stamp, from /tf and /tf_static: one protocol, two sources behind it."""
+
+from __future__ import annotations
+
+from isaac_inference.ros.runtime.transforms.base import TransformError, TransformSource
+from isaac_inference.ros.runtime.transforms.choose import make_transform_source
+
+__all__ = ['TransformError', 'TransformSource', 'make_transform_source']

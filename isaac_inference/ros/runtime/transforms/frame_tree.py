@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tree of frames: which child hangs on which parent, for which stamps, and why two frames can't be related."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+from isaac_inference.ros.runtime.transforms.base import Link, TransformError, Warn, seconds
+
+JUMP_NS = 1_000_000_000  # stamps of one child that fall back by more: a bag loop or a reset clock
+FORGET_S = 60.0  # a dynamic frame that was silent for so long is forgotten when a new one appears
+_UNIT_TOLERANCE = 1e-2  # of the squared norm of a quaternion: the limit that tf2 has
+_NAMED = 8  # frames listed in a message
+_MOST_PATHS = 256
+_MOST_REFUSED = 64
+
+
+class Edge:
+    """A child's link to its parent, and the stamps between which it is known."""
+
+    def __init__(self, link: Link, is_static: bool, buffer_ns: int) -> None:
+        self.parent, self.child, self.is_static = link.parent, link.child, is_static
+        self.oldest_ns = self.newest_ns = link.stamp_ns
+        self.heard_s = 0.0
+        self._buffer_ns = buffer_ns
+
+    def put(self, link: Link) -> None:
+        """Take a sample; the first one is put, too."""
+        self.newest_ns = max(self.newest_ns, link.stamp_ns)
+        self.oldest_ns = max(min(self.oldest_ns, link.stamp_ns), self.newest_ns - self._buffer_ns)
+
+
+class Path(NamedTuple):
+    """The edges from the source up to the common ancestor, those from the target up to it, and the dynamic ones."""
+
+    from_source: tuple[Edge, ...]
+    from_target: tuple[Edge, ...]
+    dynamic: tuple[Edge, ...]
+
+
+class FrameTree:
+    """Which frames there are and how they hang together. Not thread-safe: its owner locks.
+
+    Args:
+        buffer_s: how far back samples reach, from a child's newest one.
+        warn: called with what users must know of.
+        on_time_jump: called when the dynamic edges have been dropped.
+        make_edge: called as make_edge(link, is_static, buffer_ns).
+    """
+
+    def __init__(
+        self,
+        buffer_s: float,
+        warn: Warn,
+        on_time_jump: Callable[[], None] = lambda: None,
+        make_edge: Callable[[Link, bool, int], Edge] = Edge,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._buffer_ns, self._forget_s = round(buffer_s * 1e9), max(FORGET_S, buffer_s)
+        self._warn, self._on_time_jump, self._make_edge = warn, on_time_jump, make_edge
+        self._edges: dict[str, Edge] = {}  # by child
+        self._refused: dict[str, str] = {}  # child to what is wrong with its last message
+        self._frames: set[str] = set()
+        self._paths: dict[tuple[str, str], Path] = {}
+
+    def put(self, link: Link, is_static: bool) -> bool:
+        """Take a sample; False where it is refused (counted, and said)."""
+        if not self._is_sound(link):
+            return False
+        self._refused.pop(link.child, None)
+        edge = self._edges.get(link.child)
+        if edge is not None and not is_static and not edge.is_static and link.stamp_ns < edge.newest_ns - JUMP_NS:
+            self._jump(link, edge)
+            edge = None
+        if edge is None or edge.parent != link.parent or edge.is_static != is_static:
+            edge = self._replace(edge, link, is_static)
+        edge.heard_s = time.monotonic()
+        edge.put(link)
+        return True
+
+    def path(self, target: str, source: str, stamp_ns: int) -> Path:
+        """The way between two different frames.
+
+        Args:
+            stamp_ns: for the message, should there be none.
+
+        Raises:
+            TransformError: an unknown frame, two trees, or a cycle.
+        """
+        found = self._paths.get((target, source))
+        if found is None:
+            if len(self._paths) >= _MOST_PATHS:
+                self._paths.clear()
+            found = self._paths[target, source] = self._find(target, source, stamp_ns)
+        return found
+
+    def check(self, path: Path, target: str, source: str, stamp_ns: int) -> None:
+        """Refuse a stamp at which some edge isn't known.
+
+        Raises:
+            TransformError: 'tf_past', 'tf_future' or 'tf_invalid'.
+        """
+        for edge in path.dynamic:
+            if stamp_ns <= 0 or not edge.oldest_ns <= stamp_ns <= edge.newest_ns:
+                raise self._out_of_range(path, target, source, stamp_ns)
+
+    # Intake
+
+    def _is_sound(self, link: Link) -> bool:
+        numbers = (*link.translation, *link.rotation)
+        norm = sum(value * value for value in link.rotation)
+        if (
+            not all(map(math.isfinite, numbers))
+            or abs(norm - 1.0) > _UNIT_TOLERANCE
+            or not (link.child and link.parent)
+        ):
+            named = f'translation {list(link.translation)}, quaternion (x, y, z, w) {list(link.rotation)}'
+            text = f'{named} of {link.child!r} in {link.parent!r} is no transform: correct its publisher'
+            return self._refuse(link.child, 'tf_invalid', text)
+        if link.child == link.parent:
+            text = f'{link.child!r} is sent as its own parent: correct its publisher'
+            return self._refuse(link.child, 'tf_self_parent', text)
+        return True
+
+    def _refuse(self, child: str, reason: str, text: str) -> bool:
+        self.counts[reason] += 1
+        if len(self._refused) >= _MOST_REFUSED:
+            self._refused.pop(next(iter(self._refused)))
+        self._refused[child] = text
+        self._warn(reason, f'transform refused: {text}')
+        return False
+
+    def _jump(self, link: Link, edge: Edge) -> None:
+        self.counts['tf_time_jump'] += 1
+        self._warn(
+            'tf_time_jump',
+            f'the stamps of {link.child!r} in {link.parent!r} fell back from {seconds(edge.newest_ns)} to '
+            f'{seconds(link.stamp_ns)}: all dynamic transforms are forgotten. If no recording was started anew, two '
+            f'publishers with different clocks send {link.child!r}',
+        )
+        self._edges = {child: kept for child, kept in self._edges.items() if kept.is_static}
+        self._on_time_jump()
+
+    def _replace(self, old: Edge | None, link: Link, is_static: bool) -> Edge:
+        if old is not None:
+            self.counts['tf_reparented'] += 1
+            before, after = ('static' if was else 'dynamic' for was in (old.is_static, is_static))
+            self._warn(
+                'tf_reparented',
+                f'{link.child!r} was {before} in {old.parent!r} and is now {after} in {link.parent!r}; the newest '
+                'counts. If this line comes again, two publishers send it: stop one of them',
+            )
+        elif not is_static:
+            self._forget_silent()
+        edge = self._make_edge(link, is_static, self._buffer_ns)
+        self._edges[link.child] = edge
+        self._frames = {name for kept in self._edges.values() for name in (kept.child, kept.parent)}
+        self._paths.clear()
+        return edge
+
+    def _forget_silent(self) -> None:
+        """Trackers name frames by ever new numbers: without this the tree grows as long as they run."""
+        limit = time.monotonic() - self._forget_s
+        self._edges = {child: edge for child, edge in self._edges.items() if edge.is_static or edge.heard_s >= limit}
+
+    # Ways
+
+    def _find(self, target: str, source: str, stamp_ns: int) -> Path:
+        asked = f'no transform from {source!r} to {target!r} at {seconds(stamp_ns)}'
+        for name in (source, target):
+            if name not in self._frames:
+                raise self._unknown(name, (source, target), asked)
+        from_source, from_target = self._climb(source, asked), self._climb(target, asked)
+        above = {source: 0, **{edge.parent: index + 1 for index, edge in enumerate(from_source)}}
+        frame, down = target, 0
+        while frame not in above and down < len(from_target):
+            frame, down = from_target[down].parent, down + 1
+        if frame not in above:
+            raise self._disconnected(from_source, from_target, target, source, asked)
+        up_edges, down_edges = tuple(from_source[: above[frame]]), tuple(from_target[:down])
+        return Path(up_edges, down_edges, tuple(edge for edge in up_edges + down_edges if not edge.is_static))
+
+    def _climb(self, frame: str, asked: str) -> list[Edge]:
+        """The edges from a frame to its root."""
+        edges, seen = [], [frame]
+        while (edge := self._edges.get(frame)) is not None:
+            edges.append(edge)
+            frame = edge.parent
+            if frame in seen:
+                circle = ' in '.join(repr(name) for name in [*seen[seen.index(frame) :], frame])
+                raise TransformError(
+                    'tf_loop', f'{asked}: the frames go round in a circle ({circle}); stop the publisher that closes it'
+                )
+            seen.append(frame)
+        return edges
+
+    # Why not
+
+    def _unknown(self, name: str, ends: tuple[str, str], asked: str) -> TransformError:
+        if not all(ends):
+            return TransformError('tf_unknown_frame', f'{asked}: a frame without a name; fill in header.frame_id')
+        for child in ends:
+            if child in self._refused:
+                return TransformError('tf_invalid', f'{asked}: {self._refused[child]}')
+        known = sorted(self._frames)
+        listed = ', '.join(known[:_NAMED]) + (f' and {len(known) - _NAMED} more' if len(known) > _NAMED else '')
+        return TransformError(
+            'tf_unknown_frame',
+            f'{asked}: nobody has sent {name!r} (known: {listed or "no frame at all"}); start its publisher, or '
+            'correct the name',
+            may_come=True,
+        )
+
+    def _disconnected(
+        self, from_source: list[Edge], from_target: list[Edge], target: str, source: str, asked: str
+    ) -> TransformError:
+        roots = from_source[-1].parent if from_source else source, from_target[-1].parent if from_target else target
+        for root in roots:
+            if root in self._refused:
+                return TransformError('tf_invalid', f'{asked}: {self._refused[root]}')
+        return TransformError(
+            'tf_not_connected',
+            f'{asked}: {source!r} is in the tree of {roots[0]!r}, {target!r} in that of {roots[1]!r}; publish the '
+            f'transform that joins them, such as {roots[0]!r} in {target!r}',
+            may_come=True,
+        )
+
+    def _out_of_range(self, path: Path, target: str, source: str, stamp_ns: int) -> TransformError:
+        asked = f'no transform from {source!r} to {target!r} at {seconds(stamp_ns)}'
+        first = max(path.dynamic, key=lambda edge: edge.oldest_ns)
+        last = min(path.dynamic, key=lambda edge: edge.newest_ns)
+        there = f'samples reach from {seconds(first.oldest_ns)} to {seconds(last.newest_ns)}'
+        if stamp_ns <= 0:
+            return TransformError('tf_past', f'{asked}: the stamp is not filled in ({there}); correct the image driver')
+        if stamp_ns < first.oldest_ns:
+            return TransformError(
+                'tf_past',
+                f'{asked}: it is {seconds(first.oldest_ns - stamp_ns)} older than the oldest sample of '
+                f'{first.child!r} in {first.parent!r} ({there}); keep a longer buffer, shorten the pipeline, or '
+                'synchronise the clocks',
+            )
+        if last.child in self._refused:
+            return TransformError('tf_invalid', f'{asked}: {self._refused[last.child]}')
+        return TransformError(
+            'tf_future',
+            f'{asked}: it is {seconds(stamp_ns - last.newest_ns)} newer than the newest sample of {last.child!r} in '
+            f'{last.parent!r} ({there}); wait longer, see that its publisher runs, or synchronise the clocks',
+            may_come=True,
+        )

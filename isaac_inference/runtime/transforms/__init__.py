@@ -1,9 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""Transforms between frames at an image's stamp, from /tf and /tf_static: one protocol, two sources behind it."""
-
-from __future__ import annotations
-
-from isaac_inference.runtime.transforms.base import TransformError, TransformSource
-from isaac_inference.runtime.transforms.choose import make_transform_source
-
-__all__ = ['TransformError', 'TransformSource', 'make_transform_source']

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images to input tensors, on the CPU and on a GPU."""

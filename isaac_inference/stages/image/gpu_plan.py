@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the preprocessing kernel must know of an image: where its samples lie and what becomes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from isaac_inference.models.card.card import PreprocessSpec
+from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.stages.image.gpu_taps import TAP, Mode, sampling
+
+# The struct `Plan` of cuda/kernels/preprocess.cu, where each field is explained.
+PLAN = np.dtype(
+    [
+        ('image', '<u8'),
+        *((name, '<i8') for name in ('step', 'chroma_start', 'chroma_step')),
+        *((name, '<i4') for name in ('kind', 'mode', 'stride')),
+        ('offset', '<i4', (3,)),
+        *((name, '<i4') for name in ('chroma_stride', 'shift_x', 'shift_y', 'red_x', 'red_y', 'width', 'height')),
+        *((name, '<i4') for name in ('left', 'top', 'right', 'bottom', 'rgb', 'pad')),
+        ('block_scale', '<f4'),
+    ]
+)
+
+_PACKED, _YUV, _YUV_FULL, _BAYER = range(4)  # the kernel's enum Kind
+
+# Encoding -> the samples of a pixel in memory; 'm' is all three colours, 'x' none. Their 16-bit kinds follow below.
+_PACKED_NAMES = {
+    'bgr8': 'bgr',
+    'rgb8': 'rgb',
+    '8UC3': 'bgr',
+    'bgra8': 'bgrx',
+    'rgba8': 'rgbx',
+    '8UC4': 'bgrx',
+    'mono8': 'm',
+    '8UC1': 'm',
+    'bgr16': 'bgr',
+    'rgb16': 'rgb',
+    'bgra16': 'bgrx',
+    'rgba16': 'rgbx',
+    'mono16': 'm',
+}
+# Encoding -> offsets of y in a pixel, of u and v in the four bytes that two pixels share.
+_YUV_422 = {'uyvy': (1, 0, 2), 'yuv422': (1, 0, 2), 'yuyv': (0, 1, 3), 'yuv422_yuy2': (0, 1, 3)}
+# Encoding -> offsets of y, u and v in their planes.
+_YUV_420 = {'nv12': (0, 0, 1), 'nv21': (0, 1, 0)}
+_BAYER_NAMES = {f'bayer_{pattern}{bits}': pattern for pattern in ('rggb', 'bggr', 'gbrg', 'grbg') for bits in (8, 16)}
+
+KNOWN_ENCODINGS = frozenset({*_PACKED_NAMES, *_YUV_422, *_YUV_420, 'nv24', *_BAYER_NAMES})
+
+
+def plan_bytes(input_wh: tuple[int, int]) -> int:
+    """Length of what `write_plan` makes for a model input of (width, height)."""
+    return PLAN.itemsize + sum(input_wh) * TAP.itemsize
+
+
+def write_plan(
+    letterbox: Letterbox,
+    spec: PreprocessSpec,
+    *,
+    image: int,
+    encoding: str,
+    step: int,
+    is_bigendian: bool,
+) -> np.ndarray:
+    """The kernel's parameters for all images of one size and encoding.
+
+    Args:
+        letterbox: where the image goes on the model's input.
+        spec: how it gets there.
+        image: device address of the image's first byte.
+        encoding: one of `KNOWN_ENCODINGS`.
+        step: bytes a row.
+        is_bigendian: byte order of 16-bit samples.
+
+    Returns:
+        (plan_bytes(input_wh),) uint8: a `PLAN`, then a `TAP` for each column and each row of the model's input.
+    """
+    (x0, x1, left, right), (y0, y1, top, bottom) = letterbox.axes
+    width, height = letterbox.source_wh
+    mode, (across, down) = sampling(spec.interpolation, (x1 - x0, y1 - y0), (right - left, bottom - top))
+    data = np.zeros(plan_bytes(letterbox.input_wh), np.uint8)
+    taps = data[PLAN.itemsize :].view(TAP)
+    input_width = letterbox.input_wh[0]
+    taps[:input_width][left:right], taps[input_width:][top:bottom] = across, down
+    taps['start'][:input_width] += x0
+    taps['start'][input_width:] += y0
+    plan = data[: PLAN.itemsize].view(PLAN)
+    values: dict[str, Any] = {
+        **_image_fields(encoding, height, step, is_bigendian),
+        'image': image,
+        'step': step,
+        'mode': mode,
+        'width': width,
+        'height': height,
+        'left': x0,
+        'top': y0,
+        'right': x1 - 1,
+        'bottom': y1 - 1,
+        'rgb': spec.color == 'rgb',
+        'pad': spec.pad_value,
+    }
+    if mode is Mode.BLOCK:
+        values['block_scale'] = np.float32(1) / np.float32(int(across['count'][0]) * int(down['count'][0]))
+    for name, value in values.items():
+        plan[name] = value
+    return data
+
+
+def _image_fields(encoding: str, height: int, step: int, is_bigendian: bool) -> dict[str, Any]:
+    """Where the samples of an encoding lie."""
+    sample_bytes = 2 if encoding.endswith('16') else 1
+    upper = 1 if sample_bytes == 2 and not is_bigendian else 0  # of 16 bits the upper 8 are used
+    if encoding in _PACKED_NAMES:
+        names = _PACKED_NAMES[encoding]
+        places = [0, 0, 0] if names == 'm' else [names.index(color) for color in 'bgr']
+        return {
+            'kind': _PACKED,
+            'stride': len(names) * sample_bytes,
+            'offset': [place * sample_bytes + upper for place in places],
+        }
+    if encoding in _BAYER_NAMES:
+        red_y, red_x = divmod(_BAYER_NAMES[encoding].index('r'), 2)
+        return {'kind': _BAYER, 'stride': sample_bytes, 'offset': [upper] * 3, 'red_x': red_x, 'red_y': red_y}
+    if encoding in _YUV_422:
+        fields = {'stride': 2, 'offset': _YUV_422[encoding], 'chroma_step': step, 'chroma_stride': 4, 'shift_x': 1}
+        return {'kind': _YUV, **fields}
+    fields = {'stride': 1, 'chroma_start': height * step, 'chroma_stride': 2}
+    if encoding == 'nv24':
+        return {'kind': _YUV_FULL, 'offset': (0, 0, 1), 'chroma_step': 2 * step, **fields}
+    return {'kind': _YUV, 'offset': _YUV_420[encoding], 'chroma_step': step, 'shift_x': 1, 'shift_y': 1, **fields}

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a camera image to a model's input tensors, as its card says."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from isaac_inference.models.card.card import ModelCard
+from isaac_inference.ops.image.encodings import ColorOrder
+from isaac_inference.ops.image.letterbox import Anchor, Fit, Letterbox, Rounding, new_canvas, resize_into
+from isaac_inference.ops.image.preprocess import TensorWriter
+
+_INTERPOLATIONS = {
+    'linear': cv2.INTER_LINEAR,
+    'nearest': cv2.INTER_NEAREST,
+    'area': cv2.INTER_AREA,
+    'cubic': cv2.INTER_CUBIC,
+}
+
+
+class Preprocessor:
+    """Letterbox, colour order, normalisation and layout for one model. Not thread-safe: one per worker."""
+
+    def __init__(self, card: ModelCard) -> None:
+        spec = card.preprocess
+        self.wanted = ColorOrder(spec.color)
+        self._card = card
+        self._fit, self._anchor, self._rounding = Fit(spec.fit), Anchor(spec.anchor), Rounding(spec.rounding)
+        self._interpolation = _INTERPOLATIONS[spec.interpolation]
+        self._canvas = new_canvas(card.input_wh, spec.pad_value)
+        self._letterbox: Letterbox | None = None
+        self._writers = {
+            order: TensorWriter(
+                swap=order is not self.wanted, scale=spec.scale, mean=spec.mean, std=spec.std, layout=card.layout
+            )
+            for order in ColorOrder
+        }
+        self._shape, self._dtype = card.input_shape(), np.dtype(card.image_input.dtype)
+
+    def __call__(
+        self, image: np.ndarray, order: ColorOrder = ColorOrder.BGR
+    ) -> tuple[dict[str, np.ndarray], Letterbox]:
+        """One image to tensors.
+
+        Args:
+            image: (H, W, 3) uint8, rows may be padded (strided).
+            order: the image's colour order.
+
+        Returns:
+            The model's inputs by name, batch axis of 1 first, freshly allocated; and the letterbox that leads back.
+
+        Raises:
+            FrameError: the image has no pixels or OpenCV could not resize it.
+        """
+        letterbox = self._plan((image.shape[1], image.shape[0]))
+        resize_into(image, letterbox, self._canvas, self._interpolation)
+        tensor = self._tensor(letterbox, self._writers[order])
+        tensors = {self._card.image_input.name: tensor}
+        if self._card.size_input is not None:
+            tensors[self._card.size_input.name] = np.array([self._card.input_wh], self._card.size_input.dtype)
+        return tensors, letterbox
+
+    def _tensor(self, letterbox: Letterbox, writer: TensorWriter) -> np.ndarray:
+        """The canvas as a tensor; its padding is filled in rather than converted pixel by pixel."""
+        rows, columns = letterbox.region
+        tensor = np.empty(self._shape, self._dtype)
+        shown = tensor[..., rows, columns] if self._card.layout == 'NCHW' else tensor[:, rows, columns]
+        writer.write(self._canvas[rows, columns], shown)
+        writer.fill_around(tensor, rows, columns, self._card.preprocess.pad_value)
+        return tensor
+
+    def _plan(self, source_wh: tuple[int, int]) -> Letterbox:
+        if self._letterbox is None or self._letterbox.source_wh != source_wh:
+            self._letterbox = Letterbox.plan(source_wh, self._card.input_wh, self._fit, self._anchor, self._rounding)
+        return self._letterbox

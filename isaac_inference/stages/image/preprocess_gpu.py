@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the bytes of an image message to a model's input tensors on the GPU: one upload, one kernel."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isaac_inference.cuda.ring import ArrayRing
+from isaac_inference.errors import ConfigError, DeviceError, FrameError
+from isaac_inference.models.card.card import ModelCard
+from isaac_inference.ops.image.encodings import ColorOrder, check_image
+from isaac_inference.ops.image.letterbox import Anchor, Fit, Letterbox, Rounding
+from isaac_inference.ops.image.preprocess import TensorWriter
+from isaac_inference.stages.image.gpu_plan import PLAN, plan_bytes, write_plan
+
+if TYPE_CHECKING:
+    from isaac_inference.cuda.array import DeviceArray
+    from isaac_inference.cuda.device import Gpu
+    from isaac_inference.cuda.memory import DeviceBuffer
+    from isaac_inference.cuda.stream import Stream
+    from isaac_inference.cuda.timer import GpuTimer
+
+_BLOCK = (32, 8, 1)
+_PLANS_KEPT = 8  # sizes and encodings that may alternate, as those of several cameras do, without planning anew
+
+
+class GpuPreprocessor:
+    """`stages.Preprocessor` and `ops.encodings.to_color` in one, on the GPU, with their results.
+
+    Colour conversion, resize, normalisation and layout are one kernel. Its launch and arguments are the same for every
+    image, but for the target's address: what differs lies in a buffer on the device that is written when the size or
+    encoding changes. All is allocated at the start, but for the buffer of the raw image, which grows when a larger one
+    comes. Not thread-safe: one per worker.
+
+    Args:
+        card: the model.
+        gpu: where it runs.
+        stream: what everything is enqueued on; one of its own when None.
+        depth: how many results may be in use at a time.
+
+    Attributes:
+        wanted: the tensor's colour order.
+        stream: the stream in use.
+        tensor_bytes: length of one image's tensor, for placing those of a batch one after another.
+        timer: None, or what times the kernel alone of each image, without its upload.
+
+    Raises:
+        ConfigError: the model takes raw uint8 pixels, but its card has a scale, mean or std.
+        DeviceError: no kernels could be compiled, or the GPU's memory is used up (DeviceMemoryError).
+    """
+
+    def __init__(self, card: ModelCard, gpu: Gpu, *, stream: Stream | None = None, depth: int = 4) -> None:
+        spec = card.preprocess
+        dtype = np.dtype(card.image_input.dtype)
+        table = _table(card, dtype)
+        self.wanted = ColorOrder(spec.color)
+        self._card, self._gpu, self._dtype = card, gpu, dtype
+        self._fit, self._anchor, self._rounding = Fit(spec.fit), Anchor(spec.anchor), Rounding(spec.rounding)
+        self._what = f'preprocessing of {card.name}'
+        self.tensor_bytes = int(np.prod(card.input_shape())) * dtype.itemsize
+        self._letterbox: Letterbox | None = None
+        self._plans: dict[tuple[Any, ...], np.ndarray] = {}
+        self._plan_on_device: tuple[Any, ...] | None = None
+        self.timer: GpuTimer | None = None
+        self._raw: DeviceBuffer | None = None
+        self._plan_buffer: DeviceBuffer | None
+        self._table_buffer: DeviceBuffer | None
+        self._constant: dict[str, DeviceArray] = {}
+        with gpu.current():
+            self.stream = gpu.stream() if stream is None else stream
+            self._kernel = gpu.kernels('preprocess').function(f'preprocess_{dtype.name}')
+            self._plan_buffer = gpu.pool.allocate(plan_bytes(card.input_wh), f'{self._what}: plan')
+            self._table_buffer = gpu.pool.allocate(table.nbytes, f'{self._what}: table')
+            self.stream.upload(self._table_buffer.ptr, table)
+            self._make_outputs(depth)
+            self.stream.synchronize()
+
+    def __call__(
+        self, data: Any, *, encoding: str, height: int, width: int, step: int, is_bigendian: bool = False
+    ) -> tuple[dict[str, DeviceArray], Letterbox]:
+        """One image to tensors; returns when the work is enqueued.
+
+        Args:
+            data: the message's bytes, (n,) uint8 or what `ops.encodings.to_color` takes. From pinned memory they are
+                copied later, in stream order: they must stay as they are until a tensor is `ready`. Pageable ones
+                may change as soon as this returns.
+            encoding, height, width, step, is_bigendian: as in `sensor_msgs/Image`.
+
+        Returns:
+            The model's inputs by name, batch axis of 1 first, on the device; and the letterbox that leads back. The
+            memory is used again once nobody holds the arrays any more.
+
+        Raises:
+            FrameError: as `ops.encodings.to_color`; 'device_buffers_busy' when `depth` results are in use.
+            DeviceError: closed; or there is no memory for an image larger than those before (DeviceMemoryError).
+        """
+        check_image(data, encoding=encoding, height=height, width=width, step=step)
+        with self._gpu.current():
+            arrays = self._ring.take()
+            tensor = arrays[self._card.image_input.name]
+            letterbox = self._enqueue(data, encoding, (width, height), step, is_bigendian, tensor.ptr)
+            tensor.mark_ready()
+        return {**arrays, **self._constant}, letterbox
+
+    def enqueue_into(
+        self,
+        data: Any,
+        *,
+        encoding: str,
+        height: int,
+        width: int,
+        step: int,
+        is_bigendian: bool = False,
+        target_ptr: int,
+    ) -> Letterbox:
+        """One image to a tensor in memory of the caller's, such as image i of a batch.
+
+        Args:
+            data, encoding, height, width, step, is_bigendian: as for a call.
+            target_ptr: device address of `tensor_bytes` bytes that are written in stream order; for image i of a
+                batch that of the batch + i * `tensor_bytes`. Aligned to the element's size.
+
+        Returns:
+            The letterbox that leads back.
+
+        Raises:
+            FrameError: as `ops.encodings.to_color`.
+            DeviceError: as for a call.
+        """
+        check_image(data, encoding=encoding, height=height, width=width, step=step)
+        with self._gpu.current():
+            return self._enqueue(data, encoding, (width, height), step, is_bigendian, target_ptr)
+
+    def close(self) -> None:
+        """Waits for what is enqueued and gives the memory back; harmless when called twice."""
+        buffers = [buffer for buffer in (self._plan_buffer, self._table_buffer, self._raw) if buffer is not None]
+        self._plan_buffer = self._table_buffer = self._raw = None
+        if not buffers:
+            return
+        with self._gpu.current():
+            self.stream.synchronize()
+            for buffer in buffers:
+                buffer.free()
+            self._constant = {}
+            self._ring.close()
+            if self._sizes is not None:
+                self._sizes.close()
+
+    def _make_outputs(self, depth: int) -> None:
+        """The results' memory; the size input's value is the same for ever, so that all results share it."""
+        card, size = self._card, self._card.size_input
+        image = {card.image_input.name: (card.input_shape(), self._dtype)}
+        self._ring = ArrayRing(self._gpu, self.stream, image, depth, f'{self._what}: tensors')
+        self._sizes: ArrayRing | None = None
+        if size is not None:
+            value = np.array([card.input_wh], size.dtype)
+            specs = {size.name: (value.shape, value.dtype)}
+            self._sizes = ArrayRing(self._gpu, self.stream, specs, 1, f'{self._what}: size input')
+            self._constant = self._sizes.take()
+            self.stream.upload(self._constant[size.name].ptr, value)
+            self._constant[size.name].mark_ready()
+
+    def _enqueue(
+        self, data: Any, encoding: str, size_wh: tuple[int, int], step: int, is_bigendian: bool, target: int
+    ) -> Letterbox:
+        plan = self._plan_buffer
+        if plan is None or self._table_buffer is None:
+            raise DeviceError(f'{self._what}: closed; make a new one')
+        samples = np.frombuffer(data, np.uint8)
+        letterbox = self._fit_image(size_wh)
+        raw = self._room_for(samples.nbytes)
+        self._write_plan(plan.ptr, letterbox, raw.ptr, encoding, step, is_bigendian)
+        self.stream.upload(raw.ptr, samples)
+        width, height = self._card.input_wh
+        with contextlib.nullcontext() if self.timer is None else self.timer.measure(self.stream):
+            self._kernel.launch(
+                self.stream,
+                (-(-width // _BLOCK[0]), -(-height // _BLOCK[1]), 1),
+                _BLOCK,
+                plan,
+                plan.ptr + PLAN.itemsize,
+                self._table_buffer,
+                target,
+                np.int32(width),
+                np.int32(height),
+                np.int32(self._card.layout == 'NHWC'),
+            )
+        return letterbox
+
+    def _fit_image(self, size_wh: tuple[int, int]) -> Letterbox:
+        if self._letterbox is None or self._letterbox.source_wh != size_wh:
+            self._letterbox = Letterbox.plan(size_wh, self._card.input_wh, self._fit, self._anchor, self._rounding)
+        return self._letterbox
+
+    def _room_for(self, nbytes: int) -> DeviceBuffer:
+        if self._raw is None or self._raw.nbytes < nbytes:
+            if self._raw is not None:
+                self.stream.synchronize()  # the last image may still be read
+                self._raw.free()
+                self._raw = None
+            self._raw = self._gpu.pool.allocate(nbytes, f'{self._what}: raw image')
+        return self._raw
+
+    def _write_plan(
+        self, target: int, letterbox: Letterbox, image: int, encoding: str, step: int, is_bigendian: bool
+    ) -> None:
+        """Brings the plan of this kind of image to the device, unless it is there; in stream order."""
+        key = (image, encoding, letterbox.source_wh, step, is_bigendian)
+        if key == self._plan_on_device:
+            return
+        if key not in self._plans:
+            while len(self._plans) >= _PLANS_KEPT:
+                self._plans.pop(next(iter(self._plans)))
+            self._plans[key] = write_plan(
+                letterbox, self._card.preprocess, image=image, encoding=encoding, step=step, is_bigendian=is_bigendian
+            )
+        self._plan_on_device = None
+        self.stream.upload(target, self._plans[key])
+        self._plan_on_device = key
+
+
+def _table(card: ModelCard, dtype: np.dtype) -> np.ndarray:
+    """(3, 256) of `dtype`: what a pixel value becomes, a row a channel of the tensor."""
+    spec = card.preprocess
+    writer = TensorWriter(swap=False, scale=spec.scale, mean=spec.mean, std=spec.std, layout=card.layout)
+    try:
+        return writer.table(dtype)
+    except FrameError as error:
+        raise ConfigError(f'{card.name}: {error}') from error

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which input takes the image, in which layout and size; and which inputs are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isaac_inference.errors import ModelError
+from isaac_inference.models import TensorSpec
+from isaac_inference.models.card.card_file import parse_card
+from isaac_inference.models.onnx.exporter import ExporterFacts
+from isaac_inference.models.onnx.reader import ModelFile
+from isaac_inference.models.recognition.image_input import find_inputs
+
+F = 'float32'
+OUTPUT = TensorSpec('out', F, (1, 84, 8400))
+SIZES = ('orig_target_sizes', 'int64', (None, 2))
+
+
+def find(*inputs, card='', exporter=None):
+    """find_inputs for a model with these inputs, (name, dtype, shape) each."""
+    file = ModelFile(Path('/m.onnx'), '', tuple(TensorSpec(*item) for item in inputs), (OUTPUT,))
+    return find_inputs(file, parse_card(card, 'card', None), exporter or ExporterFacts())
+
+
+@pytest.mark.parametrize(
+    'shape, layout, wh',
+    [
+        ((1, 3, 480, 640), 'NCHW', (640, 480)),
+        ((None, 3, 480, 640), 'NCHW', (640, 480)),
+        ((1, 480, 640, 3), 'NHWC', (640, 480)),
+    ],
+)
+def test_layout_and_size_follow_from_the_shape(shape, layout, wh):
+    found = find(('x', F, shape))
+    assert (found.layout, found.input_wh, found.image.name) == (layout, wh, 'x')
+
+
+def test_a_card_settles_an_open_layout_and_size():
+    found = find(('x', F, (None,) * 4), card='{layout: NHWC, input_size: [32, 16]}')
+    assert (found.layout, found.input_wh) == ('NHWC', (32, 16))
+
+
+def test_one_open_side_takes_the_metadata():
+    found = find(('x', F, (1, 3, 480, None)), exporter=ExporterFacts(input_wh=(640, 640)))
+    assert found.input_wh == (640, 480)
+
+
+def test_a_card_goes_before_the_metadata():
+    found = find(('x', F, (1, 3, None, None)), card='input_size: [64, 32]', exporter=ExporterFacts(input_wh=(640, 640)))
+    assert found.input_wh == (64, 32)
+
+
+def test_a_size_input_is_found():
+    found = find(('x', F, (1, 3, 32, 32)), SIZES)
+    assert found.size_input.name == 'orig_target_sizes'
+    assert find(('x', F, (1, 3, 32, 32)), ('s', F, (1, 2)), card='size_input: s').size_input.dtype == F
+
+
+def test_one_of_two_images_is_chosen_by_the_card():
+    two = [('a', F, (1, 3, 8, 8)), ('b', F, (1, 3, 8, 8))]
+    with pytest.raises(ModelError, match=r'2 inputs could take the image(.|\n)*`input: a`(.|\n)*`input: b`'):
+        find(*two)
+
+
+@pytest.mark.parametrize(
+    'inputs, card, says',
+    [
+        ([], '', 'no input takes an image: expected one of rank 4'),
+        ([('x', F, (3, 32, 32))], '', r'no input takes an image.*\n.*x: float32 \[3, 32, 32\]'),
+        ([('x', F, (1, 1, 32, 32))], '', r'unsupported layout: .*no axis with 3 channels'),
+        ([('x', F, (1, 4, 32, 32))], 'layout: NCHW', 'has 4 channels as NCHW; expected 3'),
+        (
+            [('x', F, (None,) * 4)],
+            '',
+            r'layout of .* is not clear(.|\n)*`layout: NCHW`\n  or: `layout: NHWC`',
+        ),
+        ([('x', F, (1, 3, 8, 3))], '', 'layout of .* is not clear'),
+        (
+            [('x', 'float64', (1, 3, 8, 8))],
+            '',
+            'unsupported element type; expected one of float32, float16, uint8',
+        ),
+        ([('x', F, (4, 3, 8, 8))], '', 'takes 4 images at once; expected 1 or a dynamic batch'),
+        ([('x', F, (1, 3, 8, 8)), ('mask', 'int64', (1, 64, 64))], '', r'wants mask: int64 .*not supported'),
+        ([('x', F, (1, 3, 8, 8)), ('scale_factor', F, (1, 2))], '', 'wants scale_factor'),
+        ([('x', F, (1, 3, 8, 8)), SIZES, ('t', 'int64', (1, 2))], '', 'wants orig_target_sizes.*t: int64'),
+        (
+            [('x', F, (1, 3, 8, 8)), ('s', 'int64', (1, 3))],
+            'size_input: s',
+            r'can not be the size input; expected \[N, 2\]',
+        ),
+        ([('x', F, (1, 3, 8, 8)), SIZES], 'input: orig_target_sizes', 'takes no image; expected rank 4'),
+        ([('x', F, (1, 3, 8, 8))], 'size_input: s', "size_input: m.onnx has no input 's'; its inputs are: x"),
+        ([('x', F, (1, 3, 480, None))], 'input_size: [640, 481]', r'input_size: got \[640, 481\] .*is fixed'),
+    ],
+)
+def test_inputs_that_are_refused(inputs, card, says):
+    with pytest.raises(ModelError, match=says):
+        find(*inputs, card=card)
+
+
+def test_a_dynamic_size_must_be_a_multiple_of_the_stride():
+    with pytest.raises(ModelError, match=r'got \[650, 640\] .*multiples of the stride 32'):
+        find(('x', F, (1, 3, None, None)), card='input_size: [650, 640]', exporter=ExporterFacts(stride=32))

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cards of models with keypoints: where their number comes from, and outputs that do not have room for them."""
+
+from __future__ import annotations
+
+import pytest
+from support.onnx_models import ultralytics_metadata, write_model
+
+from isaac_inference.errors import ModelError
+from isaac_inference.models import KeypointSpec, Task, read_card
+
+NAMES = ['cup', 'bottle', 'box']
+
+
+def pose_model(folder, card='', kind='yolov8_pose', metadata=None, **options):
+    """The card of a pose model of three classes, which has nothing embedded unless `metadata` says it."""
+    path = write_model(folder / 'm.onnx', kind, metadata={} if metadata is None else metadata, **options)
+    path.with_suffix('.yaml').write_text(card)
+    return read_card(path)
+
+
+def test_the_exporter_s_metadata_is_enough(tmp_path):
+    metadata = ultralytics_metadata(['person'], task='pose', kpt_shape=[17, 3])
+    card = pose_model(tmp_path, metadata=metadata, classes=1, keypoint_shape=(17, 3))
+    assert (card.task, card.decoder, card.keypoints) == (Task.POSE, 'yolov8_pose', KeypointSpec(17, 3, ''))
+    assert card.labels == ('person',) and dict(card.objects) == {}
+    assert card.sources['task'] == 'metadata "task"' and card.sources['keypoints'] == 'metadata "kpt_shape"'
+    assert card.preprocess.fit == 'letterbox' and card.preprocess.color == 'rgb'
+    assert not card.notes
+
+
+@pytest.mark.parametrize('kind', ['yolov8_pose', 'yolov8_pose_transposed'])
+@pytest.mark.parametrize(
+    'content, shape, spec',
+    [
+        ('keypoints: {count: 8, dims: 3}', (8, 3), KeypointSpec(8, 3)),
+        ('keypoints: {count: 8}', (8, 3), KeypointSpec(8, 3)),
+        ('keypoints: {count: 4, dims: 2}', (4, 2), KeypointSpec(4, 2)),
+        ('keypoints: {model: cuboid8, dims: 2}', (8, 2), KeypointSpec(8, 2, 'cuboid8')),
+        ('{task: pose, decoder: yolov8_pose, keypoints: {count: 1}}', (1, 3), KeypointSpec(1, 3)),
+        ('labels: [a, b, c]\nkeypoints: {count: 8}', (8, 3), KeypointSpec(8, 3)),
+    ],
+)
+def test_a_card_is_enough(tmp_path, content, shape, spec, kind):
+    card = pose_model(tmp_path, content, kind, keypoint_shape=shape)
+    assert (card.task, card.decoder, card.keypoints, card.class_count) == (Task.POSE, 'yolov8_pose', spec, 3)
+
+
+def test_a_card_goes_before_the_metadata_key_by_key(tmp_path):
+    metadata = {
+        **ultralytics_metadata(NAMES, task='pose', kpt_shape=[9, 2]),
+        'isaac_inference.card': 'keypoints: {count: 7, model: cuboid8}',
+    }
+    card = pose_model(tmp_path, 'keypoints: {count: 8}', metadata=metadata, keypoint_shape=(8, 2))
+    assert card.keypoints == KeypointSpec(8, 2, 'cuboid8')
+    assert card.sources['keypoints'] == 'card m.yaml, metadata "kpt_shape", card in m.onnx'
+
+
+def test_a_model_of_any_size_takes_its_classes_from_the_labels(tmp_path):
+    content = 'labels: [a, b, c]\nkeypoints: {count: 8}\ninput_size: [96, 64]'
+    assert pose_model(tmp_path, content, dynamic=True).class_count == 3
+
+
+def test_a_detector_has_no_keypoints(tmp_path):
+    card = read_card(write_model(tmp_path / 'm.onnx', 'yolov8', metadata=ultralytics_metadata(NAMES)))
+    assert card.keypoints is None and card.task is Task.DETECTION
+
+
+@pytest.mark.parametrize(
+    'content, metadata, says',
+    [
+        (
+            'labels: [a, b, c]\nkeypoints: {count: 9}',
+            None,
+            r'has 31 channels, but box, classes and 9 keypoints of 3 values need 4 \+ 3 \+ 9 x 3: expected 34',
+        ),
+        ('labels: [a, b]\nkeypoints: {count: 8}', None, r'has 31 channels, .* need 4 \+ 2 \+ 8 x 3: expected 30;'),
+        ('keypoints: {count: 17}', None, r'31 channels, .* need 4 \+ nc \+ 17 x 3: expected at least 56; correct'),
+        ('', ultralytics_metadata(NAMES, task='pose', kpt_shape=[17, 3]), 'has 31 channels.*expected 58'),
+        (
+            '',
+            ultralytics_metadata(NAMES, task='pose'),
+            r'task is pose \(metadata "task"\), but nothing says how many keypoints it has(.|\n)*`keypoints: \{',
+        ),
+        (
+            '',
+            ultralytics_metadata(NAMES, task='pose', kpt_shape='[17, 4]'),
+            r"the metadata \"kpt_shape\" is '\[17, 4\]', expected \[count, 2 or 3\]",
+        ),
+        ('task: pose', None, r'task is pose \(card m.yaml\), but nothing says how many keypoints'),
+        ('decoder: yolov8_pose', None, r'task is pose \(the decoder\), but nothing says how many keypoints'),
+        (
+            'keypoints: {count: 4, model: cuboid8}',
+            None,
+            r'card m.yaml: keypoints.count: got 4, but the keypoint model cuboid8 \(card m.yaml\) has 8',
+        ),
+        (
+            'task: detection\nkeypoints: {count: 8}',
+            None,
+            r'keypoints: the task is detection \(card m.yaml\), which has none; set `task: pose`',
+        ),
+        (
+            'decoder: yolov8\nkeypoints: {count: 8}',
+            None,
+            r'decoder: yolov8 reads no keypoints, but the model has some \(task pose\); expected one of yolov8_pose',
+        ),
+        (
+            'task: detection\ndecoder: yolov8_pose',
+            None,
+            r'yolov8_pose reads keypoints, but there are none \(task detection\); expected one of yolox, ',
+        ),
+        ('', ultralytics_metadata(NAMES, task='pose', kpt_shape=[8, 3], end2end=True), 'end-to-end export'),
+    ],
+)
+def test_cards_that_contradict_the_model_or_leave_it_open(tmp_path, content, metadata, says):
+    with pytest.raises(ModelError, match=says):
+        pose_model(tmp_path, content, metadata=metadata)

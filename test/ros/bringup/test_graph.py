@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The graph as data: its nodes are installed, and its topics meet."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+import pytest
+from rclpy.node import Node
+
+from isaac_inference.ros.bringup.graph import CameraTopics, perception_graph
+from isaac_inference.ros.runtime.container.components import load_class
+
+WHOLE = perception_graph(
+    source='photos', simulator={'seed': 1}, model='m.onnx', model_card='m.yaml', poses=True, track=True
+)
+
+
+def named(**options):
+    return {spec.name: spec for spec in perception_graph(**options)}
+
+
+@pytest.mark.parametrize('spec', WHOLE, ids=lambda spec: spec.name)
+def test_every_plugin_is_an_installed_node(spec):
+    assert issubclass(load_class(spec.package, spec.plugin), Node)
+
+
+@pytest.mark.parametrize('spec', WHOLE, ids=lambda spec: spec.name)
+def test_every_executable_is_installed_and_of_the_plugin_s_module(spec):
+    [entry] = [entry for entry in entry_points(group='console_scripts') if entry.name == spec.executable]
+    assert callable(entry.load())
+    assert entry.module == load_class(spec.package, spec.plugin).__module__
+
+
+@pytest.mark.parametrize('spec', WHOLE, ids=lambda spec: spec.name)
+def test_every_parameter_is_declared_by_its_node(spec):
+    declared = load_class(spec.package, spec.plugin).Parameters.__dataclass_fields__
+    assert set(spec.parameters) <= set(declared)
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        ({}, ['preprocess', 'inference', 'detection', 'annotate']),
+        ({'source': '0'}, ['camera', 'preprocess', 'inference', 'detection', 'annotate']),
+        ({'annotate': False}, ['preprocess', 'inference', 'detection']),
+        ({'annotate': False, 'track': True}, ['preprocess', 'inference', 'detection', 'track']),
+        ({'annotate': False, 'poses': True}, ['preprocess', 'inference', 'detection', 'pose']),
+        (
+            {'simulator': {}, 'poses': True, 'track': True},
+            ['sim_camera', 'preprocess', 'inference', 'detection', 'track', 'pose', 'annotate'],
+        ),
+    ],
+)
+def test_the_nodes_come_in_the_order_of_the_data(options, expected):
+    assert [spec.name for spec in perception_graph(**options)] == expected
+
+
+def test_every_stage_gets_the_same_model_and_card():
+    specs = named(model='m.onnx', model_card='m.yaml', source='photos')
+    for name in ('preprocess', 'inference', 'detection'):
+        assert specs[name].parameters == {'model': 'm.onnx', 'model_card': 'm.yaml'}
+    assert specs['camera'].parameters == {'source': 'photos'}
+    assert specs['annotate'].parameters == {}
+
+
+def test_what_is_not_given_is_left_to_the_parameter_file():
+    assert all(not spec.parameters for spec in perception_graph())
+
+
+def test_camera_preprocess_and_annotate_meet_on_the_image_topic():
+    specs = named(camera=CameraTopics('/front/image_raw', '/front/camera_info'), source='0')
+    assert specs['camera'].remappings == {'image': '/front/image_raw', 'camera_info': '/front/camera_info'}
+    assert specs['preprocess'].remappings == {
+        'image': '/front/image_raw',
+        'image/compressed': '/front/image_raw/compressed',
+    }
+    assert specs['annotate'].remappings['image'] == '/front/image_raw'
+    assert specs['annotate'].remappings['detections'] == 'detections'
+    assert specs['inference'].remappings == specs['detection'].remappings == {}
+
+
+def test_tracks_go_to_the_poses_and_poses_come_back_to_be_smoothed():
+    specs = named(poses=True, track=True)
+    assert specs['pose'].remappings['detections'] == 'track/detections'
+    assert specs['track'].remappings == {'detections_3d': 'pose/detections_3d'}
+    assert specs['annotate'].remappings['detections'] == 'track/detections'
+    assert specs['annotate'].remappings['detections_3d'] == 'track/detections_3d'
+    assert specs['annotate'].parameters == {'draw_poses': True}
+
+
+def test_without_a_tracker_poses_are_those_of_the_pose_node():
+    specs = named(poses=True)
+    assert specs['pose'].remappings['detections'] == 'detections'
+    assert specs['annotate'].remappings['detections_3d'] == 'pose/detections_3d'
+
+
+@pytest.mark.parametrize('track', [True, False])
+def test_one_node_only_sends_an_object_s_transform(track):
+    specs = named(poses=True, track=track)
+    assert specs['pose'].parameters.get('publish_tf', True) is not track
+
+
+def test_depth_is_looked_for_where_the_camera_has_it():
+    topics = CameraTopics('/rgb', '/rgb_info', '/aligned_depth', '/aligned_info')
+    assert named(poses=True, camera=topics)['pose'].remappings == {
+        'image': '/rgb',
+        'camera_info': '/rgb_info',
+        'depth/image': '/aligned_depth',
+        'depth/camera_info': '/aligned_info',
+        'detections': 'detections',
+    }

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the launch file's arguments to the nodes that are started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isaac_inference.errors import ConfigError
+from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
+from isaac_inference.ros.runtime.container.components import load_class
+from isaac_inference.ros.runtime.parameters.schema import build
+
+DEFAULTS = {argument.name: argument.default for argument in ARGUMENTS}
+
+
+def plan(**given: str):
+    return launch_plan({**DEFAULTS, **given})
+
+
+def nodes(**given: str):
+    return {spec.name: spec for spec in plan(**given).nodes}
+
+
+@pytest.fixture
+def params_file(tmp_path):
+    """A parameter file that says how a node was reached."""
+    path = tmp_path / 'mine.yaml'
+    path.write_text(
+        '/**/detection:\n  ros__parameters: {score_threshold: 0.1, classes: []}\n'
+        '/front/detection:\n  ros__parameters: {score_threshold: 0.9}\n'
+        '/**:\n  ros__parameters: {model: from_file.onnx}\n'
+    )
+    return str(path)
+
+
+def test_the_defaults_are_one_container_with_four_nodes():
+    made = plan()
+    assert [spec.name for spec in made.nodes] == ['preprocess', 'inference', 'detection', 'annotate']
+    assert (made.namespace, made.composed, made.container, made.attach, made.log_level) == (
+        '',
+        True,
+        'perception_container',
+        False,
+        'info',
+    )
+
+
+def test_the_arguments_are_what_users_were_promised():
+    assert {
+        'model',
+        'image',
+        'camera_info',
+        'namespace',
+        'params_file',
+        'composed',
+        'container',
+        'attach',
+        'source',
+        'log_level',
+    } <= set(DEFAULTS)
+    assert all(argument.description for argument in ARGUMENTS)
+    assert all(not argument.choices or argument.default in argument.choices for argument in ARGUMENTS)
+
+
+@pytest.mark.parametrize('name', ['', 'front'])
+def test_the_shipped_parameter_file_gives_every_node_valid_parameters(name):
+    for spec in plan(namespace=name, source='0').nodes:
+        schema = load_class(spec.package, spec.plugin).Parameters
+        build(schema, spec.parameters)
+        assert 'diagnostics_period_s' in spec.parameters
+
+
+def test_model_and_card_become_absolute_parameters_of_every_stage(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('m.onnx').touch()
+    Path('m.yaml').touch()
+    found = nodes(model='m.onnx', model_card='m.yaml')
+    for name in ('preprocess', 'inference', 'detection'):
+        assert found[name].parameters['model'] == str(tmp_path / 'm.onnx')
+        assert found[name].parameters['model_card'] == str(tmp_path / 'm.yaml')
+
+
+@pytest.mark.parametrize('name', ['model', 'model_card', 'params_file'])
+def test_a_missing_file_is_an_error(name):
+    with pytest.raises(ConfigError, match=f"launch argument {name}: no such file '/nowhere/x'; give an existing file"):
+        plan(**{name: '/nowhere/x'})
+
+
+@pytest.mark.parametrize('name', ['model', 'model_card', 'params_file', 'source'])
+def test_the_home_folder_may_be_abbreviated(tmp_path, monkeypatch, name):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'x').write_text('/**:\n  ros__parameters: {model: home.onnx}\n')
+    found = nodes(**{name: '~/x'})
+    if name == 'params_file':
+        assert found['detection'].parameters['model'] == 'home.onnx'
+    else:
+        assert found['camera' if name == 'source' else 'detection'].parameters[name] == str(tmp_path / 'x')
+
+
+def test_a_source_starts_a_camera(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert 'camera' not in nodes()
+    assert nodes(source='0')['camera'].parameters['source'] == '0'
+    assert nodes(source='photos')['camera'].parameters['source'] == str(tmp_path / 'photos')
+
+
+def test_annotate_false_leaves_that_node_out():
+    assert 'annotate' not in nodes(annotate='false')
+
+
+def test_topics_are_remapped():
+    found = nodes(image='/front/image_raw', camera_info='/front/camera_info', source='0')
+    assert found['preprocess'].remappings['image'] == '/front/image_raw'
+    assert found['camera'].remappings['camera_info'] == '/front/camera_info'
+
+
+@pytest.mark.parametrize(
+    ('given', 'expected'),
+    [('', ''), ('/', ''), ('front', '/front'), ('/front', '/front'), ('front/', '/front'), ('a/b', '/a/b')],
+)
+def test_a_namespace_may_be_written_with_or_without_slashes(given, expected):
+    assert plan(namespace=given).namespace == expected
+
+
+@pytest.mark.parametrize(('namespace', 'threshold'), [('', 0.1), ('rear', 0.1), ('front', 0.9), ('/front/', 0.9)])
+def test_the_parameter_file_is_resolved_for_the_namespace(params_file, namespace, threshold):
+    found = nodes(namespace=namespace, params_file=params_file)
+    assert found['detection'].parameters['score_threshold'] == threshold
+    assert 'score_threshold' not in found['inference'].parameters
+
+
+def test_an_argument_goes_before_the_parameter_file(params_file, tmp_path):
+    (tmp_path / 'm.onnx').touch()
+    assert nodes(params_file=params_file)['detection'].parameters['model'] == 'from_file.onnx'
+    found = nodes(params_file=params_file, model=str(tmp_path / 'm.onnx'))
+    assert found['detection'].parameters['model'] == str(tmp_path / 'm.onnx')
+
+
+def test_an_empty_list_is_left_to_the_default_since_launch_takes_none(params_file):
+    assert 'classes' not in nodes(params_file=params_file)['detection'].parameters
+
+
+def test_a_bad_parameter_file_is_an_error(tmp_path):
+    (tmp_path / 'bad.yaml').write_text('a: [')
+    with pytest.raises(ConfigError, match='parameter file .*bad.yaml'):
+        plan(params_file=str(tmp_path / 'bad.yaml'))
+
+
+@pytest.mark.parametrize(
+    ('composed', 'attach', 'expected'),
+    [
+        ('true', 'false', (True, False)),
+        ('false', 'false', (False, False)),
+        ('true', 'true', (True, True)),
+        ('True', 'False', (True, False)),
+    ],
+)
+def test_the_start_mode(composed, attach, expected):
+    made = plan(composed=composed, attach=attach, container='box', log_level='debug')
+    assert (made.composed, made.attach) == expected
+    assert (made.container, made.log_level) == ('box', 'debug')
+
+
+def test_the_start_mode_does_not_change_the_nodes():
+    assert plan(composed='true').nodes == plan(composed='false').nodes
+
+
+def test_processes_attach_to_nothing():
+    with pytest.raises(ConfigError, match='launch argument attach: is true while composed is false'):
+        plan(composed='false', attach='true')
+
+
+@pytest.mark.parametrize('name', ['annotate', 'composed', 'attach'])
+@pytest.mark.parametrize('value', ['yes', '1', ''])
+def test_a_switch_is_true_or_false(name, value):
+    with pytest.raises(ConfigError, match=f"launch argument {name}: got '{value}', expected true or false"):
+        plan(**{name: value})

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AnnotateNode over DDS: what is drawn, what is waited for, and that nothing is done while nobody looks."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from support.probe import RELIABLE, image_message
+from support.waiting import wait_until
+from vision_msgs.msg import Detection2D, Detection2DArray, Detection3DArray, ObjectHypothesisWithPose
+
+from isaac_inference.ops.drawing.boxes import class_color
+from isaac_inference.ops.geometry.rigid import Pose, so3_exp
+from isaac_inference.ros.messages.camera_info import camera_info
+from isaac_inference.ros.messages.poses import detection_3d
+from isaac_inference.ros.runtime.transforms.broadcaster import TransformBroadcaster
+from isaac_inference.sim import default_camera
+
+MakeGraph = Callable[..., AbstractContextManager[Any]]
+CAMERA = default_camera(320, 240)
+BLACK = np.zeros((240, 320, 3), np.uint8)
+POSE = Pose(so3_exp(np.array([0.3, 0.5, 0.1])), np.array([0.05, 0.02, 0.8]))
+SIZE = (0.2, 0.15, 0.1)
+BOX = (20.0, 150.0, 80.0, 210.0)  # away from the cuboid
+_numbers = itertools.count(1)
+
+
+def box_message(xyxy: Sequence[float] = BOX, name: str = 'cup', identity: str = '') -> Detection2D:
+    x0, y0, x1, y1 = xyxy
+    message, result = Detection2D(id=identity), ObjectHypothesisWithPose()
+    result.hypothesis.class_id, result.hypothesis.score = name, 0.9
+    message.results = [result]
+    message.bbox.center.position.x, message.bbox.center.position.y = (x0 + x1) / 2, (y0 + y1) / 2
+    message.bbox.size_x, message.bbox.size_y = x1 - x0, y1 - y0
+    return message
+
+
+class Easel:
+    """An annotate node, everything that feeds it, and its pictures."""
+
+    def __init__(self, graph: Any, **parameters: Any) -> None:
+        name = f'annotate_{next(_numbers)}'
+        self.graph, self.name, self.probe = graph, name, graph.probe
+        self.node = graph.load('AnnotateNode', name, draw_rate=False, **parameters)
+        self.probe.wait_active(name)
+        create = self.probe.node.create_publisher
+        self.boxes = create(Detection2DArray, 'detections', RELIABLE)
+        self.objects = create(Detection3DArray, 'detections_3d', RELIABLE)
+        self.infos = create(CameraInfo, 'camera_info', RELIABLE)
+        self.pictures: list[Image] = []
+
+    def look(self) -> None:
+        """Subscribe to the pictures, and wait until the node takes images."""
+        self.pictures = self.probe.listen(f'{self.name}/debug_image', Image)
+        wait_until(lambda: self.probe.images.get_subscription_count() > 0, 20.0)
+        wait_until(lambda: self.boxes.get_subscription_count() > 1, 20.0)  # the probe itself is one
+
+    def ask(
+        self,
+        boxes: Sequence[Detection2D] = (),
+        poses: Sequence[Pose] | None = None,
+        frame_id: str = 'lens',
+        before: Callable[[Header], None] = lambda header: None,
+        info: bool = True,
+    ) -> np.ndarray:
+        """Publish a frame until its picture comes, (H, W, 3) BGR; `before` is called with its header first."""
+        for _ in range(20):
+            image = image_message(BLACK)
+            header = image.header
+            before(header)
+            if info:
+                self.infos.publish(camera_info(header, CAMERA))
+            self.probe.send(image)
+            if poses is not None:
+                there = Header(stamp=header.stamp, frame_id=frame_id)
+                items = [detection_3d(there, 'can', 0.9, pose, SIZE, identity='7') for pose in poses]
+                self.objects.publish(Detection3DArray(header=there, detections=items))
+            time.sleep(0.1)  # detections of an image that is still on its way would find none
+            self.boxes.publish(Detection2DArray(header=header, detections=list(boxes)))
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: any(one.header == header for one in self.pictures), 1.0)  # noqa: B023
+                picture = next(one for one in self.pictures if one.header == header)
+                assert picture.encoding == 'bgr8'
+                return np.frombuffer(bytes(picture.data), np.uint8).reshape(picture.height, picture.width, 3)
+        raise AssertionError('no picture came')
+
+
+@pytest.fixture(scope='module')
+def around(make_graph: MakeGraph) -> Iterator[Any]:
+    with make_graph() as graph:
+        yield graph
+
+
+@pytest.fixture
+def easel(empty_graph: Any) -> Easel:
+    """Boxes only."""
+    return Easel(empty_graph)
+
+
+@pytest.fixture(scope='module')
+def posed(around: Any) -> Easel:
+    """With poses."""
+    made = Easel(around, draw_poses=True, wait_s=0.3)
+    made.look()
+    wait_until(lambda: made.objects.get_subscription_count() and made.infos.get_subscription_count(), 20.0)
+    return made
+
+
+def pixel(picture: np.ndarray, point: Sequence[float]) -> np.ndarray:
+    return picture[round(point[1]), round(point[0])].astype(int)
+
+
+def is_cup_colored(found: np.ndarray) -> bool:
+    return bool(np.abs(found - class_color('cup')).max() < 40)  # lines are drawn smoothly
+
+
+def projected(*points: Sequence[float]) -> np.ndarray:
+    """Where points of the object at POSE are in the picture."""
+    return CAMERA.project(POSE.apply(np.array(points, float)))
+
+
+def topics(easel: Easel) -> set[str]:
+    return {subscription.topic_name for subscription in easel.node.subscriptions}
+
+
+def test_boxes_names_and_trails_are_drawn_while_somebody_looks(easel):
+    wait_until(lambda: easel.boxes.get_subscription_count() > 1, 20.0)
+    assert easel.probe.images.get_subscription_count() == 0  # nobody looks: no image is taken
+    easel.look()
+    picture = easel.ask([box_message()])
+    assert is_cup_colored(pixel(picture, (50, BOX[3]))) and is_cup_colored(pixel(picture, (BOX[2], 180)))
+    assert not picture[:, 160:].any()
+
+    assert not pixel(picture, (50, 180)).any()
+    for x in (30, 50, 70):
+        picture = easel.ask([box_message((x - 10, 170, x + 10, 190), identity='3')])
+    assert pixel(picture, (40, 180)).any() and pixel(picture, (55, 180)).any()  # where it has been
+    picture = easel.ask([box_message((60, 170, 80, 190), identity='4')])
+    assert not pixel(picture, (40, 180)).any()
+
+
+def test_without_draw_poses_neither_poses_nor_tf_are_listened_to(easel):
+    easel.look()
+    easel.ask([box_message()], [POSE], 'elsewhere')
+    assert easel.objects.get_subscription_count() == easel.infos.get_subscription_count() == 0
+    assert '/tf' not in topics(easel)
+
+
+def test_axes_and_cuboid_are_drawn_where_the_pose_is(posed):
+    picture = posed.ask([box_message()], [POSE])
+    length = 0.6 * max(SIZE)
+    for axis, channel in enumerate((2, 1, 0)):  # red, green, blue
+        [point] = projected(np.eye(3)[axis] * length / 2)
+        assert pixel(picture, point).argmax() == channel
+    [edge] = projected((0, SIZE[1] / 2, SIZE[2] / 2))
+    assert picture[round(edge[1]) - 1 : round(edge[1]) + 2, round(edge[0]) - 1 : round(edge[0]) + 2].any()
+    assert is_cup_colored(pixel(picture, (50, BOX[3])))
+    assert '/tf' not in topics(posed)
+
+
+def test_poses_in_another_frame_come_back_by_tf_at_the_image_s_stamp(posed):
+    here = posed.ask([box_message()], [POSE])
+    T_base_camera = Pose(so3_exp(np.array([1.2, -0.4, 2.0])), np.array([0.3, -0.2, 0.9]))
+    broadcaster = TransformBroadcaster(posed.probe.node)
+
+    def send(header: Header, T: Pose = T_base_camera, ns: int = 0) -> None:
+        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec + ns
+        broadcaster.send([('base', 'lens', stamp_ns, T.translation.tolist(), T.quaternion().tolist())])
+
+    def around(header: Header) -> None:
+        """The camera moves: only the middle between two samples is right."""
+        half = np.array([0.1, 0.0, 0.0])
+        send(header, Pose(T_base_camera.rotation, T_base_camera.translation - half), -1_000_000)
+        send(header, Pose(T_base_camera.rotation, T_base_camera.translation + half), 1_000_000)
+
+    there = T_base_camera @ POSE
+    drawn = lambda picture: np.abs(picture.astype(int) - here).mean() < 0.1  # noqa: E731
+    # the first ones may be missed while the node begins to listen
+    assert any(drawn(posed.ask([box_message()], [there], 'base', send)) for _ in range(10))
+    assert any(drawn(posed.ask([box_message()], [there], 'base', around)) for _ in range(3))
+    assert not drawn(posed.ask([box_message()], [], 'base'))
+    broadcaster.close()
+
+
+def test_without_a_transform_the_picture_comes_without_poses_and_says_so(posed):
+    picture = posed.ask([box_message()], [POSE], 'nowhere')
+    assert np.array_equal(picture, posed.ask([box_message()], []))
+    wait_until(lambda: int(posed.probe.value(posed.name, 'skipped.tf_unknown_frame') or 0) > 0)
+
+
+def test_a_broken_pose_costs_the_poses_not_the_picture(posed):
+    broken = Pose(np.eye(3), np.array([np.nan, 0.0, 1.0]))
+    assert np.array_equal(posed.ask([box_message()], [broken]), posed.ask([box_message()], []))
+    wait_until(lambda: int(posed.probe.value(posed.name, 'skipped.bad_pose') or 0) > 0)
+
+
+def test_a_picture_waits_for_its_poses_and_then_goes_without(posed):
+    assert np.array_equal(posed.ask([box_message()], None), posed.ask([box_message()], []))
+
+
+def test_without_camera_info_the_poses_are_left_out(empty_graph):
+    easel = Easel(empty_graph, draw_poses=True)
+    easel.look()
+    picture = easel.ask([box_message()], [POSE], info=False)
+    assert not picture[:, 160:].any() and picture.any()
+    wait_until(lambda: int(easel.probe.value(easel.name, 'skipped.no_camera_info') or 0) > 0)

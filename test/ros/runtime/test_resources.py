@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that the package ships, and the Fast DDS profile among them."""
+
+from __future__ import annotations
+
+import pytest
+
+from isaac_inference.errors import ConfigError
+from isaac_inference.ros.runtime.resources import DDS_PROFILE_VARIABLES, dds_environment, shared_file
+
+
+def test_a_shipped_file_is_found():
+    path = shared_file('config/perception.yaml')
+    assert path.is_absolute()
+    assert 'ros__parameters' in path.read_text(encoding='utf-8')
+
+
+def test_the_installed_file_goes_before_the_source_tree_s(tmp_path, monkeypatch):
+    (tmp_path / 'share/ament_index/resource_index/packages').mkdir(parents=True)
+    (tmp_path / 'share/ament_index/resource_index/packages/isaac_inference').touch()
+    installed = tmp_path / 'share/isaac_inference/config/perception.yaml'
+    installed.parent.mkdir(parents=True)
+    installed.touch()
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    assert shared_file('config/perception.yaml') == installed
+    assert shared_file('package.xml').is_file(), 'what is not installed comes from the source tree'
+
+
+@pytest.mark.parametrize('prefix', [None, ''])
+def test_the_source_tree_serves_where_nothing_is_sourced(monkeypatch, prefix):
+    monkeypatch.delenv('AMENT_PREFIX_PATH', raising=False)
+    if prefix is not None:
+        monkeypatch.setenv('AMENT_PREFIX_PATH', prefix)
+    assert shared_file('config/perception.yaml').is_file()
+
+
+def test_a_missing_file_says_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    with pytest.raises(ConfigError, match=r'config/none\.yaml: not found in /.*; reinstall the package'):
+        shared_file('config/none.yaml')
+
+
+@pytest.mark.parametrize(
+    ('package', 'variable'),
+    [('fastrtps', 'FASTRTPS_DEFAULT_PROFILES_FILE'), ('fastdds', 'FASTDDS_DEFAULT_PROFILES_FILE')],
+)
+def test_the_variable_that_this_fast_dds_reads_names_the_profile(tmp_path, monkeypatch, package, variable):
+    (tmp_path / 'share' / package).mkdir(parents=True)
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    assert dds_environment({}) == {variable: str(shared_file('config/fastdds_large_images.xml'))}
+
+
+@pytest.mark.parametrize('name', DDS_PROFILE_VARIABLES)
+def test_a_profile_of_the_user_is_left_alone(name):
+    assert dds_environment({name: '/home/me/profile.xml'}) == {}
+    assert dds_environment({name: ''}) != {}

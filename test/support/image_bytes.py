@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bytes of image messages, for tests of preprocessing, and cards that say what shall be done with them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isaac_inference.models import ModelCard, PreprocessSpec, read_card
+from support.encodings import row_bytes, row_count
+from support.onnx_models import write_model
+
+NORMALISED = PreprocessSpec(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
+
+
+def card_with(folder: Path, kind: str = 'yolov8', preprocess: PreprocessSpec = NORMALISED, **options: Any) -> ModelCard:
+    """The card of a tiny model, with what preprocessing shall do; the model goes to the folder."""
+    card = read_card(write_model(folder / f'{kind}.onnx', kind, **options))
+    return dataclasses.replace(card, preprocess=preprocess)
+
+
+def image_bytes(
+    encoding: str = 'bgr8',
+    width: int = 100,
+    height: int = 80,
+    padding: int = 0,
+    seed: int = 0,
+    is_bigendian: bool = False,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Noise as an image message holds it, and the message's other fields; `padding` bytes more a row than needed."""
+    step = row_bytes(encoding, width) + padding
+    data = np.random.default_rng(seed).integers(0, 256, step * row_count(encoding, height), np.uint8)
+    return data, {'encoding': encoding, 'width': width, 'height': height, 'step': step, 'is_bigendian': is_bigendian}
