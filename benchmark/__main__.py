@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from benchmark import report
-from benchmark.common import RESULTS, ROOT, Options, Result, SkippedError
-from benchmark.machine import describe
+from benchmark.support import report
+from benchmark.support.common import RESULTS, ROOT, Options, Result, SkippedError
+from benchmark.support.machine import describe
 from isaac_inference.cuda.availability import why_no_gpu
 
 GROUPS = {
@@ -139,7 +139,8 @@ def _run(name: str, options: Options) -> bool:
 
 def _work(name: str, options: Options) -> None:
     """In the benchmark's own process: measure, print, write the JSON file."""
-    module = importlib.import_module(f'benchmark.{name}')
+    group = next(group for group, names in GROUPS.items() if name in names)
+    module = importlib.import_module(f'benchmark.{group}.{name}')
     try:
         result: Result = module.run(options)
     except SkippedError as reason:

@@ -15,9 +15,10 @@ from support.onnx_models import ultralytics_metadata, write_model
 
 from isaac_inference.cli.bench import command as bench
 from isaac_inference.cli.bench.measure import BenchSettings, bench_feeds, layer_times, measure
-from isaac_inference.cli.shared.engine_choice import EngineChoice, model_bytes
+from isaac_inference.cli.shared.engine_choice import EngineChoice
 from isaac_inference.engines import create_engine
 from isaac_inference.errors import ConfigError
+from isaac_inference.evaluation.environment import model_bytes
 from isaac_inference.hardware.power import measure_power
 from isaac_inference.models import read_card
 

@@ -10,11 +10,11 @@ import math
 import pytest
 from sensor_msgs.msg import Image
 from support.onnx_models import ultralytics_metadata, write_model
-from support.stand_in_graph import TOPICS, StandInGraph, frame_messages, header
+from support.ros.stand_in_graph import TOPICS, StandInGraph, frame_messages, header
 
 from isaac_inference.cli.evaluate import command
-from isaac_inference.cli.evaluate import drive as evaluation_drive
 from isaac_inference.cli.main import main
+from isaac_inference.ros.bringup.evaluation import drive as evaluation_drive
 from isaac_inference.ros.recording import RecordingWriter
 
 HEADLINE = [

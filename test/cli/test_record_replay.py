@@ -21,7 +21,7 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header, String
 from support.onnx_models import WH, ultralytics_metadata, write_model
-from support.probe import image_message
+from support.ros.probe import image_message
 from support.waiting import wait_until
 
 from isaac_inference.cli.main import main

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.pick_bench import DOWN, FILE, SIZE, load_planner
+from support.ros.pick_bench import DOWN, FILE, SIZE, load_planner
 
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ros.messages.poses import pose_from_message

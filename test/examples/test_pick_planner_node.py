@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import PoseArray, PoseStamped
 from rclpy.parameter import Parameter
-from support.pick_bench import CAN, DOWN, FILE, Thing, frame, load_planner
-from support.probe import RELIABLE, Probe, probing
+from support.ros.pick_bench import CAN, DOWN, FILE, Thing, frame, load_planner
+from support.ros.probe import RELIABLE, Probe, probing
 from support.waiting import wait_until
 from vision_msgs.msg import Detection3DArray
 

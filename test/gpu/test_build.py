@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper, save
 
 from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.engines.tensorrt.build.ensure import ensure_engine, find_engine
-from isaac_inference.engines.tensorrt.build.graph_facts import graph_facts
 from isaac_inference.engines.tensorrt.build.process import BackgroundBuild
+from isaac_inference.engines.tensorrt.graph_facts import graph_facts
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import EngineError
 from isaac_inference.models import read_card

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
-from support.node_graph import Graph, empty_container
 from support.onnx_models import ultralytics_metadata, write_model
-from support.probe import image_message
+from support.ros.node_graph import Graph, empty_container
+from support.ros.probe import image_message
 from support.waiting import wait_until
 
 from isaac_inference.models import read_card

@@ -15,7 +15,7 @@ from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from support.onnx_models import known_detections, ultralytics_metadata, write_model
-from support.probe import LATCHED, Probe, image_message, probing
+from support.ros.probe import LATCHED, Probe, image_message, probing
 from support.waiting import wait_until
 from vision_msgs.msg import LabelInfo
 

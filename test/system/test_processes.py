@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.onnx_models import ultralytics_metadata, write_model
-from support.probe import Probe, image_message, probing
+from support.ros.probe import Probe, image_message, probing
 
 from isaac_inference.ros.bringup.graph import NodeSpec, perception_graph
 

@@ -12,16 +12,11 @@ from typing import Any
 from isaac_inference.cli.bench.measure import BenchSettings, bench_feeds, layer_times, measure_in_turn
 from isaac_inference.cli.bench.report import BenchReport, BenchRow, print_report, save_plot
 from isaac_inference.cli.shared.console import console, progress
-from isaac_inference.cli.shared.engine_choice import (
-    add_engine_arguments,
-    card_of,
-    engine_choices,
-    environment,
-    model_bytes,
-)
+from isaac_inference.cli.shared.engine_choice import add_engine_arguments, card_of, engine_choices
 from isaac_inference.cli.shared.json_file import write_json
 from isaac_inference.engines import Engine
 from isaac_inference.errors import ConfigError
+from isaac_inference.evaluation.environment import environment, model_bytes
 
 _DEFAULTS = BenchSettings()
 

@@ -12,15 +12,15 @@ from typing import Any
 import cv2
 
 from isaac_inference.cli.demo.video_recorder import VideoRecorder
-from isaac_inference.cli.evaluate.drive import drive_freely
-from isaac_inference.cli.evaluate.report import print_report
 from isaac_inference.cli.shared.console import console, progress
+from isaac_inference.cli.shared.evaluation_report import print_report
 from isaac_inference.cli.shared.json_file import write_json
 from isaac_inference.evaluation import EvaluationSettings, FrameRecord, evaluate
 from isaac_inference.evaluation.accuracy.plots import save_plots
 from isaac_inference.models import read_card
 from isaac_inference.models.demo import demo_model
 from isaac_inference.ros.bringup.evaluation.client import AnswerTopics, EvaluationClient
+from isaac_inference.ros.bringup.evaluation.drive import drive_freely
 from isaac_inference.ros.bringup.evaluation.graph import object_geometries
 from isaac_inference.ros.bringup.graph import perception_graph
 from isaac_inference.ros.bringup.runner import start_composed

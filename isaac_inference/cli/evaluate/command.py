@@ -12,10 +12,8 @@ from typing import Any
 
 from rich.console import Console
 
-from isaac_inference.cli.evaluate.drive import drive_freely, drive_recording, drive_steps
-from isaac_inference.cli.evaluate.recording import RecordedFrames
-from isaac_inference.cli.evaluate.report import print_report
 from isaac_inference.cli.shared.console import console, progress
+from isaac_inference.cli.shared.evaluation_report import print_report
 from isaac_inference.cli.shared.json_file import write_json
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation import EvaluationSettings, FrameRecord, evaluate
@@ -23,7 +21,9 @@ from isaac_inference.evaluation.accuracy.plots import save_plots
 from isaac_inference.models import read_card
 from isaac_inference.models.demo import demo_model
 from isaac_inference.ros.bringup.evaluation.client import AnswerTopics, EvaluationClient
+from isaac_inference.ros.bringup.evaluation.drive import drive_freely, drive_recording, drive_steps
 from isaac_inference.ros.bringup.evaluation.graph import evaluation_graph, object_geometries
+from isaac_inference.ros.bringup.evaluation.recording import RecordedFrames
 from isaac_inference.ros.bringup.runner import start_composed, start_processes
 from isaac_inference.ros.bringup.session import default_ros
 

@@ -1,29 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opens the engines that a command compares or measures, and says what they are."""
+"""Opens the engines that a command compares or measures."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from isaac_inference import __version__
 from isaac_inference.cli.shared.tensorrt_options import add_setting_options, given_settings
 from isaac_inference.engines import Engine, create_engine
 from isaac_inference.errors import ConfigError
 from isaac_inference.models import ModelCard, read_card
-from isaac_inference.models.onnx.reader import read_model_file
 
 # settings that these commands choose themselves, or mean otherwise
 _NOT_HERE = ('auto_build', 'min_agreement', 'min_batch', 'opt_batch', 'max_batch', 'min_wh', 'opt_wh', 'max_wh')
-_PACKAGES = ('numpy', 'onnx', 'onnxruntime', 'onnxruntime-gpu', 'tensorrt', 'pycuda')
 
 
 @dataclass(frozen=True)
@@ -72,7 +65,7 @@ class EngineChoice:
 
 def _build_first(engine: Any, screen: Console) -> None:
     """Build the engine where there is none yet, and show how far it is."""
-    from isaac_inference.cli.build import build_engine
+    from isaac_inference.cli.shared.build_progress import build_engine
     from isaac_inference.engines.tensorrt.build.ensure import find_engine
     from isaac_inference.engines.tensorrt.build.process import BackgroundBuild
 
@@ -113,53 +106,3 @@ def engine_choices(arguments: argparse.Namespace, max_batch: int = 1) -> tuple[E
 def card_of(model: str, card: str) -> ModelCard:
     """The model's card; `card` '' for the one beside it."""
     return read_card(model, card or None)
-
-
-def model_bytes(engine: Engine) -> int:
-    """Bytes of what an open engine runs: of the plan where one was built, else of the ONNX file and the weights
-    beside it.
-    """
-    memory: Mapping[str, float] = getattr(engine, 'memory', {})  # MiB by purpose, of engines that tell it
-    if memory.get('plan'):
-        return round(memory['plan'] * 2**20)
-    file = read_model_file(engine.card.path)
-    return sum(Path(path).stat().st_size for path in (file.path, *file.external_files))
-
-
-def environment(**engines: Engine) -> dict[str, Any]:
-    """Versions, processor and devices, for a report that others shall be able to judge.
-
-    Args:
-        engines: role in the report -> open engine.
-    """
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        'isaac_inference': __version__,
-        'python': platform.python_version(),
-        'system': f'{platform.system()} {platform.release()} {platform.machine()}',
-        'processor': _processor(),
-        'cpus': len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count(),
-        'versions': versions,
-        'models': {
-            role: {
-                'name': engine.name,
-                'device': engine.device,
-                'file': engine.card.path.name,
-                'sha256': engine.card.sha256,
-            }
-            for role, engine in engines.items()
-        },
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), '')

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from isaac_inference.engines.tensorrt.build.graph_facts import GraphFacts
+from isaac_inference.engines.tensorrt.graph_facts import GraphFacts
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import ConfigError, EngineError
 

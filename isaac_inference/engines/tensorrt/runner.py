@@ -16,8 +16,8 @@ from isaac_inference.cuda.array import DeviceArray
 from isaac_inference.engines.base import Engine
 from isaac_inference.engines.tensorrt import compat
 from isaac_inference.engines.tensorrt.buffers import LaneBuffers
-from isaac_inference.engines.tensorrt.build.graph_facts import graph_facts
 from isaac_inference.engines.tensorrt.context_memory import activation_bytes, context_without_memory
+from isaac_inference.engines.tensorrt.graph_facts import graph_facts
 from isaac_inference.engines.tensorrt.io_tensors import Shape
 from isaac_inference.engines.tensorrt.lane import Lane
 from isaac_inference.engines.tensorrt.layer_times import make_profiler, mean_times

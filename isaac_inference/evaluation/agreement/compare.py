@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from isaac_inference.cli.shared.engine_choice import environment, model_bytes
 from isaac_inference.engines import Engine, non_finite
 from isaac_inference.errors import ConfigError, EngineError, FrameError
 from isaac_inference.evaluation.accuracy.average_precision import mean_average_precision
@@ -22,6 +21,7 @@ from isaac_inference.evaluation.agreement.validation_result import (
     ValidationResult,
     ValidationSettings,
 )
+from isaac_inference.evaluation.environment import environment, model_bytes
 from isaac_inference.evaluation.timing_stats import TimingStats, ratio_of_blocks
 from isaac_inference.models import ModelCard
 from isaac_inference.ops.boxes.detections import Detections

@@ -10,8 +10,8 @@ inspect_precision(target).describe()
 
 from __future__ import annotations
 
+from isaac_inference.models.precision.float_regions import DEFAULT_KEEP
 from isaac_inference.models.precision.half.float16 import Float16Report, to_float16
-from isaac_inference.models.precision.half.float_regions import DEFAULT_KEEP
 from isaac_inference.models.precision.inspect import FilePrecision, inspect_precision
 from isaac_inference.models.precision.int8.calibration_cache import CalibrationCache
 from isaac_inference.models.precision.int8.quantize import CalibrationOptions, QuantizeReport, calibrate, quantize

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from isaac_inference.models.onnx.reader import read_model_file
 from isaac_inference.models.precision.graph import load_graph
-from isaac_inference.models.precision.int8.qdq import quantized_layers
 from isaac_inference.models.precision.layers import weighted_layers
+from isaac_inference.models.precision.qdq import quantized_layers
 from isaac_inference.models.precision.record import PrecisionRecord, read_record
 from isaac_inference.models.precision.sparsity import sparse_layers
 

@@ -14,9 +14,9 @@ from isaac_inference.ops.decoders.base import (
     collect,
     corners_from_centers,
     find_candidates,
+    score_candidates,
     take_output,
 )
-from isaac_inference.ops.decoders.objectness import score_candidates
 
 
 def decode(

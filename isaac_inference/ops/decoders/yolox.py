@@ -15,10 +15,10 @@ from isaac_inference.ops.decoders.base import (
     collect,
     corners_from_centers,
     find_candidates,
+    score_candidates,
     take_output,
 )
 from isaac_inference.ops.decoders.grid import grid_points
-from isaac_inference.ops.decoders.objectness import score_candidates
 
 
 def decode(

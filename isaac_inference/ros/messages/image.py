@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Camera images inside a process: the message's fields and a view of its bytes, never a copy."""
+"""Camera images inside a process: the message's fields, a view of its bytes, and the colour image in them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from isaac_inference.errors import FrameError
+from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter, plain
 
 
@@ -64,6 +66,51 @@ def from_image_message(message: Image) -> ImageFrame:
         byte_view(message.data),
         bool(message.is_bigendian),
     )
+
+
+def color_image(frame: ImageFrame, wanted: ColorOrder) -> tuple[np.ndarray, ColorOrder]:
+    """(H, W, 3) uint8 and the order of its channels, which is `wanted` unless that would have cost a copy.
+
+    The array may be a view of the frame's bytes: don't write to it.
+
+    Raises:
+        FrameError: the frame's size, step, data or encoding can't be used.
+    """
+    if frame.encoding not in SUPPORTED_ENCODINGS:
+        return _decode_with_cv_bridge(frame), ColorOrder.BGR
+    return to_color(
+        frame.data,
+        encoding=frame.encoding,
+        height=frame.height,
+        width=frame.width,
+        step=frame.step,
+        is_bigendian=frame.is_bigendian,
+        wanted=wanted,
+    )
+
+
+def _decode_with_cv_bridge(frame: ImageFrame) -> np.ndarray:
+    """(H, W, 3) uint8 BGR, by cv_bridge where it is installed: for encodings that our own converter doesn't know.
+
+    Raises:
+        FrameError: 'unknown_encoding' where cv_bridge is missing or doesn't know the encoding either.
+    """
+    known = f'this node knows {", ".join(sorted(SUPPORTED_ENCODINGS))}'
+    try:
+        from cv_bridge import CvBridge
+    except ImportError as error:
+        raise FrameError(
+            'unknown_encoding',
+            f'image encoding {frame.encoding!r}: {known}; have the camera publish one '
+            'of these, or install cv_bridge for others',
+        ) from error
+    try:
+        return np.asarray(CvBridge().imgmsg_to_cv2(to_image_message(frame), desired_encoding='bgr8'))
+    except Exception as error:
+        raise FrameError(
+            'unknown_encoding',
+            f'image encoding {frame.encoding!r}: cv_bridge could not convert it to bgr8 ({error}); {known}',
+        ) from error
 
 
 def byte_array(data: np.ndarray) -> array.array[int]:

@@ -40,6 +40,11 @@ _DTYPES = {code: np.dtype(name) for name, code in DATA_TYPES.items()}
 _WIDER: dict[str, np.dtype] = {'float16': np.dtype(np.float32), 'bool': np.dtype(np.uint8)}
 _AUXILIARY, _TIMING = '_aux/', '_timing/'
 
+KEYPOINTS_TOPIC = 'keypoints'
+"""The topic of the keypoints, and the name of their one tensor."""
+SOURCE_SIZE = 'source_size'
+"""Auxiliary tensor beside the keypoints: (2,) int32, width and height in px of the image that they were found in."""
+
 
 @dataclass(frozen=True, eq=False)
 class TensorFrame:

@@ -16,7 +16,7 @@ from isaac_inference.errors import EngineError, FrameError
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.ros.messages.detections import detection_array
-from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame, is_on_device
+from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TENSORS, TensorFrame, is_on_device
 from isaac_inference.ros.nodes.shared.gpu_choice import Device, stage_on_gpu
 from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
 from isaac_inference.ros.runtime.container.process import node_main
@@ -29,11 +29,6 @@ from isaac_inference.stages.detection.postprocess import DetectionSettings, Post
 if TYPE_CHECKING:
     from isaac_inference.cuda.device import Gpu
     from isaac_inference.stages.detection.postprocess_gpu import GpuPostprocessor
-
-KEYPOINTS_TOPIC = 'keypoints'
-"""The topic of the keypoints, and the name of their one tensor."""
-SOURCE_SIZE = 'source_size'
-"""Auxiliary tensor beside the keypoints: (2,) int32, width and height in px of the image that they were found in."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from isaac_inference.errors import EngineError, FrameError
 from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.ops.image.preprocess import decode_compressed
-from isaac_inference.ros.messages.color_image import color_image
-from isaac_inference.ros.messages.image import COMPRESSED_IMAGE, IMAGE, ImageFrame, byte_view
+from isaac_inference.ros.messages.image import COMPRESSED_IMAGE, IMAGE, ImageFrame, byte_view, color_image
 from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame
 from isaac_inference.ros.nodes.shared.gpu_choice import Device, stage_on_gpu
 from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters

@@ -15,8 +15,7 @@ from isaac_inference.errors import ConfigError, FrameError, PerceptionError
 from isaac_inference.ops.image.encodings import ColorOrder
 from isaac_inference.ops.image.preprocess import decode_compressed
 from isaac_inference.pictures import IMAGE_SUFFIXES, DamagedPictureError, FrameSource, SourceFrame
-from isaac_inference.ros.messages.color_image import color_image
-from isaac_inference.ros.messages.image import byte_view, from_image_message
+from isaac_inference.ros.messages.image import byte_view, color_image, from_image_message
 from isaac_inference.ros.recording import Recorded, RecordedTopic, Recording
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from isaac_inference.engines.tensorrt import compat
-from isaac_inference.engines.tensorrt.build.graph_facts import GraphFacts
+from isaac_inference.engines.tensorrt.graph_facts import GraphFacts
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import ConfigError, EngineError
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.probe import image_message
+from support.ros.probe import image_message
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.image.encodings import ColorOrder
-from isaac_inference.ros.messages.color_image import color_image
-from isaac_inference.ros.messages.image import ImageFrame, from_image_message
+from isaac_inference.ros.messages.image import ImageFrame, color_image, from_image_message
 
 
 class StandIn:

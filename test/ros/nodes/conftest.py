@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.node_graph import Graph, empty_container
 from support.onnx_models import ultralytics_metadata, write_model
+from support.ros.node_graph import Graph, empty_container
 
 LABELS = ['cup', 'can', 'box']
 

@@ -11,7 +11,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from onnx import helper
 from support.onnx_models import build_model, save_model, ultralytics_metadata
-from support.probe import image_message
+from support.ros.probe import image_message
 from support.waiting import wait_until
 
 BLACK = np.zeros((64, 64, 3), np.uint8)

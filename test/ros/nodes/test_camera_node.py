@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from support.probe import image_message
+from support.ros.probe import image_message
 from support.waiting import wait_until
 
 CALIBRATION = """

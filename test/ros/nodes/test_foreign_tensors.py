@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from isaac_ros_tensor_list_interfaces.msg import TensorList
 from support.onnx_models import known_detections
-from support.probe import image_message
+from support.ros.probe import image_message
 from support.waiting import wait_until
 
 from isaac_inference.engines import create_engine

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from isaac_ros_tensor_list_interfaces.msg import TensorList
 from support.onnx_models import known_detections, known_keypoints, ultralytics_metadata, write_model
-from support.probe import RELIABLE, image_message
+from support.ros.probe import RELIABLE, image_message
 from support.waiting import wait_until
 
 from isaac_inference.ros.messages.tensors import TensorFrame, from_tensor_list

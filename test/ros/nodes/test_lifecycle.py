@@ -10,7 +10,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from support.probe import image_message
+from support.ros.probe import image_message
 from support.waiting import wait_until
 
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings

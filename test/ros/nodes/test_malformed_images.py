@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.probe import image_message
+from support.ros.probe import image_message
 from support.waiting import wait_until
 
 from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS

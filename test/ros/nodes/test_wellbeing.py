@@ -11,7 +11,7 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CompressedImage
-from support.probe import LATCHED, RELIABLE, image_message
+from support.ros.probe import LATCHED, RELIABLE, image_message
 from support.waiting import wait_until
 from vision_msgs.msg import Detection2DArray
 

@@ -8,7 +8,7 @@ import resource
 import pytest
 from geometry_msgs.msg import TransformStamped
 from std_msgs.msg import String
-from support.probe import image_message
+from support.ros.probe import image_message
 from tf2_msgs.msg import TFMessage
 
 from isaac_inference.ros.recording import RecordingWriter

@@ -19,7 +19,7 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, Int32, String
-from support.probe import LATCHED, image_message
+from support.ros.probe import LATCHED, image_message
 from support.waiting import wait_until
 from tf2_msgs.msg import TFMessage
 

@@ -14,8 +14,8 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
-from support.fake_package import fake_package
-from support.topic_ends import RELIABLE, REMOTE_RELIABLE, WORD, Inbox
+from support.ros.fake_package import fake_package
+from support.ros.topic_ends import RELIABLE, REMOTE_RELIABLE, WORD, Inbox
 
 from isaac_inference.ros.runtime.container.spin import SpinThread
 from isaac_inference.ros.runtime.health.health import Health

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import trimesh
-from support.pose_views import Card, Item, View, distance, noisy, sim_object, turn_deg, view_of
+from support.ros.pose_views import Card, Item, View, distance, noisy, sim_object, turn_deg, view_of
 
 from isaac_inference.errors import ConfigError, FrameError, ModelError
 from isaac_inference.models import ModelCard, read_card

@@ -18,7 +18,7 @@ from typing import Any
 
 from isaac_inference.engines.tensorrt import compat
 from isaac_inference.engines.tensorrt.build.check import check_plan
-from isaac_inference.engines.tensorrt.build.graph_facts import graph_facts
+from isaac_inference.engines.tensorrt.graph_facts import graph_facts
 from isaac_inference.engines.tensorrt.build.plan import build_plan
 from isaac_inference.engines.tensorrt.build.profiles import profile_shapes
 from isaac_inference.engines.tensorrt.build.progress import BuildProgress, ProgressSink, Reporter

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.engines.tensorrt import compat
-from isaac_inference.engines.tensorrt.build.graph_facts import GraphFacts, graph_facts
+from isaac_inference.engines.tensorrt.graph_facts import GraphFacts, graph_facts
 from isaac_inference.engines.tensorrt.logger import TRT_LOG, is_out_of_memory, said, trt_logger
 from isaac_inference.engines.tensorrt.build.profiles import add_profile
 from isaac_inference.engines.tensorrt.build.progress import Reporter, make_monitor

@@ -15,6 +15,7 @@ from typing import Any
 from isaac_inference.errors import ConfigError, ModelError
 from isaac_inference.models.onnx.reader import read_model_file
 from isaac_inference.models.precision.activations import Feeds
+from isaac_inference.models.precision.float_regions import DEFAULT_KEEP, float_nodes, resolve_keep
 from isaac_inference.models.precision.graph import (
     drop_unused,
     element_types,
@@ -24,7 +25,6 @@ from isaac_inference.models.precision.graph import (
     replace_nodes,
     save_graph,
 )
-from isaac_inference.models.precision.half.float_regions import DEFAULT_KEEP, float_nodes, resolve_keep
 from isaac_inference.models.precision.half.half_range import check_half_range
 from isaac_inference.models.precision.half.half_weights import WeightLoss, to_half
 from isaac_inference.models.precision.record import PrecisionRecord, origin_sha256, read_record, write_record

@@ -14,13 +14,13 @@ import numpy as np
 from isaac_inference.errors import ModelError
 from isaac_inference.models.onnx.reader import read_model_file
 from isaac_inference.models.precision.activations import Feeds
+from isaac_inference.models.precision.float_regions import resolve_keep
 from isaac_inference.models.precision.graph import load_graph, raise_opset, refuse_overwriting, save_graph
-from isaac_inference.models.precision.half.float_regions import resolve_keep
 from isaac_inference.models.precision.int8.calibrate import tensor_ranges
 from isaac_inference.models.precision.int8.calibration_cache import CalibrationCache, CalibrationKey
-from isaac_inference.models.precision.int8.qdq import LEAST_OPSET, QUANTIZED_OPS, insert_qdq, is_quantized
 from isaac_inference.models.precision.int8.thresholds import PERCENTILE, check_method
 from isaac_inference.models.precision.layers import Layer, weighted_layers
+from isaac_inference.models.precision.qdq import LEAST_OPSET, QUANTIZED_OPS, insert_qdq, is_quantized
 from isaac_inference.models.precision.record import PrecisionRecord, origin_sha256, read_record, write_record
 
 DEFAULT_METHOD = 'percentile'

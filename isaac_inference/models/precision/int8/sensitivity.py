@@ -18,8 +18,8 @@ import numpy as np
 from isaac_inference.errors import ConfigError, ModelError
 from isaac_inference.models.precision.activations import Feeds
 from isaac_inference.models.precision.graph import refuse_overwriting
-from isaac_inference.models.precision.int8.qdq import float_layers
 from isaac_inference.models.precision.int8.quantize import Calibrated, write_quantized
+from isaac_inference.models.precision.qdq import float_layers
 from isaac_inference.models.precision.session import Session
 
 Outputs = Mapping[str, np.ndarray]

@@ -17,10 +17,8 @@ from isaac_inference.ops.drawing.boxes import draw_caption
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.image.encodings import ColorOrder
 from isaac_inference.ros.messages.camera_info import CameraFeed
-from isaac_inference.ros.messages.color_image import color_image
-from isaac_inference.ros.messages.image import IMAGE, ImageFrame, image_frame_from_array
+from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
 from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_poses
-from isaac_inference.ros.nodes.pose.parameters import TransformLibrary
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
@@ -29,7 +27,7 @@ from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampP
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
-from isaac_inference.ros.runtime.transforms import TransformSource, make_transform_source
+from isaac_inference.ros.runtime.transforms import TransformLibrary, TransformSource, make_transform_source
 
 _DARK = (40, 40, 40)
 

@@ -16,10 +16,9 @@ from isaac_inference.ops.depth.point_cloud import object_points
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.image.encodings import ColorOrder
 from isaac_inference.ros.messages.cloud import point_cloud
-from isaac_inference.ros.messages.color_image import color_image
 from isaac_inference.ros.messages.depth import depth_array
 from isaac_inference.ros.messages.detection_reading import box_corners
-from isaac_inference.ros.messages.image import ImageFrame
+from isaac_inference.ros.messages.image import ImageFrame, color_image
 from isaac_inference.ros.runtime.node import PipelineNode
 from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns

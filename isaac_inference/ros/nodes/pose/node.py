@@ -21,8 +21,7 @@ from isaac_inference.ros.messages.detection_reading import box_corners, observed
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
 from isaac_inference.ros.messages.object_frames import object_frames
 from isaac_inference.ros.messages.poses import detection_3d, pose_array
-from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame
-from isaac_inference.ros.nodes.detection import KEYPOINTS_TOPIC, SOURCE_SIZE
+from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.pose.cloud import ObjectsCloud
 from isaac_inference.ros.nodes.pose.parameters import PoseParameters
 from isaac_inference.ros.runtime.container.process import node_main

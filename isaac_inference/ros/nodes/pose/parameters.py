@@ -4,23 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 from isaac_inference.ops.pose.pnp import PnpSettings
 from isaac_inference.ops.pose.registration import RegistrationSettings
 from isaac_inference.ros.nodes.shared.model_node import ModelParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.transforms import TransformLibrary
 from isaac_inference.stages.poses import PoseMethod, PoseSettings
-
-
-class TransformLibrary(str, Enum):
-    """What keeps the transforms."""
-
-    AUTO = 'auto'
-    TF2_ROS = 'tf2_ros'
-    PYTRANSFORM3D = 'pytransform3d'
-
 
 _PNP, _REGISTRATION = PnpSettings(), RegistrationSettings()
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from enum import Enum
 
 from rclpy.node import Node
 
@@ -15,8 +15,16 @@ from isaac_inference.ros.runtime.transforms.base import TransformSource, Warn
 _INSTALL = 'install tf2_ros from the ROS distribution (apt: ros-<distro>-tf2-ros-py), or "pip install pytransform3d"'
 
 
+class TransformLibrary(str, Enum):
+    """What keeps the transforms; 'auto' takes tf2_ros where it is installed."""
+
+    AUTO = 'auto'
+    TF2_ROS = 'tf2_ros'
+    PYTRANSFORM3D = 'pytransform3d'
+
+
 def make_transform_source(
-    node: Node, prefer: Literal['auto', 'tf2_ros', 'pytransform3d'] = 'auto', buffer_s: float = 10.0
+    node: Node, prefer: TransformLibrary | str = 'auto', buffer_s: float = 10.0
 ) -> TransformSource:
     """A source that listens to /tf and /tf_static from now on, by `node`; the node's executor must be spinning.
 
@@ -27,12 +35,14 @@ def make_transform_source(
     Raises:
         ConfigError: an unknown name, a useless buffer length, or the library isn't installed.
     """
-    if prefer not in ('auto', 'tf2_ros', 'pytransform3d'):
-        raise ConfigError(f"transform source {prefer!r}: expected 'auto', 'tf2_ros' or 'pytransform3d'")
+    try:
+        library = TransformLibrary(prefer)
+    except ValueError:
+        raise ConfigError(f"transform source {prefer!r}: expected 'auto', 'tf2_ros' or 'pytransform3d'") from None
     if not (math.isfinite(buffer_s) and buffer_s > 0):
         raise ConfigError(f'transform buffer of {buffer_s} s: expected a length above 0')
     missing = []
-    for name in ('tf2_ros', 'pytransform3d') if prefer == 'auto' else (prefer,):
+    for name in ('tf2_ros', 'pytransform3d') if library is TransformLibrary.AUTO else (library.value,):
         try:
             return _make(name, node, buffer_s, _warn_by(node))
         except ImportError as error:

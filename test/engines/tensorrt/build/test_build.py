@@ -15,7 +15,7 @@ from isaac_inference.engines.tensorrt import runner
 from isaac_inference.engines.tensorrt.build import ensure as build
 from isaac_inference.engines.tensorrt.build import plan
 from isaac_inference.engines.tensorrt.build import timing_cache
-from isaac_inference.engines.tensorrt.build.graph_facts import GraphFacts, graph_facts
+from isaac_inference.engines.tensorrt.graph_facts import GraphFacts, graph_facts
 from isaac_inference.engines.tensorrt.build.progress import PhaseTree, Reporter
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import DeviceMemoryError, EngineError, ModelError

@@ -27,8 +27,8 @@ from isaac_inference.models.precision import (
 from isaac_inference.models.precision.graph import load_graph
 from isaac_inference.models.precision.int8.calibrate import tensor_ranges
 from isaac_inference.models.precision.int8.calibration_cache import CalibrationKey
-from isaac_inference.models.precision.int8.qdq import QDQ_OPS
 from isaac_inference.models.precision.int8.thresholds import threshold
+from isaac_inference.models.precision.qdq import QDQ_OPS
 from isaac_inference.stages import Postprocessor, Preprocessor
 
 YOLOX = DATA / 'models' / 'yolox_nano.onnx'

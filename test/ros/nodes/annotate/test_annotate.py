@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
-from support.probe import RELIABLE, image_message
+from support.ros.probe import RELIABLE, image_message
 from support.waiting import wait_until
 from vision_msgs.msg import Detection2D, Detection2DArray, Detection3DArray, ObjectHypothesisWithPose
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from sensor_msgs.msg import PointCloud2
-from support.pose_bench import SCORE, PoseBench, assert_near, covariance_of, pose_of
-from support.pose_views import Card, View, view_of
+from support.ros.pose_bench import SCORE, PoseBench, assert_near, covariance_of, pose_of
+from support.ros.pose_views import Card, View, view_of
 from support.waiting import wait_until
 
 from isaac_inference.ops.geometry.cuboid import cuboid_corners

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from support.pose_bench import PoseBench, assert_near
-from support.pose_views import Card, Item, View, sim_object, view_of
+from support.ros.pose_bench import PoseBench, assert_near
+from support.ros.pose_views import Card, Item, View, sim_object, view_of
 from support.waiting import wait_until
 
 from isaac_inference.ops.geometry.cuboid import cuboid_corners

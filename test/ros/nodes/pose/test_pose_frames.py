@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.pose_bench import PoseBench, assert_near, covariance_of
-from support.pose_views import Card, View, view_of
+from support.ros.pose_bench import PoseBench, assert_near, covariance_of
+from support.ros.pose_views import Card, View, view_of
 from support.waiting import wait_until
 
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp, transform_covariance

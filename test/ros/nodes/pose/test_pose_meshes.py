@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import trimesh
 from rclpy.lifecycle import TransitionCallbackReturn
-from support.pose_bench import PoseBench, assert_near
-from support.pose_views import Card, view_of
+from support.ros.pose_bench import PoseBench, assert_near
+from support.ros.pose_views import Card, view_of
 from support.waiting import wait_until
 
 BOX = trimesh.creation.box((0.16, 0.06, 0.24))

@@ -17,7 +17,7 @@ from geometry_msgs.msg import PoseArray
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 from support.onnx_models import ultralytics_metadata, write_model
-from support.probe import RELIABLE, Probe, probing
+from support.ros.probe import RELIABLE, Probe, probing
 from support.waiting import wait_until
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detection3DArray, ObjectHypothesisWithPose

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from std_msgs.msg import String
-from support.topic_ends import BEST_EFFORT, LOCAL_WORD, RELIABLE, Word, pause, word_from_message, written
+from support.ros.topic_ends import BEST_EFFORT, LOCAL_WORD, RELIABLE, Word, pause, word_from_message, written
 from support.waiting import wait_until
 
 from isaac_inference.ros.runtime.topics.qos import LATCHED

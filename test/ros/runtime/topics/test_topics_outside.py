@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from std_msgs.msg import String
-from support.topic_ends import (
+from support.ros.topic_ends import (
     BEST_EFFORT,
     RELIABLE,
     REMOTE_BEST_EFFORT,

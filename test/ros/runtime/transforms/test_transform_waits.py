@@ -7,8 +7,8 @@ import sys
 import threading
 
 import pytest
-from support import tf2_ros_stand_in
-from support.transform_bench import START, Bench, S, near, pose
+from support.ros import tf2_ros_stand_in
+from support.ros.transform_bench import START, Bench, S, near, pose
 from support.waiting import wait_until
 
 from isaac_inference.ros.runtime.transforms import TransformError

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from support import tf2_ros_stand_in
-from support.transform_bench import START, Bench, FakeNode, S, near, pose, turn
+from support.ros import tf2_ros_stand_in
+from support.ros.transform_bench import START, Bench, FakeNode, S, near, pose, turn
 
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ros.runtime.transforms import frame_tree, make_transform_source

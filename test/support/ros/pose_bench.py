@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A PoseNode and everything around it: a probe that plays camera, depth camera and detector over real DDS."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseArray
+from isaac_ros_tensor_list_interfaces.msg import TensorList
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
+
+from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ros.messages.camera_info import camera_info
+from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
+from isaac_inference.ros.messages.detections import detection_array
+from isaac_inference.ros.messages.image import image_frame_from_array, to_image_message
+from isaac_inference.ros.messages.poses import pose_from_message
+from isaac_inference.ros.messages.tensors import SOURCE_SIZE, TensorFrame, to_tensor_list
+from isaac_inference.sim import LABELS
+from support.ros.pose_views import Item, View
+from support.ros.probe import RELIABLE
+from support.waiting import wait_until
+
+_numbers = itertools.count(1)
+SCORE = 0.75
+STEP_NS = 100_000_000
+
+
+class PoseBench:
+    """Sends frames to one PoseNode, in a namespace of its own below the graph's, and finds its answers by stamp.
+
+    `frame` is the frame_id of what is sent, of this bench alone: /tf is everybody's.
+    """
+
+    def __init__(self, graph: Any, *, active: bool = True, **parameters: Any) -> None:
+        number = next(_numbers)
+        self.graph, self.probe, self.name = graph, graph.probe, f'bench_{number}/pose'
+        self.frame = f'lens_{number}'
+        self.last_ns = 1_800_000_000_000_000_000
+        values = {'diagnostics_period_s': 0.1, 'input_timeout_s': 60.0, **parameters}
+        component = graph.container.load(
+            'isaac_inference',
+            'PoseNode',
+            node_name='pose',
+            namespace=f'{graph.namespace}/bench_{number}',
+            parameters=[Parameter(key.replace('__', '.'), value=value) for key, value in values.items()],
+        )
+        self.node, self._component = component.spin.node, component.unique_id
+        self.objects = self.probe.listen(f'{self.name}/detections_3d', Detection3DArray)
+        self.poses = self.probe.listen(f'{self.name}/poses', PoseArray)
+        self.transforms = self.probe.listen('/tf', TFMessage)
+        kinds = {
+            'camera_info': CameraInfo,
+            'depth/camera_info': CameraInfo,
+            'depth/image': Image,
+            'image': Image,
+            'keypoints': TensorList,
+            'detections': Detection2DArray,
+        }
+        self._writers = {
+            topic: self.probe.node.create_publisher(kind, f'bench_{number}/{topic}', RELIABLE)
+            for topic, kind in kinds.items()
+        }
+        if active:
+            self.probe.wait_active(self.name)
+        self.node._report_timer.reset()  # whose first period is that of an unconfigured node
+
+    def close(self) -> None:
+        """Unload the node: other benches share /tf with it."""
+        self.graph.container.unload(self._component)
+
+    def stamp(self, step_ns: int = STEP_NS) -> Header:
+        """A header later than all others by `step_ns`."""
+        self.last_ns += step_ns
+        return self.header(self.last_ns)
+
+    def header(self, stamp_ns: int) -> Header:
+        """A header of that stamp."""
+        header = Header(frame_id=self.frame)
+        header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+        return header
+
+    def put(self, topic: str, message: Any) -> None:
+        """Publish one message, once its reader is there."""
+        writer = self._writers[topic]
+        wait_until(lambda: writer.get_subscription_count() > 0, 10.0)
+        writer.publish(message)
+
+    def put_camera(self, camera: CameraModel, header: Header | None = None, **fields: Any) -> None:
+        """CameraInfo; `fields` replace the message's."""
+        message = camera_info(header or self.header(self.last_ns), camera)
+        for name, value in fields.items():
+            setattr(message, name, value)
+        self.put('camera_info', message)
+
+    def put_keypoints(self, header: Header, keypoints: np.ndarray, source_wh: Sequence[int]) -> None:
+        """The keypoints of all detections of a frame, (N, K, 3)."""
+        size = {SOURCE_SIZE: np.array(source_wh, np.int32)} if len(source_wh) else {}
+        self.put('keypoints', to_tensor_list(TensorFrame(header, {'keypoints': keypoints}, size)))
+
+    def put_depth(
+        self,
+        header: Header,
+        depth: np.ndarray,
+        written: str = '32FC1',
+        wh: tuple[int, int] | None = None,
+        **fields: Any,
+    ) -> None:
+        """A depth image of (H, W) m, written in that encoding; `fields` replace the message's."""
+        size = wh or (depth.shape[1], depth.shape[0])
+        message = to_image_message(depth_frame(depth, DepthEncoding(written), header, size))
+        for name, value in fields.items():
+            setattr(message, name, value)
+        self.put('depth/image', message)
+
+    def put_image(self, header: Header, color: np.ndarray) -> None:
+        """The colour image."""
+        self.put('image', to_image_message(image_frame_from_array(color, 'bgr8', header)))
+
+    def put_detections(self, header: Header, items: Sequence[Item], ids: bool = True) -> None:
+        """The boxes."""
+        message = detection_array(
+            header,
+            Detections(
+                np.array([item.box for item in items], np.float32).reshape(-1, 4),
+                np.full(len(items), SCORE, np.float32),
+                np.array([LABELS.index(item.label) for item in items], np.int32),
+            ),
+            LABELS,
+        )
+        for detection, item in zip(message.detections, items, strict=True):
+            detection.id = item.identity if ids else ''
+        self.put('detections', message)
+
+    def send(
+        self,
+        view: View,
+        *,
+        header: Header | None = None,
+        items: Sequence[Item] | None = None,
+        ids: bool = True,
+        info: bool = True,
+        depth: str = '',
+        depth_wh: tuple[int, int] | None = None,
+        keypoints: bool = True,
+    ) -> Header:
+        """A frame as a camera and a detector send it; `depth` is its encoding, '' for none."""
+        header, items = header or self.stamp(), view.items if items is None else items
+        if info:
+            self.put_camera(view.camera, header)
+        if depth:
+            self.put_depth(header, view.depth, depth, depth_wh)
+        if keypoints and self.node._estimator.uses_keypoints:
+            rows = np.array([item.keypoints for item in items], np.float32).reshape(-1, 8, 3)
+            self.put_keypoints(header, rows, (view.camera.width, view.camera.height))
+        self.put_detections(header, items, ids)
+        return header
+
+    def answer(self, header: Header, timeout_s: float = 5.0) -> Detection3DArray:
+        """The objects of that stamp."""
+        wait_until(lambda: self.has_answered(header), timeout_s)
+        return next(array for array in self.objects if array.header.stamp == header.stamp)
+
+    def has_answered(self, header: Header) -> bool:
+        """Whether anything was published for that stamp."""
+        return any(array.header.stamp == header.stamp for array in self.objects)
+
+    def ask(self, view: View, count: int | None = None, **how: Any) -> Detection3DArray:
+        """Send frames until one gives `count` objects (default: all of the view): the first ones may be missed."""
+        expected = len(how.get('items') or view.items) if count is None else count
+        last: list[Any] = []
+
+        def answered() -> bool:
+            header = self.send(view, **how)
+            try:
+                last.append(self.answer(header, 0.6))
+            except AssertionError:
+                return False
+            return len(last[-1].detections) == expected
+
+        wait_until(answered, 8.0)
+        return last[-1]
+
+    def count(self, kind: str, reason: str) -> int:
+        """'dropped' or 'skipped' of a reason, from the last diagnostics."""
+        return int(self.probe.value(self.name, f'{kind}.{reason}') or 0)
+
+    def transforms_at(self, stamp: Any) -> dict[str, Any]:
+        """What /tf says of children of this bench's frame at a stamp."""
+        return {
+            item.child_frame_id: item
+            for message in list(self.transforms)
+            for item in message.transforms
+            if item.header.stamp == stamp and item.header.frame_id == self.frame
+        }
+
+
+def pose_of(item: Detection3D) -> Pose:
+    """The pose of one object."""
+    return pose_from_message(item.results[0].pose.pose)
+
+
+def covariance_of(item: Detection3D) -> np.ndarray:
+    """(6, 6)."""
+    return np.array(item.results[0].pose.covariance).reshape(6, 6)
+
+
+def assert_near(found: Detection3D, truth: Pose, *, m: float, deg: float = math.inf) -> None:
+    """The object is where the truth says."""
+    pose = pose_of(found)
+    off = float(np.linalg.norm(pose.translation - truth.translation))
+    cosine = (np.trace(pose.rotation.T @ truth.rotation) - 1) / 2
+    turn = math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
+    assert off <= m, f'{off * 1000:.2f} mm off'
+    assert turn <= deg, f'{turn:.2f} degrees off'
