@@ -88,7 +88,7 @@ def card(settings: ModelSettings, name: str) -> str:
     flow = json.dumps
     lines = [
         f'name: {name}',
-        'task: pose',
+        'task: keypoints',
         'decoder: yolov8_pose',
         f'labels: {flow(list(LABELS))}',
         f'keypoints: {flow({"count": KEYPOINTS, "dims": 3, "model": "cuboid8"})}',

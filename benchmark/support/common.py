@@ -18,7 +18,7 @@ import matplotlib
 import numpy as np
 
 from isaac_inference.errors import ModelError
-from isaac_inference.models import ModelCard, PreprocessSpec, Task, TensorSpec
+from isaac_inference.models import DetectionSpec, ImageInput, ModelCard, PreprocessSpec, TensorSpec
 from isaac_inference.models.demo import demo_model
 from isaac_inference.pictures import IMAGE_SUFFIXES
 
@@ -218,17 +218,10 @@ def synthetic_card(input_wh: tuple[int, int], **preprocess: Any) -> ModelCard:
         'synthetic',
         Path('synthetic.onnx'),
         '',
-        Task.DETECTION,
-        'yolov8',
-        {},
-        image,
-        'NCHW',
-        input_wh,
-        None,
+        (ImageInput(image, 'NCHW', input_wh, PreprocessSpec(**preprocess)),),
         (output,),
-        {'predictions': 'output0'},
+        DetectionSpec({'predictions': 'output0'}, 'yolov8'),
         tuple(f'class {index}' for index in range(80)),
-        PreprocessSpec(**preprocess),
     )
 
 

@@ -73,7 +73,7 @@ def objects_card() -> ModelCard:
     }
     return dataclasses.replace(
         synthetic_card((640, 480)),
-        task=Task.POSE,
+        task=Task.KEYPOINTS,
         labels=LABELS,
         objects=objects,
         keypoints=KeypointSpec(8, 3, 'cuboid8'),

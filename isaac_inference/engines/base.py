@@ -48,7 +48,7 @@ class Engine(ABC):
 
     def __init__(self, card: ModelCard, *, concurrency: int = 1) -> None:
         self.card = card
-        self._inputs = card.inputs
+        self._inputs = card.fed
         self._outputs = card.used_outputs
         self._device = 'not opened'
         self._is_open = False
@@ -176,8 +176,8 @@ class Engine(ABC):
         """Feeds full of zeros: `batch` images of the card's input size; other open dimensions are 1."""
         feeds = {}
         for spec in self._inputs:
-            if spec is self.card.image_input:
-                shape: tuple[int, ...] = self.card.input_shape(batch)
+            if spec is self.card.image.tensor:
+                shape: tuple[int, ...] = self.card.image.shape(batch)
             else:
                 shape = tuple(1 if size is None else size for size in spec.shape)
                 shape = (batch, *shape[1:]) if spec.shape[:1] == (None,) else shape

@@ -71,7 +71,7 @@ def test_float16_beside_the_model(tmp_path, photos, capsys):
 def test_float16_needs_no_images_and_takes_half_inputs_when_asked(tmp_path, capsys):
     model = with_layers(tmp_path / 'cups.onnx')
     assert run(model, '--precision', 'fp16', '--io-types', 'float16', '--out', tmp_path / 'sub' / 'half.onnx') == 0
-    assert read_card(tmp_path / 'sub' / 'half.onnx').image_input.dtype == 'float16'
+    assert read_card(tmp_path / 'sub' / 'half.onnx').image.tensor.dtype == 'float16'
     assert 'a grey one and noise' in capsys.readouterr().out
 
 
@@ -104,7 +104,7 @@ def test_a_card_beside_the_model_goes_along(tmp_path, photos):
     (tmp_path / 'cups.yaml').write_text('labels: [red, green, blue]\npreprocess: {pad_value: 7}\n')
     assert run(model, '--precision', 'fp16', '--calibration', photos) == 0
     after = read_card(tmp_path / 'cups.fp16.onnx')
-    assert after.labels == ('red', 'green', 'blue') and after.preprocess.pad_value == 7
+    assert after.labels == ('red', 'green', 'blue') and after.image.preprocess.pad_value == 7
 
 
 def test_images_from_a_recording(ros, tmp_path):

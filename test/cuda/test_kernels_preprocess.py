@@ -13,7 +13,7 @@ from support.cuda.grey_levels import assert_same_pixels
 from support.cuda.host_build import KERNELS, host_kernels, nvcc_errors, why_no_compiler, why_no_nvcc
 from support.encodings import row_bytes, row_count
 
-from isaac_inference.models.card.card import PreprocessSpec
+from isaac_inference.models.card.inputs import PreprocessSpec
 from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
 from isaac_inference.ops.image.letterbox import Letterbox, new_canvas, resize_into
 from isaac_inference.ops.image.preprocess import write_tensor

@@ -27,12 +27,12 @@ def make_card(folder, kind='yolov8', card='labels: [a, b, c]', **options):
 
 def feeds_of(card, gray, batch=1):
     """Feeds for an image of one gray value, 0 to 255, preprocessed as the card says."""
-    spec, axes = card.preprocess, (1, 3, 1, 1) if card.layout == 'NCHW' else (1, 1, 1, 3)
+    spec, axes = card.image.preprocess, (1, 3, 1, 1) if card.image.layout == 'NCHW' else (1, 1, 1, 3)
     pixel = (gray * spec.scale - np.reshape(spec.mean, axes)) / np.reshape(spec.std, axes)
-    shape = card.input_shape(batch)
-    feeds = {card.image_input.name: np.broadcast_to(pixel, shape).astype(card.image_input.dtype)}
+    shape = card.image.shape(batch)
+    feeds = {card.image.tensor.name: np.broadcast_to(pixel, shape).astype(card.image.tensor.dtype)}
     if card.size_input is not None:
-        feeds[card.size_input.name] = np.full((batch, 2), card.input_wh, card.size_input.dtype)
+        feeds[card.size_input.name] = np.full((batch, 2), card.image.wh, card.size_input.dtype)
     return feeds
 
 

@@ -45,8 +45,8 @@ def assert_same(card, preprocessor, data, layout):
         assert_same_pixels(
             np.asarray(tensor),
             expected[name],
-            level=card.preprocess.scale / min(card.preprocess.std),
-            exact=card.preprocess.interpolation != 'cubic',
+            level=card.image.preprocess.scale / min(card.image.preprocess.std),
+            exact=card.image.preprocess.interpolation != 'cubic',
         )
 
 

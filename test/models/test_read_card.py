@@ -22,13 +22,13 @@ def test_every_family_is_found_without_naming_its_decoder(tmp_path, kind):
     path.with_suffix('.yaml').write_text(f'labels: {json.dumps(NAMES)}\n{NEEDS.get(kind, "")}')
     card = read_card(path)
     row = KINDS[kind]
-    assert card.decoder == row.decoder
-    assert dict(card.decoder_options) == row.options
+    assert card.detection.decoder == row.decoder
+    assert dict(card.detection.options) == row.options
     assert card.labels == tuple(NAMES) and card.class_count == 3
-    assert card.roles == {role: row.output_names.get(role, role) for role in FAMILIES[row.decoder].roles}
-    assert card.preprocess == preprocess_default(row.decoder, row.options, 3)[0]
+    assert card.spec.roles == {role: row.output_names.get(role, role) for role in FAMILIES[row.decoder].roles}
+    assert card.image.preprocess == preprocess_default(row.decoder, row.options, 3)[0]
     assert (card.size_input is not None) == row.has_size_input
-    assert card.input_wh == WH and card.layout == 'NCHW' and card.name == 'm'
+    assert card.image.wh == WH and card.image.layout == 'NCHW' and card.name == 'm'
     assert not card.notes
 
 
@@ -37,9 +37,9 @@ def test_three_classes_and_renamed_tensors_need_no_card(tmp_path, kind):
     names = {role: f'renamed_{index}' for index, role in enumerate(FAMILIES[KINDS[kind].decoder].roles)}
     path = write_model(tmp_path / 'm.onnx', kind, input_name='camera', output_names=names)
     card = read_card(path)
-    assert card.decoder == KINDS[kind].decoder
-    assert card.image_input.name == 'camera'
-    assert card.roles == names
+    assert card.detection.decoder == KINDS[kind].decoder
+    assert card.image.tensor.name == 'camera'
+    assert card.spec.roles == names
     assert card.labels == ('class_0', 'class_1', 'class_2')
     assert any('nothing names the 3 classes' in note for note in card.notes)
 
@@ -54,14 +54,14 @@ def test_eighty_classes_get_the_coco_names(tmp_path):
 def test_ninety_one_logits_are_coco_category_ids(tmp_path):
     card = read_card(write_model(tmp_path / 'm.onnx', 'detr', classes=91))
     assert card.labels[1] == 'person' and card.labels[90] == 'toothbrush'
-    assert card.preprocess.mean == (0.485, 0.456, 0.406)
+    assert card.image.preprocess.mean == (0.485, 0.456, 0.406)
 
 
 def test_ninety_two_logits_are_detr_with_softmax(tmp_path):
     card = read_card(write_model(tmp_path / 'm.onnx', 'detr_softmax', classes=91))
-    assert card.decoder_options['activation'] == 'softmax'
+    assert card.detection.options['activation'] == 'softmax'
     assert card.class_count == 91
-    assert card.preprocess.std == (0.229, 0.224, 0.225)
+    assert card.image.preprocess.std == (0.229, 0.224, 0.225)
 
 
 def test_ultralytics_metadata_gives_names_task_and_decoder(tmp_path):
@@ -75,19 +75,19 @@ def test_ultralytics_metadata_gives_names_task_and_decoder(tmp_path):
 def test_ultralytics_end_to_end_metadata(tmp_path):
     metadata = ultralytics_metadata(NAMES, end2end=True)
     card = read_card(write_model(tmp_path / 'm.onnx', 'end_to_end', metadata=metadata))
-    assert card.decoder == 'end_to_end' and card.sources['decoder'] == 'metadata (end-to-end export)'
+    assert card.detection.decoder == 'end_to_end' and card.sources['decoder'] == 'metadata (end-to-end export)'
 
 
 def test_nms_inside_is_read_from_the_export_arguments(tmp_path):
     metadata = ultralytics_metadata(NAMES, args={'nms': True, 'half': False})
     card = read_card(write_model(tmp_path / 'm.onnx', 'end_to_end', metadata=metadata))
-    assert card.decoder == 'end_to_end'
+    assert card.detection.decoder == 'end_to_end'
 
 
 @pytest.mark.parametrize('task', ['segment', 'classify', 'obb'])
 def test_other_tasks_are_refused_by_name(tmp_path, task):
     path = write_model(tmp_path / 'm.onnx', 'yolov8', metadata=ultralytics_metadata(NAMES, task=task))
-    with pytest.raises(ModelError, match=f'task {task} is not supported yet.*supported: detection, pose'):
+    with pytest.raises(ModelError, match=f'task {task} is not supported yet.*supported: detection, keypoints'):
         read_card(path)
 
 
@@ -101,14 +101,14 @@ def test_the_exporters_own_rt_detr_layout_is_refused(tmp_path):
 def test_dynamic_size_comes_from_imgsz(tmp_path):
     metadata = ultralytics_metadata(NAMES, imgsz=(64, 96))
     card = read_card(write_model(tmp_path / 'm.onnx', 'yolov8', metadata=metadata, dynamic=True))
-    assert card.input_wh == (96, 64) and card.sources['input_wh'] == 'metadata "imgsz"'
-    assert card.dynamic_batch and card.dynamic_size
-    assert card.input_shape(4) == (4, 3, 64, 96)
+    assert card.image.wh == (96, 64) and card.sources['input_wh'] == 'metadata "imgsz"'
+    assert card.dynamic_batch and card.image.dynamic_size
+    assert card.image.shape(4) == (4, 3, 64, 96)
 
 
 def test_dynamic_batch_alone_keeps_the_size(tmp_path):
     card = read_card(write_model(tmp_path / 'm.onnx', 'yolov8', dynamic='batch'))
-    assert card.dynamic_batch and not card.dynamic_size and card.input_wh == WH
+    assert card.dynamic_batch and not card.image.dynamic_size and card.image.wh == WH
 
 
 def test_dynamic_size_without_a_hint_asks_for_the_line(tmp_path):
@@ -134,16 +134,16 @@ def test_explicit_card_then_the_one_beside_then_the_embedded_one(tmp_path):
     explicit = tmp_path / 'explicit.yaml'
     explicit.write_text('preprocess: {pad_value: 1}\n')
     card = read_card(path, explicit)
-    assert card.preprocess.pad_value == 1 and card.sources['preprocess.pad_value'] == 'card explicit.yaml'
-    assert card.name == 'beside' and card.preprocess.color == 'bgr'
+    assert card.image.preprocess.pad_value == 1 and card.sources['preprocess.pad_value'] == 'card explicit.yaml'
+    assert card.name == 'beside' and card.image.preprocess.color == 'bgr'
     assert card.labels == ('a', 'b', 'c') and card.sources['labels'] == 'card in m.onnx'
-    assert card.preprocess.scale == pytest.approx(1 / 255)
+    assert card.image.preprocess.scale == pytest.approx(1 / 255)
 
 
 def test_raw_pixels_for_a_uint8_input(tmp_path):
     card = read_card(write_model(tmp_path / 'm.onnx', 'yolov8', dtype='uint8', layout='NHWC'))
-    assert card.layout == 'NHWC' and card.input_wh == WH
-    assert card.preprocess.scale == 1.0 and card.sources['preprocess.scale'] == 'element type of images'
+    assert card.image.layout == 'NHWC' and card.image.wh == WH
+    assert card.image.preprocess.scale == 1.0 and card.sources['preprocess.scale'] == 'element type of images'
     card_file = tmp_path / 'c.yaml'
     card_file.write_text('preprocess: {scale: 1/255}')
     with pytest.raises(ModelError, match='preprocess.scale: got 0.0039.*takes whole numbers 0 to 255'):
@@ -153,9 +153,9 @@ def test_raw_pixels_for_a_uint8_input(tmp_path):
 def test_the_card_can_not_be_changed(tmp_path):
     card = read_card(write_model(tmp_path / 'm.onnx', 'yolox'))
     with pytest.raises(AttributeError):
-        card.decoder = 'yolov5'
+        card.detection.decoder = 'yolov5'
     with pytest.raises(TypeError):
-        card.decoder_options['strides'] = (8,)
+        card.detection.options['strides'] = (8,)
 
 
 def test_boxes_decoded_in_the_graph_get_a_note(tmp_path):

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from isaac_inference.models.card.card import KeypointSpec, ModelCard, PreprocessSpec, Task
-from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.models import DetectionSpec, ImageInput, KeypointDetectionSpec, KeypointSpec, ModelCard, TensorSpec
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.stages.detection.postprocess import DetectionSettings, detection_settings
@@ -58,22 +57,20 @@ def card_of(
         channels += keypoints.count * keypoints.dims
     is_first = family in ('yolov8', 'yolov8_pose', 'yolov8_pose2')
     shape = (batch, channels, anchors) if is_first else (batch, anchors, channels)
+    roles = {'predictions': NAME}
+    options = {'strides': strides_of(family)} if decoder in ('yolox', 'nanodet') else {}
+    if keypoints is None:
+        spec = DetectionSpec(roles, decoder, options)
+    else:
+        spec = KeypointDetectionSpec(roles, decoder, options, keypoints)
     return ModelCard(
         name=family,
         path=Path('/nowhere.onnx'),
         sha256='0' * 64,
-        task=Task.DETECTION,
-        decoder=decoder,
-        decoder_options={'strides': strides_of(family)} if decoder in ('yolox', 'nanodet') else {},
-        image_input=TensorSpec('images', 'float32', (batch, 3, wh[1], wh[0])),
-        layout='NCHW',
-        input_wh=wh,
-        size_input=None,
+        inputs=(ImageInput(TensorSpec('images', 'float32', (batch, 3, wh[1], wh[0])), 'NCHW', wh),),
         outputs=(TensorSpec(NAME, dtype, shape),),
-        roles={'predictions': NAME},
+        spec=spec,
         labels=tuple(f'class {i}' for i in range(classes)),
-        preprocess=PreprocessSpec(),
-        keypoints=keypoints,
     )
 
 
@@ -84,7 +81,7 @@ def rows_of(output: np.ndarray, card: ModelCard) -> np.ndarray:
 
 def first_score(card: ModelCard) -> int:
     """Channel of the first class score."""
-    return {'yolov8': 4, 'yolov8_pose': 4, 'yolov5': 5, 'yolox': 5, 'nanodet': 0}[card.decoder]
+    return {'yolov8': 4, 'yolov8_pose': 4, 'yolov5': 5, 'yolox': 5, 'nanodet': 0}[card.detection.decoder]
 
 
 def random_output(card: ModelCard, rng: np.random.Generator, share: float = 0.3, levels: int = 0) -> np.ndarray:
@@ -94,7 +91,7 @@ def random_output(card: ModelCard, rng: np.random.Generator, share: float = 0.3,
     """
     output = np.zeros((1, *card.outputs[0].shape[1:]), np.float32)
     rows = rows_of(output, card)
-    count, (width, height) = len(rows), card.input_wh
+    count, (width, height) = len(rows), card.image.wh
     scores = rng.uniform(0, 0.2, (count, card.class_count)).astype(np.float32)
     is_object = rng.random(count) < share
     scores[is_object, rng.integers(0, card.class_count, count)[is_object]] = rng.uniform(0.25, 1, is_object.sum())
@@ -104,9 +101,9 @@ def random_output(card: ModelCard, rng: np.random.Generator, share: float = 0.3,
     rows[:, start : start + card.class_count] = scores
     if start == 5:
         rows[:, 4] = np.where(is_object, 1.0 if levels else rng.uniform(0.8, 1, count), 0.05)
-    if card.decoder == 'yolox':
+    if card.detection.decoder == 'yolox':
         rows[:, :2], rows[:, 2:4] = rng.uniform(-1, 2, (count, 2)), rng.uniform(-0.5, 1.2, (count, 2))
-    elif card.decoder == 'nanodet':
+    elif card.detection.decoder == 'nanodet':
         rows[:, card.class_count :] = rng.normal(0, 2, (count, 4 * _BINS))
     else:
         rows[:, :2] = rng.uniform(0, (width, height), (count, 2))
@@ -120,7 +117,7 @@ def random_output(card: ModelCard, rng: np.random.Generator, share: float = 0.3,
 def random_case(family: str, dtype: str, seed: int, **settings: Any) -> Case:
     card = card_of(family, dtype=dtype)
     output = random_output(card, np.random.default_rng(seed))
-    letterbox = Letterbox.plan((320, 180), card.input_wh)
+    letterbox = Letterbox.plan((320, 180), card.image.wh)
     said = {'iou_threshold': 0.45, **settings}
     return Case(f'{family}-{dtype}', card, output, detection_settings(card, **said), letterbox, exact=family in EXACT)
 
@@ -159,7 +156,7 @@ def crafted(family: str, dtype: str = 'float32') -> Iterator[Case]:
 
         return change
 
-    box = slice(card.class_count, None) if card.decoder == 'nanodet' else slice(0, 4)
+    box = slice(card.class_count, None) if card.detection.decoder == 'nanodet' else slice(0, 4)
     nan, inf = float('nan'), float('inf')
     yield case('none', lambda rows: put(rows, slice(None), all_classes, 0.0))
     yield case('all', score_threshold=0.0, top_k=5000, max_detections=5000)
@@ -189,7 +186,7 @@ def crafted(family: str, dtype: str = 'float32') -> Iterator[Case]:
     )
     own = detection_settings(card, score_threshold=0.5, class_thresholds=['class 1: 0.75', 'class 3: 1.0'])
     yield replace(ties, name=f'{base.name}-equal-to-the-class-threshold', settings=own)
-    if card.decoder != 'nanodet':
+    if card.detection.decoder != 'nanodet':
         yield case('inf-box-of-no-object', lambda rows: (put(rows, 9, all_classes, 0.0), put(rows, 9, box, inf)))
     if start == 5:
 
@@ -199,7 +196,7 @@ def crafted(family: str, dtype: str = 'float32') -> Iterator[Case]:
         yield case('objectness-equal-to-the-threshold', halve, score_threshold=0.5)
         yield case('nan-class-of-no-object', lambda rows: (put(rows, 9, 4, 0.0), put(rows, 9, 6, nan)))
         yield case('inf-objectness', change_sure(4, inf), 'non_finite_output')
-    if card.decoder in ('yolov8', 'yolov8_pose', 'yolov5'):
+    if card.detection.decoder in ('yolov8', 'yolov8_pose', 'yolov5'):
         yield case('zero-width', lambda rows: put(rows, slice(0, 60), 2, 0.0))
         yield case('inverted', lambda rows: put(rows, slice(0, 60), slice(2, 4), -8.0))
         if dtype == 'float32':
@@ -216,7 +213,7 @@ def crafted(family: str, dtype: str = 'float32') -> Iterator[Case]:
         yield case('nan-keypoint-of-no-object', lambda rows: (put(rows, 9, all_classes, 0.0), put(rows, 9, first, nan)))
     for fit in ('letterbox', 'stretch', 'crop'):
         for source in ((333, 97), (40, 500)):
-            yield replace(case(f'{fit}-{source[0]}x{source[1]}'), letterbox=Letterbox.plan(source, card.input_wh, fit))
+            yield replace(case(f'{fit}-{source[0]}x{source[1]}'), letterbox=Letterbox.plan(source, card.image.wh, fit))
 
 
 def assert_same(got: Detections, expected: Detections, exact: bool) -> None:

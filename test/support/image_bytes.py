@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from isaac_inference.models import ModelCard, PreprocessSpec, read_card
+from support.cards import with_preprocess
 from support.encodings import row_bytes, row_count
 from support.onnx_models import write_model
 
@@ -19,7 +19,7 @@ NORMALISED = PreprocessSpec(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
 def card_with(folder: Path, kind: str = 'yolov8', preprocess: PreprocessSpec = NORMALISED, **options: Any) -> ModelCard:
     """The card of a tiny model, with what preprocessing shall do; the model goes to the folder."""
     card = read_card(write_model(folder / f'{kind}.onnx', kind, **options))
-    return dataclasses.replace(card, preprocess=preprocess)
+    return with_preprocess(card, preprocess)
 
 
 def image_bytes(

@@ -167,11 +167,11 @@ def bench_feeds(card: ModelCard, batch: int = 1, seed: int = _SEED) -> dict[str,
         raise ConfigError(f'batch: got {batch}, expected 1 or more')
     if batch > 1 and not card.dynamic_batch:
         raise ConfigError(
-            f'{card.name}: batch {batch}: the model takes one image at a time ({card.image_input.describe()}); '
+            f'{card.name}: batch {batch}: the model takes one image at a time ({card.image.tensor.describe()}); '
             'export it with a dynamic batch, or measure batch 1 only'
         )
     prepare, random = Preprocessor(card), np.random.default_rng(seed)
-    width, height = card.input_wh
+    width, height = card.image.wh
     images = []
     for _ in range(batch):
         coarse = random.integers(0, 256, (-(-height // _COARSE), -(-width // _COARSE), 3), np.uint8)

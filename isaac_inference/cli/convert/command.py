@@ -195,7 +195,11 @@ def _keep_card(arguments: argparse.Namespace, card: ModelCard, out: Path) -> lis
         if not beside.exists():
             beside.write_text(source.read_text(encoding='utf-8'), encoding='utf-8')
     converted = read_card(out)
-    if (converted.labels, converted.decoder, converted.preprocess) != (card.labels, card.decoder, card.preprocess):
+    if (converted.labels, converted.detection.decoder, converted.image.preprocess) != (
+        card.labels,
+        card.detection.decoder,
+        card.image.preprocess,
+    ):
         return [('card', f'differs from that of {card.path.name}: look at {out.with_suffix(".yaml")}')]
     return [('card', str(out.with_suffix('.yaml')))] if source is not None else []
 

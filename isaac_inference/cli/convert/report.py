@@ -116,7 +116,7 @@ def print_report(
             f'{comparison.agreement:.2%} at IoU {IOU}, {comparison.fine_agreement:.2%} at {_FINE_IOU}',
         )
         table.add_row('closeness of boxes', f'{comparison.closeness:.4f} (IoU x score agreement)')
-    takes = read_card(out).image_input
+    takes = read_card(out).image.tensor
     table.add_row('takes', takes.describe())
     screen.print(table)
 

@@ -107,7 +107,7 @@ def check_is_model(tensors: Sequence[PlanTensor], card: ModelCard, name: str) ->
     inputs = {tensor.name: tensor for tensor in tensors if tensor.is_input}
     outputs = {tensor.name: tensor for tensor in tensors if not tensor.is_input}
     problems = []
-    for what, found, specs in (('input', inputs, card.inputs), ('output', outputs, card.used_outputs)):
+    for what, found, specs in (('input', inputs, card.fed), ('output', outputs, card.used_outputs)):
         expected = {spec.name for spec in specs}
         missing = sorted(expected - found.keys())
         unexpected = sorted(found.keys() - expected) if what == 'input' else []

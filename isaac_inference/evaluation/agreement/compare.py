@@ -184,10 +184,11 @@ class _Comparison:
     def _add_errors(self, wanted: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
         """Outputs of the same role are compared; of another decoder they mean something else."""
         ours, theirs = self.candidate.engine.card, self.reference.engine.card
-        note = '' if ours.decoder == theirs.decoder else f'decoders differ: {ours.decoder} and {theirs.decoder}'
-        for role, name in ours.roles.items():
+        one, other = ours.detection.decoder, theirs.detection.decoder
+        note = '' if one == other else f'decoders differ: {one} and {other}'
+        for role, name in ours.spec.roles.items():
             total = self._sums.setdefault(name, TensorErrorSum(name))
-            total.add(None if note else wanted.get(theirs.roles.get(role, '')), outputs[name], note)
+            total.add(None if note else wanted.get(theirs.spec.roles.get(role, '')), outputs[name], note)
 
     def tensors(self) -> tuple[TensorError, ...]:
         """Errors of all outputs."""

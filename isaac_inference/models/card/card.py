@@ -3,102 +3,56 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
+from isaac_inference.errors import ModelError
+from isaac_inference.models.card.inputs import ImageInput, ValueInput, ValueRole
 from isaac_inference.models.card.objects import ObjectSpec
+from isaac_inference.models.card.tasks import DetectionSpec, KeypointDetectionSpec, KeypointSpec, Task, TaskSpec
 from isaac_inference.models.card.tensor_spec import TensorSpec
 
-COLORS = ('rgb', 'bgr')
-FITS = ('letterbox', 'stretch', 'crop')
-ANCHORS = ('center', 'top_left')
-ROUNDINGS = ('floor', 'nearest')
-INTERPOLATIONS = ('linear', 'nearest', 'area', 'cubic')
-LAYOUTS = ('NCHW', 'NHWC')
-KEYPOINT_MODELS = ('cuboid8',)
-
-
-class Task(str, Enum):
-    """What a model is for. Segmentation and others come as further members."""
-
-    DETECTION = 'detection'
-    POSE = 'pose'  # detection, and keypoints of each object
+_HASH_DIGITS = 16
 
 
 @dataclass(frozen=True)
-class PreprocessSpec:
-    """How an image becomes the input tensor: `out = (pixel * scale - mean) / std`, a channel at a time.
+class CardId:
+    """What a frame of tensors carries to say which card prepared it.
 
     Attributes:
-        color: order of the tensor's three channels, 'rgb' or 'bgr'.
-        scale: factor on the raw 0..255 values; 1/255 for networks trained on 0..1.
-        mean: per channel in the order of `color`, in units of `pixel * scale`.
-        std: per channel, same order and units, none zero.
-        fit: 'letterbox' (keep the aspect, pad), 'stretch' (fill, change the aspect), 'crop' (keep the aspect,
-            cut).
-        anchor: where a letterboxed image sits, 'center' or 'top_left'; for 'crop', which part is kept.
-        rounding: how the resized width and height become whole pixels, 'floor' or 'nearest'.
-        pad_value: 0..255, the raw value of letterbox padding in all three channels (before scale, mean and
-            std).
-        interpolation: 'linear', 'nearest', 'area' or 'cubic'.
+        hash: 16 hex digits over all that decides what the tensors mean: the model's bytes, its inputs with their
+            preprocessing, its outputs, task and labels. Not the path, name, version, objects or notes.
+        name: the model's name, for people.
     """
 
-    color: str = 'rgb'
-    scale: float = 1.0 / 255.0
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    fit: str = 'letterbox'
-    anchor: str = 'center'
-    rounding: str = 'nearest'
-    pad_value: int = 114
-    interpolation: str = 'linear'
+    hash: str
+    name: str
 
-
-@dataclass(frozen=True)
-class KeypointSpec:
-    """The keypoints that a model gives with each box.
-
-    Attributes:
-        count: keypoints a box.
-        dims: values a keypoint in the model's output: 2 (x, y) or 3 (x, y, confidence).
-        model: what the keypoints are on every object: 'cuboid8' for the corners of its cuboid (corner k has the
-            signs of bits 2, 1 and 0 of k for x, y and z; the size is the object's), '' for points that the
-            objects name themselves (`ObjectSpec.keypoints`), or that have no 3-D model.
-    """
-
-    count: int
-    dims: int = 3
-    model: str = ''
+    def __str__(self) -> str:
+        return f'{self.name} ({self.hash})'
 
 
 @dataclass(frozen=True)
 class ModelCard:
     """One model as every stage sees it; made by `isaac_inference.models.read_card`, never changed afterwards.
 
+    The common part is here, what only one task has is in `spec`.
+
     Attributes:
         name: short name for logs and diagnostics; the file's stem unless a card says otherwise.
         path: absolute path of the ONNX file.
         sha256: hex digest of the file and of the external weight files that it names.
-        task: what the model is for.
-        decoder: how its outputs are read; one of the names in `families.FAMILIES`.
-        decoder_options: the decoder's settings, such as `strides`; immutable.
-        image_input: the tensor that takes the image, rank 4.
-        layout: order of the image tensor's axes, 'NCHW' or 'NHWC'.
-        input_wh: (width, height) in px that preprocessing makes; the model's own, or the one chosen for a
-            dynamic model.
-        size_input: tensor that wants the size which boxes shall refer to (RT-DETR's `orig_target_sizes`, [N,
-            2]), or None. Feed `input_wh` in its dtype, and boxes come back in px of the network's input.
+        inputs: every tensor that must be fed: images, and values that are no images.
         outputs: every output of the file, in its order.
-        roles: role -> output tensor name; the roles are the decoder's (`families.FAMILIES`).
-        labels: class names; the index is the class number.
-        preprocess: how an image becomes the input tensor.
-        keypoints: the keypoints that come with each box; None for a model without.
+        spec: the task, and how its outputs are read.
+        labels: class names; the index is the class number. Empty for a model without classes.
         objects: class name -> its size, shape and mesh, for the classes that a card describes; immutable. A plain
             detector may have them too, for poses from depth.
+        version: the model's version, as a card or a repository says; '' where nothing does.
         sources: field -> where its value came from, for people.
         notes: choices that are likely but not certain, worth one warning in a log.
         opset: ONNX operator set version of the file.
@@ -108,27 +62,32 @@ class ModelCard:
     name: str
     path: Path
     sha256: str
-    task: Task
-    decoder: str
-    decoder_options: Mapping[str, Any]
-    image_input: TensorSpec
-    layout: str
-    input_wh: tuple[int, int]
-    size_input: TensorSpec | None
+    inputs: tuple[ImageInput | ValueInput, ...]
     outputs: tuple[TensorSpec, ...]
-    roles: Mapping[str, str]
-    labels: tuple[str, ...]
-    preprocess: PreprocessSpec
-    keypoints: KeypointSpec | None = None
+    spec: TaskSpec
+    labels: tuple[str, ...] = ()
     objects: Mapping[str, ObjectSpec] = field(default_factory=dict)
+    version: str = ''
     sources: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     opset: int = 0
     producer: str = ''
 
     def __post_init__(self) -> None:
-        for name in ('decoder_options', 'roles', 'objects', 'sources'):
+        for name in ('objects', 'sources'):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    @cached_property
+    def id(self) -> CardId:
+        """What a frame that this card prepared carries."""
+        spec = {name: dict(value) if isinstance(value, Mapping) else value for name, value in vars(self.spec).items()}
+        meaning = (self.sha256, self.inputs, self.outputs, type(self.spec).__name__, sorted(spec.items()), self.labels)
+        return CardId(hashlib.sha256(repr(meaning).encode()).hexdigest()[:_HASH_DIGITS], self.name)
+
+    @property
+    def task(self) -> Task:
+        """What the model is for."""
+        return self.spec.task
 
     @property
     def class_count(self) -> int:
@@ -136,33 +95,71 @@ class ModelCard:
         return len(self.labels)
 
     @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """Every tensor that must be fed: the image, then the size input where there is one."""
-        return (self.image_input,) if self.size_input is None else (self.image_input, self.size_input)
+    def images(self) -> tuple[ImageInput, ...]:
+        """The inputs that take images, in the file's order."""
+        return tuple(item for item in self.inputs if isinstance(item, ImageInput))
+
+    @property
+    def image(self) -> ImageInput:
+        """The one input that takes an image.
+
+        Raises:
+            ModelError: the model takes none, or several.
+        """
+        images = self.images
+        if len(images) != 1:
+            found = ', '.join(f'{item.role} ({item.tensor.describe()})' for item in images) or 'none'
+            raise ModelError(
+                f'model {self.name}: expected one image input, found {found}; a {self.task.value} model is fed by a '
+                'stage of its own'
+            )
+        return images[0]
+
+    def value_input(self, role: ValueRole) -> TensorSpec | None:
+        """The tensor that wants this, or None."""
+        return next(
+            (item.tensor for item in self.inputs if isinstance(item, ValueInput) and item.role is role),
+            None,
+        )
+
+    @property
+    def size_input(self) -> TensorSpec | None:
+        """The tensor that wants the size which boxes shall refer to, or None. Feed `image.wh` in its dtype, and boxes
+        come back in px of the network's input.
+        """
+        return self.value_input(ValueRole.IMAGE_SIZE)
+
+    @property
+    def detection(self) -> DetectionSpec:
+        """How boxes are read from the outputs.
+
+        Raises:
+            ModelError: the task has no boxes.
+        """
+        if not isinstance(self.spec, DetectionSpec):
+            raise ModelError(
+                f'model {self.name}: its task is {self.task.value}, which finds no boxes; give a model for '
+                f'{Task.DETECTION.value} or {Task.KEYPOINTS.value}'
+            )
+        return self.spec
+
+    @property
+    def keypoints(self) -> KeypointSpec | None:
+        """The keypoints that come with each box; None for a model without."""
+        return self.spec.keypoints if isinstance(self.spec, KeypointDetectionSpec) else None
+
+    @property
+    def fed(self) -> tuple[TensorSpec, ...]:
+        """The tensors of all inputs, in their order."""
+        return tuple(item.tensor for item in self.inputs)
 
     @property
     def used_outputs(self) -> tuple[TensorSpec, ...]:
         """The outputs that a role names, in the file's order; what an engine fetches."""
-        names = set(self.roles.values())
+        names = set(self.spec.roles.values())
         return tuple(spec for spec in self.outputs if spec.name in names)
 
     @property
     def dynamic_batch(self) -> bool:
-        """True when the model takes any number of images at once."""
-        return self.image_input.shape[0] is None
-
-    @property
-    def dynamic_size(self) -> bool:
-        """True when the model leaves width or height open."""
-        height, width = spatial_dims(self.image_input.shape, self.layout)
-        return height is None or width is None
-
-    def input_shape(self, batch: int = 1) -> tuple[int, int, int, int]:
-        """Shape of the image tensor for `batch` images of `input_wh`, in the model's layout."""
-        width, height = self.input_wh
-        return (batch, 3, height, width) if self.layout == 'NCHW' else (batch, height, width, 3)
-
-
-def spatial_dims(shape: tuple[int | None, ...], layout: str) -> tuple[int | None, int | None]:
-    """(height, width) of a rank-4 image shape, None where open."""
-    return (shape[2], shape[3]) if layout == 'NCHW' else (shape[1], shape[2])
+        """True when the model takes any number of frames at once."""
+        return all(spec.shape[:1] == (None,) for spec in [item.tensor for item in self.images] or self.fed)

@@ -2,7 +2,7 @@
 """The YAML model card: what a model file can not say. Every key is optional, unknown keys are refused.
 
     name: cup_detector                # for logs; default: the file's stem
-    task: detection                   # or pose: detection with keypoints
+    task: detection                   # or keypoints: detection, and keypoints with each box
     decoder: yolov8                   # see families.py; default: from metadata and shapes
     decoder_options:                  # each decoder has its own
       strides: [8, 16, 32]            # yolox, nanodet: px between two grid cells
@@ -14,7 +14,7 @@
     input_size: [640, 480]            # [width, height] in px, for models of dynamic size
     outputs: {boxes: dets, logits: labels}    # decoder role: tensor name
     labels: [cup, bottle]             # or a text file with one name a line, or coco80, or coco91
-    keypoints:                        # task pose: what each box has besides
+    keypoints:                        # task keypoints: what each box has besides
       count: 8
       dims: 3                         # x, y, confidence; 2 without the confidence
       model: cuboid8                  # they are the corners of the object's cuboid; left out for other points
@@ -44,7 +44,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,25 +51,18 @@ import yaml
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card import card_values as check
-from isaac_inference.models.card.card import (
-    ANCHORS,
-    COLORS,
-    FITS,
-    INTERPOLATIONS,
-    KEYPOINT_MODELS,
-    LAYOUTS,
-    ROUNDINGS,
-    Task,
-)
 from isaac_inference.models.card.families import FAMILIES
+from isaac_inference.models.card.inputs import ANCHORS, COLORS, FITS, INTERPOLATIONS, LAYOUTS, ROUNDINGS
 from isaac_inference.models.card.labels import SHIPPED, label_file, labels_from
 from isaac_inference.models.card.objects import OBJECT_KEYS
+from isaac_inference.models.card.sourced import CardValues, Sourced
+from isaac_inference.models.card.tasks import KEYPOINT_MODELS, SPECS
 
 EMBEDDED_KEY = 'isaac_inference.card'
 
 KEYS: Mapping[str, check.Check] = {
     'name': check.text,
-    'task': check.one_of(*(task.value for task in Task)),
+    'task': check.task(*(task.value for task in SPECS)),
     'decoder': check.one_of(*FAMILIES),
     'input': check.text,
     'size_input': check.text,
@@ -101,18 +93,6 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
 }
 
 
-@dataclass(frozen=True)
-class Sourced:
-    """A value and where it came from, for people."""
-
-    value: Any
-    source: str
-
-
-CardValues = Mapping[str, Sourced]
-"""What one card says, flat: 'decoder', 'preprocess.mean', 'objects.cup.size', ... -> value and source."""
-
-
 def read_card_file(path: Path) -> CardValues:
     """Read one YAML card; raises ModelError for anything in it that can't be used."""
     try:
@@ -139,7 +119,7 @@ def parse_card(content: str, origin: str, folder: Path | None, mesh_folder: Path
         return {}
     if not isinstance(data, dict):
         raise ModelError(f'{origin}: got {type(data).__name__}, expected keys and values such as `decoder: yolox`')
-    values: dict[str, Sourced] = {}
+    values: dict[str, Sourced[Any]] = {}
     for key, value in data.items():
         if key in SECTIONS:
             values.update(_section(key, value, SECTIONS[key], origin))
@@ -163,7 +143,7 @@ def label_file_of(card: Path) -> Path | None:
 
 def merge(cards: Iterable[CardValues]) -> CardValues:
     """One set of values from several cards, key by key; an earlier card wins."""
-    merged: dict[str, Sourced] = {}
+    merged: dict[str, Sourced[Any]] = {}
     for card in cards:
         for key, value in card.items():
             merged.setdefault(key, value)
@@ -177,11 +157,11 @@ def suggest(key: Any, known: Iterable[str]) -> str:
     return f'did you mean {close[0]!r}?' if close else f'known here: {", ".join(names)}'
 
 
-def _objects(data: Any, origin: str, folder: Path | None) -> dict[str, Sourced]:
+def _objects(data: Any, origin: str, folder: Path | None) -> dict[str, Sourced[Any]]:
     """What the card says of each class's object, under 'objects.<class>.<key>'; a mesh as a path in `folder`."""
     if not isinstance(data, dict):
         raise ModelError(f'{origin}: objects: got {data!r}, expected class names with keys and values below each')
-    values: dict[str, Sourced] = {}
+    values: dict[str, Sourced[Any]] = {}
     for name, fields in data.items():
         if not isinstance(name, str):
             raise ModelError(
@@ -194,7 +174,7 @@ def _objects(data: Any, origin: str, folder: Path | None) -> dict[str, Sourced]:
     return values
 
 
-def _section(section: str, data: Any, known: Mapping[str, check.Check], origin: str) -> dict[str, Sourced]:
+def _section(section: str, data: Any, known: Mapping[str, check.Check], origin: str) -> dict[str, Sourced[Any]]:
     """The values of a nested section under flat keys."""
     if not isinstance(data, dict):
         raise ModelError(f'{origin}: {section}: got {data!r}, expected keys and values below it')

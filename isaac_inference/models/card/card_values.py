@@ -29,6 +29,16 @@ def one_of(*choices: str) -> Check:
     return check
 
 
+def task(*supported: str) -> Check:
+    """A task by name; also the exporters' word for keypoints, 'pose', which files have embedded."""
+    named = one_of(*supported)
+
+    def check(value: Any) -> str:
+        return str(named('keypoints' if value == 'pose' else value))
+
+    return check
+
+
 def size_wh(value: Any) -> tuple[int, int]:
     """[width, height] in px."""
     if (

@@ -5,41 +5,46 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from isaac_inference.models.card.card import KeypointSpec, ModelCard
+from isaac_inference.models.card.card import ModelCard
 from isaac_inference.models.card.objects import ObjectSpec
+from isaac_inference.models.card.tasks import DetectionSpec, KeypointSpec
 
 _LABELS_SHOWN = 4
 
 
 def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
     """The card for people, as (field, value, source) rows in reading order."""
-    width, height = card.input_wh
     rows = [
         _row(card, 'name', card.name),
         ('path', str(card.path), ''),
         ('sha256', card.sha256, 'computed'),
         ('exporter', f'{card.producer or "unknown"}, opset {card.opset}', 'file header'),
         _row(card, 'task', card.task.value),
-        _row(card, 'decoder', card.decoder),
     ]
-    rows += [_row(card, f'decoder_options.{name}', _text(value)) for name, value in card.decoder_options.items()]
-    rows += [
-        _row(card, 'image_input', card.image_input.describe()),
-        _row(card, 'layout', card.layout),
-        _row(card, 'input_wh', f'{width} x {height} px'),
-    ]
+    if isinstance(card.spec, DetectionSpec):
+        rows.append(_row(card, 'decoder', card.spec.decoder))
+        rows += [_row(card, f'decoder_options.{name}', _text(value)) for name, value in card.spec.options.items()]
+    for image in card.images:
+        width, height = image.wh
+        rows += [
+            _row(card, 'image_input', image.tensor.describe()),
+            _row(card, 'layout', image.layout),
+            _row(card, 'input_wh', f'{width} x {height} px'),
+        ]
     if card.size_input is not None:
         rows.append(_row(card, 'size_input', card.size_input.describe()))
     rows.append(('outputs', '; '.join(spec.describe() for spec in card.outputs), 'file'))
-    rows += [_row(card, f'roles.{role}', name) for role, name in card.roles.items()]
-    rows.append(_row(card, 'labels', _labels(card.labels)))
+    rows += [_row(card, f'roles.{role}', name) for role, name in card.spec.roles.items()]
+    if card.labels:
+        rows.append(_row(card, 'labels', _labels(card.labels)))
     if card.keypoints is not None:
         rows.append(_row(card, 'keypoints', _keypoints(card.keypoints)))
     rows += [_row(card, f'objects.{name}', _object(spec)) for name, spec in card.objects.items()]
-    rows += [
-        _row(card, f'preprocess.{item.name}', _text(getattr(card.preprocess, item.name)))
-        for item in fields(card.preprocess)
-    ]
+    for image in card.images:
+        rows += [
+            _row(card, f'preprocess.{item.name}', _text(getattr(image.preprocess, item.name)))
+            for item in fields(image.preprocess)
+        ]
     rows += [('note', note, '') for note in card.notes]
     return rows
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isaac_inference.models.card.card import PreprocessSpec, Task
+from isaac_inference.models.card.inputs import PreprocessSpec
+from isaac_inference.models.card.tasks import Task
 
 _RAW_BGR: dict[str, Any] = {'color': 'bgr', 'scale': 1.0}
 _IMAGENET: dict[str, Any] = {'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)}
@@ -93,7 +94,7 @@ FAMILIES: Mapping[str, Family] = {
             '[N, 4 + nc + values of the keypoints, cells of strides 8, 16, 32]',
             ('predictions',),
             _ULTRALYTICS,
-            task=Task.POSE,
+            task=Task.KEYPOINTS,
         ),
         Family(
             'end_to_end',

@@ -13,7 +13,7 @@ from typing import Any
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.labels import labels_from
 
-_TASKS = {'detect': 'detection', 'pose': 'pose'}
+_TASKS = {'detect': 'detection', 'pose': 'keypoints'}
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class ExporterFacts:
     """What an exporter says about its model; None or False where it says nothing.
 
     Attributes:
-        task: 'detection', 'pose', or the exporter's own word for a task that is not supported.
+        task: 'detection', 'keypoints', or the exporter's own word for a task that is not supported.
         labels: class names.
         input_wh: (width, height) in px that the model was exported for.
         stride: px; a dynamic width and height must be multiples of it.

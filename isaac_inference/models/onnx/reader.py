@@ -59,6 +59,19 @@ class ModelFile:
             f'\n  metadata: {", ".join(sorted(self.metadata)) or "none"}'
         )
 
+    def unclear(self, what: str, *lines: str) -> ModelError:
+        """The error for what the file leaves open: its tensors and metadata, then what a card must say.
+
+        Args:
+            what: what is not clear, as the start of a sentence.
+            lines: YAML for the card; several lines are alternatives.
+        """
+        choices = '\n  or: '.join(f'`{line}`' for line in lines)
+        card = self.path.with_suffix('.yaml').name
+        return ModelError(
+            f'{self.path}: {what}. Found:{self.describe()}\n  Add to the card {card} beside the model: {choices}'
+        )
+
 
 def find_model(model: str | Path) -> Path:
     """The absolute path of a model file that exists; raises ModelError for what is no file."""

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 from isaac_inference.errors import ModelError
-from isaac_inference.models.card.card_file import CardValues
 from isaac_inference.models.card.labels import SHIPPED
+from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
-from isaac_inference.models.onnx.unclear import unclear
 
 _SHIPPED_BY_COUNT = {len(names): (name, names) for name, names in SHIPPED.items()}
 
@@ -18,8 +17,7 @@ def resolve_labels(
     values: CardValues,
     exporter: ExporterFacts,
     class_count: int | None,
-    sources: dict[str, str],
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+) -> tuple[Sourced[tuple[str, ...]], tuple[str, ...]]:
     """The class names, and notes for the log.
 
     They come from the card, else from the metadata, else from the shipped COCO list with as many names as the
@@ -30,7 +28,6 @@ def resolve_labels(
         values: what the cards say.
         exporter: what the exporter says.
         class_count: number of classes by the shape of the outputs, None when those don't tell.
-        sources: gets the entry 'labels'.
 
     Raises:
         ModelError: another number of names than classes, or neither names nor a number.
@@ -40,8 +37,7 @@ def resolve_labels(
     elif exporter.labels is not None:
         labels, source = exporter.labels, 'metadata "names"'
     elif class_count is None:
-        raise unclear(
-            file,
+        raise file.unclear(
             'the outputs do not tell how many classes there are, and nothing names them',
             'labels: [first name, second name]',
             'labels: coco80',
@@ -50,18 +46,17 @@ def resolve_labels(
         name, labels = _SHIPPED_BY_COUNT[class_count]
         source = f'shipped list {name}, since there are {class_count} classes'
     else:
-        sources['labels'] = 'numbered, since nothing names them'
         card = file.path.with_suffix('.yaml').name
         note = (
             f'nothing names the {class_count} classes of {file.path.name}; they are called class_0 to '
             f'class_{class_count - 1} until the card {card} has `labels: [...]`'
         )
-        return tuple(f'class_{index}' for index in range(class_count)), (note,)
+        numbered = tuple(f'class_{index}' for index in range(class_count))
+        return Sourced(numbered, 'numbered, since nothing names them'), (note,)
     if class_count is not None and len(labels) != class_count:
         shown = ', '.join(labels[:3]) + (', ...' if len(labels) > 3 else '')
         raise ModelError(
             f'{source}: labels: {len(labels)} names ({shown}), but the outputs of {file.path.name} '
             f'have {class_count} classes; give exactly {class_count} names. Found:{file.describe()}'
         )
-    sources['labels'] = source
-    return labels, ()
+    return Sourced(labels, source), ()

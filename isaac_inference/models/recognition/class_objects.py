@@ -4,29 +4,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from isaac_inference.errors import ModelError
-from isaac_inference.models.card.card import KeypointSpec
-from isaac_inference.models.card.card_file import CardValues, Sourced, suggest
+from isaac_inference.models.card.card_file import suggest
 from isaac_inference.models.card.objects import DOUBTFUL_M, ObjectSpec, looks_like
+from isaac_inference.models.card.sourced import CardValues, Sourced, values_of
+from isaac_inference.models.card.tasks import KeypointSpec
 
 
 def resolve_objects(
-    values: CardValues, labels: Sequence[str], keypoints: KeypointSpec | None, sources: dict[str, str]
-) -> tuple[dict[str, ObjectSpec], tuple[str, ...]]:
+    values: CardValues, labels: Sequence[str], keypoints: KeypointSpec | None
+) -> tuple[dict[str, Sourced[ObjectSpec]], tuple[str, ...]]:
     """Class name -> object in the order of the classes, and notes for the log.
 
     Args:
         values: what the cards say.
         labels: the model's class names.
         keypoints: the model's keypoints, or None.
-        sources: gets an entry 'objects.<class>' a class.
 
     Raises:
         ModelError: a class that the model does not have, a mesh that does not exist, the shape 'mesh' without one,
             or another number of points than keypoints.
     """
-    given: dict[str, dict[str, Sourced]] = {}
+    given: dict[str, dict[str, Sourced[Any]]] = {}
     for key, value in values.items():
         section, _, rest = key.partition('.')
         if section == 'objects':
@@ -36,17 +37,17 @@ def resolve_objects(
         if name not in labels:
             source = next(iter(fields.values())).source
             raise ModelError(f'{source}: objects: the model has no class {name!r}; {suggest(name, labels)}')
-    objects: dict[str, ObjectSpec] = {}
+    objects: dict[str, Sourced[ObjectSpec]] = {}
     notes: list[str] = []
     for name in labels:
         if name in given:
-            objects[name] = _object(name, given[name], keypoints)
-            sources[f'objects.{name}'] = ', '.join(dict.fromkeys(item.source for item in given[name].values()))
+            source = ', '.join(dict.fromkeys(item.source for item in given[name].values()))
+            objects[name] = Sourced(_object(name, given[name], keypoints), source)
             notes += _doubts(name, given[name])
-    return objects, (*notes, *_without_size(objects, labels, keypoints))
+    return objects, (*notes, *_without_size(values_of(objects), labels, keypoints))
 
 
-def _object(name: str, given: Mapping[str, Sourced], keypoints: KeypointSpec | None) -> ObjectSpec:
+def _object(name: str, given: Mapping[str, Sourced[Any]], keypoints: KeypointSpec | None) -> ObjectSpec:
     """One object, with its mesh and its points checked."""
     found = {field: sourced.value for field, sourced in given.items()}
     mesh = found.get('mesh')
@@ -79,7 +80,7 @@ def _object(name: str, given: Mapping[str, Sourced], keypoints: KeypointSpec | N
     )
 
 
-def _doubts(name: str, given: Mapping[str, Sourced]) -> list[str]:
+def _doubts(name: str, given: Mapping[str, Sourced[Any]]) -> list[str]:
     """A note for a size that no table-top object has."""
     size = given.get('size')
     if size is None or max(size.value) <= DOUBTFUL_M:

@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from isaac_inference.errors import ModelError
-from isaac_inference.models.card.card_file import CardValues
 from isaac_inference.models.card.families import FAMILIES, Family
+from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.reader import ModelFile
-from isaac_inference.models.onnx.unclear import unclear
 from isaac_inference.models.recognition.detect_decoder import DecoderFinding, Evidence
-from isaac_inference.models.recognition.grid_outputs import NANODET_BOX_COLUMNS
-from isaac_inference.models.recognition.grids import cell_count, strides_of
+from isaac_inference.models.recognition.grid_outputs import NANODET_BOX_COLUMNS, cell_count, strides_of
 from isaac_inference.models.recognition.keypoints import pose_class_columns
 
 _OTHER_COLUMNS = {'yolox': 5, 'yolov5': 5, 'yolov8': 4, 'nanodet': NANODET_BOX_COLUMNS, 'detr': 0}
@@ -66,51 +64,40 @@ def _misfit(evidence: Evidence, decoder: str, spec: TensorSpec) -> ModelError:
 
 
 def resolve_options(
-    evidence: Evidence,
-    finding: DecoderFinding,
-    values: CardValues,
-    columns: int | None,
-    has_size_input: bool,
-    sources: dict[str, str],
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+    evidence: Evidence, finding: DecoderFinding, values: CardValues, columns: int | None, has_size_input: bool
+) -> tuple[dict[str, Sourced[Any]], tuple[str, ...]]:
     """The decoder's options, and notes for the log.
 
     Args:
         evidence: what the file shows.
         finding: the decoder, and options that the shapes have settled.
         values: what the cards say.
-        columns: class scores a box, as `class_columns` counts them.
+        columns: class scores per box, as `class_columns` counts them.
         has_size_input: True when the model scales its boxes itself.
-        sources: gets an entry 'decoder_options.<name>' an option.
     """
-    family = FAMILIES[finding.decoder]
-    options = dict(family.options)
-    notes: list[str] = []
-    for name in options:
-        sources[f'decoder_options.{name}'] = f'default of the {family.title} family'
-    for name, value in finding.options.items():
-        options[name], sources[f'decoder_options.{name}'] = value, 'shapes of the outputs'
+    family = FAMILIES[finding.decoder.value]
     given = _given_options(evidence.file, family, values)
-    for name, value in given.items():
-        options[name], sources[f'decoder_options.{name}'] = value, values[f'decoder_options.{name}'].source
+    options = {name: Sourced(value, f'default of the {family.title} family') for name, value in family.options.items()}
+    options.update({name: Sourced(value, 'shapes of the outputs') for name, value in finding.options.items()})
+    options.update(given)
+    notes: tuple[str, ...] = ()
     if 'activation' in options and 'activation' not in given:
-        options['activation'], sources['decoder_options.activation'], notes = _activation(evidence, columns)
+        options['activation'], notes = _activation(evidence, columns)
     if 'normalized' in options and 'normalized' not in given:
-        if not has_size_input and finding.decoder == 'boxes_scores_labels':
-            raise unclear(
-                evidence.file,
+        if not has_size_input and family.decoder == 'boxes_scores_labels':
+            raise evidence.file.unclear(
                 'nothing says whether the boxes are in pixels of the input or in 0..1',
                 'decoder_options: {normalized: true}',
                 'decoder_options: {normalized: false}',
             )
         if has_size_input:
-            sources['decoder_options.normalized'] = 'the size input'
+            options['normalized'] = Sourced(options['normalized'].value, 'the size input')
     if 'strides' in options:
-        _check_strides(evidence, finding, options['strides'], sources['decoder_options.strides'])
-    return options, tuple(notes)
+        _check_strides(evidence, finding, options['strides'])
+    return options, notes
 
 
-def _given_options(file: ModelFile, family: Family, values: CardValues) -> dict[str, Any]:
+def _given_options(file: ModelFile, family: Family, values: CardValues) -> dict[str, Sourced[Any]]:
     """The options that a card gives, checked."""
     given = {}
     for key, sourced in values.items():
@@ -123,7 +110,7 @@ def _given_options(file: ModelFile, family: Family, values: CardValues) -> dict[
                 f'its options are: {", ".join(family.options) or "none"}'
             )
         try:
-            given[name] = family.checks[name](sourced.value)
+            given[name] = Sourced(family.checks[name](sourced.value), sourced.source)
         except ValueError as error:
             raise ModelError(
                 f'{sourced.source}: decoder_options.{name}: got {sourced.value!r}, expected {error}'
@@ -131,31 +118,31 @@ def _given_options(file: ModelFile, family: Family, values: CardValues) -> dict[
     return given
 
 
-def _activation(evidence: Evidence, columns: int | None) -> tuple[str, str, list[str]]:
+def _activation(evidence: Evidence, columns: int | None) -> tuple[Sourced[Any], tuple[str, ...]]:
     """Softmax has one column more than classes, for "no object"; sigmoid has none."""
     if columns is not None and evidence.label_count is not None:
         if columns == evidence.label_count + 1:
-            return 'softmax', 'one class score more than labels', []
-        return 'sigmoid', 'number of labels', []
+            return Sourced('softmax', 'one class score more than labels'), ()
+        return Sourced('sigmoid', 'number of labels'), ()
     if columns == _COCO_WITH_NO_OBJECT:
-        return 'softmax', '92 class scores: the 91 category ids of COCO and "no object"', []
+        return Sourced('softmax', '92 class scores: the 91 category ids of COCO and "no object"'), ()
     if columns in (80, 91):
-        return 'sigmoid', f'{columns} class scores, as COCO has', []
+        return Sourced('sigmoid', f'{columns} class scores, as COCO has'), ()
     note = (
         'nothing says how the logits become scores; sigmoid is taken, as for RT-DETR. For a DETR with a '
         '"no object" class set `decoder_options: {activation: softmax}`'
     )
-    return 'sigmoid', 'default of the RT-DETR family', [note]
+    return Sourced('sigmoid', 'default of the RT-DETR family'), (note,)
 
 
-def _check_strides(evidence: Evidence, finding: DecoderFinding, strides: tuple[int, ...], source: str) -> None:
+def _check_strides(evidence: Evidence, finding: DecoderFinding, given: Sourced[tuple[int, ...]]) -> None:
     """Raise ModelError when the strides do not make the number of rows that the output has."""
-    spec = finding.roles['predictions']
+    strides, spec = given.value, finding.roles['predictions'].value
     rows, cells = spec.shape[1], cell_count(evidence.input_wh, strides)
     if rows is not None and rows != cells:
         width, height = evidence.input_wh
         raise ModelError(
-            f'{source}: decoder_options.strides: {list(strides)} make {cells} grid cells of an input of '
+            f'{given.source}: decoder_options.strides: {list(strides)} make {cells} grid cells of an input of '
             f'{width} x {height}, but the output is {spec.describe()}; give the strides that it was '
-            f'trained with, or another decoder than {finding.decoder}'
+            f'trained with, or another decoder than {finding.decoder.value}'
         )

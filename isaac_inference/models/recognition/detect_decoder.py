@@ -5,17 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from isaac_inference.errors import ModelError
-from isaac_inference.models.card.card import KeypointSpec
 from isaac_inference.models.card.families import FAMILIES
+from isaac_inference.models.card.sourced import Sourced
+from isaac_inference.models.card.tasks import KeypointSpec
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
-from isaac_inference.models.onnx.unclear import unclear
-from isaac_inference.models.recognition.grid_outputs import Guess, grid_guesses, transposed_guess
-from isaac_inference.models.recognition.grids import strides_of
+from isaac_inference.models.recognition.grid_outputs import Guess, grid_guesses, strides_of, transposed_guess
 from isaac_inference.models.recognition.output_roles import match_roles
 
 _SEVERAL_OUTPUTS = ('efficient_nms', 'boxes_scores_labels', 'detr')
@@ -42,13 +42,29 @@ class Evidence:
 
 @dataclass(frozen=True)
 class DecoderFinding:
-    """A decoder, the outputs it reads, the options that the shapes settle, and why it was chosen."""
+    """A decoder and the outputs that it reads, each with why it was chosen; and the options that the shapes settle."""
 
-    decoder: str
-    roles: Mapping[str, TensorSpec]
-    source: str
+    decoder: Sourced[str]
+    roles: Mapping[str, Sourced[TensorSpec]]
     options: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        decoder: str,
+        roles: Mapping[str, TensorSpec],
+        source: str,
+        options: Mapping[str, Any] = MappingProxyType({}),
+        notes: tuple[str, ...] = (),
+    ) -> DecoderFinding:
+        """Where the outputs' shapes and names gave the roles."""
+        return cls(Sourced(decoder, source), sourced_roles(roles), options, notes)
+
+
+def sourced_roles(roles: Mapping[str, TensorSpec]) -> dict[str, Sourced[TensorSpec]]:
+    """Roles that follow from the outputs themselves."""
+    return {role: Sourced(spec, 'shapes and names of the outputs') for role, spec in roles.items()}
 
 
 def detect_decoder(evidence: Evidence) -> DecoderFinding:
@@ -67,12 +83,12 @@ def detect_decoder(evidence: Evidence) -> DecoderFinding:
     for decoder in _SEVERAL_OUTPUTS:
         roles = match_roles(decoder, file.outputs)
         if roles is not None and not (decoder == 'detr' and _is_split_grid(roles, evidence.input_wh)):
-            return DecoderFinding(decoder, roles, 'shapes and names of the outputs')
+            return DecoderFinding.of(decoder, roles, 'shapes and names of the outputs')
     lines = (
         f'{{decoder: {name}, outputs: {{{", ".join(f"{role}: ..." for role in FAMILIES[name].roles)}}}}}'
         for name in ('yolov8', *_SEVERAL_OUTPUTS)
     )
-    raise unclear(file, 'the outputs fit no known detector', *lines)
+    raise file.unclear('the outputs fit no known detector', *lines)
 
 
 def _single_output(file: ModelFile) -> TensorSpec | None:
@@ -96,12 +112,11 @@ def _with_keypoints(evidence: Evidence, spec: TensorSpec | None) -> DecoderFindi
             'NMS inside, so that its output has one column a grid cell'
         )
     if spec is None:
-        raise unclear(
-            file,
+        raise file.unclear(
             'the outputs fit no known layout with keypoints',
             '{decoder: yolov8_pose, outputs: {predictions: ...}}',
         )
-    return DecoderFinding('yolov8_pose', {'predictions': spec}, 'the keypoints')
+    return DecoderFinding.of('yolov8_pose', {'predictions': spec}, 'the keypoints')
 
 
 def _from_predictions(evidence: Evidence, spec: TensorSpec) -> DecoderFinding:
@@ -109,7 +124,7 @@ def _from_predictions(evidence: Evidence, spec: TensorSpec) -> DecoderFinding:
     file, exporter = evidence.file, evidence.exporter
     roles = {'predictions': spec}
     if exporter.end_to_end:
-        return DecoderFinding('end_to_end', roles, 'metadata (end-to-end export)')
+        return DecoderFinding.of('end_to_end', roles, 'metadata (end-to-end export)')
     if 'detr' in file.metadata.get('description', '').lower():
         raise ModelError(
             f'{file.path}: an RT-DETR export by ultralytics, with boxes and scores in one tensor '
@@ -122,16 +137,14 @@ def _from_predictions(evidence: Evidence, spec: TensorSpec) -> DecoderFinding:
     if evidence.label_count is not None:
         guesses = [guess for guess in guesses if guess.class_count in (evidence.label_count, None)] or guesses
     if not guesses and exporter.decoders and None in spec.shape[1:]:
-        return DecoderFinding(exporter.decoders[0], roles, 'metadata of the exporter')
+        return DecoderFinding.of(exporter.decoders[0], roles, 'metadata of the exporter')
     if len(guesses) > 1:
-        raise unclear(
-            file,
+        raise file.unclear(
             f'the output {spec.describe()} fits several decoders',
             *(f'decoder: {guess.decoder}' for guess in guesses),
         )
     if not guesses:
-        raise unclear(
-            file,
+        raise file.unclear(
             f'the output {spec.describe()} fits no known decoder for an input of '
             f'{evidence.input_wh[0]} x {evidence.input_wh[1]}',
             *(f'decoder: {name}' for name in ('yolox', 'yolov5', 'yolov8', 'end_to_end', 'nanodet')),
@@ -148,4 +161,4 @@ def _finding(file: ModelFile, guess: Guess, spec: TensorSpec) -> DecoderFinding:
             'itself, as YOLOv6 and YOLOX exports with decode_in_inference do; if boxes are wrong, set '
             '`decoder: yolov5`',
         )
-    return DecoderFinding(guess.decoder, {'predictions': spec}, guess.why, guess.options, notes)
+    return DecoderFinding.of(guess.decoder, {'predictions': spec}, guess.why, guess.options, notes)

@@ -6,52 +6,63 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isaac_inference.errors import ModelError
-from isaac_inference.models.card.card import spatial_dims
-from isaac_inference.models.card.card_file import CardValues
+from isaac_inference.models.card.inputs import ImageInput, PreprocessSpec, ValueInput, ValueRole, spatial_dims
+from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
-from isaac_inference.models.onnx.unclear import unclear
 
 IMAGE_DTYPES = ('float32', 'float16', 'uint8')
 
 
 @dataclass(frozen=True)
 class InputFinding:
-    """The inputs of a model and, for people, where each fact came from."""
+    """The inputs of a model, each fact with where it came from."""
 
-    image: TensorSpec
-    layout: str
-    input_wh: tuple[int, int]
-    size_input: TensorSpec | None
-    sources: dict[str, str]
+    image: Sourced[TensorSpec]
+    layout: Sourced[str]
+    wh: Sourced[tuple[int, int]]
+    size: Sourced[TensorSpec] | None
+
+    def image_input(self, preprocess: PreprocessSpec) -> ImageInput:
+        """The image input, once it is known how an image becomes its tensor."""
+        return ImageInput(self.image.value, self.layout.value, self.wh.value, preprocess)
+
+    def value_inputs(self) -> tuple[ValueInput, ...]:
+        """The inputs that take no image."""
+        return () if self.size is None else (ValueInput(self.size.value, ValueRole.IMAGE_SIZE),)
+
+    def sources(self) -> dict[str, str]:
+        """Field of the card -> where it came from."""
+        found = {'image_input': self.image.source, 'layout': self.layout.source, 'input_wh': self.wh.source}
+        return found if self.size is None else {**found, 'size_input': self.size.source}
 
 
 def find_inputs(file: ModelFile, values: CardValues, exporter: ExporterFacts) -> InputFinding:
     """Find the image input, its layout and size, and the size input; raises ModelError if unclear."""
-    sources: dict[str, str] = {}
-    image = _image(file, values, sources)
-    layout = _layout(file, image, values, sources)
-    channels = image.shape[1] if layout == 'NCHW' else image.shape[3]
+    found = _image(file, values)
+    image = found.value
+    layout = _layout(file, image, values)
+    channels = image.shape[1] if layout.value == 'NCHW' else image.shape[3]
     if channels not in (3, None):
         raise ModelError(
             f'{file.path}: unsupported layout: the image input {image.describe()} has {channels} channels '
-            f'as {layout}; expected 3 (colour)'
+            f'as {layout.value}; expected 3 (colour)'
         )
     if image.shape[0] not in (1, None):
         raise ModelError(
             f'{file.path}: the image input {image.describe()} takes {image.shape[0]} images at once; '
             'expected 1 or a dynamic batch, so export it that way'
         )
-    input_wh = _input_wh(file, image, layout, values, exporter, sources)
-    return InputFinding(image, layout, input_wh, _size_input(file, image, values, sources), sources)
+    wh = _input_wh(file, image, layout.value, values, exporter)
+    return InputFinding(found, layout, wh, _size_input(file, image, values))
 
 
-def _image(file: ModelFile, values: CardValues, sources: dict[str, str]) -> TensorSpec:
+def _image(file: ModelFile, values: CardValues) -> Sourced[TensorSpec]:
     """The input that takes the image."""
     if 'input' in values:
         spec = _named(file, values, 'input')
-        sources['image_input'] = values['input'].source
+        source = values['input'].source
     else:
         candidates = [spec for spec in file.inputs if len(spec.shape) == 4]
         if not candidates:
@@ -60,13 +71,12 @@ def _image(file: ModelFile, values: CardValues, sources: dict[str, str]) -> Tens
                 f'Found:{file.describe()}\n  Export the model with a batch axis'
             )
         if len(candidates) > 1:
-            raise unclear(
-                file,
+            raise file.unclear(
                 f'{len(candidates)} inputs could take the image',
                 *(f'input: {spec.name}' for spec in candidates),
             )
         spec = candidates[0]
-        sources['image_input'] = 'the only input of rank 4'
+        source = 'the only input of rank 4'
     if len(spec.shape) != 4:
         raise ModelError(f'{file.path}: the input {spec.describe()} takes no image; expected rank 4')
     if spec.dtype not in IMAGE_DTYPES:
@@ -74,10 +84,10 @@ def _image(file: ModelFile, values: CardValues, sources: dict[str, str]) -> Tens
             f'{file.path}: the image input {spec.describe()} has an unsupported element type; '
             f'expected one of {", ".join(IMAGE_DTYPES)}'
         )
-    return spec
+    return Sourced(spec, source)
 
 
-def _layout(file: ModelFile, image: TensorSpec, values: CardValues, sources: dict[str, str]) -> str:
+def _layout(file: ModelFile, image: TensorSpec, values: CardValues) -> Sourced[str]:
     """'NCHW' or 'NHWC', by the axis that has three entries."""
     fits = [layout for layout, axis in (('NCHW', 1), ('NHWC', 3)) if image.shape[axis] == 3]
     if 'layout' in values:
@@ -87,14 +97,11 @@ def _layout(file: ModelFile, image: TensorSpec, values: CardValues, sources: dic
                 f'{values["layout"].source}: layout: got {layout}, but the input {image.describe()} of '
                 f'{file.path.name} has its three channels as {fits[0]}'
             )
-        sources['layout'] = values['layout'].source
-        return layout
+        return Sourced(layout, values['layout'].source)
     if len(fits) == 1:
-        sources['layout'] = f'shape of {image.name}'
-        return fits[0]
+        return Sourced(fits[0], f'shape of {image.name}')
     if fits or None in (image.shape[1], image.shape[3]):
-        raise unclear(
-            file,
+        raise file.unclear(
             f'the layout of the image input {image.describe()} is not clear',
             'layout: NCHW',
             'layout: NHWC',
@@ -111,8 +118,7 @@ def _input_wh(
     layout: str,
     values: CardValues,
     exporter: ExporterFacts,
-    sources: dict[str, str],
-) -> tuple[int, int]:
+) -> Sourced[tuple[int, int]]:
     """(width, height) in px that preprocessing makes."""
     height, width = spatial_dims(image.shape, layout)
     if 'input_size' in values:
@@ -123,14 +129,12 @@ def _input_wh(
                 f'{image.describe()} of {file.path.name} is fixed; remove the line or export another size'
             )
     elif width is not None and height is not None:
-        sources['input_wh'] = f'shape of {image.name}'
-        return (width, height)
+        return Sourced((width, height), f'shape of {image.name}')
     elif exporter.input_wh is not None:
         wanted, source = exporter.input_wh, 'metadata "imgsz"'
         wanted = (width or wanted[0], height or wanted[1])
     else:
-        raise unclear(
-            file,
+        raise file.unclear(
             f'the image input {image.describe()} takes any size, and nothing says which to use',
             'input_size: [640, 640]  # width, height in px',
         )
@@ -139,21 +143,20 @@ def _input_wh(
             f'{source}: input_size: got {list(wanted)} (width, height), expected multiples of the '
             f'stride {exporter.stride} that the metadata of {file.path.name} states'
         )
-    sources['input_wh'] = source
-    return wanted
+    return Sourced(wanted, source)
 
 
-def _size_input(file: ModelFile, image: TensorSpec, values: CardValues, sources: dict[str, str]) -> TensorSpec | None:
+def _size_input(file: ModelFile, image: TensorSpec, values: CardValues) -> Sourced[TensorSpec] | None:
     """The input that takes (width, height) of the frame which boxes shall refer to; any other input is
     refused.
     """
     others = [spec for spec in file.inputs if spec.name != image.name]
     if 'size_input' in values:
         spec = _named(file, values, 'size_input')
-        sources['size_input'] = values['size_input'].source
+        source = values['size_input'].source
     elif len(others) == 1 and _takes_size(others[0]):
         spec = others[0]
-        sources['size_input'] = f'shape of {spec.name}'
+        source = f'shape of {spec.name}'
     elif others:
         names = ', '.join(spec.describe() for spec in others)
         raise ModelError(
@@ -166,7 +169,7 @@ def _size_input(file: ModelFile, image: TensorSpec, values: CardValues, sources:
         raise ModelError(
             f'{file.path}: the input {spec.describe()} can not be the size input; expected [N, 2] and no further input'
         )
-    return spec
+    return Sourced(spec, source)
 
 
 def _takes_size(spec: TensorSpec) -> bool:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the model card: cards first, then the exporter's metadata, shapes, and the family's defaults."""
+"""Builds the model card: cards first, then the exporter's metadata, shapes, and the family's defaults.
+
+Every step returns its value together with where it came from (`Sourced`).
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from isaac_inference.errors import ModelError
-from isaac_inference.models.card.card import ModelCard, PreprocessSpec, Task
-from isaac_inference.models.card.card_file import SECTIONS, CardValues
+from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.card_file import SECTIONS
 from isaac_inference.models.card.families import FAMILIES, preprocess_default
+from isaac_inference.models.card.inputs import PreprocessSpec
+from isaac_inference.models.card.sourced import CardValues, Sourced, values_of
+from isaac_inference.models.card.tasks import SPECS, DetectionSpec, KeypointDetectionSpec, KeypointSpec, Task
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.exporter import ExporterFacts, exporter_facts
 from isaac_inference.models.onnx.reader import ModelFile
-from isaac_inference.models.onnx.unclear import unclear
 from isaac_inference.models.recognition.class_labels import resolve_labels
 from isaac_inference.models.recognition.class_objects import resolve_objects
 from isaac_inference.models.recognition.decoder_options import class_columns, resolve_options
-from isaac_inference.models.recognition.detect_decoder import DecoderFinding, Evidence, detect_decoder
+from isaac_inference.models.recognition.detect_decoder import (
+    DecoderFinding,
+    Evidence,
+    detect_decoder,
+    sourced_roles,
+)
 from isaac_inference.models.recognition.image_input import find_inputs
 from isaac_inference.models.recognition.keypoints import resolve_keypoints
 from isaac_inference.models.recognition.output_roles import match_roles, roles_from_card
@@ -34,40 +44,44 @@ def build_card(file: ModelFile, values: CardValues) -> ModelCard:
         ModelError: a card contradicts the file, or something is not said anywhere.
     """
     exporter = exporter_facts(file.path, file.metadata)
-    sources: dict[str, str] = {}
-    task = _task(file, values, exporter, sources)
-    keypoints = resolve_keypoints(file, values, exporter, task, sources)
+    name = values.get('name', Sourced(file.path.stem, 'file name'))
+    task = _task(file, values, exporter)
+    keypoints = resolve_keypoints(file, values, exporter, task)
+    points = None if keypoints is None else keypoints.value
     inputs = find_inputs(file, values, exporter)
-    sources.update(inputs.sources)
     known_labels = values['labels'].value if 'labels' in values else exporter.labels
     label_count = None if known_labels is None else len(known_labels)
-    evidence = Evidence(file, inputs.input_wh, label_count, exporter, keypoints)
-    finding = _decoder(evidence, values, sources)
-    columns = class_columns(evidence, finding.decoder, finding.roles)
-    options, option_notes = resolve_options(evidence, finding, values, columns, inputs.size_input is not None, sources)
-    softmax = options.get('activation') == 'softmax'
+    evidence = Evidence(file, inputs.wh.value, label_count, exporter, points)
+    finding = _decoder(evidence, values)
+    roles = values_of(finding.roles)
+    columns = class_columns(evidence, finding.decoder.value, roles)
+    options, option_notes = resolve_options(evidence, finding, values, columns, inputs.size is not None)
+    softmax = 'activation' in options and options['activation'].value == 'softmax'
     class_count = columns - 1 if softmax and columns is not None else columns
-    labels, label_notes = resolve_labels(file, values, exporter, class_count, sources)
-    objects, object_notes = resolve_objects(values, labels, keypoints, sources)
-    preprocess = _preprocess(finding.decoder, options, columns, inputs.image, values, sources)
-    sources['name'] = values['name'].source if 'name' in values else 'file name'
+    labels, label_notes = resolve_labels(file, values, exporter, class_count)
+    objects, object_notes = resolve_objects(values, labels.value, points)
+    preprocess = _preprocess(finding.decoder.value, values_of(options), columns, inputs.image.value, values)
+    sources = {
+        'name': name.source,
+        'task': task.source,
+        'decoder': finding.decoder.source,
+        'labels': labels.source,
+        **({} if keypoints is None else {'keypoints': keypoints.source}),
+        **inputs.sources(),
+        **_sources('decoder_options', options),
+        **_sources('roles', finding.roles),
+        **_sources('objects', objects),
+        **_sources('preprocess', preprocess),
+    }
     return ModelCard(
-        name=values['name'].value if 'name' in values else file.path.stem,
+        name=name.value,
         path=file.path,
         sha256=file.sha256,
-        task=task,
-        decoder=finding.decoder,
-        decoder_options=options,
-        image_input=inputs.image,
-        layout=inputs.layout,
-        input_wh=inputs.input_wh,
-        size_input=inputs.size_input,
+        inputs=(inputs.image_input(PreprocessSpec(**values_of(preprocess))), *inputs.value_inputs()),
         outputs=file.outputs,
-        roles={role: spec.name for role, spec in finding.roles.items()},
-        labels=labels,
-        preprocess=preprocess,
-        keypoints=keypoints,
-        objects=objects,
+        spec=_spec(finding, values_of(options), points),
+        labels=labels.value,
+        objects=values_of(objects),
         sources=sources,
         notes=(*finding.notes, *option_notes, *label_notes, *object_notes),
         opset=file.opset,
@@ -75,96 +89,87 @@ def build_card(file: ModelFile, values: CardValues) -> ModelCard:
     )
 
 
-def _task(file: ModelFile, values: CardValues, exporter: ExporterFacts, sources: dict[str, str]) -> Task:
-    """What the model is for; other tasks than `Task`'s are refused by name."""
+def _sources(section: str, found: Mapping[str, Sourced[Any]]) -> dict[str, str]:
+    """Where each value of a section came from, under the names that a card has for them."""
+    return {f'{section}.{name}': item.source for name, item in found.items()}
+
+
+def _spec(finding: DecoderFinding, options: Mapping[str, Any], keypoints: KeypointSpec | None) -> DetectionSpec:
+    """What the task says about the outputs."""
+    roles = {role: item.value.name for role, item in finding.roles.items()}
+    if keypoints is None:
+        return DetectionSpec(roles, finding.decoder.value, options)
+    return KeypointDetectionSpec(roles, finding.decoder.value, options, keypoints)
+
+
+def _task(file: ModelFile, values: CardValues, exporter: ExporterFacts) -> Sourced[Task]:
+    """What the model is for; tasks that cannot be run yet are refused by name."""
     if 'task' in values:
-        sources['task'] = values['task'].source
-        return Task(values['task'].value)
+        return Sourced(Task(values['task'].value), values['task'].source)
     keypoints = next((value for key, value in values.items() if key.startswith('keypoints.')), None)
     if keypoints is not None:
-        sources['task'] = f'keypoints of {keypoints.source}'
-        return Task.POSE
-    if 'decoder' in values and FAMILIES[values['decoder'].value].task is Task.POSE:
-        sources['task'] = 'the decoder'
-        return Task.POSE
+        return Sourced(Task.KEYPOINTS, f'keypoints of {keypoints.source}')
+    if 'decoder' in values and FAMILIES[values['decoder'].value].task is Task.KEYPOINTS:
+        return Sourced(Task.KEYPOINTS, 'the decoder')
     if exporter.task is None:
-        sources['task'] = 'the decoder'
-        return Task.DETECTION
-    supported = [task.value for task in Task]
+        return Sourced(Task.DETECTION, 'the decoder')
+    supported = [task.value for task in SPECS]
     if exporter.task not in supported:
         raise ModelError(
             f'{file.path}: task {exporter.task} is not supported yet (metadata "task"); '
             f'supported: {", ".join(supported)}. Give a model for one of them'
         )
-    sources['task'] = 'metadata "task"'
-    return Task(exporter.task)
+    return Sourced(Task(exporter.task), 'metadata "task"')
 
 
-def _decoder(evidence: Evidence, values: CardValues, sources: dict[str, str]) -> DecoderFinding:
+def _decoder(evidence: Evidence, values: CardValues) -> DecoderFinding:
     """The decoder and its outputs, as the card says or as the file shows."""
-    file = evidence.file
-    if 'decoder' not in values:
-        finding = detect_decoder(evidence)
-        given = roles_from_card(file, finding.decoder, values)
-        finding = _with_roles(file, finding, given)
+    if 'decoder' in values:
+        _check_task(values['decoder'], evidence.keypoints is not None)
+        finding = DecoderFinding(values['decoder'], {})
     else:
-        decoder, source = str(values['decoder'].value), values['decoder'].source
-        _check_task(decoder, source, evidence.keypoints is not None)
-        given = roles_from_card(file, decoder, values)
-        finding = _with_roles(file, DecoderFinding(decoder, {}, source), given)
-    sources['decoder'] = finding.source
-    for role in finding.roles:
-        sources[f'roles.{role}'] = (
-            values[f'outputs.{role}'].source if role in given else 'shapes and names of the outputs'
-        )
-    return finding
+        finding = detect_decoder(evidence)
+    given = roles_from_card(evidence.file, finding.decoder.value, values)
+    return _with_roles(evidence.file, finding, given)
 
 
-def _check_task(decoder: str, source: str, has_keypoints: bool) -> None:
+def _check_task(decoder: Sourced[str], has_keypoints: bool) -> None:
     """Raise ModelError for a decoder that reads no keypoints where there are some, and the other way round."""
-    if (FAMILIES[decoder].task is Task.POSE) is has_keypoints:
+    if (FAMILIES[decoder.value].task is Task.KEYPOINTS) is has_keypoints:
         return
-    task = Task.POSE if has_keypoints else Task.DETECTION
+    task = Task.KEYPOINTS if has_keypoints else Task.DETECTION
     fitting = [name for name, family in FAMILIES.items() if family.task is task]
     reads = 'reads no keypoints, but the model has some' if has_keypoints else 'reads keypoints, but there are none'
     raise ModelError(
-        f'{source}: decoder: {decoder} {reads} (task {task.value}); expected one of {", ".join(fitting)}, or no '
-        'line `decoder`'
+        f'{decoder.source}: decoder: {decoder.value} {reads} (task {task.value}); expected one of '
+        f'{", ".join(fitting)}, or no line `decoder`'
     )
 
 
-def _with_roles(file: ModelFile, finding: DecoderFinding, given: Mapping[str, TensorSpec]) -> DecoderFinding:
+def _with_roles(file: ModelFile, finding: DecoderFinding, given: Mapping[str, Sourced[TensorSpec]]) -> DecoderFinding:
     """The finding with every role of its decoder played by one output."""
-    decoder = finding.decoder
+    decoder = finding.decoder.value
     if finding.roles and not given:
         return finding
-    roles = match_roles(decoder, file.outputs, given)
+    roles = match_roles(decoder, file.outputs, values_of(given))
     if roles is None:
         names = ', '.join(f'{role}: <tensor name>' for role in FAMILIES[decoder].roles)
-        raise unclear(
-            file,
-            f'the decoder {decoder} ({finding.source}) reads {FAMILIES[decoder].layout}, and the outputs '
+        raise file.unclear(
+            f'the decoder {decoder} ({finding.decoder.source}) reads {FAMILIES[decoder].layout}, and the outputs '
             'do not show which is which',
             f'outputs: {{{names}}}',
         )
-    return DecoderFinding(decoder, roles, finding.source, finding.options, finding.notes)
+    return DecoderFinding(finding.decoder, {**sourced_roles(roles), **given}, finding.options, finding.notes)
 
 
 def _preprocess(
-    decoder: str,
-    options: Mapping[str, Any],
-    columns: int | None,
-    image: TensorSpec,
-    values: CardValues,
-    sources: dict[str, str],
-) -> PreprocessSpec:
+    decoder: str, options: Mapping[str, Any], columns: int | None, image: TensorSpec, values: CardValues
+) -> dict[str, Sourced[Any]]:
     """How an image becomes the input tensor: the family's defaults, with what the card says instead."""
     default, default_source = preprocess_default(decoder, options, columns)
-    fields: dict[str, Any] = {}
+    found: dict[str, Sourced[Any]] = {}
     for name in SECTIONS['preprocess']:
-        given = values.get(f'preprocess.{name}')
-        fields[name] = given.value if given is not None else getattr(default, name)
-        sources[f'preprocess.{name}'] = given.source if given is not None else default_source
+        found[name] = values.get(f'preprocess.{name}', Sourced(getattr(default, name), default_source))
     if image.dtype == 'uint8':
         for name, raw in (('scale', 1.0), ('mean', (0.0, 0.0, 0.0)), ('std', (1.0, 1.0, 1.0))):
             given = values.get(f'preprocess.{name}')
@@ -173,5 +178,5 @@ def _preprocess(
                     f'{given.source}: preprocess.{name}: got {given.value}, but the image input '
                     f'{image.describe()} takes whole numbers 0 to 255; remove the line'
                 )
-            fields[name], sources[f'preprocess.{name}'] = raw, f'element type of {image.name}'
-    return PreprocessSpec(**fields)
+            found[name] = Sourced(raw, f'element type of {image.name}')
+    return found

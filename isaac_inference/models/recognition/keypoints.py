@@ -4,22 +4,21 @@
 from __future__ import annotations
 
 from isaac_inference.errors import ModelError
-from isaac_inference.models.card.card import KeypointSpec, Task
-from isaac_inference.models.card.card_file import CardValues, Sourced
+from isaac_inference.models.card.sourced import CardValues, Sourced
+from isaac_inference.models.card.tasks import KeypointSpec, Task
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
-from isaac_inference.models.onnx.unclear import unclear
 from isaac_inference.models.recognition.detect_decoder import Evidence
-from isaac_inference.models.recognition.grids import strides_of
+from isaac_inference.models.recognition.grid_outputs import strides_of
 
 _POINTS_OF = {'cuboid8': 8}
 _BOX = 4
 
 
 def resolve_keypoints(
-    file: ModelFile, values: CardValues, exporter: ExporterFacts, task: Task, sources: dict[str, str]
-) -> KeypointSpec | None:
+    file: ModelFile, values: CardValues, exporter: ExporterFacts, task: Sourced[Task]
+) -> Sourced[KeypointSpec] | None:
     """The keypoints, from the card, else from the metadata; None for a task without.
 
     Args:
@@ -27,19 +26,18 @@ def resolve_keypoints(
         values: what the cards say.
         exporter: what the exporter says.
         task: what the model is for.
-        sources: gets the entry 'keypoints', and 'task' is read.
 
     Raises:
         ModelError: keypoints for a task without, none for a task that needs them, or a number of them that its
             keypoint model does not have.
     """
     given = {name: values[f'keypoints.{name}'] for name in ('count', 'dims', 'model') if f'keypoints.{name}' in values}
-    if task is not Task.POSE:
+    if task.value is not Task.KEYPOINTS:
         if given:
             source = next(iter(given.values())).source
             raise ModelError(
-                f'{source}: keypoints: the task is {task.value} ({sources["task"]}), which has none; set '
-                '`task: pose`, or remove the keypoints'
+                f'{source}: keypoints: the task is {task.value.value} ({task.source}), which has none; set '
+                '`task: keypoints`, or remove the keypoints'
             )
         return None
     if exporter.keypoint_shape is not None:
@@ -53,14 +51,14 @@ def resolve_keypoints(
         found = 'nothing says how many keypoints it has'
         if said is not None:
             found = f'the metadata "kpt_shape" is {said!r}, expected [count, 2 or 3]'
-        raise unclear(file, f'the task is pose ({sources["task"]}), but {found}', 'keypoints: {count: 8, dims: 3}')
+        raise file.unclear(f'the task is keypoints ({task.source}), but {found}', 'keypoints: {count: 8, dims: 3}')
     if model and given['count'].value != _POINTS_OF[model]:
         raise ModelError(
             f'{given["count"].source}: keypoints.count: got {given["count"].value}, but the keypoint model {model} '
             f'({given["model"].source}) has {_POINTS_OF[model]}; correct one of them'
         )
-    sources['keypoints'] = ', '.join(dict.fromkeys(item.source for item in given.values()))
-    return KeypointSpec(given['count'].value, given['dims'].value if 'dims' in given else 3, model)
+    keypoints = KeypointSpec(given['count'].value, given['dims'].value if 'dims' in given else 3, model)
+    return Sourced(keypoints, ', '.join(dict.fromkeys(item.source for item in given.values())))
 
 
 def pose_class_columns(evidence: Evidence, spec: TensorSpec) -> int | None:
@@ -71,7 +69,7 @@ def pose_class_columns(evidence: Evidence, spec: TensorSpec) -> int | None:
     """
     keypoints = evidence.keypoints
     if keypoints is None:
-        raise unclear(evidence.file, 'the decoder yolov8_pose needs keypoints', 'keypoints: {count: 8, dims: 3}')
+        raise evidence.file.unclear('the decoder yolov8_pose needs keypoints', 'keypoints: {count: 8, dims: 3}')
     values = keypoints.count * keypoints.dims
     classes = evidence.label_count
     needed = None if classes is None else _BOX + classes + values

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from isaac_inference.errors import ModelError
-from isaac_inference.models.card.card_file import CardValues
 from isaac_inference.models.card.families import FAMILIES
+from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.reader import ModelFile
 
@@ -25,7 +25,7 @@ _NAME_PARTS = {
 }
 
 
-def roles_from_card(file: ModelFile, decoder: str, values: CardValues) -> dict[str, TensorSpec]:
+def roles_from_card(file: ModelFile, decoder: str, values: CardValues) -> dict[str, Sourced[TensorSpec]]:
     """The roles that a card gives to outputs by name; raises ModelError for a role or a tensor that does not
     exist.
     """
@@ -46,7 +46,7 @@ def roles_from_card(file: ModelFile, decoder: str, values: CardValues) -> dict[s
                 f'{value.source}: outputs.{role}: {file.path.name} has no output {value.value!r}; '
                 f'its outputs are: {", ".join(by_name)}'
             )
-        roles[role] = by_name[value.value]
+        roles[role] = Sourced(by_name[value.value], value.source)
     return roles
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tensors between stages: arrays by reference inside a process, `TensorList` on the wire.
 
-Besides a model's own tensors a frame carries what belongs to it: auxiliary tensors (the letterbox) and the
-stage timings. On the wire they are further small tensors whose names begin with an underscore, which a
-stage of another vendor ignores.
+Besides a model's own tensors a frame carries what belongs to it: which model card prepared it, auxiliary tensors (the
+letterbox) and the stage timings. On the wire they are further small tensors whose names begin with an underscore, which
+a stage of another vendor ignores.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError
+from isaac_inference.models import CardId
 from isaac_inference.ros.messages.image import byte_array, byte_view
 from isaac_inference.ros.runtime.health.timing import StageTiming
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter
@@ -38,7 +39,7 @@ DATA_TYPES = {
 }
 _DTYPES = {code: np.dtype(name) for name, code in DATA_TYPES.items()}
 _WIDER: dict[str, np.dtype] = {'float16': np.dtype(np.float32), 'bool': np.dtype(np.uint8)}
-_AUXILIARY, _TIMING = '_aux/', '_timing/'
+_AUXILIARY, _TIMING, _CARD = '_aux/', '_timing/', '_card'
 
 KEYPOINTS_TOPIC = 'keypoints'
 """The topic of the keypoints, and the name of their one tensor."""
@@ -54,12 +55,24 @@ class TensorFrame:
     writes to them again while somebody holds them; neither does anybody who receives them. A tensor may lie on a GPU:
     then it is no NumPy array but an object with `__cuda_array_interface__`, `shape` and `dtype`, whose content is there
     for work that is enqueued after its stream's, and of which `np.asarray` makes a copy in host memory.
+
+    `card` says which model card prepared the frame; None for a frame of another vendor's stage, which does not say.
     """
 
     header: Header
     tensors: Mapping[str, Any]
     auxiliary: Mapping[str, np.ndarray] = field(default_factory=dict)
     timings: tuple[StageTiming, ...] = ()
+    card: CardId | None = None
+
+    def check_card(self, expected: CardId) -> None:
+        """Raises FrameError 'other_model' for a frame that another card prepared."""
+        if self.card is not None and self.card.hash != expected.hash:
+            raise FrameError(
+                'other_model',
+                f'the frame was prepared for model {self.card}, this node has {expected}; give all nodes of the chain '
+                'the same model and model_card',
+            )
 
 
 def is_on_device(array: Any) -> bool:
@@ -89,15 +102,18 @@ def from_tensor_list(message: Any) -> TensorFrame:
     tensors: dict[str, np.ndarray] = {}
     auxiliary: dict[str, np.ndarray] = {}
     timings: list[StageTiming] = []
+    card: CardId | None = None
     for tensor in message.tensors:
         array = _from_message(tensor)
         if tensor.name.startswith(_TIMING):
             timings.append(StageTiming.from_array(tensor.name[len(_TIMING) :], array))
+        elif tensor.name == _CARD:
+            card = _card_of(array)
         elif tensor.name.startswith(_AUXILIARY):
             auxiliary[tensor.name[len(_AUXILIARY) :]] = array
         else:
             tensors[tensor.name] = array
-    return TensorFrame(message.header, tensors, auxiliary, tuple(timings))
+    return TensorFrame(message.header, tensors, auxiliary, tuple(timings), card)
 
 
 def _wire_arrays(frame: TensorFrame) -> Iterator[tuple[str, np.ndarray]]:
@@ -106,6 +122,23 @@ def _wire_arrays(frame: TensorFrame) -> Iterator[tuple[str, np.ndarray]]:
         yield _AUXILIARY + name, array
     for timing in frame.timings:
         yield _TIMING + timing.stage, timing.to_array()
+    if frame.card is not None:
+        yield _CARD, np.frombuffer(f'{frame.card.hash} {frame.card.name}'.encode(), np.uint8)
+
+
+def _card_of(array: np.ndarray) -> CardId:
+    """The card that a frame's bytes name."""
+    try:
+        digits, separator, name = array.tobytes().decode().partition(' ')
+    except UnicodeDecodeError:
+        digits, separator, name = '', '', ''
+    if not separator or array.dtype != np.uint8:
+        raise FrameError(
+            'bad_tensor',
+            f'tensor {_CARD}: got {array.dtype} {list(array.shape)}, expected the UTF-8 bytes of "<hash> <model name>" '
+            'as uint8; look at the node that publishes it',
+        )
+    return CardId(digits, name)
 
 
 def _to_message(name: str, array: np.ndarray) -> Any:

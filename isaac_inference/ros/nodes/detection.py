@@ -143,10 +143,10 @@ class DetectionNode(ModelNode):
         )
 
     def _fallback_letterbox(self) -> Letterbox | None:
-        size, spec = self.parameters.source_size, self.card.preprocess
+        size, spec = self.parameters.source_size, self.card.image.preprocess
         if not any(size):
             return None
-        return Letterbox.plan(size, self.card.input_wh, spec.fit, spec.anchor, spec.rounding)
+        return Letterbox.plan(size, self.card.image.wh, spec.fit, spec.anchor, spec.rounding)
 
     def _letterbox(self, auxiliary: Mapping[str, np.ndarray]) -> Letterbox:
         if 'letterbox' in auxiliary:
@@ -165,6 +165,7 @@ class DetectionNode(ModelNode):
         postprocessor = self._postprocessor
         if postprocessor is None:
             raise FrameError('not_configured', 'a frame arrived while the node was being cleaned up')
+        frame.check_card(self.card.id)
         letterbox = self._letterbox(frame.auxiliary)
         if any(map(is_on_device, frame.tensors.values())):
             found = self._decode_on_gpu(frame.tensors, letterbox)
@@ -174,7 +175,8 @@ class DetectionNode(ModelNode):
             if self._keypoints is not None and found.keypoints is not None:
                 size = {SOURCE_SIZE: np.array(letterbox.source_wh, np.int32)}
                 timings = (*frame.timings, clock.finish())
-                self._keypoints.publish(TensorFrame(frame.header, {KEYPOINTS_TOPIC: found.keypoints}, size, timings))
+                rows = {KEYPOINTS_TOPIC: found.keypoints}
+                self._keypoints.publish(TensorFrame(frame.header, rows, size, timings, self.card.id))
             self._detections.publish(detection_array(frame.header, found, self.card.labels))
         self.report_timings(frame.header, (*frame.timings, clock.finish()))
 

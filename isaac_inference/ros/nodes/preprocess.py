@@ -126,7 +126,7 @@ class PreprocessNode(ModelNode):
 
     def _publish(self, header: Header, tensors: Mapping[str, Any], letterbox: Letterbox, clock: StageClock) -> None:
         timings = (clock.finish(),)
-        self._tensors.publish(TensorFrame(header, tensors, {'letterbox': letterbox.to_array()}, timings))
+        self._tensors.publish(TensorFrame(header, tensors, {'letterbox': letterbox.to_array()}, timings, self.card.id))
         self.report_timings(header, timings)
 
 

@@ -51,10 +51,10 @@ class LayoutReader:
     """
 
     def __init__(self, card: ModelCard) -> None:
-        self.name = card.roles[ROLE]
-        strides = card.decoder_options.get('strides', _STRIDES.get(card.decoder, ()))
+        self.name = card.spec.roles[ROLE]
+        strides = card.detection.options.get('strides', _STRIDES.get(card.detection.decoder, ()))
         self.strides = tuple(int(stride) for stride in strides)
-        points = card.keypoints if card.decoder == 'yolov8_pose' else None
+        points = card.keypoints if card.detection.decoder == 'yolov8_pose' else None
         self.keypoint_count, self.keypoint_dims = (0, 0) if points is None else (points.count, points.dims)
         self._card = card
         self._checker = Postprocessor(card, _UNREACHED)
@@ -85,13 +85,13 @@ class LayoutReader:
     def expected_anchors(self) -> int:
         """Anchors by the card's output shape; what that leaves open, by the card's input size."""
         shape = next(spec.shape for spec in self._card.outputs if spec.name == self.name)[1:]
-        cells = len(grid_points(self._card.input_wh, self.strides or (8, 16, 32))[0])
+        cells = len(grid_points(self._card.image.wh, self.strides or (8, 16, 32))[0])
         if None in shape:
-            return 3 * cells if self._card.decoder == 'yolov5' else cells
+            return 3 * cells if self._card.detection.decoder == 'yolov5' else cells
         zeros = _zeros((1, *(size for size in shape if size is not None)), np.float32)
         try:
             return self._checked(
-                {self.name: zeros}, Letterbox.plan(self._card.input_wh, self._card.input_wh), 0
+                {self.name: zeros}, Letterbox.plan(self._card.image.wh, self._card.image.wh), 0
             ).anchors
         except FrameError:  # a card that contradicts its own file; each frame will say so
             return cells
@@ -104,7 +104,7 @@ class LayoutReader:
                 'bad_output_type',
                 f'output {ROLE!r}: got {output.dtype}, expected float32 or float16; check the model card',
             )
-        (height, width), classes, decoder = output.shape, self._card.class_count, self._card.decoder
+        (height, width), classes, decoder = output.shape, self._card.class_count, self._card.detection.decoder
         keypoint_values = self.keypoint_count * self.keypoint_dims
         channels_first = False
         if decoder == 'yolov8':

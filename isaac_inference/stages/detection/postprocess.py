@@ -77,8 +77,8 @@ class Postprocessor:
 
     def __init__(self, card: ModelCard, settings: DetectionSettings | None = None) -> None:
         self._card = card
-        self._decoder = DECODERS[card.decoder]
-        self._options = dict(card.decoder_options)
+        self._decoder = DECODERS[card.detection.decoder]
+        self._options = dict(card.detection.options)
         if card.keypoints is not None:
             self._options.update(keypoint_count=card.keypoints.count, keypoint_dims=card.keypoints.dims)
         self.settings = detection_settings(card) if settings is None else settings
@@ -98,7 +98,7 @@ class Postprocessor:
             FrameError: an output is missing, has the wrong shape, or isn't finite.
         """
         settings = self.settings
-        by_role = {role: self._output(outputs, role, name, index) for role, name in self._card.roles.items()}
+        by_role = {role: self._output(outputs, role, name, index) for role, name in self._card.spec.roles.items()}
         found = self._decoder.decode(
             by_role,
             input_wh=letterbox.input_wh,

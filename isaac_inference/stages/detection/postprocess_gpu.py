@@ -86,8 +86,8 @@ class GpuPostprocessor:
     ) -> None:
         if not self.serves(card):
             raise EngineError(
-                f'model {card.name}: no GPU kernels for decoder {card.decoder!r} with these outputs and options, '
-                f'there are ones for {", ".join(_KERNELS)} in float32 and float16; decode it on the CPU'
+                f'model {card.name}: no GPU kernels for decoder {card.detection.decoder!r} with these outputs and '
+                f'options, there are ones for {", ".join(_KERNELS)} in float32 and float16; decode it on the CPU'
             )
         self._card, self._gpu, self._stream = card, gpu, stream
         self._reader = LayoutReader(card)
@@ -95,7 +95,7 @@ class GpuPostprocessor:
         self._version = self._anchors = 0
         self.settings = detection_settings(card) if settings is None else settings
         kernels = gpu.kernels('detect')
-        self._decode = kernels.function(_KERNELS[card.decoder])
+        self._decode = kernels.function(_KERNELS[card.detection.decoder])
         self._rank, self._overlap, self._finish = (kernels.function(name) for name in ('rank', 'overlap', 'finish'))
         self._anchors = self._reader.expected_anchors()
         self._capacity = self._needed()
@@ -111,10 +111,11 @@ class GpuPostprocessor:
     @staticmethod
     def serves(card: ModelCard) -> bool:
         """Whether this model's outputs are decoded here; others stay with `stages.Postprocessor`."""
-        if card.decoder not in _KERNELS or (card.decoder == 'yolov8_pose' and card.keypoints is None):
+        decoder = card.detection.decoder
+        if decoder not in _KERNELS or (decoder == 'yolov8_pose' and card.keypoints is None):
             return False
-        strides = card.decoder_options.get('strides', ())
-        types = [spec.dtype for spec in card.outputs if spec.name == card.roles.get(ROLE)]
+        strides = card.detection.options.get('strides', ())
+        types = [spec.dtype for spec in card.outputs if spec.name == card.spec.roles.get(ROLE)]
         return len(strides) <= MAX_STRIDES and bool(types) and types[0] in ('float32', 'float16')
 
     @property

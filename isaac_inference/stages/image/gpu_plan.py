@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isaac_inference.models.card.card import PreprocessSpec
+from isaac_inference.models.card.inputs import PreprocessSpec
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.stages.image.gpu_taps import TAP, Mode, sampling
 

@@ -23,20 +23,20 @@ class Preprocessor:
     """Letterbox, colour order, normalisation and layout for one model. Not thread-safe: one per worker."""
 
     def __init__(self, card: ModelCard) -> None:
-        spec = card.preprocess
+        spec = card.image.preprocess
         self.wanted = ColorOrder(spec.color)
         self._card = card
         self._fit, self._anchor, self._rounding = Fit(spec.fit), Anchor(spec.anchor), Rounding(spec.rounding)
         self._interpolation = _INTERPOLATIONS[spec.interpolation]
-        self._canvas = new_canvas(card.input_wh, spec.pad_value)
+        self._canvas = new_canvas(card.image.wh, spec.pad_value)
         self._letterbox: Letterbox | None = None
         self._writers = {
             order: TensorWriter(
-                swap=order is not self.wanted, scale=spec.scale, mean=spec.mean, std=spec.std, layout=card.layout
+                swap=order is not self.wanted, scale=spec.scale, mean=spec.mean, std=spec.std, layout=card.image.layout
             )
             for order in ColorOrder
         }
-        self._shape, self._dtype = card.input_shape(), np.dtype(card.image_input.dtype)
+        self._shape, self._dtype = card.image.shape(), np.dtype(card.image.tensor.dtype)
 
     def __call__(
         self, image: np.ndarray, order: ColorOrder = ColorOrder.BGR
@@ -56,21 +56,21 @@ class Preprocessor:
         letterbox = self._plan((image.shape[1], image.shape[0]))
         resize_into(image, letterbox, self._canvas, self._interpolation)
         tensor = self._tensor(letterbox, self._writers[order])
-        tensors = {self._card.image_input.name: tensor}
+        tensors = {self._card.image.tensor.name: tensor}
         if self._card.size_input is not None:
-            tensors[self._card.size_input.name] = np.array([self._card.input_wh], self._card.size_input.dtype)
+            tensors[self._card.size_input.name] = np.array([self._card.image.wh], self._card.size_input.dtype)
         return tensors, letterbox
 
     def _tensor(self, letterbox: Letterbox, writer: TensorWriter) -> np.ndarray:
         """The canvas as a tensor; its padding is filled in rather than converted pixel by pixel."""
         rows, columns = letterbox.region
         tensor = np.empty(self._shape, self._dtype)
-        shown = tensor[..., rows, columns] if self._card.layout == 'NCHW' else tensor[:, rows, columns]
+        shown = tensor[..., rows, columns] if self._card.image.layout == 'NCHW' else tensor[:, rows, columns]
         writer.write(self._canvas[rows, columns], shown)
-        writer.fill_around(tensor, rows, columns, self._card.preprocess.pad_value)
+        writer.fill_around(tensor, rows, columns, self._card.image.preprocess.pad_value)
         return tensor
 
     def _plan(self, source_wh: tuple[int, int]) -> Letterbox:
         if self._letterbox is None or self._letterbox.source_wh != source_wh:
-            self._letterbox = Letterbox.plan(source_wh, self._card.input_wh, self._fit, self._anchor, self._rounding)
+            self._letterbox = Letterbox.plan(source_wh, self._card.image.wh, self._fit, self._anchor, self._rounding)
         return self._letterbox

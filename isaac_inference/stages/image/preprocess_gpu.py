@@ -53,14 +53,14 @@ class GpuPreprocessor:
     """
 
     def __init__(self, card: ModelCard, gpu: Gpu, *, stream: Stream | None = None, depth: int = 4) -> None:
-        spec = card.preprocess
-        dtype = np.dtype(card.image_input.dtype)
+        spec = card.image.preprocess
+        dtype = np.dtype(card.image.tensor.dtype)
         table = _table(card, dtype)
         self.wanted = ColorOrder(spec.color)
         self._card, self._gpu, self._dtype = card, gpu, dtype
         self._fit, self._anchor, self._rounding = Fit(spec.fit), Anchor(spec.anchor), Rounding(spec.rounding)
         self._what = f'preprocessing of {card.name}'
-        self.tensor_bytes = int(np.prod(card.input_shape())) * dtype.itemsize
+        self.tensor_bytes = int(np.prod(card.image.shape())) * dtype.itemsize
         self._letterbox: Letterbox | None = None
         self._plans: dict[tuple[Any, ...], np.ndarray] = {}
         self._plan_on_device: tuple[Any, ...] | None = None
@@ -72,7 +72,7 @@ class GpuPreprocessor:
         with gpu.current():
             self.stream = gpu.stream() if stream is None else stream
             self._kernel = gpu.kernels('preprocess').function(f'preprocess_{dtype.name}')
-            self._plan_buffer = gpu.pool.allocate(plan_bytes(card.input_wh), f'{self._what}: plan')
+            self._plan_buffer = gpu.pool.allocate(plan_bytes(card.image.wh), f'{self._what}: plan')
             self._table_buffer = gpu.pool.allocate(table.nbytes, f'{self._what}: table')
             self.stream.upload(self._table_buffer.ptr, table)
             self._make_outputs(depth)
@@ -100,7 +100,7 @@ class GpuPreprocessor:
         check_image(data, encoding=encoding, height=height, width=width, step=step)
         with self._gpu.current():
             arrays = self._ring.take()
-            tensor = arrays[self._card.image_input.name]
+            tensor = arrays[self._card.image.tensor.name]
             letterbox = self._enqueue(data, encoding, (width, height), step, is_bigendian, tensor.ptr)
             tensor.mark_ready()
         return {**arrays, **self._constant}, letterbox
@@ -152,11 +152,11 @@ class GpuPreprocessor:
     def _make_outputs(self, depth: int) -> None:
         """The results' memory; the size input's value is the same for ever, so that all results share it."""
         card, size = self._card, self._card.size_input
-        image = {card.image_input.name: (card.input_shape(), self._dtype)}
+        image = {card.image.tensor.name: (card.image.shape(), self._dtype)}
         self._ring = ArrayRing(self._gpu, self.stream, image, depth, f'{self._what}: tensors')
         self._sizes: ArrayRing | None = None
         if size is not None:
-            value = np.array([card.input_wh], size.dtype)
+            value = np.array([card.image.wh], size.dtype)
             specs = {size.name: (value.shape, value.dtype)}
             self._sizes = ArrayRing(self._gpu, self.stream, specs, 1, f'{self._what}: size input')
             self._constant = self._sizes.take()
@@ -174,7 +174,7 @@ class GpuPreprocessor:
         raw = self._room_for(samples.nbytes)
         self._write_plan(plan.ptr, letterbox, raw.ptr, encoding, step, is_bigendian)
         self.stream.upload(raw.ptr, samples)
-        width, height = self._card.input_wh
+        width, height = self._card.image.wh
         with contextlib.nullcontext() if self.timer is None else self.timer.measure(self.stream):
             self._kernel.launch(
                 self.stream,
@@ -186,13 +186,13 @@ class GpuPreprocessor:
                 target,
                 np.int32(width),
                 np.int32(height),
-                np.int32(self._card.layout == 'NHWC'),
+                np.int32(self._card.image.layout == 'NHWC'),
             )
         return letterbox
 
     def _fit_image(self, size_wh: tuple[int, int]) -> Letterbox:
         if self._letterbox is None or self._letterbox.source_wh != size_wh:
-            self._letterbox = Letterbox.plan(size_wh, self._card.input_wh, self._fit, self._anchor, self._rounding)
+            self._letterbox = Letterbox.plan(size_wh, self._card.image.wh, self._fit, self._anchor, self._rounding)
         return self._letterbox
 
     def _room_for(self, nbytes: int) -> DeviceBuffer:
@@ -215,7 +215,12 @@ class GpuPreprocessor:
             while len(self._plans) >= _PLANS_KEPT:
                 self._plans.pop(next(iter(self._plans)))
             self._plans[key] = write_plan(
-                letterbox, self._card.preprocess, image=image, encoding=encoding, step=step, is_bigendian=is_bigendian
+                letterbox,
+                self._card.image.preprocess,
+                image=image,
+                encoding=encoding,
+                step=step,
+                is_bigendian=is_bigendian,
             )
         self._plan_on_device = None
         self.stream.upload(target, self._plans[key])
@@ -224,8 +229,8 @@ class GpuPreprocessor:
 
 def _table(card: ModelCard, dtype: np.dtype) -> np.ndarray:
     """(3, 256) of `dtype`: what a pixel value becomes, a row a channel of the tensor."""
-    spec = card.preprocess
-    writer = TensorWriter(swap=False, scale=spec.scale, mean=spec.mean, std=spec.std, layout=card.layout)
+    spec = card.image.preprocess
+    writer = TensorWriter(swap=False, scale=spec.scale, mean=spec.mean, std=spec.std, layout=card.image.layout)
     try:
         return writer.table(dtype)
     except FrameError as error:

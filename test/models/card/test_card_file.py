@@ -40,7 +40,7 @@ def test_a_card_can_say_everything(tmp_path):
     (tmp_path / 'full.yaml').write_text(FULL)
     card = read_card(path, tmp_path / 'full.yaml')
     assert (card.name, card.labels) == ('cups', ('cup', 'bottle', 'box'))
-    spec = card.preprocess
+    spec = card.image.preprocess
     assert (spec.color, spec.scale, spec.mean, spec.std) == ('rgb', 1 / 255, (0.5, 0.5, 0.5), (0.1, 0.2, 0.3))
     assert (spec.fit, spec.rounding, spec.pad_value, spec.interpolation) == ('crop', 'nearest', 0, 'area')
     changed = {key: source for key, source in card.sources.items() if source != 'card full.yaml'}
@@ -73,7 +73,7 @@ def test_an_earlier_card_wins_key_by_key():
         ),
         ('outputs: {box: a}', r"outputs: unknown key 'box'; did you mean 'boxes'\?"),
         ('decoder: yolo', "decoder: got 'yolo', expected one of yolox, yolov5"),
-        ('task: segmentation', "task: got 'segmentation', expected one of detection, pose"),
+        ('task: segmentation', "task: got 'segmentation', expected one of detection, keypoints"),
         ('input_size: 640', r'input_size: got 640, expected \[width, height\]'),
         ('input_size: [640, 0]', r'input_size: got \[640, 0\], expected \[width'),
         ('input_size: [640.0, 640]', 'expected .width, height. in px, two whole numbers'),

@@ -39,7 +39,7 @@ objects:
   a: {mesh: a.ply, mesh_unit: mm}
 """)
     rows = card_rows(read_card(path))
-    assert ('task', 'pose', 'keypoints of card m.yaml') in rows
+    assert ('task', 'keypoints', 'keypoints of card m.yaml') in rows
     assert ('keypoints', '8 of (x, y, confidence), model cuboid8', 'card in m.onnx, card m.yaml') in rows
     assert ('objects.a', 'mesh of unknown size, mesh a.ply [mm]', 'card m.yaml') in rows
     assert (

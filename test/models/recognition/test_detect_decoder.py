@@ -72,8 +72,8 @@ def test_a_single_output(shape, wh, labels, decoder):
             detect_decoder(given)
     else:
         finding = detect_decoder(given)
-        assert finding.decoder == decoder
-        assert finding.roles['predictions'].name == 'out'
+        assert finding.decoder.value == decoder
+        assert finding.roles['predictions'].value.name == 'out'
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_a_single_output(shape, wh, labels, decoder):
     ],
 )
 def test_the_exporters_metadata_settles_what_the_shape_leaves_open(shape, metadata, decoder):
-    assert detect_decoder(evidence(('out', F, shape), labels=80, metadata=metadata)).decoder == decoder
+    assert detect_decoder(evidence(('out', F, shape), labels=80, metadata=metadata)).decoder.value == decoder
 
 
 def test_yolov5_feature_maps_beside_the_output_are_ignored():
     maps = [(f'map{size}', F, (1, 3, size, size, 85)) for size in (80, 40, 20)]
     finding = detect_decoder(evidence(('output0', F, (1, 25200, 85)), *maps))
-    assert finding.decoder == 'yolov5' and finding.roles['predictions'].name == 'output0'
+    assert finding.decoder.value == 'yolov5' and finding.roles['predictions'].value.name == 'output0'
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,8 @@ def test_yolov5_feature_maps_beside_the_output_are_ignored():
 )
 def test_several_outputs(decoder, outputs, roles):
     finding = detect_decoder(evidence(*outputs))
-    assert finding.decoder == decoder
-    assert ' '.join(spec.name for spec in finding.roles.values()) == roles
+    assert finding.decoder.value == decoder
+    assert ' '.join(spec.value.name for spec in finding.roles.values()) == roles
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def with_keypoints(*outputs, **more):
 @pytest.mark.parametrize('shape', [(1, 56, 8400), (1, 8400, 56), (1, 85, 8400), (None, None, None), (1, 8400, 85)])
 def test_keypoints_settle_the_decoder(shape):
     finding = detect_decoder(with_keypoints(('output0', F, shape), metadata=POSE, labels=1))
-    assert finding.decoder == 'yolov8_pose' and finding.roles['predictions'].name == 'output0'
+    assert finding.decoder.value == 'yolov8_pose' and finding.roles['predictions'].value.name == 'output0'
 
 
 def test_keypoints_in_another_layout_are_refused():

@@ -35,28 +35,28 @@ def find(*inputs, card='', exporter=None):
 )
 def test_layout_and_size_follow_from_the_shape(shape, layout, wh):
     found = find(('x', F, shape))
-    assert (found.layout, found.input_wh, found.image.name) == (layout, wh, 'x')
+    assert (found.layout.value, found.wh.value, found.image.value.name) == (layout, wh, 'x')
 
 
 def test_a_card_settles_an_open_layout_and_size():
     found = find(('x', F, (None,) * 4), card='{layout: NHWC, input_size: [32, 16]}')
-    assert (found.layout, found.input_wh) == ('NHWC', (32, 16))
+    assert (found.layout.value, found.wh.value) == ('NHWC', (32, 16))
 
 
 def test_one_open_side_takes_the_metadata():
     found = find(('x', F, (1, 3, 480, None)), exporter=ExporterFacts(input_wh=(640, 640)))
-    assert found.input_wh == (640, 480)
+    assert found.wh.value == (640, 480)
 
 
 def test_a_card_goes_before_the_metadata():
     found = find(('x', F, (1, 3, None, None)), card='input_size: [64, 32]', exporter=ExporterFacts(input_wh=(640, 640)))
-    assert found.input_wh == (64, 32)
+    assert found.wh.value == (64, 32)
 
 
 def test_a_size_input_is_found():
     found = find(('x', F, (1, 3, 32, 32)), SIZES)
-    assert found.size_input.name == 'orig_target_sizes'
-    assert find(('x', F, (1, 3, 32, 32)), ('s', F, (1, 2)), card='size_input: s').size_input.dtype == F
+    assert found.size.value.name == 'orig_target_sizes'
+    assert find(('x', F, (1, 3, 32, 32)), ('s', F, (1, 2)), card='size_input: s').size.value.dtype == F
 
 
 def test_one_of_two_images_is_chosen_by_the_card():

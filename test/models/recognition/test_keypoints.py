@@ -22,10 +22,14 @@ def pose_model(folder, card='', kind='yolov8_pose', metadata=None, **options):
 def test_the_exporter_s_metadata_is_enough(tmp_path):
     metadata = ultralytics_metadata(['person'], task='pose', kpt_shape=[17, 3])
     card = pose_model(tmp_path, metadata=metadata, classes=1, keypoint_shape=(17, 3))
-    assert (card.task, card.decoder, card.keypoints) == (Task.POSE, 'yolov8_pose', KeypointSpec(17, 3, ''))
+    assert (card.task, card.detection.decoder, card.keypoints) == (
+        Task.KEYPOINTS,
+        'yolov8_pose',
+        KeypointSpec(17, 3, ''),
+    )
     assert card.labels == ('person',) and dict(card.objects) == {}
     assert card.sources['task'] == 'metadata "task"' and card.sources['keypoints'] == 'metadata "kpt_shape"'
-    assert card.preprocess.fit == 'letterbox' and card.preprocess.color == 'rgb'
+    assert card.image.preprocess.fit == 'letterbox' and card.image.preprocess.color == 'rgb'
     assert not card.notes
 
 
@@ -43,7 +47,12 @@ def test_the_exporter_s_metadata_is_enough(tmp_path):
 )
 def test_a_card_is_enough(tmp_path, content, shape, spec, kind):
     card = pose_model(tmp_path, content, kind, keypoint_shape=shape)
-    assert (card.task, card.decoder, card.keypoints, card.class_count) == (Task.POSE, 'yolov8_pose', spec, 3)
+    assert (card.task, card.detection.decoder, card.keypoints, card.class_count) == (
+        Task.KEYPOINTS,
+        'yolov8_pose',
+        spec,
+        3,
+    )
 
 
 def test_a_card_goes_before_the_metadata_key_by_key(tmp_path):
@@ -80,15 +89,15 @@ def test_a_detector_has_no_keypoints(tmp_path):
         (
             '',
             ultralytics_metadata(NAMES, task='pose'),
-            r'task is pose \(metadata "task"\), but nothing says how many keypoints it has(.|\n)*`keypoints: \{',
+            r'task is keypoints \(metadata "task"\), but nothing says how many keypoints it has(.|\n)*`keypoints: \{',
         ),
         (
             '',
             ultralytics_metadata(NAMES, task='pose', kpt_shape='[17, 4]'),
             r"the metadata \"kpt_shape\" is '\[17, 4\]', expected \[count, 2 or 3\]",
         ),
-        ('task: pose', None, r'task is pose \(card m.yaml\), but nothing says how many keypoints'),
-        ('decoder: yolov8_pose', None, r'task is pose \(the decoder\), but nothing says how many keypoints'),
+        ('task: keypoints', None, r'task is keypoints \(card m.yaml\), but nothing says how many keypoints'),
+        ('decoder: yolov8_pose', None, r'task is keypoints \(the decoder\), but nothing says how many keypoints'),
         (
             'keypoints: {count: 4, model: cuboid8}',
             None,
@@ -97,12 +106,13 @@ def test_a_detector_has_no_keypoints(tmp_path):
         (
             'task: detection\nkeypoints: {count: 8}',
             None,
-            r'keypoints: the task is detection \(card m.yaml\), which has none; set `task: pose`',
+            r'keypoints: the task is detection \(card m.yaml\), which has none; set `task: keypoints`',
         ),
         (
             'decoder: yolov8\nkeypoints: {count: 8}',
             None,
-            r'decoder: yolov8 reads no keypoints, but the model has some \(task pose\); expected one of yolov8_pose',
+            r'decoder: yolov8 reads no keypoints, but the model has some \(task keypoints\); expected one of '
+            'yolov8_pose',
         ),
         (
             'task: detection\ndecoder: yolov8_pose',

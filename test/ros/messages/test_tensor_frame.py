@@ -10,6 +10,7 @@ import pytest
 from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError
+from isaac_inference.models import CardId
 from isaac_inference.ros.messages.tensors import DATA_TYPES, TENSORS, TensorFrame, from_tensor_list, to_tensor_list
 from isaac_inference.ros.runtime.health.timing import StageTiming
 
@@ -188,3 +189,26 @@ def test_a_frame_is_brought_into_host_memory_and_one_that_is_there_stays_itself(
     assert host.tensors['gpu'] is content
     assert host.tensors['host'] is other
     assert TENSORS.to_host(host) is host
+
+
+def test_the_card_comes_back_and_is_no_tensor_of_the_model():
+    card = CardId('0123456789abcdef', 'a name with spaces, and ä')
+    sent = to_tensor_list(TensorFrame(Header(), {'t': np.zeros(2, np.float32)}, card=card))
+    got = from_tensor_list(sent)
+    assert got.card == card and list(got.tensors) == ['t']
+    assert [item.name for item in sent.tensors if item.name.startswith('_')] == ['_card']
+
+
+def test_a_frame_of_a_foreign_stage_has_no_card():
+    assert from_tensor_list(message_of(t=np.zeros(2, np.float32))).card is None
+
+
+@pytest.mark.parametrize(
+    'values', [np.frombuffer(b'0123456789abcdef', np.uint8), np.array([255, 32, 65], np.uint8), np.zeros(2, np.float32)]
+)
+def test_a_card_that_cannot_be_read_is_an_error(values):
+    with pytest.raises(
+        FrameError, match='tensor _card: got .*expected the UTF-8 bytes of "<hash> <model name>"'
+    ) as caught:
+        from_tensor_list(message_of(_card=values))
+    assert caught.value.reason == 'bad_tensor'

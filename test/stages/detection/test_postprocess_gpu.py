@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cards import with_detection
 from support.cuda.host_build import why_no_compiler
 from support.cuda.host_gpu import FakeGpu
 from support.detection_cases import (
@@ -174,7 +175,7 @@ def test_settings_and_letterbox_change_without_new_buffers_or_launches(gpu: Fake
     said = [{}, {'score_threshold': 0.6}, {'classes': ['class 1']}, {'class_aware': False, 'max_detections': 3}]
     for i, some in enumerate(said):
         processor.settings = cpu.settings = detection_settings(case.card, **some)
-        letterbox = Letterbox.plan((100 + 50 * i, 90), case.card.input_wh)
+        letterbox = Letterbox.plan((100 + 50 * i, 90), case.card.image.wh)
         assert_same(processor(outputs, letterbox), cpu({NAME: case.output}, letterbox), exact=False)
     assert gpu.counters.allocations == before['allocations']
     assert gpu.counters.launches - before['launches'] == 4 * len(said)
@@ -188,7 +189,7 @@ def test_more_anchors_and_higher_limits_make_larger_buffers_once(gpu: FakeGpu) -
     large = card_of('yolov8', wh=(320, 256))
     output = random_output(large, np.random.default_rng(2), 0.9)
     processor, cpu = GpuPostprocessor(small.card, gpu), Postprocessor(small.card)
-    letterbox = Letterbox.plan((640, 480), large.input_wh)
+    letterbox = Letterbox.plan((640, 480), large.image.wh)
     for said in ({}, {'max_detections': 500}, {'top_k': 2000, 'max_detections': 2000, 'iou_threshold': 1.0}):
         processor.settings = cpu.settings = detection_settings(small.card, **said)
         allocations = []
@@ -294,8 +295,8 @@ def test_more_candidates_than_the_scan_takes_are_refused(gpu: FakeGpu) -> None:
 
 def test_it_says_which_models_it_serves(gpu: FakeGpu) -> None:
     assert all(GpuPostprocessor.serves(card_of(family)) for family in FAMILIES)
-    detr, doubles = replace(card_of('yolov8'), decoder='detr'), card_of('yolov8', dtype='float64')
-    many = replace(card_of('yolox'), decoder_options={'strides': tuple(range(1, 10))})
+    detr, doubles = with_detection(card_of('yolov8'), decoder='detr'), card_of('yolov8', dtype='float64')
+    many = with_detection(card_of('yolox'), options={'strides': tuple(range(1, 10))})
     for card in (detr, doubles, many):
         assert not GpuPostprocessor.serves(card)
         with pytest.raises(EngineError, match='decode it on the CPU'):

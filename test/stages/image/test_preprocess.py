@@ -7,6 +7,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from support.cards import with_preprocess
 from support.onnx_models import WH, ultralytics_metadata, write_model
 
 from isaac_inference.errors import FrameError
@@ -26,7 +27,7 @@ def card_of(tmp_path):
 
     def make(kind='yolov8', preprocess=RAW, **options):
         card = read_card(write_model(tmp_path / f'{kind}.onnx', kind, **options))
-        return dataclasses.replace(card, preprocess=preprocess)
+        return with_preprocess(card, preprocess)
 
     return make
 
@@ -73,7 +74,7 @@ def test_the_tensor_has_the_model_s_name_type_layout_and_size(card_of, layout, d
     tensors, _ = Preprocessor(card)(image(50, 40))
     assert list(tensors) == ['x']
     assert (tensors['x'].shape, tensors['x'].dtype) == (shape, np.dtype(dtype))
-    assert card.image_input.accepts(tensors['x'])
+    assert card.image.tensor.accepts(tensors['x'])
 
 
 def test_the_letterbox_leads_back_to_the_image(card_of):
@@ -128,7 +129,7 @@ def test_a_model_that_asks_for_the_size_gets_its_input_s_width_and_height(card_o
     assert set(tensors) == {'images', 'orig_target_sizes'}
     assert tensors['orig_target_sizes'].tolist() == [list(WH)]
     assert tensors['orig_target_sizes'].dtype == np.int64
-    assert all(spec.accepts(tensors[spec.name]) for spec in card.inputs)
+    assert all(spec.accepts(tensors[spec.name]) for spec in card.fed)
 
 
 def test_one_pixel_is_an_image(card_of):

@@ -43,7 +43,7 @@ def assert_same(card, preprocessor, data, layout, exact=True):
     assert letterbox == expected_letterbox
     assert list(tensors) == list(expected)
     for name, tensor in tensors.items():
-        level = card.preprocess.scale / min(card.preprocess.std)
+        level = card.image.preprocess.scale / min(card.image.preprocess.std)
         assert_same_pixels(np.asarray(tensor), expected[name], level=level, exact=exact)
 
 
@@ -152,7 +152,7 @@ def test_a_batch_is_written_image_by_image(card_of, layout):
     card = card_of(layout=layout)
     preprocessor = GpuPreprocessor(card, FakeGpu())
     frames = [image_bytes(), image_bytes('yuyv', 60, 90), image_bytes('bayer_rggb8', 64, 64)]
-    batch = np.full(card.input_shape(4), 7, np.float32)
+    batch = np.full(card.image.shape(4), 7, np.float32)
     assert preprocessor.tensor_bytes == batch[0].nbytes
     for i, (data, description) in enumerate(frames):
         target = batch.ctypes.data + i * preprocessor.tensor_bytes

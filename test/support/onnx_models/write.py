@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from isaac_inference.models.card.card import PreprocessSpec
 from isaac_inference.models.card.families import preprocess_default
+from isaac_inference.models.card.inputs import PreprocessSpec
 from support.onnx_models.families import KINDS
 from support.onnx_models.graph import WH, Tiny
 

@@ -112,19 +112,19 @@ def image_feeds(card: ModelCard, batch: int, seed: int) -> dict[str, np.ndarray]
         batch: images at once; a fixed batch of the model wins.
         seed: of the images.
     """
-    spec = card.image_input
+    spec = card.image.tensor
     count = spec.shape[0] or batch
     generator = np.random.default_rng(seed)
-    width, height = card.input_wh
+    width, height = card.image.wh
     pixels = np.stack([_image(generator, width, height) for _ in range(count)])
     if np.dtype(spec.dtype).kind == 'f':
-        given = card.preprocess
+        given = card.image.preprocess
         pixels = (pixels * given.scale - np.asarray(given.mean)) / np.asarray(given.std)
-    if card.layout == 'NCHW':
+    if card.image.layout == 'NCHW':
         pixels = pixels.transpose(0, 3, 1, 2)
     feeds = {spec.name: np.ascontiguousarray(pixels, dtype=spec.dtype)}
     if card.size_input is not None:
-        feeds[card.size_input.name] = np.tile(np.asarray(card.input_wh, card.size_input.dtype), (count, 1))
+        feeds[card.size_input.name] = np.tile(np.asarray(card.image.wh, card.size_input.dtype), (count, 1))
     return feeds
 
 

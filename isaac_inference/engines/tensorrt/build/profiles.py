@@ -8,7 +8,8 @@ from typing import Any
 
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import ConfigError, EngineError
-from isaac_inference.models.card.card import ModelCard, spatial_dims
+from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.inputs import spatial_dims
 from isaac_inference.store.engine_cache import ProfileShapes
 from isaac_inference.models.card.tensor_spec import TensorSpec, shape_text
 
@@ -24,7 +25,7 @@ def profile_shapes(card: ModelCard, settings: TensorRtSettings) -> dict[str, Pro
     """
     batches = (settings.min_batch, settings.opt_batch, settings.max_batch)
     sizes = _sizes(card, settings)
-    spec = card.image_input
+    spec = card.image.tensor
     fixed_batch = spec.shape[0]
     if fixed_batch is not None and batches not in ((1, 1, 1), (fixed_batch,) * 3):
         raise ConfigError(
@@ -32,7 +33,7 @@ def profile_shapes(card: ModelCard, settings: TensorRtSettings) -> dict[str, Pro
             f'({spec.describe()}); leave them out, or export the model with a dynamic batch'
         )
     wanted = [
-        (batch, 3, height, width) if card.layout == 'NCHW' else (batch, height, width, 3)
+        (batch, 3, height, width) if card.image.layout == 'NCHW' else (batch, height, width, 3)
         for batch, (width, height) in zip(batches, sizes, strict=True)
     ]
     shapes = {spec.name: _filled(card, spec, wanted)}
@@ -82,21 +83,21 @@ def add_profile(builder: Any, config: Any, network: Any, shapes: Mapping[str, Pr
 def _sizes(card: ModelCard, settings: TensorRtSettings) -> list[tuple[int, int]]:
     """Smallest, optimum and largest (width, height) in px."""
     given = {name: getattr(settings, name) for name in ('min_wh', 'opt_wh', 'max_wh')}
-    height, width = spatial_dims(card.image_input.shape, card.layout)
+    height, width = spatial_dims(card.image.tensor.shape, card.image.layout)
     for name, size in given.items():
         for got, fixed, what in zip(size, (width, height), ('width', 'height'), strict=True):
             if got and fixed is not None and got != fixed:
                 raise ConfigError(
-                    f'{name}: got {what} {got}, but {card.name} is fixed to {fixed} ({card.image_input.describe()}); '
+                    f'{name}: got {what} {got}, but {card.name} is fixed to {fixed} ({card.image.tensor.describe()}); '
                     'leave it out, or export the model with dynamic size'
                 )
-    least, best, most = (size if size != (0, 0) else card.input_wh for size in given.values())
+    least, best, most = (size if size != (0, 0) else card.image.wh for size in given.values())
     for axis, what in enumerate(('width', 'height')):
-        values = least[axis], card.input_wh[axis], most[axis]
+        values = least[axis], card.image.wh[axis], most[axis]
         if sorted(values) != list(values) or not least[axis] <= best[axis] <= most[axis]:
             raise ConfigError(
                 f'min_wh, opt_wh, max_wh: {what}s {least[axis]}, {best[axis]}, {most[axis]} must rise and hold '
-                f"{card.input_wh[axis]}, the {what} that images are resized to (the card's input_size)"
+                f"{card.image.wh[axis]}, the {what} that images are resized to (the card's input_size)"
             )
     return [least, best, most]
 

@@ -100,8 +100,8 @@ class InferenceNode(ModelNode):
         if engine.takes_device_arrays:
             self._timer = _gpu_timer(chosen.tensorrt.device)
         self.get_logger().info(
-            f'model {self.card.name}: {self.card.decoder}, {self.card.class_count} classes, input '
-            f'{self.card.input_wh[0]}x{self.card.input_wh[1]}, on {self.device}'
+            f'model {self.card.name}: {self.card.detection.decoder}, {self.card.class_count} classes, input '
+            f'{self.card.image.wh[0]}x{self.card.image.wh[1]}, on {self.device}'
         )
 
     def on_teardown(self) -> None:
@@ -115,6 +115,7 @@ class InferenceNode(ModelNode):
         engine = self._engine
         if engine is None:
             raise FrameError('not_configured', 'a frame arrived while the engine was being freed')
+        frame.check_card(self.card.id)
         try:
             outputs = self._run(engine, frame.tensors)
         except EngineError as error:
@@ -126,7 +127,7 @@ class InferenceNode(ModelNode):
                 "the model's precision and normalisation, or set check_finite to false if the model means to",
             )
         timings = (*frame.timings, clock.finish())
-        self._outputs.publish(TensorFrame(frame.header, outputs, frame.auxiliary, timings))
+        self._outputs.publish(TensorFrame(frame.header, outputs, frame.auxiliary, timings, frame.card or self.card.id))
         self.report_timings(frame.header, timings)
 
     def _only_enqueues(self, frame: TensorFrame) -> bool:

@@ -40,7 +40,7 @@ def test_feeds_fit_the_model(tmp_path, dynamic, dtype, layout):
     with create_engine(card, 'onnxruntime') as engine:
         assert check_plan(card, engine.infer, 0.99, batch=3)
     feeds = image_feeds(card, 3, seed=1)['images']
-    assert feeds.shape == card.input_shape(3 if dynamic else 1)
+    assert feeds.shape == card.image.shape(3 if dynamic else 1)
     assert np.array_equal(feeds, image_feeds(card, 3, seed=1)['images'])
     assert not np.array_equal(feeds, image_feeds(card, 3, seed=2)['images'])
 

@@ -208,7 +208,7 @@ def test_open_dimensions_stay_open(tmp_path):
 def test_weights_beside_the_model_are_read(tmp_path):
     source = write_model(tmp_path / 'a.onnx', 'yolov8', external_data=True)
     to_float16(source, tmp_path / 'sub' / 'b.onnx')
-    assert read_card(tmp_path / 'sub' / 'b.onnx').decoder == 'yolov8'
+    assert read_card(tmp_path / 'sub' / 'b.onnx').detection.decoder == 'yolov8'
 
 
 @pytest.mark.parametrize('kind', sorted(KINDS))
@@ -219,16 +219,16 @@ def test_every_family_still_runs_and_has_the_same_card(tmp_path, kind, io_types)
         (tmp_path / f'{name}.yaml').write_text(f'labels: [cup, can, box]\n{NEEDS.get(kind, "")}')
     to_float16(source, tmp_path / 'b.onnx', io_types=io_types)
     before, after = read_card(source), read_card(tmp_path / 'b.onnx')
-    assert (before.decoder, before.labels, before.preprocess, before.roles) == (
-        after.decoder,
+    assert (before.detection.decoder, before.labels, before.image.preprocess, before.spec.roles) == (
+        after.detection.decoder,
         after.labels,
-        after.preprocess,
-        after.roles,
+        after.image.preprocess,
+        after.spec.roles,
     )
-    assert after.image_input.dtype == io_types
-    feed = {before.image_input.name: np.full(before.input_shape(), 0.5, np.float32)}
+    assert after.image.tensor.dtype == io_types
+    feed = {before.image.tensor.name: np.full(before.image.shape(), 0.5, np.float32)}
     if before.size_input is not None:
-        feed[before.size_input.name] = np.array([before.input_wh], before.size_input.dtype)
+        feed[before.size_input.name] = np.array([before.image.wh], before.size_input.dtype)
     half = {name: value.astype(io_types) if value.dtype == np.float32 else value for name, value in feed.items()}
     for first, second in zip(run(source, feed), run(tmp_path / 'b.onnx', half), strict=True):
         np.testing.assert_allclose(second.astype(np.float64), first.astype(np.float64), rtol=0.02, atol=0.02)
@@ -239,8 +239,12 @@ def test_the_demo_model_loads_and_keeps_its_card(tmp_path):
     report = to_float16(source, tmp_path / 'demo.onnx')
     assert {'TopK', 'GridSample', 'Exp'} <= set(report.float_ops) and report.half_nodes > 90
     before, after = read_card(source), read_card(tmp_path / 'demo.onnx')
-    assert (before.labels, before.decoder, before.keypoints) == (after.labels, after.decoder, after.keypoints)
-    feed = {'images': np.random.default_rng(0).random(before.input_shape(), np.float32)}
+    assert (before.labels, before.detection.decoder, before.keypoints) == (
+        after.labels,
+        after.detection.decoder,
+        after.keypoints,
+    )
+    feed = {'images': np.random.default_rng(0).random(before.image.shape(), np.float32)}
     (got,) = run(tmp_path / 'demo.onnx', feed)
     assert np.isfinite(got).all()
 
