@@ -80,10 +80,10 @@ def _page(groups: Groups) -> Iterator[str]:
             yield f'## {title}\n'
         if name in _REMARKS:
             yield _REMARKS[name]
-        yield from _part(results, '###' if title else '##')
+        yield from _part(results, name, '###' if title else '##')
 
 
-def _part(results: Sequence[Stored], head: str) -> Iterator[str]:
+def _part(results: Sequence[Stored], group: str, head: str) -> Iterator[str]:
     yield f'{head} Figures\n'
     yield from _figures(results)
     yield ''
@@ -91,7 +91,7 @@ def _part(results: Sequence[Stored], head: str) -> Iterator[str]:
     yield f'{head} Machine\n'
     yield from _machine(results)
     for stored in results:
-        yield from _section(stored, head)
+        yield from _section(stored, group, head)
 
 
 def _figures(results: Sequence[Stored]) -> Iterator[str]:
@@ -136,7 +136,7 @@ def _differ(machine: dict[str, str], other: dict[str, str]) -> bool:
     return any(machine.get(name) != other.get(name) for name in (machine.keys() | other.keys()) - alone)
 
 
-def _section(stored: Stored, head: str) -> Iterator[str]:
+def _section(stored: Stored, group: str, head: str) -> Iterator[str]:
     yield f'{head} {stored["title"]}\n'
     if stored['skipped']:
         yield f'Skipped: {stored["skipped"]}.\n'
@@ -151,7 +151,7 @@ def _section(stored: Stored, head: str) -> Iterator[str]:
         yield ''
     for note in stored['notes']:
         yield f'{note}\n'
-    yield f'<details><summary>How it is measured (benchmark/{stored["name"]}.py)</summary>\n'
+    yield f'<details><summary>How it is measured (benchmark/{group}/{stored["name"]}.py)</summary>\n'
     yield inspect.cleandoc(stored['method']) + '\n'
     yield '</details>\n'
 
