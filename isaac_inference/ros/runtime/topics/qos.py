@@ -55,6 +55,8 @@ class QosParameters:
         )
 
 
+RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=10)
+"""For results and reports, which are small and of which none should get lost."""
 LATCHED = QosParameters(reliability=Reliability.RELIABLE, durability=Durability.TRANSIENT_LOCAL)
 
 
