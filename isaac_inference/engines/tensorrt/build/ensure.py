@@ -19,17 +19,17 @@ from typing import Any
 from isaac_inference.engines.reference import Reference, cpu_reference
 from isaac_inference.engines.tensorrt import compat
 from isaac_inference.engines.tensorrt.build.check import check_plan
-from isaac_inference.engines.tensorrt.graph_facts import graph_facts
 from isaac_inference.engines.tensorrt.build.plan import build_plan
 from isaac_inference.engines.tensorrt.build.profiles import profile_shapes
 from isaac_inference.engines.tensorrt.build.progress import ProgressSink, Reporter
+from isaac_inference.engines.tensorrt.graph_facts import graph_facts
 from isaac_inference.engines.tensorrt.loader import Plan
 from isaac_inference.engines.tensorrt.runner import TensorRtEngine
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings, build_command
 from isaac_inference.errors import EngineError
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.store.engine_cache import CacheEntry, EngineCache, EngineKey
 from isaac_inference.models.onnx.reader import read_model_file
+from isaac_inference.store.engine_cache import CacheEntry, EngineCache, EngineKey
 from isaac_inference.store.user_cache import cache_dir
 
 _log = logging.getLogger(__name__)

@@ -12,10 +12,9 @@ from onnx import TensorProto, helper, numpy_helper, save
 from support.onnx_models import write_model
 
 from isaac_inference.engines.tensorrt.build import ensure as build
-from isaac_inference.engines.tensorrt.build import plan
-from isaac_inference.engines.tensorrt.build import timing_cache
-from isaac_inference.engines.tensorrt.graph_facts import GraphFacts, graph_facts
+from isaac_inference.engines.tensorrt.build import plan, timing_cache
 from isaac_inference.engines.tensorrt.build.progress import PhaseTree, Reporter
+from isaac_inference.engines.tensorrt.graph_facts import GraphFacts, graph_facts
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import DeviceMemoryError, EngineError, ModelError
 from isaac_inference.models import read_card
