@@ -62,7 +62,7 @@ def _one(
     latency, throughput, counted = tables
     gpu, chosen = find_gpu(), settings(options)
     with contextlib.ExitStack() as stack:
-        engine = stack.enter_context(create_engine(card, 'tensorrt', tensorrt=chosen))
+        engine = stack.enter_context(create_engine(card, 'tensorrt', settings={'tensorrt': chosen}))
         entry = find_engine(card, chosen)
         if entry is None:
             raise RuntimeError('the engine that was just opened is not in the cache')

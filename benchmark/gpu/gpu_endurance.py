@@ -34,7 +34,7 @@ def run(options: Options) -> Result:
     spent = np.empty(count)
     memory: list[tuple[int, float, float, float]] = []
     with (
-        create_engine(card, 'tensorrt', tensorrt=settings(options)) as engine,
+        create_engine(card, 'tensorrt', settings={'tensorrt': settings(options)}) as engine,
         contextlib.closing(GpuChain(card, gpu, engine)) as chain,
         gpu.current(),
     ):

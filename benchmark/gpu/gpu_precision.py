@@ -82,8 +82,9 @@ def _on_gpu(options: Options, card: ModelCard, pictures: list[np.ndarray], preci
     from isaac_inference.engines import create_engine
     from isaac_inference.stages.chain_gpu import GpuChain
 
+    chosen = settings(options, precision=precision)
     with (
-        create_engine(card, 'tensorrt', tensorrt=settings(options, precision=precision)) as engine,
+        create_engine(card, 'tensorrt', settings={'tensorrt': chosen}) as engine,
         contextlib.closing(GpuChain(card, gpu(), engine)) as chain,
     ):
         return [

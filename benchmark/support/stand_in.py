@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from isaac_inference.engines import Backend, registry
 from isaac_inference.engines.base import Engine
+from isaac_inference.engines.settings import BackendSettings
 from isaac_inference.models import ModelCard
 
 NAME = 'stand_in'
@@ -23,10 +24,8 @@ class StandInEngine(Engine):
     reuses_outputs = False
     period_s: ClassVar[float] = 0.0
 
-    def __init__(
-        self, card: ModelCard, *, providers: Sequence[str] = (), threads: int = 0, spinning: bool = True
-    ) -> None:
-        super().__init__(card)  # the options are those that InferenceNode hands to every backend
+    def __init__(self, card: ModelCard, settings: BackendSettings) -> None:
+        super().__init__(card)
 
     def _open(self) -> None:
         self._device = f'stand-in, {self.period_s * 1e3:g} ms'

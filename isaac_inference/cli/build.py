@@ -53,7 +53,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if not arguments.model:
         raise ConfigError('MODEL: missing, expected an ONNX file (or --list, or --clean)')
     card = read_card(arguments.model, arguments.card or None)
-    entry = build_engine(screen, BackgroundBuild(card, settings))
+    entry: CacheEntry = build_engine(screen, BackgroundBuild(card, settings))
     if arguments.images:
         _check_boxes(screen, card, settings, entry, arguments.images)
     _show(screen, entry)
@@ -67,6 +67,7 @@ def _check_boxes(screen: Console, card: ModelCard, settings: TensorRtSettings, e
         EngineError: they don't, with the numbers.
     """
     from isaac_inference.engines import create_engine
+    from isaac_inference.engines.registry import cpu_backend
     from isaac_inference.engines.tensorrt.build.ensure import least_agreement
     from isaac_inference.evaluation.agreement.compare import agreement_of
     from isaac_inference.evaluation.agreement.validation_result import ValidationSettings
@@ -76,8 +77,8 @@ def _check_boxes(screen: Console, card: ModelCard, settings: TensorRtSettings, e
     if source.is_live:
         raise ConfigError(f'--images: got the camera {images!r}, expected a folder of pictures')
     with (
-        create_engine(card, 'tensorrt', tensorrt=settings) as engine,
-        create_engine(card, 'onnxruntime') as reference,
+        create_engine(card, 'tensorrt', settings={'tensorrt': settings}) as engine,
+        create_engine(card, cpu_backend().name) as reference,
     ):
         result = agreement_of(engine, reference, source, ValidationSettings(runs=0))
     failure = result.failure(least_agreement(card, settings))

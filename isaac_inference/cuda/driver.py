@@ -15,8 +15,6 @@ from isaac_inference.errors import DeviceError
 
 CAPTURE_THREAD_LOCAL = 1
 """CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate and query while this one captures."""
-LEGACY_STREAM = 1
-"""CU_STREAM_LEGACY: the default stream that all threads share."""
 
 _DISABLE_TIMING = 2  # CU_EVENT_DISABLE_TIMING
 _PRIORITY_ATTRIBUTE = 8  # CU_LAUNCH_ATTRIBUTE_PRIORITY

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Engines run a model. One base class holds every check; one folder a backend.
 
-with create_engine(read_card('model.onnx'), threads=2) as engine:
+with create_engine(read_card('model.onnx')) as engine:  # or create_engine(card, 'onnxruntime', threads=2)
     outputs = engine.infer({'images': images})
 """
 

@@ -38,6 +38,7 @@ class Engine(ABC):
         reuses_outputs: True when the arrays that `infer` returns are the engine's own memory, overwritten by
             the next `infer` and gone after `close`; copy what is to be kept. False when the caller owns them.
         takes_device_arrays: True when feeds may be arrays in the GPU's memory (`isaac_inference.cuda.array`).
+        gpu_ordinal: the number of the GPU that these arrays are on.
         notes: what runs otherwise than it was asked for, such as a smaller batch; each a sentence for a log.
     """
 
@@ -52,6 +53,7 @@ class Engine(ABC):
         self._outputs = card.used_outputs
         self._device = 'not opened'
         self._is_open = False
+        self.gpu_ordinal = 0
         self.notes: tuple[str, ...] = ()
         self._concurrency = concurrency
         self._gate = Gate(concurrency)

@@ -127,8 +127,9 @@ def test_the_size_of_a_built_engine_is_its_plans(model, tmp_path):
 
 
 def test_tensorrt_settings_do_not_trouble_other_backends(model):
-    engine = EngineChoice('onnxruntime', 1, {'precision': 'fp16', 'preset': 'best'}).engine(read_card(model))
-    assert engine.backend == 'onnxruntime'
+    given = {'tensorrt': {'precision': 'fp16', 'preset': 'best'}, 'onnxruntime': {'threads': 1}}
+    with EngineChoice('onnxruntime', given).engine(read_card(model)) as engine:
+        assert engine.backend == 'onnxruntime' and engine.device == 'CPU (1 thread)'
 
 
 class Nvml(types.ModuleType):

@@ -12,8 +12,9 @@ from support.onnx_models import write_model
 
 from isaac_inference.cli import build
 from isaac_inference.cli.shared.tensorrt_options import tensorrt_settings
-from isaac_inference.engines.tensorrt.build.progress import BuildProgress
-from isaac_inference.engines.tensorrt.settings import TensorRtSettings, settings_info
+from isaac_inference.engines.preparation import BuildProgress
+from isaac_inference.engines.settings import settings_info
+from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import ConfigError, EngineError
 from isaac_inference.store.engine_cache import EngineCache, EngineKey
 
@@ -46,7 +47,7 @@ def test_every_setting_has_an_option(capsys):
     with pytest.raises(SystemExit):
         parse('--help')
     text = capsys.readouterr().out
-    for name in settings_info():
+    for name in settings_info(TensorRtSettings):
         assert (f'--{name.replace("_", "-")}' in text) == (name != 'auto_build'), name
 
 

@@ -201,7 +201,8 @@ def test_damaged_pictures_are_told_and_only_all_of_them_are_an_error(tmp_path, r
         (['--score-threshold', '2'], 'score_threshold: got 2'),
         (['--min-agreement', '98'], 'expected a number from 0 to 1'),
         (['--max-images', '-1'], 'max_images: got -1'),
-        (['--threads', '-1'], '--threads: got -1'),
+        (['--threads', '-1'], 'threads: got -1, expected 0 or more threads'),
+        (['--optimization-level', '9'], 'optimization_level: got 9'),
         (['--backend', 'cray'], "backend: got 'cray'"),
     ],
 )
@@ -256,4 +257,4 @@ def test_the_agreement_asked_of_the_result_is_not_that_of_a_build():
     validate.add_command(parser.add_subparsers())
     command = ['validate', 'a.onnx', '--against', 'b.onnx', '--images', 'c', '--min-agreement', '1', '--preset', 'best']
     for choice in engine_choices(parser.parse_args(command)):
-        assert dict(choice.tensorrt) == {'preset': 'best'}
+        assert {name: given for name, given in choice.given.items() if given} == {'tensorrt': {'preset': 'best'}}

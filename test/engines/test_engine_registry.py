@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from support.onnx_models import write_model
 
 from isaac_inference.cuda import availability
 from isaac_inference.engines import available_backends, create_engine, registry
-from isaac_inference.errors import ConfigError
+from isaac_inference.engines.onnxruntime.settings import OnnxRuntimeSettings
+from isaac_inference.engines.reference import cpu_reference
+from isaac_inference.engines.settings import settings_info
+from isaac_inference.engines.tensorrt.settings import TensorRtSettings
+from isaac_inference.errors import ConfigError, EngineError
 from isaac_inference.models import read_card
 
 
@@ -44,9 +50,10 @@ def test_an_unknown_option_names_the_likely_one(card):
 @pytest.mark.parametrize(
     'options, says',
     [
-        ({'threads': -1}, 'threads: got -1, expected a whole number, 0 .all. or more'),
-        ({'threads': 1.5}, 'threads: got 1.5'),
-        ({'threads': True}, 'threads: got True'),
+        ({'threads': -1}, 'threads: got -1, expected 0 or more threads'),
+        ({'threads': 1.5}, 'threads: got 1.5, expected int'),
+        ({'threads': True}, 'threads: got True, expected int'),
+        ({'spinning': 1}, 'spinning: got 1, expected bool'),
         ({'providers': 'cpu'}, r"providers: got 'cpu', expected a list of names"),
         ({'providers': [1]}, r'providers: got \[1\]'),
     ],
@@ -111,8 +118,75 @@ def test_libraries_are_imported_only_when_needed():
     assert done.stdout.strip() == '[]'
 
 
-def test_of_shared_settings_each_backend_takes_those_that_it_has(card):
-    with create_engine(card, 'onnxruntime', shared={'threads': 1, 'workspace_mib': 512}) as engine:
+def test_settings_are_by_backend_and_options_go_first(card):
+    settings = {'onnxruntime': OnnxRuntimeSettings(threads=1), 'tensorrt': TensorRtSettings(workspace_mib=512)}
+    with create_engine(card, 'onnxruntime', settings=settings) as engine:
         assert '1 thread' in engine.device
-    with create_engine(card, 'onnxruntime', shared={'threads': 1}, threads=2) as engine:
+    with create_engine(card, 'onnxruntime', settings=settings, threads=2) as engine:
         assert '2 threads' in engine.device
+
+
+@pytest.mark.parametrize(
+    'settings, says',
+    [
+        ({'onnxrt': OnnxRuntimeSettings()}, "settings: got 'onnxrt'; known are: tensorrt, onnxruntime"),
+        ({'tensorrt': OnnxRuntimeSettings()}, "got OnnxRuntimeSettings for 'tensorrt', expected TensorRtSettings"),
+    ],
+)
+def test_settings_of_another_backend_are_refused(card, settings, says):
+    with pytest.raises(ConfigError, match=says):
+        create_engine(card, 'onnxruntime', settings=settings)
+
+
+def test_an_option_of_another_backend_names_it(card):
+    with pytest.raises(ConfigError, match="unknown option 'precision'; it is one of backend 'tensorrt'"):
+        create_engine(card, 'onnxruntime', precision='fp16')
+
+
+def test_every_backend_has_documented_settings_of_its_own():
+    for backend in registry.BACKENDS:
+        info = settings_info(backend.settings_type)
+        assert info and all(item.description.endswith('.') for item in info.values()), backend.name
+        assert backend.settings_type() == backend.choose_settings()
+
+
+def test_on_the_cpu_the_other_settings_stay():
+    wide = TensorRtSettings(max_batch=4)
+    name, settings = registry.on_cpu({'tensorrt': wide, 'onnxruntime': OnnxRuntimeSettings(('cuda',), threads=3)})
+    assert name == registry.cpu_backend().name == 'onnxruntime'
+    assert settings == {'tensorrt': wide, 'onnxruntime': OnnxRuntimeSettings(('cpu',), threads=3)}
+
+
+def test_without_a_backend_for_the_cpu_it_says_so(monkeypatch):
+    monkeypatch.setattr(registry, 'BACKENDS', registry.BACKENDS[:1])
+    with pytest.raises(ConfigError, match='none of those that are known runs models on the CPU'):
+        registry.on_cpu()
+
+
+def test_only_a_backend_that_prepares_begins_something(card, monkeypatch):
+    begun = []
+    monkeypatch.setitem(sys.modules, 'builders', SimpleNamespace(begin=lambda *what: begun.append(what) or 'build'))
+    settings = OnnxRuntimeSettings()
+    slow = registry.Backend('slow', 'x:Y', 'json', '', (), preparation='builders:begin')
+    assert slow.prepare(card, settings) == 'build' and begun == [(card, settings)]
+    assert registry.Backend('quick', 'x:Y', 'json', '', ()).prepare(card, settings) is None
+    missing = registry.Backend('gone', 'x:Y', 'no_such_library', 'install it', (), preparation='builders:begin')
+    with pytest.raises(ConfigError, match="backend 'gone' needs the Python module 'no_such_library'"):
+        missing.prepare(card, settings)
+    assert len(begun) == 1
+
+
+def test_a_reference_is_the_model_on_the_cpu_and_closed_at_the_end(card):
+    with create_engine(card, 'onnxruntime') as engine, cpu_reference(card) as run:
+        feeds = engine.zero_feeds()
+        np.testing.assert_array_equal(run(feeds)['output0'], engine.infer(feeds)['output0'])
+    with pytest.raises(EngineError, match='not open'):
+        run(feeds)
+
+
+def test_where_nothing_runs_on_the_cpu_there_is_no_reference(card, monkeypatch, caplog):
+    row = registry.BACKENDS[1]
+    monkeypatch.setattr(registry, 'BACKENDS', (dataclasses.replace(row, library='no_such_library'),))
+    with caplog.at_level('WARNING'), cpu_reference(card) as run:
+        assert run is None
+    assert 'nothing to compare it with' in caplog.text and 'no_such_library' in caplog.text

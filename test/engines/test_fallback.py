@@ -8,6 +8,7 @@ from support.onnx_models import write_model
 
 from isaac_inference.engines import Engine
 from isaac_inference.engines.fallback import open_with_fallback
+from isaac_inference.engines.onnxruntime.settings import OnnxRuntimeSettings
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import ConfigError, DeviceMemoryError, EngineError
 from isaac_inference.models import read_card
@@ -38,12 +39,12 @@ class Tries:
     def __init__(self, error_of):
         self.error_of, self.asked = error_of, []
 
-    def __call__(self, card, backend, *, shared):
-        settings = shared['tensorrt']
-        batches = settings.min_batch, settings.opt_batch, settings.max_batch
-        self.asked.append((backend, batches, shared.get('providers')))
+    def __call__(self, card, backend, *, settings):
+        chosen, on_cpu = settings['tensorrt'], settings['onnxruntime']
+        batches = chosen.min_batch, chosen.opt_batch, chosen.max_batch
+        self.asked.append((backend, batches, on_cpu.providers, on_cpu.threads))
         name = 'tensorrt' if backend == 'auto' else backend
-        return Opens(card, name, self.error_of(name, settings.max_batch))
+        return Opens(card, name, self.error_of(name, chosen.max_batch))
 
 
 FULL = DeviceMemoryError('m: activations', 900 << 20, 100 << 20)
@@ -59,29 +60,28 @@ def card(tmp_path):
 
 def attempt(card, tries, fallback=True, settings=BATCHES):
     said = []
-    engine = open_with_fallback(
-        card, 'auto', {'tensorrt': settings, 'threads': 1}, said.append, fallback=fallback, create=tries
-    )
+    both = {'tensorrt': settings, 'onnxruntime': OnnxRuntimeSettings(providers=('cuda',), threads=1)}
+    engine = open_with_fallback(card, 'auto', both, said.append, fallback=fallback, create=tries)
     return engine, said
 
 
 def test_nothing_changes_where_it_fits(card):
     engine, said = attempt(card, tries := Tries(lambda name, batch: None))
     assert engine.is_open and engine.notes == () and said == []
-    assert tries.asked == [('auto', (2, 4, 8), None)]
+    assert tries.asked == [('auto', (2, 4, 8), ('cuda',), 1)]
 
 
 def test_the_batch_is_halved_until_it_fits(card):
     engine, said = attempt(card, tries := Tries(lambda name, batch: FULL if batch > 2 else None))
-    assert [batches for _, batches, _ in tries.asked] == [(2, 4, 8), (2, 4, 4), (2, 2, 2)]
+    assert [batches for _, batches, *_ in tries.asked] == [(2, 4, 8), (2, 4, 4), (2, 2, 2)]
     assert engine.is_open and list(engine.notes) == said and len(said) == 2
     assert 'trying again with at most 4 images at once, because: m: activations: needs 900.0 MiB' in said[0]
 
 
 def test_at_last_the_cpu_runs_it(card):
     engine, said = attempt(card, tries := Tries(lambda name, batch: FULL if name == 'tensorrt' else None))
-    assert [batches[2] for _, batches, _ in tries.asked] == [8, 4, 2, 1, 1]
-    assert tries.asked[-1][0] == 'onnxruntime' and tries.asked[-1][2] == ('cpu',)
+    assert [batches[2] for _, batches, *_ in tries.asked] == [8, 4, 2, 1, 1]
+    assert tries.asked[-1][0] == 'onnxruntime' and tries.asked[-1][2:] == (('cpu',), 1)
     assert engine.backend == 'onnxruntime' and 'runs on the CPU instead' in engine.notes[-1]
 
 

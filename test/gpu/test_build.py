@@ -18,6 +18,8 @@ from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.engines.tensorrt.build.ensure import ensure_engine, find_engine
 from isaac_inference.engines.tensorrt.build.process import BackgroundBuild
 from isaac_inference.engines.tensorrt.graph_facts import graph_facts
+from isaac_inference.engines.tensorrt.loader import Plan
+from isaac_inference.engines.tensorrt.runner import TensorRtEngine
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import EngineError
 from isaac_inference.models import read_card
@@ -137,10 +139,9 @@ def test_an_unsupported_operator_is_named(tmp_path, settings):
 
 @pytest.mark.parametrize('plan', [b'not an engine at all' * 40, b'ftrt' + bytes(400)])
 def test_foreign_bytes_are_refused(tmp_path, settings, plan):
-    from isaac_inference.engines.tensorrt.runner import plan_engine
-
     card = read_card(write_detector(tmp_path / 'tiny.onnx'))
-    with pytest.raises(EngineError, match='engine'), plan_engine(card, plan, settings) as engine:
+    given = Plan(plan, 'nowhere')
+    with pytest.raises(EngineError, match='nowhere: the engine'), TensorRtEngine(card, given, settings) as engine:
         engine.infer({'images': np.zeros((1, 3, WH, WH), np.float32)})
 
 

@@ -24,9 +24,10 @@ from isaac_inference.engines import create_engine, non_finite
 from isaac_inference.engines.registry import BACKENDS
 from isaac_inference.engines.tensorrt import compat
 from isaac_inference.engines.tensorrt.build.ensure import ensure_engine
-from isaac_inference.engines.tensorrt.loader import load_plan
+from isaac_inference.engines.tensorrt.factory import make_engine
+from isaac_inference.engines.tensorrt.loader import Plan, load_plan
 from isaac_inference.engines.tensorrt.logger import trt_logger
-from isaac_inference.engines.tensorrt.runner import TensorRtEngine, plan_engine
+from isaac_inference.engines.tensorrt.runner import TensorRtEngine
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import DeviceMemoryError, EngineError, FrameError
 from isaac_inference.models import TensorSpec, read_card
@@ -120,7 +121,7 @@ def expected(card, feeds):
 @pytest.mark.parametrize('graph', [True, False])
 def test_it_equals_onnx_runtime(fixed, settings, precision, graph):
     chosen = settings(precision=precision, cuda_graph=graph)
-    with create_engine(fixed, 'tensorrt', tensorrt=chosen) as engine:
+    with create_engine(fixed, 'tensorrt', settings={'tensorrt': chosen}) as engine:
         assert engine.graphs == (5 if graph else 0)
         assert gpu().name in engine.device and f'TensorRT {compat.load().__version__}' in engine.device
         for seed in range(3):
@@ -134,14 +135,14 @@ def test_it_equals_onnx_runtime(fixed, settings, precision, graph):
 def test_graphs_on_and_off_give_the_same(fixed, settings):
     results = []
     for graph in (True, False):
-        with TensorRtEngine(fixed, tensorrt=settings(cuda_graph=graph)) as engine:
+        with make_engine(fixed, settings(cuda_graph=graph)) as engine:
             results.append([engine.infer(images(seed=seed))['output0'] for seed in range(5)])
     np.testing.assert_array_equal(results[0], results[1])
 
 
 def test_a_dynamic_batch(dynamic, settings):
     chosen = settings(min_batch=1, opt_batch=2, max_batch=4)
-    with TensorRtEngine(dynamic, tensorrt=chosen) as engine:
+    with make_engine(dynamic, chosen) as engine:
         assert engine.graphs == 0
         for batch in (1, 4, 2, 3):
             feeds = images(batch, seed=batch)
@@ -154,7 +155,7 @@ def test_a_dynamic_batch(dynamic, settings):
 
 
 def test_two_contexts_from_four_threads_give_what_one_thread_gets(fixed, settings):
-    with TensorRtEngine(fixed, tensorrt=settings(contexts=2)) as engine:
+    with make_engine(fixed, settings(contexts=2)) as engine:
         want = [engine.infer(images(seed=seed))['output0'] for seed in range(10)]
 
         def work(offset):
@@ -171,7 +172,7 @@ def test_two_contexts_from_four_threads_give_what_one_thread_gets(fixed, setting
 def test_enqueue_takes_and_gives_device_arrays_without_waiting(fixed, settings):
     device = gpu()
     stream, timer = device.stream(), GpuTimer(device)
-    with TensorRtEngine(fixed, tensorrt=settings()) as engine:
+    with make_engine(fixed, settings()) as engine:
         want = engine.infer(images())['output0']
         memory = device.pool.allocate(want.nbytes * 12, 'test')
         stream.upload(memory.ptr, images()['images'])
@@ -198,7 +199,7 @@ def test_enqueue_takes_and_gives_device_arrays_without_waiting(fixed, settings):
 
 
 def test_a_frame_allocates_nothing_and_waits_once(fixed, settings):
-    with TensorRtEngine(fixed, tensorrt=settings()) as engine:
+    with make_engine(fixed, settings()) as engine:
         engine.warm_up(2)
         before = gpu().counters.values()
         for _ in range(100):
@@ -212,7 +213,7 @@ def test_closing_gives_all_memory_back(fixed, settings):
     gc.collect()
     gpu().pool.allocate(1, 'empties the bin of what was dropped').free()
     before = gpu().pool.used
-    engine = TensorRtEngine(fixed, tensorrt=settings(contexts=2))
+    engine = make_engine(fixed, settings(contexts=2))
     for _ in range(2):
         with engine:
             assert gpu().pool.used > before and engine.memory['outputs'] > 0
@@ -220,7 +221,7 @@ def test_closing_gives_all_memory_back(fixed, settings):
 
 
 def test_a_memory_limit_is_told_with_figures(fixed, settings):
-    engine = TensorRtEngine(fixed, tensorrt=settings())
+    engine = make_engine(fixed, settings())
     engine.open()  # builds it without a limit
     engine.close()
     limit = gpu().pool.limit
@@ -245,40 +246,41 @@ def test_a_plan_that_is_no_engine(fixed, settings, damage):
         'header': b'x' * 64 + good[64:],
     }
     device = gpu()
-    with device.current(), pytest.raises(EngineError, match='the engine .* build it again with: isaac-inference build'):
-        load_plan(compat.load(), trt_logger(), device, plan[damage], fixed, settings(), 'm.engine')
+    given = Plan(plan[damage], 'm.engine', 'ask whoever made it')
+    with device.current(), pytest.raises(EngineError, match='m.engine: the engine .*; ask whoever made it'):
+        load_plan(compat.load(), trt_logger(), device, given, fixed, settings())
 
 
 def test_an_engine_of_another_model(fixed, settings):
-    plan = ensure_engine(fixed, settings()).read()
+    plan = Plan(ensure_engine(fixed, settings()).read(), 'm.engine')
     other = dataclasses.replace(fixed, image_input=TensorSpec('pixels', 'float32', (1, 3, 64, 96)))
     message = "input 'pixels' is missing; input 'images' is not in the card"
-    with pytest.raises(EngineError, match=message), plan_engine(other, plan, settings()) as engine:
+    with pytest.raises(EngineError, match=message), TensorRtEngine(other, plan, settings()) as engine:
         engine.infer({'pixels': images()['images']})
 
 
 def test_without_auto_build_the_command_is_named(folder, settings):
     card = make_card(folder / 'never', scale=0.5)
     with pytest.raises(EngineError, match=r'isaac-inference build \S*conv.onnx .*--preset fastest'):
-        TensorRtEngine(card, tensorrt=settings(auto_build=False)).open()
+        make_engine(card, settings(auto_build=False)).open()
 
 
 def test_numbers_that_overflow_are_seen(folder, settings):
     card = make_card(folder / 'overflow', scale=3000.0)
     assert not non_finite({'output0': expected(card, images())})
     try:
-        with TensorRtEngine(card, tensorrt=settings(precision='fp16')) as engine:
+        with make_engine(card, settings(precision='fp16')) as engine:
             half = engine.infer(images())  # TensorRT 8.6 may compute in float32 all the same
         np.testing.assert_allclose(half['output0'], expected(card, images()), rtol=5e-2, atol=1e5)
     except EngineError as error:
         assert 'NaN or infinity' in str(error) or 'does not agree' in str(error)
-    with TensorRtEngine(card, tensorrt=settings()) as engine:
+    with make_engine(card, settings()) as engine:
         feeds = {'images': np.full((1, 3, 64, 96), 3e38, np.float32)}
         assert non_finite(engine.infer(feeds)) == ['output0']
 
 
 def test_layer_times(fixed, settings):
-    with TensorRtEngine(fixed, tensorrt=settings()) as engine:
+    with make_engine(fixed, settings()) as engine:
         used = gpu().pool.used
         times = engine.profile_layers(5)
         assert times and all(name and ms >= 0 for name, ms in times) and gpu().pool.used == used
@@ -291,5 +293,5 @@ def test_the_real_detector_equals_onnx_runtime(settings):
     feeds = {'images': np.random.default_rng(0).uniform(0, 255, (1, 3, 416, 416)).astype(np.float32)}
     with create_engine(card, 'onnxruntime', providers=['cpu']) as engine:
         want = engine.infer(feeds)['output']
-    with TensorRtEngine(card, tensorrt=settings(precision='fp16')) as engine:
+    with make_engine(card, settings(precision='fp16')) as engine:
         assert np.abs(engine.infer(feeds)['output'] - want).max() < 0.2

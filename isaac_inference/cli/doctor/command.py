@@ -18,6 +18,7 @@ from isaac_inference.cli.doctor.finding import Finding, module_finding
 from isaac_inference.cli.doctor.gpu import check_gpu
 from isaac_inference.cli.shared.console import console
 from isaac_inference.engines import available_backends
+from isaac_inference.engines.registry import cpu_backend
 from isaac_inference.ros.runtime.resources import DDS_PROFILE_VARIABLES, dds_profile_variable
 
 MESSAGES = (
@@ -120,7 +121,7 @@ def check_engines() -> Iterator[Finding]:
             f'engine {backend.name}', f'version {backend.version}' if backend.version else 'installed, version unknown'
         )
     if not backends:
-        yield Finding('engines', 'none', 'pip install onnxruntime', fatal=True)
+        yield Finding('engines', 'none', cpu_backend().install, fatal=True)
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (

@@ -10,15 +10,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from isaac_inference.engines.tensorrt.build.process import BackgroundBuild
-from isaac_inference.engines.tensorrt.build.progress import LOG_EVERY_S, BuildProgress
-from isaac_inference.store.engine_cache import CacheEntry
+from isaac_inference.engines.preparation import LOG_EVERY_S, BuildProgress, EnginePreparation
 
 _POLL_S = 0.2
 
 
-def build_engine(screen: Console, build: BackgroundBuild) -> CacheEntry:
-    """Show a build until it ends: a bar on a terminal, else a line for each phase and every ten seconds.
+def build_engine(screen: Console, build: EnginePreparation) -> Any:
+    """Show a build until it ends: a bar on a terminal, else a line for each phase and every ten seconds. Returns what
+    was built.
 
     Raises:
         EngineError: the build failed; also when Ctrl-C ends it, since that ends the build.

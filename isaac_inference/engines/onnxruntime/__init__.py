@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ONNX Runtime backend: `loader` makes a session, `runner` runs it."""
+"""The ONNX Runtime backend: `settings` say how, `loader` makes a session, `runner` runs it."""

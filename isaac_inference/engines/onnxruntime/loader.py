@@ -13,6 +13,7 @@ from typing import Any
 
 import onnxruntime as ort
 
+from isaac_inference.engines.onnxruntime.settings import OnnxRuntimeSettings
 from isaac_inference.errors import EngineError
 
 _log = logging.getLogger(__name__)
@@ -65,33 +66,30 @@ def usable_cpus() -> int:
     return count
 
 
-def session_from_onnx(path: Path, *, providers: Sequence[str], threads: int, spinning: bool) -> Any:
+def session_from_onnx(path: Path, settings: OnnxRuntimeSettings) -> Any:
     """An ONNX Runtime session; weights beside the model are found there.
 
     Args:
         path: the ONNX file.
-        providers: asked-for providers, empty for the best available one.
-        threads: CPU threads for one inference; 0 for all that this process may use.
-        spinning: let idle threads poll for work while the model runs, which costs CPU time and saves
-            microseconds an operator.
+        settings: providers and threads.
 
     Raises:
         EngineError: a missing provider, an operator that ONNX Runtime doesn't know, a damaged file, missing
             weights.
     """
-    chosen = choose_providers(providers)
+    chosen = choose_providers(settings.providers)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _QUIET
-    options.intra_op_num_threads = threads or usable_cpus()
-    options.add_session_config_entry('session.intra_op.allow_spinning', '1' if spinning else '0')
+    options.intra_op_num_threads = settings.threads or usable_cpus()
+    options.add_session_config_entry('session.intra_op.allow_spinning', '1' if settings.spinning else '0')
     options.add_session_config_entry('session.force_spinning_stop', '1')  # between two runs nobody spins
     try:
         session = ort.InferenceSession(str(path), options, providers=chosen)
     except Exception as error:
         raise EngineError(_load_error(path, error)) from error
     missing = [name for name in chosen if name not in session.get_providers()]
-    if missing and providers:
+    if missing and settings.providers:
         raise EngineError(
             f'{path}: ONNX Runtime could not start {", ".join(missing)} (its libraries or a device are '
             f'missing) and would run on {session.get_providers()[0]}; fix that, or leave `providers` empty'

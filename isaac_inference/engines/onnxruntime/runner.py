@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from isaac_inference.engines.base import Engine
 from isaac_inference.engines.onnxruntime.loader import one_line, session_from_onnx, usable_cpus
-from isaac_inference.errors import ConfigError, EngineError
+from isaac_inference.engines.onnxruntime.settings import OnnxRuntimeSettings
+from isaac_inference.errors import EngineError
 from isaac_inference.models.card.card import ModelCard
 
 
@@ -20,38 +21,24 @@ class OnnxRuntimeEngine(Engine):
 
     Args:
         card: the model.
-        providers: execution providers, best first: ONNX Runtime's names, or 'cpu', 'cuda', 'tensorrt'. Empty:
-            CUDA if this build has it and it starts, else the CPU.
-        threads: CPU threads for one inference; 0 for all that this process may use.
-        spinning: idle threads poll for work instead of sleeping; faster, at the cost of CPU time between
-            operators.
+        settings: how to run it; None for the defaults.
     """
 
     backend = 'onnxruntime'
     needs_contiguous = False
     reuses_outputs = False
 
-    def __init__(
-        self, card: ModelCard, *, providers: Sequence[str] = (), threads: int = 0, spinning: bool = True
-    ) -> None:
-        if isinstance(providers, str) or not all(isinstance(name, str) for name in providers):
-            raise ConfigError(f"providers: got {providers!r}, expected a list of names such as ['cuda', 'cpu']")
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
-            raise ConfigError(f'threads: got {threads!r}, expected a whole number, 0 (all) or more')
+    def __init__(self, card: ModelCard, settings: OnnxRuntimeSettings | None = None) -> None:
         super().__init__(card)
-        self._providers = tuple(providers)
-        self._threads = threads
-        self._spinning = spinning
+        self.settings = settings or OnnxRuntimeSettings()
         self._session: Any = None
         self._output_names = [spec.name for spec in self.outputs]
 
     def _open(self) -> None:
-        self._session = session_from_onnx(
-            self.card.path, providers=self._providers, threads=self._threads, spinning=self._spinning
-        )
+        self._session = session_from_onnx(self.card.path, self.settings)
         self._check_unchanged()
         provider = self._session.get_providers()[0].removesuffix('ExecutionProvider')
-        threads = self._threads or usable_cpus()
+        threads = self.settings.threads or usable_cpus()
         self._device = (
             f'CPU ({threads} thread{"s" * (threads > 1)})' if provider == 'CPU' else f'{provider} (onnxruntime)'
         )

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a model card to a deserialized TensorRT engine, and errors that people can read."""
+"""From a plan to a deserialized TensorRT engine, and errors that people can read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from isaac_inference.engines.tensorrt.build.ensure import build_command, ensure_engine
 from isaac_inference.engines.tensorrt.io_tensors import PlanTensor, check_is_model, read_tensors
 from isaac_inference.engines.tensorrt.logger import TRT_LOG, is_out_of_memory, said
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
@@ -14,6 +13,22 @@ from isaac_inference.errors import DeviceMemoryError, EngineError
 from isaac_inference.models.card.card import ModelCard
 
 _FOREIGN = ('version tag', 'incompatible', 'different version', 'platform', 'compute capability', 'not compatible')
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan, TensorRT's serialized engine, as it is handed to who runs it. It is code: only from a source that is
+    trusted.
+
+    Attributes:
+        content: its bytes.
+        origin: where it came from, for messages, such as a path.
+        remedy: what a person can do where it can't be used, as the end of a sentence.
+    """
+
+    content: bytes = field(repr=False)
+    origin: str
+    remedy: str = 'build it again'
 
 
 @dataclass(frozen=True)
@@ -35,65 +50,51 @@ class LoadedPlan:
     device_bytes: int
 
 
-def find_plan(card: ModelCard, settings: TensorRtSettings) -> tuple[bytes, str]:
-    """The plan of a model from this user's cache, built first where that is allowed, and where it lies.
-
-    Raises:
-        EngineError: there is none and `auto_build` is off, with the command that builds it; or the build failed.
-    """
-    entry = ensure_engine(card, settings)
-    return entry.read(), str(entry.path)
-
-
-def load_plan(
-    trt: Any, logger: Any, gpu: Any, plan: bytes, card: ModelCard, settings: TensorRtSettings, origin: str
-) -> LoadedPlan:
+def load_plan(trt: Any, logger: Any, gpu: Any, plan: Plan, card: ModelCard, settings: TensorRtSettings) -> LoadedPlan:
     """Deserialize a plan on the GPU whose context is current.
 
     Args:
         trt: the tensorrt module.
         logger: the trt.ILogger that writes to TRT_LOG.
         gpu: the `cuda.device.Gpu`.
-        plan: the plan's bytes.
+        plan: the plan.
         card: the model that it is of; its inputs and outputs are compared.
         settings: how it was built.
-        origin: where the plan came from, for messages.
 
     Raises:
         DeviceMemoryError: too little memory for it.
         EngineError: an engine of another TensorRT or GPU, a damaged one, or one of another model.
     """
-    again = f'remove {origin} and build it again with: {build_command(card, settings)}'
-    if not plan:
-        raise EngineError(f'{origin}: the engine is empty (0 bytes); {again}')
+    size = len(plan.content)
+    if not size:
+        raise EngineError(f'{plan.origin}: the engine is empty (0 bytes); {plan.remedy}')
     room = gpu.pool.free
-    if len(plan) > room:
-        raise DeviceMemoryError(f'{card.name}: the weights of its TensorRT engine', len(plan), room)
+    if size > room:
+        raise DeviceMemoryError(f'{card.name}: the weights of its TensorRT engine', size, room)
     before, _ = gpu.memory()
     with TRT_LOG.collect() as errors:
         runtime = trt.Runtime(logger)
-        if settings.version_compatible:  # such plans carry code; it comes from this user's own cache
+        if settings.version_compatible:  # such plans carry code; see `Plan`
             runtime.engine_host_code_allowed = True
         if settings.dla_core >= 0:
             runtime.DLA_core = settings.dla_core
-        engine = runtime.deserialize_cuda_engine(plan)
+        engine = runtime.deserialize_cuda_engine(plan.content)
     if engine is None:
-        raise _load_error(trt, gpu, plan, card, origin, again, errors)
+        raise _load_error(trt, gpu, plan, card, errors)
     tensors = read_tensors(engine, card.name)
-    check_is_model(tensors, card, f'{card.name} ({origin})')
+    check_is_model(tensors, card, f'{card.name} ({plan.origin})')
     after, _ = gpu.memory()
-    return LoadedPlan(runtime, engine, tensors, len(plan), max(0, before - after))
+    return LoadedPlan(runtime, engine, tensors, size, max(0, before - after))
 
 
-def _load_error(
-    trt: Any, gpu: Any, plan: bytes, card: ModelCard, origin: str, again: str, errors: list[str]
-) -> EngineError:
+def _load_error(trt: Any, gpu: Any, plan: Plan, card: ModelCard, errors: list[str]) -> EngineError:
     """Why a plan could not be deserialized."""
+    size = len(plan.content)
     if is_out_of_memory(errors):
-        return DeviceMemoryError(f'{card.name}: loading its TensorRT engine{said(errors)}', len(plan), gpu.pool.free)
+        return DeviceMemoryError(f'{card.name}: loading its TensorRT engine{said(errors)}', size, gpu.pool.free)
     text = ' '.join(errors).lower()
     if any(word in text for word in _FOREIGN):
         what = f'was built by another TensorRT than {trt.__version__}, or for another GPU than {gpu.name}'
     else:
         what = f'is damaged, or was not built by TensorRT {trt.__version__} for {gpu.name}'
-    return EngineError(f'{origin}: the engine of {len(plan)} bytes {what}; {again}{said(errors)}')
+    return EngineError(f'{plan.origin}: the engine of {size} bytes {what}; {plan.remedy}{said(errors)}')

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +20,7 @@ from isaac_inference.engines.tensorrt.graph_facts import graph_facts
 from isaac_inference.engines.tensorrt.io_tensors import Shape
 from isaac_inference.engines.tensorrt.lane import Lane
 from isaac_inference.engines.tensorrt.layer_times import make_profiler, mean_times
-from isaac_inference.engines.tensorrt.loader import LoadedPlan, find_plan, load_plan
+from isaac_inference.engines.tensorrt.loader import LoadedPlan, Plan, load_plan
 from isaac_inference.engines.tensorrt.logger import TRT_LOG, is_out_of_memory, said, trt_logger
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import DeviceMemoryError, EngineError, ModelError
@@ -41,7 +40,8 @@ class TensorRtEngine(Engine):
 
     Args:
         card: the model.
-        tensorrt: how to build and run it; None for the defaults.
+        plan: the plan to run, or what gives it: called by each `open`, which may take minutes where it is built first.
+        settings: how the plan was built and how to run it; None for the defaults.
     """
 
     backend = 'tensorrt'
@@ -49,10 +49,13 @@ class TensorRtEngine(Engine):
     reuses_outputs = False
     takes_device_arrays = True
 
-    def __init__(self, card: ModelCard, *, tensorrt: TensorRtSettings | None = None) -> None:
-        self.settings = tensorrt or TensorRtSettings()
+    def __init__(
+        self, card: ModelCard, plan: Plan | Callable[[], Plan], settings: TensorRtSettings | None = None
+    ) -> None:
+        self.settings = settings or TensorRtSettings()
         super().__init__(card, concurrency=self.settings.contexts)
-        self._plan: bytes | None = None  # instead of the cache's
+        self.gpu_ordinal = self.settings.device
+        self._find_plan: Callable[[], Plan] = (lambda: plan) if isinstance(plan, Plan) else plan
         self._gpu: Any = None
         self._loaded: LoadedPlan | None = None
         self._lanes: list[Lane] = []
@@ -137,12 +140,12 @@ class TensorRtEngine(Engine):
         settings = self.settings
         trt = compat.load()
         self._gpu = gpu(settings.device)
-        plan, origin = (self._plan, 'the new engine') if self._plan is not None else find_plan(self.card, settings)
+        plan = self._find_plan()
         if settings.memory_limit_mib:
             self._gpu.pool.limit = settings.memory_limit_mib * _MIB
         with self._gpu.current():
             compat.init_plugins(trt, trt_logger())
-            self._loaded = load_plan(trt, trt_logger(), self._gpu, plan, self.card, settings, origin)
+            self._loaded = load_plan(trt, trt_logger(), self._gpu, plan, self.card, settings)
             before, _ = self._gpu.memory()
             held = self._gpu.pool.used
             self._lanes = []
@@ -221,16 +224,3 @@ class TensorRtEngine(Engine):
         except (ImportError, ModelError):  # for a line of text only: the engine is there
             return 'types of the model'
         return 'int8' if facts.quantized else 'fp16' if facts.float16 else 'fp32'
-
-
-def plan_engine(card: ModelCard, plan: bytes, settings: TensorRtSettings) -> TensorRtEngine:
-    """An engine, not yet open, that runs a plan which is not in the cache: one context, no CUDA graph.
-
-    Args:
-        card: the model.
-        plan: the plan's bytes, built by this process or one that it trusts.
-        settings: how it was built.
-    """
-    made = TensorRtEngine(card, tensorrt=replace(settings, contexts=1, cuda_graph=False))
-    made._plan = plan
-    return made

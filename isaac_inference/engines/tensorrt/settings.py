@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
+from isaac_inference.engines.settings import BackendSettings, setting, settings_info
 from isaac_inference.errors import ConfigError
-
-T = TypeVar('T')
+from isaac_inference.models.card.card import ModelCard
 
 PRECISIONS = ('model', 'fp16')
 PRESETS: Mapping[str, int] = MappingProxyType({'fastest': 0, 'balanced': 3, 'best': 5})
@@ -19,27 +20,10 @@ PRESETS: Mapping[str, int] = MappingProxyType({'fastest': 0, 'balanced': 3, 'bes
 PRIORITIES = ('low', 'normal', 'high')
 TACTIC_SOURCES = ('CUBLAS', 'CUBLAS_LT', 'CUDNN', 'EDGE_MASK_CONVOLUTIONS', 'JIT_CONVOLUTIONS')
 """TensorRT's names; the first three are off by default in 10 and gone in 11."""
-_KEY = 'tensorrt'
 
 
 @dataclass(frozen=True)
-class SettingInfo:
-    """What a setting's type can't say. `in_key`: engines that differ in it are different engines."""
-
-    description: str
-    unit: str = ''
-    choices: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    in_key: bool = False
-
-
-def _setting(default: T, description: str, **info: Any) -> T:
-    return dataclasses.field(default=default, metadata={_KEY: SettingInfo(description, **info)})  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
-class TensorRtSettings:
+class TensorRtSettings(BackendSettings):
     """How TensorRT engines are built and run; checked when it is made (ConfigError).
 
     The shapes of the optimization profile come from two triples, smallest, optimum and largest: of the batch, and of
@@ -47,77 +31,76 @@ class TensorRtSettings:
     the model fixes must not be set to something else. (0, 0) stands for the model card's `input_wh`.
     """
 
-    precision: str = _setting(
+    precision: str = setting(
         'model',
         "'model' builds the graph in the types that it has; 'fp16' casts a float32 graph to float16 first.",
         choices=PRECISIONS,
         in_key=True,
     )
-    auto_build: bool = _setting(
+    auto_build: bool = setting(
         True, 'Build an engine that is missing; false: stop, and name the command that builds it.'
     )
-    preset: str = _setting(
+    preset: str = setting(
         'balanced',
         "Build time against speed: 'fastest' is optimization level 0, 'balanced' 3, 'best' 5.",
         choices=tuple(PRESETS),
     )
-    optimization_level: int = _setting(
+    optimization_level: int = setting(
         -1, "TensorRT's builder optimization level, 0 to 5; -1: that of the preset.", minimum=-1, maximum=5
     )
-    workspace_mib: int = _setting(
+    workspace_mib: int = setting(
         0, "Most GPU memory that a layer's tactic may use; 0: no limit.", unit='MiB', minimum=0, in_key=True
     )
-    min_batch: int = _setting(1, 'Fewest images at once.', minimum=1)
-    opt_batch: int = _setting(1, 'Images at once that the engine is tuned for.', minimum=1)
-    max_batch: int = _setting(1, 'Most images at once.', minimum=1)
-    min_wh: tuple[int, int] = _setting((0, 0), "Smallest width and height; 0, 0: the card's.", unit='px')
-    opt_wh: tuple[int, int] = _setting(
+    min_batch: int = setting(1, 'Fewest images at once.', minimum=1)
+    opt_batch: int = setting(1, 'Images at once that the engine is tuned for.', minimum=1)
+    max_batch: int = setting(1, 'Most images at once.', minimum=1)
+    min_wh: tuple[int, int] = setting((0, 0), "Smallest width and height; 0, 0: the card's.", unit='px')
+    opt_wh: tuple[int, int] = setting(
         (0, 0), "Width and height that the engine is tuned for; 0, 0: the card's.", unit='px'
     )
-    max_wh: tuple[int, int] = _setting((0, 0), "Largest width and height; 0, 0: the card's.", unit='px')
-    dla_core: int = _setting(
+    max_wh: tuple[int, int] = setting((0, 0), "Largest width and height; 0, 0: the card's.", unit='px')
+    dla_core: int = setting(
         -1, 'DLA core (Jetson) for the layers that it can run; -1: none.', minimum=-1, maximum=15, in_key=True
     )
-    version_compatible: bool = _setting(
+    version_compatible: bool = setting(
         False, 'An engine that later TensorRT versions load too, at some cost in speed.', in_key=True
     )
-    hardware_compatible: bool = _setting(
+    hardware_compatible: bool = setting(
         False, 'An engine for every GPU since Ampere, at some cost in speed.', in_key=True
     )
-    tactic_sources: tuple[str, ...] = _setting(
+    tactic_sources: tuple[str, ...] = setting(
         (), "Libraries that layers may come from; empty: TensorRT's choice.", choices=TACTIC_SOURCES, in_key=True
     )
-    tf32: bool = _setting(
+    tf32: bool = setting(
         False,
         'Let float32 layers multiply in TF32, with the mantissa of float16: faster, and boxes move a little.',
         in_key=True,
     )
-    sparsity: bool = _setting(False, 'Let layers use weights with 2:4 structured sparsity.', in_key=True)
-    detailed_profile: bool = _setting(
+    sparsity: bool = setting(False, 'Let layers use weights with 2:4 structured sparsity.', in_key=True)
+    detailed_profile: bool = setting(
         False, 'Keep layer parameters in the engine, for the per-layer report.', in_key=True
     )
-    min_agreement: float = _setting(
+    min_agreement: float = setting(
         -1.0,
         'Least agreement of a new engine with the model in ONNX Runtime, as cosine similarity of each output; -1: '
         '0.98, and 0.95 for a graph with Q/DQ, which no two runtimes round alike.',
         minimum=-1.0,
         maximum=1.0,
     )
-    cache_dir: str = _setting(
+    cache_dir: str = setting(
         '', 'Folder for engines and timing caches; empty: isaac_inference in $XDG_CACHE_HOME or ~/.cache.'
     )
-    device: int = _setting(0, 'Number of the GPU.', minimum=0)
-    contexts: int = _setting(1, 'Execution contexts: how many frames may be in flight at once.', minimum=1, maximum=16)
-    priority: str = _setting('normal', "Priority of the engine's streams.", choices=PRIORITIES)
-    memory_limit_mib: int = _setting(0, 'Most GPU memory of this process; 0: no limit.', unit='MiB', minimum=0)
-    cuda_graph: bool = _setting(True, 'Launch the engine as one CUDA graph where shapes are fixed.')
+    device: int = setting(0, 'Number of the GPU.', minimum=0)
+    contexts: int = setting(1, 'Execution contexts: how many frames may be in flight at once.', minimum=1, maximum=16)
+    priority: str = setting('normal', "Priority of the engine's streams.", choices=PRIORITIES)
+    memory_limit_mib: int = setting(0, 'Most GPU memory of this process; 0: no limit.', unit='MiB', minimum=0)
+    cuda_graph: bool = setting(True, 'Launch the engine as one CUDA graph where shapes are fixed.')
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'tactic_sources', tuple(str(name).upper() for name in self.tactic_sources if name))
         for name in ('min_wh', 'opt_wh', 'max_wh'):
             object.__setattr__(self, name, _size(name, getattr(self, name)))
-        for name, info in settings_info().items():
-            _check(name, getattr(self, name), info)
+        super().__post_init__()
         if not self.min_batch <= self.opt_batch <= self.max_batch:
             raise ConfigError(
                 f'min_batch, opt_batch, max_batch: got {self.min_batch}, {self.opt_batch}, {self.max_batch}; expected '
@@ -135,18 +118,45 @@ class TensorRtSettings:
         """The builder optimization level, 0 to 5: what was set, else the preset's."""
         return self.optimization_level if self.optimization_level >= 0 else PRESETS[self.preset]
 
+    @property
+    def largest_batch(self) -> int:
+        """Most images at once."""
+        return self.max_batch
+
+    def smaller_batch(self) -> TensorRtSettings | None:
+        """With half of the largest batch, and no other one above it; None where it is 1."""
+        most = self.max_batch // 2
+        if not most:
+            return None
+        return dataclasses.replace(
+            self, max_batch=most, opt_batch=min(self.opt_batch, most), min_batch=min(self.min_batch, most)
+        )
+
     def key_options(self) -> dict[str, Any]:
         """What belongs into an engine's key besides the model, its shapes, TensorRT and the GPU; values that JSON
         can hold. The order of tactic sources means nothing.
         """
-        options = {name: getattr(self, name) for name, info in settings_info().items() if info.in_key}
+        options = {name: getattr(self, name) for name, info in settings_info(TensorRtSettings).items() if info.in_key}
         del options['precision']  # the key has a field for it
         return {**options, 'tactic_sources': sorted(self.tactic_sources), 'optimization_level': self.level}
 
 
-def settings_info() -> dict[str, SettingInfo]:
-    """Setting name -> what its type can't say, in the order of the fields; for options and documentation."""
-    return {item.name: item.metadata[_KEY] for item in dataclasses.fields(TensorRtSettings)}
+def build_command(card: ModelCard, settings: TensorRtSettings) -> str:
+    """The command line that builds the engine of these settings."""
+    words = ['isaac-inference', 'build', str(card.path)]
+    default = TensorRtSettings()
+    for name in settings_info(TensorRtSettings):
+        value = getattr(settings, name)
+        if name == 'auto_build' or value == getattr(default, name):
+            continue
+        option = name.replace('_', '-')
+        if isinstance(value, bool):
+            words.append(f'--{option}' if value else f'--no-{option}')
+        elif name.endswith('_wh'):
+            words += [f'--{option}', f'{value[0]}x{value[1]}']
+        else:
+            words += [f'--{option}', ','.join(value) if isinstance(value, tuple) else str(value)]
+    return shlex.join(words)
 
 
 def _size(name: str, value: Any) -> tuple[int, int]:
@@ -160,21 +170,3 @@ def _size(name: str, value: Any) -> tuple[int, int]:
             f'{name}: got {value!r}, expected width and height in px, or 0, 0 for those of the model card'
         )
     return width, height
-
-
-def _check(name: str, value: Any, info: SettingInfo) -> None:
-    """Raise ConfigError unless the value is in the setting's range or among its choices."""
-    default = getattr(TensorRtSettings, name)
-    if isinstance(default, (bool, str, int, float)):
-        kinds = (int, float) if isinstance(default, float) else (type(default),)
-        wrong = not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(default, bool))
-        if wrong:
-            raise ConfigError(f'{name}: got {value!r}, expected {type(default).__name__}')
-    if info.choices:
-        for item in value if isinstance(value, tuple) else (value,):
-            if item not in info.choices:
-                raise ConfigError(f'{name}: got {item!r}, expected one of {", ".join(info.choices)}')
-    low, high = info.minimum, info.maximum
-    if (low is not None and not value >= low) or (high is not None and not value <= high):
-        span = f'{low:g} or more' if high is None else f'{low:g} to {high:g}'
-        raise ConfigError(f'{name}: got {value!r}, expected {span}{" " * bool(info.unit)}{info.unit}')

@@ -38,11 +38,6 @@ class FilePrecision:
     record: PrecisionRecord | None
     size: int
 
-    @property
-    def has_int8(self) -> bool:
-        """Whether the file carries Q/DQ, which a builder of TensorRT 8.6 must be told."""
-        return self.kind == 'int8'
-
     def describe(self) -> str:
         """One line for people."""
         parts = [f'{self.kind}: {self.layers} layers with weights']

@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from support.onnx_models import write_model
 
+from isaac_inference.engines.tensorrt.loader import Plan
 from isaac_inference.engines.tensorrt.runner import TensorRtEngine
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import EngineError
 from isaac_inference.models import read_card
+
+PLAN = Plan(b'plan', 'a test')
 
 
 class Doubles:
@@ -54,7 +57,7 @@ def make_engine(card, lanes):
             self._gpu = SimpleNamespace(current=nullcontext)
             self._lanes, self._idle = list(lanes), deque(lanes)
 
-    return Engine(card, tensorrt=TensorRtSettings(contexts=len(lanes)))
+    return Engine(card, PLAN, TensorRtSettings(contexts=len(lanes)))
 
 
 def test_two_contexts_from_four_threads(card):
@@ -81,7 +84,7 @@ def test_a_lane_that_failed_is_used_again(card):
 
 
 def test_enqueue_and_layers_need_an_open_engine(card):
-    engine = TensorRtEngine(card)
+    engine = TensorRtEngine(card, PLAN)
     with pytest.raises(EngineError, match=r'enqueue\(\) on an engine that is not open'):
         engine.enqueue(engine.zero_feeds())
     with pytest.raises(EngineError, match=r'profile_layers\(\) on an engine that is not open'):

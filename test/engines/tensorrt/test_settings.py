@@ -7,13 +7,14 @@ import dataclasses
 
 import pytest
 
-from isaac_inference.engines.tensorrt.settings import TensorRtSettings, settings_info
+from isaac_inference.engines.settings import settings_info
+from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import ConfigError
 
 
 def test_every_setting_says_what_it_is():
-    assert set(settings_info()) == {item.name for item in dataclasses.fields(TensorRtSettings)}
-    for name, info in settings_info().items():
+    assert set(settings_info(TensorRtSettings)) == {item.name for item in dataclasses.fields(TensorRtSettings)}
+    for name, info in settings_info(TensorRtSettings).items():
         assert info.description.endswith('.'), name
 
 

@@ -13,7 +13,10 @@ from rclpy.parameter import Parameter
 from support.ros.probe import image_message
 from support.waiting import wait_until
 
+from isaac_inference.cli.docs import node_class
+from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings
+from isaac_inference.ros.runtime.parameters.schema import specs
 
 
 def names(array: Any) -> list[str]:
@@ -76,11 +79,11 @@ def test_a_bad_live_value_is_refused_with_the_reason_and_changes_nothing(
         ({'model': ''}, ['parameter model', 'expected the path']),
         ({'model': '/no/such.onnx'}, ['/no/such.onnx']),
         ({'backend': 'tensorrrt'}, ['tensorrrt', 'onnxruntime']),
-        ({'threads': -1}, ['parameter threads: got -1', 'at least 0']),
-        ({'threads': 'two'}, ["parameter threads: got 'two' (str)", 'whole number']),
+        ({'onnxruntime.threads': -1}, ['parameter onnxruntime.threads: got -1', 'at least 0']),
+        ({'onnxruntime.threads': 'two'}, ["parameter onnxruntime.threads: got 'two' (str)", 'whole number']),
         (
-            {'threads': -1, 'spinning': 1},
-            ['parameter threads', 'parameter spinning: got 1 (int), expected true or false'],
+            {'onnxruntime.threads': -1, 'onnxruntime.spinning': 1},
+            ['parameter onnxruntime.threads', 'onnxruntime.spinning: got 1 (int), expected true or false'],
         ),
     ],
 )
@@ -93,12 +96,29 @@ def test_a_bad_value_at_start_stops_at_configure_and_can_be_corrected(
     assert all(word in message for word in words), message
     assert empty_graph.probe.value('inference', 'state') == 'unconfigured'
 
-    good = {'model': str(model), 'backend': 'auto', 'threads': 1, 'spinning': False}
+    good = {'model': str(model), 'backend': 'auto', 'onnxruntime.threads': 1, 'onnxruntime.spinning': False}
     assert set_live(node, **{name: good[name] for name in parameters}) == ''
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
     assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
     empty_graph.probe.wait_active('inference')
     wait_until(lambda: 'configure failed' not in empty_graph.probe.status('inference').message)
+
+
+@pytest.mark.parametrize('name, value', [('threads', 1), ('spinning', False), ('providers', ['cpu'])])
+def test_a_former_name_is_refused_with_the_name_of_today(empty_graph: Any, model: Path, name: str, value: Any) -> None:
+    empty_graph.load('InferenceNode', 'inference', model=str(model), check_finite=1, **{name: value})
+    wait_until(lambda: 'configure failed' in empty_graph.probe.status('inference').message)
+    message = empty_graph.probe.status('inference').message
+    assert f'parameter {name}: is now onnxruntime.{name}; rename it' in message
+    assert 'parameter check_finite: got 1' in message, 'all that is wrong is said at once'
+    assert empty_graph.probe.value('inference', 'state') == 'unconfigured'
+
+
+@pytest.mark.parametrize('name', NODES)
+def test_the_names_of_today_exist_and_the_former_ones_do_not(name: str) -> None:
+    schema = node_class(name).Parameters
+    known = {spec.name for spec in specs(schema)}
+    assert set(schema.RENAMED.values()) <= known and not set(schema.RENAMED) & known
 
 
 def test_a_misspelt_parameter_is_said_and_the_right_one_named(empty_graph: Any, model: Path) -> None:

@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares a new engine with the model it was built from, run by ONNX Runtime, before anybody trusts it."""
+"""Compares a new engine with the model it was built from, before anybody trusts it."""
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from isaac_inference.engines.checks import non_finite
+from isaac_inference.engines.reference import Run
 from isaac_inference.errors import EngineError
 from isaac_inference.models.card.card import ModelCard
 
-_log = logging.getLogger(__name__)
-
-Run = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 IMAGES = 3
 _SEED = 20240
 _LEAST_RMS = 1e-2  # channels that are smaller than this in the reference count less: they hold rounding noise
@@ -24,22 +20,23 @@ _LEAST_RMS = 1e-2  # channels that are smaller than this in the reference count 
 def check_plan(
     card: ModelCard,
     run: Run,
+    reference: Run | None,
     min_agreement: float,
     *,
     batch: int = 1,
     order_free: bool = False,
-    reference: Run | None = None,
 ) -> dict[str, float]:
-    """Compare an engine's outputs with ONNX Runtime's on a few made-up images.
+    """Compare an engine's outputs with the model's on a few made-up images.
 
     Args:
-        card: the model; the reference is its own file, whatever the engine was converted to.
+        card: the model.
         run: feeds -> outputs of the engine.
+        reference: feeds -> outputs of the model's own file, whatever the engine was converted to; None where nothing
+            can run it: then only NaN and infinity are looked for.
         min_agreement: least cosine similarity of each output.
         batch: images at once.
         order_free: the model picks its outputs by score, so that ties may come in another order; values are sorted
             before they are compared.
-        reference: feeds -> outputs to compare with; None: ONNX Runtime on the CPU.
 
     Returns:
         Output name -> least similarity over the images; empty where there is no reference to compare with.
@@ -47,7 +44,6 @@ def check_plan(
     Raises:
         EngineError: NaN or infinity, an output of another shape, or too little agreement, with the numbers.
     """
-    reference = reference or _reference(card)
     worst: dict[str, float] = {}
     for index in range(IMAGES):
         feeds = image_feeds(card, batch, seed=_SEED + index)
@@ -138,15 +134,3 @@ def _image(generator: np.random.Generator, width: int, height: int) -> np.ndarra
         w, h = generator.integers(1, width // 2 + 2), generator.integers(1, height // 2 + 2)
         image[y : y + h, x : x + w] = generator.uniform(0, 255, 3)
     return np.clip(image + generator.normal(0, 6, image.shape), 0, 255).round()
-
-
-def _reference(card: ModelCard) -> Run | None:
-    """Runs the model's own file on the CPU; None, with a warning, where ONNX Runtime is missing."""
-    try:
-        from isaac_inference.engines.onnxruntime.runner import OnnxRuntimeEngine
-    except ImportError:
-        _log.warning('%s: the engine is checked for NaN only: onnxruntime, to compare with, is missing', card.name)
-        return None
-    original = OnnxRuntimeEngine(card, providers=['cpu'])
-    original.open()
-    return original.infer

@@ -8,28 +8,29 @@ plan = entry.read()
 from __future__ import annotations
 
 import logging
-import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from isaac_inference.engines.reference import Reference, cpu_reference
 from isaac_inference.engines.tensorrt import compat
 from isaac_inference.engines.tensorrt.build.check import check_plan
-from isaac_inference.engines.tensorrt.graph_facts import graph_facts
 from isaac_inference.engines.tensorrt.build.plan import build_plan
 from isaac_inference.engines.tensorrt.build.profiles import profile_shapes
-from isaac_inference.engines.tensorrt.build.progress import BuildProgress, ProgressSink, Reporter
-from isaac_inference.engines.tensorrt.settings import TensorRtSettings, settings_info
+from isaac_inference.engines.tensorrt.build.progress import ProgressSink, Reporter
+from isaac_inference.engines.tensorrt.graph_facts import graph_facts
+from isaac_inference.engines.tensorrt.loader import Plan
+from isaac_inference.engines.tensorrt.runner import TensorRtEngine
+from isaac_inference.engines.tensorrt.settings import TensorRtSettings, build_command
 from isaac_inference.errors import EngineError
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.store.engine_cache import CacheEntry, EngineCache, EngineKey
 from isaac_inference.models.onnx.reader import read_model_file
+from isaac_inference.store.engine_cache import CacheEntry, EngineCache, EngineKey
 from isaac_inference.store.user_cache import cache_dir
-
-__all__ = ['BuildProgress', 'build_command', 'engine_key', 'ensure_engine', 'find_engine', 'least_agreement']
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +68,8 @@ def ensure_engine(
     settings: TensorRtSettings,
     progress: ProgressSink | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    *,
+    reference: Reference = cpu_reference,
 ) -> CacheEntry:
     """The engine of a model; builds it where the cache has none, which takes seconds to many minutes.
 
@@ -78,6 +81,7 @@ def ensure_engine(
         settings: how to build it, and where to keep it.
         progress: told about twice a second, from a thread of its own.
         cancelled: asked now and then; true ends the wait, and with TensorRT 10 and later the build.
+        reference: runs the model itself, which a new engine is compared with.
 
     Raises:
         ConfigError: TensorRT is missing, or the settings don't fit the model, this TensorRT or this GPU.
@@ -95,7 +99,7 @@ def ensure_engine(
     with Reporter(card.name, progress or (lambda _: None)) as reporter:
         return cache.obtain(
             key,
-            lambda: _build(card, settings, reporter, cancelled),
+            lambda: _build(card, settings, reporter, cancelled, reference),
             accept=lambda found: _agrees(found, card, settings),
             waiting=lambda who: reporter.enter('waiting', f'{who} builds this engine'),
             cancelled=cancelled,
@@ -109,24 +113,6 @@ def least_agreement(card: ModelCard, settings: TensorRtSettings) -> float:
     if settings.min_agreement >= 0.0:
         return settings.min_agreement
     return _LEAST_AGREEMENT_INT8 if graph_facts(card.path).quantized else _LEAST_AGREEMENT
-
-
-def build_command(card: ModelCard, settings: TensorRtSettings) -> str:
-    """The command line that builds the engine of these settings."""
-    words = ['isaac-inference', 'build', str(card.path)]
-    default = TensorRtSettings()
-    for name in settings_info():
-        value = getattr(settings, name)
-        if name == 'auto_build' or value == getattr(default, name):
-            continue
-        option = name.replace('_', '-')
-        if isinstance(value, bool):
-            words.append(f'--{option}' if value else f'--no-{option}')
-        elif name.endswith('_wh'):
-            words += [f'--{option}', f'{value[0]}x{value[1]}']
-        else:
-            words += [f'--{option}', ','.join(value) if isinstance(value, tuple) else str(value)]
-    return shlex.join(words)
 
 
 def _device(settings: TensorRtSettings) -> Any:
@@ -153,7 +139,11 @@ def _agrees(entry: CacheEntry, card: ModelCard, settings: TensorRtSettings) -> b
 
 
 def _build(
-    card: ModelCard, settings: TensorRtSettings, reporter: Reporter, cancelled: Callable[[], bool]
+    card: ModelCard,
+    settings: TensorRtSettings,
+    reporter: Reporter,
+    cancelled: Callable[[], bool],
+    reference: Reference,
 ) -> tuple[bytes, Mapping[str, Any]]:
     """A checked plan and what to note about it."""
     if read_model_file(card.path).sha256 != card.sha256:
@@ -164,13 +154,12 @@ def _build(
         plan = build_plan(source, profile_shapes(card, settings), settings, device, reporter, cancelled)
     build_s = time.monotonic() - start
     reporter.enter('checking', f'{len(plan) / 2**20:.1f} MiB, built in {build_s:.0f} s')
-
-    from isaac_inference.engines.tensorrt.runner import plan_engine  # it finds its plans by this module
-
-    with plan_engine(card, plan, settings) as made:
+    tried = replace(settings, contexts=1, cuda_graph=False)
+    with reference(card) as run_model, TensorRtEngine(card, Plan(plan, 'the new engine'), tried) as made:
         outputs = check_plan(
             card,
             made.infer,
+            run_model,
             least_agreement(card, settings),
             batch=settings.opt_batch,
             order_free=graph_facts(card.path).selects,

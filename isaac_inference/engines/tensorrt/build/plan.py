@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.engines.tensorrt import compat
-from isaac_inference.engines.tensorrt.graph_facts import GraphFacts, graph_facts
-from isaac_inference.engines.tensorrt.logger import TRT_LOG, is_out_of_memory, said, trt_logger
 from isaac_inference.engines.tensorrt.build.profiles import add_profile
 from isaac_inference.engines.tensorrt.build.progress import Reporter, make_monitor
-from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.engines.tensorrt.build.timing_cache import keep_timings, timing_path, use_timings
+from isaac_inference.engines.tensorrt.graph_facts import GraphFacts, graph_facts
+from isaac_inference.engines.tensorrt.logger import TRT_LOG, is_out_of_memory, said, trt_logger
+from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import DeviceMemoryError, EngineError
 from isaac_inference.store.engine_cache import ProfileShapes
 

@@ -32,7 +32,8 @@ from types import MappingProxyType
 from typing import IO, Any
 
 from isaac_inference import errors
-from isaac_inference.engines.tensorrt.build.progress import BuildProgress, ProgressSink
+from isaac_inference.engines.preparation import BuildProgress
+from isaac_inference.engines.tensorrt.build.progress import ProgressSink
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import EngineError, PerceptionError
 from isaac_inference.models.card.card import ModelCard

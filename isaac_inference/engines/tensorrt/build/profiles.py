@@ -10,8 +10,8 @@ from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import ConfigError, EngineError
 from isaac_inference.models.card.card import ModelCard
 from isaac_inference.models.card.inputs import spatial_dims
-from isaac_inference.store.engine_cache import ProfileShapes
 from isaac_inference.models.card.tensor_spec import TensorSpec, shape_text
+from isaac_inference.store.engine_cache import ProfileShapes
 
 
 def profile_shapes(card: ModelCard, settings: TensorRtSettings) -> dict[str, ProfileShapes]:

@@ -7,33 +7,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from isaac_inference.engines.preparation import LOG_EVERY_S, BuildProgress
+
 _log = logging.getLogger(__name__)
 
-LOG_EVERY_S = 10.0
 _TICK_S = 0.5
-
-
-@dataclass(frozen=True)
-class BuildProgress:
-    """Where a build is.
-
-    Attributes:
-        phase: 'waiting' (another process builds the same engine), 'converting', 'building', 'checking', 'finished'
-            or 'failed'.
-        fraction: of the phase, 0 to 1; None where nobody knows, as with TensorRT 8.6.
-        elapsed_s: seconds since the build was asked for.
-        message: one line for people.
-    """
-
-    phase: str
-    fraction: float | None
-    elapsed_s: float
-    message: str
-
 
 ProgressSink = Callable[[BuildProgress], None]
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The build of a TensorRT engine as a node's preparation: in a process of its own, while the node goes on."""
+"""What an engine needs before it can be opened, such as its build, as a node's preparation: the node goes on."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from isaac_inference.engines import choose_backend
-from isaac_inference.engines.tensorrt.build.ensure import find_engine
-from isaac_inference.engines.tensorrt.build.process import BackgroundBuild
-from isaac_inference.engines.tensorrt.settings import TensorRtSettings
+from isaac_inference.engines.preparation import EnginePreparation
+from isaac_inference.engines.settings import BackendSettings
 from isaac_inference.errors import PerceptionError
 from isaac_inference.models import ModelCard
 from isaac_inference.ros.runtime.preparation import BUILDING
@@ -16,18 +17,17 @@ class EngineBuild:
     """An engine that is being built.
 
     Args:
-        card: the model.
-        settings: how to build it.
+        name: the model's name.
+        build: what the backend began.
         tolerant: a failure ends the preparation without an error; it is kept in `failure`.
     """
 
-    def __init__(self, card: ModelCard, settings: TensorRtSettings, *, tolerant: bool) -> None:
+    def __init__(self, name: str, build: EnginePreparation, *, tolerant: bool) -> None:
         self.failure = ''
-        self._name, self._tolerant = card.name, tolerant
-        self._build = BackgroundBuild(card, settings)
+        self._name, self._build, self._tolerant = name, build, tolerant
 
     def poll(self) -> str:
-        """How far it is; '' when the engine is in the cache. Raises what went wrong."""
+        """How far it is; '' when the engine can be opened. Raises what went wrong."""
         if not self._build.done:
             now = self._build.poll()
             part = '' if now.fraction is None else f' {100 * now.fraction:.0f} %'
@@ -46,14 +46,14 @@ class EngineBuild:
 
 
 def build_where_missing(
-    card: ModelCard, backend: str, settings: TensorRtSettings, *, tolerant: bool
+    card: ModelCard, backend: str, settings: Mapping[str, BackendSettings], *, tolerant: bool
 ) -> EngineBuild | None:
-    """A build that has begun, where the backend is TensorRT and its cache has no engine; else None.
+    """A build that has begun, where the backend builds its engines and has none of this model yet; else None.
 
     Raises:
-        ConfigError: the backend or the settings can't be used.
-        EngineError: the engine in the cache was built with less agreement than is asked for.
+        ConfigError: the backend or its settings can't be used.
+        EngineError: there is an engine, built with less agreement than is asked for.
     """
-    if choose_backend(backend).name != 'tensorrt' or not settings.auto_build or find_engine(card, settings) is not None:
-        return None
-    return EngineBuild(card, settings, tolerant=tolerant)
+    chosen = choose_backend(backend)
+    build = chosen.prepare(card, chosen.choose_settings(settings))
+    return None if build is None else EngineBuild(card.name, build, tolerant=tolerant)

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from isaac_inference.engines import Engine
 from isaac_inference.engines.checks import non_finite
-from isaac_inference.engines.fallback import CPU, open_with_fallback
+from isaac_inference.engines.fallback import open_with_fallback
+from isaac_inference.engines.registry import BACKENDS, on_cpu
 from isaac_inference.errors import EngineError, FrameError
 from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame, is_on_device
+from isaac_inference.ros.nodes.inference.backend_parameters import backend_settings, with_backend_groups
 from isaac_inference.ros.nodes.inference.engine_build import EngineBuild, build_where_missing
-from isaac_inference.ros.nodes.inference.tensorrt_parameters import TensorRtParameters, tensorrt_settings
 from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import StageClock
@@ -26,22 +28,28 @@ if TYPE_CHECKING:
     from isaac_inference.cuda.timer import GpuTimer
 
 
+_NAMES = ', '.join(f'"{backend.name}"' for backend in BACKENDS)
+
+
+@with_backend_groups
 @dataclass(frozen=True)
 class InferenceParameters(ModelParameters):
-    """Parameters of the inference node."""
+    """Parameters of the inference node; each backend's are a group under its name."""
 
-    backend: str = param(
-        'auto', 'Engine that runs the model: "tensorrt", "onnxruntime", or "auto" for the best one that can run here.'
+    RENAMED: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            'providers': 'onnxruntime.providers',
+            'threads': 'onnxruntime.threads',
+            'spinning': 'onnxruntime.spinning',
+        }
     )
+
+    backend: str = param('auto', f'Engine that runs the model: {_NAMES}, or "auto" for the best one that can run here.')
     fallback: bool = param(
         False,
         'Where the GPU has too little memory, or its engine can not be built, run a smaller batch, and at last the '
         'CPU, instead of staying inactive.',
     )
-    tensorrt: Any = group(TensorRtParameters(), 'TensorRT:')
-    providers: tuple[str, ...] = param((), 'ONNX Runtime execution providers in order of preference; empty chooses.')
-    threads: int = param(0, 'CPU threads of the engine; 0 takes all cores.', unit='threads', minimum=0)
-    spinning: bool = param(True, 'Engine threads wait for work actively while a model runs: faster, for more CPU time.')
     check_finite: bool = param(
         False,
         'Drop a frame whose outputs hold NaN or infinity anywhere, at the cost of reading them '
@@ -66,7 +74,7 @@ class InferenceNode(ModelNode):
     def on_setup(self) -> None:
         super().on_setup()
         chosen = self.parameters
-        settings = tensorrt_settings(chosen.tensorrt)
+        settings = backend_settings(chosen)
         self._outputs = self.advertise(TENSORS, 'output_tensors', chosen.tensor_qos)
         self.subscribe(
             TENSORS,
@@ -85,20 +93,19 @@ class InferenceNode(ModelNode):
             self.prepare(self._build)
 
     def on_prepared(self) -> None:
-        chosen, backend = self.parameters, self.parameters.backend
+        chosen = self.parameters
+        backend, settings = chosen.backend, backend_settings(chosen)
         if self._build is not None and self._build.failure:
             self.health.problem('fallback', f'runs on the CPU, because: {self._build.failure}')
-            backend = CPU
-        shared = {name: getattr(chosen, name) for name in ('providers', 'threads', 'spinning')}
-        shared['tensorrt'] = tensorrt_settings(chosen.tensorrt)
-        engine = open_with_fallback(self.card, backend, shared, self.get_logger().warning, fallback=chosen.fallback)
+            backend, settings = on_cpu(settings)
+        engine = open_with_fallback(self.card, backend, settings, self.get_logger().warning, fallback=chosen.fallback)
         self._engine = engine
         for note in engine.notes:
             self.health.problem('fallback', note)
         engine.warm_up()
         self.device = engine.device
         if engine.takes_device_arrays:
-            self._timer = _gpu_timer(chosen.tensorrt.device)
+            self._timer = _gpu_timer(engine.gpu_ordinal)
         self.get_logger().info(
             f'model {self.card.name}: {self.card.detection.decoder}, {self.card.class_count} classes, input '
             f'{self.card.image.wh[0]}x{self.card.image.wh[1]}, on {self.device}'

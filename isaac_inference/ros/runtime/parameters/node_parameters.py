@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Generic, TypeVar
 
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
@@ -22,7 +23,13 @@ _OF_RCLPY = ('use_sim_time', 'qos_overrides.', 'start_type_description_service')
 
 @dataclass(frozen=True)
 class NodeParameters:
-    """What every node has."""
+    """What every node has.
+
+    Attributes:
+        RENAMED: a parameter's former name -> its name of today. A value under a former name is refused at configure.
+    """
+
+    RENAMED: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     autostart: bool = param(True, 'Configure and activate at start; false waits for lifecycle transitions.')
     diagnostics_period_s: float = param(1.0, 'Time between two messages on /diagnostics.', unit='s', minimum=0.05)
@@ -55,20 +62,32 @@ class ParameterServer(Generic[P]):
         """Read and validate all parameters.
 
         Raises:
-            ConfigError: lists every wrong value.
+            ConfigError: lists every wrong value, and every value under a former name with the name of today.
         """
-        self.current = build(self._schema, {name: self._node.get_parameter(name).value for name in self._specs})
-        return self.current
+        given = parameter_overrides(self._node)
+        problems = [
+            f'parameter {old}: is now {new}; rename it where it is given (parameter file, launch file or command line)'
+            for old, new in self._schema.RENAMED.items()
+            if old in given
+        ]
+        try:
+            current = build(self._schema, {name: self._node.get_parameter(name).value for name in self._specs})
+        except ConfigError as error:
+            raise ConfigError('\n'.join([*problems, str(error)])) from None
+        if problems:
+            raise ConfigError('\n'.join(problems))
+        self.current = current
+        return current
 
     def unknown(self) -> list[str]:
-        """A sentence for each value that was given to the node under a name it doesn't have.
+        """A sentence for each value that was given to the node under a name it never had; `load` refuses former ones.
 
         No error, because a parameter file may address several nodes at once.
         """
         return [
             unknown_name(name, self._specs)
             for name in parameter_overrides(self._node)
-            if name not in self._specs and not name.startswith(_OF_RCLPY)
+            if name not in self._specs and name not in self._schema.RENAMED and not name.startswith(_OF_RCLPY)
         ]
 
     def _on_set(self, changes: list[Parameter]) -> SetParametersResult:

@@ -11,12 +11,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 from support.onnx_models import write_model
 
-from isaac_inference.engines.tensorrt import runner
 from isaac_inference.engines.tensorrt.build import ensure as build
-from isaac_inference.engines.tensorrt.build import plan
-from isaac_inference.engines.tensorrt.build import timing_cache
-from isaac_inference.engines.tensorrt.graph_facts import GraphFacts, graph_facts
+from isaac_inference.engines.tensorrt.build import plan, timing_cache
 from isaac_inference.engines.tensorrt.build.progress import PhaseTree, Reporter
+from isaac_inference.engines.tensorrt.graph_facts import GraphFacts, graph_facts
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import DeviceMemoryError, EngineError, ModelError
 from isaac_inference.models import read_card
@@ -149,7 +147,7 @@ def machine(monkeypatch, tmp_path):
         return b'plan'
 
     monkeypatch.setattr(build, 'build_plan', build_plan)
-    monkeypatch.setattr(runner, 'plan_engine', lambda *args: nullcontext(SimpleNamespace(infer=None)))
+    monkeypatch.setattr(build, 'TensorRtEngine', lambda *args: nullcontext(SimpleNamespace(infer=None)))
     monkeypatch.setattr(build, 'check_plan', lambda *args, **options: {'output0': 0.99})
     return facts
 
@@ -200,6 +198,19 @@ def test_an_engine_that_fails_the_check_is_not_kept(card, machine, monkeypatch):
     with pytest.raises(EngineError, match='does not agree'):
         build.ensure_engine(card, settings)
     assert EngineCache(settings.cache_dir).entries() == []
+
+
+def test_a_new_engine_is_compared_with_the_reference_that_was_handed_in(card, machine, monkeypatch):
+    compared = []
+
+    def check_plan(card, run, model, *args, **options):
+        compared.append(model)
+        return {}
+
+    monkeypatch.setattr(build, 'check_plan', check_plan)
+    settings = TensorRtSettings(**machine.settings)
+    entry = build.ensure_engine(card, settings, reference=lambda card: nullcontext('the model itself'))
+    assert compared == ['the model itself'] and entry.metadata['agreement'] is None
 
 
 def test_a_model_that_changed_is_not_built(card, machine):

@@ -21,7 +21,7 @@ from isaac_inference.store.engine_cache import EngineCache, EngineKey
 CHILD = """
 import os, signal, subprocess, sys, time
 from isaac_inference.engines.tensorrt.build.process import serve
-from isaac_inference.engines.tensorrt.build.progress import BuildProgress
+from isaac_inference.engines.preparation import BuildProgress
 from isaac_inference.errors import ConfigError, DeviceMemoryError, EngineError
 from isaac_inference.store.engine_cache import EngineCache, EngineKey
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The check of a new engine against its model in ONNX Runtime; the "engine" here is ONNX Runtime with faults."""
+"""The check of a new engine against its model; the "engine" here is ONNX Runtime with faults."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from support.onnx_models import write_model
 
 from isaac_inference.engines import create_engine
+from isaac_inference.engines.reference import cpu_reference
 from isaac_inference.engines.tensorrt.build.check import check_plan, image_feeds, similarity
 from isaac_inference.errors import EngineError
 from isaac_inference.models import read_card
@@ -24,12 +25,18 @@ def run(card):
         yield engine.infer
 
 
+@pytest.fixture
+def model(card):
+    with cpu_reference(card) as run:
+        yield run
+
+
 def changed(run, change):
     return lambda feeds: {name: change(array.copy()) for name, array in run(feeds).items()}
 
 
-def test_an_equal_engine_agrees(card, run):
-    assert check_plan(card, run, 0.999) == pytest.approx({'output0': 1.0})
+def test_an_equal_engine_agrees(card, run, model):
+    assert check_plan(card, run, model, 0.999) == pytest.approx({'output0': 1.0})
 
 
 @pytest.mark.parametrize('dynamic', [False, 'batch'])
@@ -37,8 +44,8 @@ def test_an_equal_engine_agrees(card, run):
 @pytest.mark.parametrize('layout', ['NCHW', 'NHWC'])
 def test_feeds_fit_the_model(tmp_path, dynamic, dtype, layout):
     card = read_card(write_model(tmp_path / 'm.onnx', dynamic=dynamic, dtype=dtype, layout=layout))
-    with create_engine(card, 'onnxruntime') as engine:
-        assert check_plan(card, engine.infer, 0.99, batch=3)
+    with create_engine(card, 'onnxruntime') as engine, cpu_reference(card) as model:
+        assert check_plan(card, engine.infer, model, 0.99, batch=3)
     feeds = image_feeds(card, 3, seed=1)['images']
     assert feeds.shape == card.image.shape(3 if dynamic else 1)
     assert np.array_equal(feeds, image_feeds(card, 3, seed=1)['images'])
@@ -48,31 +55,37 @@ def test_feeds_fit_the_model(tmp_path, dynamic, dtype, layout):
 def test_every_input_is_fed(tmp_path):
     (tmp_path / 'm.yaml').write_text('labels: [a, b, c]')
     card = read_card(write_model(tmp_path / 'm.onnx', 'boxes_scores_labels'))
-    with create_engine(card, 'onnxruntime') as engine:
-        assert check_plan(card, engine.infer, 0.99)
+    with create_engine(card, 'onnxruntime') as engine, cpu_reference(card) as model:
+        assert check_plan(card, engine.infer, model, 0.99)
 
 
-def test_nan_is_refused_by_name(card, run):
+def test_nan_is_refused_by_name(card, run, model):
     def break_one(array):
         array.ravel()[3] = np.nan
         return array
 
     with pytest.raises(EngineError, match='NaN or infinity in output0.*not kept'):
-        check_plan(card, changed(run, break_one), 0.0)
+        check_plan(card, changed(run, break_one), model, 0.0)
 
 
-def test_wrong_scores_are_refused_though_boxes_are_larger(card, run):
+def test_wrong_scores_are_refused_though_boxes_are_larger(card, run, model):
     def swap(array):
         array[:, 4:] = array[:, [5, 6, 4]]
         return array
 
     with pytest.raises(EngineError, match=r'output0 0\.\d+, expected 0.98 or more'):
-        check_plan(card, changed(run, swap), 0.98)
+        check_plan(card, changed(run, swap), model, 0.98)
 
 
-def test_noise_of_float16_agrees(card, run):
-    values = check_plan(card, changed(run, lambda array: array.astype(np.float16).astype(np.float32)), 0.999)
+def test_noise_of_float16_agrees(card, run, model):
+    values = check_plan(card, changed(run, lambda array: array.astype(np.float16).astype(np.float32)), model, 0.999)
     assert 0.999 < values['output0'] < 1.0
+
+
+def test_with_nothing_to_compare_only_nan_is_refused(card, run):
+    assert check_plan(card, changed(run, lambda array: -array), None, 0.98) == {}
+    with pytest.raises(EngineError, match='NaN or infinity in output0'):
+        check_plan(card, changed(run, lambda array: array * np.nan), None, 0.98)
 
 
 def test_similarity():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What nodes do about a GPU: which stage goes there, TensorRT as parameters, an engine that must be built."""
+"""What nodes do about a GPU: which stage goes there, backends' settings as parameters, an engine that must be built."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import pytest
 from support.waiting import wait_until
 
 from isaac_inference.cuda.availability import why_no_gpu
-from isaac_inference.engines.tensorrt.build.progress import BuildProgress
-from isaac_inference.engines.tensorrt.settings import TensorRtSettings, settings_info
+from isaac_inference.engines import registry
+from isaac_inference.engines.onnxruntime.settings import OnnxRuntimeSettings
+from isaac_inference.engines.preparation import BuildProgress
+from isaac_inference.engines.registry import BACKENDS
+from isaac_inference.engines.settings import settings_info
+from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import ConfigError, DeviceError, EngineError
-from isaac_inference.ros.nodes.inference import engine_build
+from isaac_inference.ros.nodes.inference.backend_parameters import backend_settings
 from isaac_inference.ros.nodes.inference.engine_build import EngineBuild
 from isaac_inference.ros.nodes.inference.node import InferenceParameters
-from isaac_inference.ros.nodes.inference.tensorrt_parameters import TensorRtParameters, tensorrt_settings
 from isaac_inference.ros.nodes.shared import gpu_choice
 from isaac_inference.ros.nodes.shared.gpu_choice import Device, stage_on_gpu
 from isaac_inference.ros.runtime.parameters.schema import build, specs
@@ -64,17 +67,21 @@ def test_a_stage_that_the_gpu_cannot_run(fake_gpu):
         stage_on_gpu(Device.CUDA, 0, refusing, warnings.append)
 
 
-def test_every_setting_of_tensorrt_is_a_parameter_with_its_default():
-    assert tensorrt_settings(TensorRtParameters()) == TensorRtSettings()
-    names = {spec.name for spec in specs(InferenceParameters) if spec.name.startswith('tensorrt.')}
-    assert names == {f'tensorrt.{name}' for name in settings_info()}
+def test_every_setting_of_every_backend_is_a_parameter_with_its_default():
+    assert backend_settings(InferenceParameters()) == {item.name: item.settings_type() for item in BACKENDS}
+    names = [spec.name for spec in specs(InferenceParameters)]
+    for backend in BACKENDS:
+        own = [name for name in names if name.startswith(f'{backend.name}.')]
+        assert own == [f'{backend.name}.{name}' for name in settings_info(backend.settings_type)]
 
 
 def test_parameters_become_settings():
     values = {'tensorrt.precision': 'fp16', 'tensorrt.max_wh': [640, 480], 'tensorrt.tactic_sources': ['CUDNN']}
-    chosen = tensorrt_settings(build(InferenceParameters, values).tensorrt)
+    values |= {'onnxruntime.providers': ['cuda', 'cpu'], 'onnxruntime.threads': 2}
+    chosen = backend_settings(build(InferenceParameters, values))
     expected = TensorRtSettings(precision='fp16', max_wh=(640, 480), tactic_sources=('CUDNN',))
-    assert dataclasses.asdict(chosen) == dataclasses.asdict(expected)
+    assert dataclasses.asdict(chosen['tensorrt']) == dataclasses.asdict(expected)
+    assert chosen['onnxruntime'] == OnnxRuntimeSettings(providers=('cuda', 'cpu'), threads=2)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +94,13 @@ def test_parameters_become_settings():
 )
 def test_an_unusable_setting_names_the_parameter(values, message):
     with pytest.raises(ConfigError, match=message):
-        tensorrt_settings(build(InferenceParameters, values).tensorrt)
+        backend_settings(build(InferenceParameters, values))
 
 
 class Build:
     """A build in the background that a test ends."""
 
-    def __init__(self, card, settings):
+    def __init__(self):
         self.done, self.error, self.cancelled = False, None, False
 
     def poll(self):
@@ -108,9 +115,8 @@ class Build:
 
 
 @pytest.fixture
-def building(monkeypatch):
-    monkeypatch.setattr(engine_build, 'BackgroundBuild', Build)
-    return lambda tolerant: EngineBuild(SimpleNamespace(name='yolo'), TensorRtSettings(), tolerant=tolerant)
+def building():
+    return lambda tolerant: EngineBuild('yolo', Build(), tolerant=tolerant)
 
 
 def test_a_build_says_how_far_it_is_and_then_that_it_is_done(building):
@@ -133,6 +139,31 @@ def test_a_build_that_is_given_up_is_cancelled(building):
     work = building(tolerant=False)
     work.cancel()
     assert work._build.cancelled
+
+
+@pytest.fixture
+def failing_build(monkeypatch):
+    """A backend 'slow' whose build has failed by the time it is asked; its engines can not be made."""
+    build = Build()
+    build.done, build.error = True, EngineError('unsupported operator Foo')
+    monkeypatch.setitem(sys.modules, 'builders', SimpleNamespace(begin=lambda card, settings: build))
+    slow = registry.Backend('slow', 'nowhere:Engine', 'json', '', (), preparation='builders:begin')
+    monkeypatch.setattr(registry, 'BACKENDS', (slow, *BACKENDS))
+
+
+def test_after_a_failed_build_a_node_with_fallback_runs_on_the_cpu(empty_graph, model, failing_build):
+    empty_graph.load('InferenceNode', 'inference', model=str(model), backend='slow', fallback=True)
+    empty_graph.probe.wait_active('inference')
+    wait_until(lambda: 'unsupported operator Foo' in empty_graph.probe.status('inference').message)
+    assert 'runs on the CPU, because' in empty_graph.probe.status('inference').message
+    assert empty_graph.probe.value('inference', 'device').startswith('CPU')
+
+
+def test_after_a_failed_build_a_node_without_fallback_stays_inactive(empty_graph, model, failing_build):
+    empty_graph.load('InferenceNode', 'inference', model=str(model), backend='slow')
+    wait_until(lambda: 'preparation failed' in empty_graph.probe.status('inference').message)
+    assert 'unsupported operator Foo' in empty_graph.probe.status('inference').message
+    assert empty_graph.probe.value('inference', 'state') == 'inactive'
 
 
 @no_gpu

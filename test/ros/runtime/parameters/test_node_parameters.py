@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import ClassVar
 
 import pytest
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -26,6 +28,8 @@ class Speed(str, Enum):
 
 @dataclass(frozen=True)
 class TunedParameters(NodeParameters):
+    RENAMED: ClassVar[Mapping[str, str]] = {'least_score': 'threshold', 'lines': 'rows'}
+
     threshold: float = param(0.25, 'Least score.', unit='1', minimum=0.0, maximum=1.0, live=True)
     names: tuple[str, ...] = param((), 'Names.', live=True)
     rows: int = param(4, 'Rows.', minimum=1)
@@ -166,6 +170,21 @@ def test_a_misspelt_name_is_reported_with_the_right_one(make_node):
     node = make_node(Tuned, treshold=0.5, use_sim_time=False)
     assert node.trigger_configure() == SUCCESS
     assert problems(node) == ['parameter treshold: no such parameter, did you mean threshold?']
+
+
+def test_a_former_name_is_refused_with_the_name_of_today(make_node):
+    node = make_node(Tuned, least_score=0.5, rows=0, treshold=0.5)
+    assert node.trigger_configure() == FAILURE
+    (text,) = problems(node)
+    first, second = text.splitlines()
+    assert 'parameter least_score: is now threshold; rename it where it is given' in first
+    assert 'parameter rows: got 0' in second
+
+
+def test_a_former_name_alone_is_refused_too(make_node):
+    node = make_node(Tuned, lines=4)
+    assert node.trigger_configure() == FAILURE
+    assert 'parameter lines: is now rows' in problems(node)[0]
 
 
 def test_an_undeclared_name_does_not_pass_a_group_of_rclpy(make_node):
