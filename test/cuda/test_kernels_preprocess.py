@@ -16,7 +16,7 @@ from support.encodings import row_bytes, row_count
 from isaac_inference.models.card.card import PreprocessSpec
 from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
 from isaac_inference.ops.image.letterbox import Letterbox, new_canvas, resize_into
-from isaac_inference.ops.image.preprocess import write_tensor
+from isaac_inference.ops.image.preprocess import TensorWriter
 from isaac_inference.stages.image.gpu_plan import KNOWN_ENCODINGS, PLAN, plan_bytes, write_plan
 
 needs_compiler = pytest.mark.skipif(bool(why_no_compiler()), reason=why_no_compiler())
@@ -178,13 +178,12 @@ def test_tables_layouts_and_types(layout, dtype, color):
     if dtype != 'uint8':
         spec = PreprocessSpec(color=color, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
     options = {'scale': spec.scale, 'mean': spec.mean, 'std': spec.std}
-    table = np.empty((1, 3, 1, 256), dtype)
-    write_tensor(np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2), table, swap=False, **options)
+    table = TensorWriter(swap=False, **options).table(np.dtype(dtype))
     data, step = image_bytes('rgb8', (45, 30))
-    got = kernel_tensor(data, 'rgb8', (45, 30), step, (35, 33), spec, layout, dtype, table=table[0, :, 0].copy())
+    got = kernel_tensor(data, 'rgb8', (45, 30), step, (35, 33), spec, layout, dtype, table=table)
     canvas = np.ascontiguousarray(opencv_canvas(data, 'rgb8', (45, 30), step, (35, 33), spec))
     expected = np.empty_like(got)
-    write_tensor(canvas, expected, swap=False, layout=layout, **options)
+    TensorWriter(swap=False, layout=layout, **options).write(canvas, expected)
     assert_same_pixels(got, expected, level=1 / 255 / 0.2 if dtype != 'uint8' else 1.0)
 
 

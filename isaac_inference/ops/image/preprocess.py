@@ -144,20 +144,6 @@ class TensorWriter:
         return self._tables[dtype]
 
 
-def write_tensor(
-    image: np.ndarray,
-    out: np.ndarray,
-    *,
-    swap: bool,
-    scale: float = 1.0,
-    mean: Sequence[float] = (0.0, 0.0, 0.0),
-    std: Sequence[float] = (1.0, 1.0, 1.0),
-    layout: str = 'NCHW',
-) -> None:
-    """`TensorWriter` for a single image; see there. In a loop keep a writer, which keeps its tables."""
-    TensorWriter(swap=swap, scale=scale, mean=mean, std=std, layout=layout).write(image, out)
-
-
 def decode_compressed(data: Any) -> np.ndarray:
     """Decodes a JPEG, PNG or other image file held in memory.
 
