@@ -23,8 +23,9 @@ import numpy as np
 from std_msgs.msg import Header
 
 from benchmark.support.common import Figure, Options, Result, Table, plt, save_plot, synthetic_card
-from isaac_inference.ops.image.encodings import ColorOrder, to_color
-from isaac_inference.ops.image.letterbox import Anchor, Fit, Letterbox, Rounding
+from isaac_inference.ops.image.encodings import to_color
+from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Rounding
 from isaac_inference.ros.messages.image import from_image_message, image_frame_from_array, to_image_message
 from isaac_inference.stages import Preprocessor
 

@@ -33,8 +33,8 @@ from benchmark.support.common import (
     save_plot,
     synthetic_card,
 )
-from isaac_inference.ops.image.encodings import ColorOrder
 from isaac_inference.ops.image.letterbox import Letterbox, new_canvas
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.image import color_image, from_image_message, image_frame_from_array, to_image_message
 from isaac_inference.stages import Preprocessor
 

@@ -14,18 +14,13 @@ from support.cuda.host_build import KERNELS, host_kernels, nvcc_errors, why_no_c
 from support.encodings import row_bytes, row_count
 
 from isaac_inference.models.card.card import PreprocessSpec
-from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
+from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
 from isaac_inference.ops.image.letterbox import Letterbox, new_canvas, resize_into
+from isaac_inference.ops.image.options import Interpolation
 from isaac_inference.ops.image.preprocess import TensorWriter
 from isaac_inference.stages.image.gpu_plan import KNOWN_ENCODINGS, PLAN, plan_bytes, write_plan
 
 needs_compiler = pytest.mark.skipif(bool(why_no_compiler()), reason=why_no_compiler())
-INTERPOLATIONS = {
-    'linear': cv2.INTER_LINEAR,
-    'nearest': cv2.INTER_NEAREST,
-    'area': cv2.INTER_AREA,
-    'cubic': cv2.INTER_CUBIC,
-}
 RAW = PreprocessSpec(color='bgr', scale=1.0, pad_value=77)
 
 
@@ -74,13 +69,13 @@ def kernel_tensor(data, encoding, size_wh, step, input_wh, spec, layout='NCHW', 
 def opencv_canvas(data, encoding, size_wh, step, input_wh, spec, big=False):
     """(H, W, 3) uint8 in the model's order, by the CPU's ops."""
     width, height = size_wh
-    wanted = ColorOrder(spec.color)
+    wanted = spec.color
     image, order = to_color(
         data, encoding=encoding, height=height, width=width, step=step, wanted=wanted, is_bigendian=big
     )
     canvas = new_canvas(input_wh, spec.pad_value)
     letterbox = Letterbox.plan(size_wh, input_wh, spec.fit, spec.anchor, spec.rounding)
-    resize_into(image, letterbox, canvas, INTERPOLATIONS[spec.interpolation])
+    resize_into(image, letterbox, canvas, spec.interpolation)
     return canvas if order is wanted else canvas[..., ::-1]
 
 
@@ -88,7 +83,7 @@ def assert_same_canvas(encoding, size_wh, input_wh, spec, padding=0, big=False, 
     data, step = image_bytes(encoding, size_wh, padding, smooth=smooth)
     got = kernel_tensor(data, encoding, size_wh, step, input_wh, spec, layout='NHWC', big=big)[0]
     expected = opencv_canvas(data, encoding, size_wh, step, input_wh, spec, big)
-    assert_same_pixels(got, expected, exact=spec.interpolation != 'cubic')
+    assert_same_pixels(got, expected, exact=spec.interpolation is not Interpolation.CUBIC)
 
 
 def test_every_encoding_is_known():
@@ -125,20 +120,20 @@ def test_encodings(encoding, color, size_wh, input_wh, interpolation):
 @pytest.mark.parametrize('encoding', ['bgr8', 'mono16', 'rgba8', 'nv24', 'bayer_rggb8', 'bayer_grbg16', 'bayer_gbrg8'])
 @pytest.mark.parametrize('size_wh', [(3, 3), (5, 3), (3, 4), (7, 9), (33, 17)])
 def test_odd_sizes(encoding, size_wh):
-    for interpolation in INTERPOLATIONS:
+    for interpolation in Interpolation:
         assert_same_canvas(encoding, size_wh, (16, 16), dataclasses.replace(RAW, interpolation=interpolation), 3)
 
 
 @needs_compiler
 @pytest.mark.parametrize('encoding', ['bgr8', 'mono8', 'rgba16', 'nv24'])
-@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('interpolation', Interpolation)
 def test_one_pixel_is_an_image(encoding, interpolation):
     for size_wh in ((1, 1), (1, 7), (7, 1)):
         assert_same_canvas(encoding, size_wh, (8, 12), dataclasses.replace(RAW, interpolation=interpolation))
 
 
 @needs_compiler
-@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('interpolation', Interpolation)
 @pytest.mark.parametrize('fit', ['letterbox', 'stretch', 'crop'])
 @pytest.mark.parametrize('smooth', [False, True])
 def test_fits_and_sizes(interpolation, fit, smooth):
@@ -151,7 +146,7 @@ def test_fits_and_sizes(interpolation, fit, smooth):
 
 
 @needs_compiler
-@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('interpolation', Interpolation)
 @pytest.mark.parametrize('encoding', ['bgr8', 'nv12'])
 def test_full_hd(encoding, interpolation):
     spec = dataclasses.replace(RAW, interpolation=interpolation)

@@ -17,6 +17,7 @@ from support.onnx_models import ultralytics_metadata
 from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.models import PreprocessSpec
 from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
+from isaac_inference.ops.image.options import Interpolation
 from isaac_inference.stages import Preprocessor
 
 if why_no_gpu():
@@ -26,8 +27,6 @@ from isaac_inference.cuda.device import gpu
 from isaac_inference.cuda.memory import pinned
 from isaac_inference.cuda.timer import GpuTimer
 from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
-
-INTERPOLATIONS = ('linear', 'nearest', 'area', 'cubic')
 
 
 @pytest.fixture
@@ -46,12 +45,12 @@ def assert_same(card, preprocessor, data, layout):
             np.asarray(tensor),
             expected[name],
             level=card.preprocess.scale / min(card.preprocess.std),
-            exact=card.preprocess.interpolation != 'cubic',
+            exact=card.preprocess.interpolation is not Interpolation.CUBIC,
         )
 
 
 @pytest.mark.parametrize('encoding', sorted(SUPPORTED_ENCODINGS))
-@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('interpolation', Interpolation)
 def test_every_encoding_gives_the_cpu_s_tensor(card_of, encoding, interpolation):
     card = card_of(preprocess=dataclasses.replace(NORMALISED, interpolation=interpolation))
     with closing(GpuPreprocessor(card, gpu())) as preprocessor:
@@ -61,7 +60,7 @@ def test_every_encoding_gives_the_cpu_s_tensor(card_of, encoding, interpolation)
         assert_same(card, preprocessor, *image_bytes(encoding, 20, 14, seed=3))
 
 
-@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('interpolation', Interpolation)
 @pytest.mark.parametrize('fit', ['letterbox', 'stretch', 'crop'])
 @pytest.mark.parametrize(('layout', 'dtype'), [('NCHW', 'float32'), ('NHWC', 'float16'), ('NHWC', 'uint8')])
 def test_every_fit_layout_and_type_gives_the_cpu_s_tensor(card_of, interpolation, fit, layout, dtype):
@@ -95,7 +94,7 @@ def test_frames_one_after_another_without_waiting_do_not_mix(card_of):
         gc.collect()
 
 
-@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('interpolation', Interpolation)
 @pytest.mark.parametrize('encoding', ['bgr8', 'nv12', 'bayer_rggb8'])
 def test_nothing_is_allocated_per_frame_and_how_long_it_takes(card_of, encoding, interpolation, capsys):
     """1080p to 640x640. Times are printed, not judged: other work may share the GPU."""

@@ -12,14 +12,16 @@ from typing import Any
 
 from isaac_inference.models.card.objects import ObjectSpec
 from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Interpolation, Option, Rounding, option
 
-COLORS = ('rgb', 'bgr')
-FITS = ('letterbox', 'stretch', 'crop')
-ANCHORS = ('center', 'top_left')
-ROUNDINGS = ('floor', 'nearest')
-INTERPOLATIONS = ('linear', 'nearest', 'area', 'cubic')
-LAYOUTS = ('NCHW', 'NHWC')
 KEYPOINT_MODELS = ('cuboid8',)
+_OPTIONS: Mapping[str, type[Option]] = {
+    'color': ColorOrder,
+    'fit': Fit,
+    'anchor': Anchor,
+    'rounding': Rounding,
+    'interpolation': Interpolation,
+}
 
 
 class Task(str, Enum):
@@ -34,28 +36,36 @@ class PreprocessSpec:
     """How an image becomes the input tensor: `out = (pixel * scale - mean) / std`, a channel at a time.
 
     Attributes:
-        color: order of the tensor's three channels, 'rgb' or 'bgr'.
+        color: order of the tensor's three channels.
         scale: factor on the raw 0..255 values; 1/255 for networks trained on 0..1.
         mean: per channel in the order of `color`, in units of `pixel * scale`.
         std: per channel, same order and units, none zero.
-        fit: 'letterbox' (keep the aspect, pad), 'stretch' (fill, change the aspect), 'crop' (keep the aspect,
-            cut).
-        anchor: where a letterboxed image sits, 'center' or 'top_left'; for 'crop', which part is kept.
-        rounding: how the resized width and height become whole pixels, 'floor' or 'nearest'.
+        fit: what happens when the image and the input have different aspect ratios.
+        anchor: where a letterboxed image sits; for 'crop', which part is kept.
+        rounding: how the resized width and height become whole pixels.
         pad_value: 0..255, the raw value of letterbox padding in all three channels (before scale, mean and
             std).
-        interpolation: 'linear', 'nearest', 'area' or 'cubic'.
+        interpolation: how the resized image's pixels are computed.
+
+    The choices may be given as text ('rgb', 'crop', ...); the fields hold the members.
+
+    Raises:
+        ConfigError: a text that names no choice.
     """
 
-    color: str = 'rgb'
+    color: ColorOrder = ColorOrder.RGB
     scale: float = 1.0 / 255.0
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    fit: str = 'letterbox'
-    anchor: str = 'center'
-    rounding: str = 'nearest'
+    fit: Fit = Fit.LETTERBOX
+    anchor: Anchor = Anchor.CENTER
+    rounding: Rounding = Rounding.NEAREST
     pad_value: int = 114
-    interpolation: str = 'linear'
+    interpolation: Interpolation = Interpolation.LINEAR
+
+    def __post_init__(self) -> None:
+        for name, kind in _OPTIONS.items():
+            object.__setattr__(self, name, option(kind, getattr(self, name), f'preprocess.{name}'))
 
 
 @dataclass(frozen=True)

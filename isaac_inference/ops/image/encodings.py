@@ -9,20 +9,13 @@ for the chroma (same step), NV24 twice as many again (its chroma rows are two st
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any
 
 import cv2
 import numpy as np
 
 from isaac_inference.errors import FrameError
-
-
-class ColorOrder(str, Enum):
-    """The order of an image's three channels."""
-
-    BGR = 'bgr'
-    RGB = 'rgb'
+from isaac_inference.ops.image.options import ColorOrder
 
 
 @dataclass(frozen=True)

@@ -9,37 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
-from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.ops.image.options import Anchor, Fit, Interpolation, Rounding, option
 
-EnumT = TypeVar('EnumT', bound=Enum)
-
-
-class Fit(str, Enum):
-    """What happens when the image and the input have different aspect ratios."""
-
-    LETTERBOX = 'letterbox'  # keep the aspect ratio, show all of the image, pad the rest
-    STRETCH = 'stretch'  # fill the input, change the aspect ratio
-    CROP = 'crop'  # keep the aspect ratio, fill the input, cut off what sticks out
-
-
-class Anchor(str, Enum):
-    """Where the image sits on the padded input (letterbox), or which part of the image stays (crop)."""
-
-    CENTER = 'center'
-    TOP_LEFT = 'top_left'
-
-
-class Rounding(str, Enum):
-    """How a scaled side becomes whole pixels; a model sees what it was trained with only if this agrees."""
-
-    FLOOR = 'floor'  # int(side * ratio), as YOLOX does
-    NEAREST = 'nearest'  # round(side * ratio), as Ultralytics does
+_INTERPOLATIONS = {
+    Interpolation.LINEAR: cv2.INTER_LINEAR,
+    Interpolation.NEAREST: cv2.INTER_NEAREST,
+    Interpolation.AREA: cv2.INTER_AREA,
+    Interpolation.CUBIC: cv2.INTER_CUBIC,
+}
 
 
 @dataclass(frozen=True)
@@ -77,8 +59,8 @@ class Letterbox:
             FrameError: 'zero_size_image'.
             ConfigError: an input without pixels, or an unknown option.
         """
-        fit, anchor = _choice(Fit, fit, 'fit'), _choice(Anchor, anchor, 'anchor')
-        rounding = _choice(Rounding, rounding, 'rounding')
+        fit, anchor = option(Fit, fit, 'letterbox fit'), option(Anchor, anchor, 'letterbox anchor')
+        rounding = option(Rounding, rounding, 'letterbox rounding')
         _check_sizes(source_wh, input_wh)
         if fit is Fit.STRETCH:
             return cls(source_wh, input_wh, _ratios(input_wh, source_wh), (0.0, 0.0))
@@ -175,7 +157,10 @@ def new_canvas(input_wh: tuple[int, int], pad_value: int | Sequence[int]) -> np.
 
 
 def resize_into(
-    image: np.ndarray, letterbox: Letterbox, canvas: np.ndarray, interpolation: int = cv2.INTER_LINEAR
+    image: np.ndarray,
+    letterbox: Letterbox,
+    canvas: np.ndarray,
+    interpolation: Interpolation = Interpolation.LINEAR,
 ) -> None:
     """Resizes the image straight into its place on the canvas; the padding around it is left as it is.
 
@@ -185,7 +170,7 @@ def resize_into(
         image: (H, W, 3) uint8; rows may be further apart than their length, and aren't copied for that.
         letterbox: planned for this image's and this canvas's size.
         canvas: (input height, input width, 3) uint8, written in place; the caller keeps it.
-        interpolation: one of `cv2.INTER_*`.
+        interpolation: how the new pixels are computed.
 
     Raises:
         FrameError: 'bad_letterbox' when the sizes aren't those of the letterbox, 'resize_failed' when OpenCV
@@ -197,7 +182,7 @@ def resize_into(
     size = (right - left, bottom - top)
     target = canvas[top:bottom, left:right]
     try:
-        cv2.resize(image[y0:y1, x0:x1], size, dst=target, interpolation=interpolation)
+        cv2.resize(image[y0:y1, x0:x1], size, dst=target, interpolation=_INTERPOLATIONS[interpolation])
     except cv2.error as error:
         raise FrameError(
             'resize_failed', f'image: OpenCV could not resize {letterbox.source_wh} to {size} pixels: {error}'
@@ -243,14 +228,6 @@ def _ratios(numerator: Sequence[int], denominator: Sequence[int]) -> tuple[float
 def _as_floating(points: np.ndarray) -> np.ndarray:
     points = np.asarray(points)
     return points if points.dtype.kind == 'f' else points.astype(np.float64)
-
-
-def _choice(kind: type[EnumT], value: EnumT | str, name: str) -> EnumT:
-    try:
-        return kind(value)
-    except ValueError:
-        allowed = ', '.join(member.value for member in kind)
-        raise ConfigError(f'letterbox {name}: got {value!r}, expected one of {allowed}') from None
 
 
 def _check_sizes(source_wh: tuple[int, int], input_wh: tuple[int, int]) -> None:

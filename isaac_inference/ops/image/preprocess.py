@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.ops.image.options import TensorLayout, option
 
-LAYOUTS = ('NCHW', 'NHWC')
 TENSOR_TYPES = ('float32', 'float16', 'uint8')
 
 
@@ -27,7 +27,7 @@ class TensorWriter:
         swap: exchange the first and the last channel (BGR to RGB and back).
         scale: multiplies the 0..255 pixel values; 1 / 255 gives [0, 1].
         mean, std: one a channel, in the order of the OUTPUT's channels and in units after `scale`.
-        layout: 'NCHW' or 'NHWC'.
+        layout: the tensor's.
 
     Raises:
         ConfigError: a value that isn't finite, a std of 0, or an unknown layout.
@@ -40,11 +40,11 @@ class TensorWriter:
         scale: float = 1.0,
         mean: Sequence[float] = (0.0, 0.0, 0.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),
-        layout: str = 'NCHW',
+        layout: TensorLayout | str = TensorLayout.NCHW,
     ) -> None:
-        _check_options(scale, mean, std, layout)
+        _check_options(scale, mean, std)
         self._swap = swap
-        self._layout = layout
+        self._layout = option(TensorLayout, layout, 'input layout')
         self._values = (np.arange(256.0) * scale)[:, None] - np.asarray(mean, np.float64)
         self._values /= np.asarray(std, np.float64)
         self._is_identity = bool((self._values == np.arange(256.0)[:, None]).all())
@@ -65,7 +65,7 @@ class TensorWriter:
         """
         _check_tensor(image, out, self._layout)
         self._check_type(out.dtype)
-        if self._layout == 'NCHW':
+        if self._layout is TensorLayout.NCHW:
             self._write_planar(image, out[0])
         else:
             self._write_interleaved(image, out[0])
@@ -78,7 +78,7 @@ class TensorWriter:
             rows, columns: the region, with start and stop, that is left as it is.
             pad_value: 0..255.
         """
-        planes = out[0] if self._layout == 'NCHW' else out[0].transpose(2, 0, 1)
+        planes = out[0] if self._layout is TensorLayout.NCHW else out[0].transpose(2, 0, 1)
         values = self._values[pad_value].astype(out.dtype)[:, None, None]
         for outside in (
             planes[:, : rows.start],
@@ -172,9 +172,7 @@ def _look_up(image: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
     cv2.LUT(image, np.ascontiguousarray(table), dst=out)
 
 
-def _check_options(scale: float, mean: Sequence[float], std: Sequence[float], layout: str) -> None:
-    if layout not in LAYOUTS:
-        raise ConfigError(f'input layout: got {layout!r}, expected one of {", ".join(LAYOUTS)}')
+def _check_options(scale: float, mean: Sequence[float], std: Sequence[float]) -> None:
     if not math.isfinite(scale):
         raise ConfigError(f'scale: got {scale}, expected a finite number such as 1 or 1/255')
     for name, values in (('mean', mean), ('std', std)):
@@ -184,11 +182,11 @@ def _check_options(scale: float, mean: Sequence[float], std: Sequence[float], la
         raise ConfigError(f'std: got {list(std)}, expected no 0, since it divides; use 1 to leave a channel as it is')
 
 
-def _check_tensor(image: np.ndarray, out: np.ndarray, layout: str) -> None:
+def _check_tensor(image: np.ndarray, out: np.ndarray, layout: TensorLayout) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise FrameError('bad_tensor', f'image: got {image.dtype} {image.shape}, expected uint8 (H, W, 3)')
     height, width = image.shape[:2]
-    expected = (1, 3, height, width) if layout == 'NCHW' else (1, height, width, 3)
+    expected = (1, 3, height, width) if layout is TensorLayout.NCHW else (1, height, width, 3)
     if out.shape != expected or out.dtype.name not in TENSOR_TYPES or out.strides[-1] != out.itemsize:
         raise FrameError(
             'bad_tensor',

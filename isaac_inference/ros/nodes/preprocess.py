@@ -13,8 +13,9 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from isaac_inference.errors import EngineError, FrameError
-from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder
+from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS
 from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ops.image.preprocess import decode_compressed
 from isaac_inference.ros.messages.image import COMPRESSED_IMAGE, IMAGE, ImageFrame, byte_view, color_image
 from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame

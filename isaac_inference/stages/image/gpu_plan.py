@@ -9,6 +9,7 @@ import numpy as np
 
 from isaac_inference.models.card.card import PreprocessSpec
 from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.stages.image.gpu_taps import TAP, Mode, sampling
 
 # The struct `Plan` of cuda/kernels/preprocess.cu, where each field is explained.
@@ -99,7 +100,7 @@ def write_plan(
         'top': y0,
         'right': x1 - 1,
         'bottom': y1 - 1,
-        'rgb': spec.color == 'rgb',
+        'rgb': spec.color is ColorOrder.RGB,
         'pad': spec.pad_value,
     }
     if mode is Mode.BLOCK:

@@ -11,8 +11,9 @@ import numpy as np
 from isaac_inference.cuda.ring import ArrayRing
 from isaac_inference.errors import ConfigError, DeviceError, FrameError
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.ops.image.encodings import ColorOrder, check_image
-from isaac_inference.ops.image.letterbox import Anchor, Fit, Letterbox, Rounding
+from isaac_inference.ops.image.encodings import check_image
+from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ops.image.options import TensorLayout
 from isaac_inference.ops.image.preprocess import TensorWriter
 from isaac_inference.stages.image.gpu_plan import PLAN, plan_bytes, write_plan
 
@@ -53,12 +54,10 @@ class GpuPreprocessor:
     """
 
     def __init__(self, card: ModelCard, gpu: Gpu, *, stream: Stream | None = None, depth: int = 4) -> None:
-        spec = card.preprocess
         dtype = np.dtype(card.image_input.dtype)
         table = _table(card, dtype)
-        self.wanted = ColorOrder(spec.color)
+        self.wanted = card.preprocess.color
         self._card, self._gpu, self._dtype = card, gpu, dtype
-        self._fit, self._anchor, self._rounding = Fit(spec.fit), Anchor(spec.anchor), Rounding(spec.rounding)
         self._what = f'preprocessing of {card.name}'
         self.tensor_bytes = int(np.prod(card.input_shape())) * dtype.itemsize
         self._letterbox: Letterbox | None = None
@@ -186,13 +185,14 @@ class GpuPreprocessor:
                 target,
                 np.int32(width),
                 np.int32(height),
-                np.int32(self._card.layout == 'NHWC'),
+                np.int32(self._card.layout == TensorLayout.NHWC),
             )
         return letterbox
 
     def _fit_image(self, size_wh: tuple[int, int]) -> Letterbox:
         if self._letterbox is None or self._letterbox.source_wh != size_wh:
-            self._letterbox = Letterbox.plan(size_wh, self._card.input_wh, self._fit, self._anchor, self._rounding)
+            spec = self._card.preprocess
+            self._letterbox = Letterbox.plan(size_wh, self._card.input_wh, spec.fit, spec.anchor, spec.rounding)
         return self._letterbox
 
     def _room_for(self, nbytes: int) -> DeviceBuffer:

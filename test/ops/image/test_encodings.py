@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from support.encodings import PACKED, PACKED_16, YUV, row_bytes, row_count
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
+from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
+from isaac_inference.ops.image.options import ColorOrder
 
 BGR, RGB = ColorOrder.BGR, ColorOrder.RGB
 BAYER = {'bayer_rggb8', 'bayer_bggr8', 'bayer_gbrg8', 'bayer_grbg8'}

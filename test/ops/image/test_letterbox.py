@@ -10,7 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.ops.image.letterbox import Anchor, Fit, Letterbox, Rounding, new_canvas, resize_into
+from isaac_inference.ops.image.letterbox import Letterbox, new_canvas, resize_into
+from isaac_inference.ops.image.options import Anchor, Fit, Rounding
 
 SIZES = [(640, 640), (1280, 720), (720, 1280), (1920, 1080), (641, 479), (333, 777), (1, 1), (3, 2000)]
 side = st.integers(1, 3000)

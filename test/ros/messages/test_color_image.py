@@ -12,7 +12,7 @@ import pytest
 from support.ros.probe import image_message
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.image.encodings import ColorOrder
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.image import ImageFrame, color_image, from_image_message
 
 

@@ -19,7 +19,8 @@ from support.onnx_models import WH, ultralytics_metadata
 
 from isaac_inference.errors import ConfigError, DeviceError, FrameError
 from isaac_inference.models import PreprocessSpec
-from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
+from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.stages import Preprocessor
 from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
 

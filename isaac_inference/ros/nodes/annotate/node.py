@@ -15,7 +15,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.drawing.boxes import draw_caption
 from isaac_inference.ops.geometry.rigid import Pose
-from isaac_inference.ops.image.encodings import ColorOrder
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
 from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_poses

@@ -14,7 +14,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.depth.point_cloud import object_points
 from isaac_inference.ops.geometry.camera_model import CameraModel
-from isaac_inference.ops.image.encodings import ColorOrder
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.cloud import point_cloud
 from isaac_inference.ros.messages.depth import depth_array
 from isaac_inference.ros.messages.detection_reading import box_corners
