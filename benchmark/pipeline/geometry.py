@@ -105,14 +105,7 @@ def _one_frame(preprocessor: Preprocessor, letterbox: Letterbox, random: Any) ->
     corners = _visible_box(letterbox, random)
     picture = _soft_box(letterbox.source_wh, corners, letterbox.scale_xy)
     frame = from_image_message(to_image_message(image_frame_from_array(picture, 'bgr8', Header())))
-    image, order = to_color(
-        frame.data,
-        encoding=frame.encoding,
-        height=frame.height,
-        width=frame.width,
-        step=frame.step,
-        wanted=ColorOrder.BGR,
-    )
+    image, order = to_color(frame.image, ColorOrder.BGR)
     tensors, used = preprocessor(image, order)
     plane = tensors['images'][0, 0]
     on_input = _find_edges(plane, letterbox, corners)

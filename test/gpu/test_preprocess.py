@@ -11,8 +11,8 @@ from contextlib import closing
 import numpy as np
 import pytest
 from support.cuda.grey_levels import assert_same_pixels
-from support.image_bytes import NORMALISED, card_with, image_bytes
 from support.onnx_models import ultralytics_metadata
+from support.raw_images import NORMALISED, card_with, raw_image
 
 from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.models import PreprocessSpec
@@ -34,10 +34,10 @@ def card_of(tmp_path):
     return functools.partial(card_with, tmp_path)
 
 
-def assert_same(card, preprocessor, data, layout):
-    tensors, letterbox = preprocessor(data, **layout)
+def assert_same(card, preprocessor, image):
+    tensors, letterbox = preprocessor(image)
     reference = Preprocessor(card)
-    expected, expected_letterbox = reference(*to_color(data, wanted=reference.wanted, **layout))
+    expected, expected_letterbox = reference(*to_color(image, reference.wanted))
     assert letterbox == expected_letterbox
     assert list(tensors) == list(expected)
     for name, tensor in tensors.items():
@@ -54,10 +54,10 @@ def assert_same(card, preprocessor, data, layout):
 def test_every_encoding_gives_the_cpu_s_tensor(card_of, encoding, interpolation):
     card = card_of(preprocess=dataclasses.replace(NORMALISED, interpolation=interpolation))
     with closing(GpuPreprocessor(card, gpu())) as preprocessor:
-        assert_same(card, preprocessor, *image_bytes(encoding))
-        assert_same(card, preprocessor, *image_bytes(encoding, padding=6, is_bigendian=True, seed=1))
-        assert_same(card, preprocessor, *image_bytes(encoding, 640, 480, seed=2))
-        assert_same(card, preprocessor, *image_bytes(encoding, 20, 14, seed=3))
+        assert_same(card, preprocessor, raw_image(encoding))
+        assert_same(card, preprocessor, raw_image(encoding, padding=6, is_bigendian=True, seed=1))
+        assert_same(card, preprocessor, raw_image(encoding, 640, 480, seed=2))
+        assert_same(card, preprocessor, raw_image(encoding, 20, 14, seed=3))
 
 
 @pytest.mark.parametrize('interpolation', Interpolation)
@@ -71,23 +71,23 @@ def test_every_fit_layout_and_type_gives_the_cpu_s_tensor(card_of, interpolation
     card = card_of(preprocess=spec, layout=layout, dtype=dtype)
     with closing(GpuPreprocessor(card, gpu())) as preprocessor:
         for size in ((100, 80), (33, 120), (1, 1), (1920, 1080)):
-            assert_same(card, preprocessor, *image_bytes('rgb8', *size, padding=3))
+            assert_same(card, preprocessor, raw_image('rgb8', *size, padding=3))
 
 
 def test_a_model_that_asks_for_the_size_gets_it(card_of):
     card = card_of('boxes_scores_labels', metadata=ultralytics_metadata(['a', 'b', 'c']))
     with closing(GpuPreprocessor(card, gpu())) as preprocessor:
-        assert_same(card, preprocessor, *image_bytes())
+        assert_same(card, preprocessor, raw_image())
 
 
 def test_frames_one_after_another_without_waiting_do_not_mix(card_of):
     card = card_of()
-    frames = [image_bytes(seed=i, width=60 + 20 * (i % 3), encoding=('bgr8', 'yuyv')[i % 2]) for i in range(12)]
+    frames = [raw_image(seed=i, width=60 + 20 * (i % 3), encoding=('bgr8', 'yuyv')[i % 2]) for i in range(12)]
     with closing(GpuPreprocessor(card, gpu(), depth=12)) as preprocessor:
-        results = [preprocessor(data, **layout) for data, layout in frames]
-        for (tensors, letterbox), (data, layout) in zip(results, frames, strict=True):
+        results = [preprocessor(image) for image in frames]
+        for (tensors, letterbox), image in zip(results, frames, strict=True):
             reference = Preprocessor(card)
-            expected, expected_letterbox = reference(*to_color(data, wanted=reference.wanted, **layout))
+            expected, expected_letterbox = reference(*to_color(image, reference.wanted))
             assert_same_pixels(np.asarray(tensors['images']), expected['images'], level=1 / 255 / 0.2)
             assert letterbox == expected_letterbox
         del results, tensors
@@ -100,17 +100,18 @@ def test_nothing_is_allocated_per_frame_and_how_long_it_takes(card_of, encoding,
     """1080p to 640x640. Times are printed, not judged: other work may share the GPU."""
     device = gpu()
     card = card_of(input_wh=(640, 640), preprocess=dataclasses.replace(NORMALISED, interpolation=interpolation))
-    data, layout = image_bytes(encoding, 1920, 1080)
-    host = pinned(device, data.shape, np.uint8, 'test')
-    host.array[:] = data
+    image = raw_image(encoding, 1920, 1080)
+    host = pinned(device, image.data.shape, np.uint8, 'test')
+    host.array[:] = image.data
+    image = dataclasses.replace(image, data=host.array)
     with closing(GpuPreprocessor(card, device)) as preprocessor:
         both, preprocessor.timer = GpuTimer(device, 64), GpuTimer(device, 64)
-        preprocessor(host.array, **layout)
+        preprocessor(image)
         preprocessor.stream.synchronize()
         before = device.counters.values()
         for _ in range(50):
             with both.measure(preprocessor.stream):
-                preprocessor(host.array, **layout)
+                preprocessor(image)
         assert device.counters.values() == {
             **before,
             'launches': before['launches'] + 50,

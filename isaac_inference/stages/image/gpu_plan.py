@@ -10,6 +10,7 @@ import numpy as np
 from isaac_inference.models.card.card import PreprocessSpec
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.ops.image.options import ColorOrder
+from isaac_inference.ops.image.raw_image import RawImage
 from isaac_inference.stages.image.gpu_taps import TAP, Mode, sampling
 
 # The struct `Plan` of cuda/kernels/preprocess.cu, where each field is explained.
@@ -57,24 +58,14 @@ def plan_bytes(input_wh: tuple[int, int]) -> int:
     return PLAN.itemsize + sum(input_wh) * TAP.itemsize
 
 
-def write_plan(
-    letterbox: Letterbox,
-    spec: PreprocessSpec,
-    *,
-    image: int,
-    encoding: str,
-    step: int,
-    is_bigendian: bool,
-) -> np.ndarray:
+def write_plan(letterbox: Letterbox, spec: PreprocessSpec, image: RawImage, address: int) -> np.ndarray:
     """The kernel's parameters for all images of one size and encoding.
 
     Args:
         letterbox: where the image goes on the model's input.
         spec: how it gets there.
-        image: device address of the image's first byte.
-        encoding: one of `KNOWN_ENCODINGS`.
-        step: bytes a row.
-        is_bigendian: byte order of 16-bit samples.
+        image: one of these images, checked; its bytes are not read.
+        address: where the kernel finds the first byte of each.
 
     Returns:
         (plan_bytes(input_wh),) uint8: a `PLAN`, then a `TAP` for each column and each row of the model's input.
@@ -90,9 +81,9 @@ def write_plan(
     taps['start'][input_width:] += y0
     plan = data[: PLAN.itemsize].view(PLAN)
     values: dict[str, Any] = {
-        **_image_fields(encoding, height, step, is_bigendian),
-        'image': image,
-        'step': step,
+        **_image_fields(image),
+        'image': address,
+        'step': image.step,
         'mode': mode,
         'width': width,
         'height': height,
@@ -110,10 +101,11 @@ def write_plan(
     return data
 
 
-def _image_fields(encoding: str, height: int, step: int, is_bigendian: bool) -> dict[str, Any]:
-    """Where the samples of an encoding lie."""
+def _image_fields(image: RawImage) -> dict[str, Any]:
+    """Where the samples lie, by the encoding."""
+    encoding, step = image.encoding, image.step
     sample_bytes = 2 if encoding.endswith('16') else 1
-    upper = 1 if sample_bytes == 2 and not is_bigendian else 0  # of 16 bits the upper 8 are used
+    upper = 1 if sample_bytes == 2 and not image.is_bigendian else 0  # of 16 bits the upper 8 are used
     if encoding in _PACKED_NAMES:
         names = _PACKED_NAMES[encoding]
         places = [0, 0, 0] if names == 'm' else [names.index(color) for color in 'bgr']
@@ -128,7 +120,7 @@ def _image_fields(encoding: str, height: int, step: int, is_bigendian: bool) -> 
     if encoding in _YUV_422:
         fields = {'stride': 2, 'offset': _YUV_422[encoding], 'chroma_step': step, 'chroma_stride': 4, 'shift_x': 1}
         return {'kind': _YUV, **fields}
-    fields = {'stride': 1, 'chroma_start': height * step, 'chroma_stride': 2}
+    fields = {'stride': 1, 'chroma_start': image.height * step, 'chroma_stride': 2}
     if encoding == 'nv24':
         return {'kind': _YUV_FULL, 'offset': (0, 0, 1), 'chroma_step': 2 * step, **fields}
     return {'kind': _YUV, 'offset': _YUV_420[encoding], 'chroma_step': step, 'shift_x': 1, 'shift_y': 1, **fields}

@@ -15,6 +15,7 @@ from isaac_inference.ops.image.encodings import check_image
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.ops.image.options import TensorLayout
 from isaac_inference.ops.image.preprocess import TensorWriter
+from isaac_inference.ops.image.raw_image import RawImage
 from isaac_inference.stages.image.gpu_plan import PLAN, plan_bytes, write_plan
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _PLANS_KEPT = 8  # sizes and encodings that may alternate, as those of several c
 
 
 class GpuPreprocessor:
-    """`stages.Preprocessor` and `ops.encodings.to_color` in one, on the GPU, with their results.
+    """`stages.Preprocessor` and `ops.image.encodings.to_color` in one, on the GPU, with their results.
 
     Colour conversion, resize, normalisation and layout are one kernel. Its launch and arguments are the same for every
     image, but for the target's address: what differs lies in a buffer on the device that is written when the size or
@@ -77,48 +78,35 @@ class GpuPreprocessor:
             self._make_outputs(depth)
             self.stream.synchronize()
 
-    def __call__(
-        self, data: Any, *, encoding: str, height: int, width: int, step: int, is_bigendian: bool = False
-    ) -> tuple[dict[str, DeviceArray], Letterbox]:
+    def __call__(self, image: RawImage) -> tuple[dict[str, DeviceArray], Letterbox]:
         """One image to tensors; returns when the work is enqueued.
 
         Args:
-            data: the message's bytes, (n,) uint8 or what `ops.encodings.to_color` takes. From pinned memory they are
-                copied later, in stream order: they must stay as they are until a tensor is `ready`. Pageable ones
-                may change as soon as this returns.
-            encoding, height, width, step, is_bigendian: as in `sensor_msgs/Image`.
+            image: as for `ops.image.encodings.to_color`. From pinned memory its bytes are copied later, in stream
+                order: they must stay as they are until a tensor is `ready`. Pageable ones may change as soon as this
+                returns.
 
         Returns:
             The model's inputs by name, batch axis of 1 first, on the device; and the letterbox that leads back. The
             memory is used again once nobody holds the arrays any more.
 
         Raises:
-            FrameError: as `ops.encodings.to_color`; 'device_buffers_busy' when `depth` results are in use.
+            FrameError: as `ops.image.encodings.to_color`; 'device_buffers_busy' when `depth` results are in use.
             DeviceError: closed; or there is no memory for an image larger than those before (DeviceMemoryError).
         """
-        check_image(data, encoding=encoding, height=height, width=width, step=step)
+        check_image(image)
         with self._gpu.current():
             arrays = self._ring.take()
             tensor = arrays[self._card.image_input.name]
-            letterbox = self._enqueue(data, encoding, (width, height), step, is_bigendian, tensor.ptr)
+            letterbox = self._enqueue(image, tensor.ptr)
             tensor.mark_ready()
         return {**arrays, **self._constant}, letterbox
 
-    def enqueue_into(
-        self,
-        data: Any,
-        *,
-        encoding: str,
-        height: int,
-        width: int,
-        step: int,
-        is_bigendian: bool = False,
-        target_ptr: int,
-    ) -> Letterbox:
+    def enqueue_into(self, image: RawImage, target_ptr: int) -> Letterbox:
         """One image to a tensor in memory of the caller's, such as image i of a batch.
 
         Args:
-            data, encoding, height, width, step, is_bigendian: as for a call.
+            image: as for a call.
             target_ptr: device address of `tensor_bytes` bytes that are written in stream order; for image i of a
                 batch that of the batch + i * `tensor_bytes`. Aligned to the element's size.
 
@@ -126,12 +114,12 @@ class GpuPreprocessor:
             The letterbox that leads back.
 
         Raises:
-            FrameError: as `ops.encodings.to_color`.
+            FrameError: as `ops.image.encodings.to_color`.
             DeviceError: as for a call.
         """
-        check_image(data, encoding=encoding, height=height, width=width, step=step)
+        check_image(image)
         with self._gpu.current():
-            return self._enqueue(data, encoding, (width, height), step, is_bigendian, target_ptr)
+            return self._enqueue(image, target_ptr)
 
     def close(self) -> None:
         """Waits for what is enqueued and gives the memory back; harmless when called twice."""
@@ -162,16 +150,14 @@ class GpuPreprocessor:
             self.stream.upload(self._constant[size.name].ptr, value)
             self._constant[size.name].mark_ready()
 
-    def _enqueue(
-        self, data: Any, encoding: str, size_wh: tuple[int, int], step: int, is_bigendian: bool, target: int
-    ) -> Letterbox:
+    def _enqueue(self, image: RawImage, target: int) -> Letterbox:
         plan = self._plan_buffer
         if plan is None or self._table_buffer is None:
             raise DeviceError(f'{self._what}: closed; make a new one')
-        samples = np.frombuffer(data, np.uint8)
-        letterbox = self._fit_image(size_wh)
+        samples = np.frombuffer(image.data, np.uint8)
+        letterbox = self._fit_image((image.width, image.height))
         raw = self._room_for(samples.nbytes)
-        self._write_plan(plan.ptr, letterbox, raw.ptr, encoding, step, is_bigendian)
+        self._write_plan(plan.ptr, letterbox, image, raw.ptr)
         self.stream.upload(raw.ptr, samples)
         width, height = self._card.input_wh
         with contextlib.nullcontext() if self.timer is None else self.timer.measure(self.stream):
@@ -204,19 +190,15 @@ class GpuPreprocessor:
             self._raw = self._gpu.pool.allocate(nbytes, f'{self._what}: raw image')
         return self._raw
 
-    def _write_plan(
-        self, target: int, letterbox: Letterbox, image: int, encoding: str, step: int, is_bigendian: bool
-    ) -> None:
+    def _write_plan(self, target: int, letterbox: Letterbox, image: RawImage, address: int) -> None:
         """Brings the plan of this kind of image to the device, unless it is there; in stream order."""
-        key = (image, encoding, letterbox.source_wh, step, is_bigendian)
+        key = (address, image.encoding, letterbox.source_wh, image.step, image.is_bigendian)
         if key == self._plan_on_device:
             return
         if key not in self._plans:
             while len(self._plans) >= _PLANS_KEPT:
                 self._plans.pop(next(iter(self._plans)))
-            self._plans[key] = write_plan(
-                letterbox, self._card.preprocess, image=image, encoding=encoding, step=step, is_bigendian=is_bigendian
-            )
+            self._plans[key] = write_plan(letterbox, self._card.preprocess, image, address)
         self._plan_on_device = None
         self.stream.upload(target, self._plans[key])
         self._plan_on_device = key

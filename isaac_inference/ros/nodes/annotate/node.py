@@ -156,7 +156,7 @@ class AnnotateNode(PipelineNode):
         T_image_poses = None
         if poses.header.frame_id != frame.header.frame_id:
             T_image_poses = self._transform(frame.header, poses.header.frame_id)
-        draw_poses(picture, poses.detections, camera.resized(frame.width, frame.height), T_image_poses)
+        draw_poses(picture, poses.detections, camera.resized(frame.image.width, frame.image.height), T_image_poses)
 
     def _transform(self, header: Header, source: str) -> Pose:
         """T_image_source at the image's stamp.

@@ -75,7 +75,7 @@ class ObjectsCloud:
     def _message(self, detections: Detection2DArray, image: ImageFrame, depth: ImageFrame) -> PointCloud2:
         color, order = color_image(image, ColorOrder.BGR)
         scale = self._node.parameters.depth_unit_scale or None
-        metres = DepthImage.check(depth_array(depth), depth.encoding, scale)
+        metres = DepthImage.check(depth_array(depth), depth.image.encoding, scale)
         items = [item for item in detections.detections if item.results]
         points = object_points(
             color if order is ColorOrder.BGR else color[..., ::-1],
