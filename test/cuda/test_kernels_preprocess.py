@@ -19,7 +19,7 @@ from isaac_inference.ops.image.letterbox import Letterbox, new_canvas, resize_in
 from isaac_inference.ops.image.options import Interpolation
 from isaac_inference.ops.image.preprocess import TensorWriter
 from isaac_inference.ops.image.raw_image import RawImage
-from isaac_inference.stages.image.gpu_plan import KNOWN_ENCODINGS, PLAN, plan_bytes, write_plan
+from isaac_inference.stages.image.gpu_arguments import ARGUMENTS, KNOWN_ENCODINGS, arguments_bytes, write_arguments
 
 needs_compiler = pytest.mark.skipif(bool(why_no_compiler()), reason=why_no_compiler())
 RAW = PreprocessSpec(color='bgr', scale=1.0, pad_value=77)
@@ -47,13 +47,13 @@ def raw_image(encoding, size_wh, padding=0, big=False, smooth=False):
     return RawImage(data, encoding, height, width, step, big)
 
 
-def planned(image, input_wh, spec):
+def fitted(image, input_wh, spec):
     return Letterbox.plan((image.width, image.height), input_wh, spec.fit, spec.anchor, spec.rounding)
 
 
 def kernel_tensor(image, input_wh, spec, layout='NCHW', dtype='uint8', table=None):
     """What the kernel makes of an image."""
-    plan = write_plan(planned(image, input_wh, spec), spec, image, image.data.ctypes.data)
+    arguments = write_arguments(fitted(image, input_wh, spec), spec, image, image.data.ctypes.data)
     width, height = input_wh
     out = np.full((1, 3, height, width) if layout == 'NCHW' else (1, height, width, 3), 201, dtype)
     if table is None:
@@ -61,8 +61,8 @@ def kernel_tensor(image, input_wh, spec, layout='NCHW', dtype='uint8', table=Non
     host_kernels('preprocess').function(f'preprocess_{dtype}').run(
         (-(-width // 32), -(-height // 8), 1),
         (32, 8, 1),
-        plan,
-        plan.ctypes.data + PLAN.itemsize,
+        arguments,
+        arguments.ctypes.data + ARGUMENTS.itemsize,
         table.view({1: np.uint8, 2: np.uint16, 4: np.uint32}[out.itemsize]),
         out.view({1: np.uint8, 2: np.uint16, 4: np.uint32}[out.itemsize]),
         np.int32(width),
@@ -76,7 +76,7 @@ def opencv_canvas(image, input_wh, spec):
     """(H, W, 3) uint8 in the model's order, by the CPU's ops."""
     pixels, order = to_color(image, spec.color)
     canvas = new_canvas(input_wh, spec.pad_value)
-    resize_into(pixels, planned(image, input_wh, spec), canvas, spec.interpolation)
+    resize_into(pixels, fitted(image, input_wh, spec), canvas, spec.interpolation)
     return canvas if order is spec.color else canvas[..., ::-1]
 
 
@@ -89,9 +89,9 @@ def test_every_encoding_is_known():
     assert KNOWN_ENCODINGS == SUPPORTED_ENCODINGS
 
 
-def test_the_plan_is_as_long_as_the_kernel_s_struct():
-    assert (PLAN.itemsize, PLAN.itemsize % 8) == (112, 0)
-    assert plan_bytes((640, 480)) == 112 + 24 * 1120
+def test_the_arguments_are_as_long_as_the_kernel_s_struct():
+    assert (ARGUMENTS.itemsize, ARGUMENTS.itemsize % 8) == (112, 0)
+    assert arguments_bytes((640, 480)) == 112 + 24 * 1120
 
 
 @needs_compiler

@@ -43,7 +43,7 @@ class Preprocessor:
         Raises:
             FrameError: the image has no pixels or OpenCV could not resize it.
         """
-        letterbox = self._plan((image.shape[1], image.shape[0]))
+        letterbox = self._letterbox_for((image.shape[1], image.shape[0]))
         resize_into(image, letterbox, self._canvas, self._card.preprocess.interpolation)
         tensor = self._tensor(letterbox, self._writers[order])
         tensors = {self._card.image_input.name: tensor}
@@ -60,7 +60,7 @@ class Preprocessor:
         writer.fill_around(tensor, rows, columns, self._card.preprocess.pad_value)
         return tensor
 
-    def _plan(self, source_wh: tuple[int, int]) -> Letterbox:
+    def _letterbox_for(self, source_wh: tuple[int, int]) -> Letterbox:
         if self._letterbox is None or self._letterbox.source_wh != source_wh:
             spec = self._card.preprocess
             self._letterbox = Letterbox.plan(source_wh, self._card.input_wh, spec.fit, spec.anchor, spec.rounding)

@@ -16,7 +16,7 @@ from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.ops.image.options import TensorLayout
 from isaac_inference.ops.image.preprocess import TensorWriter
 from isaac_inference.ops.image.raw_image import RawImage
-from isaac_inference.stages.image.gpu_plan import PLAN, plan_bytes, write_plan
+from isaac_inference.stages.image.gpu_arguments import ARGUMENTS, arguments_bytes, write_arguments
 
 if TYPE_CHECKING:
     from isaac_inference.cuda.array import DeviceArray
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from isaac_inference.cuda.timer import GpuTimer
 
 _BLOCK = (32, 8, 1)
-_PLANS_KEPT = 8  # sizes and encodings that may alternate, as those of several cameras do, without planning anew
+_ARGUMENTS_KEPT = 8  # of as many sizes and encodings, so that those of several cameras may alternate
 
 
 class GpuPreprocessor:
     """`stages.Preprocessor` and `ops.image.encodings.to_color` in one, on the GPU, with their results.
 
-    Colour conversion, resize, normalisation and layout are one kernel. Its launch and arguments are the same for every
-    image, but for the target's address: what differs lies in a buffer on the device that is written when the size or
-    encoding changes. All is allocated at the start, but for the buffer of the raw image, which grows when a larger one
-    comes. Not thread-safe: one per worker.
+    Colour conversion, resize, normalisation and layout are one kernel. Its launch is the same for every image, but for
+    the target's address: what depends on the image is in a buffer on the device, the kernel's `ARGUMENTS`, which is
+    written when the size or encoding changes. All is allocated at the start, but for the buffer of the raw image,
+    which grows when a larger one comes. Not thread-safe: one per worker.
 
     Args:
         card: the model.
@@ -62,17 +62,17 @@ class GpuPreprocessor:
         self._what = f'preprocessing of {card.name}'
         self.tensor_bytes = int(np.prod(card.input_shape())) * dtype.itemsize
         self._letterbox: Letterbox | None = None
-        self._plans: dict[tuple[Any, ...], np.ndarray] = {}
-        self._plan_on_device: tuple[Any, ...] | None = None
+        self._arguments: dict[tuple[Any, ...], np.ndarray] = {}
+        self._arguments_on_device: tuple[Any, ...] | None = None
         self.timer: GpuTimer | None = None
         self._raw: DeviceBuffer | None = None
-        self._plan_buffer: DeviceBuffer | None
+        self._arguments_buffer: DeviceBuffer | None
         self._table_buffer: DeviceBuffer | None
         self._constant: dict[str, DeviceArray] = {}
         with gpu.current():
             self.stream = gpu.stream() if stream is None else stream
             self._kernel = gpu.kernels('preprocess').function(f'preprocess_{dtype.name}')
-            self._plan_buffer = gpu.pool.allocate(plan_bytes(card.input_wh), f'{self._what}: plan')
+            self._arguments_buffer = gpu.pool.allocate(arguments_bytes(card.input_wh), f'{self._what}: arguments')
             self._table_buffer = gpu.pool.allocate(table.nbytes, f'{self._what}: table')
             self.stream.upload(self._table_buffer.ptr, table)
             self._make_outputs(depth)
@@ -123,8 +123,8 @@ class GpuPreprocessor:
 
     def close(self) -> None:
         """Waits for what is enqueued and gives the memory back; harmless when called twice."""
-        buffers = [buffer for buffer in (self._plan_buffer, self._table_buffer, self._raw) if buffer is not None]
-        self._plan_buffer = self._table_buffer = self._raw = None
+        buffers = [buffer for buffer in (self._arguments_buffer, self._table_buffer, self._raw) if buffer is not None]
+        self._arguments_buffer = self._table_buffer = self._raw = None
         if not buffers:
             return
         with self._gpu.current():
@@ -151,13 +151,13 @@ class GpuPreprocessor:
             self._constant[size.name].mark_ready()
 
     def _enqueue(self, image: RawImage, target: int) -> Letterbox:
-        plan = self._plan_buffer
-        if plan is None or self._table_buffer is None:
+        arguments = self._arguments_buffer
+        if arguments is None or self._table_buffer is None:
             raise DeviceError(f'{self._what}: closed; make a new one')
         samples = np.frombuffer(image.data, np.uint8)
-        letterbox = self._fit_image((image.width, image.height))
+        letterbox = self._letterbox_for((image.width, image.height))
         raw = self._room_for(samples.nbytes)
-        self._write_plan(plan.ptr, letterbox, image, raw.ptr)
+        self._write_arguments(arguments.ptr, letterbox, image, raw.ptr)
         self.stream.upload(raw.ptr, samples)
         width, height = self._card.input_wh
         with contextlib.nullcontext() if self.timer is None else self.timer.measure(self.stream):
@@ -165,8 +165,8 @@ class GpuPreprocessor:
                 self.stream,
                 (-(-width // _BLOCK[0]), -(-height // _BLOCK[1]), 1),
                 _BLOCK,
-                plan,
-                plan.ptr + PLAN.itemsize,
+                arguments,
+                arguments.ptr + ARGUMENTS.itemsize,
                 self._table_buffer,
                 target,
                 np.int32(width),
@@ -175,7 +175,7 @@ class GpuPreprocessor:
             )
         return letterbox
 
-    def _fit_image(self, size_wh: tuple[int, int]) -> Letterbox:
+    def _letterbox_for(self, size_wh: tuple[int, int]) -> Letterbox:
         if self._letterbox is None or self._letterbox.source_wh != size_wh:
             spec = self._card.preprocess
             self._letterbox = Letterbox.plan(size_wh, self._card.input_wh, spec.fit, spec.anchor, spec.rounding)
@@ -190,18 +190,18 @@ class GpuPreprocessor:
             self._raw = self._gpu.pool.allocate(nbytes, f'{self._what}: raw image')
         return self._raw
 
-    def _write_plan(self, target: int, letterbox: Letterbox, image: RawImage, address: int) -> None:
-        """Brings the plan of this kind of image to the device, unless it is there; in stream order."""
+    def _write_arguments(self, target: int, letterbox: Letterbox, image: RawImage, address: int) -> None:
+        """Brings the arguments for this kind of image to the device, unless they are there; in stream order."""
         key = (address, image.encoding, letterbox.source_wh, image.step, image.is_bigendian)
-        if key == self._plan_on_device:
+        if key == self._arguments_on_device:
             return
-        if key not in self._plans:
-            while len(self._plans) >= _PLANS_KEPT:
-                self._plans.pop(next(iter(self._plans)))
-            self._plans[key] = write_plan(letterbox, self._card.preprocess, image, address)
-        self._plan_on_device = None
-        self.stream.upload(target, self._plans[key])
-        self._plan_on_device = key
+        if key not in self._arguments:
+            while len(self._arguments) >= _ARGUMENTS_KEPT:
+                self._arguments.pop(next(iter(self._arguments)))
+            self._arguments[key] = write_arguments(letterbox, self._card.preprocess, image, address)
+        self._arguments_on_device = None
+        self.stream.upload(target, self._arguments[key])
+        self._arguments_on_device = key
 
 
 def _table(card: ModelCard, dtype: np.dtype) -> np.ndarray:

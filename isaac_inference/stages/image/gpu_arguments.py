@@ -13,8 +13,8 @@ from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ops.image.raw_image import RawImage
 from isaac_inference.stages.image.gpu_taps import TAP, Mode, sampling
 
-# The struct `Plan` of cuda/kernels/preprocess.cu, where each field is explained.
-PLAN = np.dtype(
+# The struct `Arguments` of cuda/kernels/preprocess.cu, where each field is explained.
+ARGUMENTS = np.dtype(
     [
         ('image', '<u8'),
         *((name, '<i8') for name in ('step', 'chroma_start', 'chroma_step')),
@@ -53,13 +53,13 @@ _BAYER_NAMES = {f'bayer_{pattern}{bits}': pattern for pattern in ('rggb', 'bggr'
 KNOWN_ENCODINGS = frozenset({*_PACKED_NAMES, *_YUV_422, *_YUV_420, 'nv24', *_BAYER_NAMES})
 
 
-def plan_bytes(input_wh: tuple[int, int]) -> int:
-    """Length of what `write_plan` makes for a model input of (width, height)."""
-    return PLAN.itemsize + sum(input_wh) * TAP.itemsize
+def arguments_bytes(input_wh: tuple[int, int]) -> int:
+    """Length of what `write_arguments` makes for a model input of (width, height)."""
+    return ARGUMENTS.itemsize + sum(input_wh) * TAP.itemsize
 
 
-def write_plan(letterbox: Letterbox, spec: PreprocessSpec, image: RawImage, address: int) -> np.ndarray:
-    """The kernel's parameters for all images of one size and encoding.
+def write_arguments(letterbox: Letterbox, spec: PreprocessSpec, image: RawImage, address: int) -> np.ndarray:
+    """The kernel's arguments for all images of one size and encoding.
 
     Args:
         letterbox: where the image goes on the model's input.
@@ -68,18 +68,18 @@ def write_plan(letterbox: Letterbox, spec: PreprocessSpec, image: RawImage, addr
         address: where the kernel finds the first byte of each.
 
     Returns:
-        (plan_bytes(input_wh),) uint8: a `PLAN`, then a `TAP` for each column and each row of the model's input.
+        (arguments_bytes(input_wh),) uint8: `ARGUMENTS`, then a `TAP` for each column and each row of the model's input.
     """
     (x0, x1, left, right), (y0, y1, top, bottom) = letterbox.axes
     width, height = letterbox.source_wh
     mode, (across, down) = sampling(spec.interpolation, (x1 - x0, y1 - y0), (right - left, bottom - top))
-    data = np.zeros(plan_bytes(letterbox.input_wh), np.uint8)
-    taps = data[PLAN.itemsize :].view(TAP)
+    data = np.zeros(arguments_bytes(letterbox.input_wh), np.uint8)
+    taps = data[ARGUMENTS.itemsize :].view(TAP)
     input_width = letterbox.input_wh[0]
     taps[:input_width][left:right], taps[input_width:][top:bottom] = across, down
     taps['start'][:input_width] += x0
     taps['start'][input_width:] += y0
-    plan = data[: PLAN.itemsize].view(PLAN)
+    arguments = data[: ARGUMENTS.itemsize].view(ARGUMENTS)
     values: dict[str, Any] = {
         **_image_fields(image),
         'image': address,
@@ -97,7 +97,7 @@ def write_plan(letterbox: Letterbox, spec: PreprocessSpec, image: RawImage, addr
     if mode is Mode.BLOCK:
         values['block_scale'] = np.float32(1) / np.float32(int(across['count'][0]) * int(down['count'][0]))
     for name, value in values.items():
-        plan[name] = value
+        arguments[name] = value
     return data
 
 
