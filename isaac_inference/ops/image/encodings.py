@@ -119,11 +119,6 @@ def to_color(image: RawImage, wanted: ColorOrder) -> tuple[np.ndarray, ColorOrde
     data alive and is valid until it is written to. Everything else is converted once, straight to the wanted
     order. 16-bit samples are cut to their upper 8 bits.
 
-    >>> gray = RawImage(bytes([0, 128, 255, 0]), 'mono8', height=1, width=3, step=4)
-    >>> pixels, order = to_color(gray, ColorOrder.RGB)
-    >>> pixels.tolist(), str(order)
-    ([[[0, 0, 0], [128, 128, 128], [255, 255, 255]]], 'rgb')
-
     Args:
         image: of an encoding in `SUPPORTED_ENCODINGS`.
         wanted: the order to convert to, where a conversion is needed.
@@ -134,6 +129,12 @@ def to_color(image: RawImage, wanted: ColorOrder) -> tuple[np.ndarray, ColorOrde
     Raises:
         FrameError: 'unknown_encoding', 'zero_size_image', 'image_too_small', 'odd_size', 'bad_step',
             'bad_data_type', 'bad_data_length' or 'conversion_failed'.
+
+    Example: three pixels and a byte of padding.
+        >>> gray = RawImage(bytes([0, 128, 255, 0]), 'mono8', height=1, width=3, step=4)
+        >>> image, order = to_color(gray, ColorOrder.RGB)
+        >>> image.tolist(), str(order)
+        ([[[0, 0, 0], [128, 128, 128], [255, 255, 255]]], 'rgb')
     """
     check_image(image)
     layout = _ENCODINGS[image.encoding]
@@ -154,13 +155,13 @@ def to_color(image: RawImage, wanted: ColorOrder) -> tuple[np.ndarray, ColorOrde
 def check_image(image: RawImage) -> None:
     """What `to_color` checks before it reads a byte; for those who read the bytes themselves.
 
-    >>> check_image(RawImage(bytes(12), 'bgr8', height=2, width=2, step=5))
-    Traceback (most recent call last):
-    isaac_inference.errors.FrameError: image step: got 5 bytes, expected 6 or more for 2 pixels of 'bgr8'; set step to \
-the length of a row in bytes, padding included
-
     Raises:
         FrameError: as for `to_color`, without 'conversion_failed'.
+
+    Example: two pixels of three bytes do not fit into rows of five.
+        >>> check_image(RawImage(bytes(10), 'bgr8', height=2, width=2, step=5))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        isaac_inference.errors.FrameError: image step: got 5 bytes, expected 6 or more for 2 pixels of 'bgr8'...
     """
     layout = _ENCODINGS.get(image.encoding)
     if layout is None:

@@ -53,11 +53,14 @@ class Letterbox:
     ) -> Letterbox:
         """Fits an image of `source_wh` into `input_wh`, both (width, height) in pixels.
 
-        Example: 1280x720 into 640x640, centred, gives scale (0.5, 0.5) and offset (0, 140).
-
         Raises:
             FrameError: 'zero_size_image'.
             ConfigError: an input without pixels, or an unknown option.
+
+        Example: half the size, and the 280 rows that are left are shared by top and bottom.
+            >>> letterbox = Letterbox.plan((1280, 720), (640, 640))
+            >>> letterbox.scale_xy, letterbox.offset_xy, letterbox.resized_wh
+            ((0.5, 0.5), (0.0, 140.0), (640, 360))
         """
         fit, anchor = option(Fit, fit, 'letterbox fit'), option(Anchor, anchor, 'letterbox anchor')
         rounding = option(Rounding, rounding, 'letterbox rounding')
@@ -90,12 +93,22 @@ class Letterbox:
         return right - left, bottom - top
 
     def points_to_input(self, points: np.ndarray) -> np.ndarray:
-        """Source pixels to input pixels; points (..., 2) as (x, y), floating types stay."""
+        """Source pixels to input pixels; points (..., 2) as (x, y), floating types stay.
+
+        Example:
+            >>> Letterbox.plan((1280, 720), (640, 640)).points_to_input(np.array([100, 50])).tolist()
+            [50.0, 165.0]
+        """
         points = _as_floating(points)
         return points * np.asarray(self.scale_xy, points.dtype) + np.asarray(self.offset_xy, points.dtype)
 
     def points_to_source(self, points: np.ndarray) -> np.ndarray:
-        """Input pixels to source pixels, not clipped; points (..., 2) as (x, y), floating types stay."""
+        """Input pixels to source pixels, not clipped; points (..., 2) as (x, y), floating types stay.
+
+        Example:
+            >>> Letterbox.plan((1280, 720), (640, 640)).points_to_source(np.array([50, 165])).tolist()
+            [100.0, 50.0]
+        """
         points = _as_floating(points)
         return (points - np.asarray(self.offset_xy, points.dtype)) / np.asarray(self.scale_xy, points.dtype)
 
@@ -108,6 +121,11 @@ class Letterbox:
 
         Returns:
             (N, 4) float32, (x_min, y_min, x_max, y_max) in source pixels.
+
+        Example: the box reaches 10 input pixels into the padding, where the image has none.
+            >>> box = np.array([[0, 130, 100, 200]], np.float32)
+            >>> Letterbox.plan((1280, 720), (640, 640)).boxes_to_source(box).tolist()
+            [[0.0, 0.0, 200.0, 120.0]]
         """
         offset, scale = np.asarray(self.offset_xy * 2, np.float32), np.asarray(self.scale_xy * 2, np.float32)
         source = (boxes - offset) / scale
@@ -116,7 +134,12 @@ class Letterbox:
         return source.astype(np.float32, copy=False)
 
     def to_array(self) -> np.ndarray:
-        """(8,) float64: source w, h, input w, h, scale x, y, offset x, y; what travels with the tensors."""
+        """(8,) float64: source w, h, input w, h, scale x, y, offset x, y; what travels with the tensors.
+
+        Example:
+            >>> Letterbox.plan((1280, 720), (640, 640)).to_array().tolist()
+            [1280.0, 720.0, 640.0, 640.0, 0.5, 0.5, 0.0, 140.0]
+        """
         return np.array((*self.source_wh, *self.input_wh, *self.scale_xy, *self.offset_xy), np.float64)
 
     @classmethod
@@ -126,6 +149,11 @@ class Letterbox:
         Raises:
             FrameError: 'bad_letterbox', when it isn't eight finite numbers with whole positive sizes and
                 positive scales, or when they put the image outside the input.
+
+        Example:
+            >>> letterbox = Letterbox.plan((1280, 720), (640, 640))
+            >>> Letterbox.from_array(letterbox.to_array()) == letterbox
+            True
         """
         values = np.asarray(array)
         if values.shape != (8,) or values.dtype.kind not in 'fiu':
@@ -150,7 +178,12 @@ class Letterbox:
 
 
 def new_canvas(input_wh: tuple[int, int], pad_value: int | Sequence[int]) -> np.ndarray:
-    """An (H, W, 3) uint8 canvas for `resize_into`, filled with the pad value (one, or one a channel)."""
+    """An (H, W, 3) uint8 canvas for `resize_into`, filled with the pad value (one, or one per channel).
+
+    Example:
+        >>> new_canvas((2, 1), 114).tolist()
+        [[[114, 114, 114], [114, 114, 114]]]
+    """
     canvas = np.empty((input_wh[1], input_wh[0], 3), np.uint8)
     canvas[:] = pad_value
     return canvas
@@ -175,6 +208,12 @@ def resize_into(
     Raises:
         FrameError: 'bad_letterbox' when the sizes aren't those of the letterbox, 'resize_failed' when OpenCV
             gives up.
+
+    Example: a white image of 4x2 pixels on an input of 2x2, which has room for one row of padding.
+        >>> canvas = new_canvas((2, 2), 0)
+        >>> resize_into(np.full((2, 4, 3), 255, np.uint8), Letterbox.plan((4, 2), (2, 2)), canvas)
+        >>> canvas[..., 0].tolist()
+        [[255, 255], [0, 0]]
     """
     _check_image(image, letterbox.source_wh, 'image')
     _check_image(canvas, letterbox.input_wh, 'canvas')

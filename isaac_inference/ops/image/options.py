@@ -69,9 +69,6 @@ class TensorLayout(Option):
 def option(kind: type[OptionT], value: OptionT | str, name: str) -> OptionT:
     """The member of `kind` that `value` is or names.
 
-    >>> option(Fit, 'crop', 'letterbox fit') is Fit.CROP
-    True
-
     Args:
         kind: which choice.
         value: a member, or its text.
@@ -79,6 +76,10 @@ def option(kind: type[OptionT], value: OptionT | str, name: str) -> OptionT:
 
     Raises:
         ConfigError: there is no such member.
+
+    Example:
+        >>> option(Fit, 'crop', 'letterbox fit') is Fit.CROP
+        True
     """
     try:
         return kind(value)

@@ -31,6 +31,13 @@ class TensorWriter:
 
     Raises:
         ConfigError: a value that isn't finite, a std of 0, or an unknown layout.
+
+    Example: one pixel of BGR becomes planes of red, green and blue.
+        >>> writer = TensorWriter(swap=True, scale=1 / 255)
+        >>> tensor = np.empty((1, 3, 1, 1), np.float32)
+        >>> writer.write(np.array([[[0, 51, 255]]], np.uint8), tensor)
+        >>> [round(float(value), 3) for value in tensor.ravel()]
+        [1.0, 0.2, 0.0]
     """
 
     def __init__(
@@ -62,6 +69,12 @@ class TensorWriter:
 
         Raises:
             FrameError: 'bad_tensor', when these two don't go together.
+
+        Example:
+            >>> tensor = np.empty((1, 1, 2, 3), np.uint8)
+            >>> TensorWriter(swap=True, layout='NHWC').write(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8), tensor)
+            >>> tensor.tolist()
+            [[[[3, 2, 1], [6, 5, 4]]]]
         """
         _check_tensor(image, out, self._layout)
         self._check_type(out.dtype)
@@ -77,6 +90,12 @@ class TensorWriter:
             out: (1, 3, H, W) for NCHW or (1, H, W, 3) for NHWC, written in place.
             rows, columns: the region, with start and stop, that is left as it is.
             pad_value: 0..255.
+
+        Example:
+            >>> tensor = np.zeros((1, 3, 3, 2), np.uint8)
+            >>> TensorWriter(swap=False).fill_around(tensor, slice(1, 2), slice(0, 2), 9)
+            >>> tensor[0, 0].tolist()
+            [[9, 9], [0, 0], [9, 9]]
         """
         planes = out[0] if self._layout is TensorLayout.NCHW else out[0].transpose(2, 0, 1)
         values = self._values[pad_value].astype(out.dtype)[:, None, None]
@@ -93,6 +112,10 @@ class TensorWriter:
 
         Raises:
             FrameError: 'bad_tensor', as `write` does for that type.
+
+        Example:
+            >>> TensorWriter(swap=False, mean=(1.0, 0.0, 0.0)).table(np.dtype(np.float32))[:, :3].tolist()
+            [[-1.0, 0.0, 1.0], [0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]
         """
         self._check_type(dtype)
         return self._table(dtype)
@@ -155,6 +178,11 @@ def decode_compressed(data: Any) -> np.ndarray:
 
     Raises:
         FrameError: 'bad_compressed_image', when OpenCV can't read it.
+
+    Example:
+        >>> _, png = cv2.imencode('.png', np.array([[[1, 2, 3]]], np.uint8))
+        >>> decode_compressed(png).tolist()
+        [[[1, 2, 3]]]
     """
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)

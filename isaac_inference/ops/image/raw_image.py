@@ -34,9 +34,10 @@ class RawImage:
     def from_array(cls, image: np.ndarray, encoding: str) -> RawImage:
         """The image in an array of (H, W) or (H, W, C), without a copy where that is C-contiguous.
 
-        >>> raw = RawImage.from_array(np.zeros((2, 3), np.uint16), 'mono16')
-        >>> raw.width, raw.height, raw.step, raw.data.shape
-        (3, 2, 6, (12,))
+        Example:
+            >>> raw = RawImage.from_array(np.zeros((2, 3), np.uint16), 'mono16')
+            >>> raw.width, raw.height, raw.step, raw.data.shape
+            (3, 2, 6, (12,))
         """
         rows = np.ascontiguousarray(image)
         data = rows.reshape(-1).view(np.uint8)
