@@ -115,7 +115,7 @@ def _decode(result: Result, options: Options, gpu: Any) -> None:
     from isaac_inference.stages.detection.postprocess_gpu import GpuPostprocessor
 
     card = synthetic_card((640, 640))
-    letterbox = Letterbox.plan((WIDTH, HEIGHT), (640, 640))
+    letterbox = Letterbox.between((WIDTH, HEIGHT), (640, 640))
     table = Table('Decode and NMS of 84x8400 [ms of GPU time]', ['boxes above the threshold', 'p50', 'kept'])
     stream = gpu.stream()
     shape = (1, 84, 8400)

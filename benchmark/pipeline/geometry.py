@@ -71,7 +71,7 @@ def _arithmetic(size: tuple[int, int], fit: Fit, count: int) -> float:
     boxes = np.concatenate((low, low + random.uniform(0.05, 0.4, (count, 2)) * size), axis=1)
     error = 0.0
     for input_wh, anchor, rounding in itertools.product(INPUTS, Anchor, Rounding):
-        letterbox = Letterbox.plan(size, input_wh, fit, anchor, rounding)
+        letterbox = Letterbox.between(size, input_wh, fit, anchor, rounding)
         there = letterbox.points_to_input(boxes.reshape(-1, 2)).reshape(-1, 4)
         back = letterbox.boxes_to_source(there.astype(np.float32), clip=False)
         error = max(error, float(np.abs(back - boxes).max()))
@@ -95,7 +95,7 @@ def _drawn(fit: Fit, passes: int) -> dict[tuple[int, int], list[float]]:
         )
         random = np.random.default_rng(11)
         for size in SIZES * passes:
-            errors = _one_frame(preprocessor, Letterbox.plan(size, input_wh, fit, anchor, rounding), random)
+            errors = _one_frame(preprocessor, Letterbox.between(size, input_wh, fit, anchor, rounding), random)
             found[size] = [max(pair) for pair in zip(found[size], errors, strict=True)]
     return found
 

@@ -132,7 +132,7 @@ def _bare(
 ) -> Callable[[Image], np.ndarray]:
     """The calls alone: everything that can be known beforehand is worked out here."""
     canvas = new_canvas(INPUT_WH, 114)
-    letterbox = Letterbox.plan(
+    letterbox = Letterbox.between(
         SOURCE_WH, INPUT_WH, 'letterbox', rules.get('anchor', 'center'), rules.get('rounding', 'nearest')
     )
     (width, height), (left, top) = letterbox.resized_wh, (int(offset) for offset in letterbox.offset_xy)

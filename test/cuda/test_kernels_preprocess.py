@@ -48,7 +48,7 @@ def raw_image(encoding, size_wh, padding=0, big=False, smooth=False):
 
 
 def fitted(image, input_wh, spec):
-    return Letterbox.plan((image.width, image.height), input_wh, spec.fit, spec.anchor, spec.rounding)
+    return Letterbox.between((image.width, image.height), input_wh, spec.fit, spec.anchor, spec.rounding)
 
 
 def kernel_tensor(image, input_wh, spec, layout='NCHW', dtype='uint8', table=None):

@@ -43,7 +43,7 @@ class Letterbox:
     offset_xy: tuple[float, float]
 
     @classmethod
-    def plan(
+    def between(
         cls,
         source_wh: tuple[int, int],
         input_wh: tuple[int, int],
@@ -58,7 +58,7 @@ class Letterbox:
             ConfigError: an input without pixels, or an unknown option.
 
         Example: half the size, and the 280 rows that are left are shared by top and bottom.
-            >>> letterbox = Letterbox.plan((1280, 720), (640, 640))
+            >>> letterbox = Letterbox.between((1280, 720), (640, 640))
             >>> letterbox.scale_xy, letterbox.offset_xy, letterbox.resized_wh
             ((0.5, 0.5), (0.0, 140.0), (640, 360))
         """
@@ -68,8 +68,8 @@ class Letterbox:
         if fit is Fit.STRETCH:
             return cls(source_wh, input_wh, _ratios(input_wh, source_wh), (0.0, 0.0))
         if fit is Fit.CROP:
-            return _plan_crop(source_wh, input_wh, anchor, rounding)
-        return _plan_letterbox(source_wh, input_wh, anchor, rounding)
+            return _fit_crop(source_wh, input_wh, anchor, rounding)
+        return _fit_letterbox(source_wh, input_wh, anchor, rounding)
 
     @property
     def axes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
@@ -96,7 +96,7 @@ class Letterbox:
         """Source pixels to input pixels; points (..., 2) as (x, y), floating types stay.
 
         Example:
-            >>> Letterbox.plan((1280, 720), (640, 640)).points_to_input(np.array([100, 50])).tolist()
+            >>> Letterbox.between((1280, 720), (640, 640)).points_to_input(np.array([100, 50])).tolist()
             [50.0, 165.0]
         """
         points = _as_floating(points)
@@ -106,7 +106,7 @@ class Letterbox:
         """Input pixels to source pixels, not clipped; points (..., 2) as (x, y), floating types stay.
 
         Example:
-            >>> Letterbox.plan((1280, 720), (640, 640)).points_to_source(np.array([50, 165])).tolist()
+            >>> Letterbox.between((1280, 720), (640, 640)).points_to_source(np.array([50, 165])).tolist()
             [100.0, 50.0]
         """
         points = _as_floating(points)
@@ -124,7 +124,7 @@ class Letterbox:
 
         Example: the box reaches 10 input pixels into the padding, where the image has none.
             >>> box = np.array([[0, 130, 100, 200]], np.float32)
-            >>> Letterbox.plan((1280, 720), (640, 640)).boxes_to_source(box).tolist()
+            >>> Letterbox.between((1280, 720), (640, 640)).boxes_to_source(box).tolist()
             [[0.0, 0.0, 200.0, 120.0]]
         """
         offset, scale = np.asarray(self.offset_xy * 2, np.float32), np.asarray(self.scale_xy * 2, np.float32)
@@ -137,7 +137,7 @@ class Letterbox:
         """(8,) float64: source w, h, input w, h, scale x, y, offset x, y; what travels with the tensors.
 
         Example:
-            >>> Letterbox.plan((1280, 720), (640, 640)).to_array().tolist()
+            >>> Letterbox.between((1280, 720), (640, 640)).to_array().tolist()
             [1280.0, 720.0, 640.0, 640.0, 0.5, 0.5, 0.0, 140.0]
         """
         return np.array((*self.source_wh, *self.input_wh, *self.scale_xy, *self.offset_xy), np.float64)
@@ -151,7 +151,7 @@ class Letterbox:
                 positive scales, or when they put the image outside the input.
 
         Example:
-            >>> letterbox = Letterbox.plan((1280, 720), (640, 640))
+            >>> letterbox = Letterbox.between((1280, 720), (640, 640))
             >>> Letterbox.from_array(letterbox.to_array()) == letterbox
             True
         """
@@ -201,7 +201,7 @@ def resize_into(
 
     Args:
         image: (H, W, 3) uint8; rows may be further apart than their length, and aren't copied for that.
-        letterbox: planned for this image's and this canvas's size.
+        letterbox: between this image's and this canvas's size.
         canvas: (input height, input width, 3) uint8, written in place; the caller keeps it.
         interpolation: how the new pixels are computed.
 
@@ -211,7 +211,7 @@ def resize_into(
 
     Example: a white image of 4x2 pixels on an input of 2x2, which has room for one row of padding.
         >>> canvas = new_canvas((2, 2), 0)
-        >>> resize_into(np.full((2, 4, 3), 255, np.uint8), Letterbox.plan((4, 2), (2, 2)), canvas)
+        >>> resize_into(np.full((2, 4, 3), 255, np.uint8), Letterbox.between((4, 2), (2, 2)), canvas)
         >>> canvas[..., 0].tolist()
         [[255, 255], [0, 0]]
     """
@@ -228,7 +228,7 @@ def resize_into(
         ) from error
 
 
-def _plan_letterbox(
+def _fit_letterbox(
     source_wh: tuple[int, int], input_wh: tuple[int, int], anchor: Anchor, rounding: Rounding
 ) -> Letterbox:
     ratio = min(_ratios(input_wh, source_wh))
@@ -239,7 +239,7 @@ def _plan_letterbox(
     return Letterbox(source_wh, input_wh, _ratios(resized, source_wh), offset)
 
 
-def _plan_crop(source_wh: tuple[int, int], input_wh: tuple[int, int], anchor: Anchor, rounding: Rounding) -> Letterbox:
+def _fit_crop(source_wh: tuple[int, int], input_wh: tuple[int, int], anchor: Anchor, rounding: Rounding) -> Letterbox:
     """Cuts first and resizes what is left: the same picture as the other way round, for less work."""
     ratio = max(_ratios(input_wh, source_wh))
     cut = tuple(_whole(room / ratio, side, rounding) for side, room in zip(source_wh, input_wh, strict=True))
@@ -286,7 +286,7 @@ def _check_image(image: np.ndarray, size_wh: tuple[int, int], name: str) -> None
         raise FrameError(
             'bad_letterbox',
             f'{name}: got {image.dtype} {image.shape}, expected uint8 {(size_wh[1], size_wh[0], 3)}; '
-            f'plan a letterbox for every new size',
+            f'make a letterbox for every new size',
         )
 
 

@@ -63,5 +63,5 @@ class Preprocessor:
     def _letterbox_for(self, source_wh: tuple[int, int]) -> Letterbox:
         if self._letterbox is None or self._letterbox.source_wh != source_wh:
             spec = self._card.preprocess
-            self._letterbox = Letterbox.plan(source_wh, self._card.input_wh, spec.fit, spec.anchor, spec.rounding)
+            self._letterbox = Letterbox.between(source_wh, self._card.input_wh, spec.fit, spec.anchor, spec.rounding)
         return self._letterbox

@@ -178,7 +178,7 @@ class GpuPreprocessor:
     def _letterbox_for(self, size_wh: tuple[int, int]) -> Letterbox:
         if self._letterbox is None or self._letterbox.source_wh != size_wh:
             spec = self._card.preprocess
-            self._letterbox = Letterbox.plan(size_wh, self._card.input_wh, spec.fit, spec.anchor, spec.rounding)
+            self._letterbox = Letterbox.between(size_wh, self._card.input_wh, spec.fit, spec.anchor, spec.rounding)
         return self._letterbox
 
     def _room_for(self, nbytes: int) -> DeviceBuffer:

@@ -102,7 +102,7 @@ def test_the_padding_is_refilled_when_the_size_changes_mid_stream(card_of):
     assert wide_box == again_box != tall_box
 
 
-def test_the_letterbox_is_planned_once_a_size(card_of):
+def test_the_letterbox_is_made_once_a_size(card_of):
     preprocessor = Preprocessor(card_of())
     assert preprocessor(image(100, 80))[1] is preprocessor(image(100, 80))[1]
 
