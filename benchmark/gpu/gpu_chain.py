@@ -17,7 +17,6 @@ import numpy as np
 
 from benchmark.support.common import Figure, Options, Result, Table, number, plt, save_plot
 from benchmark.support.gpu import (
-    FRAME,
     BareEngine,
     build_note,
     cards,
@@ -74,15 +73,15 @@ def _one(
         works = {
             KINDS[0]: bare.run,
             KINDS[1]: bare.run_graph,
-            KINDS[2]: lambda index: chain(pageable[index % len(pageable)], **FRAME),
-            KINDS[3]: lambda index: chain(pinned[index % len(pinned)], **FRAME),
+            KINDS[2]: lambda index: chain(pageable[index % len(pageable)]),
+            KINDS[3]: lambda index: chain(pinned[index % len(pinned)]),
         }
         found: dict[str, list[float]] = {kind: [] for kind in KINDS}
         for _ in range(options.pick(8, 2)):
             for kind, work in works.items():
                 found[kind] += clocked(work, options.pick(250, 50))
         rates = _rates(options, chain, bare, pageable, pinned)
-        counted.add(name, *_counts(gpu, lambda index: chain(pageable[index % len(pageable)], **FRAME)))
+        counted.add(name, *_counts(gpu, lambda index: chain(pageable[index % len(pageable)])))
     for kind, values in found.items():
         latency.add(name, kind, *(float(np.percentile(values, q)) for q in (50, 90, 99, 99.9, 100)))
     throughput.add(name, *(f'{value:.0f}' for value in rates.values()))
@@ -102,8 +101,8 @@ def _rates(options: Options, chain: Any, bare: BareEngine, pageable: list, pinne
     for _ in range(options.pick(6, 2)):
         tries = {
             KINDS[0]: bare.rate(count),
-            KINDS[2]: rate(lambda index: chain.submit(pageable[index % len(pageable)], **FRAME), chain.fetch, count),
-            KINDS[3]: rate(lambda index: chain.submit(pinned[index % len(pinned)], **FRAME), chain.fetch, count),
+            KINDS[2]: rate(lambda index: chain.submit(pageable[index % len(pageable)]), chain.fetch, count),
+            KINDS[3]: rate(lambda index: chain.submit(pinned[index % len(pinned)]), chain.fetch, count),
         }
         best = {kind: max(value, best.get(kind, 0.0)) for kind, value in tries.items()}
     return best

@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 
 from benchmark.support.common import Figure, Options, Result, Table, number, plt, save_plot
-from benchmark.support.gpu import FRAME, MEDIUM, build_note, cards, frames, need_gpu, settings
+from benchmark.support.gpu import MEDIUM, build_note, cards, frames, need_gpu, settings
 
 TITLE = 'Ten thousand frames'
 STEP = 500
@@ -44,7 +44,7 @@ def run(options: Options) -> Result:
                 free, total = gpu.memory()
                 memory.append((index, (total - free) / 2**20, gpu.pool.used / 2**20, process.memory_info().rss / 2**20))
             begin = time.perf_counter()
-            chain(pictures[index % len(pictures)], **FRAME)
+            chain(pictures[index % len(pictures)])
             if index >= 0:
                 spent[index] = (time.perf_counter() - begin) * 1e3
     table = Table('Memory in use [MiB]', ['after frames', 'GPU', "of it the pool's", 'host, resident'])

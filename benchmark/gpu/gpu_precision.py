@@ -17,6 +17,7 @@ from benchmark.support.gpu import NANO, build_note, cards, need_gpu, settings
 from isaac_inference.evaluation.agreement.boxes import match_boxes
 from isaac_inference.models import ModelCard
 from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.image.raw_image import RawImage
 from isaac_inference.stages import Postprocessor, Preprocessor
 
 TITLE = 'Boxes of TensorRT and ONNX Runtime'
@@ -87,13 +88,4 @@ def _on_gpu(options: Options, card: ModelCard, pictures: list[np.ndarray], preci
         create_engine(card, 'tensorrt', settings={'tensorrt': chosen}) as engine,
         contextlib.closing(GpuChain(card, gpu(), engine)) as chain,
     ):
-        return [
-            chain(
-                np.ascontiguousarray(picture).reshape(-1),
-                encoding='bgr8',
-                height=picture.shape[0],
-                width=picture.shape[1],
-                step=3 * picture.shape[1],
-            )
-            for picture in pictures
-        ]
+        return [chain(RawImage.from_array(picture, 'bgr8')) for picture in pictures]

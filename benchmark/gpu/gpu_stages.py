@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from benchmark.support.common import Figure, Options, Result, Table, synthetic_card
-from benchmark.support.gpu import FRAME, HEIGHT, WIDTH, frames, need_gpu, pinned_frames
+from benchmark.support.gpu import HEIGHT, WIDTH, frames, need_gpu, pinned_frames
 from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ops.image.raw_image import RawImage
 
 TITLE = 'GPU time of the stages'
 PREPROCESS_MS, DECODE_MS = 0.1, 0.15
@@ -64,8 +65,9 @@ def _preprocess(result: Result, options: Options, gpu: Any) -> None:
         for encoding, bytes_a_pixel in ENCODINGS.items():
             step = WIDTH if encoding == 'nv12' else int(WIDTH * bytes_a_pixel)
             data = np.random.default_rng(0).integers(0, 256, int(WIDTH * HEIGHT * bytes_a_pixel), np.uint8)
-            image = {'encoding': encoding, 'height': HEIGHT, 'width': WIDTH, 'step': step}
-            both, alone = _preprocess_ms(gpu, stage, data, image, options.pick(300, 50))
+            both, alone = _preprocess_ms(
+                gpu, stage, RawImage(data, encoding, HEIGHT, WIDTH, step), options.pick(300, 50)
+            )
             kernel = both - alone
             table.add(encoding, both, kernel)
             result.data[f'preprocess {encoding}'] = {'both_ms': both, 'upload_ms': alone, 'kernel_ms': kernel}
@@ -81,12 +83,12 @@ def _preprocess(result: Result, options: Options, gpu: Any) -> None:
     result.tables.append(table)
 
 
-def _preprocess_ms(gpu: Any, stage: Any, data: np.ndarray, image: dict[str, Any], count: int) -> tuple[float, float]:
+def _preprocess_ms(gpu: Any, stage: Any, image: RawImage, count: int) -> tuple[float, float]:
     """GPU time with the upload, from pinned memory, and of that upload alone."""
-    with pinned_frames(gpu, [data]) as (pinned,):
-        both = _median_ms(gpu, stage.stream, lambda: stage(pinned, **image), count)
-        buffer = gpu.pool.allocate(data.size, 'upload')
-        alone = _median_ms(gpu, stage.stream, lambda: stage.stream.upload(buffer.ptr, pinned), count)
+    with pinned_frames(gpu, [image]) as (pinned,):
+        both = _median_ms(gpu, stage.stream, lambda: stage(pinned), count)
+        buffer = gpu.pool.allocate(image.data.size, 'upload')
+        alone = _median_ms(gpu, stage.stream, lambda: stage.stream.upload(buffer.ptr, pinned.data), count)
         buffer.free()
     return both, alone
 
@@ -94,16 +96,16 @@ def _preprocess_ms(gpu: Any, stage: Any, data: np.ndarray, image: dict[str, Any]
 def _upload(result: Result, options: Options, gpu: Any) -> None:
     stream = gpu.stream()
     (pageable,) = frames(options, 1)
-    buffer = gpu.pool.allocate(pageable.size, 'upload')
+    buffer = gpu.pool.allocate(pageable.data.size, 'upload')
     with pinned_frames(gpu, [pageable]) as (pinned,):
         found = {
             name: _median_ms(gpu, stream, lambda data=data: stream.upload(buffer.ptr, data), options.pick(300, 50))
-            for name, data in (('pageable', pageable), ('pinned', pinned))
+            for name, data in (('pageable', pageable.data), ('pinned', pinned.data))
         }
     buffer.free()
     result.data['upload_ms'] = found
     result.notes.append(
-        f'upload of {FRAME["step"] * HEIGHT / 1e6:.1f} MB: '
+        f'upload of {pageable.data.size / 1e6:.1f} MB: '
         + ', '.join(f'{value:.3f} ms from {name} memory' for name, value in found.items())
     )
 
@@ -113,7 +115,7 @@ def _decode(result: Result, options: Options, gpu: Any) -> None:
     from isaac_inference.stages.detection.postprocess_gpu import GpuPostprocessor
 
     card = synthetic_card((640, 640))
-    letterbox = Letterbox.plan((WIDTH, HEIGHT), (640, 640))
+    letterbox = Letterbox.between((WIDTH, HEIGHT), (640, 640))
     table = Table('Decode and NMS of 84x8400 [ms of GPU time]', ['boxes above the threshold', 'p50', 'kept'])
     stream = gpu.stream()
     shape = (1, 84, 8400)

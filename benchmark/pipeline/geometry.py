@@ -23,8 +23,9 @@ import numpy as np
 from std_msgs.msg import Header
 
 from benchmark.support.common import Figure, Options, Result, Table, plt, save_plot, synthetic_card
-from isaac_inference.ops.image.encodings import ColorOrder, to_color
-from isaac_inference.ops.image.letterbox import Anchor, Fit, Letterbox, Rounding
+from isaac_inference.ops.image.encodings import to_color
+from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Rounding
 from isaac_inference.ros.messages.image import from_image_message, image_frame_from_array, to_image_message
 from isaac_inference.stages import Preprocessor
 
@@ -70,7 +71,7 @@ def _arithmetic(size: tuple[int, int], fit: Fit, count: int) -> float:
     boxes = np.concatenate((low, low + random.uniform(0.05, 0.4, (count, 2)) * size), axis=1)
     error = 0.0
     for input_wh, anchor, rounding in itertools.product(INPUTS, Anchor, Rounding):
-        letterbox = Letterbox.plan(size, input_wh, fit, anchor, rounding)
+        letterbox = Letterbox.between(size, input_wh, fit, anchor, rounding)
         there = letterbox.points_to_input(boxes.reshape(-1, 2)).reshape(-1, 4)
         back = letterbox.boxes_to_source(there.astype(np.float32), clip=False)
         error = max(error, float(np.abs(back - boxes).max()))
@@ -94,7 +95,7 @@ def _drawn(fit: Fit, passes: int) -> dict[tuple[int, int], list[float]]:
         )
         random = np.random.default_rng(11)
         for size in SIZES * passes:
-            errors = _one_frame(preprocessor, Letterbox.plan(size, input_wh, fit, anchor, rounding), random)
+            errors = _one_frame(preprocessor, Letterbox.between(size, input_wh, fit, anchor, rounding), random)
             found[size] = [max(pair) for pair in zip(found[size], errors, strict=True)]
     return found
 
@@ -104,14 +105,7 @@ def _one_frame(preprocessor: Preprocessor, letterbox: Letterbox, random: Any) ->
     corners = _visible_box(letterbox, random)
     picture = _soft_box(letterbox.source_wh, corners, letterbox.scale_xy)
     frame = from_image_message(to_image_message(image_frame_from_array(picture, 'bgr8', Header())))
-    image, order = to_color(
-        frame.data,
-        encoding=frame.encoding,
-        height=frame.height,
-        width=frame.width,
-        step=frame.step,
-        wanted=ColorOrder.BGR,
-    )
+    image, order = to_color(frame.image, ColorOrder.BGR)
     tensors, used = preprocessor(image, order)
     plane = tensors['images'][0, 0]
     on_input = _find_edges(plane, letterbox, corners)

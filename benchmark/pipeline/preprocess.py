@@ -33,8 +33,8 @@ from benchmark.support.common import (
     save_plot,
     synthetic_card,
 )
-from isaac_inference.ops.image.encodings import ColorOrder
 from isaac_inference.ops.image.letterbox import Letterbox, new_canvas
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.image import color_image, from_image_message, image_frame_from_array, to_image_message
 from isaac_inference.stages import Preprocessor
 
@@ -132,7 +132,7 @@ def _bare(
 ) -> Callable[[Image], np.ndarray]:
     """The calls alone: everything that can be known beforehand is worked out here."""
     canvas = new_canvas(INPUT_WH, 114)
-    letterbox = Letterbox.plan(
+    letterbox = Letterbox.between(
         SOURCE_WH, INPUT_WH, 'letterbox', rules.get('anchor', 'center'), rules.get('rounding', 'nearest')
     )
     (width, height), (left, top) = letterbox.resized_wh, (int(offset) for offset in letterbox.offset_xy)

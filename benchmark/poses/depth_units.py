@@ -93,7 +93,7 @@ def _compare(estimator: PoseEstimator, size: tuple[int, int], count: int) -> tup
 def _as_received(view: View, encoding: DepthEncoding, size: tuple[int, int]) -> DepthView:
     """Through the message and back."""
     frame = from_image_message(to_image_message(depth_frame(view.frame.depth, encoding, Header(), size)))
-    return DepthView(DepthImage.check(depth_array(frame), frame.encoding), view.camera.resized(*size))
+    return DepthView(DepthImage.check(depth_array(frame), frame.image.encoding), view.camera.resized(*size))
 
 
 def _pose(estimator: PoseEstimator, seen: Observed, view: View, depth: DepthView) -> ObjectPose | None:

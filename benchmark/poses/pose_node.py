@@ -236,4 +236,4 @@ def _bare(estimator: PoseEstimator, frames: Sequence[_Frame]) -> tuple[list[floa
 def _depth(frame: _Frame, camera: CameraModel) -> DepthView | None:
     if frame.depth is None:
         return None
-    return DepthView(DepthImage.check(depth_array(frame.depth), frame.depth.encoding), camera)
+    return DepthView(DepthImage.check(depth_array(frame.depth), frame.depth.image.encoding), camera)

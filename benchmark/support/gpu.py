@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from benchmark.support.common import ROOT, Options, SkippedError
 from benchmark.support.yolo_like import make_model
 from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.models import ModelCard, read_card
+from isaac_inference.ops.image.raw_image import RawImage
 
 WIDTH, HEIGHT = 1920, 1080
-FRAME = {'encoding': 'bgr8', 'height': HEIGHT, 'width': WIDTH, 'step': 3 * WIDTH}
 NANO, MEDIUM = 'YOLOX-nano', 'YOLOv8n-sized'
 
 
@@ -66,22 +67,22 @@ def build_note(options: Options) -> str:
     )
 
 
-def frames(options: Options, count: int = 4) -> list[np.ndarray]:
-    """1080p bgr8 pictures as flat bytes, as a message holds them: in pageable memory."""
-    return [np.ascontiguousarray(picture).reshape(-1) for picture in options.photos(WIDTH, HEIGHT, count)]
+def frames(options: Options, count: int = 4) -> list[RawImage]:
+    """1080p bgr8 pictures as a message holds them: in pageable memory."""
+    return [RawImage.from_array(picture, 'bgr8') for picture in options.photos(WIDTH, HEIGHT, count)]
 
 
 @contextlib.contextmanager
-def pinned_frames(gpu: Any, pictures: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
+def pinned_frames(gpu: Any, pictures: list[RawImage]) -> Iterator[list[RawImage]]:
     """The same pictures in pinned memory."""
     from isaac_inference.cuda.memory import pinned
 
     with gpu.current():
-        held = [pinned(gpu, picture.shape, np.uint8, 'benchmark picture') for picture in pictures]
+        held = [pinned(gpu, picture.data.shape, np.uint8, 'benchmark picture') for picture in pictures]
     for one, picture in zip(held, pictures, strict=True):
-        one.array[:] = picture
+        one.array[:] = picture.data
     try:
-        yield [one.array for one in held]
+        yield [replace(picture, data=one.array) for one, picture in zip(held, pictures, strict=True)]
     finally:
         with gpu.current():
             for one in held:

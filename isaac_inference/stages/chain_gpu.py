@@ -4,7 +4,7 @@
 engine = create_engine(card, 'tensorrt')
 with engine, contextlib.closing(GpuChain(card, gpu(), engine)) as chain:
     for frame in frames:
-        detections = chain(frame.data, encoding='bgr8', height=1080, width=1920, step=5760)
+        detections = chain(RawImage.from_array(frame, 'bgr8'))
 
 A second frame may be submitted before the first one's result is fetched: its upload then goes on beside the first
 one's inference.
@@ -15,12 +15,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-import numpy as np
-
 from isaac_inference.cuda.array import DeviceArray
 from isaac_inference.cuda.device import Gpu
 from isaac_inference.models.card.card import ModelCard
 from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.image.raw_image import RawImage
 from isaac_inference.stages.detection.postprocess import DetectionSettings
 from isaac_inference.stages.detection.postprocess_gpu import GpuPostprocessor, Pending
 from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
@@ -53,33 +52,25 @@ class GpuChain:
         self._preprocessor = GpuPreprocessor(card, gpu)
         self._postprocessor = GpuPostprocessor(card, gpu, settings)
 
-    def submit(
-        self, data: np.ndarray, *, encoding: str, height: int, width: int, step: int, is_bigendian: bool = False
-    ) -> Pending:
+    def submit(self, image: RawImage) -> Pending:
         """Start one frame; at most two may be under way.
 
         Args:
-            data: (n,) uint8, the message's bytes; pinned memory spares a copy and must stay as it is until `fetch`.
-            encoding, height, width, step, is_bigendian: as in `sensor_msgs/Image`.
+            image: its data in pinned memory spares a copy and must stay as it is until `fetch`.
 
         Raises:
             FrameError: the image can't be used, or too many frames are under way.
         """
-        tensors, letterbox = self._preprocessor(
-            data, encoding=encoding, height=height, width=width, step=step, is_bigendian=is_bigendian
-        )
+        tensors, letterbox = self._preprocessor(image)
         return self._postprocessor.enqueue(self._engine.enqueue(tensors), letterbox)
 
     def fetch(self, pending: Pending) -> Detections:
         """Wait for a frame; its detections, best first, boxes in source pixels."""
         return self._postprocessor.fetch(pending)
 
-    def __call__(
-        self, data: np.ndarray, *, encoding: str, height: int, width: int, step: int, is_bigendian: bool = False
-    ) -> Detections:
-        """One frame from start to end; arguments as for `submit`."""
-        pending = self.submit(data, encoding=encoding, height=height, width=width, step=step, is_bigendian=is_bigendian)
-        return self.fetch(pending)
+    def __call__(self, image: RawImage) -> Detections:
+        """One frame from start to end; as `submit` and `fetch`."""
+        return self.fetch(self.submit(image))
 
     def close(self) -> None:
         """Give back the buffers."""

@@ -14,18 +14,14 @@ from support.cuda.host_build import KERNELS, host_kernels, nvcc_errors, why_no_c
 from support.encodings import row_bytes, row_count
 
 from isaac_inference.models.card.inputs import PreprocessSpec
-from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
+from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
 from isaac_inference.ops.image.letterbox import Letterbox, new_canvas, resize_into
-from isaac_inference.ops.image.preprocess import write_tensor
-from isaac_inference.stages.image.gpu_plan import KNOWN_ENCODINGS, PLAN, plan_bytes, write_plan
+from isaac_inference.ops.image.options import Interpolation
+from isaac_inference.ops.image.preprocess import TensorWriter
+from isaac_inference.ops.image.raw_image import RawImage
+from isaac_inference.stages.image.gpu_arguments import ARGUMENTS, KNOWN_ENCODINGS, arguments_bytes, write_arguments
 
 needs_compiler = pytest.mark.skipif(bool(why_no_compiler()), reason=why_no_compiler())
-INTERPOLATIONS = {
-    'linear': cv2.INTER_LINEAR,
-    'nearest': cv2.INTER_NEAREST,
-    'area': cv2.INTER_AREA,
-    'cubic': cv2.INTER_CUBIC,
-}
 RAW = PreprocessSpec(color='bgr', scale=1.0, pad_value=77)
 
 
@@ -38,21 +34,26 @@ def opencv_s_own_code():
     cv2.ipp.setUseIPP(had)
 
 
-def image_bytes(encoding, size_wh, padding=0, seed=0, smooth=False):
-    """(data, step) of an image: noise, or gradients with a little noise, as photos have."""
-    rng = np.random.default_rng(seed)
+def raw_image(encoding, size_wh, padding=0, big=False, smooth=False):
+    """Noise, or gradients with a little noise, as photos have."""
+    rng = np.random.default_rng(0)
     width, height = size_wh
     step, rows = row_bytes(encoding, width) + padding, row_count(encoding, height)
-    if not smooth:
-        return rng.integers(0, 256, step * rows, np.uint8), step
-    ramp = np.add.outer(np.arange(rows) * 200 / rows, np.arange(step) * 50 / step)
-    return np.clip(ramp + rng.normal(0, 4, ramp.shape), 0, 255).astype(np.uint8).ravel(), step
+    if smooth:
+        ramp = np.add.outer(np.arange(rows) * 200 / rows, np.arange(step) * 50 / step)
+        data = np.clip(ramp + rng.normal(0, 4, ramp.shape), 0, 255).astype(np.uint8).ravel()
+    else:
+        data = rng.integers(0, 256, step * rows, np.uint8)
+    return RawImage(data, encoding, height, width, step, big)
 
 
-def kernel_tensor(data, encoding, size_wh, step, input_wh, spec, layout='NCHW', dtype='uint8', big=False, table=None):
+def fitted(image, input_wh, spec):
+    return Letterbox.between((image.width, image.height), input_wh, spec.fit, spec.anchor, spec.rounding)
+
+
+def kernel_tensor(image, input_wh, spec, layout='NCHW', dtype='uint8', table=None):
     """What the kernel makes of an image."""
-    letterbox = Letterbox.plan(size_wh, input_wh, spec.fit, spec.anchor, spec.rounding)
-    plan = write_plan(letterbox, spec, image=data.ctypes.data, encoding=encoding, step=step, is_bigendian=big)
+    arguments = write_arguments(fitted(image, input_wh, spec), spec, image, image.data.ctypes.data)
     width, height = input_wh
     out = np.full((1, 3, height, width) if layout == 'NCHW' else (1, height, width, 3), 201, dtype)
     if table is None:
@@ -60,8 +61,8 @@ def kernel_tensor(data, encoding, size_wh, step, input_wh, spec, layout='NCHW', 
     host_kernels('preprocess').function(f'preprocess_{dtype}').run(
         (-(-width // 32), -(-height // 8), 1),
         (32, 8, 1),
-        plan,
-        plan.ctypes.data + PLAN.itemsize,
+        arguments,
+        arguments.ctypes.data + ARGUMENTS.itemsize,
         table.view({1: np.uint8, 2: np.uint16, 4: np.uint32}[out.itemsize]),
         out.view({1: np.uint8, 2: np.uint16, 4: np.uint32}[out.itemsize]),
         np.int32(width),
@@ -71,33 +72,26 @@ def kernel_tensor(data, encoding, size_wh, step, input_wh, spec, layout='NCHW', 
     return out
 
 
-def opencv_canvas(data, encoding, size_wh, step, input_wh, spec, big=False):
+def opencv_canvas(image, input_wh, spec):
     """(H, W, 3) uint8 in the model's order, by the CPU's ops."""
-    width, height = size_wh
-    wanted = ColorOrder(spec.color)
-    image, order = to_color(
-        data, encoding=encoding, height=height, width=width, step=step, wanted=wanted, is_bigendian=big
-    )
+    pixels, order = to_color(image, spec.color)
     canvas = new_canvas(input_wh, spec.pad_value)
-    letterbox = Letterbox.plan(size_wh, input_wh, spec.fit, spec.anchor, spec.rounding)
-    resize_into(image, letterbox, canvas, INTERPOLATIONS[spec.interpolation])
-    return canvas if order is wanted else canvas[..., ::-1]
+    resize_into(pixels, fitted(image, input_wh, spec), canvas, spec.interpolation)
+    return canvas if order is spec.color else canvas[..., ::-1]
 
 
-def assert_same_canvas(encoding, size_wh, input_wh, spec, padding=0, big=False, smooth=False):
-    data, step = image_bytes(encoding, size_wh, padding, smooth=smooth)
-    got = kernel_tensor(data, encoding, size_wh, step, input_wh, spec, layout='NHWC', big=big)[0]
-    expected = opencv_canvas(data, encoding, size_wh, step, input_wh, spec, big)
-    assert_same_pixels(got, expected, exact=spec.interpolation != 'cubic')
+def assert_same_canvas(image, input_wh, spec):
+    got = kernel_tensor(image, input_wh, spec, layout='NHWC')[0]
+    assert_same_pixels(got, opencv_canvas(image, input_wh, spec), exact=spec.interpolation is not Interpolation.CUBIC)
 
 
 def test_every_encoding_is_known():
     assert KNOWN_ENCODINGS == SUPPORTED_ENCODINGS
 
 
-def test_the_plan_is_as_long_as_the_kernel_s_struct():
-    assert (PLAN.itemsize, PLAN.itemsize % 8) == (112, 0)
-    assert plan_bytes((640, 480)) == 112 + 24 * 1120
+def test_the_arguments_are_as_long_as_the_kernel_s_struct():
+    assert (ARGUMENTS.itemsize, ARGUMENTS.itemsize % 8) == (112, 0)
+    assert arguments_bytes((640, 480)) == 112 + 24 * 1120
 
 
 @needs_compiler
@@ -118,27 +112,29 @@ def test_the_plan_is_as_long_as_the_kernel_s_struct():
 def test_encodings(encoding, color, size_wh, input_wh, interpolation):
     spec = dataclasses.replace(RAW, color=color, interpolation=interpolation)
     for padding, big in ((0, False), (6, True)):
-        assert_same_canvas(encoding, size_wh, input_wh, spec, padding, big)
+        assert_same_canvas(raw_image(encoding, size_wh, padding, big), input_wh, spec)
 
 
 @needs_compiler
 @pytest.mark.parametrize('encoding', ['bgr8', 'mono16', 'rgba8', 'nv24', 'bayer_rggb8', 'bayer_grbg16', 'bayer_gbrg8'])
 @pytest.mark.parametrize('size_wh', [(3, 3), (5, 3), (3, 4), (7, 9), (33, 17)])
 def test_odd_sizes(encoding, size_wh):
-    for interpolation in INTERPOLATIONS:
-        assert_same_canvas(encoding, size_wh, (16, 16), dataclasses.replace(RAW, interpolation=interpolation), 3)
+    for interpolation in Interpolation:
+        spec = dataclasses.replace(RAW, interpolation=interpolation)
+        assert_same_canvas(raw_image(encoding, size_wh, padding=3), (16, 16), spec)
 
 
 @needs_compiler
 @pytest.mark.parametrize('encoding', ['bgr8', 'mono8', 'rgba16', 'nv24'])
-@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('interpolation', Interpolation)
 def test_one_pixel_is_an_image(encoding, interpolation):
     for size_wh in ((1, 1), (1, 7), (7, 1)):
-        assert_same_canvas(encoding, size_wh, (8, 12), dataclasses.replace(RAW, interpolation=interpolation))
+        spec = dataclasses.replace(RAW, interpolation=interpolation)
+        assert_same_canvas(raw_image(encoding, size_wh), (8, 12), spec)
 
 
 @needs_compiler
-@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('interpolation', Interpolation)
 @pytest.mark.parametrize('fit', ['letterbox', 'stretch', 'crop'])
 @pytest.mark.parametrize('smooth', [False, True])
 def test_fits_and_sizes(interpolation, fit, smooth):
@@ -147,15 +143,15 @@ def test_fits_and_sizes(interpolation, fit, smooth):
     places = itertools.product(('center', 'top_left'), ('floor', 'nearest'))
     for size_wh, (anchor, rounding) in zip(sizes, itertools.cycle(places)):
         spec = dataclasses.replace(RAW, interpolation=interpolation, fit=fit, anchor=anchor, rounding=rounding)
-        assert_same_canvas('bgr8', size_wh, (64, 48), spec, padding=5, smooth=smooth)
+        assert_same_canvas(raw_image('bgr8', size_wh, padding=5, smooth=smooth), (64, 48), spec)
 
 
 @needs_compiler
-@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('interpolation', Interpolation)
 @pytest.mark.parametrize('encoding', ['bgr8', 'nv12'])
 def test_full_hd(encoding, interpolation):
     spec = dataclasses.replace(RAW, interpolation=interpolation)
-    assert_same_canvas(encoding, (1920, 1080), (416, 416), spec)
+    assert_same_canvas(raw_image(encoding, (1920, 1080)), (416, 416), spec)
 
 
 @needs_compiler
@@ -163,10 +159,9 @@ def test_full_hd(encoding, interpolation):
 def test_cubic_of_ipp_differs_by_a_grey_level_at_most(smooth):
     cv2.ipp.setUseIPP(True)
     spec = dataclasses.replace(RAW, interpolation='cubic')
-    data, step = image_bytes('bgr8', (300, 200), smooth=smooth)
-    got = kernel_tensor(data, 'bgr8', (300, 200), step, (128, 96), spec, layout='NHWC')[0]
-    expected = opencv_canvas(data, 'bgr8', (300, 200), step, (128, 96), spec)
-    assert_same_pixels(got, expected, exact=False)
+    image = raw_image('bgr8', (300, 200), smooth=smooth)
+    got = kernel_tensor(image, (128, 96), spec, layout='NHWC')[0]
+    assert_same_pixels(got, opencv_canvas(image, (128, 96), spec), exact=False)
 
 
 @needs_compiler
@@ -178,13 +173,12 @@ def test_tables_layouts_and_types(layout, dtype, color):
     if dtype != 'uint8':
         spec = PreprocessSpec(color=color, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
     options = {'scale': spec.scale, 'mean': spec.mean, 'std': spec.std}
-    table = np.empty((1, 3, 1, 256), dtype)
-    write_tensor(np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2), table, swap=False, **options)
-    data, step = image_bytes('rgb8', (45, 30))
-    got = kernel_tensor(data, 'rgb8', (45, 30), step, (35, 33), spec, layout, dtype, table=table[0, :, 0].copy())
-    canvas = np.ascontiguousarray(opencv_canvas(data, 'rgb8', (45, 30), step, (35, 33), spec))
+    table = TensorWriter(swap=False, **options).table(np.dtype(dtype))
+    image = raw_image('rgb8', (45, 30))
+    got = kernel_tensor(image, (35, 33), spec, layout, dtype, table=table)
+    canvas = np.ascontiguousarray(opencv_canvas(image, (35, 33), spec))
     expected = np.empty_like(got)
-    write_tensor(canvas, expected, swap=False, layout=layout, **options)
+    TensorWriter(swap=False, layout=layout, **options).write(canvas, expected)
     assert_same_pixels(got, expected, level=1 / 255 / 0.2 if dtype != 'uint8' else 1.0)
 
 

@@ -103,7 +103,7 @@ def test_crafted_outputs(device: Any, upload: Uploader, family: str, dtype: str)
 def test_full_size(device: Any, upload: Uploader, family: str, share: float) -> None:
     card = card_of(family, classes=80, wh=(640, 640))
     output = random_output(card, np.random.default_rng(4), share)
-    letterbox = Letterbox.plan((1920, 1080), card.image.wh)
+    letterbox = Letterbox.between((1920, 1080), card.image.wh)
     for said in ({}, {'class_aware': False}, {'top_k': 8400, 'max_detections': 8400}):
         case = Case('full', card, output, detection_settings(card, **said), letterbox)
         check(device, upload, case, times=2)
@@ -134,7 +134,7 @@ def test_a_graph_of_the_launches_follows_settings_and_letterbox(device: Any, upl
     graphs = {}
     for i, some in enumerate([{}, {}, {'score_threshold': 0.7}, {'classes': ['class 1']}, {'max_detections': 2}, {}]):
         processor.settings = cpu.settings = detection_settings(case.card, **some)
-        letterbox = Letterbox.plan((200 + 31 * i, 150), case.card.image.wh)
+        letterbox = Letterbox.between((200 + 31 * i, 150), case.card.image.wh)
         pending = processor.reserve(outputs, letterbox)
         if pending.slot not in graphs:
             graphs[pending.slot] = capture(device, stream, lambda pending=pending: processor.launch(pending, stream))
@@ -154,7 +154,7 @@ def test_gpu_time(device: Any, upload: Uploader, family: str, dtype: str) -> Non
     from isaac_inference.cuda.timer import GpuTimer
 
     card = card_of(family, classes=80, wh=(640, 640), dtype=dtype)
-    letterbox, stream = Letterbox.plan((1920, 1080), card.image.wh), upload.stream
+    letterbox, stream = Letterbox.between((1920, 1080), card.image.wh), upload.stream
     worst = {'score_threshold': 0.0}
     apart = {**worst, 'iou_threshold': 1.0, 'max_detections': 1000}
     for name, share, said in (

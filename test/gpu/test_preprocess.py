@@ -11,12 +11,13 @@ from contextlib import closing
 import numpy as np
 import pytest
 from support.cuda.grey_levels import assert_same_pixels
-from support.image_bytes import NORMALISED, card_with, image_bytes
 from support.onnx_models import ultralytics_metadata
+from support.raw_images import NORMALISED, card_with, raw_image
 
 from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.models import PreprocessSpec
 from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
+from isaac_inference.ops.image.options import Interpolation
 from isaac_inference.stages import Preprocessor
 
 if why_no_gpu():
@@ -27,18 +28,16 @@ from isaac_inference.cuda.memory import pinned
 from isaac_inference.cuda.timer import GpuTimer
 from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
 
-INTERPOLATIONS = ('linear', 'nearest', 'area', 'cubic')
-
 
 @pytest.fixture
 def card_of(tmp_path):
     return functools.partial(card_with, tmp_path)
 
 
-def assert_same(card, preprocessor, data, layout):
-    tensors, letterbox = preprocessor(data, **layout)
+def assert_same(card, preprocessor, image):
+    tensors, letterbox = preprocessor(image)
     reference = Preprocessor(card)
-    expected, expected_letterbox = reference(*to_color(data, wanted=reference.wanted, **layout))
+    expected, expected_letterbox = reference(*to_color(image, reference.wanted))
     assert letterbox == expected_letterbox
     assert list(tensors) == list(expected)
     for name, tensor in tensors.items():
@@ -46,22 +45,22 @@ def assert_same(card, preprocessor, data, layout):
             np.asarray(tensor),
             expected[name],
             level=card.image.preprocess.scale / min(card.image.preprocess.std),
-            exact=card.image.preprocess.interpolation != 'cubic',
+            exact=card.image.preprocess.interpolation is not Interpolation.CUBIC,
         )
 
 
 @pytest.mark.parametrize('encoding', sorted(SUPPORTED_ENCODINGS))
-@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('interpolation', Interpolation)
 def test_every_encoding_gives_the_cpu_s_tensor(card_of, encoding, interpolation):
     card = card_of(preprocess=dataclasses.replace(NORMALISED, interpolation=interpolation))
     with closing(GpuPreprocessor(card, gpu())) as preprocessor:
-        assert_same(card, preprocessor, *image_bytes(encoding))
-        assert_same(card, preprocessor, *image_bytes(encoding, padding=6, is_bigendian=True, seed=1))
-        assert_same(card, preprocessor, *image_bytes(encoding, 640, 480, seed=2))
-        assert_same(card, preprocessor, *image_bytes(encoding, 20, 14, seed=3))
+        assert_same(card, preprocessor, raw_image(encoding))
+        assert_same(card, preprocessor, raw_image(encoding, padding=6, is_bigendian=True, seed=1))
+        assert_same(card, preprocessor, raw_image(encoding, 640, 480, seed=2))
+        assert_same(card, preprocessor, raw_image(encoding, 20, 14, seed=3))
 
 
-@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('interpolation', Interpolation)
 @pytest.mark.parametrize('fit', ['letterbox', 'stretch', 'crop'])
 @pytest.mark.parametrize(('layout', 'dtype'), [('NCHW', 'float32'), ('NHWC', 'float16'), ('NHWC', 'uint8')])
 def test_every_fit_layout_and_type_gives_the_cpu_s_tensor(card_of, interpolation, fit, layout, dtype):
@@ -72,46 +71,47 @@ def test_every_fit_layout_and_type_gives_the_cpu_s_tensor(card_of, interpolation
     card = card_of(preprocess=spec, layout=layout, dtype=dtype)
     with closing(GpuPreprocessor(card, gpu())) as preprocessor:
         for size in ((100, 80), (33, 120), (1, 1), (1920, 1080)):
-            assert_same(card, preprocessor, *image_bytes('rgb8', *size, padding=3))
+            assert_same(card, preprocessor, raw_image('rgb8', *size, padding=3))
 
 
 def test_a_model_that_asks_for_the_size_gets_it(card_of):
     card = card_of('boxes_scores_labels', metadata=ultralytics_metadata(['a', 'b', 'c']))
     with closing(GpuPreprocessor(card, gpu())) as preprocessor:
-        assert_same(card, preprocessor, *image_bytes())
+        assert_same(card, preprocessor, raw_image())
 
 
 def test_frames_one_after_another_without_waiting_do_not_mix(card_of):
     card = card_of()
-    frames = [image_bytes(seed=i, width=60 + 20 * (i % 3), encoding=('bgr8', 'yuyv')[i % 2]) for i in range(12)]
+    frames = [raw_image(seed=i, width=60 + 20 * (i % 3), encoding=('bgr8', 'yuyv')[i % 2]) for i in range(12)]
     with closing(GpuPreprocessor(card, gpu(), depth=12)) as preprocessor:
-        results = [preprocessor(data, **layout) for data, layout in frames]
-        for (tensors, letterbox), (data, layout) in zip(results, frames, strict=True):
+        results = [preprocessor(image) for image in frames]
+        for (tensors, letterbox), image in zip(results, frames, strict=True):
             reference = Preprocessor(card)
-            expected, expected_letterbox = reference(*to_color(data, wanted=reference.wanted, **layout))
+            expected, expected_letterbox = reference(*to_color(image, reference.wanted))
             assert_same_pixels(np.asarray(tensors['images']), expected['images'], level=1 / 255 / 0.2)
             assert letterbox == expected_letterbox
         del results, tensors
         gc.collect()
 
 
-@pytest.mark.parametrize('interpolation', INTERPOLATIONS)
+@pytest.mark.parametrize('interpolation', Interpolation)
 @pytest.mark.parametrize('encoding', ['bgr8', 'nv12', 'bayer_rggb8'])
 def test_nothing_is_allocated_per_frame_and_how_long_it_takes(card_of, encoding, interpolation, capsys):
     """1080p to 640x640. Times are printed, not judged: other work may share the GPU."""
     device = gpu()
     card = card_of(input_wh=(640, 640), preprocess=dataclasses.replace(NORMALISED, interpolation=interpolation))
-    data, layout = image_bytes(encoding, 1920, 1080)
-    host = pinned(device, data.shape, np.uint8, 'test')
-    host.array[:] = data
+    image = raw_image(encoding, 1920, 1080)
+    host = pinned(device, image.data.shape, np.uint8, 'test')
+    host.array[:] = image.data
+    image = dataclasses.replace(image, data=host.array)
     with closing(GpuPreprocessor(card, device)) as preprocessor:
         both, preprocessor.timer = GpuTimer(device, 64), GpuTimer(device, 64)
-        preprocessor(host.array, **layout)
+        preprocessor(image)
         preprocessor.stream.synchronize()
         before = device.counters.values()
         for _ in range(50):
             with both.measure(preprocessor.stream):
-                preprocessor(host.array, **layout)
+                preprocessor(image)
         assert device.counters.values() == {
             **before,
             'launches': before['launches'] + 50,

@@ -117,7 +117,7 @@ def random_output(card: ModelCard, rng: np.random.Generator, share: float = 0.3,
 def random_case(family: str, dtype: str, seed: int, **settings: Any) -> Case:
     card = card_of(family, dtype=dtype)
     output = random_output(card, np.random.default_rng(seed))
-    letterbox = Letterbox.plan((320, 180), card.image.wh)
+    letterbox = Letterbox.between((320, 180), card.image.wh)
     said = {'iou_threshold': 0.45, **settings}
     return Case(f'{family}-{dtype}', card, output, detection_settings(card, **said), letterbox, exact=family in EXACT)
 
@@ -213,7 +213,9 @@ def crafted(family: str, dtype: str = 'float32') -> Iterator[Case]:
         yield case('nan-keypoint-of-no-object', lambda rows: (put(rows, 9, all_classes, 0.0), put(rows, 9, first, nan)))
     for fit in ('letterbox', 'stretch', 'crop'):
         for source in ((333, 97), (40, 500)):
-            yield replace(case(f'{fit}-{source[0]}x{source[1]}'), letterbox=Letterbox.plan(source, card.image.wh, fit))
+            yield replace(
+                case(f'{fit}-{source[0]}x{source[1]}'), letterbox=Letterbox.between(source, card.image.wh, fit)
+            )
 
 
 def assert_same(got: Detections, expected: Detections, exact: bool) -> None:

@@ -50,11 +50,12 @@ class VideoRecorder(CommandNode):
             self._writer.release()
 
     def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
-        picture = frame.data.reshape(frame.height, frame.width, 3)
+        image = frame.image
+        picture = image.data.reshape(image.height, image.width, 3)
         if self._writer is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             code = cv2.VideoWriter.fourcc(*_CODEC)
-            self._writer = cv2.VideoWriter(str(self._path), code, self._rate_hz, (frame.width, frame.height))
+            self._writer = cv2.VideoWriter(str(self._path), code, self._rate_hz, (image.width, image.height))
             if not self._writer.isOpened():
                 raise ConfigError(f'{self._path}: OpenCV can not write this video; check permissions and free space')
         self._writer.write(picture)

@@ -8,15 +8,15 @@
 // multiply-add would break that, hence the option above.
 //
 // Where to read and with which weights comes from the host, a `Tap` a column and a row of the input, so there is no
-// floating-point geometry here. Plan and taps lie at fixed addresses and change with the image's size or encoding;
-// the arguments and the launch geometry never change, so a captured graph stays valid.
+// floating-point geometry here. `Arguments` and taps lie at fixed addresses and change with the image's size or
+// encoding; the launch, with the pointers to them, never changes, so a captured graph stays valid.
 
 enum Kind { PACKED = 0, YUV = 1, YUV_FULL = 2, BAYER = 3 };
 enum Mode { POINT = 0, LINEAR = 1, CUBIC = 2, AREA = 3, BLOCK = 4 };
 
-// 112 bytes, written by stages/gpu/raw_plan.py, field by field in this order. Offsets and strides are in bytes,
+// 112 bytes, written by stages/image/gpu_arguments.py, field by field in this order. Offsets and strides are in bytes,
 // positions in pixels.
-struct Plan {
+struct Arguments {
     unsigned long long image;  // address of the image's first byte
     long long step;            // between rows
     long long chroma_start;    // YUV: from the image's first byte to the first chroma sample
@@ -60,25 +60,25 @@ static __device__ __forceinline__ int round_to_even(float value) {
     return static_cast<int>((value + 12582912.0f) - 12582912.0f);
 }
 
-static __device__ __forceinline__ const unsigned char *row_of(const Plan &plan, int y) {
-    return reinterpret_cast<const unsigned char *>(plan.image) + y * plan.step;
+static __device__ __forceinline__ const unsigned char *row_of(const Arguments &args, int y) {
+    return reinterpret_cast<const unsigned char *>(args.image) + y * args.step;
 }
 
 struct PackedReader {
-    static __device__ __forceinline__ Pixel read(const Plan &plan, int x, int y) {
-        const unsigned char *at = row_of(plan, y) + x * plan.stride;
-        return {at[plan.offset[0]], at[plan.offset[1]], at[plan.offset[2]]};
+    static __device__ __forceinline__ Pixel read(const Arguments &args, int x, int y) {
+        const unsigned char *at = row_of(args, y) + x * args.stride;
+        return {at[args.offset[0]], at[args.offset[1]], at[args.offset[2]]};
     }
 };
 
 // BT.601, studio range. FULL has its chroma at full resolution, which OpenCV's matrix transform with 10 fractional
 // bits converts; its conversions of the other formats have 20.
 template <bool FULL> struct YuvReader {
-    static __device__ __forceinline__ Pixel read(const Plan &plan, int x, int y) {
-        const unsigned char *chroma = reinterpret_cast<const unsigned char *>(plan.image) + plan.chroma_start +
-                                      (y >> plan.shift_y) * plan.chroma_step + (x >> plan.shift_x) * plan.chroma_stride;
-        int luma = row_of(plan, y)[x * plan.stride + plan.offset[0]];
-        int u = chroma[plan.offset[1]], v = chroma[plan.offset[2]];
+    static __device__ __forceinline__ Pixel read(const Arguments &args, int x, int y) {
+        const unsigned char *chroma = reinterpret_cast<const unsigned char *>(args.image) + args.chroma_start +
+                                      (y >> args.shift_y) * args.chroma_step + (x >> args.shift_x) * args.chroma_stride;
+        int luma = row_of(args, y)[x * args.stride + args.offset[0]];
+        int u = chroma[args.offset[1]], v = chroma[args.offset[2]];
         luma = luma < 16 ? 16 : luma;
         if (FULL)
             return {to_byte((1192 * luma + 2066 * u - 283062) >> 10),
@@ -93,14 +93,14 @@ template <bool FULL> struct YuvReader {
 
 // Each missing colour is the mean of the nearest two or four samples; the outermost pixels copy their inner neighbour.
 struct BayerReader {
-    static __device__ __forceinline__ Pixel read(const Plan &plan, int x, int y) {
-        x = clamp(x, 1, plan.width - 2);
-        y = clamp(y, 1, plan.height - 2);
-        const unsigned char *middle = row_of(plan, y) + x * plan.stride + plan.offset[0];
-        const unsigned char *above = middle - plan.step, *below = middle + plan.step;
-        int s = plan.stride;
+    static __device__ __forceinline__ Pixel read(const Arguments &args, int x, int y) {
+        x = clamp(x, 1, args.width - 2);
+        y = clamp(y, 1, args.height - 2);
+        const unsigned char *middle = row_of(args, y) + x * args.stride + args.offset[0];
+        const unsigned char *above = middle - args.step, *below = middle + args.step;
+        int s = args.stride;
         int beside = middle[-s] + middle[s], upright = above[0] + below[0], own = middle[0];
-        bool red_row = (y & 1) == plan.red_y, red_column = (x & 1) == plan.red_x;
+        bool red_row = (y & 1) == args.red_y, red_column = (x & 1) == args.red_x;
         if (red_row != red_column) {
             beside = (beside + 1) >> 1, upright = (upright + 1) >> 1;
             return red_row ? Pixel{upright, own, beside} : Pixel{beside, own, upright};
@@ -117,11 +117,11 @@ static __device__ __forceinline__ int mix_linear(int a, int b, int weight_a, int
 }
 
 template <class Reader>
-static __device__ __forceinline__ Pixel sample_linear(const Plan &plan, const Tap &column, const Tap &row) {
-    int x0 = clamp(column.start, plan.left, plan.right), x1 = clamp(column.start + 1, plan.left, plan.right);
-    int y0 = clamp(row.start, plan.top, plan.bottom), y1 = clamp(row.start + 1, plan.top, plan.bottom);
-    Pixel p00 = Reader::read(plan, x0, y0), p01 = Reader::read(plan, x1, y0);
-    Pixel p10 = Reader::read(plan, x0, y1), p11 = Reader::read(plan, x1, y1);
+static __device__ __forceinline__ Pixel sample_linear(const Arguments &args, const Tap &column, const Tap &row) {
+    int x0 = clamp(column.start, args.left, args.right), x1 = clamp(column.start + 1, args.left, args.right);
+    int y0 = clamp(row.start, args.top, args.bottom), y1 = clamp(row.start + 1, args.top, args.bottom);
+    Pixel p00 = Reader::read(args, x0, y0), p01 = Reader::read(args, x1, y0);
+    Pixel p10 = Reader::read(args, x0, y1), p11 = Reader::read(args, x1, y1);
     int u0 = static_cast<int>(column.weight[0]), u1 = static_cast<int>(column.weight[1]);
     int v0 = static_cast<int>(row.weight[0]), v1 = static_cast<int>(row.weight[1]);
     return {mix_linear(p00.b * u0 + p01.b * u1, p10.b * u0 + p11.b * u1, v0, v1),
@@ -131,13 +131,13 @@ static __device__ __forceinline__ Pixel sample_linear(const Plan &plan, const Ta
 
 // Along the row in integers, then down in float from the last row to the first.
 template <class Reader>
-static __device__ __forceinline__ Pixel sample_cubic(const Plan &plan, const Tap &column, const Tap &row) {
+static __device__ __forceinline__ Pixel sample_cubic(const Arguments &args, const Tap &column, const Tap &row) {
     float b = 0.0f, g = 0.0f, r = 0.0f;
     for (int j = 3; j >= 0; --j) {
-        int y = clamp(row.start + j, plan.top, plan.bottom);
+        int y = clamp(row.start + j, args.top, args.bottom);
         Pixel sum = {0, 0, 0};
         for (int i = 0; i < 4; ++i) {
-            Pixel pixel = Reader::read(plan, clamp(column.start + i, plan.left, plan.right), y);
+            Pixel pixel = Reader::read(args, clamp(column.start + i, args.left, args.right), y);
             int weight = static_cast<int>(column.weight[i]);
             sum.b += pixel.b * weight, sum.g += pixel.g * weight, sum.r += pixel.r * weight;
         }
@@ -154,12 +154,12 @@ static __device__ __forceinline__ float area_weight(const Tap &tap, int i) {
 }
 
 template <class Reader>
-static __device__ __forceinline__ Pixel sample_area(const Plan &plan, const Tap &column, const Tap &row) {
+static __device__ __forceinline__ Pixel sample_area(const Arguments &args, const Tap &column, const Tap &row) {
     float b = 0.0f, g = 0.0f, r = 0.0f;
     for (int j = 0; j < row.count; ++j) {
         float row_b = 0.0f, row_g = 0.0f, row_r = 0.0f;
         for (int i = 0; i < column.count; ++i) {
-            Pixel pixel = Reader::read(plan, column.start + i, row.start + j);
+            Pixel pixel = Reader::read(args, column.start + i, row.start + j);
             float weight = area_weight(column, i);
             row_b += static_cast<float>(pixel.b) * weight;
             row_g += static_cast<float>(pixel.g) * weight;
@@ -173,50 +173,50 @@ static __device__ __forceinline__ Pixel sample_area(const Plan &plan, const Tap 
 
 // The mean of a whole number of pixels; of 2x2 its halves are rounded up, of others to the even value.
 template <class Reader>
-static __device__ __forceinline__ Pixel sample_block(const Plan &plan, const Tap &column, const Tap &row) {
+static __device__ __forceinline__ Pixel sample_block(const Arguments &args, const Tap &column, const Tap &row) {
     Pixel sum = {0, 0, 0};
     for (int j = 0; j < row.count; ++j)
         for (int i = 0; i < column.count; ++i) {
-            Pixel pixel = Reader::read(plan, column.start + i, row.start + j);
+            Pixel pixel = Reader::read(args, column.start + i, row.start + j);
             sum.b += pixel.b, sum.g += pixel.g, sum.r += pixel.r;
         }
     if (row.count == 2 && column.count == 2) return {(sum.b + 2) >> 2, (sum.g + 2) >> 2, (sum.r + 2) >> 2};
-    return {round_to_even(static_cast<float>(sum.b) * plan.block_scale),
-            round_to_even(static_cast<float>(sum.g) * plan.block_scale),
-            round_to_even(static_cast<float>(sum.r) * plan.block_scale)};
+    return {round_to_even(static_cast<float>(sum.b) * args.block_scale),
+            round_to_even(static_cast<float>(sum.g) * args.block_scale),
+            round_to_even(static_cast<float>(sum.r) * args.block_scale)};
 }
 
 template <class Reader>
-static __device__ Pixel sample(const Plan &plan, const Tap &column, const Tap &row) {
-    switch (plan.mode) {
-        case LINEAR: return sample_linear<Reader>(plan, column, row);
-        case CUBIC: return sample_cubic<Reader>(plan, column, row);
-        case AREA: return sample_area<Reader>(plan, column, row);
-        case BLOCK: return sample_block<Reader>(plan, column, row);
-        default: return Reader::read(plan, column.start, row.start);
+static __device__ Pixel sample(const Arguments &args, const Tap &column, const Tap &row) {
+    switch (args.mode) {
+        case LINEAR: return sample_linear<Reader>(args, column, row);
+        case CUBIC: return sample_cubic<Reader>(args, column, row);
+        case AREA: return sample_area<Reader>(args, column, row);
+        case BLOCK: return sample_block<Reader>(args, column, row);
+        default: return Reader::read(args, column.start, row.start);
     }
 }
 
-static __device__ Pixel shown(const Plan &plan, const Tap &column, const Tap &row) {
-    switch (plan.kind) {
-        case YUV: return sample<YuvReader<false>>(plan, column, row);
-        case YUV_FULL: return sample<YuvReader<true>>(plan, column, row);
-        case BAYER: return sample<BayerReader>(plan, column, row);
-        default: return sample<PackedReader>(plan, column, row);
+static __device__ Pixel shown(const Arguments &args, const Tap &column, const Tap &row) {
+    switch (args.kind) {
+        case YUV: return sample<YuvReader<false>>(args, column, row);
+        case YUV_FULL: return sample<YuvReader<true>>(args, column, row);
+        case BAYER: return sample<BayerReader>(args, column, row);
+        default: return sample<PackedReader>(args, column, row);
     }
 }
 
 // `table` holds the 3 x 256 values that a pixel can become, one row a channel of the tensor, in its own type; so the
 // types differ in their size only. `taps` are those of the columns, then those of the rows.
 template <class Bits>
-static __device__ __forceinline__ void preprocess(const Plan *plan, const Tap *taps, const Bits *table, Bits *tensor,
-                                                  int width, int height, int interleaved) {
+static __device__ __forceinline__ void preprocess(const Arguments *args, const Tap *taps, const Bits *table,
+                                                  Bits *tensor, int width, int height, int interleaved) {
     int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= width || y >= height) return;
     const Tap column = taps[x], row = taps[width + y];
-    Pixel pixel = {plan->pad, plan->pad, plan->pad};
-    if (column.count > 0 && row.count > 0) pixel = shown(*plan, column, row);
-    int first = plan->rgb ? pixel.r : pixel.b, last = plan->rgb ? pixel.b : pixel.r;
+    Pixel pixel = {args->pad, args->pad, args->pad};
+    if (column.count > 0 && row.count > 0) pixel = shown(*args, column, row);
+    int first = args->rgb ? pixel.r : pixel.b, last = args->rgb ? pixel.b : pixel.r;
     size_t place = static_cast<size_t>(y) * width + x, plane = static_cast<size_t>(width) * height;
     Bits *out = tensor + (interleaved ? place * 3 : place);
     size_t next = interleaved ? 1 : plane;
@@ -225,17 +225,17 @@ static __device__ __forceinline__ void preprocess(const Plan *plan, const Tap *t
     out[2 * next] = table[512 + last];
 }
 
-extern "C" __global__ void preprocess_uint8(const Plan *plan, const Tap *taps, const unsigned char *table,
+extern "C" __global__ void preprocess_uint8(const Arguments *args, const Tap *taps, const unsigned char *table,
                                             unsigned char *tensor, int width, int height, int interleaved) {
-    preprocess(plan, taps, table, tensor, width, height, interleaved);
+    preprocess(args, taps, table, tensor, width, height, interleaved);
 }
 
-extern "C" __global__ void preprocess_float16(const Plan *plan, const Tap *taps, const unsigned short *table,
+extern "C" __global__ void preprocess_float16(const Arguments *args, const Tap *taps, const unsigned short *table,
                                               unsigned short *tensor, int width, int height, int interleaved) {
-    preprocess(plan, taps, table, tensor, width, height, interleaved);
+    preprocess(args, taps, table, tensor, width, height, interleaved);
 }
 
-extern "C" __global__ void preprocess_float32(const Plan *plan, const Tap *taps, const unsigned int *table,
+extern "C" __global__ void preprocess_float32(const Arguments *args, const Tap *taps, const unsigned int *table,
                                               unsigned int *tensor, int width, int height, int interleaved) {
-    preprocess(plan, taps, table, tensor, width, height, interleaved);
+    preprocess(args, taps, table, tensor, width, height, interleaved);
 }

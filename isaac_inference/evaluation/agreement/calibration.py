@@ -29,7 +29,7 @@ class BoxAgreement:
 
     def __init__(self, card: ModelCard) -> None:
         self._find = Postprocessor(card, detection_settings(card, score_threshold=_SCORE - _MARGIN, max_detections=300))
-        self._letterbox = Letterbox.plan(card.image.wh, card.image.wh)
+        self._letterbox = Letterbox.between(card.image.wh, card.image.wh)
 
     def agreement(self, reference: Sequence[Outputs], other: Sequence[Outputs]) -> float:
         """Share of the boxes of both that have a partner of the same class at IoU 0.75, in [0, 1]."""

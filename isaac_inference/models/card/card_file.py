@@ -52,11 +52,11 @@ import yaml
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card import card_values as check
 from isaac_inference.models.card.families import FAMILIES
-from isaac_inference.models.card.inputs import ANCHORS, COLORS, FITS, INTERPOLATIONS, LAYOUTS, ROUNDINGS
 from isaac_inference.models.card.labels import SHIPPED, label_file, labels_from
 from isaac_inference.models.card.objects import OBJECT_KEYS
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tasks import KEYPOINT_MODELS, SPECS
+from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Interpolation, Rounding, TensorLayout
 
 EMBEDDED_KEY = 'isaac_inference.card'
 
@@ -66,22 +66,22 @@ KEYS: Mapping[str, check.Check] = {
     'decoder': check.one_of(*FAMILIES),
     'input': check.text,
     'size_input': check.text,
-    'layout': check.one_of(*LAYOUTS),
+    'layout': check.one_of(*TensorLayout),
     'input_size': check.size_wh,
     'labels': check.anything,
     'objects': check.anything,
 }
 SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
     'preprocess': {
-        'color': check.one_of(*COLORS),
+        'color': check.one_of(*ColorOrder),
         'scale': check.factor,
         'mean': check.triple,
         'std': check.positive_triple,
-        'fit': check.one_of(*FITS),
-        'anchor': check.one_of(*ANCHORS),
-        'rounding': check.one_of(*ROUNDINGS),
+        'fit': check.one_of(*Fit),
+        'anchor': check.one_of(*Anchor),
+        'rounding': check.one_of(*Rounding),
         'pad_value': check.byte,
-        'interpolation': check.one_of(*INTERPOLATIONS),
+        'interpolation': check.one_of(*Interpolation),
     },
     'keypoints': {
         'count': check.whole(1, 1000),

@@ -14,16 +14,22 @@ from typing import Any
 
 from isaac_inference.models.card.inputs import PreprocessSpec
 from isaac_inference.models.card.tasks import Task
+from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Rounding
 
-_RAW_BGR: dict[str, Any] = {'color': 'bgr', 'scale': 1.0}
+_RAW_BGR: dict[str, Any] = {'color': ColorOrder.BGR, 'scale': 1.0}
 _IMAGENET: dict[str, Any] = {'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)}
-_YOLOX = PreprocessSpec(**_RAW_BGR, fit='letterbox', anchor='top_left', rounding='floor', pad_value=114)
+_YOLOX = PreprocessSpec(**_RAW_BGR, fit=Fit.LETTERBOX, anchor=Anchor.TOP_LEFT, rounding=Rounding.FLOOR, pad_value=114)
 _ULTRALYTICS = PreprocessSpec(
-    color='rgb', scale=1 / 255, fit='letterbox', anchor='center', rounding='nearest', pad_value=114
+    color=ColorOrder.RGB,
+    scale=1 / 255,
+    fit=Fit.LETTERBOX,
+    anchor=Anchor.CENTER,
+    rounding=Rounding.NEAREST,
+    pad_value=114,
 )
-_RT_DETR = PreprocessSpec(color='rgb', scale=1 / 255, fit='stretch')
-_DETR = PreprocessSpec(color='rgb', scale=1 / 255, fit='stretch', **_IMAGENET)
-_NANODET = PreprocessSpec(**_RAW_BGR, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395), fit='stretch')
+_RT_DETR = PreprocessSpec(color=ColorOrder.RGB, scale=1 / 255, fit=Fit.STRETCH)
+_DETR = PreprocessSpec(color=ColorOrder.RGB, scale=1 / 255, fit=Fit.STRETCH, **_IMAGENET)
+_NANODET = PreprocessSpec(**_RAW_BGR, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395), fit=Fit.STRETCH)
 
 
 @dataclass(frozen=True)

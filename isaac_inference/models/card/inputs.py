@@ -3,46 +3,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.ops.image.options import (
+    Anchor,
+    ColorOrder,
+    Fit,
+    Interpolation,
+    Option,
+    Rounding,
+    TensorLayout,
+    option,
+)
 
-COLORS = ('rgb', 'bgr')
-FITS = ('letterbox', 'stretch', 'crop')
-ANCHORS = ('center', 'top_left')
-ROUNDINGS = ('floor', 'nearest')
-INTERPOLATIONS = ('linear', 'nearest', 'area', 'cubic')
-LAYOUTS = ('NCHW', 'NHWC')
+_OPTIONS: Mapping[str, type[Option]] = {
+    'color': ColorOrder,
+    'fit': Fit,
+    'anchor': Anchor,
+    'rounding': Rounding,
+    'interpolation': Interpolation,
+}
 
 
 @dataclass(frozen=True)
 class PreprocessSpec:
-    """How an image becomes the input tensor: `out = (pixel * scale - mean) / std`, channel by channel.
+    """How an image becomes the input tensor: `out = (pixel * scale - mean) / std`, a channel at a time.
 
     Attributes:
-        color: order of the tensor's three channels, 'rgb' or 'bgr'.
+        color: order of the tensor's three channels.
         scale: factor on the raw 0..255 values; 1/255 for networks trained on 0..1.
         mean: per channel in the order of `color`, in units of `pixel * scale`.
         std: per channel, same order and units, none zero.
-        fit: 'letterbox' (keep the aspect, pad), 'stretch' (fill, change the aspect), 'crop' (keep the aspect,
-            cut).
-        anchor: where a letterboxed image sits, 'center' or 'top_left'; for 'crop', which part is kept.
-        rounding: how the resized width and height become whole pixels, 'floor' or 'nearest'.
+        fit: what happens when the image and the input have different aspect ratios.
+        anchor: where a letterboxed image sits; for 'crop', which part is kept.
+        rounding: how the resized width and height become whole pixels.
         pad_value: 0..255, the raw value of letterbox padding in all three channels (before scale, mean and
             std).
-        interpolation: 'linear', 'nearest', 'area' or 'cubic'.
+        interpolation: how the resized image's pixels are computed.
+
+    The choices may be given as text ('rgb', 'crop', ...); the fields hold the members.
+
+    Raises:
+        ConfigError: a text that names no choice.
     """
 
-    color: str = 'rgb'
+    color: ColorOrder = ColorOrder.RGB
     scale: float = 1.0 / 255.0
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    fit: str = 'letterbox'
-    anchor: str = 'center'
-    rounding: str = 'nearest'
+    fit: Fit = Fit.LETTERBOX
+    anchor: Anchor = Anchor.CENTER
+    rounding: Rounding = Rounding.NEAREST
     pad_value: int = 114
-    interpolation: str = 'linear'
+    interpolation: Interpolation = Interpolation.LINEAR
+
+    def __post_init__(self) -> None:
+        for name, kind in _OPTIONS.items():
+            object.__setattr__(self, name, option(kind, getattr(self, name), f'preprocess.{name}'))
 
 
 @dataclass(frozen=True)
@@ -51,22 +71,25 @@ class ImageInput:
 
     Attributes:
         tensor: the model's tensor, rank 4.
-        layout: order of the tensor's axes, 'NCHW' or 'NHWC'.
+        layout: order of the tensor's axes; may be given as text, 'NCHW' or 'NHWC'.
         wh: (width, height) in px that preprocessing makes; the model's own, or the one chosen for a dynamic model.
         preprocess: how an image becomes the tensor.
         role: which image of a frame it takes: 'image' where there is one, 'left' and 'right' of a stereo pair.
     """
 
     tensor: TensorSpec
-    layout: str
+    layout: TensorLayout
     wh: tuple[int, int]
     preprocess: PreprocessSpec = PreprocessSpec()
     role: str = 'image'
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'layout', option(TensorLayout, self.layout, 'layout'))
+
     @property
     def channels(self) -> int:
         """How many channels the tensor has; 3 where the model leaves them open."""
-        return self.tensor.shape[1 if self.layout == 'NCHW' else 3] or 3
+        return self.tensor.shape[1 if self.layout is TensorLayout.NCHW else 3] or 3
 
     @property
     def dynamic_size(self) -> bool:
@@ -76,7 +99,7 @@ class ImageInput:
     def shape(self, batch: int = 1) -> tuple[int, int, int, int]:
         """Shape of the tensor for `batch` images of `wh`, in the model's layout."""
         width, height = self.wh
-        if self.layout == 'NCHW':
+        if self.layout is TensorLayout.NCHW:
             return (batch, self.channels, height, width)
         return (batch, height, width, self.channels)
 
@@ -98,6 +121,6 @@ class ValueInput:
     role: ValueRole
 
 
-def spatial_dims(shape: tuple[int | None, ...], layout: str) -> tuple[int | None, int | None]:
+def spatial_dims(shape: tuple[int | None, ...], layout: TensorLayout) -> tuple[int | None, int | None]:
     """(height, width) of a rank-4 image shape, None where open."""
-    return (shape[2], shape[3]) if layout == 'NCHW' else (shape[1], shape[2])
+    return (shape[2], shape[3]) if layout is TensorLayout.NCHW else (shape[1], shape[2])

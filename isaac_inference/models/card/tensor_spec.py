@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -41,13 +40,6 @@ class TensorSpec:
         if len(shape) != len(self.shape):
             return False
         return all(got == want if want is not None else got > 0 for got, want in zip(shape, self.shape, strict=True))
-
-    def accepts(self, array: Any) -> bool:
-        """True when `array` (anything with numpy's `dtype` and `shape`) can be fed as this tensor."""
-        dtype, shape = getattr(array, 'dtype', None), getattr(array, 'shape', None)
-        if dtype is None or shape is None:
-            return False
-        return bool(dtype == self.dtype) and self.accepts_shape(tuple(shape))
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:

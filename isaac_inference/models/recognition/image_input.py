@@ -11,6 +11,7 @@ from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
+from isaac_inference.ops.image.options import TensorLayout
 
 IMAGE_DTYPES = ('float32', 'float16', 'uint8')
 
@@ -20,7 +21,7 @@ class InputFinding:
     """The inputs of a model, each fact with where it came from."""
 
     image: Sourced[TensorSpec]
-    layout: Sourced[str]
+    layout: Sourced[TensorLayout]
     wh: Sourced[tuple[int, int]]
     size: Sourced[TensorSpec] | None
 
@@ -43,7 +44,7 @@ def find_inputs(file: ModelFile, values: CardValues, exporter: ExporterFacts) ->
     found = _image(file, values)
     image = found.value
     layout = _layout(file, image, values)
-    channels = image.shape[1] if layout.value == 'NCHW' else image.shape[3]
+    channels = image.shape[1] if layout.value is TensorLayout.NCHW else image.shape[3]
     if channels not in (3, None):
         raise ModelError(
             f'{file.path}: unsupported layout: the image input {image.describe()} has {channels} channels '
@@ -87,11 +88,11 @@ def _image(file: ModelFile, values: CardValues) -> Sourced[TensorSpec]:
     return Sourced(spec, source)
 
 
-def _layout(file: ModelFile, image: TensorSpec, values: CardValues) -> Sourced[str]:
+def _layout(file: ModelFile, image: TensorSpec, values: CardValues) -> Sourced[TensorLayout]:
     """'NCHW' or 'NHWC', by the axis that has three entries."""
-    fits = [layout for layout, axis in (('NCHW', 1), ('NHWC', 3)) if image.shape[axis] == 3]
+    fits = [layout for layout, axis in ((TensorLayout.NCHW, 1), (TensorLayout.NHWC, 3)) if image.shape[axis] == 3]
     if 'layout' in values:
-        layout = str(values['layout'].value)
+        layout = TensorLayout(values['layout'].value)
         if fits and layout not in fits:
             raise ModelError(
                 f'{values["layout"].source}: layout: got {layout}, but the input {image.describe()} of '
@@ -115,7 +116,7 @@ def _layout(file: ModelFile, image: TensorSpec, values: CardValues) -> Sourced[s
 def _input_wh(
     file: ModelFile,
     image: TensorSpec,
-    layout: str,
+    layout: TensorLayout,
     values: CardValues,
     exporter: ExporterFacts,
 ) -> Sourced[tuple[int, int]]:

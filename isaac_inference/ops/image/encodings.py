@@ -9,20 +9,14 @@ for the chroma (same step), NV24 twice as many again (its chroma rows are two st
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any
 
 import cv2
 import numpy as np
 
 from isaac_inference.errors import FrameError
-
-
-class ColorOrder(str, Enum):
-    """The order of an image's three channels."""
-
-    BGR = 'bgr'
-    RGB = 'rgb'
+from isaac_inference.ops.image.options import ColorOrder
+from isaac_inference.ops.image.raw_image import RawImage
 
 
 @dataclass(frozen=True)
@@ -117,30 +111,17 @@ _YUV_TO_BGR = np.array(
 ) @ np.array([[1, 0, 0, -16], [0, 1, 0, -128], [0, 0, 1, -128], [0, 0, 0, 1]], np.float64)
 
 
-def to_color(
-    data: Any,
-    *,
-    encoding: str,
-    height: int,
-    width: int,
-    step: int,
-    wanted: ColorOrder,
-    is_bigendian: bool = False,
-) -> tuple[np.ndarray, ColorOrder]:
+def to_color(image: RawImage, wanted: ColorOrder) -> tuple[np.ndarray, ColorOrder]:
     """Reads image bytes as a colour image.
 
-    `bgr8`, `rgb8` and `8UC3` come back as a view on `data`: nothing is copied, channels are not swapped, and
-    the order says whether that is still to be done (on the small image, where it is cheap). The view keeps
-    `data` alive and is valid until `data` is written to. Everything else is converted once, straight to the
-    wanted order. 16-bit samples are cut to their upper 8 bits.
+    `bgr8`, `rgb8` and `8UC3` come back as a view on the data: nothing is copied, channels are not swapped, and
+    the order says whether that is still to be done (on the small image, where it is cheap). The view keeps the
+    data alive and is valid until it is written to. Everything else is converted once, straight to the wanted
+    order. 16-bit samples are cut to their upper 8 bits.
 
     Args:
-        data: the bytes: `array.array('B')`, bytes, memoryview or a uint8 array; contiguous.
-        encoding: one of `SUPPORTED_ENCODINGS`.
-        height, width: of the image, in pixels.
-        step: length of a row in bytes, padding included.
+        image: of an encoding in `SUPPORTED_ENCODINGS`.
         wanted: the order to convert to, where a conversion is needed.
-        is_bigendian: byte order of 16-bit samples.
 
     Returns:
         The (height, width, 3) uint8 image and the order of its channels.
@@ -148,13 +129,18 @@ def to_color(
     Raises:
         FrameError: 'unknown_encoding', 'zero_size_image', 'image_too_small', 'odd_size', 'bad_step',
             'bad_data_type', 'bad_data_length' or 'conversion_failed'.
+
+    Example: three pixels and a byte of padding.
+        >>> gray = RawImage(bytes([0, 128, 255, 0]), 'mono8', height=1, width=3, step=4)
+        >>> image, order = to_color(gray, ColorOrder.RGB)
+        >>> image.tolist(), str(order)
+        ([[[0, 0, 0], [128, 128, 128], [255, 255, 255]]], 'rgb')
     """
-    check_image(data, encoding=encoding, height=height, width=width, step=step)
-    layout = _ENCODINGS[encoding]
-    rows = height * layout.half_rows // 2
+    check_image(image)
+    layout = _ENCODINGS[image.encoding]
     if layout is _NV24:
-        return _nv24_to_color(data, height, width, step, wanted), wanted
-    samples = _view_samples(data, layout, rows, width, step, is_bigendian)
+        return _nv24_to_color(image, wanted), wanted
+    samples = _view_samples(image, layout)
     if layout.order is not None:
         return samples, layout.order
     try:
@@ -162,51 +148,60 @@ def to_color(
     except cv2.error as error:
         raise FrameError(
             'conversion_failed',
-            f'image: OpenCV could not convert {width}x{height} {encoding!r} to {wanted}: {error}',
+            f'image: OpenCV could not convert {image.width}x{image.height} {image.encoding!r} to {wanted}: {error}',
         ) from error
 
 
-def check_image(data: Any, *, encoding: str, height: int, width: int, step: int) -> None:
+def check_image(image: RawImage) -> None:
     """What `to_color` checks before it reads a byte; for those who read the bytes themselves.
-
-    Args:
-        data, encoding, height, width, step: as for `to_color`.
 
     Raises:
         FrameError: as for `to_color`, without 'conversion_failed'.
+
+    Example: two pixels of three bytes do not fit into rows of five.
+        >>> check_image(RawImage(bytes(10), 'bgr8', height=2, width=2, step=5))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        isaac_inference.errors.FrameError: image step: got 5 bytes, expected 6 or more for 2 pixels of 'bgr8'...
     """
-    layout = _ENCODINGS.get(encoding)
+    layout = _ENCODINGS.get(image.encoding)
     if layout is None:
         raise FrameError(
             'unknown_encoding',
-            f'image encoding: got {encoding!r}, expected one of {", ".join(sorted(SUPPORTED_ENCODINGS))}; '
+            f'image encoding: got {image.encoding!r}, expected one of {", ".join(sorted(SUPPORTED_ENCODINGS))}; '
             f'set the camera driver to one of these',
         )
-    _check_size(layout, encoding, height, width)
-    _check_bytes(data, layout, encoding, width, height * layout.half_rows // 2, step)
+    _check_size(image, layout)
+    _check_bytes(image, layout)
 
 
-def _view_samples(data: Any, layout: _Encoding, rows: int, width: int, step: int, is_bigendian: bool) -> np.ndarray:
+def _row_count(image: RawImage, layout: _Encoding) -> int:
+    """Rows of `step` bytes in the data."""
+    return image.height * layout.half_rows // 2
+
+
+def _view_samples(image: RawImage, layout: _Encoding) -> np.ndarray:
     """(rows, width[, channels]) uint8: a view of 8-bit samples, a copy of the upper bytes of 16-bit ones."""
-    channels = layout.channels
+    rows, width, channels, step = _row_count(image, layout), image.width, layout.channels, image.step
     shape = (rows, width) if channels == 1 else (rows, width, channels)
     if layout.sample_bytes == 1:
         strides = (step, 1) if channels == 1 else (step, channels, 1)
-        return np.ndarray(shape, np.uint8, data, 0, strides)
-    pairs: np.ndarray = np.ndarray((rows, width * channels, 2), np.uint8, data, 0, (step, 2, 1))
-    return cv2.extractChannel(pairs, 0 if is_bigendian else 1).reshape(shape)
+        return np.ndarray(shape, np.uint8, image.data, 0, strides)
+    pairs: np.ndarray = np.ndarray((rows, width * channels, 2), np.uint8, image.data, 0, (step, 2, 1))
+    return cv2.extractChannel(pairs, 0 if image.is_bigendian else 1).reshape(shape)
 
 
-def _nv24_to_color(data: Any, height: int, width: int, step: int, wanted: ColorOrder) -> np.ndarray:
+def _nv24_to_color(image: RawImage, wanted: ColorOrder) -> np.ndarray:
     """Luma plane, then interleaved u and v at full resolution; OpenCV has no code for it."""
-    luma: np.ndarray = np.ndarray((height, width), np.uint8, data, 0, (step, 1))
-    chroma: np.ndarray = np.ndarray((height, width, 2), np.uint8, data, height * step, (2 * step, 2, 1))
+    height, width, step = image.height, image.width, image.step
+    luma: np.ndarray = np.ndarray((height, width), np.uint8, image.data, 0, (step, 1))
+    chroma: np.ndarray = np.ndarray((height, width, 2), np.uint8, image.data, height * step, (2 * step, 2, 1))
     matrix = _YUV_TO_BGR if wanted is ColorOrder.BGR else _YUV_TO_BGR[::-1]
     # as OpenCV does, nothing is darker than black, which is 16
     return cv2.transform(cv2.merge([np.maximum(luma, 16), chroma]), np.ascontiguousarray(matrix))
 
 
-def _check_size(layout: _Encoding, encoding: str, height: int, width: int) -> None:
+def _check_size(image: RawImage, layout: _Encoding) -> None:
+    height, width = image.height, image.width
     if height < 1 or width < 1:
         raise FrameError(
             'zero_size_image',
@@ -215,31 +210,31 @@ def _check_size(layout: _Encoding, encoding: str, height: int, width: int) -> No
     if min(height, width) < layout.min_side:
         raise FrameError(
             'image_too_small',
-            f'image: got {width}x{height} pixels of {encoding!r}, expected at least {layout.min_side} a side',
+            f'image: got {width}x{height} pixels of {image.encoding!r}, expected at least {layout.min_side} a side',
         )
     if (layout.even_wh[0] and width % 2) or (layout.even_wh[1] and height % 2):
         needed = 'an even width and height' if layout.even_wh[1] else 'an even width'
         raise FrameError(
             'odd_size',
-            f'image: got {width}x{height} pixels of {encoding!r}, expected {needed}, for neighbours '
+            f'image: got {width}x{height} pixels of {image.encoding!r}, expected {needed}, for neighbours '
             f'share their colour; crop the image by a pixel or publish rgb8',
         )
 
 
-def _check_bytes(data: Any, layout: _Encoding, encoding: str, width: int, rows: int, step: int) -> None:
-    row_bytes = width * layout.channels * layout.sample_bytes
-    if step < row_bytes:
+def _check_bytes(image: RawImage, layout: _Encoding) -> None:
+    row_bytes = image.width * layout.channels * layout.sample_bytes
+    if image.step < row_bytes:
         raise FrameError(
             'bad_step',
-            f'image step: got {step} bytes, expected {row_bytes} or more for {width} pixels of {encoding!r}; '
-            f'set step to the length of a row in bytes, padding included',
+            f'image step: got {image.step} bytes, expected {row_bytes} or more for {image.width} pixels of '
+            f'{image.encoding!r}; set step to the length of a row in bytes, padding included',
         )
-    length = _byte_count(data)
-    if length != step * rows:
+    length, rows = _byte_count(image.data), _row_count(image, layout)
+    if length != image.step * rows:
         raise FrameError(
             'bad_data_length',
-            f'image data: got {length} bytes, expected {step * rows}, {rows} rows of {step} bytes of '
-            f'{encoding!r}; check height and step against the data',
+            f'image data: got {length} bytes, expected {image.step * rows}, {rows} rows of {image.step} bytes of '
+            f'{image.encoding!r}; check height and step against the data',
         )
 
 

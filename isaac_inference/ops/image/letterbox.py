@@ -9,37 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
-from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.ops.image.options import Anchor, Fit, Interpolation, Rounding, option
 
-EnumT = TypeVar('EnumT', bound=Enum)
-
-
-class Fit(str, Enum):
-    """What happens when the image and the input have different aspect ratios."""
-
-    LETTERBOX = 'letterbox'  # keep the aspect ratio, show all of the image, pad the rest
-    STRETCH = 'stretch'  # fill the input, change the aspect ratio
-    CROP = 'crop'  # keep the aspect ratio, fill the input, cut off what sticks out
-
-
-class Anchor(str, Enum):
-    """Where the image sits on the padded input (letterbox), or which part of the image stays (crop)."""
-
-    CENTER = 'center'
-    TOP_LEFT = 'top_left'
-
-
-class Rounding(str, Enum):
-    """How a scaled side becomes whole pixels; a model sees what it was trained with only if this agrees."""
-
-    FLOOR = 'floor'  # int(side * ratio), as YOLOX does
-    NEAREST = 'nearest'  # round(side * ratio), as Ultralytics does
+_INTERPOLATIONS = {
+    Interpolation.LINEAR: cv2.INTER_LINEAR,
+    Interpolation.NEAREST: cv2.INTER_NEAREST,
+    Interpolation.AREA: cv2.INTER_AREA,
+    Interpolation.CUBIC: cv2.INTER_CUBIC,
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +43,7 @@ class Letterbox:
     offset_xy: tuple[float, float]
 
     @classmethod
-    def plan(
+    def between(
         cls,
         source_wh: tuple[int, int],
         input_wh: tuple[int, int],
@@ -71,20 +53,23 @@ class Letterbox:
     ) -> Letterbox:
         """Fits an image of `source_wh` into `input_wh`, both (width, height) in pixels.
 
-        Example: 1280x720 into 640x640, centred, gives scale (0.5, 0.5) and offset (0, 140).
-
         Raises:
             FrameError: 'zero_size_image'.
             ConfigError: an input without pixels, or an unknown option.
+
+        Example: half the size, and the 280 rows that are left are shared by top and bottom.
+            >>> letterbox = Letterbox.between((1280, 720), (640, 640))
+            >>> letterbox.scale_xy, letterbox.offset_xy, letterbox.resized_wh
+            ((0.5, 0.5), (0.0, 140.0), (640, 360))
         """
-        fit, anchor = _choice(Fit, fit, 'fit'), _choice(Anchor, anchor, 'anchor')
-        rounding = _choice(Rounding, rounding, 'rounding')
+        fit, anchor = option(Fit, fit, 'letterbox fit'), option(Anchor, anchor, 'letterbox anchor')
+        rounding = option(Rounding, rounding, 'letterbox rounding')
         _check_sizes(source_wh, input_wh)
         if fit is Fit.STRETCH:
             return cls(source_wh, input_wh, _ratios(input_wh, source_wh), (0.0, 0.0))
         if fit is Fit.CROP:
-            return _plan_crop(source_wh, input_wh, anchor, rounding)
-        return _plan_letterbox(source_wh, input_wh, anchor, rounding)
+            return _fit_crop(source_wh, input_wh, anchor, rounding)
+        return _fit_letterbox(source_wh, input_wh, anchor, rounding)
 
     @property
     def axes(self) -> tuple[tuple[int, int, int, int], tuple[int, int, int, int]]:
@@ -108,12 +93,22 @@ class Letterbox:
         return right - left, bottom - top
 
     def points_to_input(self, points: np.ndarray) -> np.ndarray:
-        """Source pixels to input pixels; points (..., 2) as (x, y), floating types stay."""
+        """Source pixels to input pixels; points (..., 2) as (x, y), floating types stay.
+
+        Example:
+            >>> Letterbox.between((1280, 720), (640, 640)).points_to_input(np.array([100, 50])).tolist()
+            [50.0, 165.0]
+        """
         points = _as_floating(points)
         return points * np.asarray(self.scale_xy, points.dtype) + np.asarray(self.offset_xy, points.dtype)
 
     def points_to_source(self, points: np.ndarray) -> np.ndarray:
-        """Input pixels to source pixels, not clipped; points (..., 2) as (x, y), floating types stay."""
+        """Input pixels to source pixels, not clipped; points (..., 2) as (x, y), floating types stay.
+
+        Example:
+            >>> Letterbox.between((1280, 720), (640, 640)).points_to_source(np.array([50, 165])).tolist()
+            [100.0, 50.0]
+        """
         points = _as_floating(points)
         return (points - np.asarray(self.offset_xy, points.dtype)) / np.asarray(self.scale_xy, points.dtype)
 
@@ -126,6 +121,11 @@ class Letterbox:
 
         Returns:
             (N, 4) float32, (x_min, y_min, x_max, y_max) in source pixels.
+
+        Example: the box reaches 10 input pixels into the padding, where the image has none.
+            >>> box = np.array([[0, 130, 100, 200]], np.float32)
+            >>> Letterbox.between((1280, 720), (640, 640)).boxes_to_source(box).tolist()
+            [[0.0, 0.0, 200.0, 120.0]]
         """
         offset, scale = np.asarray(self.offset_xy * 2, np.float32), np.asarray(self.scale_xy * 2, np.float32)
         source = (boxes - offset) / scale
@@ -134,7 +134,12 @@ class Letterbox:
         return source.astype(np.float32, copy=False)
 
     def to_array(self) -> np.ndarray:
-        """(8,) float64: source w, h, input w, h, scale x, y, offset x, y; what travels with the tensors."""
+        """(8,) float64: source w, h, input w, h, scale x, y, offset x, y; what travels with the tensors.
+
+        Example:
+            >>> Letterbox.between((1280, 720), (640, 640)).to_array().tolist()
+            [1280.0, 720.0, 640.0, 640.0, 0.5, 0.5, 0.0, 140.0]
+        """
         return np.array((*self.source_wh, *self.input_wh, *self.scale_xy, *self.offset_xy), np.float64)
 
     @classmethod
@@ -144,6 +149,11 @@ class Letterbox:
         Raises:
             FrameError: 'bad_letterbox', when it isn't eight finite numbers with whole positive sizes and
                 positive scales, or when they put the image outside the input.
+
+        Example:
+            >>> letterbox = Letterbox.between((1280, 720), (640, 640))
+            >>> Letterbox.from_array(letterbox.to_array()) == letterbox
+            True
         """
         values = np.asarray(array)
         if values.shape != (8,) or values.dtype.kind not in 'fiu':
@@ -168,14 +178,22 @@ class Letterbox:
 
 
 def new_canvas(input_wh: tuple[int, int], pad_value: int | Sequence[int]) -> np.ndarray:
-    """An (H, W, 3) uint8 canvas for `resize_into`, filled with the pad value (one, or one a channel)."""
+    """An (H, W, 3) uint8 canvas for `resize_into`, filled with the pad value (one, or one per channel).
+
+    Example:
+        >>> new_canvas((2, 1), 114).tolist()
+        [[[114, 114, 114], [114, 114, 114]]]
+    """
     canvas = np.empty((input_wh[1], input_wh[0], 3), np.uint8)
     canvas[:] = pad_value
     return canvas
 
 
 def resize_into(
-    image: np.ndarray, letterbox: Letterbox, canvas: np.ndarray, interpolation: int = cv2.INTER_LINEAR
+    image: np.ndarray,
+    letterbox: Letterbox,
+    canvas: np.ndarray,
+    interpolation: Interpolation = Interpolation.LINEAR,
 ) -> None:
     """Resizes the image straight into its place on the canvas; the padding around it is left as it is.
 
@@ -183,13 +201,19 @@ def resize_into(
 
     Args:
         image: (H, W, 3) uint8; rows may be further apart than their length, and aren't copied for that.
-        letterbox: planned for this image's and this canvas's size.
+        letterbox: between this image's and this canvas's size.
         canvas: (input height, input width, 3) uint8, written in place; the caller keeps it.
-        interpolation: one of `cv2.INTER_*`.
+        interpolation: how the new pixels are computed.
 
     Raises:
         FrameError: 'bad_letterbox' when the sizes aren't those of the letterbox, 'resize_failed' when OpenCV
             gives up.
+
+    Example: a white image of 4x2 pixels on an input of 2x2, which has room for one row of padding.
+        >>> canvas = new_canvas((2, 2), 0)
+        >>> resize_into(np.full((2, 4, 3), 255, np.uint8), Letterbox.between((4, 2), (2, 2)), canvas)
+        >>> canvas[..., 0].tolist()
+        [[255, 255], [0, 0]]
     """
     _check_image(image, letterbox.source_wh, 'image')
     _check_image(canvas, letterbox.input_wh, 'canvas')
@@ -197,14 +221,14 @@ def resize_into(
     size = (right - left, bottom - top)
     target = canvas[top:bottom, left:right]
     try:
-        cv2.resize(image[y0:y1, x0:x1], size, dst=target, interpolation=interpolation)
+        cv2.resize(image[y0:y1, x0:x1], size, dst=target, interpolation=_INTERPOLATIONS[interpolation])
     except cv2.error as error:
         raise FrameError(
             'resize_failed', f'image: OpenCV could not resize {letterbox.source_wh} to {size} pixels: {error}'
         ) from error
 
 
-def _plan_letterbox(
+def _fit_letterbox(
     source_wh: tuple[int, int], input_wh: tuple[int, int], anchor: Anchor, rounding: Rounding
 ) -> Letterbox:
     ratio = min(_ratios(input_wh, source_wh))
@@ -215,7 +239,7 @@ def _plan_letterbox(
     return Letterbox(source_wh, input_wh, _ratios(resized, source_wh), offset)
 
 
-def _plan_crop(source_wh: tuple[int, int], input_wh: tuple[int, int], anchor: Anchor, rounding: Rounding) -> Letterbox:
+def _fit_crop(source_wh: tuple[int, int], input_wh: tuple[int, int], anchor: Anchor, rounding: Rounding) -> Letterbox:
     """Cuts first and resizes what is left: the same picture as the other way round, for less work."""
     ratio = max(_ratios(input_wh, source_wh))
     cut = tuple(_whole(room / ratio, side, rounding) for side, room in zip(source_wh, input_wh, strict=True))
@@ -245,14 +269,6 @@ def _as_floating(points: np.ndarray) -> np.ndarray:
     return points if points.dtype.kind == 'f' else points.astype(np.float64)
 
 
-def _choice(kind: type[EnumT], value: EnumT | str, name: str) -> EnumT:
-    try:
-        return kind(value)
-    except ValueError:
-        allowed = ', '.join(member.value for member in kind)
-        raise ConfigError(f'letterbox {name}: got {value!r}, expected one of {allowed}') from None
-
-
 def _check_sizes(source_wh: tuple[int, int], input_wh: tuple[int, int]) -> None:
     if min(source_wh) < 1:
         raise FrameError(
@@ -270,7 +286,7 @@ def _check_image(image: np.ndarray, size_wh: tuple[int, int], name: str) -> None
         raise FrameError(
             'bad_letterbox',
             f'{name}: got {image.dtype} {image.shape}, expected uint8 {(size_wh[1], size_wh[0], 3)}; '
-            f'plan a letterbox for every new size',
+            f'make a letterbox for every new size',
         )
 
 

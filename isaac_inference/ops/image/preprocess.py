@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.ops.image.options import TensorLayout, option
 
-LAYOUTS = ('NCHW', 'NHWC')
 TENSOR_TYPES = ('float32', 'float16', 'uint8')
 
 
@@ -27,10 +27,17 @@ class TensorWriter:
         swap: exchange the first and the last channel (BGR to RGB and back).
         scale: multiplies the 0..255 pixel values; 1 / 255 gives [0, 1].
         mean, std: one a channel, in the order of the OUTPUT's channels and in units after `scale`.
-        layout: 'NCHW' or 'NHWC'.
+        layout: the tensor's.
 
     Raises:
         ConfigError: a value that isn't finite, a std of 0, or an unknown layout.
+
+    Example: one pixel of BGR becomes planes of red, green and blue.
+        >>> writer = TensorWriter(swap=True, scale=1 / 255)
+        >>> tensor = np.empty((1, 3, 1, 1), np.float32)
+        >>> writer.write(np.array([[[0, 51, 255]]], np.uint8), tensor)
+        >>> [round(float(value), 3) for value in tensor.ravel()]
+        [1.0, 0.2, 0.0]
     """
 
     def __init__(
@@ -40,11 +47,11 @@ class TensorWriter:
         scale: float = 1.0,
         mean: Sequence[float] = (0.0, 0.0, 0.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),
-        layout: str = 'NCHW',
+        layout: TensorLayout | str = TensorLayout.NCHW,
     ) -> None:
-        _check_options(scale, mean, std, layout)
+        _check_options(scale, mean, std)
         self._swap = swap
-        self._layout = layout
+        self._layout = option(TensorLayout, layout, 'input layout')
         self._values = (np.arange(256.0) * scale)[:, None] - np.asarray(mean, np.float64)
         self._values /= np.asarray(std, np.float64)
         self._is_identity = bool((self._values == np.arange(256.0)[:, None]).all())
@@ -62,10 +69,16 @@ class TensorWriter:
 
         Raises:
             FrameError: 'bad_tensor', when these two don't go together.
+
+        Example:
+            >>> tensor = np.empty((1, 1, 2, 3), np.uint8)
+            >>> TensorWriter(swap=True, layout='NHWC').write(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8), tensor)
+            >>> tensor.tolist()
+            [[[[3, 2, 1], [6, 5, 4]]]]
         """
         _check_tensor(image, out, self._layout)
         self._check_type(out.dtype)
-        if self._layout == 'NCHW':
+        if self._layout is TensorLayout.NCHW:
             self._write_planar(image, out[0])
         else:
             self._write_interleaved(image, out[0])
@@ -77,8 +90,14 @@ class TensorWriter:
             out: (1, 3, H, W) for NCHW or (1, H, W, 3) for NHWC, written in place.
             rows, columns: the region, with start and stop, that is left as it is.
             pad_value: 0..255.
+
+        Example:
+            >>> tensor = np.zeros((1, 3, 3, 2), np.uint8)
+            >>> TensorWriter(swap=False).fill_around(tensor, slice(1, 2), slice(0, 2), 9)
+            >>> tensor[0, 0].tolist()
+            [[9, 9], [0, 0], [9, 9]]
         """
-        planes = out[0] if self._layout == 'NCHW' else out[0].transpose(2, 0, 1)
+        planes = out[0] if self._layout is TensorLayout.NCHW else out[0].transpose(2, 0, 1)
         values = self._values[pad_value].astype(out.dtype)[:, None, None]
         for outside in (
             planes[:, : rows.start],
@@ -93,6 +112,10 @@ class TensorWriter:
 
         Raises:
             FrameError: 'bad_tensor', as `write` does for that type.
+
+        Example:
+            >>> TensorWriter(swap=False, mean=(1.0, 0.0, 0.0)).table(np.dtype(np.float32))[:, :3].tolist()
+            [[-1.0, 0.0, 1.0], [0.0, 1.0, 2.0], [0.0, 1.0, 2.0]]
         """
         self._check_type(dtype)
         return self._table(dtype)
@@ -144,20 +167,6 @@ class TensorWriter:
         return self._tables[dtype]
 
 
-def write_tensor(
-    image: np.ndarray,
-    out: np.ndarray,
-    *,
-    swap: bool,
-    scale: float = 1.0,
-    mean: Sequence[float] = (0.0, 0.0, 0.0),
-    std: Sequence[float] = (1.0, 1.0, 1.0),
-    layout: str = 'NCHW',
-) -> None:
-    """`TensorWriter` for a single image; see there. In a loop keep a writer, which keeps its tables."""
-    TensorWriter(swap=swap, scale=scale, mean=mean, std=std, layout=layout).write(image, out)
-
-
 def decode_compressed(data: Any) -> np.ndarray:
     """Decodes a JPEG, PNG or other image file held in memory.
 
@@ -169,6 +178,11 @@ def decode_compressed(data: Any) -> np.ndarray:
 
     Raises:
         FrameError: 'bad_compressed_image', when OpenCV can't read it.
+
+    Example:
+        >>> _, png = cv2.imencode('.png', np.array([[[1, 2, 3]]], np.uint8))
+        >>> decode_compressed(png).tolist()
+        [[[1, 2, 3]]]
     """
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -186,9 +200,7 @@ def _look_up(image: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
     cv2.LUT(image, np.ascontiguousarray(table), dst=out)
 
 
-def _check_options(scale: float, mean: Sequence[float], std: Sequence[float], layout: str) -> None:
-    if layout not in LAYOUTS:
-        raise ConfigError(f'input layout: got {layout!r}, expected one of {", ".join(LAYOUTS)}')
+def _check_options(scale: float, mean: Sequence[float], std: Sequence[float]) -> None:
     if not math.isfinite(scale):
         raise ConfigError(f'scale: got {scale}, expected a finite number such as 1 or 1/255')
     for name, values in (('mean', mean), ('std', std)):
@@ -198,11 +210,11 @@ def _check_options(scale: float, mean: Sequence[float], std: Sequence[float], la
         raise ConfigError(f'std: got {list(std)}, expected no 0, since it divides; use 1 to leave a channel as it is')
 
 
-def _check_tensor(image: np.ndarray, out: np.ndarray, layout: str) -> None:
+def _check_tensor(image: np.ndarray, out: np.ndarray, layout: TensorLayout) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise FrameError('bad_tensor', f'image: got {image.dtype} {image.shape}, expected uint8 (H, W, 3)')
     height, width = image.shape[:2]
-    expected = (1, 3, height, width) if layout == 'NCHW' else (1, height, width, 3)
+    expected = (1, 3, height, width) if layout is TensorLayout.NCHW else (1, height, width, 3)
     if out.shape != expected or out.dtype.name not in TENSOR_TYPES or out.strides[-1] != out.itemsize:
         raise FrameError(
             'bad_tensor',

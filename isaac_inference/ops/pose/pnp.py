@@ -109,7 +109,7 @@ class PoseEstimate:
 
 
 @dataclass(frozen=True, eq=False)
-class _Fit:
+class _Solution:
     """A refined pose, its inliers among the used keypoints, and the second pose with its cost over the first's."""
 
     pose: Pose
@@ -158,20 +158,20 @@ def estimate_pnp(
     seen = Observations(model[used], normalised[used] * camera.focal, weights, camera.focal)
     extent = _extent(seen.pixels, settings)
     threshold = max(settings.inlier_px, settings.inlier_extent * extent)
-    fit = _fit(seen, confidence, threshold, settings)
+    solution = _solve(seen, confidence, threshold, settings)
 
-    _check_pose(fit, max(settings.max_rms_px, settings.max_rms_extent * extent), model, settings)
-    spread = _covariance(seen.select(fit.inliers), fit, threshold / 2.0, settings)
+    _check_pose(solution, max(settings.max_rms_px, settings.max_rms_extent * extent), model, settings)
+    spread = _covariance(seen.select(solution.inliers), solution, threshold / 2.0, settings)
     inliers = np.zeros(len(used), bool)
-    inliers[np.flatnonzero(used)[fit.inliers]] = True
+    inliers[np.flatnonzero(used)[solution.inliers]] = True
     return PoseEstimate(
-        pose=canonical(fit.pose, symmetries),
+        pose=canonical(solution.pose, symmetries),
         covariance=spread,
-        score=float(min(1.0, confidence[fit.inliers].sum() / count)),
-        rms=fit.rms,
+        score=float(min(1.0, confidence[solution.inliers].sum() / count)),
+        rms=solution.rms,
         inliers=inliers,
-        method=fit.method,
-        ambiguity=fit.ambiguity,
+        method=solution.method,
+        ambiguity=solution.ambiguity,
     )
 
 
@@ -212,7 +212,7 @@ def _extent(pixels: np.ndarray, settings: PnpSettings) -> float:
     return extent
 
 
-def _fit(seen: Observations, confidence: np.ndarray, threshold: float, settings: PnpSettings) -> _Fit:
+def _solve(seen: Observations, confidence: np.ndarray, threshold: float, settings: PnpSettings) -> _Solution:
     inliers: np.ndarray = np.ones(len(seen.model), bool)
     poses, suffix = closed_form(seen), ''
     if not any(_lengths(seen, pose).max() <= threshold for pose in poses):
@@ -244,8 +244,8 @@ def _fit(seen: Observations, confidence: np.ndarray, threshold: float, settings:
         if rotation_angle(other.rotation @ pose.rotation.T) > _SAME_POSE and math.isfinite(other_cost):
             floor = settings.pixel_noise**2 * 2 * len(kept.model)
             ambiguity = math.sqrt(max(cost, floor) / max(other_cost, floor))
-            return _Fit(pose, inliers, rms, method, other, other_cost - cost, ambiguity)
-    return _Fit(pose, inliers, rms, method, None, 0.0, 0.0)
+            return _Solution(pose, inliers, rms, method, other, other_cost - cost, ambiguity)
+    return _Solution(pose, inliers, rms, method, None, 0.0, 0.0)
 
 
 def _cost(refined: tuple[Pose, float]) -> float:
@@ -269,39 +269,39 @@ def _check_inliers(inliers: np.ndarray, confidence: np.ndarray, threshold: float
         )
 
 
-def _check_pose(fit: _Fit, max_rms: float, model: np.ndarray, settings: PnpSettings) -> None:
-    if not fit.rms <= max_rms:
+def _check_pose(solution: _Solution, max_rms: float, model: np.ndarray, settings: PnpSettings) -> None:
+    if not solution.rms <= max_rms:
         raise FrameError(
             'reprojection',
-            f'pose: its inliers miss their keypoints by {fit.rms:.2f} px RMS, expected at most {max_rms:.2f}; check '
-            f"the object's size and the camera's intrinsics",
+            f'pose: its inliers miss their keypoints by {solution.rms:.2f} px RMS, expected at most {max_rms:.2f}; '
+            f"check the object's size and the camera's intrinsics",
         )
     # Also the points that weren't seen: a camera inside the object is a mistake.
-    nearest = float((model @ fit.pose.rotation[2] + fit.pose.translation[2]).min())
+    nearest = float((model @ solution.pose.rotation[2] + solution.pose.translation[2]).min())
     if nearest <= 0.0:
         raise FrameError(
             'behind_camera',
             f'pose: a model point lies {-nearest:.3f} m behind the camera, expected all in front; check the order of '
             f'the keypoints',
         )
-    distance = float(np.linalg.norm(fit.pose.translation))
+    distance = float(np.linalg.norm(solution.pose.translation))
     if not settings.min_distance <= distance <= settings.max_distance:
         raise FrameError(
             'implausible_distance',
             f'pose: {distance:.3f} m from the camera, expected {settings.min_distance:g} to {settings.max_distance:g}; '
             f"check that the object's size is in metres, or change min_distance and max_distance",
         )
-    if fit.ambiguity > settings.max_ambiguity:
+    if solution.ambiguity > settings.max_ambiguity:
         raise FrameError(
             'ambiguous_pose',
-            f'pose: a flat object, and its mirrored pose fits nearly as well (ratio {fit.ambiguity:.2f}, expected at '
-            f'most {settings.max_ambiguity:g}); come closer or raise max_ambiguity',
+            f'pose: a flat object, and its mirrored pose fits nearly as well (ratio {solution.ambiguity:.2f}, expected '
+            f'at most {settings.max_ambiguity:g}); come closer or raise max_ambiguity',
         )
 
 
-def _covariance(kept: Observations, fit: _Fit, huber: float, settings: PnpSettings) -> np.ndarray:
-    spread = covariance(kept, fit.pose, huber, settings.pixel_noise)
-    distance = float(np.linalg.norm(fit.pose.translation))
+def _covariance(kept: Observations, solution: _Solution, huber: float, settings: PnpSettings) -> np.ndarray:
+    spread = covariance(kept, solution.pose, huber, settings.pixel_noise)
+    distance = float(np.linalg.norm(solution.pose.translation))
     if spread is not None:
         position, turn = math.sqrt(spread[:3, :3].trace()), math.sqrt(spread[3:, 3:].trace())
     if spread is None or position > settings.max_position_std * distance or turn > settings.max_rotation_std:
@@ -311,11 +311,14 @@ def _covariance(kept: Observations, fit: _Fit, huber: float, settings: PnpSettin
             f'distance or {settings.max_rotation_std:g} rad; the object is too small in the image, or flat and seen '
             f'from the side',
         )
-    if fit.other is not None:
+    if solution.other is not None:
         # The second pose is possible, too: how probable, its residuals say; the spread about the first one grows.
-        probability = 1.0 / (1.0 + math.exp(min(fit.excess / settings.pixel_noise**2 / 2.0, 700.0)))
+        probability = 1.0 / (1.0 + math.exp(min(solution.excess / settings.pixel_noise**2 / 2.0, 700.0)))
         to_other = np.concatenate(
-            (fit.other.translation - fit.pose.translation, so3_log(fit.other.rotation @ fit.pose.rotation.T))
+            (
+                solution.other.translation - solution.pose.translation,
+                so3_log(solution.other.rotation @ solution.pose.rotation.T),
+            )
         )
         spread = spread + probability * np.outer(to_other, to_other)
     return spread

@@ -19,7 +19,7 @@ from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
 from isaac_inference.ops.geometry.surface_normals import facing_normals, thinned
 from isaac_inference.ops.geometry.symmetry import canonical, equivalents, rotation_error
 from isaac_inference.ops.pose.pose_hypotheses import aligned, pose_hypotheses
-from isaac_inference.ops.pose.surface_fit import Fit, Scene, SeenDepth, looked_past, measure, refine
+from isaac_inference.ops.pose.surface_fit import Alignment, Scene, SeenDepth, looked_past, measure, refine
 
 _SAME_TURN = np.radians(15.0)
 _SAME_PLACE = 0.1  # of the diameter
@@ -184,7 +184,7 @@ class _Placed(NamedTuple):
     """A model fitted without an initial pose."""
 
     score: float
-    fit: Fit
+    fit: Alignment
     pose: Pose
     covariance: np.ndarray
 
@@ -277,11 +277,11 @@ def _far(pose: Pose) -> float:
     return max(1.0, float(pose.translation[2]))
 
 
-def _score(fit: Fit) -> float:
+def _score(fit: Alignment) -> float:
     return fit.fitness * fit.explained * min(1.0, 2.0 * fit.support)
 
 
-def _check_fit(fit: Fit, settings: RegistrationSettings, far: float) -> None:
+def _check_fit(fit: Alignment, settings: RegistrationSettings, far: float) -> None:
     if fit.fitness < settings.min_fitness or fit.rmse > settings.max_rmse * far or fit.overhang > settings.max_overhang:
         raise FrameError(
             'registration_fit',

@@ -69,7 +69,7 @@ class Scene:
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Alignment:
     """How a pose agrees with depth.
 
     Attributes:
@@ -98,7 +98,7 @@ def looked_past(model: ObjectModel, depth: SeenDepth, pose: Pose, tolerance: flo
     return float(np.count_nonzero(offset < -tolerance) / max(1, len(points)))
 
 
-def measure(model: ObjectModel, scene: Scene, pose: Pose, tolerance: float) -> Fit:
+def measure(model: ObjectModel, scene: Scene, pose: Pose, tolerance: float) -> Alignment:
     """Compares what the camera should see under a pose with what it saw, along each line of sight.
 
     Args:
@@ -108,7 +108,7 @@ def measure(model: ObjectModel, scene: Scene, pose: Pose, tolerance: float) -> F
     in_front = points[:, 2] > 0.01
     points, normals = points[in_front], normals[in_front]
     if len(points) == 0:
-        return Fit(0.0, 0.0, 0, np.inf, 0.0, 0.0)
+        return Alignment(0.0, 0.0, 0, np.inf, 0.0, 0.0)
     offset = np.einsum('ij,ij->i', scene.depth.at(points) - points, normals)
     there = np.abs(offset) <= tolerance  # NaN compares false
     missing = offset < -tolerance
@@ -120,7 +120,7 @@ def measure(model: ObjectModel, scene: Scene, pose: Pose, tolerance: float) -> F
     level = np.abs(matches.along) < min(tolerance / 2, 0.2 * float(model.size.min()))
     past = matches.beside & matches.agree & level & ~on_model
     overhang = float(past.sum() / max(1, int((on_model & matches.agree).sum())))
-    return Fit(fitness, count / len(points), count, rmse, float(on_model.mean()), overhang)
+    return Alignment(fitness, count / len(points), count, rmse, float(on_model.mean()), overhang)
 
 
 def refine(

@@ -160,7 +160,8 @@ class GraphClient(CommandNode):
         self._note(message.header, timings=parse_timings(message))
 
     def _on_picture(self, frame: ImageFrame, clock: StageClock) -> None:
-        self._note(frame.header, picture=frame.data.reshape(frame.height, frame.width, 3))
+        image = frame.image
+        self._note(frame.header, picture=image.data.reshape(image.height, image.width, 3))
 
     def _on_diagnostics(self, message: DiagnosticArray, clock: StageClock) -> None:
         with self._changed:

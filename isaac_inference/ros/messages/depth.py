@@ -52,20 +52,21 @@ def depth_array(frame: ImageFrame) -> np.ndarray:
     Raises:
         FrameError: 'depth_encoding' for an encoding that isn't depth, 'bad_image' where bytes and sizes don't fit.
     """
-    dtype = _DTYPES.get(frame.encoding)
+    image = frame.image
+    dtype = _DTYPES.get(image.encoding)
     if dtype is None:
         raise FrameError(
             'depth_encoding',
-            f'depth image: got encoding {frame.encoding!r}, expected 16UC1 or mono16 (mm) or 32FC1 (m); is the depth '
+            f'depth image: got encoding {image.encoding!r}, expected 16UC1 or mono16 (mm) or 32FC1 (m); is the depth '
             'topic remapped to a colour image?',
         )
-    row = frame.width * dtype.itemsize
-    if frame.height < 1 or frame.width < 1 or frame.step < row or frame.data.size < frame.step * frame.height:
+    row = image.width * dtype.itemsize
+    if image.height < 1 or image.width < 1 or image.step < row or image.data.size < image.step * image.height:
         raise FrameError(
             'bad_image',
-            f'depth image: {frame.data.size} bytes with step {frame.step} for {frame.width}x{frame.height} '
-            f'{frame.encoding}, expected at least {row} bytes a row; look at the node that publishes it',
+            f'depth image: {image.data.size} bytes with step {image.step} for {image.width}x{image.height} '
+            f'{image.encoding}, expected at least {row} bytes a row; look at the node that publishes it',
         )
-    rows = frame.data[: frame.step * frame.height].reshape(frame.height, frame.step)[:, :row]
-    order: Literal['>', '<'] = '>' if frame.is_bigendian else '<'
+    rows = image.data[: image.step * image.height].reshape(image.height, image.step)[:, :row]
+    order: Literal['>', '<'] = '>' if image.is_bigendian else '<'
     return np.ascontiguousarray(rows).view(dtype.newbyteorder(order)).astype(dtype, copy=False)

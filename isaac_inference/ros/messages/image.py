@@ -12,7 +12,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
+from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
+from isaac_inference.ops.image.options import ColorOrder
+from isaac_inference.ops.image.raw_image import RawImage
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter, plain
 
 
@@ -20,52 +22,48 @@ from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter, plain
 class ImageFrame:
     """A `sensor_msgs/Image` whose bytes are a NumPy view.
 
-    `data` is (n,) uint8; it belongs to whoever made the frame (the camera node, or the received message) and
-    is not written to while anybody holds the frame. Nothing here is checked: `step`, `height` and the length of
-    `data` are as they arrived.
+    Attributes:
+        header: the message's.
+        image: the message's other fields. `data` is (n,) uint8; it belongs to whoever made the frame (the camera
+            node, or the received message) and is not written to while anybody holds the frame. Nothing here is
+            checked: `step`, `height` and the length of `data` are as they arrived.
     """
 
     header: Header
-    height: int
-    width: int
-    encoding: str
-    step: int
-    data: np.ndarray
-    is_bigendian: bool = False
+    image: RawImage
 
 
 def image_frame_from_array(image: np.ndarray, encoding: str, header: Header) -> ImageFrame:
     """A frame over `image` ((H, W) or (H, W, C), uint8 or uint16, C-contiguous), without a copy."""
-    rows = np.ascontiguousarray(image)
-    flat = rows.reshape(-1).view(np.uint8)
-    return ImageFrame(header, rows.shape[0], rows.shape[1], encoding, flat.size // max(rows.shape[0], 1), flat)
+    return ImageFrame(header, RawImage.from_array(image, encoding))
 
 
 def to_image_message(frame: ImageFrame) -> Image:
     """The message to serialise: one copy of the bytes into the array type that rclpy takes unchecked."""
+    image = frame.image
     message = Image(
         header=frame.header,
-        height=frame.height,
-        width=frame.width,
-        encoding=frame.encoding,
-        is_bigendian=int(frame.is_bigendian),
-        step=frame.step,
+        height=image.height,
+        width=image.width,
+        encoding=image.encoding,
+        is_bigendian=int(image.is_bigendian),
+        step=image.step,
     )
-    message.data = byte_array(frame.data)
+    message.data = byte_array(image.data)
     return message
 
 
 def from_image_message(message: Image) -> ImageFrame:
     """A view of a received message."""
-    return ImageFrame(
-        message.header,
+    image = RawImage(
+        byte_view(message.data),
+        message.encoding,
         message.height,
         message.width,
-        message.encoding,
         message.step,
-        byte_view(message.data),
         bool(message.is_bigendian),
     )
+    return ImageFrame(message.header, image)
 
 
 def color_image(frame: ImageFrame, wanted: ColorOrder) -> tuple[np.ndarray, ColorOrder]:
@@ -76,17 +74,9 @@ def color_image(frame: ImageFrame, wanted: ColorOrder) -> tuple[np.ndarray, Colo
     Raises:
         FrameError: the frame's size, step, data or encoding can't be used.
     """
-    if frame.encoding not in SUPPORTED_ENCODINGS:
+    if frame.image.encoding not in SUPPORTED_ENCODINGS:
         return _decode_with_cv_bridge(frame), ColorOrder.BGR
-    return to_color(
-        frame.data,
-        encoding=frame.encoding,
-        height=frame.height,
-        width=frame.width,
-        step=frame.step,
-        is_bigendian=frame.is_bigendian,
-        wanted=wanted,
-    )
+    return to_color(frame.image, wanted)
 
 
 def _decode_with_cv_bridge(frame: ImageFrame) -> np.ndarray:
@@ -101,7 +91,7 @@ def _decode_with_cv_bridge(frame: ImageFrame) -> np.ndarray:
     except ImportError as error:
         raise FrameError(
             'unknown_encoding',
-            f'image encoding {frame.encoding!r}: {known}; have the camera publish one '
+            f'image encoding {frame.image.encoding!r}: {known}; have the camera publish one '
             'of these, or install cv_bridge for others',
         ) from error
     try:
@@ -109,7 +99,7 @@ def _decode_with_cv_bridge(frame: ImageFrame) -> np.ndarray:
     except Exception as error:
         raise FrameError(
             'unknown_encoding',
-            f'image encoding {frame.encoding!r}: cv_bridge could not convert it to bgr8 ({error}); {known}',
+            f'image encoding {frame.image.encoding!r}: cv_bridge could not convert it to bgr8 ({error}); {known}',
         ) from error
 
 

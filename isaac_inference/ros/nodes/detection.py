@@ -146,7 +146,7 @@ class DetectionNode(ModelNode):
         size, spec = self.parameters.source_size, self.card.image.preprocess
         if not any(size):
             return None
-        return Letterbox.plan(size, self.card.image.wh, spec.fit, spec.anchor, spec.rounding)
+        return Letterbox.between(size, self.card.image.wh, spec.fit, spec.anchor, spec.rounding)
 
     def _letterbox(self, auxiliary: Mapping[str, np.ndarray]) -> Letterbox:
         if 'letterbox' in auxiliary:

@@ -13,9 +13,11 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from isaac_inference.errors import EngineError, FrameError
-from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder
+from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS
 from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ops.image.preprocess import decode_compressed
+from isaac_inference.ops.image.raw_image import RawImage
 from isaac_inference.ros.messages.image import COMPRESSED_IMAGE, IMAGE, ImageFrame, byte_view, color_image
 from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame
 from isaac_inference.ros.nodes.shared.gpu_choice import Device, stage_on_gpu
@@ -93,7 +95,7 @@ class PreprocessNode(ModelNode):
 
     def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
         if self._gpu_stage is not None and self._takes_gpu(frame):
-            tensors, letterbox = self._prepare_on_gpu(self._gpu_stage, frame)
+            tensors, letterbox = self._prepare_on_gpu(self._gpu_stage, frame.image)
             self._publish(frame.header, tensors, letterbox, clock)
             return
         image, order = color_image(frame, self._preprocessor.wanted)
@@ -106,19 +108,12 @@ class PreprocessNode(ModelNode):
     def _takes_gpu(self, frame: ImageFrame) -> bool:
         """Whether this frame goes the GPU's way; encodings that only cv_bridge knows never do."""
         asked = self.parameters.device is Device.CUDA or self._tensors.wanted_on_device
-        return asked and frame.encoding in SUPPORTED_ENCODINGS
+        return asked and frame.image.encoding in SUPPORTED_ENCODINGS
 
-    def _prepare_on_gpu(self, stage: GpuPreprocessor, frame: ImageFrame) -> tuple[Mapping[str, Any], Letterbox]:
+    def _prepare_on_gpu(self, stage: GpuPreprocessor, image: RawImage) -> tuple[Mapping[str, Any], Letterbox]:
         try:
             with self._timer.measure(stage.stream):
-                found = stage(
-                    frame.data,
-                    encoding=frame.encoding,
-                    height=frame.height,
-                    width=frame.width,
-                    step=frame.step,
-                    is_bigendian=frame.is_bigendian,
-                )
+                found = stage(image)
         except EngineError as error:
             raise FrameError('device_error', str(error)) from error
         self.health.measured('gpu_ms', self._timer.collect())

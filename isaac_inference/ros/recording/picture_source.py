@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from isaac_inference.errors import ConfigError, FrameError, PerceptionError
-from isaac_inference.ops.image.encodings import ColorOrder
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ops.image.preprocess import decode_compressed
 from isaac_inference.pictures import IMAGE_SUFFIXES, DamagedPictureError, FrameSource, SourceFrame
 from isaac_inference.ros.messages.image import byte_view, color_image, from_image_message

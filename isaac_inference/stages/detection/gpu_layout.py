@@ -91,7 +91,7 @@ class LayoutReader:
         zeros = _zeros((1, *(size for size in shape if size is not None)), np.float32)
         try:
             return self._checked(
-                {self.name: zeros}, Letterbox.plan(self._card.image.wh, self._card.image.wh), 0
+                {self.name: zeros}, Letterbox.between(self._card.image.wh, self._card.image.wh), 0
             ).anchors
         except FrameError:  # a card that contradicts its own file; each frame will say so
             return cells

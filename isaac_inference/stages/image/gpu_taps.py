@@ -12,6 +12,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from isaac_inference.ops.image.options import Interpolation
+
 # The kernel's struct of that name: the first source pixel, how many (0: padding), their weights.
 TAP = np.dtype([('start', '<i4'), ('count', '<i4'), ('weight', '<f4', (4,))])
 
@@ -29,12 +31,12 @@ class Mode(IntEnum):
 
 
 def sampling(
-    interpolation: str, source_wh: tuple[int, int], target_wh: tuple[int, int]
+    interpolation: Interpolation, source_wh: tuple[int, int], target_wh: tuple[int, int]
 ) -> tuple[Mode, tuple[np.ndarray, np.ndarray]]:
     """How to resize, as `cv2.resize` does.
 
     Args:
-        interpolation: 'linear', 'nearest', 'area' or 'cubic'.
+        interpolation: `cv2.resize`'s.
         source_wh, target_wh: (width, height) in pixels, before and after.
 
     Returns:
@@ -44,16 +46,17 @@ def sampling(
     scales = [_scale(source, target) for source, target in zip(source_wh, target_wh, strict=True)]
     sizes = list(zip(source_wh, target_wh, strict=True))
     whole = [_is_whole(scale) for scale in scales]
-    if interpolation == 'nearest':
+    if interpolation is Interpolation.NEAREST:
         return Mode.POINT, _both([_point_taps(*size) for size in sizes])
-    if interpolation == 'cubic':
+    if interpolation is Interpolation.CUBIC:
         return Mode.CUBIC, _both([_cubic_taps(*size) for size in sizes])
     shrinks = min(scales) >= 1.0
     if all(whole) and (
-        (interpolation == 'area' and shrinks) or (interpolation == 'linear' and [round(s) for s in scales] == [2, 2])
+        (interpolation is Interpolation.AREA and shrinks)
+        or (interpolation is Interpolation.LINEAR and [round(s) for s in scales] == [2, 2])
     ):
         return Mode.BLOCK, _both([_block_taps(*size) for size in sizes])
-    if interpolation == 'area':
+    if interpolation is Interpolation.AREA:
         if shrinks:
             return Mode.AREA, _both([_area_taps(*size) for size in sizes])
         positions = [_enlarging_area_positions(*size) for size in sizes]

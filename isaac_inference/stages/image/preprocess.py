@@ -3,20 +3,12 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.ops.image.encodings import ColorOrder
-from isaac_inference.ops.image.letterbox import Anchor, Fit, Letterbox, Rounding, new_canvas, resize_into
+from isaac_inference.ops.image.letterbox import Letterbox, new_canvas, resize_into
+from isaac_inference.ops.image.options import ColorOrder, TensorLayout
 from isaac_inference.ops.image.preprocess import TensorWriter
-
-_INTERPOLATIONS = {
-    'linear': cv2.INTER_LINEAR,
-    'nearest': cv2.INTER_NEAREST,
-    'area': cv2.INTER_AREA,
-    'cubic': cv2.INTER_CUBIC,
-}
 
 
 class Preprocessor:
@@ -24,10 +16,8 @@ class Preprocessor:
 
     def __init__(self, card: ModelCard) -> None:
         spec = card.image.preprocess
-        self.wanted = ColorOrder(spec.color)
+        self.wanted = spec.color
         self._card = card
-        self._fit, self._anchor, self._rounding = Fit(spec.fit), Anchor(spec.anchor), Rounding(spec.rounding)
-        self._interpolation = _INTERPOLATIONS[spec.interpolation]
         self._canvas = new_canvas(card.image.wh, spec.pad_value)
         self._letterbox: Letterbox | None = None
         self._writers = {
@@ -53,8 +43,8 @@ class Preprocessor:
         Raises:
             FrameError: the image has no pixels or OpenCV could not resize it.
         """
-        letterbox = self._plan((image.shape[1], image.shape[0]))
-        resize_into(image, letterbox, self._canvas, self._interpolation)
+        letterbox = self._letterbox_for((image.shape[1], image.shape[0]))
+        resize_into(image, letterbox, self._canvas, self._card.image.preprocess.interpolation)
         tensor = self._tensor(letterbox, self._writers[order])
         tensors = {self._card.image.tensor.name: tensor}
         if self._card.size_input is not None:
@@ -65,12 +55,13 @@ class Preprocessor:
         """The canvas as a tensor; its padding is filled in rather than converted pixel by pixel."""
         rows, columns = letterbox.region
         tensor = np.empty(self._shape, self._dtype)
-        shown = tensor[..., rows, columns] if self._card.image.layout == 'NCHW' else tensor[:, rows, columns]
+        shown = tensor[..., rows, columns] if self._card.image.layout == TensorLayout.NCHW else tensor[:, rows, columns]
         writer.write(self._canvas[rows, columns], shown)
         writer.fill_around(tensor, rows, columns, self._card.image.preprocess.pad_value)
         return tensor
 
-    def _plan(self, source_wh: tuple[int, int]) -> Letterbox:
+    def _letterbox_for(self, source_wh: tuple[int, int]) -> Letterbox:
         if self._letterbox is None or self._letterbox.source_wh != source_wh:
-            self._letterbox = Letterbox.plan(source_wh, self._card.image.wh, self._fit, self._anchor, self._rounding)
+            spec = self._card.image.preprocess
+            self._letterbox = Letterbox.between(source_wh, self._card.image.wh, spec.fit, spec.anchor, spec.rounding)
         return self._letterbox

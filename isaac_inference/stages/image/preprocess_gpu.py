@@ -11,10 +11,12 @@ import numpy as np
 from isaac_inference.cuda.ring import ArrayRing
 from isaac_inference.errors import ConfigError, DeviceError, FrameError
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.ops.image.encodings import ColorOrder, check_image
-from isaac_inference.ops.image.letterbox import Anchor, Fit, Letterbox, Rounding
+from isaac_inference.ops.image.encodings import check_image
+from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ops.image.options import TensorLayout
 from isaac_inference.ops.image.preprocess import TensorWriter
-from isaac_inference.stages.image.gpu_plan import PLAN, plan_bytes, write_plan
+from isaac_inference.ops.image.raw_image import RawImage
+from isaac_inference.stages.image.gpu_arguments import ARGUMENTS, arguments_bytes, write_arguments
 
 if TYPE_CHECKING:
     from isaac_inference.cuda.array import DeviceArray
@@ -24,16 +26,16 @@ if TYPE_CHECKING:
     from isaac_inference.cuda.timer import GpuTimer
 
 _BLOCK = (32, 8, 1)
-_PLANS_KEPT = 8  # sizes and encodings that may alternate, as those of several cameras do, without planning anew
+_ARGUMENTS_KEPT = 8  # of as many sizes and encodings, so that those of several cameras may alternate
 
 
 class GpuPreprocessor:
-    """`stages.Preprocessor` and `ops.encodings.to_color` in one, on the GPU, with their results.
+    """`stages.Preprocessor` and `ops.image.encodings.to_color` in one, on the GPU, with their results.
 
-    Colour conversion, resize, normalisation and layout are one kernel. Its launch and arguments are the same for every
-    image, but for the target's address: what differs lies in a buffer on the device that is written when the size or
-    encoding changes. All is allocated at the start, but for the buffer of the raw image, which grows when a larger one
-    comes. Not thread-safe: one per worker.
+    Colour conversion, resize, normalisation and layout are one kernel. Its launch is the same for every image, but for
+    the target's address: what depends on the image is in a buffer on the device, the kernel's `ARGUMENTS`, which is
+    written when the size or encoding changes. All is allocated at the start, but for the buffer of the raw image,
+    which grows when a larger one comes. Not thread-safe: one per worker.
 
     Args:
         card: the model.
@@ -53,73 +55,58 @@ class GpuPreprocessor:
     """
 
     def __init__(self, card: ModelCard, gpu: Gpu, *, stream: Stream | None = None, depth: int = 4) -> None:
-        spec = card.image.preprocess
         dtype = np.dtype(card.image.tensor.dtype)
         table = _table(card, dtype)
-        self.wanted = ColorOrder(spec.color)
+        self.wanted = card.image.preprocess.color
         self._card, self._gpu, self._dtype = card, gpu, dtype
-        self._fit, self._anchor, self._rounding = Fit(spec.fit), Anchor(spec.anchor), Rounding(spec.rounding)
         self._what = f'preprocessing of {card.name}'
         self.tensor_bytes = int(np.prod(card.image.shape())) * dtype.itemsize
         self._letterbox: Letterbox | None = None
-        self._plans: dict[tuple[Any, ...], np.ndarray] = {}
-        self._plan_on_device: tuple[Any, ...] | None = None
+        self._arguments: dict[tuple[Any, ...], np.ndarray] = {}
+        self._arguments_on_device: tuple[Any, ...] | None = None
         self.timer: GpuTimer | None = None
         self._raw: DeviceBuffer | None = None
-        self._plan_buffer: DeviceBuffer | None
+        self._arguments_buffer: DeviceBuffer | None
         self._table_buffer: DeviceBuffer | None
         self._constant: dict[str, DeviceArray] = {}
         with gpu.current():
             self.stream = gpu.stream() if stream is None else stream
             self._kernel = gpu.kernels('preprocess').function(f'preprocess_{dtype.name}')
-            self._plan_buffer = gpu.pool.allocate(plan_bytes(card.image.wh), f'{self._what}: plan')
+            self._arguments_buffer = gpu.pool.allocate(arguments_bytes(card.image.wh), f'{self._what}: arguments')
             self._table_buffer = gpu.pool.allocate(table.nbytes, f'{self._what}: table')
             self.stream.upload(self._table_buffer.ptr, table)
             self._make_outputs(depth)
             self.stream.synchronize()
 
-    def __call__(
-        self, data: Any, *, encoding: str, height: int, width: int, step: int, is_bigendian: bool = False
-    ) -> tuple[dict[str, DeviceArray], Letterbox]:
+    def __call__(self, image: RawImage) -> tuple[dict[str, DeviceArray], Letterbox]:
         """One image to tensors; returns when the work is enqueued.
 
         Args:
-            data: the message's bytes, (n,) uint8 or what `ops.encodings.to_color` takes. From pinned memory they are
-                copied later, in stream order: they must stay as they are until a tensor is `ready`. Pageable ones
-                may change as soon as this returns.
-            encoding, height, width, step, is_bigendian: as in `sensor_msgs/Image`.
+            image: as for `ops.image.encodings.to_color`. From pinned memory its bytes are copied later, in stream
+                order: they must stay as they are until a tensor is `ready`. Pageable ones may change as soon as this
+                returns.
 
         Returns:
             The model's inputs by name, batch axis of 1 first, on the device; and the letterbox that leads back. The
             memory is used again once nobody holds the arrays any more.
 
         Raises:
-            FrameError: as `ops.encodings.to_color`; 'device_buffers_busy' when `depth` results are in use.
+            FrameError: as `ops.image.encodings.to_color`; 'device_buffers_busy' when `depth` results are in use.
             DeviceError: closed; or there is no memory for an image larger than those before (DeviceMemoryError).
         """
-        check_image(data, encoding=encoding, height=height, width=width, step=step)
+        check_image(image)
         with self._gpu.current():
             arrays = self._ring.take()
             tensor = arrays[self._card.image.tensor.name]
-            letterbox = self._enqueue(data, encoding, (width, height), step, is_bigendian, tensor.ptr)
+            letterbox = self._enqueue(image, tensor.ptr)
             tensor.mark_ready()
         return {**arrays, **self._constant}, letterbox
 
-    def enqueue_into(
-        self,
-        data: Any,
-        *,
-        encoding: str,
-        height: int,
-        width: int,
-        step: int,
-        is_bigendian: bool = False,
-        target_ptr: int,
-    ) -> Letterbox:
+    def enqueue_into(self, image: RawImage, target_ptr: int) -> Letterbox:
         """One image to a tensor in memory of the caller's, such as image i of a batch.
 
         Args:
-            data, encoding, height, width, step, is_bigendian: as for a call.
+            image: as for a call.
             target_ptr: device address of `tensor_bytes` bytes that are written in stream order; for image i of a
                 batch that of the batch + i * `tensor_bytes`. Aligned to the element's size.
 
@@ -127,17 +114,17 @@ class GpuPreprocessor:
             The letterbox that leads back.
 
         Raises:
-            FrameError: as `ops.encodings.to_color`.
+            FrameError: as `ops.image.encodings.to_color`.
             DeviceError: as for a call.
         """
-        check_image(data, encoding=encoding, height=height, width=width, step=step)
+        check_image(image)
         with self._gpu.current():
-            return self._enqueue(data, encoding, (width, height), step, is_bigendian, target_ptr)
+            return self._enqueue(image, target_ptr)
 
     def close(self) -> None:
         """Waits for what is enqueued and gives the memory back; harmless when called twice."""
-        buffers = [buffer for buffer in (self._plan_buffer, self._table_buffer, self._raw) if buffer is not None]
-        self._plan_buffer = self._table_buffer = self._raw = None
+        buffers = [buffer for buffer in (self._arguments_buffer, self._table_buffer, self._raw) if buffer is not None]
+        self._arguments_buffer = self._table_buffer = self._raw = None
         if not buffers:
             return
         with self._gpu.current():
@@ -163,16 +150,14 @@ class GpuPreprocessor:
             self.stream.upload(self._constant[size.name].ptr, value)
             self._constant[size.name].mark_ready()
 
-    def _enqueue(
-        self, data: Any, encoding: str, size_wh: tuple[int, int], step: int, is_bigendian: bool, target: int
-    ) -> Letterbox:
-        plan = self._plan_buffer
-        if plan is None or self._table_buffer is None:
+    def _enqueue(self, image: RawImage, target: int) -> Letterbox:
+        arguments = self._arguments_buffer
+        if arguments is None or self._table_buffer is None:
             raise DeviceError(f'{self._what}: closed; make a new one')
-        samples = np.frombuffer(data, np.uint8)
-        letterbox = self._fit_image(size_wh)
+        samples = np.frombuffer(image.data, np.uint8)
+        letterbox = self._letterbox_for((image.width, image.height))
         raw = self._room_for(samples.nbytes)
-        self._write_plan(plan.ptr, letterbox, raw.ptr, encoding, step, is_bigendian)
+        self._write_arguments(arguments.ptr, letterbox, image, raw.ptr)
         self.stream.upload(raw.ptr, samples)
         width, height = self._card.image.wh
         with contextlib.nullcontext() if self.timer is None else self.timer.measure(self.stream):
@@ -180,19 +165,20 @@ class GpuPreprocessor:
                 self.stream,
                 (-(-width // _BLOCK[0]), -(-height // _BLOCK[1]), 1),
                 _BLOCK,
-                plan,
-                plan.ptr + PLAN.itemsize,
+                arguments,
+                arguments.ptr + ARGUMENTS.itemsize,
                 self._table_buffer,
                 target,
                 np.int32(width),
                 np.int32(height),
-                np.int32(self._card.image.layout == 'NHWC'),
+                np.int32(self._card.image.layout == TensorLayout.NHWC),
             )
         return letterbox
 
-    def _fit_image(self, size_wh: tuple[int, int]) -> Letterbox:
+    def _letterbox_for(self, size_wh: tuple[int, int]) -> Letterbox:
         if self._letterbox is None or self._letterbox.source_wh != size_wh:
-            self._letterbox = Letterbox.plan(size_wh, self._card.image.wh, self._fit, self._anchor, self._rounding)
+            spec = self._card.image.preprocess
+            self._letterbox = Letterbox.between(size_wh, self._card.image.wh, spec.fit, spec.anchor, spec.rounding)
         return self._letterbox
 
     def _room_for(self, nbytes: int) -> DeviceBuffer:
@@ -204,27 +190,18 @@ class GpuPreprocessor:
             self._raw = self._gpu.pool.allocate(nbytes, f'{self._what}: raw image')
         return self._raw
 
-    def _write_plan(
-        self, target: int, letterbox: Letterbox, image: int, encoding: str, step: int, is_bigendian: bool
-    ) -> None:
-        """Brings the plan of this kind of image to the device, unless it is there; in stream order."""
-        key = (image, encoding, letterbox.source_wh, step, is_bigendian)
-        if key == self._plan_on_device:
+    def _write_arguments(self, target: int, letterbox: Letterbox, image: RawImage, address: int) -> None:
+        """Brings the arguments for this kind of image to the device, unless they are there; in stream order."""
+        key = (address, image.encoding, letterbox.source_wh, image.step, image.is_bigendian)
+        if key == self._arguments_on_device:
             return
-        if key not in self._plans:
-            while len(self._plans) >= _PLANS_KEPT:
-                self._plans.pop(next(iter(self._plans)))
-            self._plans[key] = write_plan(
-                letterbox,
-                self._card.image.preprocess,
-                image=image,
-                encoding=encoding,
-                step=step,
-                is_bigendian=is_bigendian,
-            )
-        self._plan_on_device = None
-        self.stream.upload(target, self._plans[key])
-        self._plan_on_device = key
+        if key not in self._arguments:
+            while len(self._arguments) >= _ARGUMENTS_KEPT:
+                self._arguments.pop(next(iter(self._arguments)))
+            self._arguments[key] = write_arguments(letterbox, self._card.image.preprocess, image, address)
+        self._arguments_on_device = None
+        self.stream.upload(target, self._arguments[key])
+        self._arguments_on_device = key
 
 
 def _table(card: ModelCard, dtype: np.dtype) -> np.ndarray:

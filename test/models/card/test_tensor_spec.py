@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorSpec: description, open dimensions, which arrays fit."""
+"""TensorSpec: description, open dimensions, which shapes fit."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from isaac_inference.models import TensorSpec
@@ -15,24 +14,17 @@ def test_describe_writes_name_dtype_and_shape():
 
 
 @pytest.mark.parametrize(
-    'shape, dtype, fits',
+    'shape, fits',
     [
-        ((1, 3, 8), 'float32', True),
-        ((9, 3, 8), 'float32', True),  # the open dimension takes any size
-        ((0, 3, 8), 'float32', False),  # but not none
-        ((1, 3, 9), 'float32', False),
-        ((1, 3), 'float32', False),
-        ((1, 3, 8), 'float64', False),
-        ((1, 3, 8), '>f4', False),  # the other byte order
+        ((1, 3, 8), True),
+        ((9, 3, 8), True),  # the open dimension takes any size
+        ((0, 3, 8), False),  # but not none
+        ((1, 3, 9), False),
+        ((1, 3), False),
     ],
 )
-def test_accepts(shape, dtype, fits):
-    spec = TensorSpec('x', 'float32', (None, 3, 8))
-    assert spec.accepts(np.zeros(shape, dtype)) is fits
-
-
-def test_accepts_nothing_that_is_no_array():
-    assert not TensorSpec('x', 'float32', (2,)).accepts([1.0, 2.0])
+def test_accepts_shape(shape, fits):
+    assert TensorSpec('x', 'float32', (None, 3, 8)).accepts_shape(shape) is fits
 
 
 def test_is_dynamic():

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import array
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from support.encodings import PACKED, PACKED_16, YUV, row_bytes, row_count
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
+from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
+from isaac_inference.ops.image.options import ColorOrder
+from isaac_inference.ops.image.raw_image import RawImage
 
 BGR, RGB = ColorOrder.BGR, ColorOrder.RGB
 BAYER = {'bayer_rggb8', 'bayer_bggr8', 'bayer_gbrg8', 'bayer_grbg8'}
@@ -28,11 +31,15 @@ def as_bgr(image: np.ndarray, order: ColorOrder) -> np.ndarray:
     return image if order is BGR else image[..., ::-1]
 
 
-def read(data: Any, encoding: str, width: int, height: int, **options: Any) -> np.ndarray:
+def raw(
+    data: Any, encoding: str, width: int, height: int, step: int | None = None, is_bigendian: bool = False
+) -> RawImage:
+    return RawImage(data, encoding, height, width, row_bytes(encoding, width) if step is None else step, is_bigendian)
+
+
+def read(data: Any, encoding: str, width: int, height: int, wanted: ColorOrder = BGR, **options: Any) -> np.ndarray:
     """The image in BGR, whatever was asked for."""
-    options.setdefault('step', row_bytes(encoding, width))
-    options.setdefault('wanted', BGR)
-    image, order = to_color(data, encoding=encoding, height=height, width=width, **options)
+    image, order = to_color(raw(data, encoding, width, height, **options), wanted)
     assert image.shape == (height, width, 3)
     assert image.dtype == np.uint8
     return as_bgr(image, order)
@@ -130,7 +137,7 @@ def test_bayer_patterns(pattern: str, depth: int, wanted: ColorOrder, size: tupl
 @pytest.mark.parametrize('padding', [0, 7])
 def test_three_channels_are_a_view(encoding: str, wanted: ColorOrder, padding: int) -> None:
     data = random_bytes(encoding, 4, 3, 12 + padding)
-    image, order = to_color(data, encoding=encoding, height=3, width=4, step=12 + padding, wanted=wanted)
+    image, order = to_color(raw(data, encoding, 4, 3, 12 + padding), wanted)
     assert np.shares_memory(image, data)
     assert order is (RGB if encoding == 'rgb8' else BGR)
 
@@ -138,10 +145,9 @@ def test_three_channels_are_a_view(encoding: str, wanted: ColorOrder, padding: i
 @pytest.mark.parametrize('encoding', sorted(SUPPORTED_ENCODINGS - {'bgr8', 'rgb8', '8UC3', 'bgr16', 'rgb16'}))
 @pytest.mark.parametrize('wanted', ColorOrder)
 def test_everything_else_comes_in_the_wanted_order(encoding: str, wanted: ColorOrder) -> None:
-    data = random_bytes(encoding, 4, 4)
-    options = {'encoding': encoding, 'height': 4, 'width': 4, 'step': row_bytes(encoding, 4)}
-    image, order = to_color(data, wanted=wanted, **options)
-    other, _ = to_color(data, wanted=RGB if wanted is BGR else BGR, **options)
+    source = raw(random_bytes(encoding, 4, 4), encoding, 4, 4)
+    image, order = to_color(source, wanted)
+    other, _ = to_color(source, RGB if wanted is BGR else BGR)
     assert order is wanted
     np.testing.assert_array_equal(image, other[..., ::-1])
 
@@ -231,17 +237,9 @@ def test_malformed_messages_are_frame_errors(
     ],
 )
 def test_errors_say_what_arrived(change: dict, reason: str, error: str) -> None:
-    options = {
-        'data': bytes(72),
-        'encoding': 'bgr8',
-        'width': 6,
-        'height': 4,
-        'step': 18,
-        'wanted': BGR,
-        **change,
-    }
+    image = replace(RawImage(bytes(72), 'bgr8', height=4, width=6, step=18), **change)
     with pytest.raises(FrameError, match=error) as caught:
-        to_color(options.pop('data'), **options)
+        to_color(image, BGR)
     assert caught.value.reason == reason
 
 

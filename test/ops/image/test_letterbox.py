@@ -10,12 +10,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.ops.image.letterbox import Anchor, Fit, Letterbox, Rounding, new_canvas, resize_into
+from isaac_inference.ops.image.letterbox import Letterbox, new_canvas, resize_into
+from isaac_inference.ops.image.options import Anchor, Fit, Rounding
 
 SIZES = [(640, 640), (1280, 720), (720, 1280), (1920, 1080), (641, 479), (333, 777), (1, 1), (3, 2000)]
 side = st.integers(1, 3000)
-plans = st.builds(
-    Letterbox.plan,
+letterboxes = st.builds(
+    Letterbox.between,
     st.tuples(side, side),
     st.tuples(st.integers(1, 1000), st.integers(1, 1000)),
     st.sampled_from(Fit),
@@ -47,12 +48,12 @@ def gradient(width: int, height: int) -> np.ndarray:
         ((2560, 1280), 'crop', 'center', (0.5, 0.5), (-320, 0)),
     ],
 )
-def test_plan(
+def test_scale_and_offset(
     source: tuple[int, int], fit: str, anchor: str, scale: tuple[float, float], offset: tuple[float, float]
 ) -> None:
-    plan = Letterbox.plan(source, (640, 640), fit, anchor)
-    assert plan.scale_xy == pytest.approx(scale)
-    assert plan.offset_xy == pytest.approx(offset)
+    letterbox = Letterbox.between(source, (640, 640), fit, anchor)
+    assert letterbox.scale_xy == pytest.approx(scale)
+    assert letterbox.offset_xy == pytest.approx(offset)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +72,9 @@ def test_plan(
 def test_rounding(
     source: tuple[int, int], rounding: Rounding, resized: tuple[int, int], offset: tuple[float, float]
 ) -> None:
-    plan = Letterbox.plan(source, (640, 640), rounding=rounding)
-    assert plan.resized_wh == resized
-    assert plan.offset_xy == offset
+    letterbox = Letterbox.between(source, (640, 640), rounding=rounding)
+    assert letterbox.resized_wh == resized
+    assert letterbox.offset_xy == offset
 
 
 @pytest.mark.parametrize('source', SIZES)
@@ -85,51 +86,51 @@ def test_letterbox_size_follows_the_training_frameworks(
     ratio = min(input_wh[0] / source[0], input_wh[1] / source[1])
     to_whole = int if rounding is Rounding.FLOOR else round
     expected = tuple(max(1, to_whole(length * ratio)) for length in source)
-    plan = Letterbox.plan(source, input_wh, rounding=rounding)
-    assert plan.resized_wh == expected
+    letterbox = Letterbox.between(source, input_wh, rounding=rounding)
+    assert letterbox.resized_wh == expected
     padding = [(room - length) / 2 for room, length in zip(input_wh, expected, strict=True)]
-    assert plan.offset_xy == tuple(round(pad - 0.1) for pad in padding)
+    assert letterbox.offset_xy == tuple(round(pad - 0.1) for pad in padding)
 
 
 @pytest.mark.parametrize('source', SIZES)
 @pytest.mark.parametrize('fit', Fit)
 @pytest.mark.parametrize('rounding', Rounding)
 def test_boxes_come_back(source: tuple[int, int], fit: Fit, rounding: Rounding) -> None:
-    plan = Letterbox.plan(source, (640, 640), fit, rounding=rounding)
+    letterbox = Letterbox.between(source, (640, 640), fit, rounding=rounding)
     corners = np.array([[0, 0], [source[0] / 3, source[1] / 5], [source[0] / 2, source[1] / 2], source], np.float32)
     boxes = np.concatenate((corners[:-1], corners[1:]), axis=1)
-    on_input = plan.points_to_input(boxes.reshape(-1, 2)).reshape(-1, 4)
-    np.testing.assert_allclose(plan.boxes_to_source(on_input), boxes, atol=0.01)
+    on_input = letterbox.points_to_input(boxes.reshape(-1, 2)).reshape(-1, 4)
+    np.testing.assert_allclose(letterbox.boxes_to_source(on_input), boxes, atol=0.01)
 
 
-@given(plan=plans, x=st.floats(-1, 2), y=st.floats(-1, 2))
-def test_points_come_back(plan: Letterbox, x: float, y: float) -> None:
-    points = np.array([[x * plan.source_wh[0], y * plan.source_wh[1]]])
-    np.testing.assert_allclose(plan.points_to_source(plan.points_to_input(points)), points, atol=1e-6)
+@given(letterbox=letterboxes, x=st.floats(-1, 2), y=st.floats(-1, 2))
+def test_points_come_back(letterbox: Letterbox, x: float, y: float) -> None:
+    points = np.array([[x * letterbox.source_wh[0], y * letterbox.source_wh[1]]])
+    np.testing.assert_allclose(letterbox.points_to_source(letterbox.points_to_input(points)), points, atol=1e-6)
 
 
-@given(plan=plans)
-def test_image_lies_inside_the_input(plan: Letterbox) -> None:
-    begin = plan.points_to_input(np.zeros(2))
-    end = plan.points_to_input(np.array(plan.source_wh, np.float64))
-    shown = np.minimum(end, plan.input_wh) - np.maximum(begin, 0)
-    np.testing.assert_allclose(shown, plan.resized_wh, atol=1e-6)
-    assert min(plan.resized_wh) >= 1
-    assert min(plan.scale_xy) > 0
+@given(letterbox=letterboxes)
+def test_image_lies_inside_the_input(letterbox: Letterbox) -> None:
+    begin = letterbox.points_to_input(np.zeros(2))
+    end = letterbox.points_to_input(np.array(letterbox.source_wh, np.float64))
+    shown = np.minimum(end, letterbox.input_wh) - np.maximum(begin, 0)
+    np.testing.assert_allclose(shown, letterbox.resized_wh, atol=1e-6)
+    assert min(letterbox.resized_wh) >= 1
+    assert min(letterbox.scale_xy) > 0
 
 
-@given(plan=plans)
-def test_array_round_trip(plan: Letterbox) -> None:
-    assert Letterbox.from_array(plan.to_array()) == plan
+@given(letterbox=letterboxes)
+def test_array_round_trip(letterbox: Letterbox) -> None:
+    assert Letterbox.from_array(letterbox.to_array()) == letterbox
 
 
 @given(source=st.tuples(side, side), anchor=st.sampled_from(Anchor))
-def test_a_mirrored_size_gives_a_mirrored_plan(source: tuple[int, int], anchor: Anchor) -> None:
+def test_a_mirrored_size_gives_a_mirrored_letterbox(source: tuple[int, int], anchor: Anchor) -> None:
     for fit in Fit:
-        plan = Letterbox.plan(source, (320, 320), fit, anchor)
-        mirrored = Letterbox.plan(source[::-1], (320, 320), fit, anchor)
-        assert plan.scale_xy == mirrored.scale_xy[::-1]
-        assert plan.offset_xy == mirrored.offset_xy[::-1]
+        letterbox = Letterbox.between(source, (320, 320), fit, anchor)
+        mirrored = Letterbox.between(source[::-1], (320, 320), fit, anchor)
+        assert letterbox.scale_xy == mirrored.scale_xy[::-1]
+        assert letterbox.offset_xy == mirrored.offset_xy[::-1]
 
 
 @pytest.mark.parametrize(
@@ -141,33 +142,33 @@ def test_a_mirrored_size_gives_a_mirrored_plan(source: tuple[int, int], anchor: 
     ],
 )
 def test_boxes_are_clipped(box: list[float], expected: list[float]) -> None:
-    plan = Letterbox.plan((1280, 720), (640, 640))
+    letterbox = Letterbox.between((1280, 720), (640, 640))
     boxes = np.array([box], np.float32)
-    assert plan.boxes_to_source(boxes).tolist() == [expected]
-    assert plan.boxes_to_source(boxes).dtype == np.float32
-    np.testing.assert_allclose(plan.boxes_to_source(boxes, clip=False), (boxes - [0, 140, 0, 140]) * 2)
+    assert letterbox.boxes_to_source(boxes).tolist() == [expected]
+    assert letterbox.boxes_to_source(boxes).dtype == np.float32
+    np.testing.assert_allclose(letterbox.boxes_to_source(boxes, clip=False), (boxes - [0, 140, 0, 140]) * 2)
 
 
 def test_no_boxes() -> None:
-    plan = Letterbox.plan((1280, 720), (640, 640))
-    assert plan.boxes_to_source(np.zeros((0, 4), np.float32)).shape == (0, 4)
+    letterbox = Letterbox.between((1280, 720), (640, 640))
+    assert letterbox.boxes_to_source(np.zeros((0, 4), np.float32)).shape == (0, 4)
 
 
 @pytest.mark.parametrize('fit', Fit)
 @pytest.mark.parametrize('size', [(320, 240), (200, 301), (97, 400)])
-def test_pixels_are_where_the_plan_says(fit: Fit, size: tuple[int, int]) -> None:
-    plan = Letterbox.plan(size, (256, 192), fit)
+def test_pixels_are_where_the_letterbox_says(fit: Fit, size: tuple[int, int]) -> None:
+    letterbox = Letterbox.between(size, (256, 192), fit)
     canvas = new_canvas((256, 192), 0)
-    resize_into(gradient(*size), plan, canvas)
-    width, height = plan.resized_wh
-    left, top = (max(0, int(offset)) for offset in plan.offset_xy)
+    resize_into(gradient(*size), letterbox, canvas)
+    width, height = letterbox.resized_wh
+    left, top = (max(0, int(offset)) for offset in letterbox.offset_xy)
     for column, row in [
         (width // 4, height // 4),
         (width // 2, height // 2),
         (width * 3 // 4, height * 2 // 3),
     ]:
         pixel = canvas[top + row, left + column].astype(float)
-        x, y = plan.points_to_source(np.array([left + column + 0.5, top + row + 0.5]))
+        x, y = letterbox.points_to_source(np.array([left + column + 0.5, top + row + 0.5]))
         expected = (x - 0.5) / (size[0] - 1) * 255, (y - 0.5) / (size[1] - 1) * 255
         assert pixel[:2] == pytest.approx(expected, abs=2)
 
@@ -175,7 +176,7 @@ def test_pixels_are_where_the_plan_says(fit: Fit, size: tuple[int, int]) -> None
 def test_resize_into_is_the_bare_resize_and_leaves_the_padding() -> None:
     image = np.random.default_rng(0).integers(0, 256, (72, 128, 3), np.uint8)
     canvas = new_canvas((64, 64), (1, 2, 3))
-    resize_into(image, Letterbox.plan((128, 72), (64, 64)), canvas)
+    resize_into(image, Letterbox.between((128, 72), (64, 64)), canvas)
     np.testing.assert_array_equal(canvas[14:50], cv2.resize(image, (64, 36)))
     assert (canvas[:14] == (1, 2, 3)).all()
     assert (canvas[50:] == (1, 2, 3)).all()
@@ -184,7 +185,7 @@ def test_resize_into_is_the_bare_resize_and_leaves_the_padding() -> None:
 def test_crop_is_the_bare_resize_of_the_middle() -> None:
     image = np.random.default_rng(0).integers(0, 256, (100, 300, 3), np.uint8)
     canvas = new_canvas((64, 64), 0)
-    resize_into(image, Letterbox.plan((300, 100), (64, 64), Fit.CROP), canvas)
+    resize_into(image, Letterbox.between((300, 100), (64, 64), Fit.CROP), canvas)
     np.testing.assert_array_equal(canvas, cv2.resize(image[:, 100:200], (64, 64)))
 
 
@@ -192,27 +193,27 @@ def test_rows_may_be_padded_and_read_only() -> None:
     padded = np.random.default_rng(0).integers(0, 256, (40, 100, 3), np.uint8)
     padded.setflags(write=False)
     image = padded[:, :70]
-    plan = Letterbox.plan((70, 40), (32, 32))
+    letterbox = Letterbox.between((70, 40), (32, 32))
     canvas, expected = new_canvas((32, 32), 0), new_canvas((32, 32), 0)
-    resize_into(image, plan, canvas)
-    resize_into(image.copy(), plan, expected)
+    resize_into(image, letterbox, canvas)
+    resize_into(image.copy(), letterbox, expected)
     np.testing.assert_array_equal(canvas, expected)
 
 
 @settings(max_examples=60)
-@given(plan=plans.filter(lambda plan: 1 < plan.source_wh[0] * plan.source_wh[1] < 200_000))
-def test_resize_into_fills_just_its_region(plan: Letterbox) -> None:
-    assume(plan.resized_wh != (1, 1))  # OpenCV 4.5 takes no single pixels
-    canvas = new_canvas(plan.input_wh, 7)
-    resize_into(np.full((plan.source_wh[1], plan.source_wh[0], 3), 200, np.uint8), plan, canvas)
+@given(letterbox=letterboxes.filter(lambda letterbox: 1 < letterbox.source_wh[0] * letterbox.source_wh[1] < 200_000))
+def test_resize_into_fills_just_its_region(letterbox: Letterbox) -> None:
+    assume(letterbox.resized_wh != (1, 1))  # OpenCV 4.5 takes no single pixels
+    canvas = new_canvas(letterbox.input_wh, 7)
+    resize_into(np.full((letterbox.source_wh[1], letterbox.source_wh[0], 3), 200, np.uint8), letterbox, canvas)
     assert set(np.unique(canvas)) <= {7, 200}
-    assert np.count_nonzero(canvas[..., 0] == 200) == plan.resized_wh[0] * plan.resized_wh[1]
+    assert np.count_nonzero(canvas[..., 0] == 200) == letterbox.resized_wh[0] * letterbox.resized_wh[1]
 
 
 @pytest.mark.parametrize('source', [(0, 480), (640, 0), (0, 0), (-1, 5)])
 def test_zero_size_image(source: tuple[int, int]) -> None:
     with pytest.raises(FrameError, match=f'got {source[0]}x{source[1]} pixels, expected 1x1 or more') as caught:
-        Letterbox.plan(source, (640, 640))
+        Letterbox.between(source, (640, 640))
     assert caught.value.reason == 'zero_size_image'
 
 
@@ -227,7 +228,7 @@ def test_zero_size_image(source: tuple[int, int]) -> None:
 )
 def test_wrong_options(options: dict, error: str) -> None:
     with pytest.raises(ConfigError, match=error):
-        Letterbox.plan((640, 480), **options)
+        Letterbox.between((640, 480), **options)
 
 
 GOOD = [1280.0, 720.0, 640.0, 640.0, 0.5, 0.5, 0.0, 140.0]
@@ -265,7 +266,7 @@ def test_bad_arrays(array: np.ndarray, error: str) -> None:
         (np.zeros((72, 128, 3), np.uint8), new_canvas((64, 32), 0), 'canvas: got uint8'),
     ],
 )
-def test_plan_of_another_size(image: np.ndarray, canvas: np.ndarray, error: str) -> None:
+def test_letterbox_of_another_size(image: np.ndarray, canvas: np.ndarray, error: str) -> None:
     with pytest.raises(FrameError, match=error) as caught:
-        resize_into(image, Letterbox.plan((128, 72), (64, 64)), canvas)
+        resize_into(image, Letterbox.between((128, 72), (64, 64)), canvas)
     assert caught.value.reason == 'bad_letterbox'

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.ops.image.preprocess import TensorWriter, decode_compressed, write_tensor
+from isaac_inference.ops.image.preprocess import TensorWriter, decode_compressed
 
 IMAGENET = {'scale': 1 / 255, 'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)}
 RAW = {'scale': 1.0, 'mean': (0.0, 0.0, 0.0), 'std': (1.0, 1.0, 1.0)}
@@ -50,7 +50,7 @@ def test_formula(layout: str, swap: bool, dtype: type, tolerance: float, options
     image = every_value()
     expected = expected_tensor(image, swap, layout, **options)
     out = np.full(expected.shape, 77, dtype)
-    write_tensor(image, out, swap=swap, layout=layout, **options)
+    TensorWriter(swap=swap, layout=layout, **options).write(image, out)
     np.testing.assert_allclose(out, expected, rtol=tolerance, atol=tolerance)
 
 
@@ -61,7 +61,7 @@ def test_raw_pixels_are_exact(layout: str, swap: bool, dtype: type) -> None:
     image = every_value()
     expected = expected_tensor(image, swap, layout, **RAW)
     out = np.zeros(expected.shape, dtype)
-    write_tensor(image, out, swap=swap, layout=layout)
+    TensorWriter(swap=swap, layout=layout).write(image, out)
     np.testing.assert_array_equal(out, expected)
 
 
@@ -90,7 +90,7 @@ def test_image_rows_may_be_padded() -> None:
     for layout in ('NCHW', 'NHWC'):
         expected = expected_tensor(image, True, layout, **RAW)
         out = np.zeros(expected.shape, np.float32)
-        write_tensor(image, out, swap=True, layout=layout)
+        TensorWriter(swap=True, layout=layout).write(image, out)
         np.testing.assert_array_equal(out, expected)
 
 
@@ -139,7 +139,7 @@ def test_wrong_options(change: dict, error: str) -> None:
 )
 def test_wrong_tensors(image: np.ndarray, out: np.ndarray, options: dict, error: str) -> None:
     with pytest.raises(FrameError, match=error) as caught:
-        write_tensor(image, out, swap=False, **options)
+        TensorWriter(swap=False, **options).write(image, out)
     assert caught.value.reason == 'bad_tensor'
 
 

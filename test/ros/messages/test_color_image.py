@@ -12,7 +12,7 @@ import pytest
 from support.ros.probe import image_message
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.image.encodings import ColorOrder
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.image import ImageFrame, color_image, from_image_message
 
 
@@ -41,7 +41,7 @@ def test_a_known_encoding_is_a_view_and_needs_no_cv_bridge(monkeypatch: pytest.M
     known = from_image_message(image_message())
     image, order = color_image(known, ColorOrder.RGB)
     assert order is ColorOrder.BGR
-    assert np.shares_memory(image, known.data)
+    assert np.shares_memory(image, known.image.data)
 
 
 def test_an_unknown_encoding_goes_through_cv_bridge(cv_bridge: None) -> None:

@@ -15,7 +15,7 @@ from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.stages import Postprocessor, Preprocessor, detection_settings
 
 NAMES = ['cup', 'can', 'hot dog']
-HERE = Letterbox.plan(WH, WH)  # the image is the input
+HERE = Letterbox.between(WH, WH)  # the image is the input
 
 
 def boxes(*rows):
@@ -123,7 +123,7 @@ def test_a_class_name_may_hold_a_colon(tmp_path):
 
 
 def test_boxes_come_back_in_source_pixels_clipped_to_the_image(card):
-    letterbox = Letterbox.plan((2 * WH[0], WH[1]), WH)  # half size, a quarter of the height padded above
+    letterbox = Letterbox.between((2 * WH[0], WH[1]), WH)  # half size, a quarter of the height padded above
     top = letterbox.offset_xy[1]
     outputs = boxes((10, top + 4, 20, top + 14, 0.9, 0), (-5, 0, WH[0] + 5, WH[1], 0.8, 1))
     detections = Postprocessor(card)(outputs, letterbox)
@@ -146,7 +146,7 @@ def posed(*rows):
 
 
 def test_keypoints_follow_their_boxes_and_come_back_in_source_pixels_beyond_the_image(pose_card):
-    letterbox = Letterbox.plan((2 * WH[0], WH[1]), WH)  # half size, a quarter of the height padded above
+    letterbox = Letterbox.between((2 * WH[0], WH[1]), WH)  # half size, a quarter of the height padded above
     top = letterbox.offset_xy[1]
     outputs = posed(
         (30, top + 8, 10, 8, 0.7, 0, 0, 1, top + 2, 0.25, -20, top - 10, 0.5),

@@ -175,7 +175,7 @@ def test_settings_and_letterbox_change_without_new_buffers_or_launches(gpu: Fake
     said = [{}, {'score_threshold': 0.6}, {'classes': ['class 1']}, {'class_aware': False, 'max_detections': 3}]
     for i, some in enumerate(said):
         processor.settings = cpu.settings = detection_settings(case.card, **some)
-        letterbox = Letterbox.plan((100 + 50 * i, 90), case.card.image.wh)
+        letterbox = Letterbox.between((100 + 50 * i, 90), case.card.image.wh)
         assert_same(processor(outputs, letterbox), cpu({NAME: case.output}, letterbox), exact=False)
     assert gpu.counters.allocations == before['allocations']
     assert gpu.counters.launches - before['launches'] == 4 * len(said)
@@ -189,7 +189,7 @@ def test_more_anchors_and_higher_limits_make_larger_buffers_once(gpu: FakeGpu) -
     large = card_of('yolov8', wh=(320, 256))
     output = random_output(large, np.random.default_rng(2), 0.9)
     processor, cpu = GpuPostprocessor(small.card, gpu), Postprocessor(small.card)
-    letterbox = Letterbox.plan((640, 480), large.image.wh)
+    letterbox = Letterbox.between((640, 480), large.image.wh)
     for said in ({}, {'max_detections': 500}, {'top_k': 2000, 'max_detections': 2000, 'iou_threshold': 1.0}):
         processor.settings = cpu.settings = detection_settings(small.card, **said)
         allocations = []

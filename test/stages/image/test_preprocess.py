@@ -12,9 +12,9 @@ from support.onnx_models import WH, ultralytics_metadata, write_model
 
 from isaac_inference.errors import FrameError
 from isaac_inference.models import PreprocessSpec, read_card
-from isaac_inference.ops.image.encodings import ColorOrder
 from isaac_inference.ops.image.letterbox import new_canvas, resize_into
-from isaac_inference.ops.image.preprocess import write_tensor
+from isaac_inference.ops.image.options import ColorOrder
+from isaac_inference.ops.image.preprocess import TensorWriter
 from isaac_inference.stages import Preprocessor
 
 BLUE = (200, 100, 0)  # BGR
@@ -74,7 +74,7 @@ def test_the_tensor_has_the_model_s_name_type_layout_and_size(card_of, layout, d
     tensors, _ = Preprocessor(card)(image(50, 40))
     assert list(tensors) == ['x']
     assert (tensors['x'].shape, tensors['x'].dtype) == (shape, np.dtype(dtype))
-    assert card.image.tensor.accepts(tensors['x'])
+    assert card.image.tensor.accepts_shape(tensors['x'].shape)
 
 
 def test_the_letterbox_leads_back_to_the_image(card_of):
@@ -103,7 +103,7 @@ def test_the_padding_is_refilled_when_the_size_changes_mid_stream(card_of):
     assert wide_box == again_box != tall_box
 
 
-def test_the_letterbox_is_planned_once_a_size(card_of):
+def test_the_letterbox_is_made_once_a_size(card_of):
     preprocessor = Preprocessor(card_of())
     assert preprocessor(image(100, 80))[1] is preprocessor(image(100, 80))[1]
 
@@ -129,7 +129,7 @@ def test_a_model_that_asks_for_the_size_gets_its_input_s_width_and_height(card_o
     assert set(tensors) == {'images', 'orig_target_sizes'}
     assert tensors['orig_target_sizes'].tolist() == [list(WH)]
     assert tensors['orig_target_sizes'].dtype == np.int64
-    assert all(spec.accepts(tensors[spec.name]) for spec in card.fed)
+    assert all(spec.accepts_shape(tensors[spec.name].shape) for spec in card.fed)
 
 
 def test_one_pixel_is_an_image(card_of):
@@ -169,7 +169,6 @@ def test_the_tensor_is_that_of_the_whole_padded_canvas(card_of, fit, layout, dty
     canvas = new_canvas(WH, spec.pad_value)
     resize_into(picture, letterbox, canvas)
     expected = np.empty_like(tensors['images'])
-    write_tensor(
-        canvas, expected, swap=spec.color == 'rgb', scale=spec.scale, mean=spec.mean, std=spec.std, layout=layout
-    )
+    writer = TensorWriter(swap=spec.color == 'rgb', scale=spec.scale, mean=spec.mean, std=spec.std, layout=layout)
+    writer.write(canvas, expected)
     np.testing.assert_array_equal(tensors['images'], expected)

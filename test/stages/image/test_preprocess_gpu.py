@@ -14,12 +14,13 @@ import pytest
 from support.cuda.grey_levels import assert_same_pixels
 from support.cuda.host_build import why_no_compiler
 from support.cuda.host_gpu import FakeGpu
-from support.image_bytes import NORMALISED, card_with, image_bytes
 from support.onnx_models import WH, ultralytics_metadata
+from support.raw_images import NORMALISED, card_with, raw_image
 
 from isaac_inference.errors import ConfigError, DeviceError, FrameError
 from isaac_inference.models import PreprocessSpec
-from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, ColorOrder, to_color
+from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.stages import Preprocessor
 from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
 
@@ -31,15 +32,15 @@ def card_of(tmp_path):
     return functools.partial(card_with, tmp_path)
 
 
-def on_the_cpu(card, data, layout):
+def on_the_cpu(card, image):
     """The CPU stages' tensors and letterbox."""
     preprocessor = Preprocessor(card)
-    return preprocessor(*to_color(data, wanted=preprocessor.wanted, **layout))
+    return preprocessor(*to_color(image, preprocessor.wanted))
 
 
-def assert_same(card, preprocessor, data, layout, exact=True):
-    tensors, letterbox = preprocessor(data, **layout)
-    expected, expected_letterbox = on_the_cpu(card, data, layout)
+def assert_same(card, preprocessor, image, exact=True):
+    tensors, letterbox = preprocessor(image)
+    expected, expected_letterbox = on_the_cpu(card, image)
     assert letterbox == expected_letterbox
     assert list(tensors) == list(expected)
     for name, tensor in tensors.items():
@@ -51,8 +52,8 @@ def assert_same(card, preprocessor, data, layout, exact=True):
 def test_every_encoding_gives_the_cpu_s_tensor(card_of, encoding):
     card = card_of()
     preprocessor = GpuPreprocessor(card, FakeGpu())
-    assert_same(card, preprocessor, *image_bytes(encoding))
-    assert_same(card, preprocessor, *image_bytes(encoding, padding=6, is_bigendian=True, seed=1))
+    assert_same(card, preprocessor, raw_image(encoding))
+    assert_same(card, preprocessor, raw_image(encoding, padding=6, is_bigendian=True, seed=1))
 
 
 @pytest.mark.parametrize('interpolation', ['linear', 'nearest', 'area'])
@@ -66,53 +67,53 @@ def test_every_fit_layout_and_type_gives_the_cpu_s_tensor(card_of, interpolation
     card = card_of(preprocess=spec, layout=layout, dtype=dtype)
     preprocessor = GpuPreprocessor(card, FakeGpu())
     for size in ((100, 80), WH, (33, 120), (2 * WH[0], 2 * WH[1])):
-        assert_same(card, preprocessor, *image_bytes('rgb8', *size, padding=3))
+        assert_same(card, preprocessor, raw_image('rgb8', *size, padding=3))
 
 
 def test_cubic_gives_the_cpu_s_tensor_but_for_a_grey_level(card_of):
     card = card_of(preprocess=dataclasses.replace(NORMALISED, interpolation='cubic'))
-    assert_same(card, GpuPreprocessor(card, FakeGpu()), *image_bytes(), exact=False)
+    assert_same(card, GpuPreprocessor(card, FakeGpu()), raw_image(), exact=False)
 
 
 def test_a_change_of_size_encoding_or_step_mid_stream(card_of):
     card = card_of()
     preprocessor = GpuPreprocessor(card, FakeGpu())
     frames = [
-        image_bytes(),
-        image_bytes('rgb8'),
-        image_bytes(width=40, height=120),
-        image_bytes(padding=9),
-        image_bytes('mono16'),
-        image_bytes('mono16', is_bigendian=True),
+        raw_image(),
+        raw_image('rgb8'),
+        raw_image(width=40, height=120),
+        raw_image(padding=9),
+        raw_image('mono16'),
+        raw_image('mono16', is_bigendian=True),
     ]
-    for data, layout in frames * 2 + frames[::-1]:
-        assert_same(card, preprocessor, data, layout)
+    for image in frames * 2 + frames[::-1]:
+        assert_same(card, preprocessor, image)
 
 
 def test_more_kinds_of_images_than_are_remembered(card_of):
     card = card_of()
     preprocessor = GpuPreprocessor(card, FakeGpu())
     for height in (*range(50, 62), 50):
-        assert_same(card, preprocessor, *image_bytes(height=height))
+        assert_same(card, preprocessor, raw_image(height=height))
 
 
 def test_nothing_is_allocated_and_nothing_waits_once_the_largest_image_came(card_of):
     gpu = FakeGpu()
     preprocessor = GpuPreprocessor(card_of(), gpu)
-    data, layout = image_bytes(width=200)
-    preprocessor(data, **layout)
+    image = raw_image(width=200)
+    preprocessor(image)
     before = copy.copy(gpu.counters)
     for _ in range(5):
-        preprocessor(data, **layout)
+        preprocessor(image)
     assert gpu.counters.allocations == before.allocations
     assert gpu.counters.synchronizations == before.synchronizations
     assert gpu.counters.launches == before.launches + 5
     assert gpu.counters.copies == before.copies + 5, 'the image alone'
-    data, layout = image_bytes(width=100)
-    preprocessor(data, **layout)
+    image = raw_image(width=100)
+    preprocessor(image)
     assert gpu.counters.allocations == before.allocations, 'a smaller image fits'
-    data, layout = image_bytes(width=201)
-    preprocessor(data, **layout)
+    image = raw_image(width=201)
+    preprocessor(image)
     assert gpu.counters.allocations == before.allocations + 1
 
 
@@ -120,30 +121,30 @@ def test_a_model_that_asks_for_the_size_gets_it(card_of):
     card = card_of('boxes_scores_labels', metadata=ultralytics_metadata(['a', 'b', 'c']))
     preprocessor = GpuPreprocessor(card, FakeGpu())
     for _ in range(6):
-        assert_same(card, preprocessor, *image_bytes())
-    data, layout = image_bytes()
-    tensors, _ = preprocessor(data, **layout)
+        assert_same(card, preprocessor, raw_image())
+    image = raw_image()
+    tensors, _ = preprocessor(image)
     assert np.asarray(tensors['orig_target_sizes']).tolist() == [list(WH)]
 
 
 def test_results_stay_until_nobody_holds_them(card_of):
     preprocessor = GpuPreprocessor(card_of(), FakeGpu(), depth=2)
-    (first_data, layout), (second_data, _) = image_bytes(seed=1), image_bytes(seed=2)
-    first = preprocessor(first_data, **layout)[0]
+    first_image, second_image = raw_image(seed=1), raw_image(seed=2)
+    first = preprocessor(first_image)[0]
     before = np.asarray(first['images'])
-    second = preprocessor(second_data, **layout)[0]
+    second = preprocessor(second_image)[0]
     np.testing.assert_array_equal(np.asarray(first['images']), before)
     with pytest.raises(FrameError) as caught:
-        preprocessor(first_data, **layout)
+        preprocessor(first_image)
     assert caught.value.reason == 'device_buffers_busy'
     del second
     gc.collect()
-    np.testing.assert_array_equal(np.asarray(preprocessor(first_data, **layout)[0]['images']), before)
+    np.testing.assert_array_equal(np.asarray(preprocessor(first_image)[0]['images']), before)
 
 
 def test_each_result_s_event_is_recorded(card_of):
-    data, layout = image_bytes()
-    tensors, _ = GpuPreprocessor(card_of(), FakeGpu())(data, **layout)
+    image = raw_image()
+    tensors, _ = GpuPreprocessor(card_of(), FakeGpu())(image)
     assert tensors['images'].ready.records == 1
 
 
@@ -151,13 +152,13 @@ def test_each_result_s_event_is_recorded(card_of):
 def test_a_batch_is_written_image_by_image(card_of, layout):
     card = card_of(layout=layout)
     preprocessor = GpuPreprocessor(card, FakeGpu())
-    frames = [image_bytes(), image_bytes('yuyv', 60, 90), image_bytes('bayer_rggb8', 64, 64)]
+    frames = [raw_image(), raw_image('yuyv', 60, 90), raw_image('bayer_rggb8', 64, 64)]
     batch = np.full(card.image.shape(4), 7, np.float32)
     assert preprocessor.tensor_bytes == batch[0].nbytes
-    for i, (data, description) in enumerate(frames):
+    for i, image in enumerate(frames):
         target = batch.ctypes.data + i * preprocessor.tensor_bytes
-        letterbox = preprocessor.enqueue_into(data, **description, target_ptr=target)
-        expected, expected_letterbox = on_the_cpu(card, data, description)
+        letterbox = preprocessor.enqueue_into(image, target)
+        expected, expected_letterbox = on_the_cpu(card, image)
         assert letterbox == expected_letterbox
         assert_same_pixels(batch[i], expected['images'][0], level=1 / 255 / 0.2)
     assert (batch[3] == 7).all(), 'nothing is written beyond the image'
@@ -166,9 +167,10 @@ def test_a_batch_is_written_image_by_image(card_of, layout):
 @pytest.mark.parametrize('wrap', [lambda data: array.array('B', data.tobytes()), bytes, memoryview])
 def test_kinds_of_buffers(card_of, wrap):
     preprocessor = GpuPreprocessor(card_of(), FakeGpu())
-    data, layout = image_bytes()
-    expected = np.asarray(preprocessor(data, **layout)[0]['images'])
-    np.testing.assert_array_equal(np.asarray(preprocessor(wrap(data), **layout)[0]['images']), expected)
+    image = raw_image()
+    expected = np.asarray(preprocessor(image)[0]['images'])
+    wrapped = dataclasses.replace(image, data=wrap(image.data))
+    np.testing.assert_array_equal(np.asarray(preprocessor(wrapped)[0]['images']), expected)
 
 
 @pytest.mark.parametrize(
@@ -191,17 +193,16 @@ def test_bad_images_give_the_cpu_s_errors_and_the_next_one_is_good(card_of, chan
     card = card_of()
     gpu = FakeGpu()
     preprocessor = GpuPreprocessor(card, gpu, depth=1)
-    data, layout = image_bytes()
-    changed = {**layout, **change}
-    bad = changed.pop('data', data)
+    image = raw_image()
+    bad = dataclasses.replace(image, **change)
     with pytest.raises(FrameError) as expected:
-        to_color(bad, wanted=ColorOrder.BGR, **changed)
-    for call in (preprocessor, lambda *a, **k: preprocessor.enqueue_into(*a, **k, target_ptr=0)):
+        to_color(bad, ColorOrder.BGR)
+    for call in (preprocessor, lambda bad: preprocessor.enqueue_into(bad, 0)):
         with pytest.raises(FrameError) as caught:
-            call(bad, **changed)
+            call(bad)
         assert (caught.value.reason, str(caught.value)) == (expected.value.reason, str(expected.value))
     assert gpu.counters.launches == 0
-    assert_same(card, preprocessor, data, layout)
+    assert_same(card, preprocessor, image)
 
 
 def test_raw_pixels_cannot_be_normalised(card_of):
@@ -213,15 +214,15 @@ def test_closing_gives_everything_back(card_of):
     gpu = FakeGpu()
     card = card_of('boxes_scores_labels', metadata=ultralytics_metadata(['a', 'b', 'c']))
     preprocessor = GpuPreprocessor(card, gpu)
-    data, layout = image_bytes()
-    preprocessor(data, **layout)
+    image = raw_image()
+    preprocessor(image)
     preprocessor.close()
     preprocessor.close()
     assert (gpu.pool.used, gpu.pool.live) == (0, [])
     with pytest.raises(DeviceError, match='closed'):
-        preprocessor(data, **layout)
+        preprocessor(image)
     with pytest.raises(DeviceError, match='closed'):
-        preprocessor.enqueue_into(data, **layout, target_ptr=0)
+        preprocessor.enqueue_into(image, 0)
 
 
 def test_a_stream_of_the_caller_s_is_used(card_of):

@@ -15,7 +15,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.drawing.boxes import draw_caption
 from isaac_inference.ops.geometry.rigid import Pose
-from isaac_inference.ops.image.encodings import ColorOrder
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
 from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_poses
@@ -156,7 +156,7 @@ class AnnotateNode(PipelineNode):
         T_image_poses = None
         if poses.header.frame_id != frame.header.frame_id:
             T_image_poses = self._transform(frame.header, poses.header.frame_id)
-        draw_poses(picture, poses.detections, camera.resized(frame.width, frame.height), T_image_poses)
+        draw_poses(picture, poses.detections, camera.resized(frame.image.width, frame.image.height), T_image_poses)
 
     def _transform(self, header: Header, source: str) -> Pose:
         """T_image_source at the image's stamp.

@@ -14,7 +14,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.depth.point_cloud import object_points
 from isaac_inference.ops.geometry.camera_model import CameraModel
-from isaac_inference.ops.image.encodings import ColorOrder
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.cloud import point_cloud
 from isaac_inference.ros.messages.depth import depth_array
 from isaac_inference.ros.messages.detection_reading import box_corners
@@ -75,7 +75,7 @@ class ObjectsCloud:
     def _message(self, detections: Detection2DArray, image: ImageFrame, depth: ImageFrame) -> PointCloud2:
         color, order = color_image(image, ColorOrder.BGR)
         scale = self._node.parameters.depth_unit_scale or None
-        metres = DepthImage.check(depth_array(depth), depth.encoding, scale)
+        metres = DepthImage.check(depth_array(depth), depth.image.encoding, scale)
         items = [item for item in detections.detections if item.results]
         points = object_points(
             color if order is ColorOrder.BGR else color[..., ::-1],

@@ -200,7 +200,7 @@ class PoseNode(PipelineNode):
             return None
         try:
             scale = self.parameters.depth_unit_scale or None
-            image = DepthImage.check(depth_array(frame), frame.encoding, scale)
+            image = DepthImage.check(depth_array(frame), frame.image.encoding, scale)
             return DepthView(image, self._camera_of_depth(image))
         except FrameError as error:
             self.health.skipped(error.reason, str(error))

@@ -111,7 +111,7 @@ class Sim:
     def depth(self) -> np.ndarray:
         """The last depth image, m."""
         frame = from_image_message(self.heard['depth/image'][-1])
-        return to_metres(depth_array(frame), frame.encoding)
+        return to_metres(depth_array(frame), frame.image.encoding)
 
     def pixels(self) -> np.ndarray:
         return np.frombuffer(bytes(self.heard['image'][-1].data), np.uint8)

@@ -9,10 +9,12 @@ import numpy as np
 
 from isaac_inference.models.card.inputs import PreprocessSpec
 from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ops.image.options import ColorOrder
+from isaac_inference.ops.image.raw_image import RawImage
 from isaac_inference.stages.image.gpu_taps import TAP, Mode, sampling
 
-# The struct `Plan` of cuda/kernels/preprocess.cu, where each field is explained.
-PLAN = np.dtype(
+# The struct `Arguments` of cuda/kernels/preprocess.cu, where each field is explained.
+ARGUMENTS = np.dtype(
     [
         ('image', '<u8'),
         *((name, '<i8') for name in ('step', 'chroma_start', 'chroma_step')),
@@ -51,47 +53,37 @@ _BAYER_NAMES = {f'bayer_{pattern}{bits}': pattern for pattern in ('rggb', 'bggr'
 KNOWN_ENCODINGS = frozenset({*_PACKED_NAMES, *_YUV_422, *_YUV_420, 'nv24', *_BAYER_NAMES})
 
 
-def plan_bytes(input_wh: tuple[int, int]) -> int:
-    """Length of what `write_plan` makes for a model input of (width, height)."""
-    return PLAN.itemsize + sum(input_wh) * TAP.itemsize
+def arguments_bytes(input_wh: tuple[int, int]) -> int:
+    """Length of what `write_arguments` makes for a model input of (width, height)."""
+    return ARGUMENTS.itemsize + sum(input_wh) * TAP.itemsize
 
 
-def write_plan(
-    letterbox: Letterbox,
-    spec: PreprocessSpec,
-    *,
-    image: int,
-    encoding: str,
-    step: int,
-    is_bigendian: bool,
-) -> np.ndarray:
-    """The kernel's parameters for all images of one size and encoding.
+def write_arguments(letterbox: Letterbox, spec: PreprocessSpec, image: RawImage, address: int) -> np.ndarray:
+    """The kernel's arguments for all images of one size and encoding.
 
     Args:
         letterbox: where the image goes on the model's input.
         spec: how it gets there.
-        image: device address of the image's first byte.
-        encoding: one of `KNOWN_ENCODINGS`.
-        step: bytes a row.
-        is_bigendian: byte order of 16-bit samples.
+        image: one of these images, checked; its bytes are not read.
+        address: where the kernel finds the first byte of each.
 
     Returns:
-        (plan_bytes(input_wh),) uint8: a `PLAN`, then a `TAP` for each column and each row of the model's input.
+        (arguments_bytes(input_wh),) uint8: `ARGUMENTS`, then a `TAP` for each column and each row of the model's input.
     """
     (x0, x1, left, right), (y0, y1, top, bottom) = letterbox.axes
     width, height = letterbox.source_wh
     mode, (across, down) = sampling(spec.interpolation, (x1 - x0, y1 - y0), (right - left, bottom - top))
-    data = np.zeros(plan_bytes(letterbox.input_wh), np.uint8)
-    taps = data[PLAN.itemsize :].view(TAP)
+    data = np.zeros(arguments_bytes(letterbox.input_wh), np.uint8)
+    taps = data[ARGUMENTS.itemsize :].view(TAP)
     input_width = letterbox.input_wh[0]
     taps[:input_width][left:right], taps[input_width:][top:bottom] = across, down
     taps['start'][:input_width] += x0
     taps['start'][input_width:] += y0
-    plan = data[: PLAN.itemsize].view(PLAN)
+    arguments = data[: ARGUMENTS.itemsize].view(ARGUMENTS)
     values: dict[str, Any] = {
-        **_image_fields(encoding, height, step, is_bigendian),
-        'image': image,
-        'step': step,
+        **_image_fields(image),
+        'image': address,
+        'step': image.step,
         'mode': mode,
         'width': width,
         'height': height,
@@ -99,20 +91,21 @@ def write_plan(
         'top': y0,
         'right': x1 - 1,
         'bottom': y1 - 1,
-        'rgb': spec.color == 'rgb',
+        'rgb': spec.color is ColorOrder.RGB,
         'pad': spec.pad_value,
     }
     if mode is Mode.BLOCK:
         values['block_scale'] = np.float32(1) / np.float32(int(across['count'][0]) * int(down['count'][0]))
     for name, value in values.items():
-        plan[name] = value
+        arguments[name] = value
     return data
 
 
-def _image_fields(encoding: str, height: int, step: int, is_bigendian: bool) -> dict[str, Any]:
-    """Where the samples of an encoding lie."""
+def _image_fields(image: RawImage) -> dict[str, Any]:
+    """Where the samples lie, by the encoding."""
+    encoding, step = image.encoding, image.step
     sample_bytes = 2 if encoding.endswith('16') else 1
-    upper = 1 if sample_bytes == 2 and not is_bigendian else 0  # of 16 bits the upper 8 are used
+    upper = 1 if sample_bytes == 2 and not image.is_bigendian else 0  # of 16 bits the upper 8 are used
     if encoding in _PACKED_NAMES:
         names = _PACKED_NAMES[encoding]
         places = [0, 0, 0] if names == 'm' else [names.index(color) for color in 'bgr']
@@ -127,7 +120,7 @@ def _image_fields(encoding: str, height: int, step: int, is_bigendian: bool) -> 
     if encoding in _YUV_422:
         fields = {'stride': 2, 'offset': _YUV_422[encoding], 'chroma_step': step, 'chroma_stride': 4, 'shift_x': 1}
         return {'kind': _YUV, **fields}
-    fields = {'stride': 1, 'chroma_start': height * step, 'chroma_stride': 2}
+    fields = {'stride': 1, 'chroma_start': image.height * step, 'chroma_stride': 2}
     if encoding == 'nv24':
         return {'kind': _YUV_FULL, 'offset': (0, 0, 1), 'chroma_step': 2 * step, **fields}
     return {'kind': _YUV, 'offset': _YUV_420[encoding], 'chroma_step': step, 'shift_x': 1, 'shift_y': 1, **fields}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bytes of image messages, for tests of preprocessing, and cards that say what shall be done with them."""
+"""Images as messages hold them, for tests of preprocessing, and cards that say what shall be done with them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from isaac_inference.models import ModelCard, PreprocessSpec, read_card
+from isaac_inference.ops.image.raw_image import RawImage
 from support.cards import with_preprocess
 from support.encodings import row_bytes, row_count
 from support.onnx_models import write_model
@@ -22,15 +23,15 @@ def card_with(folder: Path, kind: str = 'yolov8', preprocess: PreprocessSpec = N
     return with_preprocess(card, preprocess)
 
 
-def image_bytes(
+def raw_image(
     encoding: str = 'bgr8',
     width: int = 100,
     height: int = 80,
     padding: int = 0,
     seed: int = 0,
     is_bigendian: bool = False,
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Noise as an image message holds it, and the message's other fields; `padding` bytes more a row than needed."""
+) -> RawImage:
+    """Noise as an image message holds it; `padding` bytes more per row than needed."""
     step = row_bytes(encoding, width) + padding
     data = np.random.default_rng(seed).integers(0, 256, step * row_count(encoding, height), np.uint8)
-    return data, {'encoding': encoding, 'width': width, 'height': height, 'step': step, 'is_bigendian': is_bigendian}
+    return RawImage(data, encoding, height, width, step, is_bigendian)
