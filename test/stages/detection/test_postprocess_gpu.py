@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cards import with_detection
 from support.cuda.host_build import why_no_compiler
-from support.cuda.host_gpu import FakeGpu
+from support.cuda.host_gpu import FakeGpu, HostPinned
 from support.detection_cases import (
     EXACT,
     FAMILIES,
@@ -35,17 +35,6 @@ from isaac_inference.stages.detection.postprocess import Postprocessor, detectio
 from isaac_inference.stages.detection.postprocess_gpu import GpuPostprocessor
 
 pytestmark = pytest.mark.skipif(bool(why_no_compiler()), reason=why_no_compiler())
-
-
-class HostPinned:
-    """Plain memory with the face of a `PinnedArray`."""
-
-    def __init__(self, nbytes: int) -> None:
-        self.array = np.full(nbytes, 0xA5, np.uint8)
-        self.freed = 0
-
-    def free(self) -> None:
-        self.freed += 1
 
 
 class HostArray:

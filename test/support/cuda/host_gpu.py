@@ -35,6 +35,18 @@ class HostBuffer:
             self._pool.used -= self.nbytes
 
 
+class HostPinned:
+    """Plain memory with the face of a `PinnedArray`."""
+
+    def __init__(self, nbytes: int) -> None:
+        self.array = np.full(nbytes, 0xA5, np.uint8)
+        self.freed = 0
+
+    def free(self) -> None:
+        """Counts; the memory goes with the object."""
+        self.freed += 1
+
+
 class HostPool:
     """Allocates and counts; `live` lists what was not freed."""
 
