@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.depth.position import position_from_depth as position_from_depth  # used with these points
 from isaac_inference.ops.geometry.camera_model import CameraModel
 
 # REP 118: 16-bit depth is in millimetres, float depth in metres.
@@ -61,7 +60,7 @@ class DepthImage:
             raise FrameError('depth_unit', f'{UNIT_PARAMETER}: got {unit_scale}, expected metres per unit, above 0')
         made = cls(image, known[1] if unit_scale is None else float(unit_scale))
         made._require_content()
-        if unit_scale is None and encoding == '32FC1' and looks_like_millimetres(image):
+        if unit_scale is None and encoding == '32FC1' and _looks_like_millimetres(image):
             raise FrameError(
                 'depth_unit',
                 f'depth image: half of the 32FC1 values are above {_FURTHEST_MEDIAN:g}, expected metres; they look '
@@ -115,22 +114,6 @@ class RegionPoints(NamedTuple):
     pixels: np.ndarray
     inside: np.ndarray
     area: int
-
-
-def to_metres(image: np.ndarray, encoding: str, unit_scale: float | None = None) -> np.ndarray:
-    """A whole depth image as (H, W) float32 metres with NaN where there is no reading.
-
-    Args and errors are those of `DepthImage.check`, which per-box work should use.
-    """
-    return DepthImage.check(image, encoding, unit_scale).metres()
-
-
-def looks_like_millimetres(depth: np.ndarray) -> bool:
-    """Whether float depth values can't be metres: half of the valid ones are above 50. Looks at a sample."""
-    flat = depth.ravel()
-    sample = flat[:: max(1, flat.size // _SAMPLES)]
-    sample = sample[np.isfinite(sample) & (sample > 0)]
-    return bool(sample.size and np.median(sample) > _FURTHEST_MEDIAN)
 
 
 def region_points(
@@ -196,6 +179,14 @@ def color_pixels(pixels: np.ndarray, depth_wh: tuple[int, int], color_wh: tuple[
     """Depth pixels (N, 2) to the colour pixels (N, 2) intp (x, y) under their centres."""
     ratio = np.array((color_wh[0] / depth_wh[0], color_wh[1] / depth_wh[1]))
     return np.minimum(((pixels + 0.5) * ratio).astype(np.intp), np.array(color_wh) - 1)
+
+
+def _looks_like_millimetres(depth: np.ndarray) -> bool:
+    """Whether float depth values can't be metres: half of the valid ones are above 50. Looks at a sample."""
+    flat = depth.ravel()
+    sample = flat[:: max(1, flat.size // _SAMPLES)]
+    sample = sample[np.isfinite(sample) & (sample > 0)]
+    return bool(sample.size and np.median(sample) > _FURTHEST_MEDIAN)
 
 
 def _pixel_range(low: np.ndarray, high: np.ndarray, depth: DepthImage) -> tuple[np.ndarray, np.ndarray]:

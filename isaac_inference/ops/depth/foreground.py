@@ -75,7 +75,7 @@ def surfaces(points: np.ndarray, inside: np.ndarray, limit: int = 3) -> list[np.
     return sorted(masks, key=lambda mask: -int(np.count_nonzero(mask)))[:limit]
 
 
-def fit_plane(points: np.ndarray, band: float) -> tuple[np.ndarray, float, float] | None:
+def _fit_plane(points: np.ndarray, band: float) -> tuple[np.ndarray, float, float] | None:
     """The plane that most points lie on: normal (3,), offset and the share of points on it; None for too few points.
 
     Random sampling with a fixed seed (RANSAC), then least squares over the points within `band` metres.
@@ -104,7 +104,7 @@ def _support_mask(points: np.ndarray, surroundings: np.ndarray | None) -> np.nda
     if surroundings is None or len(surroundings) < MIN_POINTS:
         return nothing
     band = _SUPPORT_BAND * max(1.0, float(np.median(surroundings[:, 2])))
-    plane = fit_plane(surroundings, band)
+    plane = _fit_plane(surroundings, band)
     if plane is None or plane[2] < 0.3:
         return nothing
     normal, offset, _ = plane

@@ -24,14 +24,6 @@ _SIGNS = _frozen(np.array([[(k >> 2 & 1) * 2 - 1, (k >> 1 & 1) * 2 - 1, (k & 1) 
 CUBOID_EDGES = _frozen(np.array([(k, k | bit) for bit in (4, 2, 1) for k in range(8) if not k & bit], np.int64))
 """(12, 2) corner indices: the four edges along x, then y, then z, each from its negative to its positive end."""
 
-CUBOID_FACES = _frozen(
-    np.array(
-        [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)],
-        np.int64,
-    )
-)
-"""(6, 4) corner indices of the faces -x, +x, -y, +y, -z, +z, counter-clockwise seen from outside."""
-
 
 def cuboid_corners(size: Sequence[float] | np.ndarray) -> np.ndarray:
     """The corners of a cuboid about the origin, its edges along the axes.

@@ -46,11 +46,6 @@ class BoxFilter:
     def __len__(self) -> int:
         return len(self._mean)
 
-    @property
-    def velocity(self) -> np.ndarray:
-        """(N, 4) of (cx, cy, w, h), in px/s."""
-        return self._velocity
-
     def boxes(self) -> np.ndarray:
         """(N, 4), (x_min, y_min, x_max, y_max) in px."""
         half = self._mean[:, 2:] / 2

@@ -89,11 +89,6 @@ class Tracker:
         self._seen_s: np.ndarray = np.empty(0)
         self._stamp_s: float | None = None
 
-    @property
-    def ids(self) -> np.ndarray:
-        """(T,) int64: ids of the confirmed tracks, those included that are lost at the moment."""
-        return self._ids[self._ids > 0]
-
     def update(self, stamp_s: float, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
         """Track one frame's detections.
 
