@@ -19,49 +19,8 @@ from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
 from isaac_inference.ops.geometry.surface_normals import facing_normals, thinned
 from isaac_inference.ops.geometry.symmetry import canonical, equivalents, rotation_error
 from isaac_inference.ops.pose.pose_hypotheses import aligned, pose_hypotheses
+from isaac_inference.ops.pose.registration_settings import FittingSettings, RegistrationSettings
 from isaac_inference.ops.pose.surface_fit import Fit, Scene, SeenDepth, looked_past, measure, refine
-
-_SAME_TURN = np.radians(15.0)
-_SAME_PLACE = 0.1  # of the diameter
-_EQUALLY_GOOD = 0.95
-_REFINED = 4  # of the global hypotheses
-_HOPELESS = 0.5  # of the best score before refinement
-_NO_LOSS = 0.03  # of fitness, within sampling noise
-
-
-@dataclass(frozen=True)
-class RegistrationSettings:
-    """Limits of a registration. Lengths are in metres at up to 1 m and grow with the distance beyond.
-
-    Attributes:
-        noise: standard deviation of a depth point.
-        distance: a model point is there when depth is within this of it.
-        min_fitness: share of the model's visible points that must be there, those behind other things not counted.
-        min_support: the same with those behind other things counted: an object hidden more than this is refused.
-        max_rmse: of the distances at those points.
-        max_overhang: depth points on the model's faces continued past their edges, over those on the model: the object
-            is larger than the model, when it isn't flush with a neighbour.
-        min_explained: without an initial pose: share of the foreground that must lie on the model.
-        max_shift: how far a refinement may move the object, in diameters.
-        max_turn_deg: how far it may turn it.
-        min_points: depth points near the model after thinning, at least.
-        max_points: at most; the time goes with it.
-        allow_geometric_symmetry: without an initial pose: return the canonical one of the poses that look alike in
-            depth, such as the four of a box, instead of an error.
-    """
-
-    noise: float = 0.003
-    distance: float = 0.01
-    min_fitness: float = 0.7
-    min_support: float = 0.15
-    max_rmse: float = 0.006
-    max_overhang: float = 0.25
-    min_explained: float = 0.6
-    max_shift: float = 0.35
-    max_turn_deg: float = 25.0
-    min_points: int = 40
-    max_points: int = 500
-    allow_geometric_symmetry: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,14 +98,16 @@ def _refined(
     settings: RegistrationSettings,
     covariance: np.ndarray | None,
 ) -> Registration:
+    fitting = settings.fitting
     prior = typical_covariance(initial, model.diameter) if covariance is None else covariance
-    # a keypoint fit that looks too good must not forbid what depth knows better
-    prior = prior + np.diag(np.repeat((0.002**2, np.radians(0.5) ** 2), 3))
+    prior = prior + np.diag(np.repeat((fitting.prior_shift**2, np.radians(fitting.prior_turn_deg) ** 2), 3))
     far = _far(initial)
     largest = np.sqrt(np.linalg.eigvalsh(prior[:3, :3])[-1]) + 0.5 * model.diameter * np.sqrt(
         np.linalg.eigvalsh(prior[3:, 3:])[-1]
     )
-    reach = float(np.clip(2.0 * largest, 4.0 * settings.noise * far, max(0.25 * model.diameter, 0.02)))
+    least = fitting.min_reach_sigmas * settings.noise * far
+    most = max(fitting.max_reach * model.diameter, fitting.max_reach_floor)
+    reach = float(np.clip(fitting.reach_sigmas * largest, least, most))
     near = np.linalg.norm(points - initial.translation.astype(points.dtype), axis=1) < model.diameter / 2 + reach
     if np.count_nonzero(near) < settings.min_points <= len(points):
         raise _nothing_there(model, depth, initial, settings, int(np.count_nonzero(near)), reach)
@@ -158,7 +119,7 @@ def _refined(
     pose, posterior = found
     fit = measure(model, scene, pose, settings.distance * far)
     method = 'refined'
-    if fit.fitness < start.fitness - _NO_LOSS and fit.support < start.support:
+    if fit.fitness < start.fitness - fitting.max_fitness_loss and fit.support < start.support:
         pose, posterior, fit, method = initial, prior, start, 'kept'
     _check_moved(model, initial, pose, settings)
     _check_fit(fit, settings, far)
@@ -198,21 +159,24 @@ def _placed(
 ) -> tuple[list[_Placed], float]:
     """The best placements, and the factor by which lengths grow at their distance."""
     mask = foreground_mask(points) if foreground is None else foreground
-    scene = _scene(model, points[mask], depth, settings)
+    scene, fitting = _scene(model, points[mask], depth, settings), settings.fitting
     rough = pose_hypotheses(model, scene.cloud, scene.normals)
-    rough = aligned(model, scene.cloud, rough, 0.2 * model.diameter)
+    rough = aligned(model, scene.cloud, rough, fitting.rough_reach * model.diameter)
     far = _far(Pose(np.eye(3), scene.cloud.mean(axis=0)))
     tolerance = settings.distance * far
-    scored = sorted(((_score(measure(model, scene, pose, tolerance)), i) for i, pose in enumerate(rough)), reverse=True)
-    loose = np.diag(np.repeat(((0.15 * model.diameter) ** 2, np.radians(15.0) ** 2), 3))
+    scores = [_score(measure(model, scene, pose, tolerance), fitting) for pose in rough]
+    scored = sorted(zip(scores, range(len(rough)), strict=True), reverse=True)
+    spread = (fitting.placement_shift * model.diameter) ** 2, np.radians(fitting.placement_turn_deg) ** 2
+    loose = np.diag(np.repeat(spread, 3))
+    reach = max(fitting.search_reach * model.diameter, fitting.search_reach_tolerances * tolerance)
     fits: list[_Placed] = []
-    for score, i in scored[:_REFINED]:
-        if score < _HOPELESS * scored[0][0]:
+    for score, i in scored[: fitting.refined_placements]:
+        if score < fitting.min_rough_score * scored[0][0]:
             break
-        found = refine(model, scene, rough[i], loose, settings.noise * far, max(0.05 * model.diameter, 2 * tolerance))
+        found = refine(model, scene, rough[i], loose, settings.noise * far, reach)
         if found is not None:
             fit = measure(model, scene, found[0], tolerance)
-            fits.append(_Placed(_score(fit), fit, *found))
+            fits.append(_Placed(_score(fit, fitting), fit, *found))
     if not fits:
         raise FrameError('registration_fit', 'registration: no placement of the model comes near the depth points')
     return sorted(fits, key=lambda item: -item.score), far
@@ -235,7 +199,7 @@ def _search(
             f'{settings.min_explained:.0%}; it may be another object, or touch one',
         )
     for score, _, other, _ in fits[1:]:
-        if score > _EQUALLY_GOOD * best and _differ(model, pose, other):
+        if score > settings.max_ambiguity * best and _differ(model, pose, other, settings):
             raise FrameError(
                 'registration_ambiguous',
                 f'registration: two different poses fit depth equally well ({best:.2f} and {score:.2f}); a model with '
@@ -247,7 +211,8 @@ def _search(
 
 
 def _scene(model: ObjectModel, near: np.ndarray, depth: SeenDepth, settings: RegistrationSettings) -> Scene:
-    voxel = float(np.clip(model.diameter / 40, 0.002, 0.02))
+    fitting = settings.fitting
+    voxel = float(np.clip(model.diameter / fitting.points_across, fitting.min_spacing, fitting.max_spacing))
     cloud = thinned(near, voxel, settings.max_points)
     if len(cloud) < settings.min_points:
         raise FrameError(
@@ -277,8 +242,8 @@ def _far(pose: Pose) -> float:
     return max(1.0, float(pose.translation[2]))
 
 
-def _score(fit: Fit) -> float:
-    return fit.fitness * fit.explained * min(1.0, 2.0 * fit.support)
+def _score(fit: Fit, fitting: FittingSettings) -> float:
+    return fit.fitness * fit.explained * min(1.0, fit.support / fitting.full_support)
 
 
 def _check_fit(fit: Fit, settings: RegistrationSettings, far: float) -> None:
@@ -310,10 +275,10 @@ def _check_moved(model: ObjectModel, initial: Pose, pose: Pose, settings: Regist
         )
 
 
-def _differ(model: ObjectModel, a: Pose, b: Pose) -> bool:
-    if np.linalg.norm(a.translation - b.translation) > _SAME_PLACE * model.diameter:
+def _differ(model: ObjectModel, a: Pose, b: Pose, settings: RegistrationSettings) -> bool:
+    if np.linalg.norm(a.translation - b.translation) > settings.same_place * model.diameter:
         return True
-    return rotation_error(a, b, model.geometric or model.symmetries) > _SAME_TURN
+    return rotation_error(a, b, model.geometric or model.symmetries) > np.radians(settings.same_turn_deg)
 
 
 def _check_alike(model: ObjectModel, pose: Pose, settings: RegistrationSettings) -> None:
@@ -321,7 +286,8 @@ def _check_alike(model: ObjectModel, pose: Pose, settings: RegistrationSettings)
     if settings.allow_geometric_symmetry:
         return
     alike = equivalents(pose, model.geometric, 8) if model.geometric else []
-    if any(rotation_error(other, pose, model.symmetries) > np.radians(5.0) for other in alike):
+    limit = np.radians(settings.max_undeclared_turn_deg)
+    if any(rotation_error(other, pose, model.symmetries) > limit for other in alike):
         raise FrameError(
             'registration_ambiguous',
             f'registration: a {model.shape} looks the same in depth after '
