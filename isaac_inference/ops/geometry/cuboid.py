@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cuboid around an object: its eight corners in the order that every keypoint model here uses.
+"""The cuboid around an object: its eight corners in the order that every keypoint model of this package uses.
 
 Corner k has the sign of its x from bit 2, of its y from bit 1 and of its z from bit 0:
 (---), (--+), (-+-), (-++), (+--), (+-+), (++-), (+++).
@@ -29,13 +29,17 @@ def cuboid_corners(size: Sequence[float] | np.ndarray) -> np.ndarray:
     """The corners of a cuboid about the origin, its edges along the axes.
 
     Args:
-        size: (3,) full edge lengths along x, y, z in metres; one may be 0 for a flat thing.
+        size: (3,) full edge lengths along x, y, z in metres; one may be 0 for a flat object.
 
     Returns:
         (8, 3) float64 in metres, in this module's order.
 
     Raises:
-        ConfigError: a size that isn't three finite numbers of 0 or more.
+        ConfigError: a size that is not three finite numbers of 0 or more.
+
+    Example: the first corner is the most negative one, the last the most positive.
+        >>> cuboid_corners((2, 4, 6))[[0, 1, 7]].tolist()
+        [[-1.0, -2.0, -3.0], [-1.0, -2.0, 3.0], [1.0, 2.0, 3.0]]
     """
     edges = np.asarray(size, np.float64)
     if edges.shape != (3,) or not np.isfinite(edges).all() or (edges < 0.0).any():
