@@ -58,8 +58,8 @@ def facing_normals(points: np.ndarray, neighbours: int = 12) -> np.ndarray:
 
     Example: a wall at 1 m.
         >>> wall = np.array([[x / 100, y / 100, 1.0] for x in range(5) for y in range(5)])
-        >>> facing_normals(wall)[0].round(6).tolist()
-        [0.0, 0.0, -1.0]
+        >>> facing_normals(wall)[0].round().astype(int).tolist()
+        [0, 0, -1]
     """
     library = small_gicp()
     cloud = library.PointCloud(np.asarray(points, np.float64))
@@ -83,8 +83,8 @@ def dominant_frame(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray,
     Example: ten normals of a face towards the camera and ten of one to its right.
         >>> normals = np.repeat([[0.0, 0, -1], [1.0, 0, 0]], 10, axis=0)
         >>> frame, faces = dominant_frame(np.zeros((20, 3)), normals)
-        >>> frame[:, :2].T.tolist(), faces
-        ([[0.0, 0.0, -1.0], [1.0, 0.0, 0.0]], 2)
+        >>> frame[:, :2].T.round().astype(int).tolist(), faces
+        ([[0, 0, -1], [1, 0, 0]], 2)
     """
     import cv2
 

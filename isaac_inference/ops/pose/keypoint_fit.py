@@ -14,7 +14,7 @@ import numpy as np
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp, so3_log
 
-_SURE, _UNSURE = 0.006, 0.08  # standard deviation at confidence 1 and 0, in diameters of the object
+_AT_ONE, _AT_ZERO = 0.006, 0.08  # standard deviation at confidence 1 and 0, in diameters of the object
 _MIN_PX = 1.0
 _WILD = 9.0  # squared standard deviations beyond which a keypoint is an outlier, however far off it is
 _STEPS = 8
@@ -51,7 +51,7 @@ class WeakKeypoints:
         directions = camera.undistort(np.asarray(keypoints[:, :2], np.float64) - 0.5)
         used = np.isfinite(directions).all(axis=1) & np.isfinite(keypoints[:, 2])
         doubt = 1.0 - np.clip(keypoints[used, 2], 0.0, 1.0)
-        spread = diameter * (_SURE + (_UNSURE - _SURE) * doubt**1.5)
+        spread = diameter * (_AT_ONE + (_AT_ZERO - _AT_ONE) * doubt**1.5)
         return cls(np.asarray(model, np.float64)[used], directions[used], spread, _MIN_PX / camera.focal)
 
     def cost(self, pose: Pose) -> float:

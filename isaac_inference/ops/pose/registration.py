@@ -278,9 +278,9 @@ def _check_fit(fit: Fit, settings: RegistrationSettings, far: float) -> None:
         raise FrameError(
             'registration_fit',
             f'registration: depth confirms {fit.fitness:.0%} of the unhidden model (expected '
-            f'{settings.min_fitness:.0%}), RMSE {fit.rmse * 1000:.1f} mm (at most {settings.max_rmse * far * 1000:.1f}), '
-            f'surface past its edges {fit.overhang:.0%} of its own (at most {settings.max_overhang:.0%}); wrong object, '
-            f'size or mesh, or depth that is not registered to the image',
+            f'{settings.min_fitness:.0%}), RMSE is {fit.rmse * 1000:.1f} mm (at most '
+            f'{settings.max_rmse * far * 1000:.1f}), surface past its edges is {fit.overhang:.0%} of its own (at most '
+            f'{settings.max_overhang:.0%}); wrong object, size or mesh, or depth that is not registered to the image',
         )
     if fit.support < settings.min_support:
         raise FrameError(

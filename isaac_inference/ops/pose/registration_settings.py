@@ -23,27 +23,31 @@ class FittingSettings:
             because neighbouring depth pixels err together.
         min_spacing: spacing of thinned points, in m, above 0: small objects are not sampled finer than depth cameras
             resolve.
-        max_spacing: the same upwards, in m, at least `min_spacing`: large objects keep enough points on each face.
+        max_spacing: largest spacing of thinned points, in m, `min_spacing` or more: each face of a large object keeps
+            enough points.
         prior_shift: standard deviation in m added to the initial position, 0 or more: a keypoint fit that looks too
             good must not forbid what depth knows better.
-        prior_turn_deg: the same of the initial rotation, in degrees, 0 to 180.
+        prior_turn_deg: the same for the initial rotation, in degrees, 0 to 180.
         reach_sigmas: depth points count when they are within this many standard deviations of the initial pose, above
             0; 2, because few errors are larger.
-        min_reach_sigmas: but never fewer than this many standard deviations of the depth noise, above 0, or noise
-            alone would remove points of the object.
-        max_reach: nor further than this, in diameters, above 0, or neighbours would be taken for the object.
-        max_reach_floor: what `max_reach` is at least for tiny objects, in m, 0 or more.
+        min_reach_sigmas: lower bound of that distance in standard deviations of the depth noise, above 0: noise must
+            not remove points of the object.
+        max_reach: upper bound of that distance in diameters, above 0: neighbours must not be taken for the object.
+        max_reach_floor: lower bound of `max_reach` for tiny objects, in m, 0 or more.
         max_fitness_loss: a refinement that lowers fitness by more than this, and support at all, is discarded for the
             initial pose; 0 to 1. Smaller losses are sampling noise.
-        rough_reach: search: distance in diameters at which points still pull a rough placement, above 0.
+        rough_reach: search: distance in diameters at which points still pull a rough placement, above 0; wide,
+            because rough placements are rough.
         refined_placements: search: how many of the rough placements are refined, 1 or more; each costs as much time as
             refining an initial pose.
-        min_rough_score: search: rough placements below this part of the best score are not refined; 0 to 1.
-        placement_shift: search: standard deviation of a rough placement, in diameters, above 0.
-        placement_turn_deg: search: the same of its rotation, in degrees, above 0 to 180.
+        min_rough_score: search: rough placements below this part of the best score are not refined, which saves time;
+            0 to 1.
+        placement_shift: search: standard deviation of a rough placement, in diameters, above 0; wide, so that depth
+            decides.
+        placement_turn_deg: search: the same for its rotation, in degrees, above 0 to 180.
         search_reach: search: distance in diameters at which points count in the refinement, above 0. Less than with an
             initial pose, because rough placements have been aligned already.
-        search_reach_tolerances: search: the same at least, in multiples of `RegistrationSettings.distance`, above 0.
+        search_reach_tolerances: search: lower bound of that in multiples of `RegistrationSettings.distance`, above 0.
         full_support: search: from this support on a placement's score no longer grows, above 0 to 1: seeing more than
             half of the visible side says nothing about which placement is right.
 
@@ -114,7 +118,7 @@ class RegistrationSettings:
             from every declared symmetry, none is returned, unless `allow_geometric_symmetry`; in degrees, 0 to 180.
             Smaller turns are within what a registration leaves open anyway.
         min_points: depth points near the model after thinning, 1 or more; fewer leave a pose open.
-        max_points: the same at most, at least `min_points`; time grows with it.
+        max_points: depth points that are used at most, `min_points` or more; time grows with them.
         allow_geometric_symmetry: without an initial pose: return the canonical one of the poses that look alike in
             depth, such as the four of a box, instead of an error.
         fitting: how the model is fitted.

@@ -2,8 +2,8 @@
 """Which box of this frame is which object of the previous frames.
 
 Association in two stages, after ByteTrack (Zhang et al., 'ByteTrack: Multi-Object Tracking by Associating Every
-Detection Box', ECCV 2022): sure detections find their tracks first, then unsure ones, which are often
-half-hidden objects, may only continue tracks that were seen one frame ago. Ages are in seconds by the frames' stamps,
+Detection Box', ECCV 2022): detections with high scores find their tracks first; those with low scores, often
+of half-hidden objects, may then continue tracks that were seen one frame ago. Ages are in seconds by the frames' stamps,
 so they depend neither on dropped frames nor on the frame rate.
 """
 
@@ -25,13 +25,13 @@ class TrackerSettings:
     """How tracks begin, continue and end.
 
     Attributes:
-        high_score: a detection with this score or more is sure: it may begin a track, and continue any.
+        high_score: a detection with this score or more may begin a track, and continue any.
         low_score: one with this score or more may continue a track that was seen in the previous update; those below
             it are ignored.
         confirm_hits: detections that a new track needs before it gets its id; with 1 it gets it at once. The tracks of
             the first frame, and of the first one after `reset()`, always get it at once.
-        min_iou: minimum IoU of a sure detection with the predicted box of its track.
-        min_iou_low: the same for an unsure one.
+        min_iou: minimum IoU of such a detection with the predicted box of its track.
+        min_iou_low: the same for a detection below `high_score`.
         margin: a confirmed track without a detection is searched again with boxes enlarged on each side by this
             fraction of their size; 0 turns that off.
         max_age_s: how long a confirmed track is kept without a detection, to be found again under its id.
@@ -142,15 +142,15 @@ class Tracker:
         track_of = np.full(len(boxes), -1)
         free = np.ones(len(predicted), np.bool_)
         usable = _usable(boxes)
-        sure = usable & (scores >= chosen.high_score)
-        unsure = usable & (scores >= chosen.low_score) & ~sure
+        high = usable & (scores >= chosen.high_score)
+        low = usable & (scores >= chosen.low_score) & ~high
         confirmed = self._ids > 0
         weights = np.where(seen_before, 1.0, _LOST_WEIGHT)
         rounds = (
-            (confirmed, sure, chosen.min_iou, 0.0),
-            (confirmed & seen_before, unsure, chosen.min_iou_low, 0.0),
-            (confirmed, sure, chosen.min_iou, chosen.margin),
-            (~confirmed, sure, chosen.min_iou, 0.0),
+            (confirmed, high, chosen.min_iou, 0.0),
+            (confirmed & seen_before, low, chosen.min_iou_low, 0.0),
+            (confirmed, high, chosen.min_iou, chosen.margin),
+            (~confirmed, high, chosen.min_iou, 0.0),
         )
         for index, (of_tracks, of_detections, min_similarity, margin) in enumerate(rounds):
             if index == 2 and margin == 0.0:
@@ -185,7 +185,7 @@ class Tracker:
         track_of: np.ndarray,
         first: bool,
     ) -> None:
-        """Begins tracks for the sure detections that continue none; enters them into `track_of`."""
+        """Begins tracks for the high-score detections that continue none; enters them into `track_of`."""
         new = np.flatnonzero((track_of < 0) & (scores >= self.settings.high_score) & _usable(boxes))
         if not len(new):
             return
