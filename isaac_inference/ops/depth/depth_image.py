@@ -143,7 +143,7 @@ def region_points(
         FrameError: 'camera_info_size', 'bad_box' (not finite, or upside down), 'box_outside' (no pixel of the image
             under it), 'mask_size'.
 
-    Example: with a focal length of 50 px, the pixel right of the centre is 2 m / 50 aside at 2 m.
+    Example: with a focal length of 50 px, the pixel right of the centre is 2 m / 50 aside.
         >>> camera = CameraModel(64, 48, np.array([[50.0, 0, 32], [0, 50, 24], [0, 0, 1]]))
         >>> depth = np.full((48, 64), 2.0, np.float32)
         >>> region = region_points(depth, camera, np.array([32.0, 24, 34, 25]), color_wh=(64, 48))

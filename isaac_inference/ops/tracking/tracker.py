@@ -3,8 +3,8 @@
 
 Association in two stages, after ByteTrack (Zhang et al., 'ByteTrack: Multi-Object Tracking by Associating Every
 Detection Box', ECCV 2022): detections with high scores find their tracks first; those with low scores, often
-of half-hidden objects, may then continue tracks that were seen one frame ago. Ages are in seconds by the frames' stamps,
-so they depend neither on dropped frames nor on the frame rate.
+of half-hidden objects, may then continue tracks that were seen one frame ago. Ages are in seconds by the frames'
+stamps, so they depend neither on dropped frames nor on the frame rate.
 """
 
 from __future__ import annotations

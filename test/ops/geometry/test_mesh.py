@@ -75,7 +75,7 @@ CORNERS = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
         ('flat.ply', ply(CORNERS, ((0, 1, 2),)), 'flat, expected a solid'),
         ('line.ply', ply(CORNERS, ((0, 1, 1),)), 'no area'),
         ('nan.ply', ply(((0, 0, 'nan'), *CORNERS[1:]), ((0, 1, 2), (0, 1, 3))), 'NaN'),
-        ('short.ply', ply(CORNERS, ((0, 1, 9),)), 'can not read it|names vertex 9'),
+        ('short.ply', ply(CORNERS, ((0, 1, 9),)), 'cannot read it|names vertex 9'),
         ('box.step', 'ISO-10303-21;', 'expected one of .obj'),
     ],
 )
