@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes: detections and non-maximum suppression."""
+"""Detections and non-maximum suppression."""

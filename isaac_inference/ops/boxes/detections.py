@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The detection type that decoders return and everything after them takes."""
+"""What decoders return and everything after them takes: boxes with scores and classes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from isaac_inference.errors import FrameError
 class Detections:
     """N boxes with a score and a class each; row i of every array is the same object.
 
-    Which image the pixels belong to (the model's input or the camera's image) is said by the function that
-    returns it.
+    The function that returns it says which image the pixels belong to: the model's input or the camera's image.
 
     Attributes:
         boxes: (N, 4) float32, corners as (x_min, y_min, x_max, y_max) in pixels; 0 is the image's left or top
@@ -23,11 +22,17 @@ class Detections:
         scores: (N,) float32, in [0, 1] for every decoder of this package.
         class_ids: (N,) int32, index into the model's class names.
         keypoints: (N, K, 3) float32, (x, y, confidence) of each box's K keypoints in the model's order: x and y in
-            the pixels of `boxes` (0 is the image's edge, not a pixel's centre), and they may lie outside of the box
-            and of the image; confidence in [0, 1]. None for a model without keypoints.
+            the pixels of `boxes` (0 is the image's edge, not a pixel's centre), and they may lie outside the box
+            and the image; confidence in [0, 1]. None for a model without keypoints.
 
     Raises:
-        FrameError: 'bad_detections', when the arrays don't have these shapes and types.
+        FrameError: 'bad_detections', when the arrays do not have these shapes and types.
+
+    Example:
+        >>> boxes = np.array([[0, 0, 4, 2], [5, 5, 9, 9]], np.float32)
+        >>> found = Detections(boxes, np.array([0.5, 0.25], np.float32), np.array([7, 3], np.int32))
+        >>> len(found), found.select(found.scores > 0.3).class_ids.tolist()
+        (2, [7])
     """
 
     boxes: np.ndarray
@@ -49,11 +54,11 @@ class Detections:
 
     @classmethod
     def empty(cls) -> Detections:
-        """Nothing found."""
+        """No detections."""
         return cls(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int32))
 
     def select(self, index_or_mask: np.ndarray) -> Detections:
-        """The rows that an integer index (any order, repeats allowed) or an (N,) boolean mask names."""
+        """The rows selected by an integer index (any order, repeats allowed) or an (N,) boolean mask."""
         return Detections(
             self.boxes[index_or_mask],
             self.scores[index_or_mask],
@@ -67,5 +72,5 @@ def _require(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type) 
         raise FrameError(
             'bad_detections',
             f'Detections.{name}: got {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}; '
-            f'every array has one row a box',
+            f'every array has one row per box',
         )

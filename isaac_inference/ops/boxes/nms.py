@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Non-maximum suppression: of boxes that overlap too much, only the best stays."""
+"""Non-maximum suppression: of boxes that overlap too much, only the best is kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from isaac_inference.errors import ConfigError
 from isaac_inference.ops.boxes.detections import Detections
 
-_BLOCK = 128  # rows worked out at once: 128 x 1000 float32 still fit into a core's cache
+_BLOCK = 128  # rows computed at once: 128 x 1000 float32 still fit into a core's cache
 _WORSE = np.triu(np.ones((_BLOCK, _BLOCK), np.bool_), 1)  # whether the column's box comes after the row's
 _TINY = 1e-30  # square pixels
 
@@ -21,28 +21,34 @@ def nms(
     top_k: int = 1000,
     max_detections: int = 300,
 ) -> Detections:
-    """Keeps the boxes that no better kept box overlaps by more than the threshold.
+    """Drops every box that overlaps a better, kept box by more than the threshold.
 
-    The result is that of the greedy algorithm, box by box from the best score down. It is reached for a block
+    The result is that of the greedy algorithm, box by box from the best score down. It is computed for a block
     of boxes at once, by iterating on their overlap matrix until nothing changes, which Zheng et al. show to
-    end in the greedy result ('Enhancing Geometric Factors in Model Learning and Inference for Object
+    converge to the greedy result ('Enhancing Geometric Factors in Model Learning and Inference for Object
     Detection and Instance Segmentation', Cluster-NMS, arXiv 2005.03572, section 4); boxes that a block
     suppresses never enter a later one.
 
-    Boxes without an area (inverted ones too) or with values that aren't finite are dropped first.
+    Boxes without area (inverted ones included) or with values that are not finite are dropped first.
 
     Args:
         detections: N boxes in any order.
-        iou_threshold: [0, 1]; of two boxes that overlap by exactly this much, both stay.
-        class_aware: boxes of different classes don't suppress each other.
-        top_k: only so many of the best boxes are looked at.
-        max_detections: only so many of the best survivors are returned.
+        iou_threshold: [0, 1]; two boxes that overlap by exactly this much are both kept.
+        class_aware: boxes of different classes do not suppress each other.
+        top_k: only this many of the best boxes are considered.
+        max_detections: at most this many of the best survivors are returned.
 
     Returns:
-        The survivors by descending score; equal scores keep the order they came in.
+        The survivors by descending score; equal scores keep their order.
 
     Raises:
         ConfigError: an option out of its range.
+
+    Example: the second box overlaps the better first one with an IoU of 0.8.
+        >>> boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 8], [20, 0, 30, 10]], np.float32)
+        >>> found = Detections(boxes, np.array([0.9, 0.8, 0.7], np.float32), np.zeros(3, np.int32))
+        >>> nms(found, iou_threshold=0.5).boxes.tolist()
+        [[0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 30.0, 10.0]]
     """
     if not 0.0 <= iou_threshold <= 1.0:
         raise ConfigError(f'iou_threshold: got {iou_threshold}, expected 0..1')
@@ -60,13 +66,15 @@ def nms(
 def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union of every box in `a` with every box in `b`.
 
-    Example: (0, 0, 10, 10) and (5, 0, 15, 10) share 50 of 150 square pixels, so 1/3.
-
     Args:
         a, b: (N, 4) and (M, 4), (x_min, y_min, x_max, y_max) in the same pixels.
 
     Returns:
-        (N, M) float32 in [0, 1]; 0 wherever a box has no area, is inverted or isn't finite.
+        (N, M) float32 in [0, 1]; 0 wherever a box has no area, is inverted or is not finite.
+
+    Example: they share 60 of 80 + 80 - 60 = 100 square pixels.
+        >>> round(float(box_iou(np.array([[0, 0, 8, 10]]), np.array([[2, 0, 10, 10]]))[0, 0]), 3)
+        0.6
     """
     columns_a, columns_b = _columns(_usable(a)), _columns(_usable(b))
     return _iou(columns_a[:, :, None], columns_b[:, None]).astype(np.float32)
@@ -79,14 +87,14 @@ def _rank(detections: Detections, top_k: int) -> np.ndarray:
         size = boxes[:, 2:] - boxes[:, :2]
         area = size[:, 0] * size[:, 1]
     index = ((size[:, 0] > 0) & (area > 0) & (area < np.inf) & np.isfinite(scores)).nonzero()[0]
-    if len(index) > 4 * top_k:  # a partition is cheaper than sorting them all; ties with the last one stay
+    if len(index) > 4 * top_k:  # a partition is cheaper than sorting them all; ties with the last one are kept
         place = len(index) - top_k
         index = index[scores[index] >= np.partition(scores[index], place)[place]]
     return index[(-scores[index]).argsort(kind='stable')[:top_k]]
 
 
 def _columns(boxes: np.ndarray) -> np.ndarray:
-    """(N, 4) boxes to (5, N): x_min, y_min, x_max, y_max and the area, each in one piece."""
+    """(N, 4) boxes to (5, N): x_min, y_min, x_max, y_max and the area, each contiguous."""
     columns = np.empty((5, len(boxes)), boxes.dtype)
     columns[:4] = boxes.T
     width, height = columns[2:4] - columns[:2]
@@ -124,7 +132,7 @@ def _suppression(columns: np.ndarray, class_ids: np.ndarray | None, size: int, t
         suppresses = class_ids[:size, None] == class_ids
     suppresses[:, :size] &= _WORSE[:size, :size]
     pairs = suppresses.ravel().nonzero()[0]
-    if 8 * len(pairs) > suppresses.size:  # so many that the whole matrix costs less than picking them
+    if 8 * len(pairs) > suppresses.size:  # so many that computing the whole matrix costs less than selecting them
         suppresses &= _iou(columns[:, :size, None], columns[:, None]) > threshold
     else:
         row = pairs // columns.shape[1]
@@ -137,7 +145,7 @@ def _survivors(suppresses: np.ndarray) -> np.ndarray:
     """Indices of the greedy result; suppresses (n, n) bool, rows and columns from best to worst."""
     matrix = suppresses.astype(np.float32)
     keep = np.ones(len(matrix), np.bool_)
-    while True:  # every round settles one more box at least, from the best down, so this ends after n rounds
+    while True:  # every round settles at least one more box, from the best down, so this ends after n rounds
         again = keep.astype(np.float32) @ matrix == 0
         if again.tobytes() == keep.tobytes():
             return keep.nonzero()[0]
@@ -158,7 +166,7 @@ def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _usable(boxes: np.ndarray) -> np.ndarray:
-    """(N, 4) float64; a box without an area or with a value that isn't finite becomes one of zeros."""
+    """(N, 4) float64; a box without area or with a value that is not finite becomes all zeros."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     is_usable = np.isfinite(boxes).all(axis=1, keepdims=True)
     is_usable &= (boxes[:, 2:] > boxes[:, :2]).all(axis=1, keepdims=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One decoder a file: a model's raw outputs to boxes in input pixels.
+"""One decoder per file: a model's raw outputs to boxes in input pixels.
 
-To add one, write its file with a `decode` function and a `DECODER`, and list it here.
+To add one, write a file with a `decode` function and a `DECODER`, and list it here.
 """
 
 from __future__ import annotations

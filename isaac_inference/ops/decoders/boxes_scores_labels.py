@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models that put out finished boxes, scores and labels as three tensors (RT-DETR exports, torchvision)."""
+"""Models that output finished boxes, scores and labels as three tensors (RT-DETR exports, torchvision)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,14 @@ def decode(
         labels: (N,) class ids, integers or whole floats. Rows below the threshold may hold anything.
 
     Args:
-        normalized: boxes are in parts of the input's width and height instead of pixels.
+        normalized: boxes are in fractions of the input's width and height instead of pixels.
+
+    Example: a box over the left half of the input.
+        >>> half = np.array([[0, 0, 0.5, 1]], np.float32)
+        >>> outputs = {'boxes': half, 'scores': np.array([0.75], np.float32), 'labels': np.array([2])}
+        >>> found = decode(outputs, input_wh=(64, 32), class_count=3, score_threshold=0.5, normalized=True)
+        >>> found.boxes.tolist(), found.scores.tolist(), found.class_ids.tolist()
+        ([[0.0, 0.0, 32.0, 32.0]], [0.75], [2])
     """
     thresholds = check_thresholds(score_threshold, class_count)
     boxes = take_output(outputs, 'boxes', ('N', 4))
@@ -51,7 +58,16 @@ def decode(
 
 
 def take_rows(outputs: Mapping[str, np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The outputs 'scores' as float32 and 'labels' in its type, (count,) each."""
+    """The outputs 'scores' as float32 and 'labels' in its own type, (count,) each.
+
+    Raises:
+        FrameError: 'missing_output', 'bad_output_shape' or 'bad_output_type'.
+
+    Example:
+        >>> scores, labels = take_rows({'scores': np.ones(2, np.float16), 'labels': np.array([0, 5])}, 2)
+        >>> scores.dtype.name, labels.tolist()
+        ('float32', [0, 5])
+    """
     scores, labels = take_output(outputs, 'scores', ('N',)), take_any(outputs, 'labels', ('N',))
     for role, array in (('scores', scores), ('labels', labels)):
         if len(array) != count:

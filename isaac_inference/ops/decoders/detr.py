@@ -29,15 +29,21 @@ def decode(
     score_threshold: float | np.ndarray,
     activation: str = 'sigmoid',
 ) -> Detections:
-    """Reads one box a query, with its best class.
+    """Reads one box per query, with its best class.
 
     Roles:
         logits: (Q, class_count); with softmax (Q, class_count + 1), whose last column means 'no object'
             (Carion et al., arXiv 2005.12872).
-        boxes: (Q, 4) as (x_center, y_center, width, height) in parts of the input's width and height.
+        boxes: (Q, 4) as (x_center, y_center, width, height) in fractions of the input's width and height.
 
     Args:
         activation: 'sigmoid' (RT-DETR, DINO) or 'softmax' (DETR).
+
+    Example: a logit of 0 is a score of 0.5.
+        >>> outputs = {'logits': np.zeros((1, 1), np.float32), 'boxes': np.array([[0.5, 0.5, 0.5, 1]], np.float32)}
+        >>> found = decode(outputs, input_wh=(64, 32), class_count=1, score_threshold=0.5)
+        >>> found.boxes.tolist(), found.scores.tolist()
+        ([[16.0, 0.0, 48.0, 32.0]], [0.5])
     """
     if activation not in _ACTIVATIONS:
         raise ConfigError(f'activation: got {activation!r}, expected one of {", ".join(_ACTIVATIONS)}')
@@ -64,7 +70,7 @@ def _sigmoid(logits: np.ndarray, best: np.ndarray) -> np.ndarray:
 
 def _softmax(logits: np.ndarray, best: np.ndarray) -> np.ndarray:
     top = logits.max(axis=1)
-    with np.errstate(invalid='ignore'):  # infinity less infinity is NaN, and reported
+    with np.errstate(invalid='ignore'):  # infinity minus infinity is NaN, which is reported
         return np.exp(best - top) / np.exp(logits - top[:, None]).sum(axis=1)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models with NMS inside that say how many of their rows count (EfficientNMS_TRT and alike)."""
+"""Models with built-in NMS that output how many of their rows are valid (EfficientNMS_TRT and the like)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def decode(
     score_threshold: float | np.ndarray,
     normalized: bool = False,
 ) -> Detections:
-    """Reads the first `num_detections` rows; those after them are never looked at.
+    """Reads the first `num_detections` rows and ignores the rest.
 
     Roles:
         num_detections: () or (1,), a whole number in 0..N.
@@ -30,10 +30,17 @@ def decode(
         labels: (N,) class ids.
 
     Args:
-        normalized: boxes are in parts of the input's width and height instead of pixels.
+        normalized: boxes are in fractions of the input's width and height instead of pixels.
 
     Raises:
         FrameError: 'bad_num_detections', besides the common ones.
+
+    Example: one valid row of two.
+        >>> boxes = np.array([[0, 0, 8, 4], [1, 1, 2, 2]], np.float32)
+        >>> outputs = {'num_detections': np.array([1]), 'boxes': boxes}
+        >>> outputs |= {'scores': np.array([0.75, 0.5], np.float32), 'labels': np.array([2, 0])}
+        >>> decode(outputs, input_wh=(32, 32), class_count=3, score_threshold=0.25).boxes.tolist()
+        [[0.0, 0.0, 8.0, 4.0]]
     """
     check_thresholds(score_threshold, class_count)
     boxes = take_output(outputs, 'boxes', ('N', 4))
@@ -56,8 +63,8 @@ def _take_count(outputs: Mapping[str, np.ndarray], limit: int) -> int:
     if not 0 <= count <= limit or count != int(count):
         raise FrameError(
             'bad_num_detections',
-            f"output 'num_detections': got {count}, expected a whole number in 0..{limit}, the rows of "
-            "'boxes'; check how the model was exported",
+            f"output 'num_detections': got {count}, expected a whole number in 0..{limit}, the number of "
+            "rows of 'boxes'; check how the model was exported",
         )
     return int(count)
 

@@ -14,18 +14,21 @@ from isaac_inference.errors import ConfigError
 def grid_points(input_wh: tuple[int, int], strides: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Column and row of each grid cell, level by level, each row by row.
 
-    Example: an 8x16 input with stride 8 has the cells (0, 0) and (0, 1).
-
     Args:
         input_wh: the model input's (width, height) in pixels.
         strides: pixels per cell of each level.
 
     Returns:
         cells (N, 2) float32 as (column, row) and strides (N, 1) float32 in pixels; shared, read-only. A side
-        that the stride doesn't divide has one more cell, as padded convolutions give.
+        that the stride does not divide has one more cell, as padded convolutions produce.
 
     Raises:
-        ConfigError: strides that aren't positive whole numbers.
+        ConfigError: strides that are not positive whole numbers.
+
+    Example:
+        >>> cells, strides = grid_points((8, 16), (8,))
+        >>> cells.tolist(), strides.tolist()
+        ([[0.0, 0.0], [0.0, 1.0]], [[8.0], [8.0]])
     """
     key = tuple(strides)
     if not key or any(stride != int(stride) or stride < 1 for stride in key):

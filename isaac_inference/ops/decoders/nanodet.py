@@ -33,9 +33,15 @@ def decode(
     et al., arXiv 2006.04388). A cell's point is its top-left corner, column * stride and row * stride.
 
     Roles:
-        predictions: (N, class_count + 4 * (reg_max + 1)) as class scores, already through their sigmoid, and
+        predictions: (N, class_count + 4 * (reg_max + 1)) as class scores, already after their sigmoid, and
             the logits of the distances left, top, right and bottom; N cells over all strides, each level row
             by row.
+
+    Example: the only cell lies at (0, 0); equal logits over the distances 0 and 1 mean half a stride, 4 px.
+        >>> predictions = np.array([[0.75] + [0] * 8], np.float32)
+        >>> outputs = {'predictions': predictions}
+        >>> decode(outputs, input_wh=(8, 8), class_count=1, score_threshold=0.5, strides=[8]).boxes.tolist()
+        [[-4.0, -4.0, 4.0, 4.0]]
     """
     thresholds = check_thresholds(score_threshold, class_count)
     predictions = take_output(outputs, 'predictions', ('N', 'C'))
@@ -54,8 +60,8 @@ def decode(
 
 
 def _expectation(logits: np.ndarray) -> np.ndarray:
-    """(K, 4, bins) logits to the (K, 4) expected bin of their softmax."""
-    with np.errstate(invalid='ignore'):  # infinity less infinity is NaN, and reported
+    """(K, 4, bins) logits to (K, 4) expected bins of their softmax."""
+    with np.errstate(invalid='ignore'):  # infinity minus infinity is NaN, which is reported
         weights = np.exp(logits - logits.max(axis=2, keepdims=True))
     return (weights @ np.arange(logits.shape[2], dtype=np.float32)) / weights.sum(axis=2)
 

@@ -26,13 +26,19 @@ def decode(
     class_count: int,
     score_threshold: float | np.ndarray,
 ) -> Detections:
-    """Reads boxes that the model has already put into pixels.
+    """Reads boxes that are in pixels already.
 
     Roles:
         predictions: (N, 5 + class_count) as (x_center, y_center, width, height) in input pixels, objectness
             and class scores in [0, 1].
 
     The score is objectness times the best class score.
+
+    Example:
+        >>> outputs = {'predictions': np.array([[10, 20, 4, 2, 0.5, 0.25, 1.0]], np.float32)}
+        >>> found = decode(outputs, input_wh=(32, 32), class_count=2, score_threshold=0.25)
+        >>> found.boxes.tolist(), found.scores.tolist(), found.class_ids.tolist()
+        ([[8.0, 19.0, 12.0, 21.0]], [0.5], [1])
     """
     thresholds = check_thresholds(score_threshold, class_count)
     predictions = take_output(outputs, 'predictions', ('N', 5 + class_count))

@@ -22,19 +22,25 @@ def decode(
     keypoint_count: int,
     keypoint_dims: int = 3,
 ) -> Detections:
-    """Reads boxes and keypoints that the model has already put into pixels.
+    """Reads boxes and keypoints that are in pixels already.
 
     Roles:
         predictions: (C, N) or its transpose, where C = 4 + class_count + keypoint_dims * keypoint_count: (x_center,
-            y_center, width, height) in input pixels, class scores in [0, 1], then a keypoint at a time x and y in
+            y_center, width, height) in input pixels, class scores in [0, 1], then for each keypoint x and y in
             input pixels and, for 3 dims, a confidence in [0, 1]. A square is read channels first.
 
     Args:
-        keypoint_count: keypoints a box, 1 or more.
-        keypoint_dims: 3, or 2 for a model that gives no confidence; it is 1 then.
+        keypoint_count: keypoints per box, 1 or more.
+        keypoint_dims: 3, or 2 for a model without confidences, which are then 1.
 
-    Only the candidates' keypoints are read and checked; a confidence that rounding has put outside of [0, 1] is
-    brought back into it.
+    Only the candidates' keypoints are read and checked; a confidence that rounding has put outside [0, 1] is clipped.
+
+    Example: one class, one keypoint without a confidence.
+        >>> outputs = {'predictions': np.array([[10, 20, 4, 2, 0.75, 9, 21]], np.float32)}
+        >>> options = {'keypoint_count': 1, 'keypoint_dims': 2}
+        >>> found = decode(outputs, input_wh=(32, 32), class_count=1, score_threshold=0.5, **options)
+        >>> found.boxes.tolist(), found.keypoints.tolist()
+        ([[8.0, 19.0, 12.0, 21.0]], [[[9.0, 21.0, 1.0]]])
     """
     thresholds = check_thresholds(score_threshold, class_count)
     if keypoint_count < 1 or keypoint_dims not in (2, 3):
@@ -50,10 +56,14 @@ def decode(
 
 
 def channels_first(predictions: np.ndarray, needed: int) -> np.ndarray:
-    """The (needed, N) view of the predictions; no extras here, so the number of channels tells the axes apart.
+    """The (needed, N) view of the predictions; there are no extras, so the number of channels identifies the axis.
 
     Raises:
         FrameError: 'bad_output_shape', when neither axis is `needed` long.
+
+    Example:
+        >>> channels_first(np.zeros((21, 7)), needed=7).shape
+        (7, 21)
     """
     if len(predictions) == needed:
         return predictions
@@ -63,12 +73,12 @@ def channels_first(predictions: np.ndarray, needed: int) -> np.ndarray:
 
 
 def _read_keypoints(rows: np.ndarray, count: int) -> np.ndarray:
-    """(dims * count, M) channels of the candidates to (M, count, 3), in memory of its own."""
+    """(dims * count, M) channels of the candidates to (M, count, 3), a copy."""
     dims = len(rows) // count
     keypoints = np.ones((rows.shape[1], count, 3), np.float32)
     keypoints[..., :dims] = rows.T.reshape(-1, count, dims)
     confidence = keypoints[..., 2]
-    np.clip(confidence, 0.0, 1.0, out=confidence, where=np.isfinite(confidence))  # infinity is `collect`'s to report
+    np.clip(confidence, 0.0, 1.0, out=confidence, where=np.isfinite(confidence))  # `collect` reports infinity
     return keypoints
 
 

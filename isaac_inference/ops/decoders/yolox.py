@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YOLOX: anchor-free grid outputs with an objectness."""
+"""YOLOX: anchor-free grid outputs with objectness."""
 
 from __future__ import annotations
 
@@ -34,9 +34,15 @@ def decode(
 
     Roles:
         predictions: (N, 5 + class_count) as (x, y, w, h, objectness, class scores), the scores already
-            through their sigmoid; N cells over all strides, each level row by row.
+            after their sigmoid; N cells over all strides, each level row by row.
 
-    The score is objectness times the best class score. Exports that already hold pixels are 'yolov5'.
+    The score is objectness times the best class score. For exports that are in pixels already use 'yolov5'.
+
+    Example: the only cell of an 8x8 input; its centre is half a cell from the corner, its size exp(0) cells.
+        >>> outputs = {'predictions': np.array([[0.5, 0.5, 0, 0, 0.5, 1.0]], np.float32)}
+        >>> found = decode(outputs, input_wh=(8, 8), class_count=1, score_threshold=0.25, strides=[8])
+        >>> found.boxes.tolist(), found.scores.tolist()
+        ([[0.0, 0.0, 8.0, 8.0]], [0.5])
     """
     thresholds = check_thresholds(score_threshold, class_count)
     predictions = take_output(outputs, 'predictions', ('N', 5 + class_count))

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth images: reading, foreground, points, and positions and boxes from them."""
+"""Depth images: reading them, separating the foreground, and points, positions and boxes from them."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Depth images: what their numbers mean, and the 3-D points behind a box of the colour image.
+"""Depth images: units, holes, and the 3-D points under a box of the colour image.
 
-Depth is along the optical axis (z), not along the ray. Depth is taken as registered: same view as the colour image,
-at any resolution. Only the part under a box is converted, never the whole image.
+Depth is along the optical axis (z), not along the ray. Depth must be registered: the same view as the colour image, at
+any resolution. Only the part under a box is converted, never the whole image.
 """
 
 from __future__ import annotations
@@ -14,24 +14,28 @@ from typing import NamedTuple
 import numpy as np
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.depth.position import position_from_depth as position_from_depth  # used with these points
 from isaac_inference.ops.geometry.camera_model import CameraModel
 
 # REP 118: 16-bit depth is in millimetres, float depth in metres.
 _METRES_PER_UNIT = {'16UC1': (np.uint16, 0.001), 'mono16': (np.uint16, 0.001), '32FC1': (np.float32, 1.0)}
 UNIT_PARAMETER = 'depth_unit_scale'
-_FURTHEST_MEDIAN = 50.0  # metres; no depth camera sees half of its picture further away
-_SATURATED = 65535  # what 16-bit cameras write for "too far"
+_MAX_MEDIAN = 50.0  # metres; no depth camera sees half of its image further away
+_SATURATED = 65535  # what 16-bit cameras report for "too far"
 _SAMPLES = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class DepthImage:
-    """A depth image as it came, and what one of its units is in metres; converted only where it is looked at.
+    """A depth image as it arrived and the length of its unit; converted only where it is read.
 
     Attributes:
-        data: (H, W) uint16 or float32, the camera's own numbers; not copied.
+        data: (H, W) uint16 or float32 in the camera's units; not copied.
         scale: metres per unit.
+
+    Example: 16-bit images are in millimetres, and 0 means no reading.
+        >>> image = DepthImage.check(np.array([[1500, 0]], np.uint16), '16UC1')
+        >>> image.metres().round(3).tolist()
+        [[1.5, nan]]
     """
 
     data: np.ndarray
@@ -39,15 +43,15 @@ class DepthImage:
 
     @classmethod
     def check(cls, image: np.ndarray, encoding: str, unit_scale: float | None = None) -> DepthImage:
-        """A driver's image, its encoding and unit checked; touches few pixels unless there is nothing in them.
+        """Checks a driver's image, encoding and unit; reads few pixels, unless those are all empty.
 
         Args:
             image: (H, W) uint16 for 16UC1 and mono16, float32 for 32FC1.
             encoding: of the ROS message.
-            unit_scale: metres per unit when the camera doesn't keep to REP 118 (mm in 16 bit, m in float).
+            unit_scale: metres per unit when the camera does not follow REP 118 (mm in 16 bit, m in float).
 
         Raises:
-            FrameError: 'depth_encoding', 'depth_unit' (float millimetres), 'depth_empty' (not one valid pixel).
+            FrameError: 'depth_encoding', 'depth_unit' (float millimetres), 'depth_empty' (no valid pixel).
         """
         known = _METRES_PER_UNIT.get(encoding)
         if known is None or image.ndim != 2 or image.dtype != known[0]:
@@ -61,26 +65,26 @@ class DepthImage:
             raise FrameError('depth_unit', f'{UNIT_PARAMETER}: got {unit_scale}, expected metres per unit, above 0')
         made = cls(image, known[1] if unit_scale is None else float(unit_scale))
         made._require_content()
-        if unit_scale is None and encoding == '32FC1' and looks_like_millimetres(image):
+        if unit_scale is None and encoding == '32FC1' and _looks_like_millimetres(image):
             raise FrameError(
                 'depth_unit',
-                f'depth image: half of the 32FC1 values are above {_FURTHEST_MEDIAN:g}, expected metres; they look '
+                f'depth image: half of the 32FC1 values are above {_MAX_MEDIAN:g}, expected metres; they look '
                 f'like millimetres: set {UNIT_PARAMETER}: 0.001',
             )
         return made
 
     @property
     def width(self) -> int:
-        """Pixels in a row."""
+        """Number of columns."""
         return int(self.data.shape[1])
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return int(self.data.shape[0])
 
     def metres(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
-        """A part as float32 metres; NaN where there is no reading (0, negative, NaN, infinite, 65535 of 16 bit)."""
+        """A part as float32 metres; NaN where there is no reading (0, negative, NaN, infinite, 65535 in 16 bit)."""
         crop = self.data[rows, columns]
         metres = crop.astype(np.float32) * np.float32(self.scale)
         valid = (metres > 0.0) & np.isfinite(metres)
@@ -90,7 +94,7 @@ class DepthImage:
         return metres
 
     def _require_content(self) -> None:
-        # a few rows answer for nearly every image; only an image that is empty there is looked at in full
+        # a few rows suffice for nearly every image; only an image that is empty there is read completely
         for step in (max(1, self.height // 16), 1):
             if np.isfinite(self.metres(slice(None, None, step))).any():
                 return
@@ -105,32 +109,16 @@ class RegionPoints(NamedTuple):
     """The 3-D points under a box.
 
     Attributes:
-        points: (N, 3) float32, metres, in the camera's optical frame; row by row of the depth image.
+        points: (N, 3) float32, metres, in the camera's optical frame; in the row-major order of the depth image.
         pixels: (N, 2) int32, (x, y) of each point in the depth image.
-        inside: (N,) bool, whether the point lies in the box itself, not only in the margin around it.
-        area: how many depth pixels box and mask cover, with or without a reading; margin excluded.
+        inside: (N,) bool, whether the point lies in the box itself, not in the margin around it.
+        area: number of depth pixels that box and mask cover, with or without a reading; margin excluded.
     """
 
     points: np.ndarray
     pixels: np.ndarray
     inside: np.ndarray
     area: int
-
-
-def to_metres(image: np.ndarray, encoding: str, unit_scale: float | None = None) -> np.ndarray:
-    """A whole depth image as (H, W) float32 metres with NaN where there is no reading.
-
-    Args and errors are those of `DepthImage.check`, which per-box work should use.
-    """
-    return DepthImage.check(image, encoding, unit_scale).metres()
-
-
-def looks_like_millimetres(depth: np.ndarray) -> bool:
-    """Whether float depth values can't be metres: half of the valid ones are above 50. Looks at a sample."""
-    flat = depth.ravel()
-    sample = flat[:: max(1, flat.size // _SAMPLES)]
-    sample = sample[np.isfinite(sample) & (sample > 0)]
-    return bool(sample.size and np.median(sample) > _FURTHEST_MEDIAN)
 
 
 def region_points(
@@ -144,16 +132,23 @@ def region_points(
     """The points under a box of the colour image, in the camera's optical frame; lens distortion undone.
 
     Args:
-        depth: registered to the colour view; float metres when it is a plain array.
-        depth_camera: intrinsics at the depth image's resolution (`CameraModel.resized` makes them from colour's).
-        box_px: (4,) x_min, y_min, x_max, y_max in colour pixels, 0 being the image's edge.
+        depth: registered to the colour image; float metres when it is a plain array.
+        depth_camera: intrinsics at the depth image's resolution (see `CameraModel.resized`).
+        box_px: (4,) x_min, y_min, x_max, y_max in colour pixels, 0 is the image's edge.
         color_wh: (width, height) of the colour image.
         mask: (H, W) bool or 0/1 in colour pixels; only points under it count as inside.
-        margin: fraction of the box's sides added all around; those points are returned, too, but not `inside`.
+        margin: fraction of the box's sides added on every side; those points are returned too, but are not `inside`.
 
     Raises:
         FrameError: 'camera_info_size', 'bad_box' (not finite, or upside down), 'box_outside' (no pixel of the image
             under it), 'mask_size'.
+
+    Example: with a focal length of 50 px, the pixel right of the centre is 2 m / 50 aside.
+        >>> camera = CameraModel(64, 48, np.array([[50.0, 0, 32], [0, 50, 24], [0, 0, 1]]))
+        >>> depth = np.full((48, 64), 2.0, np.float32)
+        >>> region = region_points(depth, camera, np.array([32.0, 24, 34, 25]), color_wh=(64, 48))
+        >>> region.points.astype(float).round(3).tolist(), region.pixels.tolist(), region.area
+        ([[0.0, 0.0, 2.0], [0.04, 0.0, 2.0]], [[32, 24], [33, 24]], 2)
     """
     if not isinstance(depth, DepthImage):
         depth = DepthImage(depth, 1.0)
@@ -167,7 +162,7 @@ def region_points(
     if (inner[1] <= inner[0]).any():
         raise FrameError(
             'box_outside',
-            f'box {box.round(1).tolist()}: no pixel of the {color_wh[0]}x{color_wh[1]} image lies under it; do the '
+            f'box {box.round(1).tolist()}: no pixel of the {color_wh[0]}x{color_wh[1]} image is under it; do the '
             f'detections belong to this image?',
         )
     border = (high - low) * margin
@@ -185,7 +180,7 @@ def region_points(
     points[:, :2] = rays * z[:, None]
     points[:, 2] = z
     kept = inside[y, x]
-    seen = np.isfinite(points[:, 0])  # a lens model may reach no ray for a pixel in the corner
+    seen = np.isfinite(points[:, 0])  # the lens model may have no ray for a pixel in the corner
     if not seen.all():
         points, kept, x, y = points[seen], kept[seen], x[seen], y[seen]
     pixels = np.stack((x + left, y + top), axis=1).astype(np.int32)
@@ -193,9 +188,22 @@ def region_points(
 
 
 def color_pixels(pixels: np.ndarray, depth_wh: tuple[int, int], color_wh: tuple[int, int]) -> np.ndarray:
-    """Depth pixels (N, 2) to the colour pixels (N, 2) intp (x, y) under their centres."""
+    """Depth pixels (N, 2) to the colour pixels (N, 2) intp (x, y) under their centres.
+
+    Example: the centre of depth pixel (3, 2) is (3.5, 2.5), and the colour image is ten times as large.
+        >>> color_pixels(np.array([[3, 2]]), depth_wh=(64, 48), color_wh=(640, 480)).tolist()
+        [[35, 25]]
+    """
     ratio = np.array((color_wh[0] / depth_wh[0], color_wh[1] / depth_wh[1]))
     return np.minimum(((pixels + 0.5) * ratio).astype(np.intp), np.array(color_wh) - 1)
+
+
+def _looks_like_millimetres(depth: np.ndarray) -> bool:
+    """Whether float depth values cannot be metres: half of the valid ones are above 50. Reads a sample."""
+    flat = depth.ravel()
+    sample = flat[:: max(1, flat.size // _SAMPLES)]
+    sample = sample[np.isfinite(sample) & (sample > 0)]
+    return bool(sample.size and np.median(sample) > _MAX_MEDIAN)
 
 
 def _pixel_range(low: np.ndarray, high: np.ndarray, depth: DepthImage) -> tuple[np.ndarray, np.ndarray]:
@@ -204,7 +212,7 @@ def _pixel_range(low: np.ndarray, high: np.ndarray, depth: DepthImage) -> tuple[
     first = np.ceil(low - 0.5)
     stop = np.maximum(np.floor(high - 0.5) + 1, np.where((high > 0) & (low < size), np.floor(low) + 1, first))
     first = np.minimum(first, stop - 1)
-    # clipped before the cast: a wild box must not overflow it
+    # clipped before the cast: a huge box must not overflow it
     return np.clip(first, 0, size).astype(np.intp), np.clip(stop, 0, size).astype(np.intp)
 
 
@@ -212,14 +220,16 @@ def _mask_crop(
     mask: np.ndarray, color_wh: tuple[int, int], ratio: np.ndarray, rows: slice, columns: slice
 ) -> np.ndarray:
     if mask.shape != (color_wh[1], color_wh[0]):
-        raise FrameError('mask_size', f'mask: got {mask.shape}, expected {(color_wh[1], color_wh[0])} as the image has')
+        raise FrameError(
+            'mask_size', f'mask: got {mask.shape}, expected {(color_wh[1], color_wh[0])}, the size of the image'
+        )
     x = np.minimum(((np.arange(columns.start, columns.stop) + 0.5) / ratio[0]).astype(np.intp), color_wh[0] - 1)
     y = np.minimum(((np.arange(rows.start, rows.stop) + 0.5) / ratio[1]).astype(np.intp), color_wh[1] - 1)
     return mask[y[:, None], x[None, :]].astype(np.bool_)
 
 
 def _ray_grid(camera: CameraModel) -> np.ndarray:
-    """(H, W, 2) float32 of x/z and y/z; kept by value, because a camera model may be made anew for each message."""
+    """(H, W, 2) float32 of x/z and y/z; cached by value, because a camera model may be created per message."""
     return _cached_rays(camera.width, camera.height, camera.K.tobytes(), camera.distortion, camera.model)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of the points under a detection box belong to the object, told from depth alone.
+"""Which of the points under a detection box belong to the object, from depth alone.
 
 A detector's box is centred on its object, so the object is what the middle of the box shows. What lies behind is cut
-off at a gap in depth; the surface that the object stands on has no gap, so it is fitted around the box and taken away.
+off at a gap in depth; the surface that the object stands on has no gap, so it is fitted around the box and removed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from isaac_inference.errors import FrameError
 MIN_POINTS = 30
 _CENTRAL = 0.5  # part of the box's width and height that counts as its middle
 _SIGNIFICANT = 0.15  # of the middle's points
-_GAP = 0.015  # metres at 1 m; grows with the distance, as the steps of depth cameras do
+_GAP = 0.015  # metres at 1 m; grows with the distance, as the resolution of depth cameras does
 _SAMPLES = 4000
 _SUPPORT_BAND = 0.008  # metres at 1 m
 _PLANE_TRIES = 40
@@ -26,17 +26,24 @@ def foreground_mask(points: np.ndarray, surroundings: np.ndarray | None = None) 
     Args:
         points: (N, 3) under the box, camera frame, metres.
         surroundings: (M, 3) just around the box (`region_points` with a margin); a plane through most of them is what
-            the object stands on, and its points under the box are left out.
+            the object stands on, and its points under the box are excluded.
 
     Raises:
         FrameError: 'depth_missing' (too few points), 'depth_ambiguous' (two surfaces share the middle of the box, and
             either could be the object or something in front of it).
+
+    Example: an 11 x 11 patch at 1 m, surrounded by a wall at 1.5 m.
+        >>> patch = np.array([[x / 100, y / 100, 1.0] for x in range(-5, 6) for y in range(-5, 6)])
+        >>> wall = np.array([[x / 100, y / 100, 1.5] for x in (-12, -10, 10, 12) for y in range(-12, 13)])
+        >>> mask = foreground_mask(np.concatenate((patch, wall)))
+        >>> int(mask[:121].sum()), int(mask[121:].sum())
+        (121, 0)
     """
     if len(points) < MIN_POINTS:
         raise FrameError(
             'depth_missing',
             f'box: got {len(points)} pixels with depth under it, expected {MIN_POINTS} or more; the object is too '
-            f'near, too far, shiny or transparent for the depth camera',
+            f'near, too far, too shiny or too transparent for the depth camera',
         )
     on_support = _support_mask(points, surroundings)
     candidates = ~on_support if on_support.sum() < len(points) - MIN_POINTS else np.ones(len(points), np.bool_)
@@ -49,15 +56,21 @@ def foreground_mask(points: np.ndarray, surroundings: np.ndarray | None = None) 
 
 
 def surfaces(points: np.ndarray, inside: np.ndarray, limit: int = 3) -> list[np.ndarray]:
-    """What of the points could be the object when more than one surface is under the box; the largest first.
+    """The sets of points that could be the object when several surfaces are under the box; the largest first.
 
     Args:
         points: (N, 3) in the box and around it, camera frame, metres.
         inside: (N,) bool, those in the box.
-        limit: how many, at most.
+        limit: largest number of sets.
 
     Returns:
-        (N,) bool each; none with too few points.
+        (N,) bool each; empty for too few points.
+
+    Example: two surfaces half a metre apart, with 121 and 100 points.
+        >>> patch = np.array([[x / 100, y / 100, 1.0] for x in range(-5, 6) for y in range(-5, 6)])
+        >>> wall = np.array([[x / 100, y / 100, 1.5] for x in (-12, -10, 10, 12) for y in range(-12, 13)])
+        >>> [int(mask.sum()) for mask in surfaces(np.concatenate((wall, patch)), np.ones(221, np.bool_))]
+        [121, 100]
     """
     if np.count_nonzero(inside) < MIN_POINTS:
         return []
@@ -75,7 +88,7 @@ def surfaces(points: np.ndarray, inside: np.ndarray, limit: int = 3) -> list[np.
     return sorted(masks, key=lambda mask: -int(np.count_nonzero(mask)))[:limit]
 
 
-def fit_plane(points: np.ndarray, band: float) -> tuple[np.ndarray, float, float] | None:
+def _fit_plane(points: np.ndarray, band: float) -> tuple[np.ndarray, float, float] | None:
     """The plane that most points lie on: normal (3,), offset and the share of points on it; None for too few points.
 
     Random sampling with a fixed seed (RANSAC), then least squares over the points within `band` metres.
@@ -104,12 +117,12 @@ def _support_mask(points: np.ndarray, surroundings: np.ndarray | None) -> np.nda
     if surroundings is None or len(surroundings) < MIN_POINTS:
         return nothing
     band = _SUPPORT_BAND * max(1.0, float(np.median(surroundings[:, 2])))
-    plane = fit_plane(surroundings, band)
+    plane = _fit_plane(surroundings, band)
     if plane is None or plane[2] < 0.3:
         return nothing
     normal, offset, _ = plane
     distance = points @ normal.astype(points.dtype) - offset
-    # what lies beyond the supporting plane, seen from the camera, isn't the object either
+    # what lies beyond the supporting plane, seen from the camera, is not the object either
     return distance * np.sign(-offset) < band
 
 
@@ -124,7 +137,7 @@ def _middle_surface(z: np.ndarray) -> tuple[float, float]:
     """Nearest and furthest depth of the surface that the middle of the box shows."""
     z = np.sort(z[:: max(1, len(z) // _SAMPLES)])
     gap = _GAP * max(1.0, float(np.median(z)))
-    # runs without a gap; a few stray pixels between two surfaces must not bridge it, so thin bins count as empty
+    # runs without a gap; a few stray pixels between two surfaces must not bridge it, so sparse bins count as empty
     bins = ((z - z[0]) / gap).astype(np.intp)
     counts = np.bincount(bins)
     filled = counts > max(1, len(z) // 200)
@@ -159,5 +172,5 @@ def _middle_surface(z: np.ndarray) -> tuple[float, float]:
 def _ambiguous(what: str) -> FrameError:
     return FrameError(
         'depth_ambiguous',
-        f'box: {what}; which of them is the object can not be told. A model with masks tells it',
+        f'box: {what}; depth alone cannot tell which of them is the object; use a model with masks',
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tightest turned box around the visible part of an object.
+"""The tightest oriented box around the visible part of an object.
 
-One camera sees no back side, so a box is as deep as what is seen: an object that shows one face gets a thin one.
-No up direction and no table is needed.
+One camera sees no back side, so a box is only as deep as what is seen: an object that shows one face gets a thin one.
+Neither an up direction nor a table is needed.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class OrientedBox:
     """A box around visible points.
 
     Axes: x along the longest side, z along the shortest, right-handed. x points to the side where its largest
-    component in the camera's frame is positive, z towards the camera; the box itself has no front.
+    component in the camera's frame is positive, z towards the camera.
 
     Attributes:
-        pose: `T_camera_box`, origin in the box's middle.
+        pose: `T_camera_box`, origin at the box's centre.
         size: (3,) float64 along its axes, metres, descending.
-        count: how many points it was made from.
+        count: number of points that it was fitted to.
     """
 
     pose: Pose
@@ -48,13 +48,19 @@ def oriented_box(points: np.ndarray, spacing: float = 0.004) -> OrientedBox:
 
     Raises:
         FrameError: 'depth_missing', with fewer than 30 points.
+
+    Example: a flat plate of 0.2 x 0.1 m that faces the camera at 1 m.
+        >>> plate = np.array([[x / 50, y / 100, 1.0] for x in range(-5, 6) for y in range(-5, 6)])
+        >>> box = oriented_box(plate)
+        >>> box.size.round(3).tolist(), round(float(box.pose.translation[2]), 3)
+        ([0.2, 0.1, 0.0], 1.0)
     """
     if len(points) < MIN_POINTS:
         raise FrameError('depth_missing', f'oriented box: got {len(points)} points, expected {MIN_POINTS} or more')
     cloud = thinned(points, spacing, _POINTS)
     if len(cloud) < 10:  # smaller than the spacing
         cloud = np.asarray(points, np.float64)
-    # thinning gives strays more weight than they have, so sides are measured on the points as they came
+    # thinning gives stray points too much weight, so sides are measured on the original points
     dense = np.asarray(points[:: max(1, len(points) // _DENSE)], np.float64)
     frames = [dominant_frame(cloud, facing_normals(cloud))[0], _principal_axes(dense)]
     boxes = [_fit(dense, frame) for frame in frames]
@@ -77,7 +83,7 @@ def _principal_axes(points: np.ndarray) -> np.ndarray:
 
 
 def _oriented(axes: np.ndarray) -> np.ndarray:
-    """The same axes with the signs that OrientedBox promises."""
+    """The same axes with the signs that OrientedBox specifies."""
     x, z = axes[:, 0], axes[:, 2]
     x = x * np.copysign(1.0, x[int(np.abs(x).argmax())])
     z = z * np.copysign(1.0, -z[int(np.abs(z).argmax())]) if abs(z[2]) < 1e-6 else z * np.copysign(1.0, -z[2])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Coloured points of the detected objects, and of nothing else."""
+"""Coloured points of the detected objects only."""
 
 from __future__ import annotations
 
@@ -44,23 +44,30 @@ def object_points(
     masks: Sequence[np.ndarray | None] | None = None,
     foreground: bool = True,
 ) -> ObjectPoints:
-    """The points under each box, one object after the other; a point under two boxes appears in both.
+    """The points under each box, object by object; a point under two boxes appears twice.
 
     A box without depth, or outside the image, adds no points.
 
     Args:
         color: (H, W, 3) uint8 BGR.
-        depth: registered to color, at any resolution; float metres when it is a plain array.
+        depth: registered to `color`, at any resolution; float metres when it is a plain array.
         depth_camera: intrinsics at the depth image's resolution.
         boxes: (B, 4) x_min, y_min, x_max, y_max in colour pixels.
         class_ids: (B,) whole numbers.
         instances: (B,) whole numbers; None numbers the boxes from 0.
-        masks: one (H, W) mask a box, or None.
-        foreground: without a mask, leave out what lies behind the object where depth tells; where it doesn't, all of
-            the box is returned.
+        masks: one (H, W) mask per box, or None.
+        foreground: without a mask, exclude what lies behind the object where depth shows it; otherwise the whole box is
+            returned.
 
     Raises:
         FrameError: 'camera_info_size', 'mask_size'.
+
+    Example: a box over two pixels of a blue image.
+        >>> camera = CameraModel(64, 48, np.array([[50.0, 0, 32], [0, 50, 24], [0, 0, 1]]))
+        >>> color, depth = np.full((48, 64, 3), (255, 0, 0), np.uint8), np.full((48, 64), 2.0, np.float32)
+        >>> found = object_points(color, depth, camera, np.array([[32.0, 24, 34, 25]]), class_ids=np.array([7]))
+        >>> found.xyz.shape, found.rgb.tolist(), found.class_id.tolist()
+        ((2, 3), [[0, 0, 255], [0, 0, 255]], [7, 7])
     """
     if not isinstance(depth, DepthImage):
         depth = DepthImage(depth, 1.0)

@@ -17,7 +17,7 @@ from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import Symmetry, equivalents
 
 _TAIL = 1.0  # percent cut off at each end of an extent: mixed pixels on the outline
-_TAIL_SIGMAS = 2.33  # a normal distribution has 1 % beyond so many standard deviations
+_TAIL_SIGMAS = 2.33  # 1 % of a normal distribution lies beyond this many standard deviations
 _BALL = (Symmetry('z', 0), Symmetry('x', 0))
 _TURNS = 500
 _LIKELIEST = 5
@@ -25,14 +25,14 @@ _LIKELIEST = 5
 
 @dataclass(frozen=True, eq=False)
 class DepthPosition:
-    """What depth says of an object without a model of it.
+    """What depth shows of an object without a model of it.
 
     Attributes:
         center: (3,) float64, metres, camera frame. With a known size the object's centre; without, the middle of the
-            part that is seen, which is nearer to the camera than the object's centre, because no back side is seen.
+            visible part, which is nearer to the camera than the object's centre, because no back side is seen.
         extents: (3,) float64, metres along the camera's x, y and z; of the visible part.
-        count: foreground points.
-        confidence: 0 to 1: how much of the box has depth, times how much of that is the object up to half of it.
+        count: number of foreground points.
+        confidence: 0 to 1: the part of the box with depth, times min(1, 2 * the part of those points on the object).
         foreground: (N,) bool over the given points.
     """
 
@@ -53,13 +53,20 @@ def position_from_depth(
 
     Args:
         points: (N, 3) under box or mask, camera frame, metres, row by row (`region_points`, those `inside`).
-        area: how many depth pixels the box covers, holes included; for the confidence only.
-        size: (3,) of the object in metres, in any order; the middle of what is seen is pushed back to where the
-            centre lies in the turns that look as large; exact when the object faces the camera.
+        area: number of depth pixels that the box covers, holes included; for the confidence only.
+        size: (3,) of the object in metres, in any order; the middle of the visible part is moved back to the centre of
+            boxes whose visible part is as large; exact when the object faces the camera.
         surroundings: (M, 3) around the box, see `foreground_mask`.
 
     Raises:
         FrameError: 'depth_missing', 'depth_ambiguous'.
+
+    Example: of a box that is 0.04 m thick, depth shows the face; its centre lies 0.02 m behind.
+        >>> face = np.array([[x / 100, y / 100, 1.0] for x in range(-5, 6) for y in range(-5, 6)])
+        >>> position_from_depth(face).center.round(3).tolist()
+        [0.0, 0.0, 1.0]
+        >>> position_from_depth(face, size=(0.1, 0.1, 0.04)).center.round(3).tolist()
+        [0.0, 0.0, 1.02]
     """
     foreground = foreground_mask(points, surroundings)
     kept = np.asarray(points[foreground], np.float64)
@@ -79,14 +86,14 @@ def position_from_depth(
 
 
 def _behind(points: np.ndarray, center: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """(3,) from the middle of what is seen to the object's centre, along the line of sight.
+    """(3,) from the middle of the visible part to the object's centre, along the line of sight.
 
-    Which way the object is turned isn't known; those turns count that would look as large as it does. Several do, so a
-    turned box is placed along the view only to within about a tenth of its diagonal.
+    The object's rotation is unknown; the rotations that would look as large are averaged. They differ, so along the
+    view a rotated box is placed only to within about a tenth of its diagonal.
     """
     view = _view_frame(center)
     extents = np.ptp(np.percentile(points @ view, (_TAIL, 100.0 - _TAIL), axis=0), axis=0)
-    # noise makes a flat face look thick; neighbours in a row of pixels differ by noise more than by shape
+    # noise makes a flat face look thick; neighbours in a row of pixels differ more by noise than by shape
     noise = 1.4826 * float(np.median(np.abs(np.diff(points[:, 2])))) / np.sqrt(2.0)
     extents[2] = max(0.0, extents[2] - 2.0 * _TAIL_SIGMAS * noise)
     seen, offsets = _turned_boxes(tuple(size.tolist()))
@@ -96,13 +103,13 @@ def _behind(points: np.ndarray, center: np.ndarray, size: np.ndarray) -> np.ndar
 
 @functools.lru_cache(maxsize=64)
 def _turned_boxes(size: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """A box in many turns, seen from far away along z: its visible part's extents (T, 3), and how far behind the middle
-    of that part the box's centre lies (T,)."""
+    """A box in many rotations, seen from far away along z: the extents of its visible part (T, 3), and how far behind
+    the middle of that part its centre lies (T,)."""
     axes = [np.eye(3)[:, list(order)] for order in itertools.permutations(range(3))]
     turns = np.stack(axes * _LIKELIEST + [pose.rotation for pose in equivalents(Pose.identity(), _BALL, _TURNS)])
     signs = np.sign(cuboid_corners(np.ones(3)))
     corners = (signs * np.array(size) / 2) @ turns.transpose(0, 2, 1)
-    # a corner is hidden when all its three faces look away from the camera; edge-on counts as away
+    # a corner is hidden when all its three faces point away from the camera; edge-on counts as away
     outward = signs[None] * turns[:, 2, None, :]
     hidden = (outward > -0.05).all(axis=2)
     nearest, furthest = corners[:, :, 2].min(axis=1), np.where(hidden, -np.inf, corners[:, :, 2]).max(axis=1)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drawing on pictures for people."""
+"""Drawing results on images, for people to look at."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A calibrated camera: from points in front of it to pixels and back, lens distortion included.
 
-Frame: x right, y down, z forward (REP 103). Pixels here have their CENTRES at whole numbers, as OpenCV and
-`sensor_msgs/CameraInfo` have it; boxes and keypoints of this package are measured from pixel edges and are 0.5 larger.
+Frame: x right, y down, z forward (REP 103). Pixels here have their CENTRES at whole numbers, as in OpenCV and
+`sensor_msgs/CameraInfo`; boxes and keypoints of this package are measured from pixel edges and are 0.5 larger.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from isaac_inference.errors import FrameError
 
 NONE, PLUMB_BOB, RATIONAL, EQUIDISTANT = 'none', 'plumb_bob', 'rational_polynomial', 'equidistant'
 MODELS = (NONE, PLUMB_BOB, RATIONAL, EQUIDISTANT)
-# How many coefficients OpenCV takes for each; longer lists are fine when the rest is zero.
+# Numbers of coefficients that OpenCV accepts; longer lists are fine when the rest is zero.
 _COEFFICIENTS = {NONE: (0,), PLUMB_BOB: (4, 5), RATIONAL: (8, 12, 14), EQUIDISTANT: (4,)}
 _UNDISTORT_ITERATIONS = 60
 _NEWTON_STEPS = 20
-_UNDISTORT_TOLERANCE = 0.01  # pixels; an inverse that misses by more was not found
+_UNDISTORT_TOLERANCE = 0.01  # pixels; an inverse that misses by more has failed
 _WIDEST = math.tan(math.radians(89.0))
 
 
@@ -31,13 +31,20 @@ _WIDEST = math.tan(math.radians(89.0))
 class CameraModel:
     """Intrinsics and distortion of one image size.
 
-    The plain constructor trusts its arguments; `from_camera_info` takes a driver's.
+    The plain constructor trusts its arguments; `from_camera_info` checks those of a driver.
 
     Attributes:
         width, height: of the image in pixels.
         K: (3, 3) float64, ((fx, 0, cx), (0, fy, cy), (0, 0, 1)) in pixels.
         distortion: coefficients in OpenCV's order: k1 k2 p1 p2 (k3 (k4 k5 k6 ...)), or k1 to k4 for equidistant.
         model: 'none', 'plumb_bob', 'rational_polynomial' or 'equidistant'.
+
+    Example: 0.1 m to the right at a distance of 2 m is 0.05 focal lengths from the centre.
+        >>> camera = CameraModel(640, 480, np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]]))
+        >>> camera.project(np.array([[0.1, 0.0, 2.0]])).tolist()
+        [[345.0, 240.0]]
+        >>> camera.undistort(np.array([[345.0, 240.0]])).tolist()
+        [[0.05, 0.0]]
     """
 
     width: int
@@ -55,17 +62,17 @@ class CameraModel:
         d: Sequence[float] | np.ndarray,
         k: Sequence[float] | np.ndarray,
     ) -> CameraModel:
-        """From the fields of a `sensor_msgs/CameraInfo`, which nobody has checked.
+        """From the unchecked fields of a `sensor_msgs/CameraInfo`.
 
         Args:
             width, height: of the image that K belongs to.
-            distortion_model: as ROS names them; '' or 'none' when there is no distortion.
-            d: the coefficients, OpenCV's order.
+            distortion_model: ROS's name of it; '' or 'none' for no distortion.
+            d: the coefficients in OpenCV's order.
             k: nine numbers, K row by row.
 
         Raises:
-            FrameError: 'no_intrinsics' for an all-zero K (an uncalibrated camera), 'bad_intrinsics' for numbers that
-                no camera has, 'unknown_distortion' for a model that isn't known here.
+            FrameError: 'no_intrinsics' for an all-zero K (an uncalibrated camera), 'bad_intrinsics' for
+                impossible numbers, 'unknown_distortion' for an unknown model.
         """
         numbers = np.array(k, np.float64).ravel()
         if numbers.size == 9 and not numbers.any():
@@ -92,18 +99,18 @@ class CameraModel:
         return math.sqrt(float(self.K[0, 0] * self.K[1, 1]))
 
     def check_image(self, width: int, height: int) -> None:
-        """Raises FrameError 'camera_info_size' when an image isn't of the size that K belongs to."""
+        """Raises FrameError 'camera_info_size' when an image does not have the size that K belongs to."""
         if (width, height) != (self.width, self.height):
             raise FrameError(
                 'camera_info_size',
-                f'CameraInfo: it is for {self.width}x{self.height} pixels, the image has {width}x{height}; publish the '
+                f'CameraInfo: for {self.width}x{self.height} pixels, the image has {width}x{height}; publish the '
                 f'CameraInfo of the resized image, or subscribe to the one that belongs to this image',
             )
 
     def resized(self, width: int, height: int) -> CameraModel:
-        """The model of the same view resampled to another size, as `cv2.resize` does it.
+        """The model of the same view resampled to another size, as by `cv2.resize`.
 
-        Pixel edges scale by a plain factor; the centres, half a pixel off them, need the shift.
+        Pixel edges scale by a plain factor; the centres are half a pixel off them, so they are shifted too.
         """
         sx, sy = width / self.width, height / self.height
         K = self.K.copy()
@@ -121,8 +128,8 @@ class CameraModel:
             points: (N, 3) in metres.
 
         Returns:
-            (N, 2) float64, pixel centres at whole numbers, not clipped to the image. NaN where a point isn't in front
-            of the camera, or so far aside that the distortion model folds back.
+            (N, 2) float64, pixel centres at whole numbers, not clipped to the image. NaN where a point is not in
+            front of the camera, or so far off the axis that the distortion model folds back.
         """
         points = np.asarray(points, np.float64)
         x, y, z = points.T
@@ -136,13 +143,13 @@ class CameraModel:
         return pixels * self.K[(0, 1), (0, 1)] + self.K[:2, 2]
 
     def undistort(self, pixels: np.ndarray) -> np.ndarray:
-        """Distorted pixels to where they point.
+        """Distorted pixels to viewing directions.
 
         Args:
             pixels: (N, 2), pixel centres at whole numbers.
 
         Returns:
-            (N, 2) float64: x/z and y/z. NaN where the lens model reaches no such pixel.
+            (N, 2) float64: x/z and y/z. NaN for pixels that the lens model never reaches.
         """
         pixels = np.asarray(pixels, np.float64)
         distorted = (pixels - self.K[:2, 2]) / self.K[(0, 1), (0, 1)]
@@ -154,7 +161,7 @@ class CameraModel:
             stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _UNDISTORT_ITERATIONS, 1e-12)
             eye, d = np.eye(3), np.array(self.distortion)
             flat = np.array(cv2.undistortPointsIter(distorted[:, None], eye, d, eye, eye, stop))[:, 0]
-        # The iterations say nothing when they diverge, or end on the wrong side of the fold.
+        # The iterations do not report that they diverge, or end on the wrong side of the fold.
         with np.errstate(invalid='ignore', over='ignore'):
             missed = np.abs(self._distorted(flat) - distorted).max(axis=1) * self.focal
             found = (missed < _UNDISTORT_TOLERANCE) & (np.hypot(flat[:, 0], flat[:, 1]) < self._widest)
@@ -177,7 +184,7 @@ class CameraModel:
 
     @functools.cached_property
     def _widest(self) -> float:
-        """The largest x/z radius before the distorted radius shrinks again; beyond it pixels would be invented."""
+        """The largest x/z radius before the distorted radius shrinks again; beyond it pixels would be wrong."""
         radius = np.concatenate((np.linspace(0.0, 4.0, 4001)[1:], np.geomspace(4.0, _WIDEST, 1000)[1:]))
         if self.model == EQUIDISTANT:
             theta = np.arctan(radius)
@@ -216,7 +223,7 @@ def _polynomial(x: np.ndarray, coefficients: Sequence[float]) -> np.ndarray:
 
 
 def _distortion(model: str, d: np.ndarray) -> tuple[str, tuple[float, ...]]:
-    """The model's name and as many coefficients as OpenCV wants."""
+    """The model's name and as many coefficients as OpenCV expects."""
     name = model or NONE
     if name not in MODELS or (name == NONE and d.any()):
         raise FrameError(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Object meshes: reading them with every check that a wrong file deserves."""
+"""Object meshes: reading and checking them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from isaac_inference.errors import ConfigError, ModelError
 FORMATS = ('.obj', '.ply', '.stl')
 _METRES = {'m': 1.0, 'mm': 0.001}
 _SIZE_TOLERANCE = 0.1
-_LARGEST = 20.0  # metres; nothing that a robot's camera detects in one box is larger
+_LARGEST = 20.0  # metres; no object that a robot's camera detects is larger
 _THINNEST = 1e-5  # metres
 
 
@@ -24,7 +24,7 @@ class Mesh:
 
     Attributes:
         vertices: (V, 3) float64.
-        faces: (F, 3) int64, indices into vertices, no degenerate ones.
+        faces: (F, 3) int64, indices into vertices, none degenerate.
         offset: (3,) float64, the bounding box's centre in the file's own frame, metres: file = object + offset.
     """
 
@@ -44,12 +44,19 @@ def load_mesh(path: Path | str, unit: str = 'm', size: Sequence[float] | np.ndar
     Args:
         path: of the file.
         unit: 'm' or 'mm', what a 1 in the file means.
-        size: (3,) metres, as the model card declares the object; the mesh must agree within 10 %.
+        size: (3,) metres, as declared by the model card; the mesh must agree within 10 %.
 
     Raises:
-        ModelError: file missing, of another format, unreadable, empty, not finite, flat, or not of the declared size;
-            a likely wrong unit is named.
-        ConfigError: an unknown unit, or trimesh missing.
+        ModelError: the file is missing, unreadable, empty, flat, not finite, of another format or not of the declared
+            size; the message suggests a unit that is probably meant.
+        ConfigError: an unknown unit, or trimesh is missing.
+
+    Example: a file in millimetres.
+        >>> import tempfile, trimesh
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = trimesh.creation.box((160, 60, 220)).export(f'{folder}/box.stl')
+        ...     load_mesh(f'{folder}/box.stl', 'mm').extents.round(3).tolist()
+        [0.16, 0.06, 0.22]
     """
     path = Path(path)
     if unit not in _METRES:
@@ -76,7 +83,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         loaded = trimesh.load(path, force='mesh', process=False, skip_materials=True)
     except Exception as error:  # trimesh raises whatever its parsers do
-        raise ModelError(f'mesh {path}: trimesh can not read it ({type(error).__name__}: {error})') from error
+        raise ModelError(f'mesh {path}: trimesh cannot read it ({type(error).__name__}: {error})') from error
     vertices = np.asarray(getattr(loaded, 'vertices', ()), np.float64).reshape(-1, 3)
     faces = np.asarray(getattr(loaded, 'faces', ()), np.int64).reshape(-1, 3)
     if len(vertices) == 0 or len(faces) == 0:
@@ -85,7 +92,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f'point cloud must be meshed first'
         )
     if faces.min() < 0 or faces.max() >= len(vertices):
-        raise ModelError(f'mesh {path}: a face names vertex {faces.max()} of {len(vertices)}; the file is cut short')
+        raise ModelError(f'mesh {path}: a face names vertex {faces.max()} of {len(vertices)}; the file is truncated')
     used = np.unique(faces)
     if not np.isfinite(vertices[used]).all():
         raise ModelError(f'mesh {path}: some vertices are NaN or infinite; export it again')
@@ -121,4 +128,4 @@ def _check_extents(path: Path, extents: np.ndarray, unit: str, size: Sequence[fl
                 + ('the axes are swapped: turn the mesh or reorder size' if turned else 'correct size or the mesh')
             )
     if extents.min() < _THINNEST:
-        raise ModelError(f'mesh {path}: extents {found} {unit}: it is flat, expected a body; give it a thickness')
+        raise ModelError(f'mesh {path}: extents {found} {unit}: flat, expected a solid; give it a thickness')

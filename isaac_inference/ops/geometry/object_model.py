@@ -16,13 +16,13 @@ from isaac_inference.ops.geometry.surface_normals import small_gicp
 from isaac_inference.ops.geometry.symmetry import Symmetry
 
 _POINTS = {'cuboid': 1200, 'cylinder': 1200, 'sphere': 1000, 'mesh': 6000}
-_EQUAL_SIDES = 0.04  # relative; closer sides can't be told apart by depth
-_GRAZING = -0.05  # cosine; a face seen this edge-on may be matched, because the pose isn't exact yet
+_EQUAL_SIDES = 0.04  # relative; depth cannot distinguish sides closer than this
+_GRAZING = -0.05  # cosine; a face seen this edge-on may be matched, because the pose is not exact yet
 
 
 @dataclass(frozen=True, eq=False)
 class ObjectModel:
-    """What registration needs to know of an object; built at configure time, read-only after.
+    """An object's surface as registration needs it; built at configure time, read-only afterwards.
 
     Attributes:
         shape: 'cuboid', 'cylinder', 'sphere' or 'mesh'.
@@ -30,10 +30,16 @@ class ObjectModel:
         points, normals: (P, 3) float64 each, spread evenly over the surface; object frame, outward.
         spacing: metres between neighbouring points.
         diameter: largest distance between two points of the surface, metres.
-        symmetries: that the model card declares.
-        geometric: the turns that depth can't see, whatever is printed on the object; empty for a mesh, whose
-            likeness to itself is found while fitting.
-        target, tree: the points as small_gicp's cloud with normals and covariances, and its search tree.
+        symmetries: declared by the model card.
+        geometric: the turns that depth cannot see, whatever is printed on the object; empty for a mesh, whose
+            ambiguities only show while fitting.
+        target, tree: the points as a small_gicp cloud with normals and covariances, and its search tree.
+
+    Example: seen from above, the point nearest to a place over a cube of 2 m lies on its top.
+        >>> cube = ObjectModel.build('cuboid', (2, 2, 2))
+        >>> places, normals, beside = cube.closest(np.array([[0.5, 0.0, 3.0]]), camera=np.array([0.0, 0.0, 9.0]))
+        >>> places.tolist(), normals.tolist(), beside.tolist()
+        ([[0.5, 0.0, 1.0]], [[0.0, 0.0, 1.0]], [False])
     """
 
     shape: str
@@ -56,14 +62,14 @@ class ObjectModel:
         mesh: Mesh | None = None,
         symmetries: Sequence[Symmetry] = (),
     ) -> ObjectModel:
-        """Samples the surface and builds the search structures; about 10 ms.
+        """Samples the surface and builds the search structures, in about 10 ms.
 
         Args:
             shape, size, mesh: as in `surface_points`; a mesh brings its own size.
             symmetries: declared ones, see ops/geometry/symmetry.py.
 
         Raises:
-            ConfigError: unusable shape or size, or a library missing.
+            ConfigError: an unusable shape or size, or a missing library.
         """
         sides = mesh.extents if shape == 'mesh' and mesh is not None else checked_size(shape, size)
         points, normals = surface_points(shape, sides, _POINTS[shape], mesh)
@@ -78,17 +84,17 @@ class ObjectModel:
         return cls(shape, sides, points, normals, spacing, diameter(points), declared, alike, target, tree, neighbours)
 
     def closest(self, points: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The nearest places of the surface's visible side.
+        """The nearest points on the visible side of the surface.
 
         Exact for cuboid, cylinder and sphere; for a mesh the nearest sample.
 
         Args:
             points: (N, 3) in the object's frame.
-            camera: (3,) the camera's place in the object's frame.
+            camera: (3,) the camera's position in the object's frame.
 
         Returns:
-            places (N, 3), outward normals (N, 3), and (N,) bool: true where the point lies beside the surface (past an
-            edge), not above or below it.
+            The nearest points (N, 3), their outward normals (N, 3), and (N,) bool: true where the given point lies
+            beside the surface (past an edge), not above or below it.
         """
         if self.shape == 'cuboid':
             return _closest_on_cuboid(points, camera, self.size / 2)
@@ -107,7 +113,7 @@ class ObjectModel:
     def visible(self, rotation: np.ndarray, translation: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
         """At most `limit` sample points that the camera sees under a pose, and their normals, in the camera's frame.
 
-        A point is hidden when its surface looks away; for a mesh also behind another part of it.
+        A point is hidden when its surface faces away; for a mesh also when another part of it is in front.
         """
         points, normals = self.points @ rotation.T + translation, self.normals @ rotation.T
         towards = -np.einsum('ij,ij->i', points, normals) / np.maximum(np.linalg.norm(points, axis=1), 1e-9)
@@ -119,9 +125,13 @@ class ObjectModel:
 
 
 def geometric_symmetries(shape: str, size: np.ndarray) -> tuple[Symmetry, ...]:
-    """The turns after which a bare surface is the same; sides within 4 % count as equal.
+    """The turns that map a bare surface onto itself; sides within 4 % count as equal.
 
-    A cuboid with unequal sides still has four poses that look alike in depth: half a turn about each axis.
+    Even a cuboid with unequal sides has four poses that look alike in depth: it can make half a turn about each axis.
+
+    Example: a box on a square base also looks the same after quarter turns about its height.
+        >>> [(turn.axis, turn.order) for turn in geometric_symmetries('cuboid', np.array([0.1, 0.1, 0.3]))]
+        [('x', 2), ('y', 2), ('z', 4)]
     """
     if shape == 'sphere':
         return Symmetry('z', 0), Symmetry('x', 0)
@@ -141,7 +151,7 @@ def _closest_on_cuboid(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     signs = np.where(camera >= 0.0, 1.0, -1.0)
     faces = signs * half
-    # a face is seen only from beyond it; from inside the body all three are as good
+    # a face is seen only from beyond it; from inside the body all three are equally good
     hidden = np.abs(camera) - half < _GRAZING * float(np.linalg.norm(camera))
     inside = np.clip(points, -half, half)
     squares = (points - inside) ** 2
@@ -180,7 +190,7 @@ def _closest_on_cylinder(
 
 
 def _unoccluded(points: np.ndarray, spacing: float) -> np.ndarray:
-    """(N,) bool: nothing else of the points lies clearly nearer on the same line of sight; a coarse z-buffer."""
+    """(N,) bool: no other point lies clearly nearer on the same line of sight; a coarse z-buffer."""
     cell = 2.0 * spacing / float(np.median(points[:, 2]))
     x, y = (np.floor(points[:, i] / points[:, 2] / cell).astype(np.int64) for i in (0, 1))
     x, y = x - x.min(), y - y.min()

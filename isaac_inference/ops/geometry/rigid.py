@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rigid transforms: where a thing is and how it is turned, and how sure of it we are.
+"""Rigid transforms: positions, rotations and their uncertainty.
 
 A transform `T_a_b` takes coordinates in frame b to coordinates in frame a. Metres, radians, float64,
 quaternions as (x, y, z, w). Rotations are perturbed from the left, `R = so3_exp(w) @ R0`: the fixed-axis
@@ -16,7 +16,7 @@ import numpy as np
 
 from isaac_inference.errors import FrameError
 
-# A matrix further from a rotation than this was not meant to be one; float32 rounding is 1e-6.
+# A matrix further from a rotation than this is an error of its author; float32 rounding is 1e-6.
 ORTHONORMAL_TOLERANCE = 1e-3
 _SMALL_ANGLE = 1e-6  # rad; below it the series is exact to rounding
 
@@ -25,14 +25,21 @@ _SMALL_ANGLE = 1e-6  # rad; below it the series is exact to rounding
 class Pose:
     """A rigid transform `T_a_b`: `point_a = rotation @ point_b + translation`.
 
-    The plain constructor checks shapes only; `from_matrix` and `from_quaternion` take what other people wrote.
+    The plain constructor checks shapes only; `from_matrix` and `from_quaternion` check values too.
 
     Attributes:
         rotation: (3, 3) float64, orthonormal with determinant 1; its columns are b's axes seen in a.
         translation: (3,) float64 in metres; b's origin seen in a.
 
     Raises:
-        FrameError: 'bad_pose', when the shapes are others.
+        FrameError: 'bad_pose', for other shapes.
+
+    Example: a quarter turn about z takes x to y, then the point is shifted.
+        >>> T_a_b = Pose(so3_exp((0, 0, np.pi / 2)), np.array([10.0, 0.0, 0.0]))
+        >>> T_a_b.apply(np.array([[1.0, 0.0, 0.0]])).round(6).tolist()
+        [[10.0, 1.0, 0.0]]
+        >>> np.allclose((T_a_b.inverse() @ T_a_b).matrix(), np.eye(4))
+        True
     """
 
     rotation: np.ndarray
@@ -51,10 +58,10 @@ class Pose:
 
     @classmethod
     def from_matrix(cls, matrix: np.ndarray) -> Pose:
-        """From a (4, 4) homogeneous matrix of any real dtype; rounding errors in the rotation are taken out.
+        """From a (4, 4) homogeneous matrix of any real dtype; rounding errors in the rotation are removed.
 
         Raises:
-            FrameError: 'bad_pose', when it isn't finite, isn't rigid or mirrors.
+            FrameError: 'bad_pose', when it is not finite, not rigid or a mirror image.
         """
         matrix = np.asarray(matrix, np.float64)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
@@ -66,7 +73,7 @@ class Pose:
         if error > ORTHONORMAL_TOLERANCE or np.linalg.det(rotation) < 0.0:
             raise _bad_pose(
                 f'got a 3x3 part {rotation.tolist()} that scales, shears or mirrors, expected a rotation; '
-                f'take the scale out first'
+                f'remove the scale first'
             )
         left, _, right = np.linalg.svd(rotation)
         return cls(left @ right, matrix[:3, 3].copy())
@@ -75,10 +82,10 @@ class Pose:
     def from_quaternion(
         cls, xyzw: np.ndarray | Sequence[float], translation: np.ndarray | Sequence[float] = (0.0, 0.0, 0.0)
     ) -> Pose:
-        """From a quaternion (x, y, z, w), of any length but zero, and a translation in metres.
+        """From a quaternion (x, y, z, w) of any length above zero, and a translation in metres.
 
         Raises:
-            FrameError: 'bad_pose', when something isn't finite or the quaternion is zero, as in an unset message.
+            FrameError: 'bad_pose', when something is not finite or the quaternion is zero, as in an unset message.
         """
         quaternion = np.array(xyzw, np.float64)
         offset = np.array(translation, np.float64)
@@ -88,7 +95,7 @@ class Pose:
         if not (np.isfinite(length) and length > ORTHONORMAL_TOLERANCE and np.isfinite(offset).all()):
             raise _bad_pose(
                 f'got quaternion {quaternion.tolist()} and translation {offset.tolist()}, expected finite numbers and '
-                f'a quaternion that is not zero; no rotation is (0, 0, 0, 1)'
+                f'a quaternion that is not zero; the identity is (0, 0, 0, 1)'
             )
         x, y, z, w = quaternion / length
         rotation = np.array(
@@ -110,7 +117,7 @@ class Pose:
     def quaternion(self) -> np.ndarray:
         """The rotation as a (4,) float64 unit quaternion (x, y, z, w) with w >= 0."""
         R = self.rotation
-        # Four times the squares of x, y, z, w; dividing by the largest loses no digits (Shepperd's choice).
+        # Four times the squares of x, y, z, w; dividing by the largest loses no precision (Shepperd's method).
         squares = np.array(
             (
                 1 + R[0, 0] - R[1, 1] - R[2, 2],
@@ -147,7 +154,12 @@ class Pose:
 
 
 def so3_exp(rotation_vector: np.ndarray | Sequence[float]) -> np.ndarray:
-    """The (3, 3) rotation about the vector's direction by its length in radians (Rodrigues' formula)."""
+    """The (3, 3) rotation about the vector's direction by its length in radians (Rodrigues' formula).
+
+    Example: a quarter turn about z.
+        >>> so3_exp((0, 0, np.pi / 2)).round().astype(int).tolist()
+        [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
+    """
     x, y, z = (float(value) for value in rotation_vector)
     square = x * x + y * y + z * z
     angle = math.sqrt(square)
@@ -155,7 +167,7 @@ def so3_exp(rotation_vector: np.ndarray | Sequence[float]) -> np.ndarray:
         a, b = 1.0, 0.5
     else:
         a, b = math.sin(angle) / angle, (1.0 - math.cos(angle)) / square
-    # Written out: this runs in every step of a refinement, where small arrays cost more than their numbers.
+    # Written out: this runs in every step of a refinement, where the overhead of small arrays dominates.
     return np.array(
         (
             (1.0 - b * (y * y + z * z), b * x * y - a * z, b * x * z + a * y),
@@ -166,7 +178,12 @@ def so3_exp(rotation_vector: np.ndarray | Sequence[float]) -> np.ndarray:
 
 
 def so3_log(rotation: np.ndarray) -> np.ndarray:
-    """The (3,) rotation vector of a rotation, its length in [0, pi]; exact up to half a turn and at it."""
+    """The (3,) rotation vector of a rotation, its length in [0, pi]; exact up to and including half a turn.
+
+    Example: a quarter turn about z.
+        >>> so3_log(np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])).round(4).tolist()
+        [0.0, 0.0, 1.5708]
+    """
     quaternion = Pose(rotation, np.zeros(3)).quaternion()
     sine = float(np.linalg.norm(quaternion[:3]))
     if sine < _SMALL_ANGLE:
@@ -175,15 +192,20 @@ def so3_log(rotation: np.ndarray) -> np.ndarray:
 
 
 def rotation_angle(rotation: np.ndarray) -> float:
-    """By how many radians a (3, 3) rotation turns, in [0, pi]."""
+    """The angle of a (3, 3) rotation in radians, in [0, pi].
+
+    Example:
+        >>> round(float(np.degrees(rotation_angle(so3_exp((0, 0.5, 0)) @ so3_exp((0, 0.25, 0))))), 2)
+        42.97
+    """
     return float(np.linalg.norm(so3_log(rotation)))
 
 
 def transform_covariance(covariance: np.ndarray, T: Pose) -> np.ndarray:
-    """The covariance of a pose when the pose is moved into another frame by `T_target_source`.
+    """The covariance of a pose that is expressed in another frame by `T_target_source`.
 
-    Both halves belong to the posed object's own origin, so they only turn; where the target frame lies plays no part.
-    T itself is taken as exact.
+    Both halves refer to the posed object's own origin, so they are only rotated; the position of the target frame does
+    not matter. T itself is taken as exact.
 
     Args:
         covariance: (6, 6) of (x, y, z, rotation about x, y, z), in the source frame; m^2, m rad, rad^2.
@@ -191,6 +213,11 @@ def transform_covariance(covariance: np.ndarray, T: Pose) -> np.ndarray:
 
     Returns:
         (6, 6) in the target frame.
+
+    Example: a quarter turn about z exchanges the variances of x and y.
+        >>> quarter = Pose(so3_exp((0, 0, np.pi / 2)), np.ones(3))
+        >>> transform_covariance(np.diag([1.0, 4, 9, 1, 4, 9]), quarter).diagonal().round(6).tolist()
+        [4.0, 1.0, 9.0, 4.0, 1.0, 9.0]
     """
     turn = np.zeros((6, 6))
     turn[:3, :3] = turn[3:, 3:] = T.rotation

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Points spread evenly over an object's surface, with outward normals; the same ones on every call."""
+"""Points spread evenly over an object's surface, with outward normals; identical on every call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isaac_inference.ops.geometry.cuboid import cuboid_corners
 from isaac_inference.ops.geometry.mesh import Mesh
 
 SHAPES = ('cuboid', 'cylinder', 'sphere', 'mesh')
-# corner numbers as in cuboid.py: bit 2 is x, bit 1 y, bit 0 z; seen from outside, each pair turns the same way
+# corner numbers as in cuboid.py: bit 2 is x, bit 1 y, bit 0 z; seen from outside, each pair winds the same way
 _CUBOID_TRIANGLES = np.array(
     (
         (0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1),
@@ -28,20 +28,25 @@ _GOLDEN_ANGLE = np.pi * (3.0 - np.sqrt(5.0))
 def surface_points(
     shape: str, size: Sequence[float] | np.ndarray | None, n: int, mesh: Mesh | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`n` points of the surface, each standing for the same area.
+    """`n` points on the surface, each representing the same area.
 
     Args:
         shape: 'cuboid', 'cylinder' (axis z, diameter the mean of size x and y), 'sphere' (diameter the mean of all
             sides) or 'mesh'.
         size: (3,) metres; unused for a mesh.
-        n: how many.
+        n: number of points.
         mesh: for 'mesh' only.
 
     Returns:
         points (n, 3) and unit outward normals (n, 3), float64, object frame.
 
     Raises:
-        ConfigError: an unknown shape, a size that is none, or a mesh missing.
+        ConfigError: an unknown shape, an unusable size, or a missing mesh.
+
+    Example: a ball of 2 m has all its points 1 m from its centre.
+        >>> points, normals = surface_points('sphere', (2, 2, 2), 100)
+        >>> points.shape, np.linalg.norm(points, axis=1).round(6).min().tolist()
+        ((100, 3), 1.0)
     """
     if shape == 'mesh':
         if mesh is None:
@@ -60,7 +65,15 @@ def surface_points(
 
 
 def checked_size(shape: str, size: Sequence[float] | np.ndarray | None) -> np.ndarray:
-    """`size` as (3,) float64 metres; ConfigError when the shape is unknown or the size is none."""
+    """`size` as (3,) float64 metres.
+
+    Raises:
+        ConfigError: an unknown shape, or a size that is not three lengths above 0.
+
+    Example:
+        >>> checked_size('cuboid', [1, 2, 3]).tolist()
+        [1.0, 2.0, 3.0]
+    """
     if shape not in SHAPES:
         raise ConfigError(f'shape: got {shape!r}, expected one of {", ".join(SHAPES)}')
     sides = np.asarray(() if size is None else size, np.float64)
@@ -70,7 +83,12 @@ def checked_size(shape: str, size: Sequence[float] | np.ndarray | None) -> np.nd
 
 
 def diameter(points: np.ndarray) -> float:
-    """The largest distance between two of the points (N, 3); what ADD errors are measured against."""
+    """The largest distance between two of the points (N, 3), which ADD errors are compared with.
+
+    Example: the diagonal of a 3 x 4 m rectangle.
+        >>> diameter(np.array([[0, 0, 0], [3, 0, 0], [0, 4, 0], [3, 4, 0]]))
+        5.0
+    """
     from scipy.spatial import ConvexHull, QhullError
     from scipy.spatial.distance import pdist
 
@@ -80,7 +98,7 @@ def diameter(points: np.ndarray) -> float:
             corners = corners[ConvexHull(corners).vertices]
         except QhullError:  # all in one plane
             corners = corners[:: max(1, len(corners) // 2000)]
-    if len(corners) > 3000:  # a sphere's hull has every point; its diameter stands in any of them
+    if len(corners) > 3000:  # the hull of a sphere has every point; some of them suffice for its diameter
         corners = corners[:: len(corners) // 3000 + 1]
     return float(pdist(corners).max()) if len(corners) > 1 else 0.0
 

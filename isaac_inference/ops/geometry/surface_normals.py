@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Points of a depth crop thinned out, with the directions that their surface faces."""
+"""Thinning the points of a depth crop, and the directions that their surface faces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ def small_gicp() -> ModuleType:
     """The registration library, imported when first needed.
 
     Raises:
-        ConfigError: it isn't installed.
+        ConfigError: it is not installed.
+
+    Example:
+        >>> small_gicp().__name__
+        'small_gicp'
     """
     try:
         import small_gicp as library
@@ -26,12 +30,17 @@ def small_gicp() -> ModuleType:
 
 
 def thinned(points: np.ndarray, voxel: float, limit: int) -> np.ndarray:
-    """At most about `limit` points (M, 3) float64: one a voxel, the mean of those in it.
+    """At most about `limit` points (M, 3) float64: one per voxel, the mean of those in it.
 
     Args:
         points: (N, 3), metres.
-        voxel: edge in metres; made larger until the limit is kept.
-        limit: how many points are wanted at most.
+        voxel: edge in metres; enlarged until the limit is kept.
+        limit: largest number of points.
+
+    Example: two points share a voxel of 10 mm, the third lies in another one.
+        >>> cloud = np.array([[0.001, 0.001, 0.501], [0.003, 0.003, 0.503], [0.051, 0.001, 0.501]])
+        >>> sorted(thinned(cloud, 0.01, 100).round(6).tolist())
+        [[0.002, 0.002, 0.502], [0.051, 0.001, 0.501]]
     """
     cloud = np.asarray(points, np.float64)
     if len(cloud) == 0:
@@ -40,12 +49,18 @@ def thinned(points: np.ndarray, voxel: float, limit: int) -> np.ndarray:
         kept = small_gicp().voxelgrid_sampling(cloud, voxel).points()[:, :3]
         if len(kept) <= limit:
             break
-        voxel *= 1.1 * (len(kept) / limit) ** 0.5  # points lie on a surface, so their number goes with the square
+        voxel *= 1.1 * (len(kept) / limit) ** 0.5  # points lie on a surface, so their number falls with the square
     return np.array(kept)
 
 
 def facing_normals(points: np.ndarray, neighbours: int = 12) -> np.ndarray:
-    """(N, 3) unit normals that look towards the camera (the origin); zeros where a point is too lonely."""
+    """(N, 3) unit normals that point towards the camera (the origin); zeros where neighbours are missing.
+
+    Example: a wall at 1 m.
+        >>> wall = np.array([[x / 100, y / 100, 1.0] for x in range(5) for y in range(5)])
+        >>> facing_normals(wall)[0].round().astype(int).tolist()
+        [0, 0, -1]
+    """
     library = small_gicp()
     cloud = library.PointCloud(np.asarray(points, np.float64))
     library.estimate_normals(cloud, num_neighbors=neighbours)
@@ -63,7 +78,13 @@ def dominant_frame(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray,
 
     Returns:
         (3, 3) rotation, its columns the frame's axes in the camera's frame, and how many of them are face normals:
-        with fewer than two, the turn about the first is that of the tightest rectangle around the points.
+        with fewer than two, the rotation about the first is that of the tightest rectangle around the points.
+
+    Example: ten normals of a face towards the camera and ten of one to its right.
+        >>> normals = np.repeat([[0.0, 0, -1], [1.0, 0, 0]], 10, axis=0)
+        >>> frame, faces = dominant_frame(np.zeros((20, 3)), normals)
+        >>> frame[:, :2].T.round().astype(int).tolist(), faces
+        ([[0, 0, -1], [1, 0, 0]], 2)
     """
     import cv2
 
@@ -95,7 +116,7 @@ def dominant_frame(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray,
 
 
 def _mode(candidates: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """The direction that most normals have, within 15 degrees, averaged over them."""
+    """The direction of most normals, within 15 degrees, averaged over them."""
     some = candidates[:: max(1, len(candidates) // 200)]
     near = some @ normals.T > np.cos(np.radians(15.0))
     mean = normals[near[int(near.sum(axis=1).argmax())]].mean(axis=0)

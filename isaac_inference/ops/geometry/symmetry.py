@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects that look alike in several poses: one of them is called canonical, and errors are measured to the nearest.
 
-A can may be turned about its axis without anybody seeing it. Of all poses that look alike, the canonical one is
+A can looks the same however it is turned about its axis. Of all poses that look alike, the canonical one is
 turned so that the camera's azimuth about the symmetry axis, seen in the object's frame, is nearest 0. Azimuth is
 atan2(y, x) about z, atan2(z, y) about x, atan2(x, z) about y. With it, two cameras' or two frames' poses of a
 symmetric object can be compared, averaged and smoothed.
@@ -20,16 +20,16 @@ from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_exp
 
 AXES = 'xyz'
 MAX_ORDER = 360
-_TIE = 1e-9  # of a direction's components; closer ones are equal but for rounding
+_TIE = 1e-9  # of a direction's components; closer ones are equal up to rounding
 
 
 @dataclass(frozen=True)
 class Symmetry:
-    """An object looks the same after a turn about one of its own axes.
+    """A turn about one of an object's own axes that leaves its look unchanged.
 
     Attributes:
         axis: 'x', 'y' or 'z' of the object's frame, through its origin.
-        order: 0 for any angle (can, bottle), n >= 2 for n equal turns (2: half turn, 4: square box).
+        order: 0 for any angle (can, bottle), n >= 2 for n equal turns (2: half turns, 4: square box).
 
     Raises:
         ConfigError: another axis or order.
@@ -49,19 +49,25 @@ class Symmetry:
 
 
 def canonical(pose: Pose, symmetries: Sequence[Symmetry]) -> Pose:
-    """The one pose that stands for all that look alike; the same whichever of them is given.
+    """The one pose that represents all that look alike; the same whichever of them is given.
 
-    With several symmetries their whole group is searched, the axis given first deciding first. What the camera's
-    place leaves open (it lies on an axis) is decided by how the object's axes lie along the camera's. A ball (any
-    angle about two axes) keeps the camera's axes. The translation and a covariance stay as they are, because the
-    turns are about the object's origin.
+    With several symmetries their whole group is searched, and the axis given first takes precedence. What the camera's
+    position leaves open (when it lies on an axis) is decided by how the object's axes lie along the camera's. A ball
+    (any angle about two axes) gets the camera's axes. Translation and covariance do not change, because the turns are
+    about the object's origin.
 
     Args:
         pose: `T_camera_object`.
-        symmetries: of the object; without any the pose is returned as it is.
+        symmetries: of the object; without any the pose is returned unchanged.
 
     Raises:
-        ConfigError: symmetries that together have no end, such as thirds about z and quarters about x.
+        ConfigError: symmetries that combine to infinitely many turns, such as thirds about z and quarters about x.
+
+    Example: however a can is turned about its axis, its canonical pose is the same.
+        >>> can = [Symmetry('z', 0)]
+        >>> a, b = (Pose(so3_exp((1, 0, 0)) @ so3_exp((0, 0, turn)), np.array([0, 0, 1.0])) for turn in (0.0, 2.0))
+        >>> np.allclose(canonical(a, can).rotation, canonical(b, can).rotation)
+        True
     """
     if not symmetries:
         return pose
@@ -77,15 +83,20 @@ def canonical(pose: Pose, symmetries: Sequence[Symmetry]) -> Pose:
 def equivalents(pose: Pose, symmetries: Sequence[Symmetry], steps: int = 64) -> list[Pose]:
     """All poses that look alike, the given one first; a continuous symmetry is cut into `steps` equal turns.
 
-    A ball gets `steps` rotations spread evenly over all there are.
+    A ball gets `steps` rotations spread evenly over all rotations.
 
     Args:
         pose: `T_camera_object`.
         symmetries: of the object.
-        steps: how many turns stand for "any angle".
+        steps: how many turns represent "any angle".
 
     Raises:
-        ConfigError: no step at all, or symmetries that together have no end.
+        ConfigError: no steps, or symmetries that combine to infinitely many turns.
+
+    Example: a square box has four.
+        >>> box = equivalents(Pose.identity(), [Symmetry('z', 4)])
+        >>> sorted(round(float(np.degrees(rotation_angle(pose.rotation)))) for pose in box)
+        [0, 90, 90, 180]
     """
     if steps < 1:
         raise ConfigError(f'steps: got {steps}, expected 1 or more')
@@ -100,12 +111,18 @@ def equivalents(pose: Pose, symmetries: Sequence[Symmetry], steps: int = 64) -> 
 
 
 def nearest(pose: Pose, reference: Pose, symmetries: Sequence[Symmetry]) -> Pose:
-    """Of all poses that look like `pose`, the one turned least against `reference`; exact for any angle, too.
+    """Of all poses that look like `pose`, the one turned least from `reference`; exact for any angle, too.
 
     Args:
         pose: `T_camera_object`.
         reference: in the same frame, such as the last pose of a track or the truth.
         symmetries: of the object.
+
+    Example: a square box turned by 100 degrees looks as if it were turned by 10.
+        >>> turned = Pose(so3_exp((0, 0, np.radians(100))), np.zeros(3))
+        >>> found = nearest(turned, Pose.identity(), [Symmetry('z', 4)])
+        >>> round(float(np.degrees(rotation_angle(found.rotation))), 6)
+        10.0
     """
     if not symmetries:
         return pose
@@ -124,7 +141,13 @@ def nearest(pose: Pose, reference: Pose, symmetries: Sequence[Symmetry]) -> Pose
 
 
 def rotation_error(pose: Pose, truth: Pose, symmetries: Sequence[Symmetry] = ()) -> float:
-    """The angle in radians between two poses' rotations, to the nearest pose that looks alike; in [0, pi]."""
+    """The angle in radians between two poses' rotations, to the nearest pose that looks alike; in [0, pi].
+
+    Example: a can is tilted by 0.1 rad and turned about its axis, which does not count.
+        >>> pose = Pose(so3_exp((0.1, 0, 0)) @ so3_exp((0, 0, 2)), np.zeros(3))
+        >>> round(rotation_error(pose, Pose.identity(), [Symmetry('z', 0)]), 6)
+        0.1
+    """
     return rotation_angle(truth.rotation.T @ nearest(pose, truth, symmetries).rotation)
 
 
@@ -148,7 +171,7 @@ def _group(symmetries: tuple[Symmetry, ...]) -> _Group:
         return _Group(_closure(symmetries), -1, False, order)
     axis = min(round_axes)
     others = [symmetry for symmetry in symmetries if AXES.index(symmetry.axis) != axis]
-    # Any turn but a half one would carry the round axis to a second place, and two round axes make a ball.
+    # Any turn other than a half turn moves the round axis to a second position, and two round axes make a ball.
     if len(round_axes) > 1 or any(symmetry.order != 2 for symmetry in others):
         return _Group(identity, -1, True, order)
     if not others:
@@ -171,7 +194,7 @@ def _closure(symmetries: tuple[Symmetry, ...]) -> np.ndarray:
         if len(found) > limit:
             listed = ', '.join(f'{symmetry.order} about {symmetry.axis}' for symmetry in symmetries)
             raise ConfigError(
-                f'symmetries: got {listed}, which together allow endlessly many turns; list the ones that the '
+                f'symmetries: got {listed}, which combine to infinitely many turns; list those that the '
                 f'object has, or order 0 about two axes for a ball'
             )
     return np.stack(found)
@@ -180,9 +203,9 @@ def _closure(symmetries: tuple[Symmetry, ...]) -> np.ndarray:
 def _turned_to_camera(rotation: np.ndarray, translation: np.ndarray, axis: int) -> np.ndarray:
     """Turns the object about its round axis until the camera's azimuth is 0."""
     i, j = (axis + 1) % 3, (axis + 2) % 3
-    seen = -rotation.T @ translation  # the camera's place in the object's frame
+    seen = -rotation.T @ translation  # the camera's position in the object's frame
     if np.hypot(seen[i], seen[j]) <= 1e-6 * np.linalg.norm(seen):
-        # From straight above there is no azimuth; the camera's right hand is as good a mark, and never both are lost.
+        # Seen along the axis there is no azimuth, so the camera's x axis serves as the mark, or y where x is parallel.
         seen = rotation[0]
         if np.hypot(seen[i], seen[j]) < 0.5:
             seen = rotation[1]
@@ -190,7 +213,7 @@ def _turned_to_camera(rotation: np.ndarray, translation: np.ndarray, axis: int) 
 
 
 def _first(rotations: np.ndarray, translation: np.ndarray, order_of_axes: tuple[int, ...]) -> np.ndarray:
-    """The rotation with the largest key, component after component, ties within rounding going to the next one."""
+    """The rotation with the largest key, component after component, ties within rounding resolved by the next one."""
     if len(rotations) == 1:
         return rotations[0]
     seen = np.einsum('nij,i->nj', rotations, -translation / max(float(np.linalg.norm(translation)), 1e-12))
@@ -211,7 +234,7 @@ def _turn(axis: int, angle: float) -> np.ndarray:
 
 
 def _spread_rotations(count: int) -> np.ndarray:
-    """(count, 3, 3): the identity first, the others evenly over all rotations.
+    """(count, 3, 3): the identity first, the others spread evenly over all rotations.
 
     Quaternions on a spiral with two irrational windings: M. Alexa, "Super-Fibonacci Spirals: Fast, Low-Discrepancy
     Sampling of SO(3)", CVPR 2022.

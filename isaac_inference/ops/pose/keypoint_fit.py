@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well a pose agrees with weak keypoints, and the pose nearest to it that agrees best.
+"""How well a pose agrees with weak keypoints, and the most probable pose near it.
 
-Of an object that is half hidden, a network's keypoints are few and loose, too few for a pose. They still tell which of
-a handful of poses it is, and about where in the directions that depth leaves open.
+The keypoints of a half-hidden object are few and inaccurate, and not enough for a pose. They still show which of a few
+candidate poses it is, and roughly where it lies in the directions that depth leaves open.
 """
 
 from __future__ import annotations
@@ -14,54 +14,63 @@ import numpy as np
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp, so3_log
 
-_SURE, _UNSURE = 0.006, 0.08  # standard deviation at confidence 1 and 0, of the object's diameter
-_LEAST_PX = 1.0
-_WILD = 9.0  # squared standard deviations from which on a keypoint is wrong, and how wrong doesn't matter
+_AT_ONE, _AT_ZERO = 0.006, 0.08  # standard deviation at confidence 1 and 0, in diameters of the object
+_MIN_PX = 1.0
+_WILD = 9.0  # squared standard deviations beyond which a keypoint is an outlier, however far off it is
 _STEPS = 8
 
 
 @dataclass(frozen=True, eq=False)
 class WeakKeypoints:
-    """One object's keypoints with what their confidence says about their error.
+    """One object's keypoints with the errors that their confidences suggest.
 
     Attributes:
         model: (K, 3) m, object frame.
-        places: (K, 2) x/z and y/z where they are seen.
+        directions: (K, 2) x/z and y/z in which they are seen.
         spread: (K,) standard deviation of each coordinate in metres across the view, at the object.
-        floor: the least spread, in x/z.
+        min_spread: minimum standard deviation, in x/z.
+
+    Example: the true pose costs nothing; 0.1 m aside all eight keypoints are outliers, which cost 9 each.
+        >>> camera = CameraModel(640, 480, np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]))
+        >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
+        >>> truth = Pose(np.eye(3), np.array([0, 0, 1.0]))
+        >>> pixels = camera.project(truth.apply(corners)) + 0.5  # measured from the image's edge
+        >>> keypoints = WeakKeypoints.build(np.column_stack((pixels, np.ones(8))), corners, camera, diameter=0.35)
+        >>> [round(keypoints.cost(Pose(np.eye(3), np.array([x, 0, 1]))), 6) for x in (0.0, 0.1)]
+        [0.0, 72.0]
     """
 
     model: np.ndarray
-    places: np.ndarray
+    directions: np.ndarray
     spread: np.ndarray
-    floor: float
+    min_spread: float
 
     @classmethod
     def build(cls, keypoints: np.ndarray, model: np.ndarray, camera: CameraModel, diameter: float) -> WeakKeypoints:
-        """From (K, 3) x and y px (edge-based) with confidence, and (K, 3) m; unusable keypoints are left out."""
-        places = camera.undistort(np.asarray(keypoints[:, :2], np.float64) - 0.5)
-        used = np.isfinite(places).all(axis=1) & np.isfinite(keypoints[:, 2])
+        """From (K, 3) x and y px (edge-based) with confidence, and (K, 3) m; unusable keypoints are dropped."""
+        directions = camera.undistort(np.asarray(keypoints[:, :2], np.float64) - 0.5)
+        used = np.isfinite(directions).all(axis=1) & np.isfinite(keypoints[:, 2])
         doubt = 1.0 - np.clip(keypoints[used, 2], 0.0, 1.0)
-        spread = diameter * (_SURE + (_UNSURE - _SURE) * doubt**1.5)
-        return cls(np.asarray(model, np.float64)[used], places[used], spread, _LEAST_PX / camera.focal)
+        spread = diameter * (_AT_ONE + (_AT_ZERO - _AT_ONE) * doubt**1.5)
+        return cls(np.asarray(model, np.float64)[used], directions[used], spread, _MIN_PX / camera.focal)
 
     def cost(self, pose: Pose) -> float:
         """Sum of the squared errors in standard deviations, each up to 9; inf for a pose behind the camera."""
         points = pose.apply(self.model)
         if points[:, 2].min() <= 0.0:
             return np.inf
-        off = points[:, :2] / points[:, 2:] - self.places
+        off = points[:, :2] / points[:, 2:] - self.directions
         squares = (off**2).sum(axis=1) / self._deviation(points) ** 2
         return float(np.minimum(squares, _WILD).sum())
 
     def fitted(self, start: Pose, prior: np.ndarray) -> tuple[Pose, np.ndarray] | None:
-        """The most probable pose and its (6, 6) covariance, given that it is about `start`; None when it falls apart.
+        """The most probable pose and its (6, 6) covariance, given a prior at `start`; None when the fit diverges.
 
-        Gauss-Newton with Cauchy's weights: the covariance is of fixed-axis rotation after translation, camera frame.
+        Gauss-Newton with Cauchy's weights: the covariance is of translation, then fixed-axis rotation, camera frame.
 
         Args:
             start: T_camera_object.
-            prior: (6, 6) covariance of it.
+            prior: (6, 6) covariance of `start`.
         """
         held = np.linalg.inv(prior)
         R, t = start.rotation, start.translation
@@ -71,7 +80,7 @@ class WeakKeypoints:
             z = points[:, 2]
             if z.min() <= 0.02:
                 return None
-            off = points[:, :2] / z[:, None] - self.places
+            off = points[:, :2] / z[:, None] - self.directions
             deviation = self._deviation(points)
             squares = (off**2).sum(axis=1) / deviation**2
             weights = np.repeat(1.0 / (1.0 + squares / _WILD) / deviation**2, 2)
@@ -92,4 +101,4 @@ class WeakKeypoints:
         return Pose(R, t), np.linalg.inv(H)
 
     def _deviation(self, points: np.ndarray) -> np.ndarray:
-        return np.maximum(self.spread / float(np.median(points[:, 2])), self.floor)
+        return np.maximum(self.spread / float(np.median(points[:, 2])), self.min_spread)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An object's pose from where its known points are seen in one image (perspective-n-point).
+"""An object's pose from the pixels of its known points in one image (perspective-n-point).
 
-Closed form on all points; when some disagree, a search for those that agree; robust refinement on these; covariance;
-and gates, so that a pose that isn't supported by the keypoints is an error, never an answer.
+A closed form on all points; when some disagree, a search for those that agree; robust refinement on these; covariance;
+and gates, so that a pose that the keypoints do not support is an error, never a result.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
 from isaac_inference.ops.pose.pnp_hypotheses import closed_form, consensus
 from isaac_inference.ops.pose.pnp_refinement import Observations, covariance, refine, residuals
 
-FEWEST_KEYPOINTS = 4  # three have up to four poses
+MIN_KEYPOINTS = 4  # three allow up to four poses
 _RANKING_STEPS = 3
-_SAME_POSE = math.radians(5.0)  # two solutions nearer than this are one, as noise moves it
+_SAME_POSE = math.radians(5.0)  # solutions closer than this are the same, up to noise
 
 
 @dataclass(frozen=True)
 class PnpSettings:
-    """When a pose from keypoints is believed.
+    """When a pose from keypoints is accepted.
 
-    A limit in pixels has a partner relative to the object's extent in the image; the larger one holds, because a
-    network's keypoints are off by a part of the object, and a near object is large.
+    Each limit in pixels has a counterpart relative to the object's extent in the image, and the larger one applies: the
+    errors of a network's keypoints grow with the object's size in the image.
 
     Attributes:
-        min_confidence: keypoints below it are left out; 0 to 1.
-        min_keypoints: needed at least, 4 or more.
-        min_inliers: part of the used keypoints' confidence that must agree; above 0, up to 1. With 0.75 two of eight
-            sure ones may be wrong; with 5 of 8 the mirror image of a box passes as often as not.
+        min_confidence: keypoints below it are ignored; 0 to 1.
+        min_keypoints: minimum number of keypoints, 4 or more.
+        min_inliers: part of the used keypoints' confidence that must agree; above 0, up to 1. With 0.75, two of eight
+            certain ones may be wrong; with 5 of 8, the mirror image of a box passes about every other time.
         inlier_px: largest distance of an inlier from its projection, in pixels.
-        inlier_extent: the same as part of the extent.
+        inlier_extent: the same as a fraction of the extent.
         max_rms_px: largest root mean square distance of the inliers, in pixels.
-        max_rms_extent: the same as part of the extent.
-        pixel_noise: standard deviation of a keypoint's x or y in pixels that the covariance assumes at least.
-        min_extent_px: an object that looks smaller has no pose.
-        min_distance: from the camera to the object's origin, in metres.
-        max_distance: the same.
-        max_position_std: largest standard deviation of the position over all directions, as part of the distance.
-        max_rotation_std: the same of the rotation, in radians.
-        max_ambiguity: a flat object's second pose must fit worse: ratio of the errors, from 0 to 1; 1 lets all pass.
+        max_rms_extent: the same as a fraction of the extent.
+        pixel_noise: minimum standard deviation of a keypoint's x or y in the covariance, in pixels.
+        min_extent_px: objects that look smaller are refused, in pixels.
+        min_distance: smallest distance from the camera to the object's origin, in metres.
+        max_distance: largest distance.
+        max_position_std: largest standard deviation of the position over all directions, as a fraction of the distance.
+        max_rotation_std: the same for the rotation, in radians.
+        max_ambiguity: a flat object's second pose must fit worse: ratio of the errors, from 0 to 1; 1 accepts all.
 
     Raises:
         ConfigError: a value outside its range.
     """
 
     min_confidence: float = 0.2
-    min_keypoints: int = FEWEST_KEYPOINTS
+    min_keypoints: int = MIN_KEYPOINTS
     min_inliers: float = 0.75
     inlier_px: float = 4.0
     inlier_extent: float = 0.04
@@ -73,8 +73,8 @@ class PnpSettings:
             value = getattr(self, field.name)
             if not (math.isfinite(value) and value >= 0.0):
                 raise ConfigError(f'{field.name}: got {value!r}, expected a finite number of 0 or more')
-        if self.min_keypoints < FEWEST_KEYPOINTS:
-            raise ConfigError(f'min_keypoints: got {self.min_keypoints}, expected {FEWEST_KEYPOINTS} or more')
+        if self.min_keypoints < MIN_KEYPOINTS:
+            raise ConfigError(f'min_keypoints: got {self.min_keypoints}, expected {MIN_KEYPOINTS} or more')
         for name in ('min_confidence', 'max_ambiguity', 'min_inliers'):
             if getattr(self, name) > 1.0:
                 raise ConfigError(f'{name}: got {getattr(self, name)}, expected at most 1')
@@ -87,15 +87,15 @@ class PnpSettings:
 
 @dataclass(frozen=True, eq=False)
 class PoseEstimate:
-    """One object's pose and what speaks for it.
+    """One object's pose and how well it is supported.
 
     Attributes:
         pose: `T_camera_object`, canonical for a symmetric object.
-        covariance: (6, 6) of (x, y, z, rotation about the camera's x, y, z), m and rad; None where a method has none.
+        covariance: (6, 6) of (x, y, z, rotation about the camera's x, y, z), m and rad; None where the method has none.
         score: 0 to 1; for keypoints the mean confidence of the inliers times their part of the used keypoints.
         rms: root mean square distance of the inliers from their projections, in pixels.
-        inliers: (K,) boolean, the keypoints that the pose rests on.
-        method: what found it, such as 'sqpnp', 'ippe' or 'sqpnp+ransac'.
+        inliers: (K,) boolean, the keypoints that support the pose.
+        method: that found it, such as 'sqpnp', 'ippe' or 'sqpnp+ransac'.
         ambiguity: 0 when no other pose fits, 1 when a flat object's second pose fits as well.
     """
 
@@ -110,7 +110,7 @@ class PoseEstimate:
 
 @dataclass(frozen=True, eq=False)
 class _Solution:
-    """A refined pose, its inliers among the used keypoints, and the second pose with its cost over the first's."""
+    """A refined pose, its inliers among the used keypoints, and the second pose with its cost above the first's."""
 
     pose: Pose
     inliers: np.ndarray
@@ -128,19 +128,28 @@ def estimate_pnp(
     settings: PnpSettings,
     symmetries: Sequence[Symmetry] = (),
 ) -> PoseEstimate:
-    """The pose at which the model's points appear where the keypoints are; the same input gives the same pose.
+    """The pose at which the model's points appear where the keypoints are; deterministic.
 
     Args:
         keypoints: (K, 3) x and y in pixels measured from the image's top-left edge, and a confidence from 0 to 1.
         model_points: (K, 3) in metres, object frame; row i is keypoint i.
         camera: of the image that the pixels belong to.
-        settings: when to believe it.
+        settings: when to accept it.
         symmetries: of the object; the pose is made canonical.
 
     Raises:
         FrameError: 'bad_keypoints' (shape, NaN or infinite), 'too_few_keypoints', 'degenerate_keypoints' (in one
             place, on a line, or leaving the pose open), 'too_few_inliers', 'reprojection', 'behind_camera',
             'implausible_distance', 'ambiguous_pose'.
+
+    Example: the corners of a cuboid that is turned by 0.5 rad about x, 0.1 m right of the camera at 1 m.
+        >>> camera = CameraModel(640, 480, np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]))
+        >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.2, 0.2) for z in (-0.1, 0.1)])
+        >>> turn = np.array([[1, 0, 0], [0, np.cos(0.5), -np.sin(0.5)], [0, np.sin(0.5), np.cos(0.5)]])
+        >>> pixels = camera.project(Pose(turn, np.array([0.1, 0, 1])).apply(corners)) + 0.5  # from the image's edge
+        >>> found = estimate_pnp(np.column_stack((pixels, np.ones(8))), corners, camera, PnpSettings())
+        >>> np.allclose(found.pose.translation, (0.1, 0, 1)), np.allclose(so3_log(found.pose.rotation), (0.5, 0, 0))
+        (True, True)
     """
     keypoints, model = _checked(keypoints, model_points, settings)
     # Keypoints are measured from pixel edges, K from pixel centres.
@@ -151,7 +160,7 @@ def estimate_pnp(
         raise FrameError(
             'too_few_keypoints',
             f'keypoints: {count} of {len(used)} have a confidence of {settings.min_confidence:g} or more and lie '
-            f'within the lens model, expected {settings.min_keypoints}; lower min_confidence or show more of it',
+            f'within the lens model, expected {settings.min_keypoints}; lower min_confidence, or show more of it',
         )
     confidence = keypoints[used, 2]
     weights = confidence / max(float(confidence.mean()), 1e-9) if confidence.any() else np.ones(count)
@@ -184,7 +193,7 @@ def _checked(keypoints: np.ndarray, model: np.ndarray, settings: PnpSettings) ->
             f'the keypoint model that its network was trained with',
         )
     confidence = keypoints[:, 2]
-    # A decoder may leave a keypoint that it didn't find without a place.
+    # A decoder may leave the position of a keypoint that it did not find undefined.
     broken = ~np.isfinite(keypoints).all(axis=1) & ~(confidence < settings.min_confidence)
     if broken.any() or not np.isfinite(model).all():
         raise FrameError(
@@ -196,7 +205,7 @@ def _checked(keypoints: np.ndarray, model: np.ndarray, settings: PnpSettings) ->
 
 
 def _extent(pixels: np.ndarray, settings: PnpSettings) -> float:
-    """About the object's diameter in the image; a quarter of wild points doesn't change it."""
+    """About the object's diameter in the image; a quarter of outliers does not change it."""
     middle = len(pixels) // 2
     offset = pixels - np.sort(pixels, axis=0)[middle]
     extent = 2.0 * float(np.sort(np.sqrt(np.einsum('ij,ij->i', offset, offset)))[middle])
@@ -207,7 +216,7 @@ def _extent(pixels: np.ndarray, settings: PnpSettings) -> float:
         raise FrameError(
             'degenerate_keypoints',
             f'keypoints: they spread over {extent:.1f} px, {math.sqrt(max(across, 0.0)):.2f} px across, expected '
-            f'{settings.min_extent_px:g} px and not a line; the object is too far away, or the network is unsure',
+            f'{settings.min_extent_px:g} px and not a line; the object is too far away, or the network is uncertain',
         )
     return extent
 
@@ -222,13 +231,13 @@ def _solve(seen: Observations, confidence: np.ndarray, threshold: float, setting
     if not poses:
         raise FrameError(
             'degenerate_keypoints',
-            f'keypoints: no pose fits {np.count_nonzero(inliers)} of them; their model points lie on a line, or they '
-            f'are mixed up',
+            f'keypoints: no pose fits {np.count_nonzero(inliers)} of them; their model points lie on a line, or their '
+            f'order is wrong',
         )
     method = ('ippe' if len(poses) > 1 else 'sqpnp') + suffix
     huber = threshold / 2.0
     kept = seen.select(inliers)
-    if len(poses) > 1:  # a few steps show which of two is the better one
+    if len(poses) > 1:  # a few steps show which of the two is better
         poses = [pose for pose, _ in sorted((refine(kept, pose, huber, _RANKING_STEPS) for pose in poses), key=_cost)]
     pose, cost = refine(kept, poses[0], huber)
     lengths = _lengths(seen, pose)
@@ -257,7 +266,7 @@ def _lengths(seen: Observations, pose: Pose) -> np.ndarray:
 
 
 def _check_inliers(inliers: np.ndarray, confidence: np.ndarray, threshold: float, settings: PnpSettings) -> None:
-    """Enough points, and enough of the confidence: a point that the network itself doubts may well be off."""
+    """Enough points, and enough of the confidence: keypoints of low confidence may well be wrong."""
     share = float(confidence[inliers].sum() / max(confidence.sum(), 1e-9)) if confidence.any() else inliers.mean()
     count = np.count_nonzero(inliers)
     if count < settings.min_keypoints or share < settings.min_inliers - 1e-9:
@@ -276,7 +285,7 @@ def _check_pose(solution: _Solution, max_rms: float, model: np.ndarray, settings
             f'pose: its inliers miss their keypoints by {solution.rms:.2f} px RMS, expected at most {max_rms:.2f}; '
             f"check the object's size and the camera's intrinsics",
         )
-    # Also the points that weren't seen: a camera inside the object is a mistake.
+    # Unseen points count too: a camera cannot be inside the object.
     nearest = float((model @ solution.pose.rotation[2] + solution.pose.translation[2]).min())
     if nearest <= 0.0:
         raise FrameError(
@@ -307,12 +316,12 @@ def _covariance(kept: Observations, solution: _Solution, huber: float, settings:
     if spread is None or position > settings.max_position_std * distance or turn > settings.max_rotation_std:
         raise FrameError(
             'degenerate_keypoints',
-            f'pose: {len(kept.model)} keypoints leave it open by more than {settings.max_position_std:.0%} of the '
+            f'pose: {len(kept.model)} keypoints leave it uncertain by more than {settings.max_position_std:.0%} of the '
             f'distance or {settings.max_rotation_std:g} rad; the object is too small in the image, or flat and seen '
             f'from the side',
         )
     if solution.other is not None:
-        # The second pose is possible, too: how probable, its residuals say; the spread about the first one grows.
+        # The second pose is possible too, as probable as its residuals say, and widens the spread about the first one.
         probability = 1.0 / (1.0 + math.exp(min(solution.excess / settings.pixel_noise**2 / 2.0, 700.0)))
         to_other = np.concatenate(
             (

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""First guesses for PnP: closed-form solutions, and the search for the points that belong together.
+"""Initial poses for PnP: closed-form solutions, and the search for points that agree.
 
-The same input gives the same output, always: the search walks triples of points in a fixed order, widest first.
+Deterministic: the search visits triples of points in a fixed order, widest first.
 """
 
 from __future__ import annotations
@@ -17,23 +17,30 @@ from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.pose.pnp_refinement import Observations, residuals
 
 FLAT = 0.1
-"""A model thinner than this part of its length is flat: it may be seen in two mirrored poses that look nearly alike."""
+"""A model thinner than this fraction of its length is flat: two mirrored poses of it look nearly alike."""
 COLLINEAR = 1e-3
-"""A model narrower than this part of its length is a line, which may roll freely."""
+"""A model narrower than this fraction of its length is a line, whose roll is undetermined."""
 MAX_TRIPLES = 120
-_CONFIDENCE = 0.999  # that one triple without an outlier was tried
+_CONFIDENCE = 0.999  # that a triple without outliers was tried
 _NO_DISTORTION = np.zeros(4)
-_LONGEST_LISTED = 10  # points; of more, triples are drawn instead of listed
+_MAX_LISTED = 10  # points; with more, triples are drawn instead of listed
 
 
 def closed_form(seen: Observations) -> list[Pose]:
-    """The poses worth refining, all points in front of the camera; one, two for a flat model, or none at all.
+    """The poses worth refining, with all points in front of the camera: one, two for a flat model, or none.
 
     SQPnP (Terzakis and Lourakis, ECCV 2020) finds the global optimum for spread points; IPPE (Collins and Bartoli,
     IJCV 2014) finds both mirrored poses of flat ones.
 
     Args:
         seen: four points or more.
+
+    Example: the eight corners of a cube that is turned by nothing, at 1 m.
+        >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
+        >>> pixels = 600 * corners[:, :2] / (1 + corners[:, 2:])
+        >>> poses = closed_form(Observations(corners, pixels, np.ones(8), focal=600.0))
+        >>> len(poses), np.allclose(poses[0].translation, (0, 0, 1), atol=1e-6)
+        (1, True)
     """
     centre = seen.model.mean(axis=0)
     spread, axes = np.linalg.eigh((seen.model - centre).T @ (seen.model - centre))
@@ -56,15 +63,23 @@ def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> n
 
     Args:
         seen: all points, outliers among them.
-        confidence: (N,) how much to trust each; sure points are tried first.
+        confidence: (N,) of each point; the most certain ones are tried first.
         threshold: pixels; a point further from its projection is an outlier.
 
     Returns:
         (N,) boolean, True for inliers; all False when no three points have a pose.
+
+    Example: one corner of a cube is 50 px off.
+        >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
+        >>> pixels = 600 * corners[:, :2] / (1 + corners[:, 2:])
+        >>> pixels[2, 0] += 50
+        >>> inliers = consensus(Observations(corners, pixels, np.ones(8), focal=600.0), np.ones(8), threshold=4.0)
+        >>> np.flatnonzero(~inliers).tolist()
+        [2]
     """
     count = len(seen.model)
     normalised = np.ascontiguousarray(seen.pixels / seen.focal)
-    # A pose from three noisy points misses the others by more than one from all of them would.
+    # A pose from three noisy points misses the others by more than a pose from all of them.
     limit = (2.0 * threshold) ** 2
     best: np.ndarray = np.zeros(count, bool)
     best_cost, needed = math.inf, MAX_TRIPLES
@@ -87,7 +102,7 @@ def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> n
 
 
 def _tightened(seen: Observations, inliers: np.ndarray, threshold: float) -> np.ndarray:
-    """The inliers again, at poses of all inliers together instead of three; twice, because the first may add some."""
+    """The inliers of a pose from all inliers instead of three; twice, because the first pass may add some."""
     for _ in range(2):
         if np.count_nonzero(inliers) < 4:
             return inliers
@@ -103,7 +118,7 @@ def _tightened(seen: Observations, inliers: np.ndarray, threshold: float) -> np.
 def _solve(model: np.ndarray, normalised: np.ndarray, method: int) -> list[Pose]:
     try:
         _, rotations, translations, _ = cv2.solvePnPGeneric(model, normalised, np.eye(3), _NO_DISTORTION, flags=method)
-    except cv2.error:  # points on a line, or all in one place
+    except cv2.error:  # points on a line, or all in one position
         return []
     poses = [Pose(cv2.Rodrigues(r)[0], np.array(t).ravel()) for r, t in zip(rotations, translations, strict=True)]
     return [pose for pose in poses if np.isfinite(pose.rotation).all() and np.isfinite(pose.translation).all()]
@@ -114,7 +129,7 @@ def _in_front(seen: Observations, poses: list[Pose]) -> list[Pose]:
 
 
 def _squared_errors(seen: Observations, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
-    """(M, N) squared pixels for M poses; inf where a point isn't in front of the camera."""
+    """(M, N) squared pixels for M poses; inf where a point is not in front of the camera."""
     points = seen.model @ rotations.transpose(0, 2, 1) + translations[:, None]
     depth = points[..., 2]
     with np.errstate(divide='ignore', invalid='ignore'):
@@ -124,7 +139,7 @@ def _squared_errors(seen: Observations, rotations: np.ndarray, translations: np.
 
 
 def _ordered_triples(model: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    """(M, 3) point indices: wide triangles of sure points first, those on a line left out."""
+    """(M, 3) point indices: wide triangles of certain points first, without those on a line."""
     triples = _triples(len(model))
     first, second, third = (model[triples[:, i]] for i in range(3))
     areas = np.linalg.norm(np.cross(second - first, third - first), axis=1)
@@ -134,7 +149,7 @@ def _ordered_triples(model: np.ndarray, confidence: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def _triples(count: int) -> np.ndarray:
-    if count <= _LONGEST_LISTED:
+    if count <= _MAX_LISTED:
         return np.array(list(itertools.combinations(range(count), 3)), np.int64).reshape(-1, 3)
     rng = np.random.default_rng(0)
     return np.stack([rng.choice(count, 3, replace=False) for _ in range(MAX_TRIPLES)])

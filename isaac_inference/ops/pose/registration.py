@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An object's pose from its shape and depth: refining a pose that is known roughly, or finding one from nothing.
+"""An object's pose from its shape and depth: refining an approximate pose, or finding one without.
 
-Depth shows shape, not print. What the shape leaves open is never guessed: a shift within a single visible face stays
-where the prior pose had it, and a search that ends in several equally good poses is an error unless allowed.
+Depth shows shape, not print. What the shape leaves open is never guessed: within a single visible face the object stays
+where the initial pose had it, and a search that ends in several equally good poses is an error unless allowed.
 """
 
 from __future__ import annotations
@@ -19,49 +19,8 @@ from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
 from isaac_inference.ops.geometry.surface_normals import facing_normals, thinned
 from isaac_inference.ops.geometry.symmetry import canonical, equivalents, rotation_error
 from isaac_inference.ops.pose.pose_hypotheses import aligned, pose_hypotheses
-from isaac_inference.ops.pose.surface_fit import Alignment, Scene, SeenDepth, looked_past, measure, refine
-
-_SAME_TURN = np.radians(15.0)
-_SAME_PLACE = 0.1  # of the diameter
-_EQUALLY_GOOD = 0.95
-_REFINED = 4  # of the global hypotheses
-_HOPELESS = 0.5  # of the best score before refinement
-_NO_LOSS = 0.03  # of fitness, within sampling noise
-
-
-@dataclass(frozen=True)
-class RegistrationSettings:
-    """Limits of a registration. Lengths are in metres at up to 1 m and grow with the distance beyond.
-
-    Attributes:
-        noise: standard deviation of a depth point.
-        distance: a model point is there when depth is within this of it.
-        min_fitness: share of the model's visible points that must be there, those behind other things not counted.
-        min_support: the same with those behind other things counted: an object hidden more than this is refused.
-        max_rmse: of the distances at those points.
-        max_overhang: depth points on the model's faces continued past their edges, over those on the model: the object
-            is larger than the model, when it isn't flush with a neighbour.
-        min_explained: without an initial pose: share of the foreground that must lie on the model.
-        max_shift: how far a refinement may move the object, in diameters.
-        max_turn_deg: how far it may turn it.
-        min_points: depth points near the model after thinning, at least.
-        max_points: at most; the time goes with it.
-        allow_geometric_symmetry: without an initial pose: return the canonical one of the poses that look alike in
-            depth, such as the four of a box, instead of an error.
-    """
-
-    noise: float = 0.003
-    distance: float = 0.01
-    min_fitness: float = 0.7
-    min_support: float = 0.15
-    max_rmse: float = 0.006
-    max_overhang: float = 0.25
-    min_explained: float = 0.6
-    max_shift: float = 0.35
-    max_turn_deg: float = 25.0
-    min_points: int = 40
-    max_points: int = 500
-    allow_geometric_symmetry: bool = False
+from isaac_inference.ops.pose.registration_settings import FittingSettings, RegistrationSettings
+from isaac_inference.ops.pose.surface_fit import Alignment, Scene, SeenDepth, measure, refine, share_seen_through
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +32,7 @@ class Registration:
         covariance: (6, 6) float64, translation then fixed-axis rotation, camera frame; m^2, m rad, rad^2.
         fitness: see RegistrationSettings.min_fitness.
         inlier_rmse: metres.
-        method: 'refined', 'kept' (depth agrees with the initial pose and could not improve it) or 'global'.
+        method: 'refined', 'kept' (depth confirms the initial pose but could not improve it) or 'global'.
     """
 
     pose: Pose
@@ -96,13 +55,13 @@ def register(
 
     Args:
         model: built once with `ObjectModel.build`.
-        scene_points: (N, 3) under the object's box, camera frame, metres; background and a margin around the box do no
-            harm with an initial pose.
-        depth: the whole image that they are from: seeing the background where the model should be is evidence against a
-            pose, seeing nothing there is not.
-        initial: `T_camera_object`, from keypoints; None searches.
+        scene_points: (N, 3) under the object's box, camera frame, metres; background and a margin around the box are
+            harmless with an initial pose.
+        depth: the whole image that they are from: background where the model should be is evidence against a pose,
+            missing depth is not.
+        initial: `T_camera_object`, from keypoints; None to search.
         settings: None for the defaults.
-        covariance: (6, 6) of initial, as `Registration.covariance`; None assumes what keypoints usually reach.
+        covariance: (6, 6) of initial, as `Registration.covariance`; None assumes the usual accuracy of keypoints.
         foreground: (N,) bool, the object's points, for a search without an initial pose; None separates them here.
 
     Raises:
@@ -110,6 +69,17 @@ def register(
             something): an initial pose is neither confirmed nor refuted. 'registration_fit' (depth contradicts the
             model there) and 'registration_moved' (the best fit is implausibly far from the initial pose): it is
             refuted. 'registration_ambiguous' (several poses are equally good), 'depth_ambiguous'.
+
+    Example: the front of a cube of 0.2 m is seen at 0.9 m, and the initial pose is 1 cm too far.
+        >>> from isaac_inference.ops.depth.depth_image import DepthImage
+        >>> from isaac_inference.ops.geometry.camera_model import CameraModel
+        >>> camera = CameraModel(64, 48, np.array([[100.0, 0, 31.5], [0, 100, 23.5], [0, 0, 1]]))
+        >>> depth = SeenDepth(DepthImage(np.full((48, 64), 0.9, np.float32), 1.0), camera)
+        >>> cube = ObjectModel.build('cuboid', (0.2, 0.2, 0.2))
+        >>> cloud = np.array([[x / 100, y / 100, 0.9] for x in range(-9, 10) for y in range(-9, 10)])
+        >>> found = register(cube, cloud, depth, initial=Pose(np.eye(3), np.array([0, 0, 1.01])))
+        >>> round(float(found.pose.translation[2]), 3), found.method
+        (1.0, 'refined')
     """
     settings = settings or RegistrationSettings()
     if initial is None:
@@ -118,10 +88,15 @@ def register(
 
 
 def typical_covariance(pose: Pose, diameter: float) -> np.ndarray:
-    """(6, 6) of a keypoint pose whose own covariance isn't known: sure across the view, unsure along it.
+    """(6, 6) of a keypoint pose without its own covariance: accurate across the view, less so along it.
 
-    Keypoints that are off by a hundredth of the object's image move it sideways by as much of its size; the distance
-    comes from the image's size, so its error grows with the distance over the size.
+    Keypoints that are off by 1 % of the object's size in the image move it sideways by 1 % of its size; the distance
+    comes from the size in the image, so its error grows with the distance.
+
+    Example: standard deviations for an object of 0.2 m at 1 m, in mm.
+        >>> spread = typical_covariance(Pose(np.eye(3), np.array([0, 0, 1.0])), diameter=0.2)
+        >>> (1000 * np.sqrt(spread.diagonal()[:3])).round(3).tolist()
+        [12.0, 12.0, 35.0]
     """
     ray = pose.translation / np.linalg.norm(pose.translation)
     across, along = 0.01 + 0.01 * diameter, 0.01 + 0.025 * float(pose.translation[2])
@@ -139,14 +114,16 @@ def _refined(
     settings: RegistrationSettings,
     covariance: np.ndarray | None,
 ) -> Registration:
+    fitting = settings.fitting
     prior = typical_covariance(initial, model.diameter) if covariance is None else covariance
-    # a keypoint fit that looks too good must not forbid what depth knows better
-    prior = prior + np.diag(np.repeat((0.002**2, np.radians(0.5) ** 2), 3))
+    prior = prior + np.diag(np.repeat((fitting.prior_shift**2, np.radians(fitting.prior_turn_deg) ** 2), 3))
     far = _far(initial)
     largest = np.sqrt(np.linalg.eigvalsh(prior[:3, :3])[-1]) + 0.5 * model.diameter * np.sqrt(
         np.linalg.eigvalsh(prior[3:, 3:])[-1]
     )
-    reach = float(np.clip(2.0 * largest, 4.0 * settings.noise * far, max(0.25 * model.diameter, 0.02)))
+    least = fitting.min_reach_sigmas * settings.noise * far
+    most = max(fitting.max_reach * model.diameter, fitting.max_reach_floor)
+    reach = float(np.clip(fitting.reach_sigmas * largest, least, most))
     near = np.linalg.norm(points - initial.translation.astype(points.dtype), axis=1) < model.diameter / 2 + reach
     if np.count_nonzero(near) < settings.min_points <= len(points):
         raise _nothing_there(model, depth, initial, settings, int(np.count_nonzero(near)), reach)
@@ -158,7 +135,7 @@ def _refined(
     pose, posterior = found
     fit = measure(model, scene, pose, settings.distance * far)
     method = 'refined'
-    if fit.fitness < start.fitness - _NO_LOSS and fit.support < start.support:
+    if fit.fitness < start.fitness - fitting.max_fitness_loss and fit.support < start.support:
         pose, posterior, fit, method = initial, prior, start, 'kept'
     _check_moved(model, initial, pose, settings)
     _check_fit(fit, settings, far)
@@ -172,9 +149,20 @@ def placements(
     settings: RegistrationSettings | None = None,
     foreground: np.ndarray | None = None,
 ) -> list[Pose]:
-    """Where the model could be by depth alone, the best first, each standing for those that look alike; unchecked.
+    """Candidate poses from depth alone, the best first, one of each set that looks alike; not checked.
 
-    Args and errors as in `register`.
+    Args and errors are those of `register`.
+
+    Example: the front of a cube of 0.2 m is seen at 0.9 m.
+        >>> from isaac_inference.ops.depth.depth_image import DepthImage
+        >>> from isaac_inference.ops.geometry.camera_model import CameraModel
+        >>> camera = CameraModel(64, 48, np.array([[100.0, 0, 31.5], [0, 100, 23.5], [0, 0, 1]]))
+        >>> depth = SeenDepth(DepthImage(np.full((48, 64), 0.9, np.float32), 1.0), camera)
+        >>> cube = ObjectModel.build('cuboid', (0.2, 0.2, 0.2))
+        >>> cloud = np.array([[x / 100, y / 100, 0.9] for x in range(-9, 10) for y in range(-9, 10)])
+        >>> poses = placements(cube, cloud, depth, foreground=np.ones(len(cloud), np.bool_))
+        >>> len(poses), round(float(poses[0].translation[2]), 2)
+        (1, 1.0)
     """
     settings = settings or RegistrationSettings()
     return [item.pose for item in _placed(model, scene_points, depth, settings, foreground)[0]]
@@ -198,21 +186,24 @@ def _placed(
 ) -> tuple[list[_Placed], float]:
     """The best placements, and the factor by which lengths grow at their distance."""
     mask = foreground_mask(points) if foreground is None else foreground
-    scene = _scene(model, points[mask], depth, settings)
+    scene, fitting = _scene(model, points[mask], depth, settings), settings.fitting
     rough = pose_hypotheses(model, scene.cloud, scene.normals)
-    rough = aligned(model, scene.cloud, rough, 0.2 * model.diameter)
+    rough = aligned(model, scene.cloud, rough, fitting.rough_reach * model.diameter)
     far = _far(Pose(np.eye(3), scene.cloud.mean(axis=0)))
     tolerance = settings.distance * far
-    scored = sorted(((_score(measure(model, scene, pose, tolerance)), i) for i, pose in enumerate(rough)), reverse=True)
-    loose = np.diag(np.repeat(((0.15 * model.diameter) ** 2, np.radians(15.0) ** 2), 3))
+    scores = [_score(measure(model, scene, pose, tolerance), fitting) for pose in rough]
+    scored = sorted(zip(scores, range(len(rough)), strict=True), reverse=True)
+    spread = (fitting.placement_shift * model.diameter) ** 2, np.radians(fitting.placement_turn_deg) ** 2
+    loose = np.diag(np.repeat(spread, 3))
+    reach = max(fitting.search_reach * model.diameter, fitting.search_reach_tolerances * tolerance)
     fits: list[_Placed] = []
-    for score, i in scored[:_REFINED]:
-        if score < _HOPELESS * scored[0][0]:
+    for score, i in scored[: fitting.refined_placements]:
+        if score < fitting.min_rough_score * scored[0][0]:
             break
-        found = refine(model, scene, rough[i], loose, settings.noise * far, max(0.05 * model.diameter, 2 * tolerance))
+        found = refine(model, scene, rough[i], loose, settings.noise * far, reach)
         if found is not None:
             fit = measure(model, scene, found[0], tolerance)
-            fits.append(_Placed(_score(fit), fit, *found))
+            fits.append(_Placed(_score(fit, fitting), fit, *found))
     if not fits:
         raise FrameError('registration_fit', 'registration: no placement of the model comes near the depth points')
     return sorted(fits, key=lambda item: -item.score), far
@@ -235,7 +226,7 @@ def _search(
             f'{settings.min_explained:.0%}; it may be another object, or touch one',
         )
     for score, _, other, _ in fits[1:]:
-        if score > _EQUALLY_GOOD * best and _differ(model, pose, other):
+        if score > settings.max_ambiguity * best and _differ(model, pose, other, settings):
             raise FrameError(
                 'registration_ambiguous',
                 f'registration: two different poses fit depth equally well ({best:.2f} and {score:.2f}); a model with '
@@ -247,7 +238,8 @@ def _search(
 
 
 def _scene(model: ObjectModel, near: np.ndarray, depth: SeenDepth, settings: RegistrationSettings) -> Scene:
-    voxel = float(np.clip(model.diameter / 40, 0.002, 0.02))
+    fitting = settings.fitting
+    voxel = float(np.clip(model.diameter / fitting.points_across, fitting.min_spacing, fitting.max_spacing))
     cloud = thinned(near, voxel, settings.max_points)
     if len(cloud) < settings.min_points:
         raise FrameError(
@@ -261,15 +253,15 @@ def _scene(model: ObjectModel, near: np.ndarray, depth: SeenDepth, settings: Reg
 def _nothing_there(
     model: ObjectModel, depth: SeenDepth, pose: Pose, settings: RegistrationSettings, count: int, reach: float
 ) -> FrameError:
-    if looked_past(model, depth, pose, settings.distance * _far(pose)) < 1.0 - settings.min_fitness:
+    if share_seen_through(model, depth, pose, settings.distance * _far(pose)) < 1.0 - settings.min_fitness:
         return FrameError(
             'registration_hidden',
-            'registration: something nearer, or missing depth, hides the object where the initial pose has it',
+            'registration: something nearer, or missing depth, hides the object at its initial pose',
         )
     return FrameError(
         'registration_fit',
-        f'registration: of {count} depth points around the initial pose too few lie within {reach:.3f} m of the model '
-        f'and face as it does; wrong object or size, or depth that is not registered to the image',
+        f'registration: too few of {count} depth points around the initial pose lie within {reach:.3f} m of the model '
+        f'and face the same way; wrong object or size, or depth that is not registered to the image',
     )
 
 
@@ -277,18 +269,18 @@ def _far(pose: Pose) -> float:
     return max(1.0, float(pose.translation[2]))
 
 
-def _score(fit: Alignment) -> float:
-    return fit.fitness * fit.explained * min(1.0, 2.0 * fit.support)
+def _score(fit: Alignment, fitting: FittingSettings) -> float:
+    return fit.fitness * fit.explained * min(1.0, fit.support / fitting.full_support)
 
 
 def _check_fit(fit: Alignment, settings: RegistrationSettings, far: float) -> None:
     if fit.fitness < settings.min_fitness or fit.rmse > settings.max_rmse * far or fit.overhang > settings.max_overhang:
         raise FrameError(
             'registration_fit',
-            f'registration: depth shows {fit.fitness:.0%} of the unhidden model (expected {settings.min_fitness:.0%}), '
-            f'RMSE {fit.rmse * 1000:.1f} mm (at most {settings.max_rmse * far * 1000:.1f}), and surface past its edges '
-            f'of {fit.overhang:.0%} of its own (at most {settings.max_overhang:.0%}); wrong object, size or mesh, or '
-            f'depth that is not registered to the image',
+            f'registration: depth confirms {fit.fitness:.0%} of the unhidden model (expected '
+            f'{settings.min_fitness:.0%}), RMSE is {fit.rmse * 1000:.1f} mm (at most '
+            f'{settings.max_rmse * far * 1000:.1f}), surface past its edges is {fit.overhang:.0%} of its own (at most '
+            f'{settings.max_overhang:.0%}); wrong object, size or mesh, or depth that is not registered to the image',
         )
     if fit.support < settings.min_support:
         raise FrameError(
@@ -310,24 +302,25 @@ def _check_moved(model: ObjectModel, initial: Pose, pose: Pose, settings: Regist
         )
 
 
-def _differ(model: ObjectModel, a: Pose, b: Pose) -> bool:
-    if np.linalg.norm(a.translation - b.translation) > _SAME_PLACE * model.diameter:
+def _differ(model: ObjectModel, a: Pose, b: Pose, settings: RegistrationSettings) -> bool:
+    if np.linalg.norm(a.translation - b.translation) > settings.same_place * model.diameter:
         return True
-    return rotation_error(a, b, model.geometric or model.symmetries) > _SAME_TURN
+    return rotation_error(a, b, model.geometric or model.symmetries) > np.radians(settings.same_turn_deg)
 
 
 def _check_alike(model: ObjectModel, pose: Pose, settings: RegistrationSettings) -> None:
-    """The turns that geometry alone can't see must be declared symmetries of the object, or allowed."""
+    """The turns that depth cannot see must be declared symmetries of the object, or allowed."""
     if settings.allow_geometric_symmetry:
         return
     alike = equivalents(pose, model.geometric, 8) if model.geometric else []
-    if any(rotation_error(other, pose, model.symmetries) > np.radians(5.0) for other in alike):
+    limit = np.radians(settings.max_undeclared_turn_deg)
+    if any(rotation_error(other, pose, model.symmetries) > limit for other in alike):
         raise FrameError(
             'registration_ambiguous',
             f'registration: a {model.shape} looks the same in depth after '
             + ', '.join(
                 f'{"any turn" if s.order == 0 else f"1/{s.order} turn"} about {s.axis}' for s in model.geometric
             )
-            + '; depth alone can not tell these poses apart. Use a model with keypoints, declare them as symmetries '
+            + '; depth alone cannot tell these poses apart. Use a model with keypoints, declare them as symmetries '
             'of the object, or set allow_geometric_symmetry',
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects over time: stable ids for boxes, smooth poses. Pure numpy; stamps in seconds, nothing else of ROS."""
+"""Objects over time: stable ids for boxes, smooth poses. NumPy only; stamps are in seconds."""
 
 from isaac_inference.ops.tracking.pose_filter import PoseFilter, PoseFilterSettings, SmoothPose
 from isaac_inference.ops.tracking.tracker import Tracker, TrackerSettings

@@ -12,39 +12,51 @@ from isaac_inference.ops.boxes.nms import box_iou
 def overlap(
     tracks: np.ndarray, track_classes: np.ndarray, boxes: np.ndarray, box_classes: np.ndarray, *, margin: float = 0.0
 ) -> np.ndarray:
-    """IoU of every track with every box of the same class, 0 for other classes.
+    """IoU of every track with every box of the same class, 0 for different classes.
 
-    With a margin both boxes are enlarged about their centres first, so that what has moved by more than its own size
-    still overlaps (Yang et al., 'Hard to Track Objects with Irregular Motions and Similar Appearances? Make It Easier
-    by Buffering the Matching Space', WACV 2023).
+    With a margin both boxes are enlarged about their centres first, so that an object that has moved by more than its
+    own size still overlaps (Yang et al., 'Hard to Track Objects with Irregular Motions and Similar Appearances? Make It
+    Easier by Buffering the Matching Space', WACV 2023).
 
     Args:
         tracks, boxes: (T, 4) and (N, 4), (x_min, y_min, x_max, y_max) in px.
         track_classes, box_classes: (T,) and (N,) int.
-        margin: added on every side, as a part of the box's width and height.
+        margin: added on every side, as a fraction of the box's width and height.
 
     Returns:
         (T, N) in [0, 1].
+
+    Example: the track covers half of the first box; the second box has another class.
+        >>> tracks, boxes = np.array([[0, 0, 10, 10]]), np.array([[0, 0, 10, 20], [0, 0, 10, 10]])
+        >>> overlap(tracks, np.array([1]), boxes, np.array([1, 2])).tolist()
+        [[0.5, 0.0]]
     """
     if margin > 0:
         tracks, boxes = _enlarged(tracks, margin), _enlarged(boxes, margin)
     return np.where(track_classes[:, None] == box_classes, box_iou(tracks, boxes), 0.0)
 
 
-def assign(similarity: np.ndarray, least: float, claim: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The one-to-one pairs with the largest total similarity, none below `least`.
+def assign(
+    similarity: np.ndarray, min_similarity: float, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The one-to-one pairs with the largest total similarity, none below `min_similarity`.
 
     Args:
         similarity: (T, N) in [0, 1].
-        least: above 0; a pair below it is never made, and does not count in the total either.
-        claim: (T,) above 0; what a row's similarity counts for in the total, 1 where it isn't given.
+        min_similarity: above 0; a pair below it is never made and does not count in the total.
+        weights: (T,) above 0, of each row's similarities in the total; None for 1.
 
     Returns:
         (rows, columns) of the pairs, (P,) int each.
+
+    Example: 0.8 + 0.8 is more than 0.9 + 0.1.
+        >>> rows, columns = assign(np.array([[0.9, 0.8], [0.8, 0.1]]), min_similarity=0.05)
+        >>> rows.tolist(), columns.tolist()
+        ([0, 1], [1, 0])
     """
-    allowed = np.where(similarity >= least, similarity, 0.0)
-    if claim is not None:
-        allowed *= claim[:, None]
+    allowed = np.where(similarity >= min_similarity, similarity, 0.0)
+    if weights is not None:
+        allowed *= weights[:, None]
     rows, columns = linear_sum_assignment(allowed, maximize=True)
     good = allowed[rows, columns] > 0.0
     return rows[good], columns[good]

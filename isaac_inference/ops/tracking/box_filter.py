@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where boxes move: a constant-velocity Kalman filter on (cx, cy, w, h) for many boxes at once.
+"""How boxes move: a constant-velocity Kalman filter on (cx, cy, w, h) for many boxes at once.
 
-The four coordinates are filtered apart from each other, each with a position and a velocity; all noise is in parts of
-the box's own size, so that near and far objects, and images of any resolution, are treated alike.
+The four coordinates are filtered independently, each with a position and a velocity; all noise is relative to the box's
+own size, so that near and far objects, and images of any resolution, are treated alike.
 """
 
 from __future__ import annotations
@@ -11,31 +11,41 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_LEAST_SIZE = 1.0  # px; a shrinking box that is only predicted must keep an area
+_MIN_SIZE = 1.0  # px; a shrinking box that is only predicted must keep an area
 
 
 @dataclass(frozen=True)
 class BoxFilterSettings:
-    """How boxes are thought to move and how well they are measured; size means sqrt(width * height).
+    """How boxes move and how well they are measured; a size is sqrt(width * height).
 
     Attributes:
         measurement: standard deviation of a detected centre, width or height, in sizes.
         acceleration: spectral density of the centre's acceleration, in sizes / s^1.5.
         resizing: the same of width and height.
-        first_velocity: standard deviation of the unknown velocity of a new box, in sizes / s.
-        coast_s: time in which the velocity of a box that isn't detected falls to 1/e, in s: it was only estimated, and
-            without measurements its error grows without end.
+        initial_velocity: standard deviation of the unknown velocity of a new box, in sizes / s.
+        coast_s: time in which the velocity of an undetected box falls to 1/e, in s: it was only estimated, and without
+            measurements its error grows without bound.
     """
 
     measurement: float = 0.05
     acceleration: float = 3.0
     resizing: float = 0.5
-    first_velocity: float = 3.0
+    initial_velocity: float = 3.0
     coast_s: float = 0.2
 
 
 class BoxFilter:
-    """The states of N boxes, row by row. Starts empty."""
+    """The states of N boxes, row by row. Starts empty.
+
+    Example: a box that has moved by 10 px in 0.1 s is expected another 10 px further.
+        >>> boxes = BoxFilter(BoxFilterSettings(measurement=1e-6))
+        >>> boxes.append(np.array([[0.0, 0, 20, 20]]))
+        >>> boxes.predict(0.1, coasting=np.array([False]))
+        >>> boxes.correct(np.array([0]), np.array([[10.0, 0, 30, 20]]))
+        >>> boxes.predict(0.1, coasting=np.array([False]))
+        >>> boxes.boxes().round().tolist()
+        [[20.0, 0.0, 40.0, 20.0]]
+    """
 
     def __init__(self, settings: BoxFilterSettings | None = None) -> None:
         self._settings = settings or BoxFilterSettings()
@@ -46,23 +56,18 @@ class BoxFilter:
     def __len__(self) -> int:
         return len(self._mean)
 
-    @property
-    def velocity(self) -> np.ndarray:
-        """(N, 4) of (cx, cy, w, h), in px/s."""
-        return self._velocity
-
     def boxes(self) -> np.ndarray:
         """(N, 4), (x_min, y_min, x_max, y_max) in px."""
         half = self._mean[:, 2:] / 2
         return np.concatenate((self._mean[:, :2] - half, self._mean[:, :2] + half), axis=1)
 
     def predict(self, step_s: float, coasting: np.ndarray) -> None:
-        """Move all boxes on by `step_s` >= 0; those in `coasting` (N,) bool lose speed on the way."""
+        """Predict all boxes `step_s` >= 0 ahead; those in `coasting` (N,) bool slow down."""
         tau = self._settings.coast_s
         decay = np.where(coasting, np.exp(-step_s / tau), 1.0)[:, None]
         reach = np.where(coasting, tau * (1.0 - np.exp(-step_s / tau)), step_s)[:, None]  # integral of the decay
         self._mean = self._mean + reach * self._velocity
-        np.maximum(self._mean[:, 2:], _LEAST_SIZE, out=self._mean[:, 2:])
+        np.maximum(self._mean[:, 2:], _MIN_SIZE, out=self._mean[:, 2:])
         self._velocity = decay * self._velocity
         position, both, velocity = self._variance
         noise = (self._size() * self._process()) ** 2
@@ -75,13 +80,13 @@ class BoxFilter:
         )
 
     def correct(self, rows: np.ndarray, boxes: np.ndarray) -> None:
-        """Take in what was detected: boxes (P, 4) corners in px, of the P different rows."""
+        """Take in detections: boxes (P, 4) corners in px of P different rows."""
         position, both, velocity = self._variance[:, rows]
         innovation = _centred(boxes) - self._mean[rows]
         total = position + (self._size()[rows] * self._settings.measurement) ** 2
         gain, gain_velocity = position / total, both / total
         self._mean[rows] += gain * innovation
-        np.maximum(self._mean[:, 2:], _LEAST_SIZE, out=self._mean[:, 2:])
+        np.maximum(self._mean[:, 2:], _MIN_SIZE, out=self._mean[:, 2:])
         self._velocity[rows] += gain_velocity * innovation
         self._variance[:, rows] = np.stack(((1 - gain) * position, (1 - gain) * both, velocity - gain_velocity * both))
 
@@ -90,14 +95,14 @@ class BoxFilter:
         chosen = self._settings
         mean = _centred(boxes)
         size = _size(mean)
-        fresh = np.zeros((3, len(mean), 4))
-        fresh[0], fresh[2] = (size * chosen.measurement) ** 2, (size * chosen.first_velocity) ** 2
+        initial = np.zeros((3, len(mean), 4))
+        initial[0], initial[2] = (size * chosen.measurement) ** 2, (size * chosen.initial_velocity) ** 2
         self._mean = np.concatenate((self._mean, mean))
         self._velocity = np.concatenate((self._velocity, np.zeros_like(mean)))
-        self._variance = np.concatenate((self._variance, fresh), axis=1)
+        self._variance = np.concatenate((self._variance, initial), axis=1)
 
     def keep(self, rows: np.ndarray) -> None:
-        """Forget all rows but these; (N,) bool or indices."""
+        """Keep these rows only; (N,) bool or indices."""
         self._mean, self._velocity = self._mean[rows], self._velocity[rows]
         self._variance = self._variance[:, rows]
 
@@ -111,7 +116,7 @@ class BoxFilter:
 
 def _centred(boxes: np.ndarray) -> np.ndarray:
     size = boxes[:, 2:] - boxes[:, :2]
-    return np.concatenate((boxes[:, :2] + size / 2, np.maximum(size, _LEAST_SIZE)), axis=1)
+    return np.concatenate((boxes[:, :2] + size / 2, np.maximum(size, _MIN_SIZE)), axis=1)
 
 
 def _size(mean: np.ndarray) -> np.ndarray:

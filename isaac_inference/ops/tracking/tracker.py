@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which box of this frame is which object of the frames before.
+"""Which box of this frame is which object of the previous frames.
 
 Association in two stages, after ByteTrack (Zhang et al., 'ByteTrack: Multi-Object Tracking by Associating Every
-Detection Box', ECCV 2022): sure detections find their tracks first, then unsure ones, which are often objects half
-hidden, may only continue what was there a frame ago. Ages are in seconds by the frames' stamps, so dropped frames
-and other frame rates change nothing.
+Detection Box', ECCV 2022): detections with high scores find their tracks first; those with low scores, often
+of half-hidden objects, may then continue tracks that were seen one frame ago. Ages are in seconds by the frames'
+stamps, so they depend neither on dropped frames nor on the frame rate.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ops.tracking.association import assign, overlap
 from isaac_inference.ops.tracking.box_filter import BoxFilter, BoxFilterSettings
 
-_CLAIM_OF_LOST = 0.8  # what an overlap counts for a track that was not seen: it may be hidden behind the one detected
+_LOST_WEIGHT = 0.8  # weight of the overlap with a track that was not seen: it may be hidden behind the detected object
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class TrackerSettings:
     """How tracks begin, continue and end.
 
     Attributes:
-        high_score: a detection from this score on may begin a track, and continue any.
-        low_score: one from this score on may continue a track that was seen in the update before; those below it are
-            ignored.
-        confirm_hits: detections that a new track needs before it gets its id; 1 gives it at once. The first frame's
-            tracks, and the first ones after `reset()`, always get it at once.
-        min_iou: least overlap of a sure detection with where its track is predicted.
-        min_iou_low: the same of an unsure one.
-        margin: a confirmed track that found nothing is looked for once more with boxes enlarged on each side by this
-            part of their size; 0 doesn't.
+        high_score: a detection with this score or more may begin a track, and continue any.
+        low_score: one with this score or more may continue a track that was seen in the previous update; those below
+            it are ignored.
+        confirm_hits: detections that a new track needs before it gets its id; with 1 it gets it at once. The tracks of
+            the first frame, and of the first one after `reset()`, always get it at once.
+        min_iou: minimum IoU of such a detection with the predicted box of its track.
+        min_iou_low: the same for a detection below `high_score`.
+        margin: a confirmed track without a detection is searched again with boxes enlarged on each side by this
+            fraction of their size; 0 turns that off.
         max_age_s: how long a confirmed track is kept without a detection, to be found again under its id.
-        max_tentative_age_s: the same of one that isn't confirmed yet; it always outlives one frame.
+        max_tentative_age_s: the same for one that is not confirmed yet; it always outlives one frame.
         motion: of the boxes.
 
     Raises:
@@ -69,10 +69,17 @@ class TrackerSettings:
 
 
 class Tracker:
-    """Gives every object an id that stays while it is seen, and through short gaps.
+    """Gives every object an id that it keeps while it is seen, and through short gaps.
 
-    Ids count up from 1 in the order of confirmation (within a frame: of the rows) and are never given twice, not even
-    after `reset()`: an id never means two objects.
+    Ids count up from 1 in the order of confirmation (within a frame: of the rows) and are never reused, not even after
+    `reset()`: an id never means two objects.
+
+    Example: two objects swap their rows, and each keeps its id.
+        >>> tracker, cup, can = Tracker(), [0, 0, 20, 20], [50, 0, 70, 20]
+        >>> tracker.update(0.0, np.array([cup, can]), np.array([0.9, 0.8]), np.array([3, 5])).tolist()
+        [1, 2]
+        >>> tracker.update(0.1, np.array([can, cup]), np.array([0.8, 0.9]), np.array([5, 3])).tolist()
+        [2, 1]
     """
 
     def __init__(self, settings: TrackerSettings | None = None) -> None:
@@ -81,7 +88,7 @@ class Tracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all tracks, as when the camera or the time has jumped; the next update is a first frame."""
+        """Forget all tracks, because the camera or the time has jumped; the next update is a first frame."""
         self._filter = BoxFilter(self.settings.motion)
         self._ids: np.ndarray = np.empty(0, np.int64)  # 0: tentative
         self._classes: np.ndarray = np.empty(0, np.int64)
@@ -89,18 +96,13 @@ class Tracker:
         self._seen_s: np.ndarray = np.empty(0)
         self._stamp_s: float | None = None
 
-    @property
-    def ids(self) -> np.ndarray:
-        """(T,) int64: ids of the confirmed tracks, those included that are lost at the moment."""
-        return self._ids[self._ids > 0]
-
     def update(self, stamp_s: float, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
         """Track one frame's detections.
 
         Args:
-            stamp_s: when the frame was taken; not before the last one's. Of stamps in ns since 1970 take a difference:
-                float64 resolves such a sum to 0.2 us only.
-            boxes: (N, 4), (x_min, y_min, x_max, y_max) in px. One that isn't finite or has no area is ignored.
+            stamp_s: when the frame was taken; not before the previous one. Subtract a start from stamps in ns since
+                1970: float64 resolves seconds since then to 0.2 us only.
+            boxes: (N, 4), (x_min, y_min, x_max, y_max) in px. One that is not finite or has no area is ignored.
             scores: (N,) in [0, 1].
             class_ids: (N,) int; tracks never change their class.
 
@@ -108,8 +110,8 @@ class Tracker:
             (N,) int64: the id of each detection, 0 where it is not, or not yet, a confirmed track.
 
         Raises:
-            FrameError: 'bad_detections' where the shapes don't fit together; 'time_backwards' where the stamp lies
-                before the last one: `reset()` first. Nothing has changed then.
+            FrameError: 'bad_detections' for shapes that do not fit together; 'time_backwards' for a stamp before the
+                previous one: call `reset()` first. The tracker is unchanged then.
         """
         boxes, scores, class_ids = _checked(boxes, scores, class_ids)
         step_s, last_s = self._step(stamp_s), self._stamp_s
@@ -124,33 +126,33 @@ class Tracker:
 
     def _step(self, stamp_s: float) -> float:
         last_s = stamp_s if self._stamp_s is None else self._stamp_s
-        if not 0.0 <= stamp_s - last_s < np.inf:  # NaN, too
+        if not 0.0 <= stamp_s - last_s < np.inf:  # NaN fails too
             raise FrameError(
                 'time_backwards',
-                f'stamp: got {stamp_s:.6f} s after {last_s:.6f} s, expected time to go on; reset the tracker when a '
-                'recording starts again',
+                f'stamp: got {stamp_s:.6f} s after {last_s:.6f} s, expected one that is not earlier; reset the '
+                'tracker when a recording starts again',
             )
         return stamp_s - last_s
 
     def _associate(
         self, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray, seen_before: np.ndarray
     ) -> np.ndarray:
-        """(N,) the row of each detection's track, -1 for none."""
+        """(N,) row of each detection's track, -1 for none."""
         chosen, predicted = self.settings, self._filter.boxes()
         track_of = np.full(len(boxes), -1)
         free = np.ones(len(predicted), np.bool_)
         usable = _usable(boxes)
-        sure = usable & (scores >= chosen.high_score)
-        unsure = usable & (scores >= chosen.low_score) & ~sure
+        high = usable & (scores >= chosen.high_score)
+        low = usable & (scores >= chosen.low_score) & ~high
         confirmed = self._ids > 0
-        claim = np.where(seen_before, 1.0, _CLAIM_OF_LOST)
+        weights = np.where(seen_before, 1.0, _LOST_WEIGHT)
         rounds = (
-            (confirmed, sure, chosen.min_iou, 0.0),
-            (confirmed & seen_before, unsure, chosen.min_iou_low, 0.0),
-            (confirmed, sure, chosen.min_iou, chosen.margin),
-            (~confirmed, sure, chosen.min_iou, 0.0),
+            (confirmed, high, chosen.min_iou, 0.0),
+            (confirmed & seen_before, low, chosen.min_iou_low, 0.0),
+            (confirmed, high, chosen.min_iou, chosen.margin),
+            (~confirmed, high, chosen.min_iou, 0.0),
         )
-        for index, (of_tracks, of_detections, least, margin) in enumerate(rounds):
+        for index, (of_tracks, of_detections, min_similarity, margin) in enumerate(rounds):
             if index == 2 and margin == 0.0:
                 continue
             rows = np.flatnonzero(of_tracks & free)
@@ -160,7 +162,7 @@ class Tracker:
             similarity = overlap(
                 predicted[rows], self._classes[rows], boxes[columns], class_ids[columns], margin=margin
             )
-            i, j = assign(similarity, least, claim[rows])
+            i, j = assign(similarity, min_similarity, weights[rows])
             track_of[columns[j]] = rows[i]
             free[rows[i]] = False
         return track_of
@@ -183,7 +185,7 @@ class Tracker:
         track_of: np.ndarray,
         first: bool,
     ) -> None:
-        """New tracks of the sure detections that continue none; enters them into `track_of`."""
+        """Begins tracks for the high-score detections that continue none; enters them into `track_of`."""
         new = np.flatnonzero((track_of < 0) & (scores >= self.settings.high_score) & _usable(boxes))
         if not len(new):
             return
@@ -197,7 +199,7 @@ class Tracker:
 
     def _forget(self, stamp_s: float) -> None:
         age_s, chosen = stamp_s - self._seen_s, self.settings
-        # at a low frame rate the last frame may be older than the limit; a new track needs its second hit there, too
+        # the previous frame may be older than the limit; a new track must survive until its second hit even so
         young = (age_s <= chosen.max_tentative_age_s) | self._seen_before()
         keep = np.where(self._ids > 0, age_s <= chosen.max_age_s, young)
         if keep.all():
@@ -207,7 +209,7 @@ class Tracker:
         self._hits, self._seen_s = self._hits[keep], self._seen_s[keep]
 
     def _seen_before(self) -> np.ndarray:
-        """(T,) bool: whether a track was seen in the update before this one."""
+        """(T,) bool: whether each track was seen in the previous update."""
         return self._seen_s == (np.inf if self._stamp_s is None else self._stamp_s)
 
     def _new_id(self) -> int:

@@ -18,7 +18,8 @@ from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.object_model import ObjectModel
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import canonical
-from isaac_inference.ops.pose.registration import Registration, RegistrationSettings, placements, register
+from isaac_inference.ops.pose.registration import Registration, placements, register
+from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.ops.pose.surface_fit import SeenDepth
 from isaac_inference.stages.poses.by_keypoints import symmetries_of
 from isaac_inference.stages.poses.observation import DepthView, ObjectPose, Observed

@@ -15,7 +15,8 @@ from isaac_inference.ops.geometry.mesh import load_mesh
 from isaac_inference.ops.geometry.object_model import ObjectModel
 from isaac_inference.ops.pose.keypoint_fit import WeakKeypoints
 from isaac_inference.ops.pose.pnp import PnpSettings, estimate_pnp
-from isaac_inference.ops.pose.registration import Registration, RegistrationSettings, register
+from isaac_inference.ops.pose.registration import Registration, register
+from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.ops.pose.surface_fit import SeenDepth
 from isaac_inference.stages.poses.by_depth import object_region
 from isaac_inference.stages.poses.by_keypoints import KeypointMethod, symmetries_of

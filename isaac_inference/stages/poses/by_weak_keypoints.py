@@ -16,7 +16,8 @@ from isaac_inference.ops.geometry.object_model import ObjectModel
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import canonical, equivalents, rotation_error
 from isaac_inference.ops.pose.keypoint_fit import WeakKeypoints
-from isaac_inference.ops.pose.registration import Registration, RegistrationSettings, placements, register
+from isaac_inference.ops.pose.registration import Registration, placements, register
+from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.ops.pose.surface_fit import SeenDepth
 
 _FITTED = 6  # candidates that are moved to where the keypoints want them

@@ -10,7 +10,7 @@ from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models.card.card import ModelCard
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.pose.pnp import PnpSettings
-from isaac_inference.ops.pose.registration import RegistrationSettings
+from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.stages.poses.by_depth import DepthMethod
 from isaac_inference.stages.poses.by_keypoints import KeypointMethod, model_points
 from isaac_inference.stages.poses.by_registration import RegistrationMethod

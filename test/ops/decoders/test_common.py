@@ -153,7 +153,7 @@ def test_missing_outputs(name: str) -> None:
     for role in DECODERS[name].roles:
         outputs = BUILDERS[name](0.9)
         del outputs[role]
-        with pytest.raises(FrameError, match=f"output '{role}': not there, got ") as caught:
+        with pytest.raises(FrameError, match=f"output '{role}': missing, got ") as caught:
             decode(name, outputs)
         assert caught.value.reason == 'missing_output'
 
@@ -182,7 +182,7 @@ def test_a_batch_axis_is_a_wrong_shape(name: str) -> None:
 @pytest.mark.parametrize(
     ('threshold', 'class_count', 'error'),
     [
-        (np.array([0.1, 0.2]), 3, 'score_threshold: got .*expected one number or 3'),
+        (np.array([0.1, 0.2]), 3, 'score_threshold: got .*expected one number, or 3: one per class'),
         (float('nan'), 3, 'score_threshold: got nan'),
         (0.5, 0, 'class_count: got 0, expected at least 1'),
     ],

@@ -11,9 +11,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.depth_image import (
     DepthImage,
     color_pixels,
-    looks_like_millimetres,
     region_points,
-    to_metres,
 )
 from isaac_inference.ops.depth.position import position_from_depth
 from isaac_inference.ops.geometry.camera_model import CameraModel
@@ -21,6 +19,10 @@ from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 
 SIZE = np.array((0.16, 0.06, 0.22))
 FACING = Pose(so3_exp((np.pi / 2, 0, 0)), np.array((0.02, 0.01, 0.8)))  # its 16 x 22 side towards the camera
+
+
+def metres_of(image, encoding, unit_scale=None):
+    return DepthImage.check(image, encoding, unit_scale).metres()
 
 
 def reason(call, *args, **kwargs) -> str:
@@ -33,24 +35,24 @@ def test_millimetres_and_metres_are_the_same_and_holes_are_nan():
     metres = np.array([[0.5, 1.25], [np.nan, 2.0]], np.float32)
     millimetres = np.array([[500, 1250], [0, 2000]], np.uint16)
     for encoding in ('16UC1', 'mono16'):
-        np.testing.assert_allclose(to_metres(millimetres, encoding), metres, rtol=1e-6)
-    np.testing.assert_array_equal(to_metres(metres, '32FC1'), metres)
-    assert to_metres(millimetres, '16UC1').dtype == np.float32
+        np.testing.assert_allclose(metres_of(millimetres, encoding), metres, rtol=1e-6)
+    np.testing.assert_array_equal(metres_of(metres, '32FC1'), metres)
+    assert metres_of(millimetres, '16UC1').dtype == np.float32
 
 
 @pytest.mark.parametrize('hole', [0.0, -1.0, np.nan, np.inf, -np.inf])
 def test_float_holes(hole):
-    assert np.isnan(to_metres(np.array([[hole, 1.0]], np.float32), '32FC1')).tolist() == [[True, False]]
+    assert np.isnan(metres_of(np.array([[hole, 1.0]], np.float32), '32FC1')).tolist() == [[True, False]]
 
 
 def test_saturated_16_bit_is_a_hole():
-    assert np.isnan(to_metres(np.array([[65535, 1000]], np.uint16), '16UC1')).tolist() == [[True, False]]
+    assert np.isnan(metres_of(np.array([[65535, 1000]], np.uint16), '16UC1')).tolist() == [[True, False]]
 
 
 def test_the_unit_can_be_said():
-    assert to_metres(np.array([[2000]], np.uint16), '16UC1', 0.0001)[0, 0] == pytest.approx(0.2)
-    assert to_metres(np.array([[800.0]], np.float32), '32FC1', 0.001)[0, 0] == pytest.approx(0.8)
-    assert reason(to_metres, np.ones((2, 2), np.uint16), '16UC1', -1.0) == 'depth_unit'
+    assert metres_of(np.array([[2000]], np.uint16), '16UC1', 0.0001)[0, 0] == pytest.approx(0.2)
+    assert metres_of(np.array([[800.0]], np.float32), '32FC1', 0.001)[0, 0] == pytest.approx(0.8)
+    assert reason(metres_of, np.ones((2, 2), np.uint16), '16UC1', -1.0) == 'depth_unit'
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_the_unit_can_be_said():
     ],
 )
 def test_wrong_encoding(image, encoding):
-    assert reason(to_metres, image, encoding) == 'depth_encoding'
+    assert reason(metres_of, image, encoding) == 'depth_encoding'
 
 
 @pytest.mark.parametrize(
@@ -81,15 +83,14 @@ def test_nothing_in_it(image, encoding):
 def test_one_reading_anywhere_is_not_nothing():
     image = np.zeros((100, 100), np.uint16)
     image[37, 61] = 900
-    assert np.nansum(to_metres(image, '16UC1')) == pytest.approx(0.9)
+    assert np.nansum(metres_of(image, '16UC1')) == pytest.approx(0.9)
 
 
 def test_float_millimetres_are_named_and_the_parameter_too():
     image = np.full((20, 20), 900.0, np.float32)
-    assert looks_like_millimetres(image)
-    assert not looks_like_millimetres(image / 1000)
+    assert metres_of(image / 1000, '32FC1')[0, 0] == pytest.approx(0.9)
     with pytest.raises(FrameError, match='depth_unit_scale: 0.001') as caught:
-        to_metres(image, '32FC1')
+        metres_of(image, '32FC1')
     assert caught.value.reason == 'depth_unit'
 
 

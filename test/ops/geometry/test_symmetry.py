@@ -182,7 +182,7 @@ def test_wrong_symmetries(axis: str, order: int, error: str) -> None:
 
 
 def test_symmetries_without_an_end() -> None:
-    with pytest.raises(ConfigError, match='got 3 about z, 4 about x, which together allow endlessly many'):
+    with pytest.raises(ConfigError, match='got 3 about z, 4 about x, which combine to infinitely many'):
         canonical(Pose.identity(), (Symmetry('z', 3), Symmetry('x', 4)))
 
 

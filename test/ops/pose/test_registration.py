@@ -18,7 +18,8 @@ from isaac_inference.ops.geometry.mesh import Mesh
 from isaac_inference.ops.geometry.object_model import ObjectModel, geometric_symmetries
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, rotation_error
-from isaac_inference.ops.pose.registration import Registration, RegistrationSettings, register, typical_covariance
+from isaac_inference.ops.pose.registration import Registration, register, typical_covariance
+from isaac_inference.ops.pose.registration_settings import FittingSettings, RegistrationSettings
 from isaac_inference.ops.pose.surface_fit import SeenDepth
 
 SIZE = np.array((0.16, 0.06, 0.22))
@@ -338,6 +339,37 @@ def test_typical_covariance_is_longest_along_the_view():
     values, vectors = np.linalg.eigh(typical_covariance(pose, 0.2)[:3, :3])
     assert abs(vectors[:, 2] @ pose.translation) / np.linalg.norm(pose.translation) == pytest.approx(1.0)
     assert values[2] > 4 * values[1]
+
+
+@pytest.mark.parametrize(
+    ('kind', 'wrong', 'expected'),
+    [
+        (RegistrationSettings, {'max_rmse': 0.0}, 'above 0'),
+        (RegistrationSettings, {'max_shift': -0.1}, 'at least 0'),
+        (RegistrationSettings, {'max_ambiguity': 1.1}, 'at least 0 and at most 1'),
+        (RegistrationSettings, {'max_turn_deg': 200.0}, 'at most 180'),
+        (RegistrationSettings, {'noise': float('nan')}, 'finite'),
+        (RegistrationSettings, {'min_points': 50, 'max_points': 49}, 'at least 50'),
+        (FittingSettings, {'points_across': 0.0}, 'above 0'),
+        (FittingSettings, {'refined_placements': 0}, 'at least 1'),
+        (FittingSettings, {'max_spacing': 0.001}, 'at least 0.002'),
+        (FittingSettings, {'full_support': 0.0}, 'above 0 and at most 1'),
+    ],
+)
+def test_settings_out_of_range_are_refused(kind, wrong, expected):
+    *_, name = wrong
+    with pytest.raises(ConfigError, match=f'{name}: got {wrong[name]}.*{expected}'):
+        kind(**wrong)
+
+
+def test_a_rival_pose_is_refused_as_strictly_as_is_asked():
+    """A tenth of a box is seen: other poses score nearly as well."""
+    seen = crop(VIEWS['three faces'], 0.15, hidden=0.9)
+    with pytest.raises(FrameError, match='two different poses') as caught:
+        search(BOX, seen)
+    assert caught.value.reason == 'registration_ambiguous'
+    result = search(BOX, seen, RegistrationSettings(allow_geometric_symmetry=True, max_ambiguity=1.0))
+    assert result.method == 'global'
 
 
 def test_unusable_models():

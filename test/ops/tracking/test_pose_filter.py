@@ -198,7 +198,9 @@ def test_what_is_no_pose_or_no_covariance_is_refused(pose, covariance):
     assert filter_.hits == 3
 
 
-@pytest.mark.parametrize('values', [{'gate': 0.0}, {'takeover_hits': 0}, {'memory_s': np.nan}, {'liveliest': 0.5}])
+@pytest.mark.parametrize(
+    'values', [{'gate': 0.0}, {'takeover_hits': 0}, {'memory_s': np.nan}, {'max_acceleration_gain': 0.5}]
+)
 def test_settings_out_of_range_are_refused(values):
     with pytest.raises(ConfigError, match=f'pose filter, {next(iter(values))}: got'):
         PoseFilterSettings(**values)

@@ -16,7 +16,7 @@ from isaac_inference.models import ModelCard, read_card
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.depth.oriented_box import OrientedBox
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
-from isaac_inference.ops.pose.registration import RegistrationSettings
+from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.sim import LABELS, OBJECT_SIZES
 from isaac_inference.stages.poses import DepthView, ObjectPose, Observed, PoseEstimator, PoseMethod, PoseSettings
 from isaac_inference.stages.poses.by_depth import completed

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isaac_inference.ops.pose.pnp import PnpSettings
-from isaac_inference.ops.pose.registration import RegistrationSettings
+from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.ros.nodes.shared.model_node import ModelParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
@@ -61,6 +61,44 @@ class RegistrationParameters:
     )
     max_rmse: float = param(
         _REGISTRATION.max_rmse, 'Largest RMS distance of the confirmed part.', unit='m', minimum=0.0001, maximum=0.5
+    )
+    min_support: float = param(
+        _REGISTRATION.min_support,
+        'Part of the visible side, hidden parts included, that must be confirmed; objects hidden more are refused.',
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_overhang: float = param(
+        _REGISTRATION.max_overhang,
+        'Depth points past the edges of the model, over those on it; more means that the object is larger.',
+        minimum=0.0,
+        maximum=100.0,
+    )
+    max_shift: float = param(
+        _REGISTRATION.max_shift,
+        "How far depth may move the keypoints' pose.",
+        unit='diameters',
+        minimum=0.0,
+        maximum=10.0,
+    )
+    max_turn_deg: float = param(
+        _REGISTRATION.max_turn_deg,
+        "How far depth may turn the keypoints' pose.",
+        unit='deg',
+        minimum=0.0,
+        maximum=180.0,
+    )
+    min_explained: float = param(
+        _REGISTRATION.min_explained,
+        "Without keypoints: part of the object's depth points that must lie on the model.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_ambiguity: float = param(
+        _REGISTRATION.max_ambiguity,
+        'Without keypoints: another pose must score lower than this part of the best; 1 accepts all.',
+        minimum=0.0,
+        maximum=1.0,
     )
     allow_geometric_symmetry: bool = param(
         _REGISTRATION.allow_geometric_symmetry,

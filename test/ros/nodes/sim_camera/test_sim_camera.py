@@ -20,7 +20,7 @@ from support.waiting import wait_until
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
-from isaac_inference.ops.depth.depth_image import to_metres
+from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.cuboid import cuboid_corners
 from isaac_inference.ops.geometry.rigid import Pose
@@ -111,7 +111,7 @@ class Sim:
     def depth(self) -> np.ndarray:
         """The last depth image, m."""
         frame = from_image_message(self.heard['depth/image'][-1])
-        return to_metres(depth_array(frame), frame.image.encoding)
+        return DepthImage.check(depth_array(frame), frame.image.encoding).metres()
 
     def pixels(self) -> np.ndarray:
         return np.frombuffer(bytes(self.heard['image'][-1].data), np.uint8)
