@@ -93,7 +93,7 @@ class GraphClient(CommandNode):
     def on_setup(self) -> None:
         self._images = self.advertise(IMAGE, 'image', QosParameters(reliability=Reliability.RELIABLE))
         self.subscribe(plain(DiagnosticArray), '/diagnostics', _RELIABLE, self._on_diagnostics, depth=100)
-        self.subscribe(plain(Detection2DArray), 'detections', _RELIABLE, self._on_detections, depth=10)
+        self.subscribe(plain(Detection2DArray), 'detections', _RELIABLE, self._on_detections, primary=True, depth=10)
         self.subscribe(plain(DiagnosticArray), 'detection/timings', _RELIABLE, self._on_timings, depth=10)
         if self._pictures:
             self.subscribe(IMAGE, 'annotate/debug_image', _RELIABLE, self._on_picture, depth=10)

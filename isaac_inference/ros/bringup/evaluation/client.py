@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,7 @@ class EvaluationClient(CommandNode):
     def on_setup(self) -> None:
         self._listen(Detection2DArray, TRUTH_BOXES, self._on_truth_boxes)
         self._listen(Detection3DArray, TRUTH_POSES, self._on_truth_poses)
-        self._listen(Detection2DArray, self._topics.boxes, self._on_boxes)
+        self._listen(Detection2DArray, self._topics.boxes, self._on_boxes, primary=True)
         if self._topics.poses:
             self._listen(Detection3DArray, self._topics.poses, self._on_poses)
         for topic in self._topics.timings:
@@ -104,11 +105,15 @@ class EvaluationClient(CommandNode):
             for name, status in sorted(self.statuses.items())
             if status.level != DiagnosticStatus.OK
         ]
-        bad += [f'{reason} x{count}' for reason, count in sorted(self.health.snapshot().drops.items())]
+        own = self.health.snapshot()
+        lost = Counter(own.drops) + Counter(own.refusals)
+        bad += [f'{reason} x{count}' for reason, count in sorted(lost.items())]
         return '; '.join(bad) or 'the nodes report no fault'
 
-    def _listen(self, kind: type, topic: str, handler: Callable[[Any, StageClock], None]) -> None:
-        self.subscribe(plain(kind), topic, _RELIABLE, handler, depth=_BACKLOG)
+    def _listen(
+        self, kind: type, topic: str, handler: Callable[[Any, StageClock], None], *, primary: bool = False
+    ) -> None:
+        self.subscribe(plain(kind), topic, _RELIABLE, handler, primary=primary, depth=_BACKLOG)
 
     def _on_truth_boxes(self, message: Detection2DArray, clock: StageClock) -> None:
         self.collector.note(stamp_ns(message.header), truth_boxes=boxes_from_message(message))

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from geometry_msgs.msg import PoseArray
 from sensor_msgs.msg import CameraInfo
@@ -45,6 +46,9 @@ class PoseNode(PipelineNode):
     `~/detections_3d` (Detection3DArray: class, score, id, size and pose with covariance), `~/poses` (PoseArray, in the
     same order), /tf (`<class>_<id>`), and `~/objects_cloud` (PointCloud2) while somebody subscribes. Everything has
     the image's stamp. An object without a pose is left out of all of them and counted under its reason.
+
+    `detections` are the primary input: each message is a frame that gives poses or is dropped; the others only tell
+    how. One that waits for its depth or keypoints counts when its poses are out.
     """
 
     Parameters = PoseParameters
@@ -95,7 +99,7 @@ class PoseNode(PipelineNode):
         if self._estimator.uses_keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=qos.depth)
         # the newest frame wins here; what belongs to it waits in the pairing
-        self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections)
+        self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, primary=True)
         self.every(max(chosen.wait_s / 3, 0.02), self._on_tick)
 
     def on_stop(self) -> None:
@@ -129,7 +133,9 @@ class PoseNode(PipelineNode):
         self._put('keypoints', frame.header, frame)
 
     def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
-        self._put('detections', message.header, (message, clock))
+        released = self._pairing.put('detections', stamp_ns(message.header), (message, clock))
+        clock.defer()
+        self._release(released)
         self._cloud.put('detections', message.header, message)
 
     def _on_tick(self) -> None:
@@ -149,18 +155,16 @@ class PoseNode(PipelineNode):
         for pair in released:
             for stream in pair.missing:
                 self.health.skipped(f'unpaired_{stream}', f'detections without {stream} of their stamp')
-            try:
-                self._estimate(pair)
-            except FrameError as error:
-                self.health.dropped(error.reason, str(error))
+            message, clock = pair.item
+            with self.work(clock):
+                self._estimate(message, clock, pair.matches)
 
     # Frames
 
-    def _estimate(self, pair: Paired) -> None:
-        message, clock = pair.item
-        keypoints: TensorFrame | None = pair.matches.get('keypoints')
+    def _estimate(self, message: Detection2DArray, clock: StageClock, matches: Mapping[str, Any]) -> None:
+        keypoints: TensorFrame | None = matches.get('keypoints')
         camera = self._camera_of(message, keypoints)
-        depth = self._depth_view(pair.matches.get('depth'))
+        depth = self._depth_view(matches.get('depth'))
         seen = observed_objects(message, None if keypoints is None else keypoints.tensors.get(KEYPOINTS_TOPIC))
         found: list[tuple[str, ObjectPose]] = []
         for identity, item in seen:

@@ -41,6 +41,11 @@ class TrackParameters(NodeParameters):
         '', 'Path of the ONNX model, for its class names and symmetries; empty takes every class as it is.'
     )
     model_card: str = param('', 'Path of its YAML card; empty looks beside the model.')
+    boxes: bool = param(
+        True,
+        'Give ids to `detections`; false for a graph that has only `detections_3d`, which come with ids then, and '
+        'whose silence is STALE.',
+    )
     publish_tentative: bool = param(
         True,
         'Publish detections that have no id yet, with an empty one; false leaves them out, and rows no longer match '
@@ -90,8 +95,11 @@ class TrackNode(PipelineNode):
     """`detections` (Detection2DArray) to `~/detections`, with ids; `detections_3d` (Detection3DArray, with ids) to
     `~/detections_3d`, `~/poses` (PoseArray, same order) and /tf, smoothed.
 
-    Either input works alone. What can't be tracked keeps its place in `~/detections` with an empty id, and is counted;
-    a pose that is unusable or an outlier is left out.
+    What can't be tracked keeps its place in `~/detections` with an empty id; a pose that is unusable or an outlier is
+    left out. Both are counted as skipped, and so is every start from scratch.
+
+    `detections` are the primary input, whose messages health counts and whose silence is STALE. With `boxes` false
+    they are not subscribed to, and `detections_3d` takes that place.
     """
 
     Parameters = TrackParameters
@@ -125,8 +133,10 @@ class TrackNode(PipelineNode):
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.output_qos)
         self._broadcaster = TransformBroadcaster(self)
         depth = chosen.input_qos.depth
-        self.subscribe(plain(Detection2DArray), 'detections', chosen.input_qos, self._on_detections, depth=depth)
-        self.subscribe(plain(Detection3DArray), 'detections_3d', chosen.input_qos, self._on_poses, depth=depth)
+        boxes, poses, qos = plain(Detection2DArray), plain(Detection3DArray), chosen.input_qos
+        if chosen.boxes:
+            self.subscribe(boxes, 'detections', qos, self._on_detections, primary=True, depth=depth)
+        self.subscribe(poses, 'detections_3d', qos, self._on_poses, primary=not chosen.boxes, depth=depth)
 
     def on_stop(self) -> None:
         self._tracker.reset()
@@ -279,8 +289,7 @@ class TrackNode(PipelineNode):
 
     def _count(self, reason: str, text: str) -> None:
         """Something of a frame is lost, though not the frame."""
-        self.health.dropped(reason)
-        self.health.warn(reason, f'{reason}: {text}')
+        self.health.skipped(reason, text)
 
 
 @dataclass
