@@ -44,8 +44,8 @@ class AnswerTopics:
 class EvaluationClient(CommandNode):
     """Collects what belongs to a stamp in `collector`; `statuses` has everybody's diagnostics.
 
-    A message that can't be used (a NaN, a detection without a class) is dropped and counted like in any node, so its
-    frame stays without an answer.
+    The answer's boxes are the primary input. Of an answer an object that can not be used (a NaN, no class) is left out
+    and counted as in any node, so it counts as missed; a truth that has one is dropped whole, and its frame with it.
     """
 
     def __init__(self, node_name: str = 'evaluation_client', **kwargs: Any) -> None:
@@ -99,14 +99,14 @@ class EvaluationClient(CommandNode):
         self._inputs[topic].publish(from_image_message(message) if topic in IMAGES else message)
 
     def explain(self) -> str:
-        """What the nodes' diagnostics and this node's own drops say is wrong."""
+        """What the nodes' diagnostics and this node's own counts say is wrong."""
         bad = [
             f'{name}: {status.message}'
             for name, status in sorted(self.statuses.items())
             if status.level != DiagnosticStatus.OK
         ]
         own = self.health.snapshot()
-        lost = Counter(own.drops) + Counter(own.refusals)
+        lost = Counter(own.drops) + Counter(own.refusals) + Counter(own.skips)
         bad += [f'{reason} x{count}' for reason, count in sorted(lost.items())]
         return '; '.join(bad) or 'the nodes report no fault'
 
@@ -123,11 +123,11 @@ class EvaluationClient(CommandNode):
         self.collector.note(stamp_ns(header), truth_poses=poses_from_message(message), truth_frame=header.frame_id)
 
     def _on_boxes(self, message: Detection2DArray, clock: StageClock) -> None:
-        boxes = boxes_from_message(message)
+        boxes = boxes_from_message(message, self.health.skipped)
         self.collector.note(stamp_ns(message.header), boxes=boxes, finished_ns=clock.arrived_ns)
 
     def _on_poses(self, message: Detection3DArray, clock: StageClock) -> None:
-        poses, header = poses_from_message(message), message.header
+        poses, header = poses_from_message(message, self.health.skipped), message.header
         self.collector.note(stamp_ns(header), poses=poses, poses_frame=header.frame_id, finished_ns=clock.arrived_ns)
 
     def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:

@@ -17,6 +17,7 @@ from isaac_inference.ops.drawing.boxes import draw_caption
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.image.encodings import ColorOrder
 from isaac_inference.ros.messages.camera_info import CameraFeed
+from isaac_inference.ros.messages.detections import SeenBox, read_detections
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
 from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_poses
 from isaac_inference.ros.runtime.container.process import node_main
@@ -118,9 +119,10 @@ class AnnotateNode(PipelineNode):
 
     def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
         self._times.append(time.monotonic())
-        self._trails.follow(message, self.parameters.trail)
+        seen = read_detections(message.detections, self.health.skipped)
+        self._trails.follow(seen, self.parameters.trail)
         if self._pictures.wanted:
-            released = self._pairing.put('detections', stamp_ns(message.header), (message, clock))
+            released = self._pairing.put('detections', stamp_ns(message.header), (seen, clock))
             clock.defer()
             self._draw(released)
 
@@ -138,10 +140,10 @@ class AnnotateNode(PipelineNode):
         for _ in range(self._pairing.counts.pop('forgotten', 0)):
             self.health.dropped('time_jump', 'the stamps of detections fell back by over a second while it waited')
         for pair in released:
-            message, clock = pair.item
+            seen, clock = pair.item
             with self.work(clock):
                 if pair.matches['image'] is not None:
-                    self._publish(pair.matches['image'], message, pair.matches.get('detections_3d'))
+                    self._publish(pair.matches['image'], seen, pair.matches.get('detections_3d'))
                 elif self._pictures.wanted:
                     raise FrameError(
                         'image_missing',
@@ -149,9 +151,9 @@ class AnnotateNode(PipelineNode):
                         'detected in, and are its images still kept (buffer_size) when their detections come?',
                     )
 
-    def _publish(self, frame: ImageFrame, detections: Detection2DArray, poses: Detection3DArray | None) -> None:
+    def _publish(self, frame: ImageFrame, detections: list[SeenBox], poses: Detection3DArray | None) -> None:
         picture = self._picture(frame)
-        draw_detections(picture, detections.detections, self._trails)
+        draw_detections(picture, detections, self._trails)
         if poses is not None and poses.detections:
             try:
                 self._draw_poses(picture, frame, poses)
@@ -170,7 +172,8 @@ class AnnotateNode(PipelineNode):
         T_image_poses = None
         if poses.header.frame_id != frame.header.frame_id:
             T_image_poses = self._transform(frame.header, poses.header.frame_id)
-        draw_poses(picture, poses.detections, camera.resized(frame.width, frame.height), T_image_poses)
+        resized = camera.resized(frame.width, frame.height)
+        draw_poses(picture, poses.detections, resized, T_image_poses, self.health.skipped)
 
     def _transform(self, header: Header, source: str) -> Pose:
         """T_image_source at the image's stamp.

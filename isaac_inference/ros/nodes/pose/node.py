@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from geometry_msgs.msg import PoseArray
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
@@ -18,10 +19,9 @@ from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, transform_covariance
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.depth import depth_array
-from isaac_inference.ros.messages.detection_reading import box_corners, observed_objects
+from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoints, read_detections
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
-from isaac_inference.ros.messages.object_frames import object_frames
-from isaac_inference.ros.messages.poses import detection_3d, pose_array
+from isaac_inference.ros.messages.poses import detection_3d, object_frames, pose_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.pose.cloud import ObjectsCloud
 from isaac_inference.ros.nodes.pose.parameters import PoseParameters
@@ -33,7 +33,7 @@ from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms import TransformSource, make_transform_source
 from isaac_inference.ros.runtime.transforms.broadcaster import TransformBroadcaster
-from isaac_inference.stages.poses import DepthView, ObjectPose, PoseEstimator
+from isaac_inference.stages.poses import DepthView, ObjectPose, Observed, PoseEstimator
 
 _BUFFER = 30  # frames of depth or keypoints kept while detections are made
 _BEYOND = 1.05  # of the image: a box that reaches further was found in a larger one
@@ -163,9 +163,11 @@ class PoseNode(PipelineNode):
 
     def _estimate(self, message: Detection2DArray, clock: StageClock, matches: Mapping[str, Any]) -> None:
         keypoints: TensorFrame | None = matches.get('keypoints')
-        camera = self._camera_of(message, keypoints)
+        camera = self._known_camera()
+        rows = None if keypoints is None else keypoints.tensors.get(KEYPOINTS_TOPIC)
+        boxes, seen = observed_objects(message, rows, self.health.skipped)
+        _check_size(camera, boxes, keypoints)
         depth = self._depth_view(matches.get('depth'))
-        seen = observed_objects(message, None if keypoints is None else keypoints.tensors.get(KEYPOINTS_TOPIC))
         found: list[tuple[str, ObjectPose]] = []
         for identity, item in seen:
             try:
@@ -176,7 +178,7 @@ class PoseNode(PipelineNode):
         timings: tuple[StageTiming, ...] = () if keypoints is None else keypoints.timings
         self.report_timings(message.header, (*timings, clock.finish()))
 
-    def _camera_of(self, message: Detection2DArray, keypoints: TensorFrame | None) -> CameraModel:
+    def _known_camera(self) -> CameraModel:
         camera = self._camera.camera
         if camera is None:
             raise FrameError(
@@ -184,18 +186,6 @@ class PoseNode(PipelineNode):
                 'detections arrived, but no usable CameraInfo yet: poses need the intrinsics; remap camera_info to the '
                 "camera's, and check that its K is not zero",
             )
-        if keypoints is not None and SOURCE_SIZE in keypoints.auxiliary:
-            camera.check_image(*(int(value) for value in keypoints.auxiliary[SOURCE_SIZE]))
-            return camera
-        for item in message.detections:
-            _, _, right, bottom = box_corners(item)
-            if right > camera.width * _BEYOND or bottom > camera.height * _BEYOND:
-                raise FrameError(
-                    'camera_info_size',
-                    f'a box reaches to ({right:.0f}, {bottom:.0f}) px, but CameraInfo is for '
-                    f'{camera.width}x{camera.height}: they belong to images of different size; publish the '
-                    'CameraInfo of the image that is detected in',
-                )
         return camera
 
     def _depth_view(self, frame: ImageFrame | None) -> DepthView | None:
@@ -255,6 +245,45 @@ class PoseNode(PipelineNode):
             return None
         matrix = self._transforms.wait(target, header.frame_id, stamp_ns(header), self.parameters.transform_wait_s)
         return Pose.from_matrix(matrix)
+
+
+def observed_objects(
+    message: Detection2DArray, keypoints: np.ndarray | None, skip: Skip
+) -> tuple[list[SeenBox], list[tuple[str, Observed]]]:
+    """Those detections of a message that can be used, and (id, what the estimator takes) of each.
+
+    Args:
+        message: the detections.
+        keypoints: (N, K, 3), row i belongs to detection i; None where there are none.
+        skip: told of each detection that can not be used.
+
+    Raises:
+        FrameError: 'keypoint_count', when there are more or fewer keypoint rows than detections.
+    """
+    if keypoints is not None:
+        check_keypoints(message, keypoints)
+    seen = read_detections(message.detections, skip)
+    rows = [None if keypoints is None else keypoints[item.index] for item in seen]
+    return seen, [
+        (item.identity, Observed(item.label, item.score, np.array(item.box), row))
+        for item, row in zip(seen, rows, strict=True)
+    ]
+
+
+def _check_size(camera: CameraModel, boxes: Sequence[SeenBox], keypoints: TensorFrame | None) -> None:
+    """Raises FrameError: 'camera_info_size', the camera's images are of another size than that detected in."""
+    if keypoints is not None and SOURCE_SIZE in keypoints.auxiliary:
+        camera.check_image(*(int(value) for value in keypoints.auxiliary[SOURCE_SIZE]))
+        return
+    for item in boxes:
+        _, _, right, bottom = item.box
+        if right > camera.width * _BEYOND or bottom > camera.height * _BEYOND:
+            raise FrameError(
+                'camera_info_size',
+                f'a box reaches to ({right:.0f}, {bottom:.0f}) px, but CameraInfo is for '
+                f'{camera.width}x{camera.height}: they belong to images of different size; publish the '
+                'CameraInfo of the image that is detected in',
+            )
 
 
 def _message(header: Header, identity: str, item: ObjectPose, T_target_camera: Pose | None) -> Detection3D:
