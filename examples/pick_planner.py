@@ -90,7 +90,7 @@ class PickPlanner(Node):
             return self.lose(why)
         seen, found = {}, {}
         for pose, item in zip(poses.poses, objects, strict=True):
-            best = item.results[0].hypothesis if item.results and item.id else None
+            best = max((one.hypothesis for one in item.results if item.id), key=lambda h: h.score, default=None)
             if best and best.score >= p['min_score'] and p['target_class'] in ('', best.class_id):
                 key, center = (best.class_id, item.id), np.array([pose.position.x, pose.position.y, pose.position.z])
                 path = seen[key] = [*self.seen.get(key, ()), center][-p['stable_frames'] :]

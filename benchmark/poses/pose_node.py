@@ -47,9 +47,9 @@ from isaac_inference.ros.bringup.evaluation.client import AnswerTopics, Evaluati
 from isaac_inference.ros.bringup.graph import perception_graph
 from isaac_inference.ros.bringup.runner import start_composed
 from isaac_inference.ros.messages.depth import depth_array
-from isaac_inference.ros.messages.detection_reading import observed_objects
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TENSORS, TensorFrame
+from isaac_inference.ros.nodes.pose.node import observed_objects
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
@@ -222,7 +222,8 @@ def _bare(estimator: PoseEstimator, frames: Sequence[_Frame]) -> tuple[list[floa
     camera = default_camera()
     spent, found = [], 0
     for frame in frames:
-        seen = [item for _, item in observed_objects(frame.detections, frame.keypoints)]
+        _, items = observed_objects(frame.detections, frame.keypoints, lambda reason, text: None)
+        seen = [item for _, item in items]
         depth = _depth(frame, camera) if estimator.uses_depth else None
         begin = time.perf_counter()
         for item in seen:

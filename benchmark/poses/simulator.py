@@ -70,7 +70,7 @@ class _Listener(PipelineNode):
         super().__init__(node_name, **kwargs)
 
     def on_setup(self) -> None:
-        self.subscribe(IMAGE, 'image', _RELIABLE, self._on_image, depth=10)
+        self.subscribe(IMAGE, 'image', _RELIABLE, self._on_image, primary=True, depth=10)
         others: dict[str, Any] = {'depth/image': IMAGE}
         others |= dict.fromkeys(('camera_info', 'depth/camera_info'), plain(CameraInfo))
         others |= {'truth/detections': plain(Detection2DArray), 'truth/detections_3d': plain(Detection3DArray)}

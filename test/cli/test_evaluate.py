@@ -96,10 +96,11 @@ def test_a_frame_without_an_answer_is_reported_and_the_exit_code_says_so(run):
     assert '2, 1 more were not answered' in screen
 
 
-def test_a_pose_that_is_not_finite_is_no_answer(run):
+def test_an_object_whose_pose_is_not_finite_is_missed(run):
     graph = {'changes': {2: {'z_error': math.nan}}}
     code, figures, *_ = run('--frames', '2', '--rate-frames', '0', '--timeout', '1', graphs=[graph])
-    assert (code, figures['frames'], figures['dropped_frames']) == (1, 1, 1)
+    assert (code, figures['frames'], figures['dropped_frames']) == (0, 2, 0)
+    assert figures['add_0_1d'] == 0.5
 
 
 def test_everything_at_one_rate_counts_ids_too(run):

@@ -26,6 +26,7 @@ from isaac_inference.ros.bringup.evaluation.graph import evaluation_graph, objec
 from isaac_inference.ros.bringup.evaluation.recording import RecordedFrames
 from isaac_inference.ros.bringup.runner import start_composed, start_processes
 from isaac_inference.ros.bringup.session import default_ros
+from isaac_inference.ros.runtime.health.health import Health
 
 _START_S = 60.0  # longest wait for all nodes to be active
 _SPEED_HZ = 30.0
@@ -108,7 +109,8 @@ def _measure(
 ) -> tuple[list[FrameRecord], list[FrameRecord]]:
     """Records for accuracy, and those that were shown at a rate."""
     if arguments.from_recorded_outputs:
-        records = RecordedFrames(arguments.recording, topics).records(arguments.frames, arguments.warmup)
+        skip = Health(lambda is_error, text: screen.print(text, markup=False)).skipped  # throttled, as a node's is
+        records = RecordedFrames(arguments.recording, topics).records(skip, arguments.frames, arguments.warmup)
         return records, records
     with default_ros():
         if arguments.recording:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2D, Detection2DArray
+from vision_msgs.msg import Detection2DArray
 
 from isaac_inference.pictures import SourceFrame
 from isaac_inference.ros.bringup.command_node import CommandNode
+from isaac_inference.ros.messages.detections import SeenBox, read_detections
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, image_frame_from_array
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings
 from isaac_inference.ros.runtime.health.timing import StageTiming, total_ms
@@ -93,7 +94,7 @@ class GraphClient(CommandNode):
     def on_setup(self) -> None:
         self._images = self.advertise(IMAGE, 'image', QosParameters(reliability=Reliability.RELIABLE))
         self.subscribe(plain(DiagnosticArray), '/diagnostics', _RELIABLE, self._on_diagnostics, depth=100)
-        self.subscribe(plain(Detection2DArray), 'detections', _RELIABLE, self._on_detections, depth=10)
+        self.subscribe(plain(Detection2DArray), 'detections', _RELIABLE, self._on_detections, primary=True, depth=10)
         self.subscribe(plain(DiagnosticArray), 'detection/timings', _RELIABLE, self._on_timings, depth=10)
         if self._pictures:
             self.subscribe(IMAGE, 'annotate/debug_image', _RELIABLE, self._on_picture, depth=10)
@@ -112,7 +113,8 @@ class GraphClient(CommandNode):
         if answer is None or answer.detections is None:
             result.error = f'no detections within {timeout_s:g} s; {self.explain()}'
             return result
-        result.detections = [_as_json(item) for item in answer.detections.detections]
+        seen = read_detections(answer.detections.detections, self.health.skipped)
+        result.detections = [_as_json(item) for item in seen]
         result.latency_ms = {timing.stage: timing.work_ms for timing in answer.timings or ()}
         result.latency_ms['total'] = total_ms(answer.timings or ())
         result.picture = answer.picture
@@ -176,11 +178,11 @@ class GraphClient(CommandNode):
             self._changed.notify_all()
 
 
-def _as_json(item: Detection2D) -> dict[str, Any]:
-    best, center = item.results[0].hypothesis, item.bbox.center.position
+def _as_json(seen: SeenBox) -> dict[str, Any]:
+    bbox = seen.item.bbox
     return {
-        'class_id': best.class_id,
-        'score': best.score,
-        'bbox': [center.x, center.y, item.bbox.size_x, item.bbox.size_y],
-        'id': item.id,
+        'class_id': seen.label,
+        'score': seen.score,
+        'bbox': [bbox.center.position.x, bbox.center.position.y, bbox.size_x, bbox.size_y],
+        'id': seen.identity,
     }

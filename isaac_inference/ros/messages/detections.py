@@ -1,14 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detections as vision_msgs."""
+"""Detections as vision_msgs: how they are written, and the one way in which they are read.
+
+A detection is what its hypothesis with the highest score says, wherever that stands in `results`. One that can not be
+used is left out of its frame, under one of these reasons, and the others go on:
+
+- `no_class`: no result, or the best one has an empty class_id;
+- `unknown_class`: the class is none of the model's;
+- `bad_score`: the score is no number from 0 to 1;
+- `bad_box`: the box is not finite or has no area (of a Detection3D: a side is not finite or negative).
+
+Keypoints that are not one row for each detection belong to others, so they cost the frame: `keypoint_count`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
+from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, ObjectHypothesisWithPose
 
+from isaac_inference.errors import FrameError
 from isaac_inference.ops.boxes.detections import Detections
+
+Item = TypeVar('Item', Detection2D, Detection3D)
+Read = TypeVar('Read')
+Skip = Callable[[str, str], None]  # told the reason and the sentence of what is left out, as `Health.skipped` is
+
+
+@dataclass(frozen=True)
+class SeenBox:
+    """A Detection2D that can be used.
+
+    Attributes:
+        index: its place in the array, and the row of its keypoints.
+        item: the message.
+        label: class name of the best hypothesis.
+        score: of the best hypothesis, 0..1.
+        box: (x_min, y_min, x_max, y_max) in px, finite, with an area.
+    """
+
+    index: int
+    item: Detection2D
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+
+    @property
+    def identity(self) -> str:
+        """The tracker's id, '' for none."""
+        return str(self.item.id)
+
+
+# Writing
 
 
 def detection_array(header: Header, found: Detections, labels: Sequence[str]) -> Detection2DArray:
@@ -22,6 +69,13 @@ def detection_array(header: Header, found: Detections, labels: Sequence[str]) ->
     return Detection2DArray(header=header, detections=detections)
 
 
+def with_id(item: Detection2D, identity: str) -> Detection2D:
+    """The same detection under an id; shares its parts with `item`, which others may be reading."""
+    tracked = Detection2D()
+    tracked.header, tracked.results, tracked.bbox, tracked.id = item.header, item.results, item.bbox, identity
+    return tracked
+
+
 def _detection(header: Header, x0: float, y0: float, x1: float, y1: float, score: float, label: str) -> Detection2D:
     # filled in place: a message's constructor makes every default even for what it is given, half as much work again
     detection, result = Detection2D(), ObjectHypothesisWithPose()
@@ -31,3 +85,120 @@ def _detection(header: Header, x0: float, y0: float, x1: float, y1: float, score
     detection.bbox.size_x, detection.bbox.size_y = x1 - x0, y1 - y0
     detection.header, detection.results = header, [result]
     return detection
+
+
+# Reading
+
+
+def best_result(item: Detection2D | Detection3D) -> ObjectHypothesisWithPose:
+    """The result with the highest score, of equals the first; a score that is NaN is below all others.
+
+    Raises:
+        FrameError: 'no_class', there is none.
+    """
+    if not item.results:
+        raise FrameError('no_class', 'got a detection without results, expected one that names its class')
+    return item.results[0] if len(item.results) == 1 else max(item.results, key=_rank)
+
+
+def checked_result(item: Detection2D | Detection3D, labels: Collection[str] | None = None) -> ObjectHypothesisWithPose:
+    """`best_result` with a class and a score.
+
+    Args:
+        item: the detection.
+        labels: the class names that there are, or None where any is good.
+
+    Raises:
+        FrameError: 'no_class', 'unknown_class' or 'bad_score'.
+    """
+    result = best_result(item)
+    best = result.hypothesis
+    if not best.class_id:
+        raise FrameError('no_class', 'got an empty class_id in the result with the highest score, expected a name')
+    if labels is not None and best.class_id not in labels:
+        raise FrameError(
+            'unknown_class',
+            f'got class {best.class_id!r}, the model has {", ".join(sorted(labels))}; do the detections come from '
+            'another model than the parameter names?',
+        )
+    if not 0.0 <= best.score <= 1.0:
+        raise FrameError('bad_score', f'{best.class_id}: got score {best.score}, expected 0 to 1')
+    return result
+
+
+def box_corners(item: Detection2D) -> tuple[float, float, float, float]:
+    """(x_min, y_min, x_max, y_max) in px.
+
+    Raises:
+        FrameError: 'bad_box', it is not finite or has no area.
+    """
+    center, width, height = item.bbox.center.position, item.bbox.size_x, item.bbox.size_y
+    box = center.x - width / 2, center.y - height / 2, center.x + width / 2, center.y + height / 2
+    if not (all(map(math.isfinite, box)) and box[0] < box[2] and box[1] < box[3]):
+        raise FrameError(
+            'bad_box',
+            f'got a box of {width} x {height} px about ({center.x}, {center.y}), expected finite numbers and an area',
+        )
+    return box
+
+
+def read_detection(item: Detection2D, index: int = 0, labels: Collection[str] | None = None) -> SeenBox:
+    """One detection; `index` is its place in the array, `labels` as of `checked_result`.
+
+    Raises:
+        FrameError: it can not be used; the module's reasons.
+    """
+    best = checked_result(item, labels).hypothesis
+    return SeenBox(index, item, best.class_id, best.score, box_corners(item))
+
+
+def read_detections(
+    items: Iterable[Detection2D], skip: Skip | None, labels: Collection[str] | None = None
+) -> list[SeenBox]:
+    """Those detections of an array that can be used, in its order.
+
+    Args:
+        items: the array's detections.
+        skip: told of each other one; None raises instead.
+        labels: as of `checked_result`.
+
+    Raises:
+        FrameError: without `skip`, one can not be used.
+    """
+    return usable(items, lambda index, item: read_detection(item, index, labels), skip)
+
+
+def usable(items: Iterable[Item], read: Callable[[int, Item], Read], skip: Skip | None) -> list[Read]:
+    """What `read(index, item)` makes of items; one for which it raises a FrameError is left out and `skip` is told.
+
+    Raises:
+        FrameError: that of `read`, where `skip` is None.
+    """
+    found = []
+    for index, item in enumerate(items):
+        try:
+            found.append(read(index, item))
+        except FrameError as error:
+            if skip is None:
+                raise
+            skip(error.reason, f'detection {index}: {error}')
+    return found
+
+
+def check_keypoints(message: Detection2DArray, keypoints: np.ndarray) -> None:
+    """That keypoints, (N, K, 3), are those of a message: row i of detection i.
+
+    Raises:
+        FrameError: 'keypoint_count', when there are more or fewer rows than detections.
+    """
+    if keypoints.ndim != 3 or len(keypoints) != len(message.detections):
+        raise FrameError(
+            'keypoint_count',
+            f'keypoints: got shape {list(keypoints.shape)} for {len(message.detections)} detections, expected one row '
+            'per detection; whatever filters or reorders the detections on their way must do so with the keypoints too',
+        )
+
+
+def _rank(result: ObjectHypothesisWithPose) -> float:
+    score = float(result.hypothesis.score)
+    return -math.inf if math.isnan(score) else score

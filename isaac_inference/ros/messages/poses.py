@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poses as geometry_msgs and vision_msgs, and back."""
+"""Poses as geometry_msgs, vision_msgs and frames of /tf, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from geometry_msgs.msg import Pose as PoseMessage
@@ -11,7 +14,30 @@ from geometry_msgs.msg import PoseArray
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
+from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ros.messages.detections import best_result, checked_result
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.transforms.broadcaster import FramePose
+
+
+@dataclass(frozen=True)
+class SeenObject:
+    """A Detection3D that can be used; its poses are checked by `pose_from_message`, where they are taken.
+
+    Attributes:
+        item: the message.
+        result: the best hypothesis, with its pose and covariance.
+        label: its class name.
+        score: 0..1.
+        size: (x, y, z) extent along the box's axes, m, finite and at least 0.
+    """
+
+    item: Detection3D
+    result: ObjectHypothesisWithPose
+    label: str
+    score: float
+    size: tuple[float, float, float]
 
 
 def pose_message(pose: Pose) -> PoseMessage:
@@ -69,5 +95,42 @@ def detection_3d(
 
 
 def pose_array(detections: Detection3DArray) -> PoseArray:
-    """The poses of an array, in its order."""
-    return PoseArray(header=detections.header, poses=[item.results[0].pose.pose for item in detections.detections])
+    """The poses of an array's best hypotheses, in its order.
+
+    Raises:
+        FrameError: 'no_class', an object has no results and so no pose.
+    """
+    return PoseArray(header=detections.header, poses=[best_result(item).pose.pose for item in detections.detections])
+
+
+def read_object(item: Detection3D, labels: Collection[str] | None = None) -> SeenObject:
+    """One object; `labels` are the class names that there are, or None where any is good.
+
+    Raises:
+        FrameError: it can not be used; the reasons of `messages.detections`.
+    """
+    result = checked_result(item, labels)
+    best, extent = result.hypothesis, item.bbox.size
+    size = (extent.x, extent.y, extent.z)
+    if not all(0.0 <= value < math.inf for value in size):
+        raise FrameError('bad_box', f'{best.class_id}: got size {size}, expected three lengths in m of at least 0')
+    return SeenObject(item, result, best.class_id, best.score, size)
+
+
+def object_frames(header: Header, objects: Iterable[Detection3D]) -> list[FramePose]:
+    """What /tf says of those objects that have an id: `<class>_<id>` below the frame that their poses are in.
+
+    Class and pose are the best hypothesis's; what tf2 doesn't like in a name becomes '_'.
+
+    Raises:
+        FrameError: 'no_class', an object with an id has no results.
+    """
+    frames = []
+    for item in objects:
+        if item.id:
+            best = best_result(item)
+            position, turn = best.pose.pose.position, best.pose.pose.orientation
+            child = re.sub(r'[\s/]+', '_', f'{best.hypothesis.class_id}_{item.id}')
+            move, rotation = (position.x, position.y, position.z), (turn.x, turn.y, turn.z, turn.w)
+            frames.append(FramePose(header.frame_id, child, stamp_ns(header), move, rotation))
+    return frames

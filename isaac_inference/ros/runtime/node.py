@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -16,7 +17,7 @@ from std_msgs.msg import Header
 from isaac_inference.errors import FrameError, PerceptionError
 from isaac_inference.ros.runtime.compat import release_lifecycle
 from isaac_inference.ros.runtime.health import diagnostics
-from isaac_inference.ros.runtime.health.health import SUPERSEDED, Health
+from isaac_inference.ros.runtime.health.health import Health
 from isaac_inference.ros.runtime.health.timing import StageTiming
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters, ParameterServer
 from isaac_inference.ros.runtime.periodic import Periodic
@@ -33,10 +34,30 @@ _REPORTS = QosParameters(reliability=Reliability.RELIABLE, depth=10)
 
 
 class StageClock:
-    """When one message reached this stage and when work on it began, in ns of the wall clock."""
+    """When one message reached this stage and when it was taken up, in ns of the wall clock; and what became of it.
+
+    A frame counts as processed when its handler returns, unless the handler said `defer()`: then it waits until
+    `PipelineNode.work` has it.
+    """
 
     def __init__(self, stage: str, arrived_ns: int) -> None:
         self.stage, self.arrived_ns, self.started_ns = stage, arrived_ns, time.time_ns()
+        self._is_deferred = self._is_settled = False
+
+    def defer(self) -> None:
+        """The handler has only put the frame aside, for what belongs to it; `PipelineNode.work` is still to come."""
+        self._is_deferred = True
+
+    def resume(self) -> None:
+        """The frame's work begins."""
+        self._is_deferred = False
+
+    def settle(self) -> bool:
+        """Whether the frame is to be counted now, as processed or dropped: it waits no more, and none counts twice."""
+        if self._is_deferred or self._is_settled:
+            return False
+        self._is_settled = True
+        return True
 
     def finish(self) -> StageTiming:
         """The stage's timing, ending now."""
@@ -50,6 +71,10 @@ class PipelineNode(LifecycleNode):
     `advertise` and `subscribe`), `on_start`, `on_stop` and `on_teardown`. The node's own executor thread serves
     parameters, services and timers; handlers run in the worker, where a FrameError drops one frame and any other
     exception too, under 'internal_error' with its traceback in the log.
+
+    One input is the primary: its messages are the node's frames. Health is of them alone: what was received,
+    processed and dropped, how old it was, how long the work took, and the silence that is STALE. Messages of other
+    inputs (CameraInfo, depth) make a node look neither alive nor busy; those that can not be used are counted apart.
     """
 
     Parameters: ClassVar[type[NodeParameters]] = NodeParameters
@@ -64,6 +89,8 @@ class PipelineNode(LifecycleNode):
         self._server = ParameterServer(self, self.Parameters, self.on_parameters)
         self._worker = Worker(f'{node_name} worker')
         self._wanted: list[Callable[[], Subscription[Any]]] = []
+        self._marks: list[tuple[str, bool | None]] = []  # topic and `primary` of each of `_wanted`
+        self._primary: int | None = None  # which of `_wanted`
         self._subscriptions_open: list[Subscription[Any]] = []
         self._wanted_periodic: list[tuple[float, Callable[[], None]]] = []
         self._periodic_open: list[Periodic] = []
@@ -98,8 +125,8 @@ class PipelineNode(LifecycleNode):
         """A live change is about to be accepted; raise ConfigError to refuse it."""
 
     def has_input(self) -> bool:
-        """Whether silence means STALE."""
-        return bool(self._wanted)
+        """Whether silence of the primary input means STALE."""
+        return self._primary is not None
 
     # What a subclass uses
 
@@ -120,6 +147,7 @@ class PipelineNode(LifecycleNode):
         qos: QosParameters,
         handler: Callable[[T, StageClock], None],
         *,
+        primary: bool | None = None,
         depth: int = 1,
         wanted: Callable[[], bool] = lambda: True,
         on_device: Callable[[], bool] = lambda: False,
@@ -127,24 +155,49 @@ class PipelineNode(LifecycleNode):
     ) -> None:
         """Declare, in `on_setup`, a subscription that opens with activation; `handler` runs in the worker.
 
+        A node has exactly one primary input (see the class). Of several, one must be marked `primary=True`, or
+        configuring fails; the only one is it unless `primary=False` says that its messages are no frames.
+
         What other processes publish is taken only while `wanted()`, asked some ten times a second. `on_device`, asked
         at activation, says that the handler takes items on a GPU; else they are brought into host memory first.
         `inline` is that of `Mailbox`.
         """
 
+        number = len(self._wanted)
+
         def connect() -> Subscription[T]:
+            is_primary = number == self._primary
             takes_device = on_device()
             take = handler if takes_device else lambda item, clock: handler(adapter.to_host(item), clock)
             mailbox = Mailbox(
                 self._worker,
-                lambda item, arrived_ns: self._handle(take, item, arrived_ns),
+                lambda item, arrived_ns: self._handle(take, item, arrived_ns, is_primary),
                 depth,
-                lambda: self.health.dropped(SUPERSEDED),
+                self.health.superseded if is_primary else lambda: None,
                 inline,
             )
-            return Subscription(self, adapter, topic, qos, mailbox, self.health, wanted, takes_device)
+            return Subscription(self, adapter, topic, qos, mailbox, self.health, wanted, takes_device, is_primary)
 
         self._wanted.append(connect)
+        self._marks.append((topic, primary))
+
+    @contextlib.contextmanager
+    def work(self, clock: StageClock) -> Iterator[None]:
+        """Around the work on a frame that was deferred: it counts as processed, with the time that this took.
+
+        A FrameError drops the frame under its reason, any other exception under 'internal_error'; neither goes on.
+        """
+        clock.resume()
+        begin = time.perf_counter()
+        try:
+            yield
+        except FrameError as error:
+            self._lose(clock, error.reason, str(error))
+        except Exception:  # one frame must not end the node
+            self._lose(clock, 'internal_error', traceback.format_exc())
+        else:
+            if clock.settle():
+                self.health.processed((time.perf_counter() - begin) * 1e3)
 
     def prepare(self, preparation: Preparation) -> None:
         """Have, in `on_setup`, activation wait for work of minutes; the node then calls `on_prepared` and activates."""
@@ -178,6 +231,7 @@ class PipelineNode(LifecycleNode):
             self._server.load()
             self._warn_of_unknown_parameters()
             self.on_setup()
+            self._primary = _primary(self._marks)
         except PerceptionError as error:
             return self._refuse(str(error))
         except Exception as error:
@@ -262,6 +316,8 @@ class PipelineNode(LifecycleNode):
     def _free(self) -> None:
         self._server.frozen = False
         self._wanted.clear()
+        self._marks.clear()
+        self._primary = None
         self._wanted_periodic.clear()
         self._preparing.stop()
         self.on_teardown()
@@ -271,19 +327,37 @@ class PipelineNode(LifecycleNode):
 
     # Frames
 
-    def _handle(self, handler: Callable[[Any, StageClock], None], item: Any, arrived_ns: int) -> None:
+    def _handle(self, handler: Callable[[Any, StageClock], None], item: Any, arrived_ns: int, is_primary: bool) -> None:
         clock = StageClock(self.stage, arrived_ns)
+        if is_primary:
+            self._handle_frame(handler, item, clock)
+            return
+        try:
+            handler(item, clock)
+        except FrameError as error:
+            self.health.refused(error.reason, str(error))
+        except Exception:  # one message must not end the node
+            self.health.refused('internal_error', traceback.format_exc())
+
+    def _handle_frame(self, handler: Callable[[Any, StageClock], None], item: Any, clock: StageClock) -> None:
         header = getattr(item, 'header', None)  # some messages, such as std_msgs/Empty, have none
         self.health.received(None if header is None else self._age_ms(header))
         begin = time.perf_counter()
         try:
             handler(item, clock)
         except FrameError as error:
-            self.health.dropped(error.reason, str(error))
+            self._lose(clock, error.reason, str(error))
         except Exception:  # one frame must not end the node
-            self.health.dropped('internal_error', traceback.format_exc())
+            self._lose(clock, 'internal_error', traceback.format_exc())
         else:
-            self.health.processed((time.perf_counter() - begin) * 1e3)
+            if clock.settle():
+                self.health.processed((time.perf_counter() - begin) * 1e3)
+
+    def _lose(self, clock: StageClock, reason: str, text: str) -> None:
+        if clock.settle():
+            self.health.dropped(reason, text)
+        else:  # the frame itself goes on, or has been counted already
+            self.health.skipped(reason, text)
 
     def _age_ms(self, header: Header) -> float | None:
         stamp = stamp_ns(header)
@@ -330,7 +404,7 @@ class PipelineNode(LifecycleNode):
     def _report(self) -> None:
         self._check_name()
         snapshot = self.health.snapshot()
-        inputs = ', '.join(subscription.describe() for subscription in self._subscriptions_open)
+        inputs = ', '.join(one.describe() for one in self._subscriptions_open if one.is_primary)
         level, message = diagnostics.judge(
             snapshot,
             state=self.state,
@@ -342,3 +416,17 @@ class PipelineNode(LifecycleNode):
         status = diagnostics.status(self.get_fully_qualified_name(), self.device, level, message, values)
         header = Header(stamp=self.get_clock().now().to_msg())
         self._diagnostics.publish(DiagnosticArray(header=header, status=[status]))
+
+
+def _primary(marks: list[tuple[str, bool | None]]) -> int | None:
+    """Which of a node's inputs, (topic, mark) each, is the primary; None where there is none."""
+    marked = [number for number, (_, mark) in enumerate(marks) if mark]
+    if len(marks) <= 1 and not marked:
+        return next((number for number, (_, mark) in enumerate(marks) if mark is None), None)
+    if len(marked) != 1:
+        topics = ', '.join(topic for topic, _ in marks)
+        raise RuntimeError(
+            f'of the inputs {topics}, {len(marked)} are marked as primary, expected one; give primary=True to the '
+            'subscribe() of the one whose messages are the frames of this node'
+        )
+    return marked[0]

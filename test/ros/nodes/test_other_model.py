@@ -56,3 +56,15 @@ def test_the_error_names_both():
         frame.check_card(CardId('f' * 16, 'cups'))
     frame.check_card(CardId('0123456789abcdef', 'the same model under another name'))
     TensorFrame(image_message().header, {}).check_card(CardId('f' * 16, 'cups'))  # of a foreign stage
+
+
+def test_keypoints_of_another_model_give_no_poses(empty_graph: Any, tmp_path: Path) -> None:
+    from isaac_inference.models.demo import demo_model
+
+    empty_graph.load('PoseNode', 'pose', model=str(demo_model()), method='keypoints', wait_s=0.1)
+    publisher = empty_graph.probe.node.create_publisher(TensorList, 'keypoints', 10)
+    wait_until(lambda: publisher.get_subscription_count() == 1, 60.0)
+    rows = {'keypoints': np.zeros((1, 8, 3), np.float32)}
+    made_by = CardId('0123456789abcdef', 'forks')
+    publisher.publish(to_tensor_list(TensorFrame(image_message().header, rows, card=made_by)))
+    wait_until(lambda: 'other_model' in str(empty_graph.probe.status('pose')), 60.0)

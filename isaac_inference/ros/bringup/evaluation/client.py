@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -43,8 +44,8 @@ class AnswerTopics:
 class EvaluationClient(CommandNode):
     """Collects what belongs to a stamp in `collector`; `statuses` has everybody's diagnostics.
 
-    A message that can't be used (a NaN, a detection without a class) is dropped and counted like in any node, so its
-    frame stays without an answer.
+    The answer's boxes are the primary input. Of an answer an object that can not be used (a NaN, no class) is left out
+    and counted as in any node, so it counts as missed; a truth that has one is dropped whole, and its frame with it.
     """
 
     def __init__(self, node_name: str = 'evaluation_client', **kwargs: Any) -> None:
@@ -76,7 +77,7 @@ class EvaluationClient(CommandNode):
     def on_setup(self) -> None:
         self._listen(Detection2DArray, TRUTH_BOXES, self._on_truth_boxes)
         self._listen(Detection3DArray, TRUTH_POSES, self._on_truth_poses)
-        self._listen(Detection2DArray, self._topics.boxes, self._on_boxes)
+        self._listen(Detection2DArray, self._topics.boxes, self._on_boxes, primary=True)
         if self._topics.poses:
             self._listen(Detection3DArray, self._topics.poses, self._on_poses)
         for topic in self._topics.timings:
@@ -98,17 +99,21 @@ class EvaluationClient(CommandNode):
         self._inputs[topic].publish(from_image_message(message) if topic in IMAGES else message)
 
     def explain(self) -> str:
-        """What the nodes' diagnostics and this node's own drops say is wrong."""
+        """What the nodes' diagnostics and this node's own counts say is wrong."""
         bad = [
             f'{name}: {status.message}'
             for name, status in sorted(self.statuses.items())
             if status.level != DiagnosticStatus.OK
         ]
-        bad += [f'{reason} x{count}' for reason, count in sorted(self.health.snapshot().drops.items())]
+        own = self.health.snapshot()
+        lost = Counter(own.drops) + Counter(own.refusals) + Counter(own.skips)
+        bad += [f'{reason} x{count}' for reason, count in sorted(lost.items())]
         return '; '.join(bad) or 'the nodes report no fault'
 
-    def _listen(self, kind: type, topic: str, handler: Callable[[Any, StageClock], None]) -> None:
-        self.subscribe(plain(kind), topic, _RELIABLE, handler, depth=_BACKLOG)
+    def _listen(
+        self, kind: type, topic: str, handler: Callable[[Any, StageClock], None], *, primary: bool = False
+    ) -> None:
+        self.subscribe(plain(kind), topic, _RELIABLE, handler, primary=primary, depth=_BACKLOG)
 
     def _on_truth_boxes(self, message: Detection2DArray, clock: StageClock) -> None:
         self.collector.note(stamp_ns(message.header), truth_boxes=boxes_from_message(message))
@@ -118,11 +123,11 @@ class EvaluationClient(CommandNode):
         self.collector.note(stamp_ns(header), truth_poses=poses_from_message(message), truth_frame=header.frame_id)
 
     def _on_boxes(self, message: Detection2DArray, clock: StageClock) -> None:
-        boxes = boxes_from_message(message)
+        boxes = boxes_from_message(message, self.health.skipped)
         self.collector.note(stamp_ns(message.header), boxes=boxes, finished_ns=clock.arrived_ns)
 
     def _on_poses(self, message: Detection3DArray, clock: StageClock) -> None:
-        poses, header = poses_from_message(message), message.header
+        poses, header = poses_from_message(message, self.health.skipped), message.header
         self.collector.note(stamp_ns(header), poses=poses, poses_frame=header.frame_id, finished_ns=clock.arrived_ns)
 
     def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:

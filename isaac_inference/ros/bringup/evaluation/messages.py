@@ -3,48 +3,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 import numpy as np
-from vision_msgs.msg import Detection2DArray, Detection3DArray
+from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
 
-from isaac_inference.errors import FrameError
 from isaac_inference.evaluation import Boxes, Poses
-from isaac_inference.ros.messages.detection_reading import box_corners
-from isaac_inference.ros.messages.poses import pose_from_message
+from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ros.messages.detections import Skip, read_detections, usable
+from isaac_inference.ros.messages.poses import SeenObject, pose_from_message, read_object
 
 
-def boxes_from_message(message: Detection2DArray) -> Boxes:
+def boxes_from_message(message: Detection2DArray, skip: Skip | None = None) -> Boxes:
     """The boxes, by each detection's best hypothesis.
 
+    Args:
+        message: a truth or an answer.
+        skip: told of each detection that can not be used; None, as for a truth, raises instead.
+
     Raises:
-        FrameError: 'bad_estimate', a number is not finite or a detection names no class.
+        FrameError: without `skip`, a detection can not be used; the reasons of `messages.detections`.
     """
-    items = message.detections
-    return Boxes(np.array([box_corners(item) for item in items], float).reshape(-1, 4), *_labels(items))
+    seen = read_detections(message.detections, skip)
+    return Boxes(
+        np.array([item.box for item in seen], float).reshape(-1, 4),
+        tuple(item.label for item in seen),
+        np.array([item.score for item in seen], float),
+        tuple(item.identity for item in seen),
+    )
 
 
-def poses_from_message(message: Detection3DArray) -> Poses:
+def poses_from_message(message: Detection3DArray, skip: Skip | None = None) -> Poses:
     """The objects, by each detection's best hypothesis and its box's centre.
 
+    Args:
+        message: a truth or an answer.
+        skip: told of each object that can not be used; None, as for a truth, raises instead.
+
     Raises:
-        FrameError: 'bad_estimate' or 'bad_pose', a number is not finite or a detection names no class.
+        FrameError: without `skip`, an object can not be used; the reasons of `messages.detections`, or 'bad_pose'.
     """
-    items = message.detections
-    poses = [pose_from_message(item.bbox.center).matrix() for item in items]
-    sizes = [(item.bbox.size.x, item.bbox.size.y, item.bbox.size.z) for item in items]
-    return Poses(np.array(poses, float).reshape(-1, 4, 4), np.array(sizes, float).reshape(-1, 3), *_labels(items))
-
-
-def _labels(items: Iterable[Any]) -> tuple[tuple[str, ...], np.ndarray, tuple[str, ...]]:
-    best = []
-    for item in items:
-        if not item.results:
-            raise FrameError('bad_estimate', 'a detection without results, expected one that names its class')
-        best.append(max((result.hypothesis for result in item.results), key=lambda hypothesis: hypothesis.score))
-    return (
-        tuple(hypothesis.class_id for hypothesis in best),
-        np.array([hypothesis.score for hypothesis in best], float),
-        tuple(item.id for item in items),
+    placed = usable(message.detections, _placed, skip)
+    return Poses(
+        np.array([center.matrix() for _, center in placed], float).reshape(-1, 4, 4),
+        np.array([seen.size for seen, _ in placed], float).reshape(-1, 3),
+        tuple(seen.label for seen, _ in placed),
+        np.array([seen.score for seen, _ in placed], float),
+        tuple(seen.item.id for seen, _ in placed),
     )
+
+
+def _placed(index: int, item: Detection3D) -> tuple[SeenObject, Pose]:
+    return read_object(item), pose_from_message(item.bbox.center)

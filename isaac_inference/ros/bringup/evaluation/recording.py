@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation import FrameRecord
 from isaac_inference.ros.bringup.evaluation.client import IMAGES, INFOS, TRUTH_BOXES, TRUTH_POSES, AnswerTopics
 from isaac_inference.ros.bringup.evaluation.collector import FrameCollector
 from isaac_inference.ros.bringup.evaluation.messages import boxes_from_message, poses_from_message
+from isaac_inference.ros.messages.detections import Skip
 from isaac_inference.ros.recording import Recording
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
@@ -48,17 +49,14 @@ class RecordedFrame:
             truth_frame=poses.header.frame_id,
         )
 
-    def give_answers_to(self, collector: FrameCollector, topics: AnswerTopics) -> None:
-        """Note the recorded answers; one that can't be used leaves its frame unanswered."""
-        try:
-            if topics.boxes in self.others:
-                collector.note(self.stamp_ns, boxes=boxes_from_message(self.others[topics.boxes][-1]))
-            if topics.poses in self.others:
-                message = self.others[topics.poses][-1]
-                frame_id = message.header.frame_id
-                collector.note(self.stamp_ns, poses=poses_from_message(message), poses_frame=frame_id)
-        except FrameError:
-            return
+    def give_answers_to(self, collector: FrameCollector, topics: AnswerTopics, skip: Skip) -> None:
+        """Note the recorded answers; `skip` is told of each object that can not be used, which counts as missed."""
+        if topics.boxes in self.others:
+            collector.note(self.stamp_ns, boxes=boxes_from_message(self.others[topics.boxes][-1], skip))
+        if topics.poses in self.others:
+            message = self.others[topics.poses][-1]
+            frame_id = message.header.frame_id
+            collector.note(self.stamp_ns, poses=poses_from_message(message, skip), poses_frame=frame_id)
         for topic in topics.timings:
             for message in self.others.get(topic, ()):
                 stages = {timing.stage: timing for timing in parse_timings(message)}
@@ -105,10 +103,11 @@ class RecordedFrames:
         self._require(IMAGES[0])
         return self._frames((*IMAGES, *INFOS, TRUTH_BOXES, TRUTH_POSES))
 
-    def records(self, frames: int = 0, warmup: int = 0) -> list[FrameRecord]:
+    def records(self, skip: Skip, frames: int = 0, warmup: int = 0) -> list[FrameRecord]:
         """What the recorded answers amount to.
 
         Args:
+            skip: told of each object of an answer that can not be used.
             frames: how many, after the first `warmup`; 0: all.
             warmup: frames that are not counted.
 
@@ -122,7 +121,7 @@ class RecordedFrames:
         for frame in self._frames((TRUTH_BOXES, TRUTH_POSES, *names, *self._topics.timings)):
             if frame.has_truth:
                 frame.give_truth_to(collector)
-                frame.give_answers_to(collector, self._topics)
+                frame.give_answers_to(collector, self._topics, skip)
         stamps = collector.truth_stamps()[warmup:]
         return collector.records(stamps[:frames] if frames else stamps)
 

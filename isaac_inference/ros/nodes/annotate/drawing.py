@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
-from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D
+from vision_msgs.msg import Detection3D
 
 from isaac_inference.ops.drawing.boxes import class_color, draw_boxes
 from isaac_inference.ops.drawing.poses import draw_axes, draw_cuboid, draw_trail
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose
-from isaac_inference.ros.messages.detection_reading import box_corners
-from isaac_inference.ros.messages.poses import pose_from_message
+from isaac_inference.ros.messages.detections import SeenBox, Skip, usable
+from isaac_inference.ros.messages.poses import SeenObject, pose_from_message, read_object
 
 _AXIS_SHARE = 0.6  # of the object's largest extent
 
@@ -29,14 +29,14 @@ class Trails:
         """Forget everything."""
         self._paths.clear()
 
-    def follow(self, message: Detection2DArray, length: int) -> None:
+    def follow(self, detections: Sequence[SeenBox], length: int) -> None:
         """Add a frame's positions; an id that isn't in it any more is forgotten."""
         paths = {}
-        for item in message.detections:
-            if item.id and length:
-                path = deque(self._paths.get(item.id, ()), maxlen=length)
-                path.append((item.bbox.center.position.x, item.bbox.center.position.y))
-                paths[item.id] = path
+        for seen in detections:
+            if seen.identity and length:
+                path = deque(self._paths.get(seen.identity, ()), maxlen=length)
+                path.append((seen.item.bbox.center.position.x, seen.item.bbox.center.position.y))
+                paths[seen.identity] = path
         self._paths = paths
 
     def of(self, identity: str) -> Sequence[tuple[float, float]]:
@@ -44,20 +44,15 @@ class Trails:
         return self._paths.get(identity, ())
 
 
-def draw_detections(picture: np.ndarray, detections: Sequence[Detection2D], trails: Trails) -> None:
+def draw_detections(picture: np.ndarray, detections: Sequence[SeenBox], trails: Trails) -> None:
     """Boxes, names, scores, ids and trails, in place; picture (H, W, 3) uint8 BGR."""
-    named = [item for item in detections if item.results]
-    best = [item.results[0].hypothesis for item in named]
-    for item, hypothesis in zip(named, best, strict=True):
-        draw_trail(picture, trails.of(item.id), class_color(hypothesis.class_id))
+    for seen in detections:
+        draw_trail(picture, trails.of(seen.identity), class_color(seen.label))
     draw_boxes(
         picture,
-        np.array([box_corners(item) for item in named], np.float32).reshape(-1, 4),
-        [hypothesis.class_id for hypothesis in best],
-        [
-            f'{hypothesis.class_id} {hypothesis.score:.2f}' + (f' #{item.id}' if item.id else '')
-            for item, hypothesis in zip(named, best, strict=True)
-        ],
+        np.array([seen.box for seen in detections], np.float32).reshape(-1, 4),
+        [seen.label for seen in detections],
+        [f'{seen.label} {seen.score:.2f}' + (f' #{seen.identity}' if seen.identity else '') for seen in detections],
     )
 
 
@@ -65,24 +60,23 @@ def draw_poses(
     picture: np.ndarray,
     detections: Sequence[Detection3D],
     camera: CameraModel,
-    T_camera_poses: Pose | None = None,
+    T_camera_poses: Pose | None,
+    skip: Skip,
 ) -> None:
-    """Cuboids and axes, in place.
+    """Cuboids and axes, in place, of the objects that can be used.
 
     Args:
         picture: (H, W, 3) uint8 BGR.
         detections: objects with size and pose.
         camera: of the picture.
         T_camera_poses: from the frame that the poses are in to the camera's; None where that is the camera's own.
-
-    Raises:
-        FrameError: 'bad_pose', a pose isn't finite or its quaternion is zero.
+        skip: told of each other one: the reasons of `messages.detections`, or 'bad_pose'.
     """
-    for item in detections:
-        pose = pose_from_message(item.bbox.center)
-        if T_camera_poses is not None:
-            pose = T_camera_poses @ pose
-        size = (item.bbox.size.x, item.bbox.size.y, item.bbox.size.z)
-        name = item.results[0].hypothesis.class_id if item.results else ''
-        draw_cuboid(picture, pose, size, camera, class_color(name))
-        draw_axes(picture, pose, _AXIS_SHARE * max(size), camera)
+    for seen, pose in usable(detections, _placed, skip):
+        T_camera_object = pose if T_camera_poses is None else T_camera_poses @ pose
+        draw_cuboid(picture, T_camera_object, seen.size, camera, class_color(seen.label))
+        draw_axes(picture, T_camera_object, _AXIS_SHARE * max(seen.size), camera)
+
+
+def _placed(index: int, item: Detection3D) -> tuple[SeenObject, Pose]:
+    return read_object(item), pose_from_message(item.bbox.center)

@@ -17,6 +17,7 @@ from isaac_inference.ops.drawing.boxes import draw_caption
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.camera_info import CameraFeed
+from isaac_inference.ros.messages.detections import SeenBox, read_detections
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
 from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_poses
 from isaac_inference.ros.runtime.container.process import node_main
@@ -69,6 +70,10 @@ class AnnotateNode(PipelineNode):
 
     With `draw_poses` also `detections_3d` and `camera_info`; poses in another frame than the image's are brought back
     by /tf at the image's stamp, and where that has no transform the picture comes without them.
+
+    `detections` are the primary input, not `image`: each of their messages asks for one picture, while images are not
+    even taken as long as nobody looks. So silence of the detections is STALE, since no picture can come, and a camera
+    that fails shows as `image_missing`, the detections of which the picture is not there.
     """
 
     Parameters = AnnotateParameters
@@ -93,7 +98,7 @@ class AnnotateNode(PipelineNode):
         self._pictures = self.advertise(IMAGE, '~/debug_image', chosen.debug_image_qos)
         wanted = lambda: self._pictures.wanted  # noqa: E731
         self.subscribe(IMAGE, 'image', chosen.image_qos, self._on_image, depth=depth, wanted=wanted)
-        self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, depth=depth)
+        self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, primary=True, depth=depth)
         if chosen.draw_poses:
             self.subscribe(plain(Detection3DArray), 'detections_3d', qos, self._on_poses, depth=depth)
             self.subscribe(plain(CameraInfo), 'camera_info', chosen.image_qos, self._on_camera_info)
@@ -114,9 +119,12 @@ class AnnotateNode(PipelineNode):
 
     def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
         self._times.append(time.monotonic())
-        self._trails.follow(message, self.parameters.trail)
+        seen = read_detections(message.detections, self.health.skipped)
+        self._trails.follow(seen, self.parameters.trail)
         if self._pictures.wanted:
-            self._put('detections', message.header, message)
+            released = self._pairing.put('detections', stamp_ns(message.header), (seen, clock))
+            clock.defer()
+            self._draw(released)
 
     def _on_poses(self, message: Detection3DArray, clock: StageClock) -> None:
         if self._pictures.wanted:
@@ -129,15 +137,23 @@ class AnnotateNode(PipelineNode):
         self._draw(self._pairing.put(stream, stamp_ns(header), item))
 
     def _draw(self, released: list[Paired]) -> None:
+        for _ in range(self._pairing.counts.pop('forgotten', 0)):
+            self.health.dropped('time_jump', 'the stamps of detections fell back by over a second while it waited')
         for pair in released:
-            if pair.matches['image'] is not None:
-                self._publish(pair.matches['image'], pair.item, pair.matches.get('detections_3d'))
-            elif self._pictures.wanted:
-                self.health.dropped('image_missing')
+            seen, clock = pair.item
+            with self.work(clock):
+                if pair.matches['image'] is not None:
+                    self._publish(pair.matches['image'], seen, pair.matches.get('detections_3d'))
+                elif self._pictures.wanted:
+                    raise FrameError(
+                        'image_missing',
+                        'detections came for which there is no image of the same stamp; is `image` the topic that is '
+                        'detected in, and are its images still kept (buffer_size) when their detections come?',
+                    )
 
-    def _publish(self, frame: ImageFrame, detections: Detection2DArray, poses: Detection3DArray | None) -> None:
+    def _publish(self, frame: ImageFrame, detections: list[SeenBox], poses: Detection3DArray | None) -> None:
         picture = self._picture(frame)
-        draw_detections(picture, detections.detections, self._trails)
+        draw_detections(picture, detections, self._trails)
         if poses is not None and poses.detections:
             try:
                 self._draw_poses(picture, frame, poses)
@@ -156,7 +172,8 @@ class AnnotateNode(PipelineNode):
         T_image_poses = None
         if poses.header.frame_id != frame.header.frame_id:
             T_image_poses = self._transform(frame.header, poses.header.frame_id)
-        draw_poses(picture, poses.detections, camera.resized(frame.image.width, frame.image.height), T_image_poses)
+        resized = camera.resized(frame.image.width, frame.image.height)
+        draw_poses(picture, poses.detections, resized, T_image_poses, self.health.skipped)
 
     def _transform(self, header: Header, source: str) -> Pose:
         """T_image_source at the image's stamp.

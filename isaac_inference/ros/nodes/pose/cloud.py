@@ -17,7 +17,7 @@ from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.cloud import point_cloud
 from isaac_inference.ros.messages.depth import depth_array
-from isaac_inference.ros.messages.detection_reading import box_corners
+from isaac_inference.ros.messages.detections import read_detections
 from isaac_inference.ros.messages.image import ImageFrame, color_image
 from isaac_inference.ros.runtime.node import PipelineNode
 from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
@@ -76,14 +76,15 @@ class ObjectsCloud:
         color, order = color_image(image, ColorOrder.BGR)
         scale = self._node.parameters.depth_unit_scale or None
         metres = DepthImage.check(depth_array(depth), depth.image.encoding, scale)
-        items = [item for item in detections.detections if item.results]
+        # the frame itself counts what can not be used
+        items = read_detections(detections.detections, lambda reason, text: None)
         points = object_points(
             color if order is ColorOrder.BGR else color[..., ::-1],
             metres,
             self._camera(metres),
-            np.array([box_corners(item) for item in items]).reshape(-1, 4),
-            np.array([self._class(item.results[0].hypothesis.class_id) for item in items], np.int64),
-            np.array([_instance(item.id, index) for index, item in enumerate(items)], np.int64),
+            np.array([item.box for item in items]).reshape(-1, 4),
+            np.array([self._class(item.label) for item in items], np.int64),
+            np.array([_instance(item.identity, item.index) for item in items], np.int64),
         )
         return point_cloud(detections.header, points)
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 from geometry_msgs.msg import PoseArray
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
@@ -17,10 +19,9 @@ from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, transform_covariance
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.depth import depth_array
-from isaac_inference.ros.messages.detection_reading import box_corners, observed_objects
+from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoints, read_detections
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
-from isaac_inference.ros.messages.object_frames import object_frames
-from isaac_inference.ros.messages.poses import detection_3d, pose_array
+from isaac_inference.ros.messages.poses import detection_3d, object_frames, pose_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.pose.cloud import ObjectsCloud
 from isaac_inference.ros.nodes.pose.parameters import PoseParameters
@@ -32,7 +33,7 @@ from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms import TransformSource, make_transform_source
 from isaac_inference.ros.runtime.transforms.broadcaster import TransformBroadcaster
-from isaac_inference.stages.poses import DepthView, ObjectPose, PoseEstimator
+from isaac_inference.stages.poses import DepthView, ObjectPose, Observed, PoseEstimator
 
 _BUFFER = 30  # frames of depth or keypoints kept while detections are made
 _BEYOND = 1.05  # of the image: a box that reaches further was found in a larger one
@@ -45,6 +46,9 @@ class PoseNode(PipelineNode):
     `~/detections_3d` (Detection3DArray: class, score, id, size and pose with covariance), `~/poses` (PoseArray, in the
     same order), /tf (`<class>_<id>`), and `~/objects_cloud` (PointCloud2) while somebody subscribes. Everything has
     the image's stamp. An object without a pose is left out of all of them and counted under its reason.
+
+    `detections` are the primary input: each message is a frame that gives poses or is dropped; the others only tell
+    how. One that waits for its depth or keypoints counts when its poses are out.
     """
 
     Parameters = PoseParameters
@@ -61,6 +65,7 @@ class PoseNode(PipelineNode):
         chosen: PoseParameters = self.parameters
         card = read_card(chosen.model, chosen.model_card or None) if chosen.model else None
         self.model = card.name if card else ''
+        self._card_id = card.id if card else None
         self._estimator = PoseEstimator(card, chosen.method, chosen.settings())
         self._objects = self.advertise(plain(Detection3DArray), '~/detections_3d', chosen.poses_qos)
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.poses_qos)
@@ -95,7 +100,7 @@ class PoseNode(PipelineNode):
         if self._estimator.uses_keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=qos.depth)
         # the newest frame wins here; what belongs to it waits in the pairing
-        self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections)
+        self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, primary=True)
         self.every(max(chosen.wait_s / 3, 0.02), self._on_tick)
 
     def on_stop(self) -> None:
@@ -126,10 +131,14 @@ class PoseNode(PipelineNode):
         self._cloud.put('image', frame.header, frame)
 
     def _on_keypoints(self, frame: TensorFrame, clock: StageClock) -> None:
+        if self._card_id is not None:
+            frame.check_card(self._card_id)
         self._put('keypoints', frame.header, frame)
 
     def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
-        self._put('detections', message.header, (message, clock))
+        released = self._pairing.put('detections', stamp_ns(message.header), (message, clock))
+        clock.defer()
+        self._release(released)
         self._cloud.put('detections', message.header, message)
 
     def _on_tick(self) -> None:
@@ -149,19 +158,19 @@ class PoseNode(PipelineNode):
         for pair in released:
             for stream in pair.missing:
                 self.health.skipped(f'unpaired_{stream}', f'detections without {stream} of their stamp')
-            try:
-                self._estimate(pair)
-            except FrameError as error:
-                self.health.dropped(error.reason, str(error))
+            message, clock = pair.item
+            with self.work(clock):
+                self._estimate(message, clock, pair.matches)
 
     # Frames
 
-    def _estimate(self, pair: Paired) -> None:
-        message, clock = pair.item
-        keypoints: TensorFrame | None = pair.matches.get('keypoints')
-        camera = self._camera_of(message, keypoints)
-        depth = self._depth_view(pair.matches.get('depth'))
-        seen = observed_objects(message, None if keypoints is None else keypoints.tensors.get(KEYPOINTS_TOPIC))
+    def _estimate(self, message: Detection2DArray, clock: StageClock, matches: Mapping[str, Any]) -> None:
+        keypoints: TensorFrame | None = matches.get('keypoints')
+        camera = self._known_camera()
+        rows = None if keypoints is None else keypoints.tensors.get(KEYPOINTS_TOPIC)
+        boxes, seen = observed_objects(message, rows, self.health.skipped)
+        _check_size(camera, boxes, keypoints)
+        depth = self._depth_view(matches.get('depth'))
         found: list[tuple[str, ObjectPose]] = []
         for identity, item in seen:
             try:
@@ -172,7 +181,7 @@ class PoseNode(PipelineNode):
         timings: tuple[StageTiming, ...] = () if keypoints is None else keypoints.timings
         self.report_timings(message.header, (*timings, clock.finish()))
 
-    def _camera_of(self, message: Detection2DArray, keypoints: TensorFrame | None) -> CameraModel:
+    def _known_camera(self) -> CameraModel:
         camera = self._camera.camera
         if camera is None:
             raise FrameError(
@@ -180,18 +189,6 @@ class PoseNode(PipelineNode):
                 'detections arrived, but no usable CameraInfo yet: poses need the intrinsics; remap camera_info to the '
                 "camera's, and check that its K is not zero",
             )
-        if keypoints is not None and SOURCE_SIZE in keypoints.auxiliary:
-            camera.check_image(*(int(value) for value in keypoints.auxiliary[SOURCE_SIZE]))
-            return camera
-        for item in message.detections:
-            _, _, right, bottom = box_corners(item)
-            if right > camera.width * _BEYOND or bottom > camera.height * _BEYOND:
-                raise FrameError(
-                    'camera_info_size',
-                    f'a box reaches to ({right:.0f}, {bottom:.0f}) px, but CameraInfo is for '
-                    f'{camera.width}x{camera.height}: they belong to images of different size; publish the '
-                    'CameraInfo of the image that is detected in',
-                )
         return camera
 
     def _depth_view(self, frame: ImageFrame | None) -> DepthView | None:
@@ -251,6 +248,45 @@ class PoseNode(PipelineNode):
             return None
         matrix = self._transforms.wait(target, header.frame_id, stamp_ns(header), self.parameters.transform_wait_s)
         return Pose.from_matrix(matrix)
+
+
+def observed_objects(
+    message: Detection2DArray, keypoints: np.ndarray | None, skip: Skip
+) -> tuple[list[SeenBox], list[tuple[str, Observed]]]:
+    """Those detections of a message that can be used, and (id, what the estimator takes) of each.
+
+    Args:
+        message: the detections.
+        keypoints: (N, K, 3), row i belongs to detection i; None where there are none.
+        skip: told of each detection that can not be used.
+
+    Raises:
+        FrameError: 'keypoint_count', when there are more or fewer keypoint rows than detections.
+    """
+    if keypoints is not None:
+        check_keypoints(message, keypoints)
+    seen = read_detections(message.detections, skip)
+    rows = [None if keypoints is None else keypoints[item.index] for item in seen]
+    return seen, [
+        (item.identity, Observed(item.label, item.score, np.array(item.box), row))
+        for item, row in zip(seen, rows, strict=True)
+    ]
+
+
+def _check_size(camera: CameraModel, boxes: Sequence[SeenBox], keypoints: TensorFrame | None) -> None:
+    """Raises FrameError: 'camera_info_size', the camera's images are of another size than that detected in."""
+    if keypoints is not None and SOURCE_SIZE in keypoints.auxiliary:
+        camera.check_image(*(int(value) for value in keypoints.auxiliary[SOURCE_SIZE]))
+        return
+    for item in boxes:
+        _, _, right, bottom = item.box
+        if right > camera.width * _BEYOND or bottom > camera.height * _BEYOND:
+            raise FrameError(
+                'camera_info_size',
+                f'a box reaches to ({right:.0f}, {bottom:.0f}) px, but CameraInfo is for '
+                f'{camera.width}x{camera.height}: they belong to images of different size; publish the '
+                'CameraInfo of the image that is detected in',
+            )
 
 
 def _message(header: Header, identity: str, item: ObjectPose, T_target_camera: Pose | None) -> Detection3D:

@@ -91,7 +91,8 @@ class SimCameraNode(PipelineNode):
         self._truth_poses = self.advertise(plain(PoseArray), 'truth/poses', _RELIABLE)
         self._transforms = TransformBroadcaster(self)
         if chosen.step:
-            self.subscribe(plain(Empty), 'step', _RELIABLE, lambda message, clock: self._steps.release(), depth=100)
+            step = lambda message, clock: self._steps.release()  # noqa: E731
+            self.subscribe(plain(Empty), 'step', _RELIABLE, step, primary=False, depth=100)
 
     def on_teardown(self) -> None:
         if self._transforms is not None:

@@ -40,9 +40,15 @@ class FrameFlow:
     def _broken(self, frame_id: str, stamp_ns: int, max_gap_s: float) -> tuple[str, str] | None:
         step_s = (stamp_ns - self._last_ns) / 1e9
         if frame_id != self._frame_id:
-            return 'reset_frame_id', f'frame_id changed from {self._frame_id!r} to {frame_id!r}; tracks start anew'
+            return (
+                'reset_frame_id',
+                f'frame_id changed from {self._frame_id!r} to {frame_id!r}; tracks start from scratch',
+            )
         if step_s < 0.0:
-            return 'reset_time_backwards', f'stamps went back by {-step_s:.3f} s; tracks start anew'
+            return 'reset_time_backwards', f'stamps went back by {-step_s:.3f} s; tracks start from scratch'
         if step_s > max_gap_s:
-            return 'reset_time_jump', f'stamps went on by {step_s:.3f} s (max_gap_s {max_gap_s:g}); tracks start anew'
+            return (
+                'reset_time_jump',
+                f'stamps went on by {step_s:.3f} s (max_gap_s {max_gap_s:g}); tracks start from scratch',
+            )
         return None

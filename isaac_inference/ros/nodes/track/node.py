@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,9 +16,14 @@ from isaac_inference.models import read_card
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
 from isaac_inference.ops.tracking import PoseFilter, PoseFilterSettings, Tracker, TrackerSettings
-from isaac_inference.ros.messages.object_frames import object_frames
-from isaac_inference.ros.messages.poses import detection_3d, pose_array, pose_from_message
-from isaac_inference.ros.messages.track_message import best_hypothesis, checked_corners, with_id
+from isaac_inference.ros.messages.detections import best_result, read_detections, with_id
+from isaac_inference.ros.messages.poses import (
+    detection_3d,
+    object_frames,
+    pose_array,
+    pose_from_message,
+    read_object,
+)
 from isaac_inference.ros.nodes.track.frame_flow import FrameFlow
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
@@ -41,6 +45,11 @@ class TrackParameters(NodeParameters):
         '', 'Path of the ONNX model, for its class names and symmetries; empty takes every class as it is.'
     )
     model_card: str = param('', 'Path of its YAML card; empty looks beside the model.')
+    boxes: bool = param(
+        True,
+        'Give ids to `detections`; false for a graph that has only `detections_3d`, which come with ids then, and '
+        'whose silence is STALE.',
+    )
     publish_tentative: bool = param(
         True,
         'Publish detections that have no id yet, with an empty one; false leaves them out, and rows no longer match '
@@ -90,8 +99,11 @@ class TrackNode(PipelineNode):
     """`detections` (Detection2DArray) to `~/detections`, with ids; `detections_3d` (Detection3DArray, with ids) to
     `~/detections_3d`, `~/poses` (PoseArray, same order) and /tf, smoothed.
 
-    Either input works alone. What can't be tracked keeps its place in `~/detections` with an empty id, and is counted;
-    a pose that is unusable or an outlier is left out.
+    What can't be tracked keeps its place in `~/detections` with an empty id; a pose that is unusable or an outlier is
+    left out. Both are counted as skipped, and so is every start from scratch.
+
+    `detections` are the primary input, whose messages health counts and whose silence is STALE. With `boxes` false
+    they are not subscribed to, and `detections_3d` takes that place.
     """
 
     Parameters = TrackParameters
@@ -125,8 +137,10 @@ class TrackNode(PipelineNode):
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.output_qos)
         self._broadcaster = TransformBroadcaster(self)
         depth = chosen.input_qos.depth
-        self.subscribe(plain(Detection2DArray), 'detections', chosen.input_qos, self._on_detections, depth=depth)
-        self.subscribe(plain(Detection3DArray), 'detections_3d', chosen.input_qos, self._on_poses, depth=depth)
+        boxes, poses, qos = plain(Detection2DArray), plain(Detection3DArray), chosen.input_qos
+        if chosen.boxes:
+            self.subscribe(boxes, 'detections', qos, self._on_detections, primary=True, depth=depth)
+        self.subscribe(poses, 'detections_3d', qos, self._on_poses, primary=not chosen.boxes, depth=depth)
 
     def on_stop(self) -> None:
         self._tracker.reset()
@@ -175,14 +189,8 @@ class TrackNode(PipelineNode):
         """Boxes, scores and class numbers; all 0, so of no use, where something is wrong with a detection."""
         boxes, scores = np.zeros((len(items), 4)), np.zeros(len(items))
         names = [''] * len(items)
-        for row, item in enumerate(items):
-            try:
-                best = best_hypothesis(item, self._labels)
-                boxes[row] = checked_corners(item)
-            except FrameError as error:
-                self._count(error.reason, str(error))
-                continue
-            names[row], scores[row] = best.class_id, best.score
+        for seen in read_detections(items, self._count, self._labels):
+            boxes[seen.index], scores[seen.index], names[seen.index] = seen.box, seen.score, seen.label
         return boxes, scores, np.array([self._flow.number(name) for name in names], np.int64)
 
     # Poses
@@ -200,7 +208,7 @@ class TrackNode(PipelineNode):
                 smooth.append(self._smoothed(message.header, stamp_s, item, given))
             except FrameError as error:
                 self._count(error.reason, str(error))
-        present = {(item.results[0].hypothesis.class_id, item.id) for item in smooth}
+        present = {(best_result(item).hypothesis.class_id, item.id) for item in smooth}
         smooth.extend(self._filled_in(message.header, stamp_s, present))
         self._forget(stamp_s)
         answer = Detection3DArray(header=message.header, detections=smooth)
@@ -216,35 +224,29 @@ class TrackNode(PipelineNode):
         Raises:
             FrameError: it can't be published.
         """
-        best = best_hypothesis(item, self._labels)
-        pose = pose_from_message(item.results[0].pose.pose)
-        extent = item.bbox.size
-        size = (extent.x, extent.y, extent.z)
-        if not all(0.0 <= value < math.inf for value in size):
-            raise FrameError('bad_box', f'{best.class_id}: got size {size}, expected three lengths in m of at least 0')
-        covariance = np.array(item.results[0].pose.covariance).reshape(6, 6)
-        key = (best.class_id, item.id)
+        seen = read_object(item, self._labels)
+        pose = pose_from_message(seen.result.pose.pose)
+        covariance = np.array(seen.result.pose.covariance).reshape(6, 6)
+        key = (seen.label, item.id)
         if not item.id:
             return item
         if key in given:
-            raise FrameError(
-                'duplicate_id', f'{best.class_id} {item.id} comes twice in a message, the second is left out'
-            )
+            raise FrameError('duplicate_id', f'{seen.label} {item.id} comes twice in a message, the second is left out')
         known = self._objects.get(key)
         if known is None:
-            known = _Object(PoseFilter(self._pose_settings, self._symmetries.get(best.class_id, ())))
+            known = _Object(PoseFilter(self._pose_settings, self._symmetries.get(seen.label, ())))
         result = known.filter.update(stamp_s, pose, covariance if covariance.any() else None)
         self._objects[key] = known
         given.add(key)
         if result is None:
             raise FrameError(
                 'pose_outlier',
-                f'{best.class_id} {item.id}: the pose is too far from where the object was heading; '
+                f'{seen.label} {item.id}: the pose is too far from where the object was heading; '
                 'if it moves like that, raise outlier_gate',
             )
-        known.score, known.size = best.score, size
+        known.score, known.size = seen.score, seen.size
         return detection_3d(
-            header, best.class_id, best.score, result.pose, size, identity=item.id, covariance=result.covariance
+            header, seen.label, seen.score, result.pose, seen.size, identity=item.id, covariance=result.covariance
         )
 
     def _filled_in(self, header: Header, stamp_s: float, present: set[tuple[str, str]]) -> list[Detection3D]:
@@ -279,7 +281,7 @@ class TrackNode(PipelineNode):
 
     def _count(self, reason: str, text: str) -> None:
         """Something of a frame is lost, though not the frame."""
-        self.health.dropped(reason)
+        self.health.skipped(reason)
         self.health.warn(reason, f'{reason}: {text}')
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -23,7 +24,7 @@ def judge(
         state: lifecycle state label.
         input_timeout_s: seconds without input after which an active node is STALE; None for a node without inputs.
         active_s: seconds since activation.
-        inputs: what the node waits for, in words.
+        inputs: what the node waits for, in words: its primary input.
     """
     errors = [text for is_error, text in snapshot.problems if is_error]
     if errors:
@@ -34,11 +35,13 @@ def judge(
     if input_timeout_s is not None and quiet_s > input_timeout_s:
         since = 'since activation' if snapshot.since_input_s is None else f'for {quiet_s:.1f} s'
         return STALE, f'no input {since}: {inputs}'
-    faults = ', '.join(f'{reason} x{count}' for reason, count in snapshot.faults.items())
-    if faults and not snapshot.recent_processed:
-        return ERROR, f'every frame dropped: {faults}'
-    if faults:
-        return WARN, f'frames dropped: {faults}'
+    lost = [f'messages of other inputs dropped: {_counted(snapshot.recent_refusals)}'] * bool(snapshot.recent_refusals)
+    if snapshot.faults and not snapshot.recent_processed:
+        return ERROR, '; '.join([f'every frame dropped: {_counted(snapshot.faults)}', *lost])
+    if snapshot.faults:
+        return WARN, '; '.join([f'frames dropped: {_counted(snapshot.faults)}', *lost])
+    if lost:
+        return WARN, lost[0]
     if snapshot.problems:
         return WARN, '; '.join(text for _, text in snapshot.problems)
     return OK, 'running'
@@ -51,7 +54,11 @@ def status(name: str, hardware: str, level: bytes, message: str, values: Mapping
 
 
 def figures(snapshot: Snapshot) -> dict[str, object]:
-    """A snapshot's key-value pairs: rates in Hz, times in ms, counts since activation."""
+    """A snapshot's key-value pairs: rates in Hz, times in ms, counts since activation.
+
+    All are of frames, the messages of the primary input; only `dropped_other` counts messages of other inputs.
+    `dropped.<reason>` says why, of both.
+    """
     values: dict[str, object] = {
         'rate_in_hz': snapshot.recent_received / snapshot.elapsed_s,
         'rate_out_hz': snapshot.recent_processed / snapshot.elapsed_s,
@@ -62,7 +69,10 @@ def figures(snapshot: Snapshot) -> dict[str, object]:
     if snapshot.input_age_ms is not None:
         values['input_age_ms'] = snapshot.input_age_ms
     values.update(received=snapshot.received, processed=snapshot.processed, dropped=sum(snapshot.drops.values()))
-    values.update({f'dropped.{reason}': count for reason, count in sorted(snapshot.drops.items())})
+    if snapshot.refusals:
+        values['dropped_other'] = sum(snapshot.refusals.values())
+    reasons = Counter(snapshot.drops) + Counter(snapshot.refusals)
+    values.update({f'dropped.{reason}': count for reason, count in sorted(reasons.items())})
     values.update({f'skipped.{reason}': count for reason, count in sorted(snapshot.skips.items())})
     return values
 
@@ -98,6 +108,10 @@ def parse_timings(message: DiagnosticArray) -> tuple[StageTiming, ...]:
         for name, values in stages
         if 'arrived_ns' in values
     )
+
+
+def _counted(reasons: Mapping[str, int]) -> str:
+    return ', '.join(f'{reason} x{count}' for reason, count in reasons.items())
 
 
 def _text(value: object) -> str:

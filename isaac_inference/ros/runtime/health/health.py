@@ -18,7 +18,12 @@ LOG_PERIOD_S = 5.0
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A node's figures since the last snapshot (`recent_*`, rates) and since activation (the rest)."""
+    """A node's figures since the last snapshot (`recent_*`, rates) and since activation (the rest).
+
+    `received`, `processed` and `drops` are of frames, the messages of the primary input:
+    received = processed + dropped + those that wait. `refusals` are of messages of other inputs, `skips` of items of
+    frames that went on.
+    """
 
     elapsed_s: float
     received: int
@@ -33,6 +38,8 @@ class Snapshot:
     problems: tuple[tuple[bool, str], ...]
     skips: dict[str, int] = field(default_factory=dict)
     measured: dict[str, dict[str, float]] = field(default_factory=dict)
+    refusals: dict[str, int] = field(default_factory=dict)
+    recent_refusals: dict[str, int] = field(default_factory=dict)
 
     @property
     def faults(self) -> dict[str, int]:
@@ -45,6 +52,7 @@ class _Counts:
     received: int = 0
     processed: int = 0
     drops: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
     skips: Counter[str] = field(default_factory=Counter)
 
 
@@ -74,7 +82,7 @@ class Health:
             self._since = time.monotonic()
 
     def received(self, age_ms: float | None = None) -> None:
-        """A message arrived; `age_ms` since its header stamp, where it has one."""
+        """A frame arrived: a message of the primary input; `age_ms` since its header stamp, where it has one."""
         with self._lock:
             self._total.received += 1
             self._recent.received += 1
@@ -83,7 +91,7 @@ class Health:
                 self._ages_ms.append(age_ms)
 
     def processed(self, duration_ms: float) -> None:
-        """A message was handled."""
+        """All work on a frame is done; `duration_ms` is that of the work alone, without waiting for other inputs."""
         with self._lock:
             self._total.processed += 1
             self._recent.processed += 1
@@ -101,6 +109,19 @@ class Health:
             self._recent.drops[reason] += 1
         if text:
             self.warn(reason, f'frame dropped ({reason}): {text}')
+
+    def superseded(self) -> None:
+        """A frame arrived and was displaced by a newer one before anybody looked at it."""
+        self.received()
+        self.dropped(SUPERSEDED)
+
+    def refused(self, reason: str, text: str = '') -> None:
+        """A message of another input than the primary could not be used; no frame is lost by that alone."""
+        with self._lock:
+            self._total.refusals[reason] += 1
+            self._recent.refusals[reason] += 1
+        if text:
+            self.warn(reason, f'message dropped ({reason}): {text}')
 
     def skipped(self, reason: str, text: str = '') -> None:
         """One item of a frame, such as an object without a pose, was left out, and why; the frame itself goes on."""
@@ -152,6 +173,8 @@ class Health:
                 tuple(self._problems.values()),
                 dict(self._total.skips),
                 {name: percentiles(values) for name, values in self._measured.items()},
+                dict(self._total.refusals),
+                dict(recent.refusals),
             )
 
 

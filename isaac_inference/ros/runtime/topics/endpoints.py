@@ -92,7 +92,7 @@ class Subscription(Generic[T]):
     take that way, those of this process included, so that none arrives twice. Between the opening of the reader and its
     matching with a writer of this process that writer's messages can be missed, and what a latched topic of this
     process retains can arrive once more. `on_device` says that the mailbox's handler takes items whose bytes are on a
-    GPU.
+    GPU, `is_primary` that the messages are the node's frames: only then does one that can not be read count as one.
     """
 
     def __init__(
@@ -105,8 +105,10 @@ class Subscription(Generic[T]):
         health: Health,
         wanted: Callable[[], bool] = lambda: True,
         on_device: bool = False,
+        is_primary: bool = True,
     ) -> None:
         self.adapter, self.qos, self.on_device = adapter, qos.profile(), on_device
+        self.is_primary = is_primary
         self.topic = node.resolve_topic_name(topic)
         self.remote = False
         self._wanted = wanted
@@ -209,8 +211,11 @@ class Subscription(Generic[T]):
         try:
             self.deliver(self.adapter.from_message(message))
         except FrameError as error:
-            self._health.received()
-            self._health.dropped(error.reason, str(error))
+            if self.is_primary:
+                self._health.received()
+                self._health.dropped(error.reason, str(error))
+            else:
+                self._health.refused(error.reason, str(error))
 
     def _on_incompatible_qos(self, event: Any) -> None:
         policy = policy_name(event.last_policy_kind)

@@ -40,7 +40,7 @@ def box_message(xyxy: Sequence[float] = BOX, name: str = 'cup', identity: str = 
     result.hypothesis.class_id, result.hypothesis.score = name, 0.9
     message.results = [result]
     message.bbox.center.position.x, message.bbox.center.position.y = (x0 + x1) / 2, (y0 + y1) / 2
-    message.bbox.size_x, message.bbox.size_y = x1 - x0, y1 - y0
+    message.bbox.size_x, message.bbox.size_y = float(x1 - x0), float(y1 - y0)  # of an int rclpy sends garbage
     return message
 
 
