@@ -25,7 +25,7 @@ def _write_millimetres(path: Path) -> None:
     'spoil, said',
     [
         (lambda path: path.write_bytes(b''), 'the file is empty'),
-        (lambda path: path.write_text('ply\nnonsense'), 'can not read'),
+        (lambda path: path.write_text('ply\nnonsense'), 'cannot read'),
         (lambda path: trimesh.PointCloud(BOX.vertices).export(path), '0 faces'),
         (_write_millimetres, 'set mesh_unit: mm'),
     ],
