@@ -98,7 +98,7 @@ class PoseBench:
         stamp = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
         pending = self.node._pairing._pending
         self.wait_until(lambda: any(one.stamp_ns == stamp for one in list(pending)), 'the detections wait')
-        self.let_time_pass(self.node.parameters.wait_s)
+        self.let_time_pass(self.node.parameters.wait_s + 0.001)  # more than rounding takes away
 
     def stamp(self, step_ns: int = STEP_NS) -> Header:
         """A header later than all others by `step_ns`."""

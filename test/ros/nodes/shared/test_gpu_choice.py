@@ -8,7 +8,6 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from support.waiting import wait_until
 
 from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.engines.tensorrt.build.progress import BuildProgress
@@ -146,6 +145,6 @@ def test_a_build_that_is_given_up_is_cancelled(building):
 )
 def test_asked_for_a_gpu_that_is_not_there_a_node_says_so(empty_graph, model, plugin, values):
     empty_graph.load(plugin, 'stage', model=str(model), **values)
-    wait_until(lambda: 'configure failed' in empty_graph.probe.status('stage').message, 10.0)
+    empty_graph.probe.wait_until(lambda: 'configure failed' in empty_graph.probe.status('stage').message)
     message = empty_graph.probe.status('stage').message
     assert 'tensorrt' in message or 'parameter device' in message
