@@ -112,8 +112,8 @@ class PickPlanner(Node):
 if __name__ == '__main__':
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node, stop = PickPlanner(), []
-    for number in (signal.SIGINT, signal.SIGTERM):  # once or twice, as a terminal and ros2 launch send it
-        signal.signal(number, lambda *_: stop.append(True))
+    for number in (signal.SIGINT, signal.SIGTERM):  # a second one, as of a terminal and ros2 launch, changes nothing
+        signal.signal(number, lambda number, _: stop.append(signal.signal(number, signal.SIG_IGN)))
     while not stop:
         rclpy.spin_once(node, timeout_sec=0.1)
     rclpy.shutdown()

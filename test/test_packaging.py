@@ -16,6 +16,7 @@ import pytest
 import setuptools  # before distutils, which it replaces
 
 from distutils.core import run_setup  # isort: skip
+from support.waiting import LIMIT_S
 
 import isaac_inference
 
@@ -138,7 +139,7 @@ def test_fast_dds_accepts_the_profile_for_large_images() -> None:
     node = 'import rclpy; rclpy.init(); rclpy.create_node("profile_check"); rclpy.shutdown()'
     environment = {'FASTRTPS_DEFAULT_PROFILES_FILE': profile, 'FASTDDS_DEFAULT_PROFILES_FILE': profile}
     done = subprocess.run(
-        [sys.executable, '-c', node], env=os.environ | environment, capture_output=True, text=True, timeout=30
+        [sys.executable, '-c', node], env=os.environ | environment, capture_output=True, text=True, timeout=LIMIT_S
     )
     assert done.returncode == 0, done.stderr
     assert 'XMLPARSER' not in done.stdout + done.stderr

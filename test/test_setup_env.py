@@ -12,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from support.waiting import LIMIT_S
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -124,7 +125,7 @@ def test_package_waits_for_those_that_it_needs(tmp_path: Path) -> None:
     ],
 )
 def test_demo_says_what_is_missing_before_it_sets_anything_up(variables: list[str], message: str) -> None:
-    done = subprocess.run(['make', 'demo', *variables], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(['make', 'demo', *variables], cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S)
     assert done.returncode != 0
     assert message in done.stderr
     assert 'Setting up' not in done.stdout

@@ -9,6 +9,7 @@ import sys
 
 import cv2
 import pytest
+from support.waiting import LIMIT_S
 
 from isaac_inference.models import read_card
 from isaac_inference.models.demo import demo_model
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.system
 
 def test_the_demo_finds_objects_and_their_poses(tmp_path):
     program = [sys.executable, '-m', 'isaac_inference.cli.main', 'demo', '--frames', '30', '--out', str(tmp_path)]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=50)
+    done = subprocess.run(program, capture_output=True, text=True, timeout=2 * LIMIT_S)
     assert done.returncode == 0, done.stderr
     assert 'median rotation error' in done.stdout
     assert 'first detection' in done.stdout

@@ -11,6 +11,7 @@ import pytest
 from sensor_msgs.msg import Image
 from support.onnx_models import ultralytics_metadata, write_model
 from support.ros.stand_in_graph import TOPICS, StandInGraph, frame_messages, header
+from support.waiting import LIMIT_S, TIME_FACTOR
 
 from isaac_inference.cli.evaluate import command
 from isaac_inference.cli.main import main
@@ -28,6 +29,7 @@ HEADLINE = [
     'fps',
     'total_ms_p50',
 ]
+SILENCE_S = str(1.0 * TIME_FACTOR)  # without an answer for so long, a frame counts as dropped
 IOU = 98 / 102  # of the boxes that the graph finds
 
 
@@ -45,9 +47,10 @@ def run(ros, model, monkeypatch, tmp_path, capsys):
         made = iter(graphs)
         monkeypatch.setattr(command, 'default_ros', contextlib.nullcontext)
         monkeypatch.setattr(command, 'start_composed', lambda specs, params_file: StandInGraph(**next(made)))
-        monkeypatch.setattr(evaluation_drive, 'ASK_AGAIN_S', 0.3)
+        monkeypatch.setattr(evaluation_drive, 'ASK_AGAIN_S', LIMIT_S)  # the graph hears the first time
+        monkeypatch.setattr(evaluation_drive, '_LATE_TIMINGS_S', LIMIT_S)
         out = tmp_path / 'out' / 'figures.json'
-        given = ['--model', model, *source, '--json', str(out), '--warmup', '1', '--timeout', '5', *arguments]
+        given = ['--model', model, *source, '--json', str(out), '--warmup', '1', '--timeout', str(LIMIT_S), *arguments]
         code = main(['evaluate', *given])
         said = capsys.readouterr()
         figures = json.loads(out.read_text()) if out.exists() else None
@@ -87,8 +90,9 @@ def test_step_by_step_and_then_at_a_rate(run):
     assert 'seed 1' in screen
 
 
+@pytest.mark.timing
 def test_a_frame_without_an_answer_is_reported_and_the_exit_code_says_so(run):
-    arguments = ('--frames', '3', '--rate-frames', '0', '--timeout', '1', '--count-dropped')
+    arguments = ('--frames', '3', '--rate-frames', '0', '--timeout', SILENCE_S, '--count-dropped')
     code, figures, screen, _ = run(*arguments, graphs=[{'silent': [2]}])
     assert code == 1
     assert (figures['frames'], figures['dropped_frames'], figures['misses'], figures['fps']) == (2, 1, 1, None)
@@ -98,7 +102,7 @@ def test_a_frame_without_an_answer_is_reported_and_the_exit_code_says_so(run):
 
 def test_an_object_whose_pose_is_not_finite_is_missed(run):
     graph = {'changes': {2: {'z_error': math.nan}}}
-    code, figures, *_ = run('--frames', '2', '--rate-frames', '0', '--timeout', '1', graphs=[graph])
+    code, figures, *_ = run('--frames', '2', '--rate-frames', '0', '--timeout', SILENCE_S, graphs=[graph])
     assert (code, figures['frames'], figures['dropped_frames']) == (0, 2, 0)
     assert figures['add_0_1d'] == 0.5
 
@@ -111,8 +115,9 @@ def test_everything_at_one_rate_counts_ids_too(run):
     assert figures['speed']['frames'] == figures['frames'] == 50
 
 
+@pytest.mark.timing
 def test_a_graph_that_never_answers_ends_with_the_reason(run):
-    code, figures, _, errors = run('--frames', '9', '--timeout', '0.3', graphs=[{'silent': range(99)}])
+    code, figures, _, errors = run('--frames', '9', '--timeout', SILENCE_S, graphs=[{'silent': range(99)}])
     assert (code, figures) == (1, None)
     assert 'the last 5 frames were not answered' in errors
 

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from support.onnx_models import write_model
+from support.waiting import LIMIT_S
 
 from isaac_inference import __version__
 from isaac_inference.cli.doctor import command as doctor
@@ -29,7 +30,7 @@ def said(capsys):
 
 @pytest.mark.parametrize('program', [['isaac_inference.cli.main'], ['isaac_inference.cli.main', '--version']])
 def test_it_runs_as_a_module(program):
-    done = subprocess.run([sys.executable, '-m', *program], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, '-m', *program], capture_output=True, text=True, timeout=LIMIT_S)
     assert done.returncode == (0 if '--version' in program else 2)
     assert 'Traceback' not in done.stderr
 

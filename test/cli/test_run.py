@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from support.onnx_models import WH, known_detections, ultralytics_metadata, write_model
+from support.waiting import LIMIT_S
 
 pytestmark = pytest.mark.system
 LABELS = ['cup', 'can', 'box']
@@ -32,7 +33,7 @@ def folder(tmp_path_factory):
 
 def run(folder, *arguments, model='cups.onnx', source='photos'):
     program = [sys.executable, '-m', 'isaac_inference.cli.main', 'run', '--model', model, '--source', source]
-    return subprocess.run([*program, *arguments], cwd=folder, capture_output=True, text=True, timeout=50)
+    return subprocess.run([*program, *arguments], cwd=folder, capture_output=True, text=True, timeout=LIMIT_S)
 
 
 def lines(text):

@@ -8,6 +8,7 @@ import os
 import threading
 
 import pytest
+from support.waiting import LIMIT_S
 
 from isaac_inference.errors import DeviceError
 
@@ -117,12 +118,12 @@ def test_close_inside_is_refused_and_waits_for_other_threads(gpu, pycuda):
     def work():
         with gpu.current():
             inside.set()
-            go.wait(5)
+            go.wait(LIMIT_S)
             assert 'context' not in pycuda.freed
 
     thread = threading.Thread(target=work)
     thread.start()
-    inside.wait(5)
+    inside.wait(LIMIT_S)
     closing = threading.Thread(target=gpu.close)
     closing.start()
     go.set()

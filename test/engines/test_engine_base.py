@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from support.onnx_models import write_model
-from support.waiting import wait_until
+from support.waiting import LIMIT_S, wait_until
 
 from isaac_inference.engines import Engine
 from isaac_inference.errors import EngineError
@@ -96,7 +96,7 @@ def test_calls_of_several_threads_run_one_at_a_time(card):
     with Echo(card) as engine:
 
         def work():
-            barrier.wait(5)
+            barrier.wait(LIMIT_S)
             return [engine.infer(feeds) for _ in range(50)]
 
         with ThreadPoolExecutor(4) as pool:
@@ -116,7 +116,7 @@ class Waits(Echo):
         with self.lock:
             self.inside += 1
             self.most = max(self.most, self.inside)
-        assert self.go.wait(5)
+        assert self.go.wait(LIMIT_S)
         with self.lock:
             self.inside -= 1
         return {}
@@ -138,8 +138,8 @@ def test_as_many_run_at_once_as_the_backend_says_and_close_waits_for_them(card):
         wait_until(lambda: engine._gate._waiting == 1)
         late = pool.submit(engine.infer, feeds)
         engine.go.set()
-        closing.result(5)
-        done = [run.exception(5) for run in (*runs, late)]
+        closing.result(LIMIT_S)
+        done = [run.exception(LIMIT_S) for run in (*runs, late)]
     assert engine.most == 2 and engine.calls[-1] == '0 inside'
     assert done[:2].count(None) == 2 and 'not open' in str(done[3])
 
@@ -155,7 +155,7 @@ def test_closing_an_engine_inside_of_its_own_run_is_an_error_not_a_deadlock(card
 
 def test_warm_up_feeds_zeros_and_returns_seconds(card):
     with Echo(card) as engine:
-        assert 0.0 < engine.warm_up(2) < 5.0
+        assert 0.0 < engine.warm_up(2) < LIMIT_S
 
 
 def test_zero_feeds_fill_open_dimensions(tmp_path):

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +19,14 @@ from geometry_msgs.msg import PoseArray, PoseStamped
 from rclpy.parameter import Parameter
 from support.ros.pick_bench import CAN, DOWN, FILE, Thing, frame, load_planner
 from support.ros.probe import RELIABLE, Probe, probing
-from support.waiting import wait_until
+from support.waiting import LIMIT_S, TIME_FACTOR, wait_until
 from vision_msgs.msg import Detection3DArray
 
 from isaac_inference.ros.messages.poses import pose_array, pose_from_message
 from isaac_inference.ros.runtime.container.spin import SpinThread
 
 planner = load_planner()
+PERIOD_S = 0.05 * TIME_FACTOR
 
 
 class Driven:
@@ -162,7 +164,7 @@ class Camera:
         self._poses = probe.node.create_publisher(PoseArray, 'track/poses', RELIABLE)
         self._objects = probe.node.create_publisher(Detection3DArray, 'track/detections_3d', RELIABLE)
         self.sent: list[Detection3DArray] = []
-        wait_until(lambda: self._poses.get_subscription_count() and self._objects.get_subscription_count(), 20.0)
+        wait_until(lambda: self._poses.get_subscription_count() and self._objects.get_subscription_count())
 
     def send(self, *things: Thing, frame_id: str = 'base_link') -> None:
         self.sent.append(frame(things, len(self.sent), frame_id))
@@ -170,11 +172,21 @@ class Camera:
         self._poses.publish(pose_array(self.sent[-1]))
 
     def send_until(self, predicate: Any, *things: Thing, **options: Any) -> None:
-        end = time.monotonic() + 20.0
-        while not predicate():
-            assert time.monotonic() < end
-            self.send(*things, **options)
-            time.sleep(0.02)
+        """Send frames at a camera's rate."""
+        done = threading.Event()
+
+        def send_on() -> None:
+            while not done.is_set():
+                self.send(*things, **options)
+                done.wait(PERIOD_S)
+
+        sender = threading.Thread(target=send_on)
+        sender.start()
+        try:
+            wait_until(predicate)
+        finally:
+            done.set()
+            sender.join()
 
 
 @pytest.mark.system
@@ -209,5 +221,5 @@ def test_the_node_over_dds(tmp_path, end):
         process.send_signal(end)
         time.sleep(0.03)
         process.send_signal(end)  # as a terminal and ros2 launch together do
-        assert process.wait(20.0) == 0
+        assert process.wait(LIMIT_S) == 0
     assert b'Traceback' not in log.read_bytes()

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from support.waiting import LIMIT_S
 
 from isaac_inference.cuda.array import DeviceArray
 from isaac_inference.cuda.ring import ArrayRing
@@ -300,6 +301,8 @@ time.sleep(0.1)
 
 
 def test_a_process_that_closes_nothing_ends_well():
-    done = subprocess.run([sys.executable, '-c', LEFT_OPEN], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, '-c', LEFT_OPEN], capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert 'PyCUDA' not in done.stderr

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.onnx_models import write_model
+from support.waiting import LIMIT_S
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models import read_card, reader
@@ -34,7 +35,7 @@ def test_nodes_that_share_a_model_read_it_once(model, monkeypatch):
     barrier = threading.Barrier(3)
 
     def read():
-        barrier.wait(5)
+        barrier.wait(LIMIT_S)
         return read_card(model)
 
     with ThreadPoolExecutor(3) as pool:

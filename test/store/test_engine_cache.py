@@ -12,7 +12,7 @@ import sys
 import textwrap
 
 import pytest
-from support.waiting import wait_until
+from support.waiting import LIMIT_S, wait_until
 
 from isaac_inference.errors import ConfigError, EngineError
 from isaac_inference.store.engine_cache import EngineCache, EngineKey
@@ -224,7 +224,7 @@ def test_removed_engines_are_gone(cache):
 
 def test_two_processes_build_once(tmp_path):
     workers = [worker(tmp_path, 0.7) for _ in range(2)]
-    assert [process.wait(30) for process in workers] == [0, 0]
+    assert [process.wait(LIMIT_S) for process in workers] == [0, 0]
     lines = log(tmp_path)
     assert lines.count('build') == 1 and lines.count('have') == 2
     builder = {f'wait process {process.pid}' for process in workers}
@@ -232,13 +232,13 @@ def test_two_processes_build_once(tmp_path):
 
 
 def test_a_killed_builder_blocks_nobody_and_leaves_no_engine(tmp_path, cache):
-    first = worker(tmp_path, 60)
-    wait_until(lambda: log(tmp_path) == ['build'], 20)
+    first = worker(tmp_path, 600)
+    wait_until(lambda: log(tmp_path) == ['build'])
     first.send_signal(signal.SIGKILL)
-    first.wait(10)
+    first.wait(LIMIT_S)
     assert cache.find(KEY) is None
     second = worker(tmp_path, 0)
-    assert second.wait(30) == 0
+    assert second.wait(LIMIT_S) == 0
     assert log(tmp_path) == ['build', 'build', 'have']
 
 

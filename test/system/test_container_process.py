@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from support.onnx_models import known_detections, ultralytics_metadata, write_model
 from support.ros.probe import LATCHED, Probe, image_message, probing
-from support.waiting import wait_until
+from support.waiting import LIMIT_S
 from vision_msgs.msg import LabelInfo
 
 from isaac_inference.ros.bringup.graph import perception_graph
@@ -52,9 +52,9 @@ def probe(container: Any) -> Iterator[Probe]:
 
 def call(probe: Probe, service: str, kind: Any, request: Any) -> Any:
     client = probe.node.create_client(kind, f'box/_container/{service}')
-    assert client.wait_for_service(20.0), f'{service} is not served'
+    probe.wait_until(client.service_is_ready, f'{service} is served')
     future = client.call_async(request)
-    wait_until(future.done, 20.0)
+    probe.wait_until(future.done, f'{service} answers')
     probe.node.destroy_client(client)
     return future.result()
 
@@ -94,6 +94,8 @@ def test_a_pipeline_loaded_by_service_calls_detects_over_dds(
     assert listed(probe) == {answer.unique_id: answer.full_node_name for answer in answers}
 
     probe.wait_active('preprocess', 'inference', 'detection', 'annotate')
+    probe.introduce(lambda: pictures and labels)
+    assert {picture.header.frame_id for picture in pictures} == {'lens'}
     image = image_message()
     array = probe.ask(image)
 
@@ -107,8 +109,6 @@ def test_a_pipeline_loaded_by_service_calls_detects_over_dds(
         assert (item.bbox.size_x, item.bbox.size_y) == pytest.approx((x1 - x0, y1 - y0), abs=0.01)
         assert item.header == image.header
         assert item.id == ''
-    wait_until(lambda: any(picture.header == image.header for picture in pictures))
-    wait_until(lambda: bool(labels))
     assert [entry.class_name for entry in labels[0].class_map] == ['cup', 'can', 'box']
 
 
@@ -137,7 +137,7 @@ def test_a_taken_name_is_refused_and_an_unloaded_one_is_free_again(
 
     assert call(probe, 'unload_node', UnloadNode, UnloadNode.Request(unique_id=first.unique_id)).success
     assert f'{NAMESPACE}/twice' not in listed(probe).values()
-    wait_until(lambda: f'{NAMESPACE}/twice' not in probe.node.get_fully_qualified_node_names())
+    probe.wait_until(lambda: f'{NAMESPACE}/twice' not in probe.node.get_fully_qualified_node_names())
     assert call(probe, 'load_node', LoadNode, request).success
 
 
@@ -156,11 +156,11 @@ def test_a_model_that_is_missing_leaves_the_node_loaded_with_an_error_status(
         LoadNode,
         load_request('isaac_inference::InferenceNode', 'lost', model='/no/such/model.onnx'),
     ).success
-    wait_until(lambda: 'configure failed' in probe.status('lost').message, 10.0)
+    probe.wait_until(lambda: 'configure failed' in probe.status('lost').message)
     assert '/no/such/model.onnx' in probe.status('lost').message
     assert probe.value('lost', 'state') == 'unconfigured'
 
 
 def test_it_ends_cleanly_on_sigint(container: subprocess.Popen[bytes], probe: Probe) -> None:
     container.send_signal(signal.SIGINT)
-    assert container.wait(20.0) == 0
+    assert container.wait(LIMIT_S) == 0

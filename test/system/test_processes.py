@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from support.onnx_models import ultralytics_metadata, write_model
 from support.ros.probe import Probe, image_message, probing
+from support.waiting import LIMIT_S
 
 from isaac_inference.ros.bringup.graph import NodeSpec, perception_graph
 
@@ -50,6 +51,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[subproc
 def probe(processes: list[subprocess.Popen[bytes]]) -> Iterator[Probe]:
     with probing(NAMESPACE) as made:
         made.wait_active('preprocess', 'inference', 'detection')
+        made.introduce()
         yield made
 
 
@@ -69,4 +71,4 @@ def test_a_1080p_image_crosses_processes_and_its_boxes_come_back_in_its_own_pixe
 def test_every_process_ends_cleanly_on_sigterm(probe: Probe, processes: list[subprocess.Popen[bytes]]) -> None:
     for process in processes:
         process.send_signal(signal.SIGTERM)
-    assert [process.wait(20.0) for process in processes] == [0, 0, 0]
+    assert [process.wait(LIMIT_S) for process in processes] == [0, 0, 0]

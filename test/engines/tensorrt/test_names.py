@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.waiting import LIMIT_S
 
 import isaac_inference.engines.tensorrt as package
 
@@ -95,7 +96,9 @@ def run(major: int, folder: Path, code: str) -> str:
     """What Python prints, with the bindings of a version as `tensorrt_bindings` and `tensorrt`."""
     alias = 'import sys, tensorrt_bindings; sys.modules["tensorrt"] = tensorrt_bindings\n'
     command = [sys.executable, '-c', alias + code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50, env=bindings_environment(major, folder))
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=LIMIT_S, env=bindings_environment(major, folder)
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from support.waiting import LIMIT_S
 
 from isaac_inference.ops.drawing.boxes import class_color, draw_boxes, draw_caption
 
@@ -39,7 +40,7 @@ def test_a_class_has_one_colour_in_every_process():
     code = (
         "from isaac_inference.ops.drawing.boxes import class_color; print(class_color('person'), class_color('Straße'))"
     )
-    other = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, timeout=30)
+    other = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, timeout=LIMIT_S)
     assert other.stdout.strip() == f'{class_color("person")} {class_color("Straße")}'
 
 

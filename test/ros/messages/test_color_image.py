@@ -61,3 +61,25 @@ def test_without_cv_bridge_the_known_encodings_are_named(monkeypatch: pytest.Mon
     with pytest.raises(FrameError, match=r"'thermal8'.*bgr8.*install cv_bridge") as caught:
         color_image(frame('thermal8'), ColorOrder.BGR)
     assert caught.value.reason == 'unknown_encoding'
+
+
+@pytest.mark.parametrize(
+    'reason, says, fields',
+    [
+        ('unknown_encoding', "'thermal12'", {'encoding': 'thermal12'}),
+        ('unknown_encoding', "''", {'encoding': ''}),
+        ('bad_step', 'got 100 bytes, expected 192 or more', {'step': 100}),
+        ('bad_data_length', 'got 1000 bytes, expected 12288', {'data': bytes(1000)}),
+        ('bad_data_length', 'got 0 bytes, expected 12288', {'data': b''}),
+        ('bad_data_length', 'got 12288 bytes, expected 12480', {'height': 65}),
+        ('zero_size_image', 'got 0x64 pixels', {'width': 0}),
+        ('zero_size_image', 'got 64x0 pixels', {'height': 0, 'data': b''}),
+    ],
+)
+def test_an_unusable_image_is_named(
+    monkeypatch: pytest.MonkeyPatch, reason: str, says: str, fields: dict[str, Any]
+) -> None:
+    monkeypatch.setitem(sys.modules, 'cv_bridge', None)
+    with pytest.raises(FrameError, match=says) as caught:
+        color_image(from_image_message(image_message(**fields)), ColorOrder.RGB)
+    assert caught.value.reason == reason

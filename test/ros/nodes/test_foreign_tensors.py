@@ -12,7 +12,6 @@ import pytest
 from isaac_ros_tensor_list_interfaces.msg import TensorList
 from support.onnx_models import known_detections
 from support.ros.probe import image_message
-from support.waiting import wait_until
 
 from isaac_inference.engines import create_engine
 from isaac_inference.models import read_card
@@ -29,14 +28,17 @@ def outputs(model: Path) -> Mapping[str, np.ndarray]:
         return engine.infer(tensors)
 
 
-def send_until_counted(graph: Any, node: str, topic: str, tensors: Mapping[str, np.ndarray], reason: str) -> None:
+def send(graph: Any, node: str, topic: str, tensors: Mapping[str, np.ndarray]) -> None:
+    graph.probe.wait_active(node)
     publisher = graph.probe.node.create_publisher(TensorList, topic, 10)
+    graph.probe.send(to_tensor_list(TensorFrame(image_message().header, tensors)), publisher)
 
-    def counted() -> bool:
-        publisher.publish(to_tensor_list(TensorFrame(image_message().header, tensors)))
-        return reason in graph.probe.status(node).message
 
-    wait_until(counted, 10.0)
+def assert_dropped(graph: Any, node: str, reason: str) -> None:
+    """The node's diagnostics count the frame and have the reason as their message."""
+    graph.probe.wait_until(lambda: graph.probe.value(node, f'dropped.{reason}') == '1', f'{node} counts {reason}')
+    assert any(reason in status.message for status in graph.probe.reports_of(node))
+    assert graph.probe.value(node, 'processed') == '0'
     assert not graph.probe.detections
 
 
@@ -44,20 +46,16 @@ def test_tensors_without_a_letterbox_are_dropped_with_advice(
     empty_graph: Any, model: Path, outputs: Mapping[str, np.ndarray]
 ) -> None:
     empty_graph.load('DetectionNode', 'detection', model=str(model))
-    send_until_counted(empty_graph, 'detection', 'output_tensors', outputs, 'no_letterbox')
+    send(empty_graph, 'detection', 'output_tensors', outputs)
+    assert_dropped(empty_graph, 'detection', 'no_letterbox')
 
 
 def test_with_the_source_size_given_their_boxes_come_back_in_source_pixels(
     empty_graph: Any, model: Path, outputs: Mapping[str, np.ndarray]
 ) -> None:
     empty_graph.load('DetectionNode', 'detection', model=str(model), source_size=[128, 128])
-    publisher = empty_graph.probe.node.create_publisher(TensorList, 'output_tensors', 10)
-
-    def detected() -> bool:
-        publisher.publish(to_tensor_list(TensorFrame(image_message().header, outputs)))
-        return bool(empty_graph.probe.detections)
-
-    wait_until(detected, 10.0)
+    send(empty_graph, 'detection', 'output_tensors', outputs)
+    empty_graph.probe.wait_until(lambda: empty_graph.probe.detections)
     found = [item.bbox.center.position.x for item in empty_graph.probe.detections[0].detections]
     assert found == pytest.approx([known.xyxy[0] + known.xyxy[2] for known in known_detections(3, (64, 64))], abs=0.1)
 
@@ -67,10 +65,12 @@ def test_tensors_of_another_model_are_dropped_and_named(
 ) -> None:
     empty_graph.load('DetectionNode', 'detection', model=str(model), source_size=[64, 64])
     other = {'somebody_elses': next(iter(outputs.values()))}
-    send_until_counted(empty_graph, 'detection', 'output_tensors', other, 'missing_tensor')
+    send(empty_graph, 'detection', 'output_tensors', other)
+    assert_dropped(empty_graph, 'detection', 'missing_tensor')
 
 
 def test_an_input_of_the_wrong_shape_is_dropped_by_the_engine(empty_graph: Any, model: Path) -> None:
     empty_graph.load('InferenceNode', 'inference', model=str(model))
     wrong = {'images': np.zeros((1, 3, 32, 32), np.float32)}
-    send_until_counted(empty_graph, 'inference', 'input_tensors', wrong, 'engine_error')
+    send(empty_graph, 'inference', 'input_tensors', wrong)
+    assert_dropped(empty_graph, 'inference', 'engine_error')

@@ -20,7 +20,7 @@ from support.ros.pose_bench import PoseBench
 from support.ros.pose_views import Card, View, view_of
 from support.ros.probe import RELIABLE, image_message
 from support.ros.stand_in_graph import frame_messages
-from support.waiting import wait_until
+from support.waiting import LIMIT_S, wait_until
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from isaac_inference.ops.geometry.rigid import Pose
@@ -34,7 +34,6 @@ from isaac_inference.ros.runtime.topics.endpoints import Publisher
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 
-WAIT_S = 60.0
 STALE_S = 0.6
 HERE = Pose(np.eye(3), np.array([0.1, 0.0, 0.8]))
 
@@ -68,17 +67,27 @@ class Watch:
     def wait_values(self, **expected: int) -> None:
         """Wait until diagnostics say so; '__' stands for a dot."""
         keys = [key.replace('__', '.') for key in expected]
-        wait_until(lambda: self.values(*keys) == list(expected.values()), WAIT_S)
+        wait_until(lambda: self.values(*keys) == list(expected.values()))
+
+    def wait_while(self, flow: Callable[[], None], predicate: Callable[[], bool]) -> None:
+        """Wait until `predicate()` while messages come like a camera's: `flow` some ten times a second."""
+        end = time.monotonic() + LIMIT_S
+        while not predicate():
+            assert time.monotonic() < end, self.probe.status(self.name)
+            flow()
+            with contextlib.suppress(AssertionError):
+                self.probe.wait_until(predicate, limit_s=0.1)
 
     def wait_stale(self, flow: Callable[[], None], topic: str, *others: str) -> None:
         """Wait until the node is STALE while `flow` goes on, and names `topic` and no other."""
 
-        def stale() -> bool:
-            flow()
-            status = self.probe.status(self.name)
-            return status.level == DiagnosticStatus.STALE and status.message.startswith('no input')
-
-        wait_until(stale, WAIT_S)
+        self.wait_while(
+            flow,
+            lambda: (
+                self.probe.status(self.name).level == DiagnosticStatus.STALE
+                and self.probe.status(self.name).message.startswith('no input')
+            ),
+        )
         message = self.probe.status(self.name).message
         assert f'{topic} has' in message
         assert not [other for other in others if f'{other} has' in message]
@@ -120,14 +129,15 @@ def test_a_pose_node_without_detections_is_stale_though_cameras_and_keypoints_fl
     assert bench.node._camera.camera is not None  # they did arrive
     watch.wait_values(received=0, processed=0, dropped=0)
     bench.ask(view, depth='32FC1')
-    wait_until(lambda: watch.values('processed')[0] > 0, WAIT_S)
+    wait_until(lambda: watch.values('processed')[0] > 0)
     watch.wait_stale(flow, f'{space}/detections', *others)
 
 
 def test_frames_that_expire_in_the_pairing_and_are_refused_then_are_not_processed(make_bench, view):
-    bench, watch = make_bench(wait_s=0.2, input_timeout_s=60.0)
+    bench, watch = make_bench(wait_s=0.2, input_timeout_s=LIMIT_S)
     for number in (1, 2, 3):
-        bench.send(view, info=False, keypoints=False)
+        header = bench.send(view, info=False, keypoints=False)
+        bench.let_wait_end(header)
         watch.wait_values(received=number, dropped=number, dropped__no_camera_info=number)
     watch.wait_values(processed=0, skipped__unpaired_keypoints=3)
 
@@ -136,20 +146,22 @@ def test_every_frame_dropped_is_said_though_camera_infos_come(make_bench, view):
     bench, watch = make_bench(wait_s=0.05)
     wrong = view.camera.resized(640, 480)
 
-    def failed() -> bool:
+    def flow() -> None:
         bench.put_camera(wrong)
         bench.send(view, info=False)
+
+    def failed() -> bool:
         status = bench.probe.status(bench.name)
         return status.level == DiagnosticStatus.ERROR and 'every frame dropped: camera_info_size' in status.message
 
-    wait_until(failed, WAIT_S)
+    watch.wait_while(flow, failed)
     assert watch.values('processed') == [0]
 
 
 def test_frames_that_wait_are_neither_processed_nor_dropped_until_time_jumps(make_bench, view):
-    bench, watch = make_bench(wait_s=10.0, input_timeout_s=60.0)
+    bench, watch = make_bench(wait_s=10.0, input_timeout_s=LIMIT_S)
     bench.put_camera(view.camera)
-    wait_until(lambda: bench.node._camera.camera is not None, WAIT_S)
+    wait_until(lambda: bench.node._camera.camera is not None)
     for number in (1, 2):
         bench.send(view, info=False, keypoints=False)
         watch.wait_values(received=number, processed=0, dropped=0)
@@ -158,9 +170,9 @@ def test_frames_that_wait_are_neither_processed_nor_dropped_until_time_jumps(mak
 
 
 def test_the_time_of_a_frame_is_that_of_its_work(make_bench, view):
-    bench, watch = make_bench(wait_s=2.0, input_timeout_s=60.0)
+    bench, watch = make_bench(wait_s=2.0, input_timeout_s=LIMIT_S)
     bench.put_camera(view.camera)
-    wait_until(lambda: bench.node._camera.camera is not None, WAIT_S)
+    wait_until(lambda: bench.node._camera.camera is not None)
     estimate = bench.node._estimate
 
     def slowly(*args: Any) -> None:
@@ -168,7 +180,7 @@ def test_the_time_of_a_frame_is_that_of_its_work(make_bench, view):
         estimate(*args)
 
     bench.node._estimate = slowly
-    bench.send(view, info=False, keypoints=False)  # waits for its keypoints, in vain
+    bench.let_wait_end(bench.send(view, info=False, keypoints=False))  # it waited for its keypoints, in vain
     watch.wait_values(processed=1)
     assert 100.0 <= float(bench.probe.value(bench.name, 'p99_ms')) < 2000.0
 
@@ -183,7 +195,7 @@ def make_tracker(make_graph: Any) -> Iterator[Callable[..., tuple[Any, Watch, Ca
 
         def make(**parameters: Any) -> tuple[Any, Watch, Callable[[], None]]:
             graph = stack.enter_context(make_graph())
-            graph.load('TrackNode', 'track', publish_tf=False, **parameters)
+            graph.load('TrackNode', 'track', **{'publish_tf': False, 'input_timeout_s': STALE_S, **parameters})
             objects = graph.probe.node.create_publisher(Detection3DArray, 'detections_3d', RELIABLE)
             stamps = iter(range(1_800_000_000 * 10**9, 2_000_000_000 * 10**9, 10**7))
 
@@ -201,7 +213,7 @@ def test_a_track_node_without_boxes_is_stale_though_poses_flow(make_tracker):
     graph, watch, flow = make_tracker()
     smooth = graph.probe.listen('track/detections_3d', Detection3DArray)
     watch.wait_stale(flow, f'{graph.namespace}/detections', f'{graph.namespace}/detections_3d')
-    wait_until(lambda: (flow(), bool(smooth))[1], WAIT_S)  # they are smoothed all the same
+    watch.wait_while(flow, lambda: bool(smooth))  # they are smoothed all the same
     watch.wait_values(received=0, processed=0, dropped=0)
 
 
@@ -209,10 +221,9 @@ def test_a_track_node_of_poses_alone_counts_those(make_tracker):
     graph, watch, flow = make_tracker(boxes=False)
 
     def runs() -> bool:
-        flow()
         return graph.probe.status('track').level == DiagnosticStatus.OK and watch.values('processed')[0] > 3
 
-    wait_until(runs, WAIT_S)
+    watch.wait_while(flow, runs)
     watch.wait_stale(lambda: None, f'{graph.namespace}/detections_3d', f'{graph.namespace}/detections')
 
 
@@ -226,15 +237,15 @@ def make_easel(make_graph: Any) -> Iterator[Callable[..., tuple[Any, Watch, dict
 
         def make(**parameters: Any) -> tuple[Any, Watch, dict[str, Any]]:
             graph = stack.enter_context(make_graph())
-            graph.load('AnnotateNode', 'annotate', draw_poses=True, **parameters)
+            graph.load('AnnotateNode', 'annotate', **{'draw_poses': True, 'input_timeout_s': STALE_S, **parameters})
             kinds = {'detections': Detection2DArray, 'detections_3d': Detection3DArray, 'camera_info': CameraInfo}
             create = graph.probe.node.create_publisher
             writers = {topic: create(kind, topic, RELIABLE) for topic, kind in kinds.items()}
             writers['image'] = graph.probe.images
             graph.probe.listen('annotate/debug_image', Image)
-            wait_until(lambda: writers['detections'].get_subscription_count() > 1, WAIT_S)  # the probe is one
+            wait_until(lambda: writers['detections'].get_subscription_count() > 1)  # the probe is one
             others = ('detections_3d', 'camera_info', 'image')
-            wait_until(lambda: all(writers[name].get_subscription_count() for name in others), WAIT_S)
+            wait_until(lambda: all(writers[name].get_subscription_count() for name in others))
             return graph, Watch(graph.probe, 'annotate'), writers
 
         yield make
@@ -255,18 +266,18 @@ def test_an_annotate_node_without_detections_is_stale_though_images_and_poses_fl
 
 
 def test_detections_without_an_image_are_dropped_and_not_processed(make_easel):
-    _, watch, writers = make_easel(wait_s=0.1, input_timeout_s=60.0)
+    _, watch, writers = make_easel(wait_s=0.1, input_timeout_s=LIMIT_S)
     for number in (1, 2):
         writers['detections'].publish(Detection2DArray(header=image_message().header))
         watch.wait_values(received=number, processed=0, dropped=number, dropped__image_missing=number)
 
 
 def test_detections_that_wait_for_poses_are_processed_when_their_picture_is_out(make_easel):
-    graph, watch, writers = make_easel(wait_s=10.0, input_timeout_s=60.0)
+    graph, watch, writers = make_easel(wait_s=10.0, input_timeout_s=LIMIT_S)
     node = graph.container.nodes[0]
     image = image_message()
     writers['image'].publish(image)
-    wait_until(lambda: bool(node._pairing._streams['image'].items), WAIT_S)
+    wait_until(lambda: bool(node._pairing._streams['image'].items))
     writers['detections'].publish(Detection2DArray(header=image.header))
     watch.wait_values(received=1, processed=0, dropped=0)
     writers['detections_3d'].publish(Detection3DArray(header=image.header))
@@ -279,7 +290,7 @@ def test_detections_that_wait_for_poses_are_processed_when_their_picture_is_out(
 @pytest.mark.parametrize(('transport', 'topic'), [('raw', 'image'), ('compressed', 'image/compressed')])
 def test_a_preprocess_node_is_stale_without_images_of_its_transport(make_graph, model, transport, topic):
     with make_graph() as graph:
-        graph.load('PreprocessNode', 'preprocess', model=str(model), transport=transport)
+        graph.load('PreprocessNode', 'preprocess', model=str(model), transport=transport, input_timeout_s=STALE_S)
         other = graph.probe.node.create_publisher(CompressedImage, 'image/compressed', RELIABLE)
 
         def flow() -> None:
@@ -313,12 +324,12 @@ def test_an_evaluation_client_counts_answers_not_truths_and_diagnostics(ros):
         for topic, message in messages.items():
             hand_over(client, topic, message)
         hand_over(client, '/diagnostics', DiagnosticArray(header=answer.header))
-        wait_until(lambda: client.collector.has_stages(10**18), WAIT_S)
-        wait_until(lambda: bool(client.collector.truth_stamps()), WAIT_S)
+        wait_until(lambda: client.collector.has_stages(10**18))
+        wait_until(lambda: bool(client.collector.truth_stamps()))
         assert silence(client)[0] == DiagnosticStatus.STALE
         assert client.health.snapshot().received == 0
         hand_over(client, 'track/detections', answer)
-        wait_until(lambda: client.health.snapshot().processed == 1, WAIT_S)
+        wait_until(lambda: client.health.snapshot().processed == 1)
         assert client.health.snapshot().received == 1
 
 
@@ -328,8 +339,8 @@ def test_a_graph_client_counts_detections_not_diagnostics(ros):
         status = DiagnosticStatus(name='/honest/pose', level=DiagnosticStatus.OK)
         hand_over(client, 'detection/timings', messages['detection/timings'])
         hand_over(client, '/diagnostics', DiagnosticArray(header=messages['detection/timings'].header, status=[status]))
-        wait_until(lambda: '/honest/pose' in client.statuses, WAIT_S)
+        wait_until(lambda: '/honest/pose' in client.statuses)
         assert silence(client)[0] == DiagnosticStatus.STALE
         hand_over(client, 'detections', messages['track/detections'])
-        wait_until(lambda: client.health.snapshot().processed == 1, WAIT_S)
+        wait_until(lambda: client.health.snapshot().processed == 1)
         assert client.health.snapshot().received == 1

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from isaac_ros_tensor_list_interfaces.msg import TensorList
 from support.onnx_models import known_detections, known_keypoints, ultralytics_metadata, write_model
-from support.ros.probe import RELIABLE, image_message
-from support.waiting import wait_until
+from support.ros.probe import image_message
 
 from isaac_inference.ros.messages.tensors import TensorFrame, from_tensor_list
 
@@ -34,25 +33,17 @@ class Seen:
 
     def __init__(self, graph: Any) -> None:
         self.graph = graph
-        self.keypoints: list[TensorFrame] = []
-        graph.probe.node.create_subscription(TensorList, 'keypoints', self._on_keypoints, RELIABLE)
-
-    def _on_keypoints(self, message: TensorList) -> None:
-        self.keypoints.append(from_tensor_list(message))
+        self.keypoints: list[TensorFrame] = graph.probe.listen('keypoints', TensorList, read=from_tensor_list)
 
     def ask(self, pixels: np.ndarray | None = None) -> tuple[Any, np.ndarray]:
-        """Detections and keypoints of one image, sent until both have arrived."""
+        """Detections and keypoints of one image."""
         message = image_message(pixels)
         array = self.graph.probe.ask(message)
 
         def frames() -> list[TensorFrame]:
-            return [frame for frame in self.keypoints if frame.header == message.header]
+            return [frame for frame in list(self.keypoints) if frame.header == message.header]
 
-        def arrived() -> bool:
-            self.graph.probe.send(message)
-            return bool(frames())
-
-        wait_until(arrived, 10.0)
+        self.graph.probe.wait_until(frames, 'the keypoints come too')
         (name, keypoints), *others = frames()[0].tensors.items()
         assert name == 'keypoints'
         assert not others
@@ -82,7 +73,7 @@ def test_nothing_seen_is_a_tensor_without_rows(seen: Seen) -> None:
 
 
 def test_keypoints_are_published_before_the_detections_of_the_same_frame(seen: Seen) -> None:
-    detection = next(node for node in seen.graph.container.nodes if node.get_name() == 'detection')
+    detection = seen.graph.node('detection')
     order: list[tuple[str, Any]] = []
     for name, publisher in (('keypoints', detection._keypoints), ('detections', detection._detections)):
         publish = publisher.publish
@@ -102,6 +93,6 @@ def test_keypoints_are_published_before_the_detections_of_the_same_frame(seen: S
 def test_a_detector_has_no_such_topic(empty_graph: Any, model: Path) -> None:
     empty_graph.load('DetectionNode', 'detection', model=str(model))
     empty_graph.probe.wait_active('detection')
-    wait_until(lambda: empty_graph.probe.node.count_publishers('detections') == 1)
+    empty_graph.probe.wait_until(lambda: empty_graph.probe.node.count_publishers('detections') == 1)
     topics = dict(empty_graph.probe.node.get_topic_names_and_types())
     assert f'{empty_graph.namespace}/keypoints' not in topics

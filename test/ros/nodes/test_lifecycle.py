@@ -10,8 +10,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from support.ros.probe import image_message
-from support.waiting import wait_until
+from support.ros.probe import image_message, value_of
 
 from isaac_inference.cli.docs import node_class
 from isaac_inference.ros.bringup.node_list import NODES
@@ -21,10 +20,6 @@ from isaac_inference.ros.runtime.parameters.schema import specs
 
 def names(array: Any) -> list[str]:
     return [item.results[0].hypothesis.class_id for item in array.detections]
-
-
-def node_of(graph: Any, name: str) -> Any:
-    return next(node for node in graph.container.nodes if node.get_name() == name)
 
 
 def set_live(node: Any, **values: Any) -> str:
@@ -43,7 +38,7 @@ def set_live(node: Any, **values: Any) -> str:
     ],
 )
 def test_a_live_parameter_counts_from_the_next_frame(graph: Any, name: str, value: Any, kept: list[str]) -> None:
-    node = node_of(graph, 'detection')
+    node = graph.node('detection')
     before = node.get_parameter(name).value
     assert names(graph.probe.ask(image_message())) == ['cup', 'can', 'box']
     assert set_live(node, **{name: value}) == ''
@@ -66,7 +61,7 @@ def test_a_live_parameter_counts_from_the_next_frame(graph: Any, name: str, valu
 def test_a_bad_live_value_is_refused_with_the_reason_and_changes_nothing(
     graph: Any, name: str, value: Any, reason: str
 ) -> None:
-    node = node_of(graph, 'detection')
+    node = graph.node('detection')
     before = node.get_parameter(name).value
     assert reason in set_live(node, **{name: value})
     assert node.get_parameter(name).value == before
@@ -91,7 +86,7 @@ def test_a_bad_value_at_start_stops_at_configure_and_can_be_corrected(
     empty_graph: Any, model: Path, parameters: dict[str, Any], words: list[str]
 ) -> None:
     node = empty_graph.load('InferenceNode', 'inference', **{'model': str(model), **parameters})
-    wait_until(lambda: 'configure failed' in empty_graph.probe.status('inference').message)
+    empty_graph.probe.wait_until(lambda: 'configure failed' in empty_graph.probe.status('inference').message)
     message = empty_graph.probe.status('inference').message
     assert all(word in message for word in words), message
     assert empty_graph.probe.value('inference', 'state') == 'unconfigured'
@@ -101,13 +96,13 @@ def test_a_bad_value_at_start_stops_at_configure_and_can_be_corrected(
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
     assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
     empty_graph.probe.wait_active('inference')
-    wait_until(lambda: 'configure failed' not in empty_graph.probe.status('inference').message)
+    empty_graph.probe.wait_until(lambda: 'configure failed' not in empty_graph.probe.status('inference').message)
 
 
 @pytest.mark.parametrize('name, value', [('threads', 1), ('spinning', False), ('providers', ['cpu'])])
 def test_a_former_name_is_refused_with_the_name_of_today(empty_graph: Any, model: Path, name: str, value: Any) -> None:
     empty_graph.load('InferenceNode', 'inference', model=str(model), check_finite=1, **{name: value})
-    wait_until(lambda: 'configure failed' in empty_graph.probe.status('inference').message)
+    empty_graph.probe.wait_until(lambda: 'configure failed' in empty_graph.probe.status('inference').message)
     message = empty_graph.probe.status('inference').message
     assert f'parameter {name}: is now onnxruntime.{name}; rename it' in message
     assert 'parameter check_finite: got 1' in message, 'all that is wrong is said at once'
@@ -123,24 +118,26 @@ def test_the_names_of_today_exist_and_the_former_ones_do_not(name: str) -> None:
 
 def test_a_misspelt_parameter_is_said_and_the_right_one_named(empty_graph: Any, model: Path) -> None:
     empty_graph.load('DetectionNode', 'detection', model=str(model), score_treshold=0.5)
-    node = node_of(empty_graph, 'detection')
-    wait_until(lambda: node.state == 'active')
+    node = empty_graph.node('detection')
+    empty_graph.probe.wait_active('detection')
     assert any('did you mean score_threshold?' in text for _, text in node.health.snapshot().problems)
 
 
 def test_a_deactivated_node_is_silent_and_an_activated_one_goes_on(graph: Any) -> None:
-    node = node_of(graph, 'inference')
+    node = graph.node('inference')
+    graph.probe.ask(image_message())
+    processed = int(value_of(graph.probe.wait_report('preprocess'), 'processed'))
     assert node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
-    published = len(graph.probe.detections)
-    graph.probe.send(image_message())
-    wait_until(lambda: 'not active' in graph.probe.status('inference').message)
-    assert len(graph.probe.detections) == published
+    unheard = graph.probe.send(image_message())
+    graph.probe.wait_until(lambda: 'not active' in graph.probe.status('inference').message)
+    graph.probe.wait_until(lambda: int(graph.probe.value('preprocess', 'processed')) == processed + 1)
     assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
     assert names(graph.probe.ask(image_message())) == ['cup', 'can', 'box']
+    assert not graph.probe.detections_of(unheard.header)
 
 
 def test_a_node_can_be_cleaned_up_reconfigured_and_used_again(graph: Any) -> None:
-    node = node_of(graph, 'detection')
+    node = graph.node('detection')
     node.trigger_deactivate()
     assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
     assert node.state == 'unconfigured'
@@ -153,20 +150,15 @@ def test_a_node_can_be_cleaned_up_reconfigured_and_used_again(graph: Any) -> Non
 
 def test_autostart_false_waits(empty_graph: Any, model: Path) -> None:
     node = empty_graph.load('DetectionNode', 'detection', model=str(model), autostart=False)
-    wait_until(lambda: empty_graph.probe.value('detection', 'state') == 'unconfigured')
+    empty_graph.probe.wait_until(lambda: empty_graph.probe.value('detection', 'state') == 'unconfigured')
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
     assert node.state == 'inactive'
 
 
 def test_stage_timings_add_up(graph: Any) -> None:
     messages = graph.probe.listen('detection/timings', DiagnosticArray)
-    wait_until(lambda: graph.probe.node.count_publishers(f'{graph.namespace}/detection/timings') > 0)
-
-    def timed() -> bool:
-        graph.probe.ask(image_message())
-        return bool(messages)
-
-    wait_until(timed)
+    graph.probe.ask(image_message())
+    graph.probe.wait_until(lambda: messages)
     stages = parse_timings(messages[-1])
     assert [stage.stage for stage in stages] == ['preprocess', 'inference', 'detection']
     for stage in stages:
@@ -187,7 +179,9 @@ def test_an_activation_that_fails_is_said_and_can_be_tried_again(
     monkeypatch.setattr(node, 'on_start', broken)
     assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
     assert node.state == 'inactive'
-    wait_until(lambda: 'activate failed: OSError: no room left' in empty_graph.probe.status('detection').message)
+    empty_graph.probe.wait_until(
+        lambda: 'activate failed: OSError: no room left' in empty_graph.probe.status('detection').message
+    )
     monkeypatch.undo()
     assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
     empty_graph.probe.wait_active('detection')

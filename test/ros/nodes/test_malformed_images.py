@@ -13,9 +13,8 @@ from support.ros.probe import image_message
 from support.waiting import wait_until
 
 from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS
-from isaac_inference.ros.messages.image import IMAGE, from_image_message
+from isaac_inference.ros.messages.image import from_image_message
 from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame
-from isaac_inference.ros.runtime.topics.endpoints import Publisher
 from isaac_inference.ros.runtime.topics.qos import QosParameters
 
 SIZES = st.one_of(st.integers(0, 70), st.sampled_from([255, 4096, 65536, 2**31, 2**32 - 1]))
@@ -46,8 +45,7 @@ def messages(draw: st.DrawFn) -> Any:
 
 def test_thousands_of_malformed_images_do_not_end_the_node(empty_graph: Any, model: Path) -> None:
     node = empty_graph.load('PreprocessNode', 'preprocess', model=str(model))
-    wait_until(lambda: node.state == 'active')
-    images = Publisher(node, IMAGE, 'image', QosParameters(), node.health)
+    empty_graph.probe.wait_active('preprocess')
     sent, results = [], []
     handler = node._worker._mailboxes[0]._handler
 
@@ -71,7 +69,6 @@ def test_thousands_of_malformed_images_do_not_end_the_node(empty_graph: Any, mod
 
     node.subscribe(TENSORS, 'input_tensors', QosParameters(), lambda frame, clock: results.append(frame))
     node._subscriptions_open.append(node._wanted[-1]())
-    images.publish(from_image_message(image_message()))
-    wait_until(lambda: bool(results))
+    empty_graph.probe.send(image_message())
+    wait_until(lambda: results, 'the good image becomes a tensor')
     assert isinstance(results[0], TensorFrame)
-    images.close()

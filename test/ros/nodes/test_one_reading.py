@@ -22,7 +22,9 @@ from isaac_inference.pictures import SourceFrame
 from isaac_inference.ros.bringup import client as client_module
 from isaac_inference.ros.bringup.client import GraphClient
 from isaac_inference.ros.bringup.evaluation.messages import boxes_from_message, poses_from_message
+from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.detections import read_detections
+from isaac_inference.ros.messages.image import image_frame_from_array
 from isaac_inference.ros.messages.poses import detection_3d
 from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_poses
 from isaac_inference.ros.nodes.pose import cloud as cloud_module
@@ -165,12 +167,11 @@ def test_the_objects_cloud_has_what_can_be_used(array, monkeypatch):
     given: list[Any] = []
     monkeypatch.setattr(cloud_module, 'object_points', lambda *arguments: given.extend(arguments))
     monkeypatch.setattr(cloud_module, 'point_cloud', lambda header, points: header)
-    monkeypatch.setattr(cloud_module, 'color_image', lambda frame, order: (np.zeros((4, 4, 3), np.uint8), order))
-    monkeypatch.setattr(cloud_module, 'depth_array', lambda frame: np.ones((4, 4), np.float32))
     parameters = SimpleNamespace(poses_qos=None, depth_tolerance_s=0.0, depth_unit_scale=0.0)
     node = SimpleNamespace(parameters=parameters, advertise=lambda *arguments: None)
     cloud = cloud_module.ObjectsCloud(node, ('cup', 'can'), lambda depth: None)
-    cloud._message(array, None, SimpleNamespace(encoding='32FC1'))
+    color = image_frame_from_array(np.zeros((4, 4, 3), np.uint8), 'bgr8', Header())
+    cloud._message(array, color, depth_frame(np.ones((4, 4), np.float32), DepthEncoding.METRES, Header(), (4, 4)))
     *_, boxes, classes, instances = given
     assert [box[0] for box in boxes.tolist()] == [30.0, 170.0]
     assert (classes.tolist(), instances.tolist()) == ([1, 1], [4, 9])

@@ -11,7 +11,6 @@ import pytest
 from isaac_ros_tensor_list_interfaces.msg import TensorList
 from support.onnx_models import write_model
 from support.ros.probe import image_message
-from support.waiting import wait_until
 
 from isaac_inference.models import CardId, ModelCard, read_card
 from isaac_inference.ros.messages.tensors import TensorFrame, to_tensor_list
@@ -43,9 +42,11 @@ def test_a_frame_of_another_model_is_dropped_and_both_are_named(
     assert card.id.hash != other.id.hash
     empty_graph.load(plugin, name, model=str(model), **({'source_size': [64, 64]} if name == 'detection' else {}))
     publisher = empty_graph.probe.node.create_publisher(TensorList, topic, 10)
-    wait_until(lambda: publisher.get_subscription_count() == 1, 60.0)
-    publisher.publish(to_tensor_list(frame_for(card, topic, other.id)))
-    wait_until(lambda: 'other_model' in empty_graph.probe.status(name).message, 60.0)
+    empty_graph.probe.wait_active(name)
+    empty_graph.probe.send(to_tensor_list(frame_for(card, topic, other.id)), publisher)
+    empty_graph.probe.wait_until(
+        lambda: 'other_model' in empty_graph.probe.status(name).message, 'the frame is counted'
+    )
     values = {pair.key: pair.value for pair in empty_graph.probe.status(name).values}
     assert values['dropped.other_model'] == '1' and values['processed'] == '0'
 
@@ -63,8 +64,9 @@ def test_keypoints_of_another_model_give_no_poses(empty_graph: Any, tmp_path: Pa
 
     empty_graph.load('PoseNode', 'pose', model=str(demo_model()), method='keypoints', wait_s=0.1)
     publisher = empty_graph.probe.node.create_publisher(TensorList, 'keypoints', 10)
-    wait_until(lambda: publisher.get_subscription_count() == 1, 60.0)
     rows = {'keypoints': np.zeros((1, 8, 3), np.float32)}
     made_by = CardId('0123456789abcdef', 'forks')
-    publisher.publish(to_tensor_list(TensorFrame(image_message().header, rows, card=made_by)))
-    wait_until(lambda: 'other_model' in str(empty_graph.probe.status('pose')), 60.0)
+    empty_graph.probe.wait_active('pose')
+    message = to_tensor_list(TensorFrame(image_message().header, rows, card=made_by))
+    empty_graph.probe.send(message, publisher)
+    empty_graph.probe.wait_until(lambda: 'other_model' in str(empty_graph.probe.status('pose')), 'the frame is counted')

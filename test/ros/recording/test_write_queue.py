@@ -8,7 +8,7 @@ import threading
 import pytest
 from rclpy.serialization import serialize_message
 from std_msgs.msg import String
-from support.waiting import wait_until
+from support.waiting import LIMIT_S, wait_until
 
 from isaac_inference.ros.recording import Recording, RecordingWriter, write_queue
 from isaac_inference.ros.recording.write_queue import Item, WriteQueue
@@ -29,7 +29,7 @@ class Held:
 
     def write_raw(self, *given):
         self.begun.set()
-        self.go_on.wait(5.0)
+        self.go_on.wait(LIMIT_S)
         self.written.append(given[2])
 
     def flush(self):
@@ -43,7 +43,7 @@ def test_what_a_slow_disk_can_not_take_is_refused_and_room_is_made_again():
     writer = Held()
     queue = WriteQueue(writer, limit_bytes=3 * SIZE)
     assert queue.put(item('a'))
-    assert writer.begun.wait(5.0)
+    assert writer.begun.wait(LIMIT_S)
     assert [queue.put(item('b')) for _ in range(4)] == [True, True, False, False], 'what is in hand counts too'
     writer.go_on.set()
     wait_until(lambda: len(writer.written) == 3)
@@ -71,7 +71,7 @@ def test_messages_reach_the_file_within_the_flush_period(tmp_path, monkeypatch):
 def test_a_disk_that_fails_stops_it_with_the_reason(tmp_path, small_disk):
     queue = WriteQueue(RecordingWriter(tmp_path / 'a.mcap', compression='none'), limit_bytes=1 << 30)
     queue.put(item('a' * 2_000_000))
-    wait_until(lambda: queue.error is not None, 20.0)
+    wait_until(lambda: queue.error is not None)
     assert 'File too large): the file is as large as this file system' in str(queue.error)
     assert not queue.put(item('b'))
     queue.close()

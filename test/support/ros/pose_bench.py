@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,20 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
 
+from isaac_inference.errors import FrameError
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose
-from isaac_inference.ros.messages.camera_info import camera_info
+from isaac_inference.ros.messages.camera_info import CameraFeed, camera_info, camera_model
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.detections import detection_array
 from isaac_inference.ros.messages.image import image_frame_from_array, to_image_message
 from isaac_inference.ros.messages.poses import pose_from_message
 from isaac_inference.ros.messages.tensors import SOURCE_SIZE, TensorFrame, to_tensor_list
 from isaac_inference.sim import LABELS
+from support.ros.node_graph import PATIENT, RELIABLE_IMAGES
 from support.ros.pose_views import Item, View
 from support.ros.probe import RELIABLE
-from support.waiting import wait_until
 
 _numbers = itertools.count(1)
 SCORE = 0.75
@@ -39,7 +40,8 @@ STEP_NS = 100_000_000
 class PoseBench:
     """Sends frames to one PoseNode, in a namespace of its own below the graph's, and finds its answers by stamp.
 
-    `frame` is the frame_id of what is sent, of this bench alone: /tf is everybody's.
+    `frame` is the frame_id of what is sent, of this bench alone: /tf is everybody's. For the node's pairing time stands
+    still, so that no wait is ever too short; `let_time_pass` ends its waits.
     """
 
     def __init__(self, graph: Any, *, active: bool = True, **parameters: Any) -> None:
@@ -47,7 +49,7 @@ class PoseBench:
         self.graph, self.probe, self.name = graph, graph.probe, f'bench_{number}/pose'
         self.frame = f'lens_{number}'
         self.last_ns = 1_800_000_000_000_000_000
-        values = {'diagnostics_period_s': 0.1, 'input_timeout_s': 60.0, **parameters}
+        values = {**PATIENT, **RELIABLE_IMAGES, **parameters}
         component = graph.container.load(
             'isaac_inference',
             'PoseNode',
@@ -59,6 +61,7 @@ class PoseBench:
         self.objects = self.probe.listen(f'{self.name}/detections_3d', Detection3DArray)
         self.poses = self.probe.listen(f'{self.name}/poses', PoseArray)
         self.transforms = self.probe.listen('/tf', TFMessage)
+        self._now_s = 0.0
         kinds = {
             'camera_info': CameraInfo,
             'depth/camera_info': CameraInfo,
@@ -73,11 +76,29 @@ class PoseBench:
         }
         if active:
             self.probe.wait_active(self.name)
-        self.node._report_timer.reset()  # whose first period is that of an unconfigured node
 
     def close(self) -> None:
-        """Unload the node: other benches share /tf with it."""
+        """Unload the node and leave its topics; /tf is the whole graph's."""
         self.graph.container.unload(self._component)
+        for topic in (f'{self.name}/detections_3d', f'{self.name}/poses'):
+            self.probe.ignore(topic)
+        for writer in self._writers.values():
+            self.probe.node.destroy_publisher(writer)
+
+    def wait_until(self, predicate: Callable[[], object], what: str = '') -> None:
+        """As the probe's."""
+        self.probe.wait_until(predicate, what)
+
+    def let_time_pass(self, seconds: float) -> None:
+        """The clock of the node's pairing moves on."""
+        self._now_s += seconds
+
+    def let_wait_end(self, header: Header) -> None:
+        """The detections with that header have arrived, and now their wait is over."""
+        stamp = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+        pending = self.node._pairing._pending
+        self.wait_until(lambda: any(one.stamp_ns == stamp for one in list(pending)), 'the detections wait')
+        self.let_time_pass(self.node.parameters.wait_s + 0.001)  # more than rounding takes away
 
     def stamp(self, step_ns: int = STEP_NS) -> Header:
         """A header later than all others by `step_ns`."""
@@ -91,17 +112,21 @@ class PoseBench:
         return header
 
     def put(self, topic: str, message: Any) -> None:
-        """Publish one message, once its reader is there."""
-        writer = self._writers[topic]
-        wait_until(lambda: writer.get_subscription_count() > 0, 10.0)
-        writer.publish(message)
+        """Publish one message, once it and the answer to it will be heard."""
+        for pairing in (self.node._pairing, self.node._cloud._pairing):
+            pairing._now = lambda: self._now_s
+        self.probe.send(message, self._writers[topic])
 
-    def put_camera(self, camera: CameraModel, header: Header | None = None, **fields: Any) -> None:
-        """CameraInfo; `fields` replace the message's."""
+    def put_camera(
+        self, camera: CameraModel, header: Header | None = None, topic: str = 'camera_info', **fields: Any
+    ) -> None:
+        """CameraInfo, and wait until the node has read it; `fields` replace the message's."""
         message = camera_info(header or self.header(self.last_ns), camera)
         for name, value in fields.items():
             setattr(message, name, value)
-        self.put('camera_info', message)
+        self.put(topic, message)
+        feed = '_camera' if topic == 'camera_info' else '_depth_camera'
+        self.wait_until(lambda: _has_read(getattr(self.node, feed), message), f'the node has read {topic}')
 
     def put_keypoints(self, header: Header, keypoints: np.ndarray, source_wh: Sequence[int]) -> None:
         """The keypoints of all detections of a frame, (N, K, 3)."""
@@ -166,34 +191,35 @@ class PoseBench:
         self.put_detections(header, items, ids)
         return header
 
-    def answer(self, header: Header, timeout_s: float = 5.0) -> Detection3DArray:
+    def answer(self, header: Header) -> Detection3DArray:
         """The objects of that stamp."""
-        wait_until(lambda: self.has_answered(header), timeout_s)
-        return next(array for array in self.objects if array.header.stamp == header.stamp)
+        self.wait_until(lambda: self.has_answered(header), f'{self.name} answers {header.stamp}')
+        return next(array for array in list(self.objects) if array.header.stamp == header.stamp)
+
+    def poses_of(self, array: Detection3DArray) -> PoseArray:
+        """The poses that were published with these objects."""
+        self.wait_until(lambda: any(poses.header == array.header for poses in list(self.poses)), 'the poses come too')
+        return next(poses for poses in list(self.poses) if poses.header == array.header)
 
     def has_answered(self, header: Header) -> bool:
         """Whether anything was published for that stamp."""
-        return any(array.header.stamp == header.stamp for array in self.objects)
+        return any(array.header.stamp == header.stamp for array in list(self.objects))
 
     def ask(self, view: View, count: int | None = None, **how: Any) -> Detection3DArray:
-        """Send frames until one gives `count` objects (default: all of the view): the first ones may be missed."""
+        """Send a frame; its `count` objects (default: all of the view)."""
         expected = len(how.get('items') or view.items) if count is None else count
-        last: list[Any] = []
-
-        def answered() -> bool:
-            header = self.send(view, **how)
-            try:
-                last.append(self.answer(header, 0.6))
-            except AssertionError:
-                return False
-            return len(last[-1].detections) == expected
-
-        wait_until(answered, 8.0)
-        return last[-1]
+        array = self.answer(self.send(view, **how))
+        assert len(array.detections) == expected, self.probe.wait_report(self.name)
+        return array
 
     def count(self, kind: str, reason: str) -> int:
         """'dropped' or 'skipped' of a reason, from the last diagnostics."""
         return int(self.probe.value(self.name, f'{kind}.{reason}') or 0)
+
+    def wait_counted(self, kind: str, reason: str, count: int = 1) -> None:
+        """Wait until diagnostics say that so many were 'dropped' or 'skipped' for that reason."""
+        self.wait_until(lambda: self.count(kind, reason) >= count, f'{kind}.{reason} is {count}')
+        assert self.count(kind, reason) == count
 
     def transforms_at(self, stamp: Any) -> dict[str, Any]:
         """What /tf says of children of this bench's frame at a stamp."""
@@ -203,6 +229,23 @@ class PoseBench:
             for item in message.transforms
             if item.header.stamp == stamp and item.header.frame_id == self.frame
         }
+
+
+def _has_read(feed: CameraFeed, message: CameraInfo) -> bool:
+    """Whether a feed knows the camera of a message, or none where the message describes none."""
+    try:
+        expected = camera_model(message)
+    except FrameError:
+        return feed.camera is None
+    camera = feed.camera
+    return (
+        camera is not None
+        and camera.K.tobytes() == expected.K.tobytes()
+        and (
+            (camera.width, camera.height, camera.model, camera.distortion)
+            == (expected.width, expected.height, expected.model, expected.distortion)
+        )
+    )
 
 
 def pose_of(item: Detection3D) -> Pose:

@@ -91,6 +91,7 @@ class StandInGraph:
     def __init__(self, rate_hz=0.0, silent=(), changes=None, sees=False):
         self.namespace = f'/stand_in_{next(_numbers)}'
         self.sent = 0
+        self._steps = self._images = None
         self._silent, self._changes = set(silent), changes or {}
         self._context = Context()
         rclpy.init(context=self._context)
@@ -103,12 +104,20 @@ class StandInGraph:
         elif rate_hz:
             node.create_timer(1 / rate_hz, self._send)
         else:
-            node.create_subscription(Empty, 'step', lambda message: self._send(), RELIABLE)
+            self._steps = node.create_subscription(Empty, 'step', lambda message: self._send(), RELIABLE)
         self._spin = SpinThread(node)
 
     def wait_until_ready(self, client, timeout_s):
-        """As a graph that runs: every topic has a reader."""
-        wait_until(self._is_heard, timeout_s)
+        """As a graph that runs: all topics have found their readers, and those of the client theirs."""
+        wait_until(self._is_heard, 'somebody listens to every topic of the graph')
+        for reader, publisher in ((self._steps, client._step), (self._images, client._inputs.get('image'))):
+            if reader is not None:
+                wait_until(
+                    lambda reader=reader, writer=publisher._writer: (
+                        reader.get_publisher_count() and writer.get_subscription_count()
+                    ),
+                    f'the client has found {reader.topic_name}',
+                )
 
     def close(self):
         self._spin.stop()

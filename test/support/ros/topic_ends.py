@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import time
-
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from std_msgs.msg import String
 
@@ -70,11 +68,6 @@ class Inbox:
         if subscription is not None:
             subscription.close()
             self._worker.stop()
-
-
-def pause():
-    """Long enough for a message that must not come."""
-    time.sleep(0.15)
 
 
 def say(publisher, *texts):

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from support.onnx_models import write_model
-from support.waiting import wait_until
+from support.waiting import LIMIT_S, wait_until
 
 from isaac_inference.engines.tensorrt.build.process import BackgroundBuild
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
@@ -63,16 +63,16 @@ def is_alive(pid):
 
 def test_an_engine_is_built_and_found(start, tmp_path):
     build = start('print("printed by native code"); os.write(1, b"and this\\n")')
-    assert build.wait(30)
+    assert build.wait(LIMIT_S)
     entry = build.result()
     assert entry.read() == b'plan' and entry.path.parent == tmp_path / 'engines'
     assert build.poll().phase == 'finished'
 
 
 def test_progress_is_told_without_waiting(start):
-    build = start('time.sleep(60)')
+    build = start('time.sleep(600)')
     assert build.poll().phase == 'building'  # before the child has said anything
-    wait_until(lambda: build.poll().fraction == 0.25, 20)
+    wait_until(lambda: build.poll().fraction == 0.25)
     assert build.poll().message == 'cups level 5'
     assert not build.done
     with pytest.raises(EngineError, match='still being built'):
@@ -82,9 +82,9 @@ def test_progress_is_told_without_waiting(start):
 def test_a_cancelled_build_leaves_no_process_and_no_engine(start, tmp_path):
     helper = tmp_path / 'helper'
     build = start(
-        f'p = subprocess.Popen(["sleep", "60"]); open({str(helper)!r}, "w").write(str(p.pid)); time.sleep(60)'
+        f'p = subprocess.Popen(["sleep", "600"]); open({str(helper)!r}, "w").write(str(p.pid)); time.sleep(600)'
     )
-    wait_until(lambda: helper.exists() and helper.read_text() != '', 20)
+    wait_until(lambda: helper.exists() and helper.read_text() != '')
     build.cancel()
     assert build.done and build.poll().phase == 'failed'
     with pytest.raises(EngineError, match='cancelled'):
@@ -95,8 +95,8 @@ def test_a_cancelled_build_leaves_no_process_and_no_engine(start, tmp_path):
 
 def test_a_child_that_ignores_the_request_to_end_is_killed(start):
     build = start('signal.signal(signal.SIGTERM, signal.SIG_IGN); progress(BuildProgress("checking", None, 1.0, "")); '
-                  'time.sleep(60)')  # fmt: skip
-    wait_until(lambda: build.poll().phase == 'checking', 20)
+                  'time.sleep(600)')  # fmt: skip
+    wait_until(lambda: build.poll().phase == 'checking')
     build.cancel()
     assert build.done and not is_alive(build.pid)
 
@@ -111,7 +111,7 @@ def test_a_child_that_ignores_the_request_to_end_is_killed(start):
 )
 def test_an_error_comes_back_as_it_was(start, raised, error, message):
     build = start(raised)
-    assert build.wait(30)
+    assert build.wait(LIMIT_S)
     with pytest.raises(error, match=message):
         build.result()
     assert build.poll().phase == 'failed'
@@ -128,7 +128,7 @@ def test_an_error_comes_back_as_it_was(start, raised, error, message):
 )
 def test_a_crash_is_an_error_that_says_how(start, crash, message):
     build = start(crash)
-    assert build.wait(30)
+    assert build.wait(LIMIT_S)
     with pytest.raises(EngineError, match=message):
         build.result()
 
@@ -141,7 +141,7 @@ def test_a_child_that_can_not_be_started(tmp_path):
 
 def test_the_child_ends_with_its_parent(tmp_path):
     model, script = write_model(tmp_path / 'cups.onnx'), tmp_path / 'child.py'
-    script.write_text(CHILD.format(body='time.sleep(60)'))
+    script.write_text(CHILD.format(body='time.sleep(600)'))
     parent = f"""
 import sys, time
 from isaac_inference.engines.tensorrt.build.process import BackgroundBuild
@@ -151,7 +151,7 @@ build = BackgroundBuild(read_card({str(model)!r}), TensorRtSettings(), command=[
 while build.poll().fraction is None:
     time.sleep(0.01)
 print(build.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
     process = subprocess.Popen([sys.executable, '-c', parent], stdout=subprocess.PIPE, text=True)
     child = int(process.stdout.readline())
@@ -159,13 +159,13 @@ time.sleep(60)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    wait_until(lambda: not is_alive(child), 10)
+    wait_until(lambda: not is_alive(child))
 
 
 def test_the_real_child_tells_what_is_missing(tmp_path):
     card = read_card(write_model(tmp_path / 'cups.onnx'))
     build = BackgroundBuild(card, TensorRtSettings(cache_dir=str(tmp_path), device=99))
-    assert build.wait(50)
+    assert build.wait(LIMIT_S)
     with pytest.raises((ConfigError, EngineError)) as caught:
         build.result()
     assert 'Traceback' not in str(caught.value)
@@ -176,4 +176,4 @@ def test_the_entry_is_the_child_s(start, tmp_path):
     other = EngineKey('mugs', 'cd' * 32, 'model', {}, {}, '8.6.0', 'GPU', '9.0')
     EngineCache(tmp_path).store(other, b'other')
     build = start()
-    assert build.wait(30) and build.result().metadata['model'] == 'cups'
+    assert build.wait(LIMIT_S) and build.result().metadata['model'] == 'cups'

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -15,13 +14,14 @@ import pytest
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from support.ros.probe import RELIABLE, image_message
-from support.waiting import wait_until
 from vision_msgs.msg import Detection2D, Detection2DArray, Detection3DArray, ObjectHypothesisWithPose
 
 from isaac_inference.ops.drawing.boxes import class_color
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ros.messages.camera_info import camera_info
 from isaac_inference.ros.messages.poses import detection_3d
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.transforms import TransformError
 from isaac_inference.ros.runtime.transforms.broadcaster import TransformBroadcaster
 from isaac_inference.sim import default_camera
 
@@ -45,13 +45,15 @@ def box_message(xyxy: Sequence[float] = BOX, name: str = 'cup', identity: str = 
 
 
 class Easel:
-    """An annotate node, everything that feeds it, and its pictures."""
+    """An annotate node, everything that feeds it, and its pictures. For its pairing time stands still."""
 
     def __init__(self, graph: Any, **parameters: Any) -> None:
         name = f'annotate_{next(_numbers)}'
         self.graph, self.name, self.probe = graph, name, graph.probe
         self.node = graph.load('AnnotateNode', name, draw_rate=False, **parameters)
         self.probe.wait_active(name)
+        self._now_s = 0.0
+        self.node._pairing._now = lambda: self._now_s
         create = self.probe.node.create_publisher
         self.boxes = create(Detection2DArray, 'detections', RELIABLE)
         self.objects = create(Detection3DArray, 'detections_3d', RELIABLE)
@@ -61,8 +63,8 @@ class Easel:
     def look(self) -> None:
         """Subscribe to the pictures, and wait until the node takes images."""
         self.pictures = self.probe.listen(f'{self.name}/debug_image', Image)
-        wait_until(lambda: self.probe.images.get_subscription_count() > 0, 20.0)
-        wait_until(lambda: self.boxes.get_subscription_count() > 1, 20.0)  # the probe itself is one
+        self.probe.wait_until(lambda: self.node._pictures.wanted)
+        self.probe.wait_matched()
 
     def ask(
         self,
@@ -72,26 +74,35 @@ class Easel:
         before: Callable[[Header], None] = lambda header: None,
         info: bool = True,
     ) -> np.ndarray:
-        """Publish a frame until its picture comes, (H, W, 3) BGR; `before` is called with its header first."""
-        for _ in range(20):
-            image = image_message(BLACK)
-            header = image.header
-            before(header)
-            if info:
-                self.infos.publish(camera_info(header, CAMERA))
-            self.probe.send(image)
-            if poses is not None:
-                there = Header(stamp=header.stamp, frame_id=frame_id)
-                items = [detection_3d(there, 'can', 0.9, pose, SIZE, identity='7') for pose in poses]
-                self.objects.publish(Detection3DArray(header=there, detections=items))
-            time.sleep(0.1)  # detections of an image that is still on its way would find none
-            self.boxes.publish(Detection2DArray(header=header, detections=list(boxes)))
-            with contextlib.suppress(AssertionError):
-                wait_until(lambda: any(one.header == header for one in self.pictures), 1.0)  # noqa: B023
-                picture = next(one for one in self.pictures if one.header == header)
-                assert picture.encoding == 'bgr8'
-                return np.frombuffer(bytes(picture.data), np.uint8).reshape(picture.height, picture.width, 3)
-        raise AssertionError('no picture came')
+        """Publish a frame; its picture, (H, W, 3) BGR. `before` is called with its header first."""
+        image = image_message(BLACK)
+        header = image.header
+        before(header)
+        if info and self.node.parameters.draw_poses:
+            self.probe.send(camera_info(header, CAMERA), self.infos)
+            self.probe.wait_until(lambda: self.node._feed.camera is not None, 'the camera is known')
+        self.probe.send(image)
+        if poses is not None:
+            there = Header(stamp=header.stamp, frame_id=frame_id)
+            items = [detection_3d(there, 'can', 0.9, pose, SIZE, identity='7') for pose in poses]
+            self.probe.send(Detection3DArray(header=there, detections=items), self.objects)
+        # detections of an image that is still on its way would find none
+        images = self.node._pairing._streams['image'].stamps
+        self.probe.wait_until(lambda: stamp_ns(header) in list(images), 'the node has the image')
+        self.probe.send(Detection2DArray(header=header, detections=list(boxes)), self.boxes)
+        if poses is None and self.node.parameters.draw_poses:
+            self.probe.wait_until(lambda: self.node._pairing._pending, 'the picture waits for its poses')
+            self._now_s += self.node.parameters.wait_s + 0.001
+        self.probe.wait_until(lambda: any(one.header == header for one in list(self.pictures)), 'the picture')
+        picture = next(one for one in self.pictures if one.header == header)
+        assert picture.encoding == 'bgr8'
+        return np.frombuffer(bytes(picture.data), np.uint8).reshape(picture.height, picture.width, 3)
+
+    def skipped(self, reason: str) -> None:
+        """Wait until the diagnostics count a picture without its poses under this reason."""
+        self.probe.wait_until(
+            lambda: int(self.probe.value(self.name, f'skipped.{reason}') or 0) > 0, f'skipped.{reason}'
+        )
 
 
 @pytest.fixture(scope='module')
@@ -111,7 +122,6 @@ def posed(around: Any) -> Easel:
     """With poses."""
     made = Easel(around, draw_poses=True, wait_s=0.3)
     made.look()
-    wait_until(lambda: made.objects.get_subscription_count() and made.infos.get_subscription_count(), 20.0)
     return made
 
 
@@ -133,7 +143,7 @@ def topics(easel: Easel) -> set[str]:
 
 
 def test_boxes_names_and_trails_are_drawn_while_somebody_looks(easel):
-    wait_until(lambda: easel.boxes.get_subscription_count() > 1, 20.0)
+    easel.probe.wait_matched()
     assert easel.probe.images.get_subscription_count() == 0  # nobody looks: no image is taken
     easel.look()
     picture = easel.ask([box_message()])
@@ -171,10 +181,20 @@ def test_poses_in_another_frame_come_back_by_tf_at_the_image_s_stamp(posed):
     here = posed.ask([box_message()], [POSE])
     T_base_camera = Pose(so3_exp(np.array([1.2, -0.4, 2.0])), np.array([0.3, -0.2, 0.9]))
     broadcaster = TransformBroadcaster(posed.probe.node)
+    posed.ask([box_message()], [POSE], 'base')  # from now on the node listens to /tf
+    writer, source = broadcaster._dynamic_writer, posed.node._transforms
+    posed.probe.wait_until(lambda: writer.get_subscription_count() > 0, 'the node hears /tf')
 
     def send(header: Header, T: Pose = T_base_camera, ns: int = 0) -> None:
-        stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec + ns
-        broadcaster.send([('base', 'lens', stamp_ns, T.translation.tolist(), T.quaternion().tolist())])
+        sent_ns = stamp_ns(header) + ns
+        broadcaster.send([('base', 'lens', sent_ns, T.translation.tolist(), T.quaternion().tolist())])
+        posed.probe.wait_until(lambda: is_known(sent_ns), 'the node knows the transform')
+
+    def is_known(at_ns: int) -> bool:
+        with contextlib.suppress(TransformError):
+            source.lookup('base', 'lens', at_ns)
+            return True
+        return False
 
     def around(header: Header) -> None:
         """The camera moves: only the middle between two samples is right."""
@@ -184,9 +204,8 @@ def test_poses_in_another_frame_come_back_by_tf_at_the_image_s_stamp(posed):
 
     there = T_base_camera @ POSE
     drawn = lambda picture: np.abs(picture.astype(int) - here).mean() < 0.1  # noqa: E731
-    # the first ones may be missed while the node begins to listen
-    assert any(drawn(posed.ask([box_message()], [there], 'base', send)) for _ in range(10))
-    assert any(drawn(posed.ask([box_message()], [there], 'base', around)) for _ in range(3))
+    assert drawn(posed.ask([box_message()], [there], 'base', send))
+    assert drawn(posed.ask([box_message()], [there], 'base', around))
     assert not drawn(posed.ask([box_message()], [], 'base'))
     broadcaster.close()
 
@@ -194,13 +213,13 @@ def test_poses_in_another_frame_come_back_by_tf_at_the_image_s_stamp(posed):
 def test_without_a_transform_the_picture_comes_without_poses_and_says_so(posed):
     picture = posed.ask([box_message()], [POSE], 'nowhere')
     assert np.array_equal(picture, posed.ask([box_message()], []))
-    wait_until(lambda: int(posed.probe.value(posed.name, 'skipped.tf_unknown_frame') or 0) > 0)
+    posed.skipped('tf_unknown_frame')
 
 
 def test_a_broken_pose_costs_the_poses_not_the_picture(posed):
     broken = Pose(np.eye(3), np.array([np.nan, 0.0, 1.0]))
     assert np.array_equal(posed.ask([box_message()], [broken]), posed.ask([box_message()], []))
-    wait_until(lambda: int(posed.probe.value(posed.name, 'skipped.bad_pose') or 0) > 0)
+    posed.skipped('bad_pose')
 
 
 def test_a_picture_waits_for_its_poses_and_then_goes_without(posed):
@@ -212,4 +231,4 @@ def test_without_camera_info_the_poses_are_left_out(empty_graph):
     easel.look()
     picture = easel.ask([box_message()], [POSE], info=False)
     assert not picture[:, 160:].any() and picture.any()
-    wait_until(lambda: int(easel.probe.value(easel.name, 'skipped.no_camera_info') or 0) > 0)
+    easel.skipped('no_camera_info')

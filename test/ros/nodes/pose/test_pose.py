@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -14,10 +15,8 @@ import pytest
 from sensor_msgs.msg import PointCloud2
 from support.ros.pose_bench import SCORE, PoseBench, assert_near, covariance_of, pose_of
 from support.ros.pose_views import Card, View, view_of
-from support.waiting import wait_until
 
 from isaac_inference.ops.geometry.cuboid import cuboid_corners
-from isaac_inference.ros.messages.camera_info import camera_info
 from isaac_inference.sim import LABELS
 
 _COLOR = [(name, 'u1') for name in ('b', 'g', 'r', 'unused')]
@@ -37,19 +36,22 @@ def around(make_graph: MakeGraph) -> Iterator[Any]:
 
 
 @pytest.fixture(scope='module')
-def by_keypoints(around: Any, pose_model: Path) -> PoseBench:
-    return PoseBench(around, model=str(pose_model))
+def by_keypoints(around: Any, pose_model: Path) -> Iterator[PoseBench]:
+    with contextlib.closing(PoseBench(around, model=str(pose_model))) as bench:
+        yield bench
 
 
 @pytest.fixture(scope='module')
-def by_depth(around: Any) -> PoseBench:
+def by_depth(around: Any) -> Iterator[PoseBench]:
     """Without any model."""
-    return PoseBench(around)
+    with contextlib.closing(PoseBench(around)) as bench:
+        yield bench
 
 
 @pytest.fixture(scope='module')
-def by_registration(around: Any, pose_model: Path) -> PoseBench:
-    return PoseBench(around, model=str(pose_model), method='registration')
+def by_registration(around: Any, pose_model: Path) -> Iterator[PoseBench]:
+    with contextlib.closing(PoseBench(around, model=str(pose_model), method='registration')) as bench:
+        yield bench
 
 
 @pytest.fixture(scope='module')
@@ -71,8 +73,7 @@ def test_every_object_keeps_its_place_class_score_id_and_size(by_keypoints: Pose
 
 def test_the_poses_are_those_of_the_objects(by_keypoints: PoseBench, view: View) -> None:
     array = by_keypoints.ask(view)
-    wait_until(lambda: by_keypoints.poses[-1].header == array.header)
-    assert by_keypoints.poses[-1].poses == [item.bbox.center for item in array.detections]
+    assert by_keypoints.poses_of(array).poses == [item.bbox.center for item in array.detections]
 
 
 def test_the_covariance_says_where_the_pose_is_loose(by_keypoints: PoseBench, view: View) -> None:
@@ -86,7 +87,7 @@ def test_the_covariance_says_where_the_pose_is_loose(by_keypoints: PoseBench, vi
 
 def test_an_object_with_an_id_is_on_tf_and_one_without_is_not(by_keypoints: PoseBench, view: View) -> None:
     array = by_keypoints.ask(view)
-    wait_until(lambda: len(by_keypoints.transforms_at(array.header.stamp)) == len(view.items))
+    by_keypoints.wait_until(lambda: len(by_keypoints.transforms_at(array.header.stamp)) == len(view.items))
     sent = by_keypoints.transforms_at(array.header.stamp)
     for found, item in zip(array.detections, view.items, strict=True):
         link, pose = sent[f'{item.label}_{item.identity}'], found.bbox.center
@@ -96,7 +97,7 @@ def test_an_object_with_an_id_is_on_tf_and_one_without_is_not(by_keypoints: Pose
         assert (turn.x, turn.w) == pytest.approx((pose.orientation.x, pose.orientation.w))
     anonymous = by_keypoints.ask(view, ids=False)
     with_id = by_keypoints.ask(view)
-    wait_until(lambda: bool(by_keypoints.transforms_at(with_id.header.stamp)))
+    by_keypoints.wait_until(lambda: bool(by_keypoints.transforms_at(with_id.header.stamp)))
     assert not by_keypoints.transforms_at(anonymous.header.stamp)
 
 
@@ -104,8 +105,7 @@ def test_an_empty_frame_is_an_empty_array(by_keypoints: PoseBench, view: View) -
     by_keypoints.ask(view)
     array = by_keypoints.answer(by_keypoints.send(view, items=()))
     assert not array.detections
-    wait_until(lambda: by_keypoints.poses[-1].header == array.header)
-    assert not by_keypoints.poses[-1].poses
+    assert not by_keypoints.poses_of(array).poses
 
 
 def test_a_distorted_lens_is_undone(by_keypoints: PoseBench) -> None:
@@ -151,8 +151,7 @@ def test_millimetres_and_metres_give_the_same_poses(method: str, view: View, req
 @pytest.mark.parametrize('own_info', [False, True])
 def test_depth_may_have_another_resolution(by_registration: PoseBench, view: View, own_info: bool) -> None:
     if own_info:
-        info = camera_info(by_registration.header(by_registration.last_ns), view.camera.resized(160, 120))
-        by_registration.put('depth/camera_info', info)
+        by_registration.put_camera(view.camera.resized(160, 120), topic='depth/camera_info')
     array = by_registration.ask(view, depth='32FC1', depth_wh=(160, 120))
     for found, item in zip(array.detections, view.items, strict=True):
         assert_near(found, item.pose, m=0.003, deg=1.0)
@@ -166,23 +165,21 @@ def test_depth_that_comes_within_the_wait_is_used(by_depth: PoseBench, view: Vie
     assert len(by_depth.answer(header).detections) == len(view.items)
 
 
+def cloud_of(bench: PoseBench, view: View, depth: str) -> PointCloud2:
+    """The cloud of one frame, while the probe listens to clouds."""
+    clouds = bench.probe.listen(f'{bench.name}/objects_cloud', PointCloud2)
+    header = bench.stamp()
+    bench.put_image(header, view.color)
+    bench.send(view, header=header, depth=depth)
+    bench.answer(header)
+    bench.wait_until(lambda: any(cloud.header == header for cloud in list(clouds)), 'the cloud of the frame')
+    return next(cloud for cloud in clouds if cloud.header == header)
+
+
 def test_the_cloud_has_the_objects_points_while_somebody_looks(by_depth: PoseBench, view: View) -> None:
     bench, shown = by_depth, view.only('soup_can', 'toy_block')
     assert not bench.node._cloud.wanted
-    clouds: list[PointCloud2] = []
-    topic = f'{bench.name}/objects_cloud'
-    reader = bench.probe.node.create_subscription(PointCloud2, topic, clouds.append, 10)
-
-    def seen() -> bool:
-        header = bench.stamp()
-        bench.put_image(header, view.color)
-        bench.send(shown, header=header, depth='32FC1')
-        bench.answer(header)
-        return bool(clouds)
-
-    wait_until(seen, 8.0)
-    cloud = clouds[-1]
-    assert any(array.header == cloud.header for array in bench.objects)
+    cloud = cloud_of(bench, shown, '32FC1')
     assert [field.name for field in cloud.fields] == ['x', 'y', 'z', 'rgb', 'instance', 'class_id']
     layout = [
         ('xyz', '<f4', 3),
@@ -206,22 +203,12 @@ def test_the_cloud_has_the_objects_points_while_somebody_looks(by_depth: PoseBen
         expected = view.color[pixels[:, 1], pixels[:, 0]]
         assert (expected == np.column_stack((points['b'], points['g'], points['r']))).all(axis=1).mean() > 0.99
         assert len(set(points['class_id'].tolist())) == 1
-    bench.probe.node.destroy_subscription(reader)
-    wait_until(lambda: not bench.node._cloud.wanted)
+    bench.probe.ignore(f'{bench.name}/objects_cloud')
+    bench.wait_until(lambda: not bench.node._cloud.wanted)
 
 
 def test_the_card_s_labels_number_the_classes_of_the_cloud(by_registration: PoseBench, view: View) -> None:
-    bench, clouds = by_registration, []
-    reader = bench.probe.node.create_subscription(PointCloud2, f'{bench.name}/objects_cloud', clouds.append, 10)
-
-    def seen() -> bool:
-        header = bench.stamp()
-        bench.put_image(header, view.color)
-        bench.send(view.only('book'), header=header, depth='16UC1')
-        bench.answer(header)
-        return bool(clouds)
-
-    wait_until(seen, 8.0)
-    numbers = np.frombuffer(bytes(clouds[-1].data), '<u4').reshape(-1, 6)[:, 5]
+    cloud = cloud_of(by_registration, view.only('book'), '16UC1')
+    numbers = np.frombuffer(bytes(cloud.data), '<u4').reshape(-1, 6)[:, 5]
     assert set(numbers.tolist()) == {LABELS.index('book')}
-    bench.probe.node.destroy_subscription(reader)
+    by_registration.probe.ignore(f'{by_registration.name}/objects_cloud')

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 from support.ros.pose_bench import PoseBench, assert_near, covariance_of
 from support.ros.pose_views import Card, View, view_of
-from support.waiting import wait_until
+from support.waiting import LIMIT_S
 
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp, transform_covariance
+from isaac_inference.ros.runtime.transforms import TransformError
 from isaac_inference.ros.runtime.transforms.broadcaster import FramePose, TransformBroadcaster
 
 S = 1_000_000_000
@@ -41,23 +43,47 @@ def view() -> View:
 class Robot:
     """A bench whose camera moves in `base`: T_base_camera is `at(t)`, t in s since the bench's first stamp."""
 
-    def __init__(self, graph: Any, model: Path, wait_s: float) -> None:
+    def __init__(self, graph: Any, model: Path, wait_s: float = LIMIT_S) -> None:
         self.base = f'base_{next(_numbers)}'
-        self.bench = PoseBench(graph, model=str(model), target_frame=self.base, transform_wait_s=wait_s)
+        self.bench = PoseBench(graph, model=str(model), target_frame=self.base)
         self.broadcaster = TransformBroadcaster(self.bench.probe.node)
         self.start_ns = self.bench.last_ns
-        wait_until(lambda: graph.probe.node.count_subscribers('/tf') >= 2)
+        source, wait = self.bench.node._transforms, self.bench.node._transforms.wait
+        source.wait = lambda target, frame, stamp_ns, timeout_s: wait(target, frame, stamp_ns, wait_s)
+        self._writer = self.broadcaster._dynamic_writer
+        self.bench.wait_until(self._is_heard, 'the node hears /tf')
+
+    def close(self) -> None:
+        """Unload the node, and wait until /tf has lost it: the next one's reader is not taken for it."""
+        self.bench.close()
+        self.bench.wait_until(lambda: self._writer.get_subscription_count() == 1, 'the node has left /tf')
+        self.broadcaster.close()
+
+    def _is_heard(self) -> bool:
+        (reader,) = [reader for reader in self.bench.node.subscriptions if reader.topic_name == '/tf']
+        talkers = len(self.bench.graph.container.nodes) + 1
+        return self._writer.get_subscription_count() == 2 and reader.get_publisher_count() >= talkers
 
     def at(self, t: float) -> Pose:
         turn, shift = np.array((0.3, -0.5, 0.8)), np.array((0.4, -0.2, 0.1))
         return Pose(so3_exp(turn * t), np.array((0.5, 0.1, 0.9)) + shift * t)
 
     def tell(self, *times: float) -> None:
-        """Send T_base_camera of these times."""
+        """Send T_base_camera of these times, and wait until the node knows it."""
         for t in times:
             pose, stamp_ns = self.at(t), self.start_ns + round(t * S)
-            link = FramePose(self.base, self.bench.frame, stamp_ns, pose.translation, pose.quaternion())
-            self.broadcaster.send([link])
+            self.send_link(FramePose(self.base, self.bench.frame, stamp_ns, pose.translation, pose.quaternion()))
+            self.bench.wait_until(lambda t=t: self._is_known(t), f'the node knows the transform of {t} s')
+
+    def send_link(self, link: FramePose) -> None:
+        self.broadcaster.send([link])
+
+    def _is_known(self, t: float) -> bool:
+        try:
+            found = self.bench.node._transforms.lookup(self.base, self.bench.frame, self.start_ns + round(t * S))
+        except TransformError:
+            return False
+        return bool(np.allclose(found, self.at(t).matrix(), atol=1e-6))
 
     def header(self, t: float) -> Any:
         self.bench.last_ns = self.start_ns + round(t * S)
@@ -65,19 +91,8 @@ class Robot:
 
     def ask(self, view: View, t: float) -> Any:
         """The objects of a frame of time t; the transforms around it are told first."""
-        arrays: list[Any] = []
-
-        def answered() -> bool:
-            self.tell(t - 0.05, t + 0.05)  # again: the first ones may be missed
-            header = self.bench.send(view, header=self.header(t))
-            try:
-                arrays.append(self.bench.answer(header, 1.0))
-            except AssertionError:
-                return False
-            return True
-
-        wait_until(answered, 8.0)
-        return arrays[-1]
+        self.tell(t - 0.05, t + 0.05)
+        return self.bench.answer(self.bench.send(view, header=self.header(t)))
 
     def assert_right(self, array: Any, view: View, t: float) -> None:
         assert array.header.frame_id == self.base
@@ -87,24 +102,21 @@ class Robot:
 
 @pytest.fixture
 def robot(around: Any, pose_model: Path) -> Iterator[Robot]:
-    robot = Robot(around, pose_model, 0.5)
-    yield robot
-    robot.bench.close()
+    with contextlib.closing(Robot(around, pose_model)) as robot:
+        yield robot
 
 
 @pytest.fixture
 def hasty(around: Any, pose_model: Path) -> Iterator[Robot]:
-    """A node that waits for a transform as good as not at all."""
-    robot = Robot(around, pose_model, 0.02)
-    yield robot
-    robot.bench.close()
+    """A node that does not wait for a transform."""
+    with contextlib.closing(Robot(around, pose_model, 0.0)) as robot:
+        yield robot
 
 
 def assert_dropped(robot: Robot, view: View, reason: str, t: float) -> None:
     """A frame of time t gives nothing, and is counted under this reason."""
-    before = robot.bench.count('dropped', reason)
     header = robot.bench.send(view, header=robot.header(t))
-    wait_until(lambda: robot.bench.count('dropped', reason) > before)
+    robot.bench.wait_counted('dropped', reason)
     assert not robot.bench.has_answered(header)
 
 
@@ -112,11 +124,12 @@ def test_poses_are_in_the_target_frame_at_the_image_s_stamp(robot: Robot, view: 
     for t in (0.5, 1.0, 1.5):
         array = robot.ask(view, t)
         robot.assert_right(array, view, t)
-    wait_until(lambda: robot.bench.poses[-1].header == array.header)
+        assert len(robot.bench.poses_of(array).poses) == len(view.items)
 
 
 def test_the_covariance_turns_with_the_pose(around: Any, robot: Robot, pose_model: Path, view: View) -> None:
-    plain = PoseBench(around, model=str(pose_model)).ask(view)
+    with contextlib.closing(PoseBench(around, model=str(pose_model))) as bench:
+        plain = bench.ask(view)
     turned = robot.ask(view, 1.0)
     for before, after in zip(plain.detections, turned.detections, strict=True):
         expected = transform_covariance(covariance_of(before), robot.at(1.0))
@@ -126,7 +139,7 @@ def test_the_covariance_turns_with_the_pose(around: Any, robot: Robot, pose_mode
 def test_a_late_transform_is_waited_for(robot: Robot, view: View) -> None:
     robot.ask(view, 0.5)
     header = robot.bench.send(view, header=robot.header(1.0))
-    wait_until(lambda: len(robot.bench.node._transforms._arrived._waiters) == 1)
+    robot.bench.wait_until(lambda: len(robot.bench.node._transforms._arrived._waiters) == 1, 'the node waits')
     assert not robot.bench.has_answered(header)
     robot.tell(0.95, 1.05)
     robot.assert_right(robot.bench.answer(header), view, 1.0)
@@ -187,5 +200,5 @@ def test_what_is_on_tf_hangs_below_the_target_frame(robot: Robot, view: View) ->
         links = [item for message in list(robot.bench.transforms) for item in message.transforms]
         return {item.child_frame_id: item for item in links if item.header == array.header}
 
-    wait_until(lambda: len(sent()) == len(view.items))
+    robot.bench.wait_until(lambda: len(sent()) == len(view.items))
     assert set(sent()) == {f'{item.label}_{item.identity}' for item in view.items}

@@ -12,7 +12,6 @@ import trimesh
 from rclpy.lifecycle import TransitionCallbackReturn
 from support.ros.pose_bench import PoseBench, assert_near
 from support.ros.pose_views import Card, view_of
-from support.waiting import wait_until
 
 BOX = trimesh.creation.box((0.16, 0.06, 0.24))
 
@@ -37,7 +36,7 @@ def test_a_mesh_that_is_none_stops_at_configure_until_it_is_corrected(
     spoil(mesh)
     card = Card(objects={'cereal_box': {'size': [0.16, 0.06, 0.24], 'mesh': 'cereal.ply'}})
     bench = PoseBench(empty_graph, active=False, model=str(card.write(tmp_path)), method='registration')
-    wait_until(lambda: 'configure failed' in bench.probe.status(bench.name).message)
+    bench.wait_until(lambda: 'configure failed' in bench.probe.status(bench.name).message)
     message = bench.probe.status(bench.name).message
     assert said in message
     assert 'cereal.ply' in message

@@ -8,7 +8,6 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from support.waiting import wait_until
 
 from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.engines import registry
@@ -154,14 +153,14 @@ def failing_build(monkeypatch):
 def test_after_a_failed_build_a_node_with_fallback_runs_on_the_cpu(empty_graph, model, failing_build):
     empty_graph.load('InferenceNode', 'inference', model=str(model), backend='slow', fallback=True)
     empty_graph.probe.wait_active('inference')
-    wait_until(lambda: 'unsupported operator Foo' in empty_graph.probe.status('inference').message)
+    empty_graph.probe.wait_until(lambda: 'unsupported operator Foo' in empty_graph.probe.status('inference').message)
     assert 'runs on the CPU, because' in empty_graph.probe.status('inference').message
     assert empty_graph.probe.value('inference', 'device').startswith('CPU')
 
 
 def test_after_a_failed_build_a_node_without_fallback_stays_inactive(empty_graph, model, failing_build):
     empty_graph.load('InferenceNode', 'inference', model=str(model), backend='slow')
-    wait_until(lambda: 'preparation failed' in empty_graph.probe.status('inference').message)
+    empty_graph.probe.wait_until(lambda: 'preparation failed' in empty_graph.probe.status('inference').message)
     assert 'unsupported operator Foo' in empty_graph.probe.status('inference').message
     assert empty_graph.probe.value('inference', 'state') == 'inactive'
 
@@ -177,6 +176,6 @@ def test_after_a_failed_build_a_node_without_fallback_stays_inactive(empty_graph
 )
 def test_asked_for_a_gpu_that_is_not_there_a_node_says_so(empty_graph, model, plugin, values):
     empty_graph.load(plugin, 'stage', model=str(model), **values)
-    wait_until(lambda: 'configure failed' in empty_graph.probe.status('stage').message, 10.0)
+    empty_graph.probe.wait_until(lambda: 'configure failed' in empty_graph.probe.status('stage').message)
     message = empty_graph.probe.status('stage').message
     assert 'tensorrt' in message or 'parameter device' in message

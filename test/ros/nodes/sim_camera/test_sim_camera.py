@@ -16,7 +16,6 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Empty
 from support.ros.probe import RELIABLE
-from support.waiting import wait_until
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
@@ -61,14 +60,9 @@ class Sim:
         frames = {'frame_id': self.frame, 'world_frame': self.world, 'base_frame': f'base_{number}'}
         values = {'image_size': SMALL, 'step': True, 'diagnostics_period_s': 0.1, **frames, **parameters}
         probe = graph.probe.node
-        self.links: list[Any] = []
-        self.static: list[Any] = []
-        self._readers = [
-            probe.create_subscription(TFMessage, '/tf', lambda message: self.links.extend(message.transforms), 100),
-            probe.create_subscription(
-                TFMessage, '/tf_static', lambda message: self.static.extend(message.transforms), _STATIC
-            ),
-        ]
+        self.links: list[TFMessage] = graph.probe.listen('/tf', TFMessage)
+        self.static: list[TFMessage] = graph.probe.listen('/tf_static', TFMessage, _STATIC)
+        self._topics = [f'{space}/{topic}' for topic in KIND_OF]
         self.heard = {topic: graph.probe.listen(f'{space}/{topic}', kind) for topic, kind in KIND_OF.items()}
         self._steps = probe.create_publisher(Empty, f'{space}/step', RELIABLE)
         component = graph.container.load(
@@ -79,25 +73,24 @@ class Sim:
             parameters=[Parameter(name, value=value) for name, value in values.items()],
         )
         self.node, self._component = component.spin.node, component.unique_id
-        wait_until(lambda: self.node.state == 'active', 10.0)
-        publishers = [getattr(self.node, name) for name in ('_images', '_infos', '_depths', '_depth_infos')]
-        publishers += [self.node._truths, self.node._truths_3d, self.node._truth_poses]
-        wait_until(lambda: all(publisher.wanted for publisher in publishers), 10.0)
-        wait_until(lambda: self.node._transforms._dynamic_writer.get_subscription_count() > 0, 10.0)
-        if values['step']:
-            wait_until(lambda: self._steps.get_subscription_count() > 0, 10.0)
+        graph.probe.wait_active(self.name)
+        graph.probe.wait_matched()
+        tf = self.node._transforms._dynamic_writer
+        graph.probe.wait_until(lambda: tf.get_subscription_count() > 0, 'the probe hears /tf')
 
     def step(self, count: int = 1) -> None:
         """Ask for frames, and wait until all of each has come."""
         for _ in range(count):
             before = {topic: len(messages) for topic, messages in self.heard.items()}
-            self._steps.publish(Empty())
-            wait_until(lambda before=before: all(len(self.heard[topic]) > before[topic] for topic in KIND_OF), 10.0)
+            self.graph.probe.send(Empty(), self._steps)
+            self.graph.probe.wait_until(
+                lambda before=before: all(len(self.heard[topic]) > before[topic] for topic in KIND_OF), 'all of a frame'
+            )
 
     def links_at(self, stamp: Any) -> dict[str, Pose]:
         """T_world_child of this camera's world at a stamp."""
         found = {}
-        for item in list(self.links):
+        for item in (item for message in list(self.links) for item in message.transforms):
             if item.header.frame_id == self.world and item.header.stamp == stamp:
                 shift, turn = item.transform.translation, item.transform.rotation
                 found[item.child_frame_id] = Pose.from_quaternion(
@@ -118,8 +111,9 @@ class Sim:
 
     def close(self) -> None:
         self.graph.container.unload(self._component)
-        for reader in self._readers:
-            self.graph.probe.node.destroy_subscription(reader)
+        for topic in self._topics:
+            self.graph.probe.ignore(topic)
+        self.graph.probe.node.destroy_publisher(self._steps)
 
 
 @pytest.fixture(scope='module')
@@ -166,7 +160,7 @@ def test_steps_are_a_period_apart_and_scenes_a_jump(make_sim: Callable[..., Sim]
 
 def test_a_clock_drives_it_without_steps_and_it_ends(make_sim: Callable[..., Sim]) -> None:
     sim = make_sim(step=False, rate_hz=50.0, frames=8)
-    wait_until(lambda: not sim.node._thread.is_alive(), 20.0)
+    sim.graph.probe.wait_until(lambda: not sim.node._thread.is_alive(), 'the end')
     stamps = [stamp_ns(message) for message in sim.heard['image']]
     assert stamps == sorted(set(stamps))
     assert sim.node.health.snapshot().processed == 8
@@ -219,7 +213,7 @@ def test_the_truth_agrees_with_itself_and_with_tf(make_sim: Callable[..., Sim], 
     sim = make_sim(distorted=distorted)
     sim.step(2)
     boxes, objects, poses = (sim.heard[f'truth/{name}'][-1] for name in ('detections', 'detections_3d', 'poses'))
-    wait_until(lambda: len(sim.links_at(boxes.header.stamp)) == 7)
+    sim.graph.probe.wait_until(lambda: len(sim.links_at(boxes.header.stamp)) == 7)
     links, camera = sim.links_at(boxes.header.stamp), sim.camera()
     assert [item.id for item in boxes.detections] == [item.id for item in objects.detections]
     assert poses.poses == [item.bbox.center for item in objects.detections]
@@ -244,8 +238,13 @@ def test_the_truth_agrees_with_itself_and_with_tf(make_sim: Callable[..., Sim], 
 
 def test_the_robot_s_base_is_fixed_in_the_world(make_sim: Callable[..., Sim]) -> None:
     sim = make_sim()
-    wait_until(lambda: any(item.header.frame_id == sim.world for item in sim.static))
-    (base,) = {item.child_frame_id for item in sim.static if item.header.frame_id == sim.world}
+
+    def bases() -> set[str]:
+        items = [item for message in list(sim.static) for item in message.transforms]
+        return {item.child_frame_id for item in items if item.header.frame_id == sim.world}
+
+    sim.graph.probe.wait_until(bases)
+    (base,) = bases()
     assert base == sim.node.parameters.base_frame
 
 
@@ -258,6 +257,5 @@ def test_a_deactivated_camera_is_silent_and_goes_on_from_the_start(make_sim: Cal
     sim.node.trigger_deactivate()
     assert sim.node._thread is None
     sim.node.trigger_activate()
-    wait_until(lambda: sim._steps.get_subscription_count() > 0)
     sim.step()
     np.testing.assert_array_equal(sim.pixels(), first)

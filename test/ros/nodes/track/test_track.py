@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,36 +14,37 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseArray
-from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 from support.onnx_models import ultralytics_metadata, write_model
-from support.ros.probe import RELIABLE, Probe, probing
-from support.waiting import wait_until
+from support.ros.probe import RELIABLE
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ros.messages.poses import detection_3d
-from isaac_inference.ros.nodes.track.node import TrackNode
-from isaac_inference.ros.runtime.container.spin import SpinThread
 
 FRAME_NS = 33_333_333
 T0_NS = 1_700_000_000 * 10**9
 HERE = Pose(np.eye(3), np.array([0.1, 0.0, 0.8]))
 SIZE = (0.08, 0.08, 0.12)
+_numbers = itertools.count(1)
 
 
 class Bench:
     """One node, what feeds it and what hears it."""
 
-    def __init__(self, probe: Probe) -> None:
-        self.probe = probe
-        self.boxes = probe.node.create_publisher(Detection2DArray, 'detections', RELIABLE)
-        self.objects = probe.node.create_publisher(Detection3DArray, 'detections_3d', RELIABLE)
-        self.tracked = probe.listen('track/detections', Detection2DArray)
-        self.smooth = probe.listen('track/detections_3d', Detection3DArray)
-        self.poses = probe.listen('track/poses', PoseArray)
-        self.transforms: list[TFMessage] = probe.listen('/tf', TFMessage)
+    def __init__(self, graph: Any, **parameters: Any) -> None:
+        self.probe, self.name = graph.probe, f'track_{next(_numbers)}'
+        self.node = graph.load('TrackNode', self.name, **parameters)
+        self.boxes = self.probe.node.create_publisher(Detection2DArray, 'detections', RELIABLE)
+        self.objects = self.probe.node.create_publisher(Detection3DArray, 'detections_3d', RELIABLE)
+        self.tracked = self.probe.listen(f'{self.name}/detections', Detection2DArray)
+        self.smooth = self.probe.listen(f'{self.name}/detections_3d', Detection3DArray)
+        self.poses = self.probe.listen(f'{self.name}/poses', PoseArray)
+        self.transforms: list[TFMessage] = self.probe.listen('/tf', TFMessage)
+        self.probe.wait_active(self.name)
+        writer = self.node._broadcaster._dynamic_writer
+        self.probe.wait_until(lambda: writer.get_subscription_count() > 0, 'the probe hears /tf')
 
     def track(self, frame: float, items: Sequence[Detection2D], frame_id: str = 'lens') -> Detection2DArray:
         """Send boxes; the answer."""
@@ -55,63 +56,38 @@ class Bench:
         message = Detection3DArray(header=header(frame, frame_id), detections=list(items))
         return self._ask(self.objects, message, self.smooth)
 
-    def forget(self) -> None:
-        """Ready for another node."""
-        for messages in (*self.probe.received.values(), self.probe.statuses):
-            messages.clear()
-
     def counted(self, reason: str, count: int = 1) -> None:
         """Wait until diagnostics have counted so many."""
-        wait_until(lambda: self.probe.value('track', f'skipped.{reason}') == str(count))
+        self.probe.wait_until(
+            lambda: self.probe.value(self.name, f'skipped.{reason}') == str(count), f'skipped.{reason} is {count}'
+        )
 
-    @staticmethod
-    def _ask(publisher: Any, message: Any, answers: list[Any]) -> Any:
+    def assert_nothing_on_tf(self) -> None:
+        """The first that comes on /tf is what is sent now, by the node's own publisher."""
+        self.node._broadcaster.send([('lens', 'marker', 1, (0, 0, 0), (0, 0, 0, 1))])
+        self.probe.wait_until(lambda: self.transforms, 'the marker comes')
+        assert [item.child_frame_id for item in self.transforms[0].transforms] == ['marker']
+
+    def _ask(self, publisher: Any, message: Any, answers: list[Any]) -> Any:
         before = len(answers)
-        publisher.publish(message)
-        wait_until(lambda: len(answers) > before)
+        self.probe.send(message, publisher)
+        self.probe.wait_until(lambda: len(answers) > before, f'{self.name} answers')
         assert answers[-1].header == message.header
         return answers[-1]
 
 
-@pytest.fixture(scope='module')
-def listener(ros: None) -> Iterator[Bench]:
-    """One probe for all tests: its discovery takes longer than any of them."""
-    with probing('/tracking') as probe:
-        yield Bench(probe)
-
-
 @pytest.fixture
-def make_bench(listener: Bench) -> Callable[..., contextlib.AbstractContextManager[Bench]]:
-    """Makes nodes, one at a time; '__' in a parameter's name stands for a dot."""
+def make_bench(
+    make_graph: Callable[..., contextlib.AbstractContextManager[Any]],
+) -> Callable[..., contextlib.AbstractContextManager[Bench]]:
+    """Makes nodes; '__' in a parameter's name stands for a dot."""
 
     @contextlib.contextmanager
     def make(**parameters: Any) -> Iterator[Bench]:
-        values = {'diagnostics_period_s': 0.05, **parameters}
-        overrides = [Parameter(key.replace('__', '.'), value=value) for key, value in values.items()]
-        wait_until(lambda: not matched(listener))
-        listener.forget()
-        spin = SpinThread(TrackNode(namespace='/tracking', parameter_overrides=overrides))
-        try:
-            wait_until(lambda: spin.node.state == 'active')
-            wait_until(lambda: matched(listener), 20.0)
-            wait_until(lambda: heard_by_somebody(spin.node), 20.0)
-            time.sleep(0.2)  # rclpy can't say when the node's own readers have found the listener's writers
-            yield listener
-        finally:
-            spin.stop()
+        with make_graph() as graph:
+            yield Bench(graph, **parameters)
 
     return make
-
-
-def matched(bench: Bench) -> bool:
-    topics = ('track/detections', 'track/detections_3d', 'track/poses', '/tf')
-    heard = all(bench.probe.node.count_publishers(topic) for topic in topics)
-    return heard and all(publisher.get_subscription_count() for publisher in (bench.boxes, bench.objects))
-
-
-def heard_by_somebody(node: TrackNode) -> bool:
-    publishers = (node._detections, node._detections_3d, node._poses)
-    return all(publisher._writer.get_subscription_count() for publisher in publishers)
 
 
 def header(frame: float, frame_id: str = 'lens') -> Header:
@@ -179,7 +155,7 @@ def test_a_break_starts_both_streams_anew_and_no_id_comes_twice(make_bench: Any)
             assert place(bench.filter(frame, [solid(anywhere)], frame_id).detections[0]) == [number + 1.0] * 3
             if reason:
                 bench.counted(f'reset_{reason}', 2)
-        assert bench.probe.value('track', 'dropped') == '0'
+        assert bench.probe.value(bench.name, 'dropped') == '0'
 
 
 def test_poses_are_smoothed_in_order_and_published_thrice(make_bench: Any) -> None:
@@ -201,9 +177,9 @@ def test_poses_are_smoothed_in_order_and_published_thrice(make_bench: Any) -> No
         assert last.bbox.center == last.results[0].pose.pose
         assert (last.bbox.size.x, last.bbox.size.y, last.bbox.size.z) == SIZE
         assert 0.0 < last.results[0].pose.covariance[0] < covariance[0, 0]
-        wait_until(lambda: bench.poses[-1:] and bench.poses[-1].header == answer.header)
+        bench.probe.wait_until(lambda: bench.poses[-1:] and bench.poses[-1].header == answer.header)
         assert bench.poses[-1].poses == [item.results[0].pose.pose for item in answer.detections]
-        wait_until(lambda: bench.transforms and bench.transforms[-1].transforms[0].header == answer.header)
+        bench.probe.wait_until(lambda: bench.transforms and bench.transforms[-1].transforms[0].header == answer.header)
         (transform,) = bench.transforms[-1].transforms
         assert transform.child_frame_id == 'tin_can_7'
         turn, wanted = transform.transform.rotation, last.results[0].pose.pose.orientation
@@ -219,7 +195,7 @@ def test_a_flip_is_left_out_and_counted(make_bench: Any) -> None:
         flipped = Pose(so3_exp([0, 0, math.pi]), HERE.translation)
         answer = bench.filter(6, [solid(flipped), solid(identity='2')])
         assert ids(answer) == ['2']
-        wait_until(lambda: len(bench.poses) > 0 and len(bench.poses[-1].poses) == 1)
+        bench.probe.wait_until(lambda: len(bench.poses) > 0 and len(bench.poses[-1].poses) == 1)
         bench.counted('pose_outlier')
         assert ids(bench.filter(7, [solid(), solid(identity='2')])) == ['1', '2']
 
@@ -235,7 +211,7 @@ def test_unusable_poses_are_left_out_and_named(make_bench: Any) -> None:
         assert ids(answer) == ['1']
         for reason, count in {'bad_pose': 3, 'bad_box': 1, 'no_class': 1, 'duplicate_id': 1}.items():
             bench.counted(reason, count)
-        assert not bench.transforms
+        bench.assert_nothing_on_tf()
 
 
 def test_a_missing_pose_is_predicted_only_where_that_is_asked_for(make_bench: Any) -> None:
@@ -259,7 +235,7 @@ def test_without_a_frame_id_there_is_no_tf(make_bench: Any) -> None:
     with make_bench() as bench:
         assert ids(bench.filter(0, [solid()], frame_id='')) == ['1']
         bench.counted('no_frame_id')
-        assert not bench.transforms
+        bench.assert_nothing_on_tf()
 
 
 @pytest.fixture(scope='module')
@@ -281,12 +257,8 @@ def test_a_model_s_card_gives_symmetries_and_class_names(make_bench: Any, model:
         bench.counted('unknown_class')
 
 
-def test_a_model_that_is_missing_stops_configuration(listener: Bench) -> None:
-    listener.forget()
-    overrides = [Parameter('model', value='/nowhere.onnx'), Parameter('diagnostics_period_s', value=0.05)]
-    spin = SpinThread(TrackNode(namespace='/tracking', parameter_overrides=overrides))
-    try:
-        wait_until(lambda: listener.probe.status('track').level == DiagnosticStatus.ERROR)
-        assert '/nowhere.onnx' in listener.probe.status('track').message
-    finally:
-        spin.stop()
+def test_a_model_that_is_missing_stops_configuration(empty_graph: Any) -> None:
+    empty_graph.load('TrackNode', 'track', model='/nowhere.onnx')
+    status = lambda: empty_graph.probe.status('track')  # noqa: E731
+    empty_graph.probe.wait_until(lambda: status().level == DiagnosticStatus.ERROR, 'an error')
+    assert '/nowhere.onnx' in status().message

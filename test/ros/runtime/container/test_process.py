@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from support.waiting import LIMIT_S
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
 SCRIPT = """
@@ -72,7 +73,7 @@ def test_a_signal_ends_it_cleanly(start, number):
     process = start()
     wait_for(process, 'active')
     process.send_signal(number)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, err
     assert out.splitlines() == ['stopping', 'freed, context is good']
     assert 'Traceback' not in err
@@ -86,7 +87,7 @@ def test_a_second_signal_does_not_break_the_clean_end(start):
     for number in (INT, INT, TERM):
         process.send_signal(number)
         time.sleep(0.02)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, err
     assert out.splitlines() == ['freed, context is good']
     assert 'Traceback' not in err
@@ -94,7 +95,7 @@ def test_a_second_signal_does_not_break_the_clean_end(start):
 
 def test_it_ends_when_its_context_does(start):
     process = start('shutdown')
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, err
     assert out.splitlines()[:2] == ['active', 'stopping']
     assert 'Traceback' not in err
@@ -102,7 +103,7 @@ def test_it_ends_when_its_context_does(start):
 
 def test_a_node_that_refuses_to_be_made_says_why_in_one_line(start):
     process = start('refuse')
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 1
     assert err.splitlines() == ['error: there is nothing to do']
     assert out == ''

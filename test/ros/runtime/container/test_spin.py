@@ -10,7 +10,7 @@ import pytest
 import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
-from support.waiting import wait_until
+from support.waiting import LIMIT_S, wait_until
 
 from isaac_inference.ros.runtime.container.spin import SpinThread
 
@@ -46,18 +46,18 @@ def test_stop_waits_for_the_callback_in_hand(ros):
 
     def tick():
         begun.set()
-        go_on.wait(5.0)
+        go_on.wait(LIMIT_S)
         ended.set()
 
     node.create_timer(0.001, tick)
     spin = SpinThread(node)
-    assert begun.wait(5.0)
+    assert begun.wait(LIMIT_S)
     stopper = threading.Thread(target=spin.stop)
     stopper.start()
     stopper.join(0.05)
     assert stopper.is_alive()
     go_on.set()
-    stopper.join(5.0)
+    stopper.join(LIMIT_S)
     assert ended.is_set()
     assert not stopper.is_alive()
 

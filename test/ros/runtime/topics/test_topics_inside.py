@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from std_msgs.msg import String
-from support.ros.topic_ends import BEST_EFFORT, LOCAL_WORD, RELIABLE, Word, pause, word_from_message, written
+from support.ros.topic_ends import BEST_EFFORT, LOCAL_WORD, RELIABLE, Word, word_from_message, written
 from support.waiting import wait_until
 
 from isaac_inference.ros.runtime.topics.qos import LATCHED
@@ -82,10 +82,10 @@ def test_a_late_local_subscriber_gets_the_latched_item_and_only_the_last(inbox, 
     word = Word('new')
     sender.publish(word)
     receiver = inbox(LATCHED)
-    wait_until(lambda: receiver.items)
-    pause()
-    assert len(receiver.items) == 1
-    assert receiver.items[0] is word
+    last = Word('last')
+    sender.publish(last)
+    wait_until(lambda: last in receiver.items)
+    assert receiver.items == [word, last]
 
 
 def test_a_topic_that_is_not_latched_keeps_nothing(inbox, publisher):

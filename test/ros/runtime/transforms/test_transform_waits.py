@@ -9,7 +9,7 @@ import threading
 import pytest
 from support.ros import tf2_ros_stand_in
 from support.ros.transform_bench import START, Bench, S, near, pose
-from support.waiting import wait_until
+from support.waiting import LIMIT_S, wait_until
 
 from isaac_inference.ros.runtime.transforms import TransformError
 
@@ -35,7 +35,7 @@ class Waiter:
             self.error = error
 
     def end(self):
-        self._thread.join(5.0)
+        self._thread.join(LIMIT_S)
         assert not self._thread.is_alive()
         return self
 

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The camera of a topic's newest CameraInfo: one that cannot be used is not replaced by the last good one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+from isaac_inference.errors import FrameError
+from isaac_inference.ros.messages.camera_info import CameraFeed, camera_info
+from isaac_inference.sim import default_camera
+
+
+def message(**fields: Any) -> CameraInfo:
+    made = camera_info(Header(), default_camera(320, 240))
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    'reason, says, fields',
+    [
+        ('no_intrinsics', 'K is all zeros', {'k': [0.0] * 9}),
+        ('bad_intrinsics', 'fx -300', {'k': [-300.0, 0.0, 160.0, 0.0, 300.0, 120.0, 0.0, 0.0, 1.0]}),
+        ('bad_intrinsics', 'nine finite', {'k': [math.nan, 0.0, 160.0, 0.0, 300.0, 120.0, 0.0, 0.0, 1.0]}),
+        ('bad_intrinsics', '0x240 pixels', {'width': 0}),
+        ('unknown_distortion', 'fisheye', {'distortion_model': 'fisheye', 'd': [0.1]}),
+    ],
+)
+def test_an_unusable_camera_info_is_named_and_leaves_no_camera(reason: str, says: str, fields: dict[str, Any]) -> None:
+    feed = CameraFeed()
+    feed.put(message())
+    assert feed.camera is not None
+    for _ in range(2):
+        with pytest.raises(FrameError, match=says) as caught:
+            feed.put(message(**fields))
+        assert caught.value.reason == reason
+        assert feed.camera is None
+    feed.put(message())
+    assert feed.camera is not None
+    assert (feed.camera.width, feed.camera.height) == (320, 240)
+
+
+def test_a_camera_is_made_only_where_the_message_says_something_new() -> None:
+    feed = CameraFeed()
+    feed.put(message())
+    first = feed.camera
+    feed.put(message())
+    assert feed.camera is first
+    feed.put(message(width=640, height=480))
+    assert feed.camera is not None
+    assert feed.camera.width == 640
