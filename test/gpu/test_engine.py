@@ -190,7 +190,7 @@ def test_enqueue_takes_and_gives_device_arrays_without_waiting(fixed, settings):
         assert len(timer.collect()) == 2
         del result
         held = [engine.enqueue(images()) for _ in range(4)]
-        with pytest.raises(FrameError, match='somebody keeps device arrays') as caught:
+        with pytest.raises(FrameError, match='still holds device arrays') as caught:
             engine.enqueue(images())
         assert caught.value.reason == 'device_buffers_busy'
         held.clear()
