@@ -161,7 +161,7 @@ def test_a_weaker_publisher_that_joins_later_is_heard_too(ros, robot, space, tmp
         second = robot.create_publisher(String, topic, BEST_EFFORT)
         before = session.record(topic).count
         publish_until(second, String(data='second'), lambda: session.has(topic, before + 1))
-    assert f'{topic}: a best effort publisher has joined; subscribed anew to hear it' in session.said
+    assert f'{topic}: a best effort publisher has joined; subscribed again to receive it' in session.said
     assert {item.message.data for item in Recording(tmp_path / 'a.mcap').messages()} == {'first', 'second'}
 
 
@@ -205,7 +205,7 @@ def test_which_topics_are_wanted(given, topic, wanted):
 
 
 def test_a_bad_expression_is_refused():
-    with pytest.raises(ConfigError, match='no regular expression'):
+    with pytest.raises(ConfigError, match='not a regular expression'):
         Selection(exclude='(')
 
 
@@ -292,14 +292,14 @@ def test_topics_of_missing_packages_are_named_once_a_package(ros, space, tmp_pat
         assert list(made.played) == [f'{space}/n']
     assert len(said) == 3
     assert '/t0: wing_msgs/msg/Flap: the message package wing_msgs is not installed' in said[0]
-    assert '/t2: std_msgs/String was recorded as (int8 x), installed is (string data)' in said[1]
-    assert said[2] == 'not played, for want of wing_msgs too: /t1'
+    assert '/t2: std_msgs/String was recorded as (int8 x), but (string data) is installed' in said[1]
+    assert said[2] == 'not played either, because wing_msgs is missing: /t1'
 
 
 @pytest.mark.parametrize(
     ('options', 'says'),
     [
-        ({'topics': ('/nose',)}, r'no topic /nose to play; there is /n'),
+        ({'topics': ('/nose',)}, r'no topic /nose to play; available: /n'),
         ({'remap': {'/nose': '/n'}}, r'no topic /nose to play'),
         ({'rate': -1.0}, 'rate -1.0: expected'),
         ({'rate': float('nan')}, 'rate nan: expected'),

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where nodes live: the component container, processes, and their executor threads."""
+"""Where nodes run: the component container, processes, and their executor threads."""
