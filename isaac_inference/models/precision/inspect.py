@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What precision a model file has: by its graph, and by what it says of itself."""
+"""The precision of a model file, from its graph and from its record."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FilePrecision:
 
     @property
     def has_int8(self) -> bool:
-        """Whether the file carries Q/DQ, which a builder of TensorRT 8.6 must be told."""
+        """Whether the file carries Q/DQ, which a TensorRT 8.6 builder must be told."""
         return self.kind == 'int8'
 
     def describe(self) -> str:

@@ -90,7 +90,7 @@ def test_one_of_two_images_is_chosen_by_the_card():
         (
             [('x', F, (1, 3, 8, 8)), ('s', 'int64', (1, 3))],
             'size_input: s',
-            r'can not be the size input; expected \[N, 2\]',
+            r'cannot be the size input; expected \[N, 2\]',
         ),
         ([('x', F, (1, 3, 8, 8)), SIZES], 'input: orig_target_sizes', 'takes no image; expected rank 4'),
         ([('x', F, (1, 3, 8, 8))], 'size_input: s', "size_input: m.onnx has no input 's'; its inputs are: x"),
