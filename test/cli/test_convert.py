@@ -154,7 +154,7 @@ def test_bad_options_are_refused(tmp_path, photos):
     refused(ConfigError, 'max-images', *int8, '--max-images', '-1', leaves=out)
     refused(ConfigError, 'min-agreement', *int8, '--min-agreement', '2', leaves=out)
     refused(ConfigError, 'percentile', *int8, '--method', 'percentile', '--percentile', '10', leaves=out)
-    refused(ConfigError, 'stays as it is', *int8, '--out', model, leaves=out)
+    refused(ConfigError, 'which is not modified', *int8, '--out', model, leaves=out)
     refused(ConfigError, 'is a folder', *int8, '--out', tmp_path, leaves=out)
 
 

@@ -84,9 +84,9 @@ def test_one_of_two_images_is_chosen_by_the_card():
             'unsupported element type; expected one of float32, float16, uint8',
         ),
         ([('x', F, (4, 3, 8, 8))], '', 'takes 4 images at once; expected 1 or a dynamic batch'),
-        ([('x', F, (1, 3, 8, 8)), ('mask', 'int64', (1, 64, 64))], '', r'wants mask: int64 .*not supported'),
-        ([('x', F, (1, 3, 8, 8)), ('scale_factor', F, (1, 2))], '', 'wants scale_factor'),
-        ([('x', F, (1, 3, 8, 8)), SIZES, ('t', 'int64', (1, 2))], '', 'wants orig_target_sizes.*t: int64'),
+        ([('x', F, (1, 3, 8, 8)), ('mask', 'int64', (1, 64, 64))], '', r'needs mask: int64 .*not supported'),
+        ([('x', F, (1, 3, 8, 8)), ('scale_factor', F, (1, 2))], '', 'needs scale_factor'),
+        ([('x', F, (1, 3, 8, 8)), SIZES, ('t', 'int64', (1, 2))], '', 'needs orig_target_sizes.*t: int64'),
         (
             [('x', F, (1, 3, 8, 8)), ('s', 'int64', (1, 3))],
             'size_input: s',

@@ -186,11 +186,11 @@ def test_names_to_keep_are_operators_nodes_or_patterns(tmp_path):
 
 def test_the_source_is_never_overwritten_and_half_is_not_halved_again(tmp_path):
     source = save(conv_net(), tmp_path / 'a.onnx')
-    with pytest.raises(ConfigError, match='stays as it is'):
+    with pytest.raises(ConfigError, match='which is not modified'):
         to_float16(source, source)
     link = tmp_path / 'link.onnx'
     link.symlink_to(source)
-    with pytest.raises(ConfigError, match='stays as it is'):
+    with pytest.raises(ConfigError, match='which is not modified'):
         to_float16(source, link)
     to_float16(source, tmp_path / 'b.onnx', keep_ops=())
     nodes = [helper.make_node('Relu', ['x'], ['y'])]
