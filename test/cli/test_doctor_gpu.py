@@ -119,7 +119,7 @@ def test_on_a_jetson_tensorrt_is_the_system_pythons(monkeypatch, tensorrt, tmp_p
     assert ('apt install python3-libnvinfer' in advice) != installed
 
 
-def test_a_pycuda_that_can_not_be_imported_says_why(monkeypatch):
+def test_a_pycuda_that_cannot_be_imported_says_why(monkeypatch):
     monkeypatch.setattr(doctor_gpu, 'distribution_version', lambda name: '2026.1')
     monkeypatch.setitem(sys.modules, 'pycuda.driver', None)
     found = doctor_gpu.pycuda_finding(has_gpu=True)

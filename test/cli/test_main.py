@@ -178,7 +178,7 @@ def test_a_missing_dds_profile_is_advice(monkeypatch):
 
 
 @pytest.mark.parametrize('content', [None, '<profiles>'])
-def test_a_dds_profile_that_can_not_be_read_is_fatal(monkeypatch, tmp_path, content):
+def test_a_dds_profile_that_cannot_be_read_is_fatal(monkeypatch, tmp_path, content):
     path = tmp_path / 'profile.xml'
     if content:
         path.write_text(content)

@@ -56,7 +56,7 @@ def said(capsys):
 
 @contextlib.contextmanager
 def talking(topic, message, period_s=0.01):
-    """Somebody who keeps publishing; the node's publisher."""
+    """Keeps publishing; yields the node's publisher."""
     context = Context()
     rclpy.init(context=context)
     node = Node('talker', context=context)

@@ -93,7 +93,7 @@ def test_what_was_kept_serves_without_a_compiler(counting, kernel, tmp_path, mon
         compiled(kernel, (8, 7), tmp_path / 'cache')
 
 
-def test_a_cache_that_can_not_be_used_is_done_without(counting, kernel, tmp_path, caplog):
+def test_a_cache_that_cannot_be_used_is_done_without(counting, kernel, tmp_path, caplog):
     (tmp_path / 'file').write_text('')
     assert compiled(kernel, (9, 0), tmp_path / 'file')
     assert 'not cached' in caplog.text

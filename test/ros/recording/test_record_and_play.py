@@ -99,7 +99,7 @@ def publish_until(publisher, message, done):
         with contextlib.suppress(AssertionError):
             wait_until(done, 0.1)
             return
-    raise AssertionError('nobody hears it')
+    raise AssertionError('no subscriber receives it')
 
 
 def write(path, topic, messages, qos=(), step_ns=1_000_000):
@@ -165,7 +165,7 @@ def test_a_weaker_publisher_that_joins_later_is_heard_too(ros, robot, space, tmp
     assert {item.message.data for item in Recording(tmp_path / 'a.mcap').messages()} == {'first', 'second'}
 
 
-def test_types_that_can_not_be_recorded_are_named_once(ros, tmp_path, monkeypatch):
+def test_types_that_cannot_be_recorded_are_named_once(ros, tmp_path, monkeypatch):
     said = []
     recorder = Recorder(RecordingWriter(tmp_path / 'a.mcap'), Selection(topics=('/wing', '/mixed')), said.append)
     found = [('/wing', ['wing_msgs/msg/Flap']), ('/mixed', ['a/msg/A', 'b/msg/B'])]
@@ -267,7 +267,7 @@ def test_stamps_move_to_now_and_keep_their_distance(ros, robot, space, tmp_path)
     assert second - first == 2_000_000
 
 
-def test_nobody_listening_is_told_and_not_waited_for(ros, space, tmp_path):
+def test_a_missing_subscriber_is_reported_and_not_waited_for(ros, space, tmp_path):
     path = write(tmp_path / 'a.mcap', f'{space}/n', [Int32()])
     with player(ros, path, wait_s=0.0) as made:
         assert made.wait_for_subscribers(NEVER) == [f'{space}/n']
@@ -311,7 +311,7 @@ def test_what_makes_no_sense_is_refused(ros, tmp_path, options, says):
         Player(rclpy.create_node('player'), Recording(path), PlayOptions(**options))
 
 
-def test_an_empty_recording_can_not_be_played(ros, tmp_path):
+def test_an_empty_recording_cannot_be_played(ros, tmp_path):
     RecordingWriter(tmp_path / 'a.mcap').close()
     with pytest.raises(ConfigError, match='holds no message that can be played'):
         Player(None, Recording(tmp_path / 'a.mcap'), PlayOptions())

@@ -106,7 +106,7 @@ def test_a_file_is_not_replaced_unless_asked_for(tmp_path):
     assert Recording(path).topics() == {}
 
 
-def test_the_folder_is_made_and_a_path_that_can_not_be_is_refused(tmp_path):
+def test_the_folder_is_made_and_a_path_that_cannot_be_is_refused(tmp_path):
     RecordingWriter(tmp_path / 'x' / 'y' / 'a.mcap').close()
     (tmp_path / 'file').write_text('')
     with pytest.raises(ConfigError, match='cannot be written .* choose another one with --output'):

@@ -128,7 +128,7 @@ def test_a_taken_name_is_refused_and_the_first_lives_on(container):
         ('Nothing', 'is not installed; available: fake_robot::Bare'),
     ],
 )
-def test_a_component_that_can_not_be_made_says_why_and_leaves_nothing(container, plugin, says):
+def test_a_component_that_cannot_be_made_says_why_and_leaves_nothing(container, plugin, says):
     with pytest.raises(ConfigError, match=says):
         load(container, plugin)
     assert container.nodes == []
