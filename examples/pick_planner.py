@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A planner's side of the topics: poses in, the grasp of one object out. Read it, copy it, replace it.
+"""The planner's side of the topics: poses in, a grasp of one object out. Read it, copy it, replace it.
 Run: pick_planner.py --ros-args -r poses:=track/poses -r detections_3d:=track/detections_3d -p target_class:=soup_can
-In:  poses (PoseArray) and detections_3d (Detection3DArray): of one image equal stamps and equal order.
+In:  poses (PoseArray) and detections_3d (Detection3DArray): same stamp and same order for one image.
 Out: grasp and pre_grasp (PoseStamped) with the image's stamp, only while there is a target that can be grasped.
 The gripper's frame: origin between the fingertips, z the approach to the object, fingers close along y, x = y cross z.
 """
@@ -19,24 +19,24 @@ from vision_msgs.msg import Detection3DArray
 
 PARAMETERS = {  # all may be changed while the node runs
     'target_class': ('', 'Class to pick; empty picks any.'),
-    'frame': ('base_link', 'The base, z up: frame of poses and grasps; others are refused, nearest is to its origin.'),
-    'min_score': (0.5, 'Least score of a target.'),
-    'stable_frames': (5, 'Frames in a row that an object must be seen in, under the same id.'),
+    'frame': ('base_link', 'The base, z up: frame of poses and grasps; others are refused. Nearest: to its origin.'),
+    'min_score': (0.5, 'Minimum score of a target.'),
+    'stable_frames': (5, 'Consecutive frames in which an object must be seen under the same id.'),
     'max_motion': (0.02, 'How far it may have moved within these frames, m.'),
     'max_opening': (0.1, 'Widest object that fits between the fingers, m.'),
     'finger_depth': (0.04, 'How far the fingertips reach below the surface, m; at most to the centre.'),
-    'backoff': (0.12, 'Way from pre_grasp to grasp along the approach, m.'),
+    'backoff': (0.12, 'Distance from pre_grasp to grasp along the approach, m.'),
 }
 
 
 def rotation_of(q):
-    """(3, 3) from a quaternion message of any length; NaN for a zero one, as an unset message has it."""
+    """(3, 3) from a quaternion message of any norm; NaN for a zero one, as in an unset message."""
     *v, w = np.array([q.x, q.y, q.z, q.w]) / (np.linalg.norm([q.x, q.y, q.z, q.w]) or np.nan)
     return (2 * w * w - 1) * np.eye(3) + 2 * np.outer(v, v) + 2 * w * np.cross(np.eye(3), v)
 
 
 def pose_of(rotation, position):
-    """A message; the quaternion is an eigenvector (Bar-Itzhack), which has no special case for half turns."""
+    """A message; the quaternion is an eigenvector (Bar-Itzhack), which needs no special case for half turns."""
     r, m = rotation, np.diag([0.0, 0.0, 0.0, np.trace(rotation)])
     m[:3, :3] = r + r.T - np.trace(r) * np.eye(3)
     m[3, :3] = r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]  # eigh reads the lower triangle only
@@ -45,10 +45,10 @@ def pose_of(rotation, position):
 
 
 def grasp_of(rotation, center, size, max_opening, finger_depth):
-    """A box's axes (columns), centre and size to the gripper's rotation (3, 3) and position (3,); None: none fits."""
+    """A box's axes (columns), centre and size to the gripper's rotation (3, 3) and position (3,); None if none fits."""
     for side in np.argsort(size):  # the shortest first
         if 0 < size[side] <= max_opening and abs(rotation[2, side]) <= 0.7072:  # level within 45 degrees
-            closing = rotation[:, side] * np.copysign(1, rotation[1, side])  # of two equal turns the one with y left
+            closing = rotation[:, side] * np.copysign(1, rotation[1, side])  # of two equal ones, the one with y left
             approach = ([0, 0, -1] + closing[2] * closing) / np.sqrt(1 - closing[2] ** 2)  # down, as far as they can
             to_surface = np.min(np.asarray(size) / 2 / np.maximum(np.abs(approach @ rotation), 1e-9))
             turn = np.column_stack((np.cross(closing, approach), closing, approach))
@@ -56,7 +56,7 @@ def grasp_of(rotation, center, size, max_opening, finger_depth):
 
 
 class PickPlanner(Node):
-    """Keeps its target while that can be grasped; else takes the nearest of those that can."""
+    """Keeps its target while it can be grasped; else picks the nearest object that can."""
 
     def __init__(self):
         super().__init__('pick_planner')

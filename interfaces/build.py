@@ -38,7 +38,7 @@ class Package:
 
     @property
     def size(self) -> int:
-        """How many messages and services it has: the large ones are started first."""
+        """Number of messages and services: large packages are started first."""
         return sum(1 for kind in ('msg', 'srv', 'action') for _ in self.path.glob(f'{kind}/*.{kind}'))
 
 
@@ -53,7 +53,7 @@ def find_packages(source: Path) -> list[Package]:
 
 
 def check_toolchain() -> None:
-    """Fails, with what to install, where a compiler or Python's headers are missing."""
+    """Fails, saying what to install, if a compiler or Python's headers are missing."""
     missing = [
         f'a {language} compiler ({" or ".join(names)})'
         for language, variable, names in (('C', 'CC', ['cc', 'gcc']), ('C++', 'CXX', ['c++', 'g++']))
@@ -72,7 +72,7 @@ def check_toolchain() -> None:
 
 
 def compiler_names(variable: str, defaults: list[str]) -> list[str]:
-    """The compiler that the environment names, as CMake reads it, or the usual ones."""
+    """The compiler that the environment names, as CMake reads it, or the default ones."""
     words = shlex.split(os.environ.get(variable, ''))
     return words[:1] or defaults
 
@@ -162,7 +162,7 @@ def failure_text(package: Package, code: int, log: Path) -> str:
 
 
 def build_all(packages: list[Package], prefix: Path) -> None:
-    """Builds two packages at a time, each as soon as those that it needs are there."""
+    """Builds two packages at a time, each as soon as those it needs are built."""
     jobs = max(1, (os.cpu_count() or 1) // PARALLEL_PACKAGES)
     waiting, done = list(packages), set[str]()
     with ThreadPoolExecutor(PARALLEL_PACKAGES) as pool:
@@ -171,7 +171,7 @@ def build_all(packages: list[Package], prefix: Path) -> None:
             ready = [package for package in waiting if package.needs <= done]
             if not ready and not running:
                 names = ', '.join(package.name for package in waiting)
-                raise BuildError(f'{names}: these packages need one another; break the circle in package.xml')
+                raise BuildError(f'{names}: these packages depend on each other; break the cycle in package.xml')
             for package in ready:
                 waiting.remove(package)
                 running[pool.submit(build_package, package, prefix, jobs)] = package
@@ -187,7 +187,7 @@ def build_all(packages: list[Package], prefix: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--check', action='store_true', help='only check that compilers and Python.h are there')
+    parser.add_argument('--check', action='store_true', help='only check that compilers and Python.h are installed')
     arguments = parser.parse_args()
     try:
         check_toolchain()

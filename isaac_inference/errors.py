@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The package's exceptions.
 
-Every message says which thing is meant, what arrived, what was expected or is available, and what to do next.
+Every message says what it is about, what arrived, what was expected or is available, and what to do next.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class EngineError(PerceptionError):
 
 
 class FrameError(PerceptionError):
-    """One frame can't be used; it is dropped, counted under `reason`, and the next one gets its chance.
+    """One frame can't be used; it is dropped and counted under `reason`; later frames are not affected.
 
     Args:
-        reason: short snake_case key, stable over releases; diagnostics count drops under it.
-        message: which thing, what arrived, what was expected, what to do.
+        reason: short snake_case key, stable across releases; diagnostics count drops under it.
+        message: what it is about, what arrived, what was expected, what to do.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -44,13 +44,13 @@ class DeviceMemoryError(DeviceError):
     """The GPU, or the limit set for this process, has too little memory left.
 
     Attributes:
-        needed: bytes that were asked for.
+        needed: bytes that were requested.
         free: bytes that were left.
     """
 
     def __init__(self, what: str, needed: int, free: int) -> None:
         super().__init__(
             f'{what}: needs {needed / 2**20:.1f} MiB of GPU memory, {free / 2**20:.1f} MiB are free; '
-            'use a smaller batch or input, raise memory_limit_mib where one is set, or stop what else uses the GPU'
+            'use a smaller batch or input, raise memory_limit_mib if one is set, or stop other users of the GPU'
         )
         self.needed, self.free = needed, free

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures from a folder, a file, a video or a webcam, one after the other."""
+"""Pictures from a folder, a file, a video or a webcam, one after another."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.we
 
 @dataclass(frozen=True, eq=False)
 class SourceFrame:
-    """One picture: (H, W, 3) uint8 BGR, the file or running number it is known by."""
+    """One picture: (H, W, 3) uint8 BGR, and its file name or running number."""
 
     image: np.ndarray
     name: str | int
 
 
 class DamagedPictureError(FrameError):
-    """A picture that can't be read; `name` is the file or running number it is known by."""
+    """A picture that can't be read; `name` is its file name or running number."""
 
     def __init__(self, name: str | int, message: str) -> None:
         super().__init__('unreadable_image', message)
@@ -38,7 +38,7 @@ class FrameSource:
         source: a folder of images, an image file, a video file, or a camera's index ('0').
 
     Raises:
-        ConfigError: nothing there, or nothing in it that OpenCV can read.
+        ConfigError: no such source, or nothing in it that OpenCV can read.
     """
 
     def __init__(self, source: str) -> None:
@@ -65,11 +65,11 @@ class FrameSource:
 
     @property
     def is_live(self) -> bool:
-        """A camera: it has no end and sets its own pace."""
+        """True for a camera: it never ends and sets its own rate."""
         return self._is_camera
 
     def __len__(self) -> int:
-        """Pictures in one pass; 0 where that isn't known."""
+        """Pictures in one pass; 0 if that isn't known."""
         if self._files or self._is_camera:
             return len(self._files)
         capture = cv2.VideoCapture(self._video)
@@ -78,7 +78,7 @@ class FrameSource:
         return max(count, 0)
 
     def __iter__(self) -> Iterator[SourceFrame | DamagedPictureError]:
-        """One pass. A picture that can't be read comes as the error that says so, and the pass goes on.
+        """One pass. A picture that can't be read is yielded as the error that says so, and the pass goes on.
 
         Raises:
             ConfigError: the camera or video can't be opened.
@@ -89,7 +89,7 @@ class FrameSource:
         for path in self._files:
             image = cv2.imread(str(path), cv2.IMREAD_COLOR)
             if image is None:
-                yield DamagedPictureError(path.name, f'{path}: OpenCV can not read it; is the file damaged?')
+                yield DamagedPictureError(path.name, f'{path}: OpenCV cannot read it; is the file damaged?')
             else:
                 yield SourceFrame(image, path.name)
 
@@ -99,8 +99,8 @@ class FrameSource:
             if not capture.isOpened():
                 kind = 'camera' if self._is_camera else 'video'
                 raise ConfigError(
-                    f'source {self.source!r}: OpenCV can not open this {kind}; check that it exists, that no '
-                    'other program holds it, and its permissions'
+                    f'source {self.source!r}: OpenCV cannot open this {kind}; check that it exists, that no '
+                    'other program uses it, and its permissions'
                 )
             index = 0
             while True:

@@ -71,7 +71,7 @@ def test_a_damaged_picture_comes_as_an_error_and_the_pass_goes_on(tmp_path):
     assert (first.name, last.name) == ('a.png', 'd.png')
     assert isinstance(damaged, FrameError)
     assert damaged.reason == empty.reason == 'unreadable_image'
-    assert 'b.png: OpenCV can not read it; is the file damaged?' in str(damaged)
+    assert 'b.png: OpenCV cannot read it; is the file damaged?' in str(damaged)
 
 
 def test_one_picture_is_a_source(tmp_path):
@@ -120,7 +120,7 @@ def test_a_video_is_read_frame_by_frame(video):
 def test_a_file_that_is_no_video_is_an_error_when_it_is_read(tmp_path):
     path = tmp_path / 'clip.mp4'
     path.write_text('this is no video')
-    with pytest.raises(ConfigError, match='OpenCV can not open this video; check that it exists'):
+    with pytest.raises(ConfigError, match='OpenCV cannot open this video; check that it exists'):
         next(iter(FrameSource(str(path))))
 
 
@@ -128,7 +128,7 @@ def test_a_camera_that_is_not_there_is_an_error_when_it_is_read():
     source = FrameSource('97')
     assert source.is_live
     assert len(source) == 0
-    with pytest.raises(ConfigError, match="source '97': OpenCV can not open this camera"):
+    with pytest.raises(ConfigError, match="source '97': OpenCV cannot open this camera"):
         next(iter(source))
 
 

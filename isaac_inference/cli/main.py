@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 when it did what was asked, 1 when it could not (one line on stderr says why), 2 for a wrong command line.
+        0 on success, 1 on failure (one line on stderr says why), 2 for a wrong command line.
     """
     arguments = parser().parse_args(argv)
     try:

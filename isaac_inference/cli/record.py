@@ -30,11 +30,13 @@ def add_command(commands: Any) -> None:
         '--output', default='', metavar='FILE', help='MCAP file; default: recording_<date>_<time>.mcap'
     )
     which = command.add_mutually_exclusive_group()
-    which.add_argument('--topics', nargs='+', default=[], metavar='NAME', help='these topics only, also later ones')
+    which.add_argument(
+        '--topics', nargs='+', default=[], metavar='NAME', help='only these topics, including ones that appear later'
+    )
     which.add_argument('--all', action='store_true', help='also /rosout, /parameter_events and hidden topics')
-    command.add_argument('--exclude', default='', metavar='REGEX', help='leave out topics whose name this finds')
+    command.add_argument('--exclude', default='', metavar='REGEX', help='leave out topics whose name matches')
     command.add_argument(
-        '--namespace', default='', metavar='NS', help='only topics below NS, and /tf, /tf_static, /clock'
+        '--namespace', default='', metavar='NS', help='only topics under NS, plus /tf, /tf_static, /clock'
     )
     command.add_argument('--duration', type=float, default=0.0, metavar='S', help='stop after this time [s]')
     command.add_argument('--max-size', type=float, default=0.0, metavar='MB', help='stop at this size [MB]')
@@ -44,7 +46,7 @@ def add_command(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Record until a limit, Ctrl-C or an error; 0 where at least one message was recorded."""
+    """Record until a limit, Ctrl-C or an error; 0 if at least one message was recorded."""
     for name in ('duration', 'max_size'):
         if not getattr(arguments, name) >= 0.0:
             raise ConfigError(f'--{name.replace("_", "-")}: got {getattr(arguments, name)}, expected 0 or more')
@@ -64,7 +66,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _watch(recorder: Recorder, arguments: argparse.Namespace, stop: threading.Event) -> tuple[str, float]:
-    """Spin until something ends the recording: why, and after how many seconds."""
+    """Spin until something ends the recording; returns the reason and the seconds it took."""
     begin = time.monotonic()
     spin = SpinThread(recorder)
     try:
@@ -73,16 +75,16 @@ def _watch(recorder: Recorder, arguments: argparse.Namespace, stop: threading.Ev
             if recorder.error is not None:
                 return 'stopped by an error', seconds
             if arguments.duration and seconds >= arguments.duration:
-                return 'the given duration is over', seconds
+                return 'the requested duration has passed', seconds
             if arguments.max_size and recorder.bytes_written >= arguments.max_size * _MB:
-                return 'the given size is reached', seconds
+                return 'the requested size was reached', seconds
         return 'interrupted', time.monotonic() - begin
     finally:
         spin.stop()
 
 
 def _finish(recorder: Recorder) -> PerceptionError | None:
-    """Close the file; what went wrong with it."""
+    """Close the file; returns what went wrong, if anything."""
     try:
         recorder.finish()
     except PerceptionError as error:
@@ -99,9 +101,9 @@ def _table(recorder: Recorder, title: str) -> Table:
 
 
 def _losses(record: TopicRecord) -> str:
-    """What is missing: on the way, and for want of a faster disk."""
+    """Messages lost in transit, and those that came too fast for the disk."""
     lost = '?' if record.lost is None else str(record.lost)
-    return f'{lost} on the way, {record.overflowed} at the disk' if record.overflowed else lost
+    return f'{lost} in transit, {record.overflowed} at the disk' if record.overflowed else lost
 
 
 def _verdict(recorder: Recorder, selection: Selection, failure: PerceptionError | None) -> int:
@@ -111,14 +113,14 @@ def _verdict(recorder: Recorder, selection: Selection, failure: PerceptionError 
     for record in records:
         if record.overflowed:
             print(
-                f'{record.name}: {record.overflowed} messages came faster than they could be written; '
+                f'{record.name}: {record.overflowed} messages arrived faster than they could be written; '
                 'try --compression lz4 or none, a faster disk, or fewer topics',
                 file=sys.stderr,
             )
     silent = [name for name in selection.named if name not in {record.name for record in records if record.count}]
     if silent:
-        print(f'nothing came on {", ".join(silent)}; does it exist, and does it publish?', file=sys.stderr)
+        print(f'no messages on {", ".join(silent)}; does the topic exist, and is anything publishing?', file=sys.stderr)
     if not any(record.count for record in records):
-        print('no message was recorded; is ROS_DOMAIN_ID the one of the robot?', file=sys.stderr)
+        print("no message was recorded; is ROS_DOMAIN_ID the same as the robot's?", file=sys.stderr)
         return 1
     return 0

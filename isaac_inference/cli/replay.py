@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""isaac-inference replay: the topics of an MCAP file, again."""
+"""isaac-inference replay: publish the topics of an MCAP file again."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.session import ros_session
 from isaac_inference.ros.recording import Player, PlayOptions, Recording
 
-_LATE_S = 0.1  # worth a word
+_LATE_S = 0.1  # reported from here on
 
 
 def add_command(commands: Any) -> None:
     """Add `replay` to the command line."""
     command = commands.add_parser('replay', help='publish the topics of an MCAP recording')
-    command.add_argument('file', help='MCAP recording of "isaac-inference record" or "ros2 bag", or a folder with one')
-    command.add_argument('--topics', nargs='+', default=[], metavar='NAME', help='these recorded topics only')
-    command.add_argument('--rate', type=float, default=1.0, metavar='R', help='2: twice as fast; 0: without a pause')
-    command.add_argument('--loop', action='store_true', help='begin again at the end')
+    command.add_argument(
+        'file', help='MCAP recording from "isaac-inference record" or "ros2 bag", or a folder with one'
+    )
+    command.add_argument('--topics', nargs='+', default=[], metavar='NAME', help='only these recorded topics')
+    command.add_argument('--rate', type=float, default=1.0, metavar='R', help='2: twice as fast; 0: without pauses')
+    command.add_argument('--loop', action='store_true', help='start again at the end')
     command.add_argument('--remap', nargs='+', default=[], metavar='FROM:=TO', help='publish under another name')
     command.add_argument(
         '--stamp', choices=('original', 'now'), default='original', help='header stamps: as recorded, or moved to now'
@@ -65,7 +67,7 @@ def execute(arguments: argparse.Namespace) -> int:
             screen.print(f'{recording.path}: {recording.duration_s:.1f} s, {len(player.played)} topics; Ctrl-C ends it')
             _wait_for_enter(arguments.start_paused, stop)
             if unheard := player.wait_for_subscribers(stop):
-                screen.print(f'nobody listens yet to {", ".join(unheard)}')
+                screen.print(f'no subscribers yet on {", ".join(unheard)}')
             player.play(stop)
             player.close()
         finally:
@@ -92,7 +94,7 @@ def _remapping(item: str) -> tuple[str, str]:
 def _wait_for_enter(is_paused: bool, stop: threading.Event) -> None:
     if not is_paused:
         return
-    print('paused; Enter begins', flush=True)
+    print('paused; press Enter to start', flush=True)
     while not stop.is_set():
         if select.select([sys.stdin], [], [], 0.1)[0]:
             sys.stdin.readline()

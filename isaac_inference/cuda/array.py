@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A tensor on the GPU that is handed from stage to stage without a copy. Needs no PyCUDA to be imported.
+"""A tensor on the GPU that is passed from stage to stage without a copy. Can be imported without PyCUDA.
 
-Ownership: whoever has the array may read it; the memory is written again only when nobody has it any more, so an array
-that is kept costs its ring one slot. A reader on another stream than the array's uses `reading`. Nobody but the maker
+Ownership: every holder of the array may read it; the memory is reused only when no one holds it any more, so an array
+that is kept costs its ring one slot. A reader on a stream other than the array's uses `reading`. Only the producer
 writes.
 """
 
@@ -26,7 +26,7 @@ _LEGACY, _PER_THREAD = 1, 2  # streams by number in DLPack and the CUDA array in
 
 
 class Slot:
-    """When a piece of device memory may be read, and who read it last; arrays that share one share its events."""
+    """When a piece of device memory may be read, and who read it last; arrays that share a slot share its events."""
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
@@ -38,13 +38,13 @@ class Slot:
 
     @property
     def ready(self) -> Event:
-        """Recorded by the maker when the memory holds what it should."""
+        """Recorded by the producer when the memory holds its data."""
         if self._ready is None:
             self._ready = self._gpu.event()
         return self._ready
 
     def mark_read(self, stream: Stream) -> None:
-        """What was enqueued on the stream so far reads this memory."""
+        """Work enqueued on the stream so far reads this memory."""
         event = self._done.get(stream.handle)
         if event is None:
             event = self._done[stream.handle] = self._gpu.event()
@@ -52,17 +52,17 @@ class Slot:
         self._read.add(stream.handle)
 
     def lend(self, stream: int | None) -> None:
-        """Somebody outside this package reads the memory, on the stream of that number where it is told."""
+        """Code outside this package reads the memory, on the stream with that number if it is known."""
         if stream == _LEGACY:
             self._legacy = True
         else:
             self._unknown = True
 
     def claim(self, stream: Stream) -> None:
-        """Makes the stream, which is about to write, wait for all who read.
+        """Makes the stream, which is about to write, wait for all readers.
 
-        The streams of others can't be asked once they let the memory go, for they may be gone too; but for the default
-        stream, the whole device is waited for then.
+        Foreign streams can't be queried once they release the memory, because they may be gone too; so, except for the
+        default stream, this waits for the whole device.
         """
         while self._read:
             stream.wait(self._done[self._read.pop()])
@@ -100,8 +100,8 @@ class DeviceArray:
         ptr: device address.
         shape: dimensions.
         dtype: element type.
-        stream: the maker's stream; what it enqueued there on this memory comes before what readers do.
-        slot: the events of the memory; own ones when None.
+        stream: the producer's stream; its work on this memory comes before that of readers.
+        slot: the events of the memory; None for new ones.
         owner: what must live as long as the array, such as the buffer.
     """
 
@@ -145,16 +145,16 @@ class DeviceArray:
 
     @property
     def gpu(self) -> Gpu:
-        """The device that it lies on."""
+        """The device it is on."""
         return self.stream.gpu
 
     @property
     def ready(self) -> Event:
-        """Happens when the array may be read; its maker records it on `stream` (`mark_ready`)."""
+        """Occurs when the array may be read; its producer records it on `stream` (`mark_ready`)."""
         return self.slot.ready
 
     def mark_ready(self) -> None:
-        """For the maker: all that fills this array, and those that share its slot, is enqueued."""
+        """For the producer: all work that fills this array, and those that share its slot, is enqueued."""
         self.stream.record(self.slot.ready)
 
     def reading(self, stream: Stream) -> _Reading:
@@ -188,7 +188,7 @@ class DeviceArray:
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> object:
-        """A capsule; the array is kept until the consumer lets go.
+        """A capsule; the array is kept alive until the consumer releases it.
 
         Args:
             stream: the consumer's, which is made to wait for this array: None or 1 for the legacy default stream, 2 for
@@ -198,11 +198,11 @@ class DeviceArray:
             copy: must not be True.
 
         Raises:
-            BufferError: a copy or another device is asked for.
-            DeviceError: DLPack has no such element type, or `stream` is 0, which CUDA doesn't tell from 1 or 2.
+            BufferError: a copy or another device is requested.
+            DeviceError: DLPack has no such element type, or `stream` is 0, which CUDA can't distinguish from 1 or 2.
         """
         if copy:
-            raise BufferError('a DeviceArray is handed over without a copy; copy it on your side')
+            raise BufferError('a DeviceArray is passed without a copy; copy it on your side')
         if dl_device is not None and tuple(dl_device) != self.__dlpack_device__():
             raise BufferError(f'this array is on CUDA device {self.gpu.ordinal}; use numpy.asarray for host memory')
         if stream == 0:
@@ -214,13 +214,13 @@ class DeviceArray:
         return dlpack.lend(self, self.ptr if self.size else 0, self.shape, self.dtype, self.gpu.ordinal)
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
-        """The values in host memory, read-only: downloaded with one synchronisation the first time, kept after.
+        """The values in host memory, read-only: downloaded with one synchronisation the first time, then cached.
 
         Raises:
             ValueError: NumPy's protocol for copy=False where a copy is needed.
         """
         if copy is False and (self._host is None or (dtype is not None and np.dtype(dtype) != self.dtype)):  # type: ignore[call-overload]
-            raise ValueError('a DeviceArray has to be copied to be read on the host')
+            raise ValueError('a DeviceArray must be copied to be read on the host')
         if self._host is None:
             host = np.empty(self.shape, self.dtype)
             self.stream.download(host, self.ptr)

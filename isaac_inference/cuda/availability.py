@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether this process can use an NVIDIA GPU, and if not, why; makes no context."""
+"""Whether this process can use an NVIDIA GPU, and if not, why; creates no context."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import os
 
 DRIVER = 'libcuda.so.1'
 OLDEST_DRIVER = 11040
-"""CUDA 11.4, the driver of JetPack 5 and the first with `cuGraphInstantiateWithFlags`; the driver counts so too."""
+"""CUDA 11.4, in the driver's numbering: the driver of JetPack 5 and the first with `cuGraphInstantiateWithFlags`."""
 
 _NO_DEVICE = 100
-_TOO_OLD = 35  # CUDA_ERROR_INSUFFICIENT_DRIVER; 34 is the library that a toolkit ships for linking
+_TOO_OLD = 35  # CUDA_ERROR_INSUFFICIENT_DRIVER; 34 is the stub library that a toolkit ships for linking
 _MEANINGS = {
     34: f'{DRIVER} is the stub of a CUDA toolkit; remove its folder from LD_LIBRARY_PATH',
-    _TOO_OLD: 'the kernel driver is older than its library; install the driver again and reboot',
+    _TOO_OLD: 'the kernel driver is older than its library; reinstall the driver and reboot',
     _NO_DEVICE: (
-        'the driver finds no GPU; in a container start it with --gpus all (Jetson: --runtime nvidia), and look at '
+        'the driver finds no GPU; start a container with --gpus all (Jetson: --runtime nvidia), and check '
         'CUDA_VISIBLE_DEVICES'
     ),
     802: 'the GPUs of this machine are not ready yet; start nvidia-fabricmanager',
-    803: 'kernel driver and driver library are of different versions; reboot, or update the container',
-    804: 'the container brings a driver library that this GPU does not take; remove its cuda-compat package',
+    803: 'kernel driver and driver library have different versions; reboot, or update the container',
+    804: 'the container has a driver library that this GPU does not support; remove its cuda-compat package',
 }
 
 
 @functools.cache
 def why_no_gpu() -> str:
-    """Empty when a GPU can be used; else one sentence that says what is missing and what to do.
+    """Empty if a GPU can be used; else one sentence that says what is missing and what to do.
 
-    Asked once a process: libraries and drivers do not change under it.
+    Checked once per process: libraries and drivers do not change while it runs.
     """
     return why_no_driver() or _why_no_pycuda()
 
@@ -57,8 +57,8 @@ def why_no_driver(library: str = DRIVER) -> str:
             f'{version_text(OLDEST_DRIVER)} or newer; update the driver (Jetson: JetPack 5 or newer)'
         )
     if failed:
-        return f'no GPU: cuInit answers error {failed}: ' + _MEANINGS.get(
-            failed, 'look at nvidia-smi and the kernel log, and install the driver again'
+        return f'no GPU: cuInit returned error {failed}: ' + _MEANINGS.get(
+            failed, 'check nvidia-smi and the kernel log, and reinstall the driver'
         )
     count = ctypes.c_int(0)
     failed = driver.cuDeviceGetCount(ctypes.byref(count))
@@ -70,7 +70,7 @@ def why_no_driver(library: str = DRIVER) -> str:
 
 
 def version_text(version: int) -> str:
-    """'13.0' of 13000: how the driver counts CUDA versions."""
+    """'13.0' from 13000: how the driver numbers CUDA versions."""
     return f'{version // 1000}.{version % 1000 // 10}'
 
 
@@ -81,7 +81,7 @@ def _why_no_pycuda() -> str:
         if isinstance(error, ModuleNotFoundError) and (error.name or '').split('.')[0] == 'pycuda':
             return 'PyCUDA is not installed; pip install pycuda (it needs nvcc and a C++ compiler to build)'
         return (
-            f'PyCUDA can not be loaded ({error}); it must be built for this driver and this NumPy: '
+            f'PyCUDA cannot be loaded ({error}); it must be built for this driver and this NumPy: '
             'pip install --force-reinstall --no-cache-dir --no-binary pycuda pycuda'
         )
     return ''

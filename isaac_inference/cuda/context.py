@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device's primary context, current on whichever thread needs it, and the bin for what may only be freed under it.
+"""A device's primary context, current on whichever thread needs it, and the bin of objects to free while it is current.
 
 One object is shared by all threads, and each call makes the context current on its own thread: a worker thread that
-owned the context would cost every call two thread switches, more than all else that is done around an engine.
+owned the context would cost every call two thread switches, more than everything else around an engine.
 
-How PyCUDA behaves, which shaped this (its cuda.hpp):
-- `Context.push` and `pop` keep a stack per thread and don't ask who made the context, so several threads may have it
+The PyCUDA behaviour behind this design (see its cuda.hpp):
+- `Context.push` and `pop` keep a stack per thread and don't check who made the context, so several threads may have it
   current at once. The shared counters they touch are guarded by the GIL, which they hold.
 - A thread that ends with a context on that stack aborts the process. So every push has its pop in an `__exit__`, and
   `close` lets no thread in and waits for those inside before the interpreter ends and kills them there.
@@ -31,7 +31,7 @@ from isaac_inference.cuda import driver
 from isaac_inference.errors import DeviceError
 
 _log = logging.getLogger(__name__)
-_PATIENCE = 5.0  # s that `close` waits for other threads; a frame takes a hundredth
+_CLOSE_TIMEOUT_S = 5.0  # how long `close` waits for other threads; a frame takes a hundredth
 
 
 class _Thread(threading.local):
@@ -45,10 +45,10 @@ _thread = _Thread()
 
 
 class PrimaryContext:
-    """The primary context of a device: the one that the CUDA runtime, and with it TensorRT and PyTorch, uses too.
+    """The primary context of a device: the one that the CUDA runtime, and so TensorRT and PyTorch, use too.
 
-    As a context manager it is current inside the block; blocks nest, and an inner one costs next to nothing. Errors of
-    PyCUDA leave a block as DeviceError.
+    As a context manager it is current inside the block; blocks nest, and an inner one costs next to nothing. PyCUDA
+    errors leave a block as DeviceError.
     """
 
     def __init__(self, ordinal: int) -> None:
@@ -57,7 +57,7 @@ class PrimaryContext:
             self.device = cuda.Device(ordinal)
             self._context = self.device.retain_primary_context()
         except cuda.Error as error:
-            raise DeviceError(f'GPU {ordinal}: {error}; look at nvidia-smi and CUDA_VISIBLE_DEVICES') from error
+            raise DeviceError(f'GPU {ordinal}: {error}; check nvidia-smi and CUDA_VISIBLE_DEVICES') from error
         self.ordinal = ordinal
         self._process = os.getpid()
         self._inside: set[int] = set()
@@ -66,12 +66,12 @@ class PrimaryContext:
 
     @property
     def closed(self) -> bool:
-        """Whether it was given back."""
+        """Whether it was released."""
         return self._closed
 
     @property
     def inherited(self) -> bool:
-        """Whether this process is a forked child of the one that made it; nothing works here then."""
+        """Whether this process is a forked child of the one that created it; nothing works here then."""
         return os.getpid() != self._process
 
     def __enter__(self) -> PrimaryContext:
@@ -102,7 +102,7 @@ class PrimaryContext:
         self._inside.add(me)
         try:
             if self._closed:
-                raise DeviceError(f'GPU {self.ordinal}: closed; ask gpu() for it anew')
+                raise DeviceError(f'GPU {self.ordinal}: closed; call gpu() again')
             self._context.push()
         except cuda.Error as error:
             self._inside.discard(me)
@@ -119,7 +119,7 @@ class PrimaryContext:
                 self._inside.discard(threading.get_ident())
 
     def discard(self, item: object) -> None:
-        """Leaves something to be freed when the context is current and somebody has time; any thread, no CUDA call.
+        """Queues something to be freed later, when the context is current; any thread, no CUDA call.
 
         Args:
             item: a PyCUDA object whose last reference this is, or a function to call.
@@ -140,10 +140,10 @@ class PrimaryContext:
                 del item
 
     def close(self) -> None:
-        """Lets no thread in any more, waits for those inside, empties the bin and gives the context back.
+        """Lets no more threads in, waits for those inside, empties the bin and releases the context.
 
         Raises:
-            DeviceError: this thread is inside itself.
+            DeviceError: this thread itself is inside.
         """
         if self._closed:
             return
@@ -153,16 +153,16 @@ class PrimaryContext:
         me = threading.get_ident()
         if me in self._inside:
             raise DeviceError(
-                f'GPU {self.ordinal}: can not be closed inside `with gpu.current()`; close it after the block'
+                f'GPU {self.ordinal}: cannot be closed inside `with gpu.current()`; close it after the block'
             )
         self.empty_bin()
         self._closed = True
-        limit = time.monotonic() + _PATIENCE
+        limit = time.monotonic() + _CLOSE_TIMEOUT_S
         while self._inside and time.monotonic() < limit:
             time.sleep(0.001)
         if self._inside:
             _log.warning(
-                'GPU %d: %d threads still use it; its context is left to them', self.ordinal, len(self._inside)
+                'GPU %d: %d threads still use it; its context is not released', self.ordinal, len(self._inside)
             )
             return
         try:
@@ -170,7 +170,7 @@ class PrimaryContext:
             self._context.detach()
             driver.pop_context()  # PyCUDA releases a primary context, but leaves it on the driver's stack
         except (cuda.Error, DeviceError) as error:
-            _log.warning('GPU %d: its context could not be given back: %s', self.ordinal, error)
+            _log.warning('GPU %d: its context could not be released: %s', self.ordinal, error)
 
 
 def _run(function: Callable[[], object]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A GPU and all that this process holds on it: `gpu()` gives the one shared owner of a device."""
+"""A GPU and all that this process holds on it: `gpu()` returns the single shared owner of a device."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _gpus_lock = threading.Lock()
 
 
 class Counters:
-    """What was done on a GPU since the process began; shows what a frame costs by a difference.
+    """What was done on a GPU since the process started; the difference between two readings is the cost of a frame.
 
     Attributes:
-        allocations: pieces of device and pinned memory taken.
-        synchronizations: times that the host waited.
-        launches: kernels and graphs enqueued; a graph counts once, a kernel that is captured counts when captured.
+        allocations: device and pinned memory allocations.
+        synchronizations: number of times the host waited.
+        launches: kernels and graphs enqueued; a graph counts once, a captured kernel counts when captured.
         copies: uploads, downloads and copies on the device.
     """
 
@@ -60,21 +60,21 @@ class Counters:
 
 
 class Closeable(Protocol):
-    """What `Gpu.keep` takes."""
+    """What `Gpu.keep` accepts."""
 
     def close(self) -> None:
-        """Frees it; may be called twice."""
+        """Frees it; safe to call twice."""
 
 
 class Gpu:
-    """The owner of one device, made by `gpu`. All methods may be called on any thread.
+    """The owner of one device, created by `gpu`. All methods may be called on any thread.
 
     Attributes:
         ordinal: the device's number among the visible ones.
-        name: the vendor's name of it.
+        name: the vendor's name for it.
         compute_capability: (major, minor).
-        driver_version: CUDA version that the driver serves, such as '12.6'.
-        counters: what was done.
+        driver_version: CUDA version that the driver supports, such as '12.6'.
+        counters: what was done so far.
         pool: all device memory goes through it.
         context: the primary context; `current()` is the way to use it.
     """
@@ -101,15 +101,15 @@ class Gpu:
 
     @property
     def closed(self) -> bool:
-        """Whether everything was freed; such a one can't be used again."""
+        """Whether everything was freed; it can't be used again then."""
         return self.context.closed
 
     def current(self) -> PrimaryContext:
-        """`with gpu.current():` makes the context current on this thread; nests, and costs little when it does."""
+        """`with gpu.current():` makes the context current on this thread; nests, and costs little if nested."""
         return self.context
 
     def memory(self) -> tuple[int, int]:
-        """(free, total) bytes of the device, with what other processes hold."""
+        """(free, total) bytes of the device; other processes' memory counts as used."""
         import pycuda.driver as cuda
 
         with self.current():
@@ -120,7 +120,7 @@ class Gpu:
         """A new stream.
 
         Args:
-            priority: 'low', 'normal' or 'high', within what the device has.
+            priority: 'low', 'normal' or 'high', as far as the device supports them.
         """
         from isaac_inference.cuda.stream import Stream
 
@@ -130,7 +130,7 @@ class Gpu:
         """A new event.
 
         Args:
-            timing: whether times between it and others are wanted; recording costs a little more then.
+            timing: whether times between it and others will be measured; recording costs a little more then.
         """
         from isaac_inference.cuda.event import Event
 
@@ -138,7 +138,7 @@ class Gpu:
             return Event(self, _TIMED if timing else _UNTIMED)
 
     def synchronize(self) -> None:
-        """Waits until the whole device is done with this process's work; for measuring and for foreign readers."""
+        """Waits until the whole device is done with this process's work; for measurements and foreign readers."""
         import pycuda.driver as cuda
 
         with self.current():
@@ -146,7 +146,7 @@ class Gpu:
         self.counters.add('synchronizations')
 
     def wait_for_stream(self, waiter: int, other: int) -> None:
-        """What is enqueued on the stream handle `waiter` from now on starts when what is on `other` now is done."""
+        """Work enqueued on the stream handle `waiter` from now on starts when the work now on `other` is done."""
         from isaac_inference.cuda import driver
 
         with self.current():
@@ -168,13 +168,13 @@ class Gpu:
             return found
 
     def keep(self, thing: Closeable) -> None:
-        """Has `thing` closed before the context is, if it still exists then; later ones first."""
+        """Closes `thing` before the context, if it still exists then; last kept, first closed."""
         with self._lock:
             self._kept[self._next_key] = thing
             self._next_key += 1
 
     def close(self) -> None:
-        """Frees everything that this process has on the device, once; also done when the interpreter ends."""
+        """Frees everything that this process has on the device, once; also called when the interpreter exits."""
         if self.closed:
             return
         if self.context.inherited:
@@ -201,7 +201,7 @@ class Gpu:
 
 
 def gpu(ordinal: int = 0) -> Gpu:
-    """The shared owner of a device; made at the first call, and again after it was closed.
+    """The shared owner of a device; created on the first call, and again after it was closed.
 
     Args:
         ordinal: the device's number among the visible ones.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DLPack capsules of device memory, by ctypes: how PyTorch, CuPy and JAX take an array over without a copy.
+"""DLPack capsules of device memory, through ctypes: how PyTorch, CuPy and JAX take over an array without a copy.
 
 The structures are those of dlpack.h, version 0.8, which all consumers still read. A capsule has no destructor here: it
 would be Python code that runs while the consumer's exception is pending, and swallow that exception. Instead each
-capsule is kept here, and let go when nobody else has it and it was not consumed.
+capsule is kept here, and released when no one else holds it and it was not consumed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CUDA = 2
 TYPE_CODES = {'i': 0, 'u': 1, 'f': 2, 'c': 5, 'b': 6}
 """NumPy's kind to DLDataTypeCode."""
 
-_FRESH = b'dltensor'  # a consumer renames it to used_dltensor and calls the deleter in its own time
+_FRESH = b'dltensor'  # a consumer renames it to used_dltensor and calls the deleter when it is done
 
 
 class _Tensor(ctypes.Structure):
@@ -46,7 +46,7 @@ class _ManagedTensor(ctypes.Structure):
 
 
 class _Loan:
-    """One capsule that was handed out: its structures, and what keeps the memory."""
+    """One capsule that was handed out: its structures, and the owner of the memory."""
 
     def __init__(self, owner: object, tensor: _ManagedTensor, sizes: Any) -> None:
         self.owner = owner
@@ -55,7 +55,7 @@ class _Loan:
         self.capsule: object = None
 
 
-# an own handle, since whoever sets argtypes on ctypes.pythonapi sets them for everybody
+# a separate handle, because setting argtypes on ctypes.pythonapi affects every user of it
 _python = ctypes.PyDLL(None)
 _new_capsule = _python.PyCapsule_New
 _new_capsule.restype = ctypes.py_object
@@ -64,21 +64,21 @@ _is_valid = _python.PyCapsule_IsValid
 _is_valid.restype = ctypes.c_int
 _is_valid.argtypes = (ctypes.py_object, c_char_p)
 
-_loans: dict[int, _Loan] = {}  # by the address of the managed tensor
+_loans: dict[int, _Loan] = {}  # by address of the managed tensor
 _sweeping = threading.Lock()
 
 
 @ctypes.CFUNCTYPE(None, c_void_p)
 def _give_back(address: int) -> None:
-    """The deleter, on whichever thread the consumer lets go."""
+    """The deleter, called on whichever thread the consumer releases it."""
     _loans.pop(address, None)
 
 
 def lend(owner: object, ptr: int, shape: tuple[int, ...], dtype: np.dtype, ordinal: int) -> object:
-    """A capsule named 'dltensor' of C-contiguous device memory.
+    """A capsule named 'dltensor' for C-contiguous device memory.
 
     Args:
-        owner: kept until the consumer lets go, or nobody has the capsule any more.
+        owner: kept alive until the consumer releases it, or no one holds the capsule any more.
         ptr: device address.
         shape: dimensions.
         dtype: element type.
@@ -111,7 +111,7 @@ def lend(owner: object, ptr: int, shape: tuple[int, ...], dtype: np.dtype, ordin
 
 
 def sweep() -> None:
-    """Lets go of what was lent in capsules that nobody consumed and nobody has any more."""
+    """Releases what was lent in capsules that were never consumed and that no one holds any more."""
     with _sweeping:
         for address, loan in list(_loans.items()):
             if loan.capsule is None or _holders(loan) > _ALONE:
@@ -132,4 +132,4 @@ def _count_alone() -> int:
     return _holders(loan)
 
 
-_ALONE = _count_alone()  # what `_holders` says when only the loan has the capsule; it differs between Pythons
+_ALONE = _count_alone()  # what `_holders` returns if only the loan has the capsule; differs between Python versions

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The calls of the CUDA driver that PyCUDA lacks: graphs, priorities and streams of others, through ctypes.
+"""CUDA driver calls that PyCUDA lacks: graphs, priorities and foreign streams, through ctypes.
 
-ctypes releases the GIL around each. All of them need a current context. Signatures: cuda.h of CUDA 11.4 to 13.
+ctypes releases the GIL around each call. All of them need a current context. Signatures: cuda.h of CUDA 11.4 to 13.
 """
 
 from __future__ import annotations
@@ -44,33 +44,33 @@ class _PriorityValue(ctypes.Union):
 
 
 def stream_priorities() -> tuple[int, int]:
-    """The device's (least, greatest) stream priority; the greatest is the smaller number."""
+    """The device's (lowest, highest) stream priority; the highest is the smaller number."""
     least, greatest = c_int(), c_int()
     _call('cuCtxGetStreamPriorityRange', byref(least), byref(greatest))
     return least.value, greatest.value
 
 
 def set_stream_priority(stream: int, priority: int) -> None:
-    """Sets what PyCUDA can't give when it makes a stream; drivers before CUDA 12 may refuse it."""
+    """Sets the priority, which PyCUDA can't when it creates a stream; drivers before CUDA 12 may refuse it."""
     value = _PriorityValue()
     value.priority = priority
     _call('cuStreamSetAttribute', stream, _PRIORITY_ATTRIBUTE, byref(value))
 
 
 def stream_priority(stream: int) -> int:
-    """The priority that a stream has."""
+    """The priority of a stream."""
     priority = c_int()
     _call('cuStreamGetPriority', stream, byref(priority))
     return priority.value
 
 
 def begin_capture(stream: int) -> None:
-    """What this thread enqueues on the stream from now on becomes a graph and does not run."""
+    """Work that this thread enqueues on the stream from now on becomes a graph and does not run."""
     _call('cuStreamBeginCapture_v2', stream, CAPTURE_THREAD_LOCAL)
 
 
 def end_capture(stream: int) -> int:
-    """Ends a capture, whatever became of it; returns the graph."""
+    """Ends a capture, successful or not; returns the graph."""
     graph = c_void_p()
     _call('cuStreamEndCapture', stream, byref(graph))
     return graph.value or 0
@@ -89,19 +89,19 @@ def launch_graph(executable: int, stream: int) -> None:
 
 
 def destroy_graph(graph: int) -> None:
-    """Frees a graph; what was instantiated from it lives on."""
+    """Frees a graph; executables instantiated from it stay valid."""
     _call('cuGraphDestroy', graph)
 
 
 def destroy_executable(executable: int) -> None:
-    """Frees an executable graph; one that runs is freed when it is done."""
+    """Frees an executable graph; a running one is freed when it is done."""
     _call('cuGraphExecDestroy', executable)
 
 
 def wait_for_stream(waiter: int, other: int) -> None:
-    """Work enqueued on `waiter` from now on starts when what is on `other` now is done; the host does not wait.
+    """Work enqueued on `waiter` from now on starts when the work now on `other` is done; the host does not wait.
 
-    PyCUDA can do neither: its events have no handle, and streams made by others are no streams to it.
+    PyCUDA can't do this: its events have no handle, and it doesn't accept streams created elsewhere.
     """
     event = c_void_p()
     _call('cuEventCreate', byref(event), _DISABLE_TIMING)
@@ -109,17 +109,17 @@ def wait_for_stream(waiter: int, other: int) -> None:
         _call('cuEventRecord', event, other)
         _call('cuStreamWaitEvent', waiter, event, 0)
     finally:
-        _call('cuEventDestroy_v2', event)  # the driver keeps it until it has happened
+        _call('cuEventDestroy_v2', event)  # the driver keeps it until it has occurred
 
 
 def pop_context() -> None:
-    """Takes the top off the driver's context stack of this thread."""
+    """Pops the top of this thread's driver context stack."""
     _call('cuCtxPopCurrent_v2', byref(c_void_p()))
 
 
 @functools.cache
 def driver_library() -> ctypes.CDLL:
-    """The driver, loaded once; raises DeviceError where there is none."""
+    """The driver, loaded once; raises DeviceError if there is none."""
     try:
         return ctypes.CDLL(DRIVER)
     except OSError as error:
@@ -128,12 +128,12 @@ def driver_library() -> ctypes.CDLL:
 
 @functools.cache
 def driver_function(name: str) -> ctypes._NamedFuncPointer:
-    """A call of the driver with its signature set, looked up once; raises DeviceError where an old driver lacks it."""
+    """A driver call with its signature set, looked up once; raises DeviceError if an old driver lacks it."""
     try:
         function = getattr(driver_library(), name)
     except AttributeError as error:
         raise DeviceError(
-            f'the NVIDIA driver has no {name}; update it to one that serves CUDA 11.4 or newer'
+            f'the NVIDIA driver has no {name}; update it to one that supports CUDA 11.4 or newer'
         ) from error
     function.restype = c_int
     function.argtypes = _SIGNATURES[name]
@@ -147,7 +147,7 @@ def _call(name: str, *arguments: object) -> None:
 
 
 def error_text(code: int) -> str:
-    """'CUDA_ERROR_INVALID_VALUE (1): invalid argument' of a driver's error code."""
+    """'CUDA_ERROR_INVALID_VALUE (1): invalid argument' from a driver error code."""
     texts = []
     for name in ('cuGetErrorName', 'cuGetErrorString'):
         function = getattr(driver_library(), name)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Event(cuda.Event):
-    """PyCUDA's event, made by `Gpu.event`.
+    """PyCUDA's event, created by `Gpu.event`.
 
-    `synchronize` waits for it alone, without the GIL, and is counted; `query` says whether it has happened. One that
-    was never recorded counts as happened.
+    `synchronize` waits for it alone, without the GIL, and is counted; `query` says whether it has occurred. An event
+    that was never recorded counts as occurred.
     """
 
     def __init__(self, gpu: Gpu, flags: int) -> None:
@@ -23,19 +23,19 @@ class Event(cuda.Event):
         self._gpu = gpu
 
     def synchronize(self) -> Event:
-        """Waits until it has happened."""
+        """Waits until it has occurred."""
         with self._gpu.current():
             super().synchronize()
         self._gpu.counters.add('synchronizations')
         return self
 
     def query(self) -> bool:
-        """Whether it has happened; never waits."""
+        """Whether it has occurred; never waits."""
         with self._gpu.current():
             return bool(super().query())
 
     def __del__(self) -> None:
-        # Comes back to life in the bin, and is freed from there without another call of this method (PEP 442).
+        # Resurrected in the bin, and freed from there without another call of this method (PEP 442).
         gpu = getattr(self, '_gpu', None)
         if gpu is not None:
             gpu.context.discard(self)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CUDA graphs: what one frame enqueues, recorded once and launched as one."""
+"""CUDA graphs: the work of one frame, recorded once and launched as a whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class CudaGraph:
-    """An executable graph, made by `capture`. The addresses it works on are those of the capture."""
+    """An executable graph, created by `capture`. It works on the addresses used in the capture."""
 
     def __init__(self, gpu: Gpu, executable: int) -> None:
         self._gpu = gpu
@@ -23,10 +23,10 @@ class CudaGraph:
         gpu.keep(self)
 
     def launch(self, stream: Stream) -> None:
-        """Enqueues all of it. One graph runs once at a time, whatever the streams.
+        """Enqueues all of it. A graph never runs concurrently with itself, whatever the streams.
 
         Raises:
-            DeviceError: it is closed, or the driver refuses it.
+            DeviceError: it is closed, or the driver refuses the launch.
         """
         if not self._executable:
             raise DeviceError('the CUDA graph is closed')
@@ -35,7 +35,7 @@ class CudaGraph:
         self._gpu.counters.add('launches')
 
     def close(self) -> None:
-        """Frees it, once."""
+        """Frees it; safe to call twice."""
         executable, self._executable = self._executable, 0
         if executable and not self._gpu.closed:
             with self._gpu.current():
@@ -54,8 +54,8 @@ def capture(gpu: Gpu, stream: Stream, enqueue: Callable[[], None]) -> CudaGraph:
     Args:
         gpu: the device.
         stream: where `enqueue` works; other streams join by waiting for an event recorded on it.
-        enqueue: may not allocate, synchronise or query; what it does first (loading, tuning) must have been done by an
-            ordinary call before. Host memory that it copies must be pinned and stay where it is.
+        enqueue: must not allocate, synchronise or query; one-time work (loading, tuning) must have been done by an
+            ordinary call before. Host memory that it copies must be pinned and stay in place.
 
     Raises:
         DeviceError: something in it can't be captured.
@@ -70,12 +70,12 @@ def capture(gpu: Gpu, stream: Stream, enqueue: Callable[[], None]) -> CudaGraph:
         except BaseException as error:
             _abandon(stream)
             if isinstance(error, (cuda.Error, DeviceError)):
-                raise DeviceError(f'a CUDA graph can not be captured: {error}; run it without one') from error
+                raise DeviceError(f'a CUDA graph cannot be captured: {error}; run it without one') from error
             raise
         try:
             graph = driver.end_capture(stream.handle)
         except DeviceError as error:
-            raise DeviceError(f'a CUDA graph can not be captured: {error}; run it without one') from error
+            raise DeviceError(f'a CUDA graph cannot be captured: {error}; run it without one') from error
         try:
             return CudaGraph(gpu, driver.instantiate(graph))
         finally:
@@ -83,10 +83,10 @@ def capture(gpu: Gpu, stream: Stream, enqueue: Callable[[], None]) -> CudaGraph:
 
 
 def _abandon(stream: Stream) -> None:
-    """Takes the stream out of its capture after an error, so that it can be used again."""
+    """Ends the stream's capture after an error, so that the stream can be used again."""
     try:
         graph = driver.end_capture(stream.handle)
-    except DeviceError:  # says again that the capture failed
+    except DeviceError:  # reports the failed capture again
         return
     if graph:
         driver.destroy_graph(graph)

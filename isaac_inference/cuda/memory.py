@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class DeviceBuffer:
-    """A piece of device memory, made by `MemoryPool.allocate`; freed by `free`, or when the pool next allocates after
-    the garbage collector has found it.
+    """A piece of device memory, created by `MemoryPool.allocate`; freed by `free`, or when the pool next allocates
+    after the garbage collector has collected it.
 
     Attributes:
         ptr: device address, aligned to 256 bytes; 0 once freed.
-        nbytes: size that was asked for.
-        what: whose it is, for messages.
+        nbytes: requested size.
+        what: its owner, for messages.
     """
 
     def __init__(self, pool: MemoryPool, ptr: int, nbytes: int, what: str) -> None:
@@ -33,7 +33,7 @@ class DeviceBuffer:
         self.what = what
 
     def free(self) -> None:
-        """Gives it back, once; waits for work on the device that was enqueued before."""
+        """Releases it, once; waits for work on the device that was enqueued before."""
         ptr, self.ptr = self.ptr, 0
         if ptr:
             self._pool.release(ptr)
@@ -47,11 +47,11 @@ class DeviceBuffer:
 
 
 class MemoryPool:
-    """All device memory that this process takes through this package on one GPU.
+    """All device memory that this process allocates through this package on one GPU.
 
     Attributes:
-        limit: bytes that it may hold at once; 0 for no limit.
-        peak: the most bytes held at once so far.
+        limit: maximum bytes held at once; 0 for no limit.
+        peak: maximum bytes held at once so far.
     """
 
     def __init__(self, gpu: Gpu) -> None:
@@ -69,7 +69,7 @@ class MemoryPool:
         return self._used
 
     def allocate(self, nbytes: int, what: str) -> DeviceBuffer:
-        """Takes memory; its contents are undefined. For configure time: nothing is allocated per frame.
+        """Allocates memory; its contents are undefined. For configure time: nothing is allocated per frame.
 
         Args:
             nbytes: size; 0 is allowed.
@@ -79,7 +79,7 @@ class MemoryPool:
             DeviceMemoryError: the limit or the device has too little left.
         """
         if nbytes < 0:
-            raise DeviceError(f'{what}: {nbytes} bytes of GPU memory were asked for')
+            raise DeviceError(f'{what}: {nbytes} bytes of GPU memory were requested')
         size = max(nbytes, 1)
         with self._gpu.current():
             self._gpu.context.empty_bin()
@@ -103,7 +103,7 @@ class MemoryPool:
 
     @property
     def free(self) -> int:
-        """Bytes that can be had: what the device has left, or what is left of the limit, whichever is less."""
+        """Available bytes: what the device has left, or what is left of the limit, whichever is less."""
         left = self._gpu.memory()[0]
         return min(left, max(self.limit - self._used, 0)) if self.limit else left
 
@@ -115,7 +115,7 @@ class MemoryPool:
         raise DeviceMemoryError(what, size, self.free)
 
     def release(self, ptr: int) -> None:
-        """Frees what lies at an address of this pool; buffers call it."""
+        """Frees the memory at an address of this pool; called by buffers."""
         with self._lock:
             allocation, size = self._held.pop(ptr, (None, 0))
             self._used -= size
@@ -124,11 +124,11 @@ class MemoryPool:
                 allocation.free()
 
     def drop(self, ptr: int) -> None:
-        """Has an address freed later; for finalizers, on any thread."""
+        """Frees an address later; for finalizers, on any thread."""
         self._gpu.context.discard(lambda: self.release(ptr))
 
     def close(self) -> None:
-        """Frees everything, also what is still referred to."""
+        """Frees everything, including what is still referenced."""
         for ptr in list(self._held):
             self.release(ptr)
 
@@ -152,7 +152,7 @@ class PinnedArray:
                 raw = cuda.pagelocked_empty(size, np.uint8)
             except cuda.MemoryError as error:
                 raise DeviceError(
-                    f'{what}: {size / 2**20:.1f} MiB of page-locked host memory are not to be had; '
+                    f'{what}: {size / 2**20:.1f} MiB of page-locked host memory are not available; '
                     'use a smaller batch, or raise `ulimit -l` and the memory limit of the container'
                 ) from error
             self._memory = raw.base
@@ -160,7 +160,7 @@ class PinnedArray:
         self.array: np.ndarray = raw[: count * dtype.itemsize].view(dtype).reshape(shape)
 
     def free(self) -> None:
-        """Gives it back, once."""
+        """Releases it; safe to call twice."""
         memory, self._memory = self._memory, None
         if memory is not None and not self._gpu.closed:
             self.array = np.empty(0, self.array.dtype)
@@ -178,13 +178,13 @@ def pinned(gpu: Gpu, size: int | Sequence[int], dtype: object = np.uint8, what: 
     """Page-locked host memory.
 
     Args:
-        gpu: whose copies use it.
+        gpu: the GPU whose copies use it.
         size: element count, or a shape.
-        dtype: NumPy's name of the element type; bytes unless told.
+        dtype: element type, as in NumPy; bytes by default.
         what: whose it is, for messages.
 
     Raises:
-        DeviceError: there is not enough.
+        DeviceError: there is not enough of it.
     """
     shape = (size,) if isinstance(size, int) else tuple(size)
     return PinnedArray(gpu, shape, np.dtype(dtype), what)  # type: ignore[call-overload]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Device arrays that are used again and again, so that no memory is allocated per frame."""
+"""Reusable device arrays, so that no memory is allocated per frame."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from isaac_inference.cuda.stream import Stream
 
 ALIGNMENT = 256
-"""Bytes; what the driver itself aligns allocations to, and all that TensorRT asks for."""
+"""Bytes; what the driver itself aligns allocations to, and all that TensorRT requires."""
 
 
 class _Store:
-    """What the ring and the leases share: the memory, and the slots that are free. Finalizers make no CUDA call."""
+    """What the ring and the leases share: the memory, and the free slots. Finalizers make no CUDA call."""
 
     def __init__(self, gpu: Gpu, buffer: DeviceBuffer, depth: int) -> None:
         self.gpu = gpu
@@ -38,13 +38,13 @@ class _Store:
             self.gpu.context.discard(self.drain)
 
     def drain(self) -> None:
-        """Frees the memory once nobody has any of it."""
+        """Frees the memory once no one holds any of it."""
         if len(self.free) == self.depth:
             self.buffer.free()
 
 
 class _Lease:
-    """Held by the arrays of one slot; when the last of them goes, the slot is free. On any thread."""
+    """Held by the arrays of one slot; when the last of them is gone, the slot is free. On any thread."""
 
     __slots__ = ('_store', '_index')
 
@@ -57,18 +57,18 @@ class _Lease:
 
 
 class ArrayRing:
-    """`depth` slots, each with one array of every name; all memory is taken when it is made.
+    """`depth` slots, each with one array per name; all memory is allocated at creation.
 
     Args:
         gpu: the device.
-        stream: the maker's; it writes the arrays.
+        stream: the producer's; it writes the arrays.
         specs: shape and element type of each array.
-        depth: how many sets may be in use at once: in the making, on the way and with each reader that keeps one.
+        depth: how many sets may be in use at once: being written, in transit, and held by each reader that keeps one.
         what: whose it is, for messages.
 
     Raises:
-        ConfigError: depth or a shape is unusable.
-        DeviceMemoryError: there is not enough memory for all of it.
+        ConfigError: depth or a shape is invalid.
+        DeviceMemoryError: there is not enough memory for all slots.
     """
 
     def __init__(
@@ -105,15 +105,15 @@ class ArrayRing:
 
     @property
     def free(self) -> int:
-        """Slots that nobody holds."""
+        """Number of slots that no one holds."""
         return len(self._store.free)
 
     def take(self) -> dict[str, DeviceArray]:
-        """The arrays of a free slot; the stream waits for those who still read it. The slot is taken until all of the
+        """The arrays of a free slot; the stream waits for those still reading it. The slot is taken until all of its
         arrays are garbage collected.
 
         Raises:
-            FrameError: every slot is held by somebody (`device_buffers_busy`).
+            FrameError: every slot is in use (`device_buffers_busy`).
             DeviceError: the ring is closed.
         """
         store = self._store
@@ -121,13 +121,13 @@ class ArrayRing:
             raise DeviceError(f'{self.what}: its buffers are closed')
         index = _pop(store.free)
         if index is None:
-            dlpack.sweep()  # what was lent to somebody who never took it
+            dlpack.sweep()  # what was lent but never consumed
             index = _pop(store.free)
         if index is None:
             raise FrameError(
                 'device_buffers_busy',
-                f'{self.what}: all {self.depth} sets of buffers are in use; somebody keeps device arrays of earlier '
-                'frames: let them go, or copy them with numpy.asarray',
+                f'{self.what}: all {self.depth} sets of buffers are in use; a consumer still holds device arrays of '
+                'earlier frames: release them, or copy them with numpy.asarray',
             )
         lease = _Lease(store, index)
         slot = self._slots[index]
@@ -139,7 +139,7 @@ class ArrayRing:
         }
 
     def close(self) -> None:
-        """Frees the memory, now, or when the last array that somebody still holds is gone."""
+        """Frees the memory, now, or when the last array still in use is gone."""
         self._store.closed = True
         self._store.drain()
 

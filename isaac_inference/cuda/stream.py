@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stream: copies and events in order, asynchronous to the host and to other streams."""
+"""A stream: copies and events in order, asynchronous to the host and other streams."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 PRIORITIES = ('low', 'normal', 'high')
-_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: what others do on the default stream does not hold it up
+_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: work on the default stream does not block it
 
 
 class Stream:
-    """Made by `Gpu.stream`. Methods may be called on any thread; the order of the calls is the order of the work.
+    """Created by `Gpu.stream`. Methods may be called on any thread; work runs in the order of the calls.
 
     Attributes:
-        handle: the driver's CUstream as a number, for TensorRT and others.
+        handle: the driver's CUstream as a number, for TensorRT and other libraries.
         priority: 'low', 'normal' or 'high'. 'normal' is the driver's default; most GPUs have none below it.
-        level: the driver's number of it, as read back; smaller is more urgent.
+        level: the driver's number for it, as read back; smaller is more urgent.
     """
 
     def __init__(self, gpu: Gpu, priority: str = 'normal') -> None:
@@ -66,20 +66,20 @@ class Stream:
         self.gpu.counters.add('synchronizations')
 
     def record(self, event: Event) -> None:
-        """The event happens when all that was enqueued so far is done."""
+        """The event occurs when all work enqueued so far is done."""
         with self.gpu.current():
             event.record(self._raw)
 
     def wait(self, event: Event) -> None:
-        """What is enqueued from now on starts after the event; the host does not wait."""
+        """Work enqueued from now on starts after the event; the host does not wait."""
         with self.gpu.current():
             self._raw.wait_for_event(event)
 
     def upload(self, target: int, host: np.ndarray) -> None:
         """Copies a C-contiguous array to the device address `target`, without the GIL.
 
-        Pageable memory may be altered as soon as this returns: the driver has copied it by then. Pinned memory must
-        stay as it is until the stream has come past.
+        Pageable memory may be modified as soon as this returns: the driver has copied it by then. Pinned memory must
+        stay unchanged until the stream has passed this point.
         """
         _check_contiguous('upload', host)
         if not host.nbytes:
@@ -94,9 +94,9 @@ class Stream:
         Only into pinned memory is it asynchronous; into pageable memory it returns when the copy is done.
 
         Args:
-            host: where to.
+            host: the destination.
             source: device address.
-            nbytes: how much; the whole array when None.
+            nbytes: how many; None for the whole array.
         """
         _check_contiguous('download', host)
         if nbytes is not None and nbytes != host.nbytes:
@@ -125,7 +125,7 @@ class Stream:
             cuda.memset_d8_async(target, value, nbytes, self._raw)
 
     def close(self) -> None:
-        """Frees it, once; work that was enqueued is still done."""
+        """Frees it, once; enqueued work still completes."""
         raw, self._raw = self._raw, None
         if raw is not None and not self.gpu.closed:
             with self.gpu.current():

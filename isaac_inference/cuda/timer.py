@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GPU time by CUDA events, without ever waiting for the GPU."""
+"""GPU time from CUDA events, without ever waiting for the GPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from isaac_inference.cuda.stream import Stream
 
 KEPT = 1024
-"""Measurements that are kept until somebody collects them; of more, the newest."""
+"""Measurements kept until they are collected; the oldest are discarded first."""
 
 
 class _Measurement:
@@ -42,16 +42,16 @@ class _Measurement:
 
 
 class GpuTimer:
-    """Times what is enqueued between two points of a stream; events are made once.
+    """Times what is enqueued between two points of a stream; events are created once.
 
-    Not for use inside a graph capture; around a graph's launch it is right.
+    Not for use inside a graph capture; timing a graph's launch is fine.
 
     Args:
         gpu: the device.
-        depth: measurements that may be under way at once; of more, the later ones are skipped.
+        depth: measurements that may be in progress at once; further ones are skipped.
 
     Attributes:
-        skipped: measurements that were not made since all events were under way.
+        skipped: measurements that were skipped because all events were in use.
     """
 
     def __init__(self, gpu: Gpu, depth: int = 8) -> None:
@@ -63,7 +63,7 @@ class GpuTimer:
         self.skipped = 0
 
     def measure(self, stream: Stream) -> _Measurement:
-        """A block; what is enqueued on the stream inside it is timed, from the GPU's start of it to its end."""
+        """A block; what is enqueued on the stream inside it is timed, from when the GPU starts it to when it ends."""
         with self._lock:
             if not self._free:
                 self._harvest()
@@ -78,7 +78,7 @@ class GpuTimer:
             (self._pending if measured else self._free).append(pair)
 
     def collect(self) -> list[float]:
-        """GPU times, ms, of the measurements that are complete and were not collected yet, oldest first."""
+        """GPU times, ms, of complete measurements not yet collected, oldest first."""
         with self._lock:
             self._harvest()
             times = list(self._times)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good the pipeline's answers are against a known truth; arrays in, figures out, no ROS."""
+"""Accuracy of the pipeline's output against ground truth; arrays in, figures out, no ROS."""
 
 from isaac_inference.evaluation.accuracy.evaluate import EvaluationSettings, evaluate
 from isaac_inference.evaluation.accuracy.frame_record import Boxes, FrameRecord, Poses

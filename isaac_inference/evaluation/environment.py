@@ -21,7 +21,7 @@ def model_bytes(engine: Engine) -> int:
     """Bytes of what an open engine runs: of the plan where one was built, else of the ONNX file and the weights
     beside it.
     """
-    memory: Mapping[str, float] = getattr(engine, 'memory', {})  # MiB by purpose, of engines that tell it
+    memory: Mapping[str, float] = getattr(engine, 'memory', {})  # MiB by purpose, for engines that report it
     if memory.get('plan'):
         return round(memory['plan'] * 2**20)
     file = read_model_file(engine.card.path)
@@ -29,7 +29,7 @@ def model_bytes(engine: Engine) -> int:
 
 
 def environment(**engines: Engine) -> dict[str, Any]:
-    """Versions, processor and devices, for a report that others shall be able to judge.
+    """Versions, processor and devices, so that others can judge a report.
 
     Args:
         engines: role in the report -> open engine.

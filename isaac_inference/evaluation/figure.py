@@ -36,7 +36,7 @@ def new_figure(rows: int, columns: int, size: tuple[float, float], title: str = 
 
 
 def save_figure(figure: Any, path: str | Path, dpi: int = 90) -> Path:
-    """Writes a figure of `new_figure` to a file, makes its folder where that is missing, and forgets the figure.
+    """Writes a figure of `new_figure` to a file, creates its folder if missing, and closes the figure.
 
     Returns:
         The path.

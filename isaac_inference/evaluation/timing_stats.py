@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statistics of many timings, and of two things that were timed in turn."""
+"""Statistics of many timings, and of two calls timed alternately."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TimingStats:
     """Timings in milliseconds.
 
     Attributes:
-        count: how many. A percentile p says something from about 100 / (100 - p) * 10 of them on.
+        count: number of timings. A percentile p is meaningful from about 100 / (100 - p) * 10 of them on.
         mean, std, min, max: std is that of these timings (divided by n), not an estimate for more of them.
         p50, p90, p95, p99, p99_9: percentiles, linear between neighbours.
     """
@@ -35,7 +35,7 @@ class TimingStats:
 
     @classmethod
     def of(cls, milliseconds: Sequence[float] | np.ndarray) -> TimingStats | None:
-        """None of nothing."""
+        """None without timings."""
         values = np.asarray(milliseconds, float)
         if not values.size:
             return None
@@ -60,7 +60,7 @@ class Ratio:
 
     Attributes:
         value: p50 of the reference over p50 of the candidate, all blocks together.
-        low, high: the least and the largest of the blocks' own ratios.
+        low, high: the smallest and the largest of the blocks' own ratios.
         p25, p75: the middle half of the blocks' ratios.
         blocks: how many.
     """
@@ -78,7 +78,7 @@ class Ratio:
 
 
 def ratio_of_blocks(reference: Sequence[np.ndarray], candidate: Sequence[np.ndarray]) -> Ratio | None:
-    """The ratio of two that were timed in turn, block by block; None of no block.
+    """The ratio of two calls timed alternately, block by block; None without blocks.
 
     Args:
         reference, candidate: timings of each block, block i of both taken right after each other.

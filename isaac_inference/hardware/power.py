@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an inference costs in energy, by NVML, NVIDIA's management library."""
+"""Energy cost of an inference, from NVML, NVIDIA's management library."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 _SAMPLE_S = 0.02
-_CLOSE_ENOUGH = 0.2  # seconds; a shorter run says nothing: NVML renews its figures about ten times a second
+_MIN_SECONDS = 0.2  # a shorter run says nothing: NVML updates its figures about ten times a second
 
 
 @dataclass(frozen=True)
 class PowerReading:
-    """Power while a call ran again and again; all of it None, and `reason` said, where it can't be read.
+    """Power while a call ran repeatedly; if it can't be read, the figures are None and `reason` says why.
 
     Attributes:
         watts: mean power of the whole GPU, idle power included.
         millijoules: energy of one call.
-        calls, seconds: how long was measured.
+        calls, seconds: length of the measurement.
         method: 'energy counter' or 'power samples'.
         reason: why there is no figure.
     """
@@ -43,11 +43,11 @@ def measure_power(call: Callable[[], object], device: int | None, seconds: float
 
     Args:
         call: returns when its work is done.
-        device: the GPU's number as CUDA counts; None for an engine that doesn't run on one.
+        device: the GPU's CUDA ordinal; None for an engine that doesn't run on one.
         seconds: how long, at least 0.2.
     """
     if device is None:
-        return PowerReading(reason='read from NVIDIA GPUs only, and this engine does not run on one')
+        return PowerReading(reason='only available for NVIDIA GPUs, and this engine does not run on one')
     try:
         import pynvml
     except ImportError:
@@ -59,17 +59,17 @@ def measure_power(call: Callable[[], object], device: int | None, seconds: float
     try:
         handle = _handle(pynvml, device)
         try:
-            return _by_counter(pynvml, handle, call, max(seconds, _CLOSE_ENOUGH))
+            return _by_counter(pynvml, handle, call, max(seconds, _MIN_SECONDS))
         except pynvml.NVMLError:  # before Volta there is no counter
-            return _by_samples(pynvml, handle, call, max(seconds, _CLOSE_ENOUGH))
+            return _by_samples(pynvml, handle, call, max(seconds, _MIN_SECONDS))
     except pynvml.NVMLError as error:
-        return PowerReading(reason=f'NVML does not tell the power of GPU {device}: {error}')
+        return PowerReading(reason=f'NVML does not report the power of GPU {device}: {error}')
     finally:
         pynvml.nvmlShutdown()
 
 
 def _handle(pynvml: Any, device: int) -> Any:
-    """NVML counts all GPUs of the machine, CUDA those that CUDA_VISIBLE_DEVICES names."""
+    """NVML numbers all GPUs of the machine, CUDA those that CUDA_VISIBLE_DEVICES names."""
     visible = [entry.strip() for entry in os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',') if entry.strip()]
     if device < len(visible):
         if not visible[device].isdigit():
@@ -83,7 +83,7 @@ def _by_counter(pynvml: Any, handle: Any, call: Callable[[], object], seconds: f
     calls, elapsed = _repeat(call, seconds)
     spent = pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) - before
     if spent <= 0:
-        return PowerReading(calls=calls, seconds=elapsed, reason='the energy counter of this GPU does not move')
+        return PowerReading(calls=calls, seconds=elapsed, reason='the energy counter of this GPU does not change')
     return PowerReading(spent / 1e3 / elapsed, spent / calls, calls, elapsed, 'energy counter')
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a model's card once and keeps it, until one of the files that it came from changes."""
+"""Reads a model's card once and caches it until one of its files changes."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def read_card(model: str | Path, card: str | Path | None = None) -> ModelCard:
 
     Each value comes from the first of these that gives it: the card named here, the card beside the model
     (`<model>.yaml`), the card embedded in the file, the exporter's metadata, the shapes, the family's
-    defaults. Thread-safe. A card is read once a process: nodes that share a model get the same object.
+    defaults. Thread-safe. A card is read once per process: nodes that share a model get the same object.
 
     Args:
         model: path of the ONNX file; `~` is the user's home.
         card: path of a YAML card, or its name in config/models; '' is the same as None.
 
     Raises:
-        ModelError: the file is no usable model, a card is wrong or contradicts it, or something is not said
-            anywhere.
+        ModelError: the file is not a usable model, a card is wrong or contradicts it, or required information is
+            missing.
     """
     path = find_model(model)
     explicit = find_card(card) if card is not None and str(card) else None
@@ -63,7 +63,7 @@ def read_card(model: str | Path, card: str | Path | None = None) -> ModelCard:
 
 
 def _read(path: Path, explicit: Path | None) -> _Entry:
-    """Read all files anew. The stamps are taken first, so that a file which changes meanwhile is read again
+    """Read all files from scratch. The stamps are taken first, so that a file that changes meanwhile is read again
     later.
     """
     beside = card_beside(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Table tops and walls, drawn by program from a seed."""
+"""Table tops and walls, generated from a seed."""
 
 from __future__ import annotations
 

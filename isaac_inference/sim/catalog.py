@@ -16,7 +16,7 @@ class ObjectKind:
         name: its class name.
         shape: 'cuboid', or 'cylinder' about z.
         size: (x, y, z) extent in m; the object's frame is at the centre, axes along the edges.
-        symmetries: turns that leave its look unchanged.
+        symmetries: rotations that leave its appearance unchanged.
         palette: BGR colours that its faces are painted with, the first is the ground.
         title: what is written on it.
     """

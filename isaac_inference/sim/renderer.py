@@ -29,7 +29,7 @@ _RING = np.linspace(0, 2 * np.pi, 32, endpoint=False)
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """An object of a kind at `pose` (T_camera_object); `faces` paints it otherwise than its kind is."""
+    """An object of a kind at `pose` (T_camera_object); `faces` overrides the paint of its kind."""
 
     kind: ObjectKind
     pose: Pose
@@ -38,7 +38,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Light:
-    """A far lamp and the light from everywhere else.
+    """A distant lamp and ambient light.
 
     Attributes:
         direction: unit vector in the world, towards the lamp; z > 0.
@@ -142,7 +142,7 @@ class Renderer:
         return color, depth
 
     def _backdrop(self, wall: int, R: np.ndarray) -> np.ndarray:
-        """A cut of the wall's picture that moves as the camera turns."""
+        """A crop of the wall's picture that moves as the camera turns."""
         height, width = self.camera.height, self.camera.width
         yaw, pitch = np.arctan2(R[1, 2], R[0, 2]), np.arcsin(np.clip(R[2, 2], -1, 1))
         picture = _wall(wall, 2 * width, 2 * height)
@@ -170,7 +170,7 @@ class Renderer:
         cv2.multiply(color, cv2.merge((factor, factor, factor)), color, 1 / 255)
 
     def _outline(self, item: Placed) -> tuple[np.ndarray, float]:
-        """The box of an object's outline in the image, and which part of the outline's area lies inside."""
+        """The box of an object's outline in the image, and the fraction of the outline's area inside the image."""
         pixels = self.camera.project(item.pose.apply(_outline_points(item.kind))).astype(np.float32) + 0.5
         width, height = self.camera.width, self.camera.height
         if not np.isfinite(pixels).all():
@@ -210,7 +210,7 @@ class Renderer:
             front = (hits.mask & (hits.depth < zbuffer[region])).view(np.uint8)
             paint = _paint(faces[name], hits, item.pose.translation[2] / self.camera.K[0, 0])
             paint = _shade(paint, hits.normal, object_light, light)
-            # OpenCV copies under a mask some fifty times as fast as NumPy
+            # OpenCV copies under a mask about fifty times as fast as NumPy
             cv2.copyTo(paint, front, color[region])
             cv2.copyTo(hits.depth, front, zbuffer[region])
             cv2.copyTo(front * np.uint8(number), front, instances[region])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled pictures for training: arrangements far more varied than the scenes that are used to evaluate."""
+"""Labelled pictures for training: arrangements far more varied than the scenes used for evaluation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from isaac_inference.sim.sensor import SensorSettings, sense_color
 
 SIZE = (640, 480)  # px, width and height
 _DISTRACTORS = 24
-_LEAST = 0.02  # visible part below which an object is not named at all
+_MIN_VISIBILITY = 0.02  # visible part below which an object is not named at all
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ def training_sample(rng: np.random.Generator) -> Sample:
     ]
     table, wall = (int(value) for value in rng.integers(0, 48, 2))
     view = Renderer(camera).render(placed, T_world_camera, table=table, wall=wall, light=_light(rng))
-    named = [index for index in range(len(kinds)) if view.visibility[index] > _LEAST]
+    named = [index for index in range(len(kinds)) if view.visibility[index] > _MIN_VISIBILITY]
     corners = [_corners(placed[index], camera) for index in named]
     return Sample(
         sense_color(view.color, _sensor(rng), rng),
@@ -80,7 +80,7 @@ def _camera(rng: np.random.Generator) -> CameraModel:
 
 
 def _place(kind: ObjectKind, x: float, y: float, rng: np.random.Generator) -> Pose:
-    """T_world_object: two of three lie on the table, the others are anyhow in the air."""
+    """T_world_object: two of three lie on the table, the others are in the air in any orientation."""
     x, y = x + rng.normal(0, 0.02), y + rng.normal(0, 0.02)
     if rng.random() < 0.65:
         return resting(kind, int(rng.integers(6)) if rng.random() < 0.6 else 0, x, y, rng.uniform(0, 2 * np.pi))
@@ -112,7 +112,7 @@ def _corners(item: Placed, camera: CameraModel) -> np.ndarray:
 
 @functools.cache
 def _distractor(number: int) -> ObjectKind:
-    """An object that is none of the named ones."""
+    """An object that is not one of the named ones."""
     rng = np.random.default_rng([9, number])
     palette = tuple(tuple(int(value) for value in color) for color in rng.integers(20, 250, (3, 3)))
     title = ''.join(chr(code) for code in rng.integers(65, 91, 4))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A moving table-top scene whose truth is known: everything in it follows from a seed and the time."""
+"""A moving table-top scene with known ground truth: everything in it follows from a seed and the time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SimFrame:
         color: (H, W, 3) uint8 BGR.
         depth: (H, W) float32 m, NaN for holes.
         T_world_camera: where the camera is.
-        truths: every object of which at least a little is in view.
+        truths: every object that is at least slightly in view.
     """
 
     color: np.ndarray
@@ -57,7 +57,7 @@ class SimFrame:
 
 @dataclass(frozen=True, eq=False)
 class _Motion:
-    """An object's way: a slow slide about its place and a turn about an axis; held ones are off the table."""
+    """An object's motion: a slow slide about its place and a turn about an axis; held ones are off the table."""
 
     kind: ObjectKind
     start: Pose
@@ -100,7 +100,7 @@ class Scene:
         level, side = rng.uniform(0.5, 0.95), azimuth + rng.uniform(-2, 2)
         lamp = np.array([np.sqrt(1 - level**2) * np.cos(side), np.sqrt(1 - level**2) * np.sin(side), level])
         self._light = Light(tuple(lamp), rng.uniform(0.45, 0.7), rng.uniform(0.3, 0.6), rng.uniform(0.25, 0.55))
-        drawn = SensorSettings(  # drawn in any case: what stands where must not depend on the camera's faults
+        drawn = SensorSettings(  # always drawn: the arrangement must not depend on the camera's faults
             blur=rng.uniform(0.4, 0.8), noise=rng.uniform(1.5, 5.0), gains=tuple(rng.uniform(0.93, 1.07, 3))
         )
         self._sensor = sensor or drawn
@@ -110,7 +110,7 @@ class Scene:
         self._motions = [_motion(kind, place, rng) for kind, place in zip(kinds, places, strict=True)]
 
     def camera_pose(self, time_s: float) -> Pose:
-        """T_world_camera: to and fro about the table, at a distance that breathes."""
+        """T_world_camera: back and forth around the table, at a varying distance."""
         azimuth, elevation, distance, phase = self._camera_way
         waves = np.sin(np.array([0.35, 0.5, 0.4, 0.3]) * time_s + phase)
         return orbit(

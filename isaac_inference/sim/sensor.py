@@ -91,7 +91,7 @@ def _noise_tile(height: int, width: int, channels: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def _depth_tile(height: int, width: int) -> np.ndarray:
-    """Noise of unit size that is alike in neighbouring pixels, as matched stereo windows make it."""
+    """Noise of unit size that is correlated between neighbouring pixels, as from stereo matching windows."""
     noise = np.random.default_rng(12).standard_normal((height + _MARGIN, width + _MARGIN)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 1.0)
     return smooth / smooth.std()

@@ -64,7 +64,7 @@ def visible_faces(rays: Rays, size: tuple[float, float, float], shape: str) -> I
 
 
 def hit_face(rays: Rays, size: tuple[float, float, float], shape: str, face: str) -> Hits:
-    """Meet one face of a shape; `size` in m."""
+    """Intersect the rays with one face of a shape; `size` in m."""
     if face == 'side':
         return _hit_side(rays, size)
     axis, sign, (right, right_sign), (up, up_sign) = _FRAMES[face]

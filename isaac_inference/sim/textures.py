@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The paint on the objects' faces, drawn by program: every face of a box looks different."""
+"""The paint on the objects' faces, generated: every face of a box looks different."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _checks(image: np.ndarray, kind: ObjectKind, ink: tuple[int, ...], third: tu
 
 
 def _bands(kind: ObjectKind, width: int, height: int) -> np.ndarray:
-    """The side of a can that looks the same from all around, and its top unlike its bottom."""
+    """The side of a can that looks the same from all directions, with the top unlike the bottom."""
     ground, ink = kind.palette[:2]
     image = np.full((height, width, 3), ground, np.uint8)
     for top, bottom, color in (

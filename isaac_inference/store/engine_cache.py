@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps built engines of this user by what they were built from. An engine is code: see `owned_file`.
+"""Stores this user's built engines, keyed by what they were built from. An engine is code: see `owned_file`.
 
     cache = EngineCache()
     entry = cache.obtain(key, make=lambda: (plan_bytes, {'build_s': 61.0}))
     plan = entry.read()
 
-An entry is two files: `<digest>-<sha256>.engine`, the plan, and `<digest>.json`, all facts about it in words that
-people can read. The JSON names the plan and its SHA-256 and is written last, in one rename, so that what a killed
-writer leaves is never taken for an engine, and a reader never gets half of the old one and half of the new one.
+An entry is two files: `<digest>-<sha256>.engine`, the plan, and `<digest>.json`, all facts about it in
+readable form. The JSON names the plan and its SHA-256 and is written last, in one rename, so that leftovers of a killed
+writer are never taken for an engine, and a reader never gets half of the old one and half of the new one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from isaac_inference.store.user_cache import cache_dir
 _log = logging.getLogger(__name__)
 
 FORMAT = 1
-"""Raised when entries mean something else; it is part of every key, so older entries are not found any more."""
+"""Incremented when the meaning of entries changes; it is part of every key, so older entries are no longer found."""
 _PLAN_NAME = re.compile(r'[0-9a-f]{32}-[0-9a-f]{16}\.engine')
 
 ProfileShapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -42,14 +42,14 @@ ProfileShapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 @dataclass(frozen=True)
 class EngineKey:
-    """Everything that an engine depends on; engines with one key are interchangeable.
+    """Everything that an engine depends on; engines with the same key are interchangeable.
 
     Attributes:
         model: the model's name, for people; not part of the key.
         model_sha256: hex digest of the ONNX file and its external weights.
         precision: 'model', or what the graph was converted to before the build.
         shapes: input name -> smallest, optimum and largest shape.
-        options: build options that make a difference; values that JSON can hold.
+        options: build options that affect the engine; values that JSON can represent.
         tensorrt: TensorRT's version.
         gpu: the GPU's name.
         compute_capability: such as '8.7'.
@@ -79,7 +79,7 @@ class EngineKey:
 
     @property
     def digest(self) -> str:
-        """32 hex digits that differ when any fact differs."""
+        """32 hex digits that differ if any fact differs."""
         text = json.dumps(self.facts(), sort_keys=True, separators=(',', ':'))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -102,30 +102,30 @@ class CacheEntry:
 
     @property
     def digest(self) -> str:
-        """The digest of the key that it was built for."""
+        """The digest of the key it was built for."""
         return self.path.name[:32]
 
     def read(self) -> bytes:
-        """The plan, checked now: owner, mode, size and SHA-256.
+        """The plan, checked on each read: owner, mode, size and SHA-256.
 
         Raises:
-            EngineError: it is gone, refused, truncated, or not what was built, and what to do.
+            EngineError: it is gone, refused, truncated, or not what was built; says what to do.
         """
         try:
             plan = read_owned(self.path)
         except FileNotFoundError:
-            raise EngineError(f'{self.path}: the engine is gone; configure again, so that it is built anew') from None
+            raise EngineError(f'{self.path}: the engine is gone; configure again to rebuild it') from None
         expected = int(self.metadata['bytes'])
         if len(plan) != expected:
             what = 'is empty' if not plan else f'has {len(plan)} bytes'
             raise EngineError(
                 f'{self.path}: the engine {what}, expected {expected}, so it was truncated or swapped; '
-                f'remove it, so that it is built anew'
+                f'remove it to have it rebuilt'
             )
         if hashlib.sha256(plan).hexdigest() != self.metadata['sha256']:
             raise EngineError(
-                f'{self.path}: the engine was altered since it was built (its SHA-256 differs); remove it, so that '
-                'it is built anew'
+                f'{self.path}: the engine was altered since it was built (its SHA-256 differs); remove it to '
+                'have it rebuilt'
             )
         return plan
 
@@ -146,11 +146,11 @@ class EngineCache:
         self.folder = cache_dir('engines', root)
 
     def find(self, key: EngineKey) -> CacheEntry | None:
-        """The engine of a key, all of it checked; None when there is none.
+        """The engine of a key, all of it checked; None if there is none.
 
-        A damaged entry (truncated, empty, altered, half gone) counts as none, with a warning that says why: it is
-        ours, and building again mends it. One that somebody else wrote, or may have, raises EngineError instead:
-        then a person has to look.
+        A damaged entry (truncated, empty, altered, incomplete) counts as none, with a warning that says why: it is
+        ours, and rebuilding repairs it. One that another user wrote, or may have written, raises EngineError instead,
+        because then a person has to check.
         """
         entry, problem = self.inspect(key.digest)
         if problem:
@@ -158,12 +158,12 @@ class EngineCache:
         return entry
 
     def inspect(self, digest: str) -> tuple[CacheEntry | None, str]:
-        """The entry of a digest and '', or None and what is wrong with it ('' where there is none at all).
+        """The entry of a digest and '', or None and what is wrong with it ('' if there is none at all).
 
         Raises:
-            EngineError: a file that somebody else wrote, or may have written.
+            EngineError: a file that another user wrote, or may have written.
         """
-        for _ in range(2):  # a writer may put in a new one, and remove the old plan, between our two reads
+        for _ in range(2):  # a writer may store a new one, and remove the old plan, between our two reads
             entry, problem = self._read_entry(digest)
             if entry is None:
                 return None, problem
@@ -178,20 +178,20 @@ class EngineCache:
         return None, problem
 
     def entry(self, digest: str) -> CacheEntry:
-        """The sound entry of a digest; raises EngineError where there is none."""
+        """The valid entry of a digest; raises EngineError if there is none."""
         entry, problem = self.inspect(digest)
         if entry is None:
             raise EngineError(problem or f'{self.folder}: no engine {digest}; it was removed')
         return entry
 
     def store(self, key: EngineKey, plan: bytes, metadata: Mapping[str, Any] = MappingProxyType({})) -> CacheEntry:
-        """Keep an engine in the place of an older one of the same key; the caller holds the key's lock.
+        """Store an engine, replacing an older one with the same key; the caller holds the key's lock.
 
         Raises:
             EngineError: the plan is empty, or can't be written.
         """
         if not plan:
-            raise EngineError(f'{key.model}: the engine to keep is empty; build it again')
+            raise EngineError(f'{key.model}: the engine to store is empty; build it again')
         sha256 = hashlib.sha256(plan).hexdigest()
         path = self.folder / f'{key.digest}-{sha256[:16]}.engine'
         facts = {
@@ -211,11 +211,11 @@ class EngineCache:
     def lock(
         self,
         key: EngineKey,
-        waiting: Callable[[str], None] | None = None,
+        on_wait: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> AbstractContextManager[None]:
-        """A context in which this process alone builds the engine of a key; see `file_lock`."""
-        return file_lock(self.folder / f'{key.digest}.lock', waiting, cancelled)
+        """A context in which only this process builds the engine of a key; see `file_lock`."""
+        return file_lock(self.folder / f'{key.digest}.lock', on_wait, cancelled)
 
     def obtain(
         self,
@@ -223,22 +223,22 @@ class EngineCache:
         make: Callable[[], tuple[bytes, Mapping[str, Any]]],
         *,
         accept: Callable[[CacheEntry], bool] = lambda entry: True,
-        waiting: Callable[[str], None] | None = None,
+        on_wait: Callable[[str], None] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> CacheEntry:
-        """The engine of a key: the one in the cache, or else what `make` gives; among processes one makes it.
+        """The engine of a key: the cached one, or else what `make` returns; only one process makes it.
 
         Args:
             key: what the engine depends on.
-            make: builds the plan and says what is worth noting about it; nothing is kept when it raises.
-            accept: false for an entry that is to be built again.
-            waiting: told when another process builds, and which one.
-            cancelled: asked while waiting.
+            make: builds the plan and returns it with facts worth noting; nothing is stored if it raises.
+            accept: false for an entry that must be rebuilt.
+            on_wait: called with the lock's holder while another process builds.
+            cancelled: polled while waiting; true ends the wait with an EngineError.
         """
         entry = self.find(key)
         if entry is not None and accept(entry):
             return entry
-        with self.lock(key, waiting, cancelled):
+        with self.lock(key, on_wait, cancelled):
             entry = self.find(key)
             if entry is not None and accept(entry):
                 return entry
@@ -246,12 +246,12 @@ class EngineCache:
             return self.store(key, plan, metadata)
 
     def entries(self) -> list[CacheEntry]:
-        """Every entry that has its facts, by name of the model; the plans are not read."""
+        """Every entry with readable facts, sorted by model name; the plans are not read."""
         found = [self._read_entry(path.stem)[0] for path in self.folder.glob('*.json')]
         return sorted((entry for entry in found if entry), key=lambda entry: (entry.metadata['model'], entry.digest))
 
     def remove(self, entry: CacheEntry) -> None:
-        """Remove an entry; who has read it already keeps what it read."""
+        """Remove an entry; plans already read are not affected."""
         self._facts_path(entry.digest).unlink(missing_ok=True)
         entry.path.unlink(missing_ok=True)
 
@@ -259,7 +259,7 @@ class EngineCache:
         return self.folder / f'{digest}.json'
 
     def _read_entry(self, digest: str) -> tuple[CacheEntry | None, str]:
-        """What the JSON file says, and what is wrong with it."""
+        """The content of the JSON file, and what is wrong with it."""
         path = self._facts_path(digest)
         try:
             facts = json.loads(read_owned(path))
@@ -271,7 +271,7 @@ class EngineCache:
         except FileNotFoundError:
             return None, ''
         except (ValueError, KeyError, TypeError) as error:
-            return None, f'{path}: not the facts of an engine ({error}); remove it'
+            return None, f'{path}: not a valid description of an engine ({error}); remove it'
         return CacheEntry(self.folder / plan, facts), ''
 
     def _sweep(self, digest: str, keep: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A lock among processes that ends with its holder, however that ends."""
+"""A lock between processes that is released when its holder exits, however it exits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _POLL_S = 0.1
 
 @contextlib.contextmanager
 def file_lock(
-    path: Path, waiting: Callable[[str], None] | None = None, cancelled: Callable[[], bool] = lambda: False
+    path: Path, on_wait: Callable[[str], None] | None = None, cancelled: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
     """Hold the lock of this file; waits while another process, or another thread of this one, holds it.
 
@@ -26,24 +26,26 @@ def file_lock(
     let two processes lock two files of the same name.
 
     Args:
-        path: the lock file, made where it is missing.
-        waiting: told once, when there is a wait, who holds the lock.
-        cancelled: asked while waiting; true ends the wait with an EngineError.
+        path: the lock file, created if missing.
+        on_wait: called once with the lock's holder, if there is a wait.
+        cancelled: polled while waiting; true ends the wait with an EngineError.
 
     Raises:
-        EngineError: the file can't be made or locked, or the wait was cancelled.
+        EngineError: the file can't be created or locked, or the wait was cancelled.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise EngineError(f'{path}: no lock can be made ({error.strerror}); set cache_dir to another folder') from error
+        raise EngineError(
+            f'{path}: the lock file cannot be created ({error.strerror}); set cache_dir to another folder'
+        ) from error
     try:
-        told, tries = waiting is None, 0
+        told, tries = on_wait is None, 0
         while not _try_lock(descriptor, path):
             holder = os.pread(descriptor, 32, 0).decode('ascii', 'replace').strip()
             tries += 1
-            if not told and waiting is not None and (holder or tries > 1):  # it writes its number after it locked
-                waiting(f'process {holder or "unknown"}')
+            if not told and on_wait is not None and (holder or tries > 1):  # it writes its pid after locking
+                on_wait(f'process {holder or "unknown"}')
                 told = True
             if cancelled():
                 raise EngineError(f'{path}: cancelled while waiting for another process')
@@ -56,13 +58,13 @@ def file_lock(
 
 
 def _try_lock(descriptor: int, path: Path) -> bool:
-    """True when the lock was taken, False when somebody else has it."""
+    """True if the lock was taken, False if it is held elsewhere."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
         raise EngineError(
-            f'{path}: this file system can not lock files ({error.strerror}); set cache_dir to a local folder'
+            f'{path}: this file system cannot lock files ({error.strerror}); set cache_dir to a local folder'
         ) from error
     return True

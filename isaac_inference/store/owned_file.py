@@ -13,15 +13,15 @@ from isaac_inference.errors import EngineError
 
 
 class RefusedFileError(EngineError):
-    """A file that somebody else wrote, or may have written, where only this user's own are loaded."""
+    """A file that another user wrote, or may have written, where only this user's own files are loaded."""
 
 
 def read_owned(path: Path) -> bytes:
-    """A file's bytes, if it is a plain file of this user that nobody else may write to; links are not followed.
+    """A file's bytes, if it is a plain file of this user that no one else may write to; links are not followed.
 
     Raises:
         FileNotFoundError: there is none.
-        RefusedFileError: it belongs to somebody else, others may write to it, or it is no plain file.
+        RefusedFileError: it belongs to another user, others may write to it, or it is not a plain file.
         EngineError: it can't be read.
     """
     try:
@@ -31,32 +31,32 @@ def read_owned(path: Path) -> bytes:
     except OSError as error:
         what = 'a link' if path.is_symlink() else (error.strerror or str(error))
         raise RefusedFileError(
-            f'{path}: refused ({what}), expected a plain file that this user wrote, since it is run as code; remove it'
+            f'{path}: refused ({what}), expected a plain file of this user, because it is run as code; remove it'
         ) from error
     with os.fdopen(descriptor, 'rb') as file:
-        status = os.fstat(file.fileno())  # of what was opened, whatever the name means by now
+        status = os.fstat(file.fileno())  # of the opened file, whatever the path refers to by now
         if not stat.S_ISREG(status.st_mode):
             raise RefusedFileError(f'{path}: refused: not a plain file; remove it')
         if status.st_uid != os.getuid():
             raise RefusedFileError(
-                f'{path}: refused: it belongs to user {status.st_uid}, expected {os.getuid()}, since it is run as '
+                f'{path}: refused: it belongs to user {status.st_uid}, expected {os.getuid()}, because it is run as '
                 'code; remove it, or set cache_dir to a folder of your own'
             )
         if status.st_mode & 0o022:
             raise RefusedFileError(
                 f'{path}: refused: others may write to it (mode {status.st_mode & 0o777:o}), and it is run as code; '
-                'remove it, so that it is built anew'
+                'remove it to have it rebuilt'
             )
         try:
             return file.read()
         except OSError as error:
-            raise EngineError(f'{path}: can not be read ({error.strerror}); remove it') from error
+            raise EngineError(f'{path}: cannot be read ({error.strerror}); remove it') from error
 
 
 def write_owned(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: readers see the old one or the new one, also after a power cut (mode 0600).
+    """Write a whole file or nothing: readers see the old one or the new one, even after a power failure (mode 0600).
 
-    What a killed writer leaves behind is named `.<name>.*.tmp` and never read.
+    Leftovers of a killed writer are named `.<name>.*.tmp` and never read.
 
     Raises:
         EngineError: the disk is full, or the folder can't be written to.
@@ -71,10 +71,10 @@ def write_owned(path: Path, data: bytes) -> None:
         os.replace(name, path)
     except OSError as error:
         raise EngineError(
-            f'{path}: {len(data) / 2**20:.1f} MiB can not be written ({error.strerror or error}); make room there, or '
-            'set cache_dir to another folder'
+            f'{path}: {len(data) / 2**20:.1f} MiB cannot be written ({error.strerror or error}); make room there, '
+            'or set cache_dir to another folder'
         ) from error
     finally:
         if name:
             with contextlib.suppress(OSError):
-                os.unlink(name)  # gone already when it was renamed
+                os.unlink(name)  # already gone if it was renamed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of this user where what can be made again is kept: engines, timing caches, compiled kernels."""
+"""This user's cache folder for files that can be recreated: engines, timing caches, compiled kernels."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from isaac_inference.errors import ConfigError
 
 
 def cache_dir(kind: str, root: str | Path = '') -> Path:
-    """A folder for one kind of files, made where it is missing, for this user alone (mode 0700).
+    """A folder for one kind of file, created if missing, for this user alone (mode 0700).
 
-    What lies there is loaded as code, so a folder that others own or may write to is refused.
+    Its files are loaded as code, so a folder that others own or may write to is refused.
 
     Args:
         kind: the folder's name, such as 'engines'.
-        root: where it goes; empty for `$XDG_CACHE_HOME/isaac_inference`, which is `~/.cache/isaac_inference` where
+        root: its parent folder; empty for `$XDG_CACHE_HOME/isaac_inference`, which is `~/.cache/isaac_inference` if
             that variable is not set.
 
     Raises:
-        ConfigError: it can't be made, or it isn't this user's alone.
+        ConfigError: it can't be created, or it isn't this user's alone.
     """
     base = Path(root).expanduser() if root else _default_root()
     path = base / kind
@@ -35,7 +35,7 @@ def cache_dir(kind: str, root: str | Path = '') -> Path:
     if status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise ConfigError(
             f'cache folder {path}: it belongs to user {status.st_uid} with mode {status.st_mode & 0o777:o}, expected '
-            f'user {os.getuid()} and no write permission for others, since what lies there is run as code; '
+            f'user {os.getuid()} and no write permission for others, because its files are run as code; '
             f'chmod go-w {path}, or set cache_dir to a folder of your own'
         )
     return path

@@ -53,7 +53,7 @@ def test_without_a_gpu_nothing_is_wrong(monkeypatch, tensorrt):
     found = {item.subject: item for item in doctor_gpu.check_gpu()}
     assert list(found) == SUBJECTS
     assert not any(item.fatal for item in found.values())
-    assert not any('could not be asked' in item.fact for item in found.values())
+    assert not any('query failed' in item.fact for item in found.values())
     assert found['GPU'].fact == 'no GPU: none is there'
     assert found['GPU'].advice == 'models run on the CPU; to use one: buy one'
     assert found['PyCUDA'].advice == found['NVML'].advice == ''  # nothing to install for a GPU that is not there
@@ -68,7 +68,7 @@ def test_what_fails_unexpectedly_is_one_line_and_the_others_are_still_there(monk
     found = {item.subject: item for item in doctor_gpu.check_gpu()}
     assert list(found) == SUBJECTS
     assert found['GPU'].fact == 'RuntimeError: the driver fell over'
-    assert found['engine cache'].fact == 'could not be asked: RuntimeError: the driver fell over'
+    assert found['engine cache'].fact == 'query failed: RuntimeError: the driver fell over'
     assert not any(item.fatal for item in found.values())
 
 
@@ -119,11 +119,11 @@ def test_on_a_jetson_tensorrt_is_the_system_pythons(monkeypatch, tensorrt, tmp_p
     assert ('apt install python3-libnvinfer' in advice) != installed
 
 
-def test_a_pycuda_that_can_not_be_imported_says_why(monkeypatch):
+def test_a_pycuda_that_cannot_be_imported_says_why(monkeypatch):
     monkeypatch.setattr(doctor_gpu, 'distribution_version', lambda name: '2026.1')
     monkeypatch.setitem(sys.modules, 'pycuda.driver', None)
     found = doctor_gpu.pycuda_finding(has_gpu=True)
-    assert found.fact.startswith('2026.1, which can not be imported: ')
+    assert found.fact.startswith('2026.1, which cannot be imported: ')
     assert 'install it again' in found.advice
 
 
@@ -189,4 +189,4 @@ def test_a_backend_without_metadata_is_installed_all_the_same(monkeypatch, versi
 def test_the_real_gpu():
     found = {item.subject: item for item in doctor_gpu.check_gpu()}
     assert 'compute capability' in found['GPU 0'].fact and 'MiB free' in found['GPU 0'].fact
-    assert not any('could not be asked' in item.fact for item in found.values())
+    assert not any('query failed' in item.fact for item in found.values())

@@ -119,10 +119,10 @@ WRONG = Finding('rclpy', 'ImportError: no', 'source a distribution', fatal=True)
 @pytest.mark.parametrize(
     ('findings', 'code', 'verdict'),
     [
-        ([GOOD, ADVISED], 0, 'nothing is wrong'),
-        ([], 0, 'nothing is wrong'),
-        ([GOOD, WRONG], 1, '1 things are wrong'),
-        ([WRONG, ADVISED, WRONG], 1, '2 things are wrong'),
+        ([GOOD, ADVISED], 0, 'no problems found'),
+        ([], 0, 'no problems found'),
+        ([GOOD, WRONG], 1, '1 problem found'),
+        ([WRONG, ADVISED, WRONG], 1, '2 problems found'),
     ],
 )
 def test_doctor_exits_non_zero_exactly_where_something_is_wrong(monkeypatch, capsys, findings, code, verdict):
@@ -179,7 +179,7 @@ def test_a_missing_dds_profile_is_advice(monkeypatch):
 
 
 @pytest.mark.parametrize('content', [None, '<profiles>'])
-def test_a_dds_profile_that_can_not_be_read_is_fatal(monkeypatch, tmp_path, content):
+def test_a_dds_profile_that_cannot_be_read_is_fatal(monkeypatch, tmp_path, content):
     path = tmp_path / 'profile.xml'
     if content:
         path.write_text(content)
@@ -188,7 +188,7 @@ def test_a_dds_profile_that_can_not_be_read_is_fatal(monkeypatch, tmp_path, cont
     [found] = doctor.check_dds_profile()
     assert found.fatal
     assert found.fact == str(path)
-    assert 'can not be read' in found.advice
+    assert 'cannot be read' in found.advice
 
 
 def test_no_engine_is_fatal(monkeypatch):

@@ -57,7 +57,7 @@ def said(capsys):
 
 @contextlib.contextmanager
 def talking(topic, message, period_s=0.01):
-    """Somebody who keeps publishing; the node's publisher."""
+    """Keeps publishing; yields the node's publisher."""
     context = Context()
     rclpy.init(context=context)
     node = Node('talker', context=context)
@@ -85,7 +85,7 @@ def test_ctrl_c_ends_with_a_table_and_a_finished_file(tmp_path):
         out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, err
     assert 'Traceback' not in err
-    assert 'nothing came on /silence; does it exist' in err
+    assert 'no messages on /silence; does the topic exist' in err
     assert 'std_msgs/msg/String' in out and 'interrupted' in out
     found = Recording(tmp_path / 'run.mcap')
     assert found.problem == ''
@@ -112,7 +112,7 @@ def size(folder):
 @pytest.mark.system
 @pytest.mark.parametrize(
     ('limit', 'reason'),
-    [(['--duration', '1'], 'the given duration is over'), (['--max-size', '1'], 'the given size is')],
+    [(['--duration', '1'], 'the requested duration has passed'), (['--max-size', '1'], 'the requested size was')],
 )
 def test_a_limit_ends_the_recording(tmp_path, capsys, monkeypatch, limit, reason):
     """The second is over when the first message has come, however long that takes."""
@@ -143,8 +143,8 @@ def test_nothing_recorded_is_a_failure(tmp_path, capsys):
 def test_an_existing_file_is_kept_and_bad_values_are_refused(tmp_path, capsys):
     path = recording(tmp_path / 'run.mcap', ('/words', String(data='precious')))
     for arguments, says in (
-        (['--output', path], 'exists and is kept'),
-        (['--output', path, '--exclude', '('], 'no regular expression'),
+        (['--output', path], 'already exists'),
+        (['--output', path, '--exclude', '('], 'not a regular expression'),
         (['--output', path, '--duration', '-1'], '--duration: got -1.0'),
         (['--output', path, '--max-size', 'nan'], '--max-size: got nan'),
     ):
@@ -249,7 +249,7 @@ def test_two_runs_on_a_recording_find_exactly_the_same(folder):
             [sys.executable, '-m', 'isaac_inference.cli.main', *command],
             cwd=folder, capture_output=True, text=True, timeout=LIMIT_S,
         )  # fmt: skip
-        assert done.returncode == 1, 'one picture can not be used'
+        assert done.returncode == 1, 'one picture cannot be used'
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         runs.append([{key: line[key] for key in ('image', 'detections', 'width', 'height')} for line in lines])
     assert runs[0] == runs[1]
@@ -301,7 +301,7 @@ def test_which_of_several_image_topics_must_be_said(tmp_path):
         tmp_path / 'a.mcap', ('/left', picture(1, 1)), ('/right', picture(2, 1)), ('/right', picture(2, 2))
     )
     with pytest.raises(
-        ConfigError, match=r'several image topics, choose with --image-topic; .*/left \(1\), /right \(2\)'
+        ConfigError, match=r'several image topics, choose one with --image-topic; .*/left \(1\), /right \(2\)'
     ):
         picture_source(path)
     assert len(picture_source(path, 'right')) == 2

@@ -58,7 +58,7 @@ def check(found):
     assert set(white['latency_ms']) == {'preprocess', 'inference', 'detection', 'total'}
     assert white['latency_ms']['total'] >= max(white['latency_ms'].values()) > 0
     assert damaged['detections'] is None
-    assert 'b [x].png: OpenCV can not read it' in damaged['error']
+    assert 'b [x].png: OpenCV cannot read it' in damaged['error']
     assert (black['image'], black['detections']) == ('c.png', [])
     assert black['stamp_ns'] > white['stamp_ns'] > 1_600_000_000_000_000_000
 

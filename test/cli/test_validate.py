@@ -137,7 +137,7 @@ def test_a_reference_that_is_not_finite_is_none(tmp_path, reference, images):
     ('names', 'reason'), [(('cup', 'bowl'), '2 classes against 3'), (('cup', 'bowl', 'can'), "'can' against 'box'")]
 )
 def test_models_of_other_classes_are_refused(tmp_path, reference, images, names, reason):
-    with pytest.raises(ConfigError, match=f'can not be compared: .*{reason}'):
+    with pytest.raises(ConfigError, match=f'cannot be compared: .*{reason}'):
         execute(model(tmp_path / 'other.onnx', names), '--against', reference, '--images', images)
 
 

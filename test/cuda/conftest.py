@@ -27,7 +27,7 @@ def driver_library(tmp_path, monkeypatch, request):
 
 @pytest.fixture
 def gpu(pycuda, driver_library) -> Iterator[object]:
-    """A Gpu that nobody shares."""
+    """A Gpu that is not shared."""
     from isaac_inference.cuda.device import Gpu
 
     made = Gpu(0)

@@ -164,7 +164,7 @@ def test_a_consumed_capsule_keeps_the_array_until_the_deleter(stream):
     assert alive() is None
 
 
-def test_a_capsule_that_nobody_took_lets_go(stream):
+def test_a_capsule_that_was_never_consumed_releases_the_array(stream):
     array = DeviceArray(4096, (4,), np.uint8, stream)
     alive = weakref.ref(array)
     capsule = array.__dlpack__()

@@ -40,7 +40,7 @@ def test_an_error_ends_the_capture(capture, driver_library, pycuda):
     def broken():
         raise pycuda.Error('not permitted when stream is capturing')
 
-    with pytest.raises(DeviceError, match='can not be captured: not permitted'):
+    with pytest.raises(DeviceError, match='cannot be captured: not permitted'):
         capture(broken)
     assert calls(driver_library) == ['begin', 'end', 'destroy']
     with pytest.raises(ZeroDivisionError):

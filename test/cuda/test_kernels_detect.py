@@ -122,7 +122,7 @@ def test_the_order_of_threads_changes_the_list_but_not_its_members(kernels: Host
     lists = []
     for backwards in (False, True):
         frame = np.zeros(1, FRAME)
-        frame['least_threshold'] = 0.8
+        frame['min_threshold'] = 0.8
         upload = np.concatenate((frame.view(np.uint8), np.full(classes, 0.8, np.float32).view(np.uint8)))
         keys, boxes = np.zeros(anchors, np.uint64), np.zeros((anchors, 4), np.float32)
         class_ids = np.zeros(anchors, np.int32)

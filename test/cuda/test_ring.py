@@ -82,7 +82,7 @@ def test_the_writer_waits_for_readers_of_the_same_slot_only(stream):
     assert [note[:2] for note in stream.gpu.notes] == [(7, 'waits for')]
 
 
-def test_an_array_lent_to_nobody_comes_back(stream):
+def test_an_array_lent_but_never_consumed_comes_back(stream):
     ring = ring_of(stream, 1)
     ring.take()['image'].__dlpack__()
     assert ring.free == 0
@@ -112,7 +112,7 @@ def test_close_waits_for_the_last_array(stream):
     assert stream.gpu.freed == 1
 
 
-def test_close_frees_at_once_when_nobody_holds_one(stream):
+def test_close_frees_at_once_when_no_array_is_held(stream):
     ring = ring_of(stream, 2)
     ring.close()
     assert stream.gpu.freed == 1

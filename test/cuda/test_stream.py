@@ -17,12 +17,12 @@ def test_priorities_are_those_of_the_device(gpu):
 
 
 @pytest.mark.parametrize('driver_library', [{'set_priority': 801}], indirect=True)
-def test_a_driver_that_can_not_set_them_is_told_of(gpu, caplog):
+def test_a_driver_that_cannot_set_them_is_told_of(gpu, caplog):
     assert gpu.stream('high').priority == 'normal'
     assert 'CUDA_ERROR_NAMED (801): what it means' in caplog.text
 
 
-def test_arrays_that_can_not_be_copied(gpu):
+def test_arrays_that_cannot_be_copied(gpu):
     stream = gpu.stream()
     with pytest.raises(DeviceError, match='not C-contiguous'):
         stream.upload(4096, np.zeros((4, 4))[:, ::2])

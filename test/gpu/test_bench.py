@@ -24,7 +24,8 @@ NAMES = ('cup', 'bowl', 'box')
 def execute(module, *arguments):
     parser = argparse.ArgumentParser()
     module.add_command(parser.add_subparsers(required=True))
-    parsed = parser.parse_args([module.__name__.rpartition('.')[2], *map(str, arguments)])
+    name = module.__name__.split('.')[2]  # isaac_inference.cli.<name>.command
+    parsed = parser.parse_args([name, *map(str, arguments)])
     return parsed.execute(parsed)
 
 

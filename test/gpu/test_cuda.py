@@ -151,7 +151,7 @@ def test_graph(gpu, stream, buffer, add):
 def test_what_can_not_be_captured_leaves_the_stream_usable(gpu, stream, buffer):
     from isaac_inference.cuda.graph import capture
 
-    with pytest.raises(DeviceError, match='can not be captured'):
+    with pytest.raises(DeviceError, match='cannot be captured'):
         capture(gpu, stream, stream.synchronize)
     with pytest.raises(ZeroDivisionError):
         capture(gpu, stream, lambda: 1 / 0)

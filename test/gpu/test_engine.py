@@ -73,15 +73,15 @@ def make_card(folder, batch=1, scale=1.0):
     outputs = tuple(
         TensorSpec(name, 'float32', (batch, channels, 32, 48)) for name, channels in (('output0', 4), ('unread', 8))
     )
+    image = TensorSpec('images', 'float32', (batch, 3, 64, 96))
     return dataclasses.replace(
         tiny,
         name='conv',
         path=path,
         sha256=read_model_file(path).sha256,
-        image_input=TensorSpec('images', 'float32', (batch, 3, 64, 96)),
-        input_wh=(96, 64),
+        inputs=(dataclasses.replace(tiny.image, tensor=image, wh=(96, 64)),),
         outputs=outputs,
-        roles={next(iter(tiny.roles)): 'output0'},
+        spec=dataclasses.replace(tiny.detection, roles={next(iter(tiny.spec.roles)): 'output0'}),
     )
 
 
@@ -191,7 +191,7 @@ def test_enqueue_takes_and_gives_device_arrays_without_waiting(fixed, settings):
         assert len(timer.collect()) == 2
         del result
         held = [engine.enqueue(images()) for _ in range(4)]
-        with pytest.raises(FrameError, match='somebody keeps device arrays') as caught:
+        with pytest.raises(FrameError, match='still holds device arrays') as caught:
             engine.enqueue(images())
         assert caught.value.reason == 'device_buffers_busy'
         held.clear()

@@ -150,7 +150,7 @@ def test_raw_pixels_for_a_uint8_input(tmp_path):
         read_card(tmp_path / 'm.onnx', card_file)
 
 
-def test_the_card_can_not_be_changed(tmp_path):
+def test_the_card_cannot_be_changed(tmp_path):
     card = read_card(write_model(tmp_path / 'm.onnx', 'yolox'))
     with pytest.raises(AttributeError):
         card.detection.decoder = 'yolov5'

@@ -43,7 +43,7 @@ def make():
     say('build')
     time.sleep(seconds)
     return PLAN, {{'build_s': seconds}}
-entry = EngineCache(root).obtain(KEY, make, waiting=lambda who: say('wait ' + who))
+entry = EngineCache(root).obtain(KEY, make, on_wait=lambda holder: say('wait ' + holder))
 assert entry.read() == PLAN
 say('have')
 """
@@ -143,7 +143,7 @@ def test_damaged_facts_are_told(cache, caplog, facts):
     cache.store(KEY, PLAN)
     (cache.folder / f'{KEY.digest}.json').write_text(facts)
     assert cache.find(KEY) is None
-    assert 'not the facts of an engine' in caplog.text
+    assert 'not a valid description of an engine' in caplog.text
 
 
 def test_a_plan_outside_of_the_folder_is_not_an_engine(cache, caplog):

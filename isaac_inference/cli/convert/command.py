@@ -37,7 +37,7 @@ from isaac_inference.ros.recording.calibration_images import CalibrationImages
 from isaac_inference.stages.image.calibration import CalibrationSet
 
 MIXED_AGREEMENT = 0.95
-_LINE_S = 5.0  # between two lines of progress where the sweep is long
+_LINE_S = 5.0  # between progress lines in a long sweep
 
 
 def add_command(commands: Any) -> None:
@@ -52,18 +52,26 @@ def add_command(commands: Any) -> None:
         metavar='SET',
         help='images of what the camera sees: a folder or an .mcap recording',
     )
-    command.add_argument('--topic', default='', help='image topic of the recording, where it has several')
+    command.add_argument('--topic', default='', help='image topic, if the recording has several')
     command.add_argument('--method', default=DEFAULT_METHOD, choices=METHODS, help='how ranges are found')
-    command.add_argument('--percentile', type=float, default=PERCENTILE, metavar='P', help='of that method, in percent')
-    command.add_argument('--max-images', type=int, default=200, metavar='N', help='evenly picked; 0: all')
-    command.add_argument('--keep', default='', metavar='OPS', help='operators, nodes or node*s that stay float32')
-    command.add_argument('--io-types', default='float32', choices=IO_TYPES, help='of inputs and outputs; fp16 only')
+    command.add_argument(
+        '--percentile', type=float, default=PERCENTILE, metavar='P', help='percentile for --method percentile'
+    )
+    command.add_argument(
+        '--max-images', type=int, default=200, metavar='N', help='maximum number of images, evenly spaced; 0: all'
+    )
+    command.add_argument(
+        '--keep', default='', metavar='OPS', help='operators, nodes or node patterns (conv*) that stay float32'
+    )
+    command.add_argument(
+        '--io-types', default='float32', choices=IO_TYPES, help='type of inputs and outputs; fp16 only'
+    )
     command.add_argument(
         '--min-agreement',
         type=float,
         default=None,
         metavar='A',
-        help=f'least share of boxes that match the original (0 to 1); mixed: what to reach, default {MIXED_AGREEMENT}',
+        help=f'minimum share of boxes that match the original (0 to 1); mixed: the target, default {MIXED_AGREEMENT}',
     )
     command.add_argument('--sparsity', default='', choices=('', PATTERN), help='prune weights for SPARSE_WEIGHTS')
     command.add_argument('--card', default='', help='YAML card; default: beside the model')
@@ -71,7 +79,7 @@ def add_command(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Convert, compare, tell; a result that is not finite or agrees too little is removed and refused."""
+    """Convert, compare, report; a result that is not finite or agrees too little is removed and refused."""
     _check(arguments)
     card = read_card(arguments.model, arguments.card or None)
     out = _out(arguments, card)
@@ -122,7 +130,7 @@ def _out(arguments: argparse.Namespace, card: ModelCard) -> Path:
 def _convert(
     arguments: argparse.Namespace, card: ModelCard, made: Path, feeds: CalibrationSet
 ) -> list[tuple[str, str]]:
-    """Write the converted model to `made`; what was done, as rows for people."""
+    """Write the converted model to `made`; returns what was done, as table rows."""
     keep = tuple(name.strip() for name in arguments.keep.split(',') if name.strip())
     facts: list[tuple[str, str]] = []
     with _pruned(arguments, card.path, facts) as source:
@@ -159,7 +167,7 @@ def _convert(
 
 @contextlib.contextmanager
 def _pruned(arguments: argparse.Namespace, source: Path, facts: list[tuple[str, str]]) -> Iterator[Path]:
-    """The model to convert: the source, or a sparse copy of it that goes again."""
+    """The model to convert: the source, or a temporary sparse copy of it."""
     if not arguments.sparsity:
         yield source
         return
@@ -182,13 +190,13 @@ def _judge(arguments: argparse.Namespace, card: ModelCard, comparison: Compariso
     wanted = arguments.min_agreement
     if wanted is not None and comparison.agreement is not None and comparison.agreement < wanted:
         raise ModelError(
-            f'{card.path}: as {arguments.precision} {comparison.agreement:.4f} of the boxes match the original, asked '
-            f'were {wanted:g}; nothing was written. Use --precision mixed, other images, or another --method'
+            f'{card.path}: as {arguments.precision} {comparison.agreement:.4f} of the boxes match the original, wanted '
+            f'{wanted:g} or more; nothing was written. Use --precision mixed, other images, or another --method'
         )
 
 
 def _keep_card(arguments: argparse.Namespace, card: ModelCard, out: Path) -> list[tuple[str, str]]:
-    """A card in a file of its own goes with the converted model; one in the model's metadata is there already."""
+    """Copy a separate card file beside the converted model; one in the metadata is in it already."""
     source = find_card(arguments.card) if arguments.card else card_beside(card.path)
     if source is not None:
         beside = out.with_suffix('.yaml')
@@ -200,7 +208,7 @@ def _keep_card(arguments: argparse.Namespace, card: ModelCard, out: Path) -> lis
         card.detection.decoder,
         card.image.preprocess,
     ):
-        return [('card', f'differs from that of {card.path.name}: look at {out.with_suffix(".yaml")}')]
+        return [('card', f'differs from the one of {card.path.name}: check {out.with_suffix(".yaml")}')]
     return [('card', str(out.with_suffix('.yaml')))] if source is not None else []
 
 
@@ -209,7 +217,7 @@ def _cached(from_cache: bool) -> str:
 
 
 class _Lines:
-    """Progress on stderr: every mix, and a layer now and then."""
+    """Progress on stderr: every mix, and some of the layers."""
 
     def __init__(self) -> None:
         self._last = 0.0

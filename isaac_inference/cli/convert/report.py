@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a conversion cost: outputs and boxes against the original's, sizes, and the table of it."""
+"""What a conversion cost: outputs and boxes compared with the original's, sizes, and a table of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Comparison:
     """A converted model against its original.
 
     Attributes:
-        images: how many were compared.
+        images: number of images compared.
         outputs: error of each output.
         agreement, fine_agreement: share of the boxes of both that match at IoU 0.75 and 0.98; None without real images.
         closeness: as `BoxAgreement.closeness`; None without real images.
@@ -52,14 +52,14 @@ def compare(
     images: CalibrationImages,
     boxes_of: Callable[[ModelCard], BoxAgreement],
 ) -> Comparison:
-    """Run both on all images with ONNX Runtime on the CPU, in the element types that each takes.
+    """Run both on all images with ONNX Runtime on the CPU, in the element types each expects.
 
     Args:
         card: the original's.
         made: the converted file.
         feeds: the original's inputs.
-        images: the pictures that they came from.
-        boxes_of: what compares boxes.
+        images: the pictures they came from.
+        boxes_of: compares the boxes.
     """
     original, converted, boxes = Session(card.path), Session(made), boxes_of(card)
     kinds = {item.name: item.dtype for item in read_model_file(made).inputs}
@@ -105,14 +105,16 @@ def print_report(
     for row in facts:
         table.add_row(*row)
     what = (
-        f'{comparison.images} of {images.source}' if images.is_real else 'a grey one and noise; --calibration is better'
+        f'{comparison.images} of {images.source}'
+        if images.is_real
+        else 'a grey image and noise; --calibration is better'
     )
     table.add_row('images', what)
     for error in comparison.outputs:
         table.add_row(f'output {error.name}', _error(error))
     if comparison.agreement is not None:
         table.add_row(
-            'boxes that match',
+            'matching boxes',
             f'{comparison.agreement:.2%} at IoU {IOU}, {comparison.fine_agreement:.2%} at {_FINE_IOU}',
         )
         table.add_row('closeness of boxes', f'{comparison.closeness:.4f} (IoU x score agreement)')

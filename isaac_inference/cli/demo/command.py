@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""isaac-inference demo: the whole graph on a simulated camera, a video of what it saw, and how right it was."""
+"""isaac-inference demo: the whole graph on a simulated camera, a video of it, and its accuracy."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def add_command(commands: Any) -> None:
     """Add `demo` to the command line."""
     command = commands.add_parser('demo', help='detection, 6-DoF poses and tracks of a simulated scene, on video')
     command.add_argument('--model', default='', help='ONNX file; default: the demo model')
-    command.add_argument('--frames', type=int, default=300, metavar='N', help='length of the demo; 30 a second')
+    command.add_argument('--frames', type=int, default=300, metavar='N', help='length of the demo; 30 per second')
     command.add_argument('--seed', type=int, default=2, metavar='S', help='which scene')
     command.add_argument('--registration', action='store_true', help='refine poses on depth by registration')
     command.add_argument(
-        '--out', default='build/demo', metavar='DIR', help='folder of video, picture, plots and figures'
+        '--out', default='build/demo', metavar='DIR', help='folder for video, picture, plots and figures'
     )
     command.set_defaults(execute=execute)
 

@@ -57,6 +57,6 @@ class VideoRecorder(CommandNode):
             code = cv2.VideoWriter.fourcc(*_CODEC)
             self._writer = cv2.VideoWriter(str(self._path), code, self._rate_hz, (image.width, image.height))
             if not self._writer.isOpened():
-                raise ConfigError(f'{self._path}: OpenCV can not write this video; check permissions and free space')
+                raise ConfigError(f'{self._path}: OpenCV cannot write this video; check permissions and free space')
         self._writer.write(picture)
         self.frames, self.last = self.frames + 1, picture

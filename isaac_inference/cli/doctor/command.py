@@ -34,14 +34,12 @@ DISTRO_PYTHON = {'humble': (3, 10), 'jazzy': (3, 12), 'kilted': (3, 12), 'lyrica
 
 def add_command(commands: Any) -> None:
     """Add `doctor` to the command line."""
-    command = commands.add_parser(
-        'doctor', help='print what this machine offers; non-zero exit where something is wrong'
-    )
+    command = commands.add_parser('doctor', help='print what this machine offers; non-zero exit if something is wrong')
     command.set_defaults(execute=execute)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Print the report; 1 where a finding is fatal."""
+    """Print the report; 1 if a finding is fatal."""
     table = Table('subject', 'found', 'advice', title='isaac-inference doctor')
     findings = [finding for check in CHECKS for finding in check()]
     for finding in findings:
@@ -49,7 +47,7 @@ def execute(arguments: argparse.Namespace) -> int:
         table.add_row(finding.subject, finding.fact, advice, style='red' if finding.fatal else None)
     console().print(table)
     wrong = sum(finding.fatal for finding in findings)
-    print(f'{wrong} things are wrong, see the advice' if wrong else 'nothing is wrong')
+    print(f'{wrong} problem{"s" * (wrong != 1)} found, see the advice' if wrong else 'no problems found')
     return 1 if wrong else 0
 
 
@@ -100,7 +98,7 @@ def check_dds_profile() -> Iterator[Finding]:
             yield Finding('Fast DDS profile', path)
         except (OSError, ElementTree.ParseError) as error:
             yield Finding(
-                'Fast DDS profile', path, f'can not be read ({error}): correct {dds_profile_variable()}', fatal=True
+                'Fast DDS profile', path, f'cannot be read ({error}): correct {dds_profile_variable()}', fatal=True
             )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line of the doctor's report, and the usual ways to come by one."""
+"""One line of the doctor's report, and helpers to make one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Finding:
 
 
 def module_finding(name: str, advice: str, *, fatal: bool = True) -> Finding:
-    """Version and place of a module; where it can't be imported, why not, with the advice."""
+    """Version and location of a module; if it can't be imported, why not, with the advice."""
     try:
         module = importlib.import_module(name)
     except Exception as error:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The doctor's lines on the GPU: device, TensorRT, PyCUDA, kernel compiler, engine cache, NVML.
 
-A machine without a GPU is a fine machine: models run on its CPU, and nothing here is wrong then. Nothing here may end
-the report either: what can't be asked is a line that says why.
+A machine without a GPU is fine: models run on its CPU, and nothing here is reported as wrong. Nothing here may end the
+report either: a query that fails becomes a line that says why.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MIB = 2**20
 
 
 def check_gpu() -> Iterator[Finding]:
-    """Every line; one that can't be had is a line too."""
+    """Every line; a check that fails is a line too."""
     has_gpu = not _asked(why_no_driver)
     yield _driver()
     for subject, check in (
@@ -58,7 +58,7 @@ def tensorrt_finding(*, has_gpu: bool) -> Finding:
 
 
 def pycuda_finding(*, has_gpu: bool) -> Finding:
-    """PyCUDA's version, and why it can't be imported where it can't."""
+    """PyCUDA's version, or why it can't be imported."""
     version = distribution_version('pycuda')
     if not version:
         advice = 'pip install pycuda, with nvcc on PATH and a C++ compiler' if has_gpu else ''
@@ -67,12 +67,12 @@ def pycuda_finding(*, has_gpu: bool) -> Finding:
         module = importlib.import_module('pycuda.driver')
     except Exception as error:
         advice = 'install it again: it must be built for this Python, NumPy and driver' if has_gpu else ''
-        return Finding('PyCUDA', f'{version}, which can not be imported: {error}', advice)
+        return Finding('PyCUDA', f'{version}, which cannot be imported: {error}', advice)
     return Finding('PyCUDA', f'{version} at {Path(module.__file__ or "").parent}')
 
 
 def compiler_finding(*, has_gpu: bool) -> Finding:
-    """What compiles our kernels: NVRTC or nvcc; None is wrong nowhere, since the CPU's stages serve then."""
+    """What compiles our kernels: NVRTC or nvcc; having neither is never wrong, since the CPU stages are used then."""
     architecture = 0
     if not _asked(why_no_gpu):
         from isaac_inference.cuda.device import gpu
@@ -88,12 +88,14 @@ def compiler_finding(*, has_gpu: bool) -> Finding:
         return Finding('kernel compiler', 'neither NVRTC nor nvcc', advice if has_gpu else '')
     fact, known = f'{compiler.identity} at {compiler.path}', compiler.architectures()
     if architecture and known and architecture not in known:
-        return Finding('kernel compiler', fact, f'made before sm_{architecture}; a newer CUDA makes better kernels')
+        return Finding(
+            'kernel compiler', fact, f'does not support sm_{architecture}; a newer CUDA makes better kernels'
+        )
     return Finding('kernel compiler', fact)
 
 
 def cache_finding() -> Finding:
-    """Where engines are kept, how many there are and which of them nothing here will use any more."""
+    """Where engines are kept, how many there are and which of them are no longer usable here."""
     try:
         cache = EngineCache()
         entries = cache.entries()
@@ -106,7 +108,7 @@ def cache_finding() -> Finding:
 
 
 def nvml_finding(*, has_gpu: bool) -> Finding:
-    """Whether NVML, which tells power, can be asked."""
+    """Whether NVML, which reports power, can be queried."""
     advice = 'pip install nvidia-ml-py: bench then reports power' if has_gpu else ''
     try:
         nvml = importlib.import_module('pynvml')
@@ -114,7 +116,9 @@ def nvml_finding(*, has_gpu: bool) -> Finding:
         return Finding('NVML', 'no Python module "pynvml"', advice)
     try:
         nvml.nvmlInit()
-    except Exception as error:  # pynvml's errors have no common base with ours; on a CPU machine this is the usual way
+    except (
+        Exception
+    ) as error:  # pynvml's errors have no common base with ours; on a CPU machine this is the normal case
         return Finding('NVML', f'not available: {error}')
     try:
         version = nvml.nvmlSystemGetNVMLVersion()
@@ -131,7 +135,7 @@ def _driver() -> Finding:
 
 
 def _devices(why: str) -> Iterator[Finding]:
-    """One line a GPU."""
+    """One line per GPU."""
     if why:
         fact, _, advice = why.partition(';')
         yield Finding('GPU', fact, f'{_ON_THE_CPU}; to use one: {advice.strip()}' if advice else _ON_THE_CPU)
@@ -153,7 +157,7 @@ def _devices(why: str) -> Iterator[Finding]:
 
 
 def _asked(why: Callable[[], str]) -> str:
-    """What keeps the GPU from being used; where even the question fails, that."""
+    """Why the GPU can't be used; if even that query fails, its error."""
     try:
         return why()
     except Exception as error:
@@ -161,11 +165,11 @@ def _asked(why: Callable[[], str]) -> str:
 
 
 def _guarded(subject: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """The lines of a check; where it fails, one more that says how."""
+    """The lines of a check; if it fails, one more that says how."""
     try:
         yield from check()
     except Exception as error:
-        yield Finding(subject, f'could not be asked: {type(error).__name__}: {error}')
+        yield Finding(subject, f'query failed: {type(error).__name__}: {error}')
 
 
 def _tensorrt_advice() -> str:
@@ -174,7 +178,7 @@ def _tensorrt_advice() -> str:
         hidden = sorted(SYSTEM_PACKAGES.glob('python3*/dist-packages/tensorrt'))
         if hidden:
             return (
-                f'{hidden[0]} is there, but this Python does not look there: use /usr/bin/python3, or make the virtual '
+                f'{hidden[0]} exists, but this Python does not search it: use /usr/bin/python3, or create the virtual '
                 'environment with it and --system-site-packages'
             )
         return 'apt install python3-libnvinfer, and use /usr/bin/python3'
@@ -192,6 +196,6 @@ def _stale(entries: list[CacheEntry]) -> str:
         return ''
     were = 'was' if len(old) == 1 else 'were'
     return (
-        f'{len(old)} of them {were} built by another TensorRT than {current}, which can not use them; '
+        f'{len(old)} of them {were} built by another TensorRT than {current}, which cannot use them; '
         'isaac-inference build --clean removes them'
     )

@@ -28,7 +28,7 @@ from isaac_inference.ros.bringup.runner import start_composed, start_processes
 from isaac_inference.ros.bringup.session import default_ros
 from isaac_inference.ros.runtime.health.health import Health
 
-_START_S = 60.0  # longest wait for all nodes to be active
+_START_S = 60.0  # maximum wait for all nodes to be active
 _SPEED_HZ = 30.0
 
 
@@ -42,18 +42,23 @@ def add_command(commands: Any) -> None:
     command.add_argument('--card', default='', help='YAML card; default: beside the model')
     command.add_argument('--frames', type=int, default=0, metavar='N', help='default: 500, or the whole recording')
     command.add_argument('--seed', type=int, default=1, metavar='S', help="the simulator's seed")
-    command.add_argument('--scene-frames', type=int, default=50, metavar='N', help='frames of a scene; 0: one scene')
-    command.add_argument('--warmup', type=int, default=None, metavar='N', help='frames before; default: 10 with --sim')
+    command.add_argument('--scene-frames', type=int, default=50, metavar='N', help='frames per scene; 0: one scene')
+    command.add_argument(
+        '--warmup', type=int, default=None, metavar='N', help='frames before measuring; default: 10 with --sim'
+    )
     command.add_argument('--registration', action='store_true', help='refine poses on depth by registration')
-    command.add_argument('--rate', type=float, default=0.0, metavar='HZ', help='show all frames at this rate')
+    command.add_argument('--rate', type=float, default=0.0, metavar='HZ', help='show all frames at this rate [Hz]')
     command.add_argument(
         '--rate-frames', type=int, default=150, metavar='N', help='frames at 30 Hz for rate and latency; 0: none'
     )
     command.add_argument(
-        '--from-recorded-outputs', action='store_true', help='evaluate the answers that the recording holds'
+        '--from-recorded-outputs', action='store_true', help='evaluate the outputs stored in the recording'
     )
     command.add_argument(
-        '--poses', choices=('track', 'pose'), default='track', help='smoothed poses (default), or those of one image'
+        '--poses',
+        choices=('track', 'pose'),
+        default='track',
+        help='smoothed poses (default), or those of single images',
     )
     command.add_argument(
         '--min-visibility', type=float, default=0.25, metavar='F', help='less visible objects do not count'
@@ -62,13 +67,13 @@ def add_command(commands: Any) -> None:
     command.add_argument('--json', default='', metavar='OUT', help='write the figures to this file ("-": stdout)')
     command.add_argument('--plots', default='', metavar='DIR', help='write a picture of the figures to this folder')
     command.add_argument('--params-file', default='', help='ROS parameter file, like config/perception.yaml')
-    command.add_argument('--timeout', type=float, default=20.0, metavar='S', help='longest wait for one frame [s]')
-    command.add_argument('--processes', action='store_true', help='a process for each node, not one container')
+    command.add_argument('--timeout', type=float, default=20.0, metavar='S', help='maximum wait for one frame [s]')
+    command.add_argument('--processes', action='store_true', help='one process per node instead of one container')
     command.set_defaults(execute=execute)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Evaluate; 0 when every wanted frame was evaluated, 1 when some were not."""
+    """Evaluate; 0 if every requested frame was evaluated, 1 if not."""
     _check(arguments)
     settings = EvaluationSettings(arguments.min_visibility, arguments.count_dropped)
     card = read_card(arguments.model, arguments.card or None) if arguments.model else None
@@ -93,9 +98,9 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.sim and not arguments.model:
         arguments.model = str(demo_model())
     if not arguments.from_recorded_outputs and not arguments.model:
-        raise ConfigError('--model: missing, expected an ONNX file; only --from-recorded-outputs does without')
+        raise ConfigError('--model: missing, expected an ONNX file; only --from-recorded-outputs works without')
     if arguments.recording and arguments.rate:
-        raise ConfigError('--rate: only with --sim; a recording is shown one frame after the other')
+        raise ConfigError('--rate: only with --sim; a recording is shown frame by frame')
     for name in ('frames', 'scene_frames', 'rate_frames', 'warmup'):
         if (getattr(arguments, name) or 0) < 0:
             raise ConfigError(f'--{name.replace("_", "-")}: got {getattr(arguments, name)}, expected 0 or more')
@@ -107,7 +112,7 @@ def _check(arguments: argparse.Namespace) -> None:
 def _measure(
     arguments: argparse.Namespace, topics: AnswerTopics, screen: Console
 ) -> tuple[list[FrameRecord], list[FrameRecord]]:
-    """Records for accuracy, and those that were shown at a rate."""
+    """Records for accuracy, and those of frames shown at a rate."""
     if arguments.from_recorded_outputs:
         skip = Health(lambda is_error, text: screen.print(text, markup=False)).skipped  # throttled, as a node's is
         records = RecordedFrames(arguments.recording, topics).records(skip, arguments.frames, arguments.warmup)
@@ -127,7 +132,7 @@ def _measure(
 def _from_simulator(
     arguments: argparse.Namespace, topics: AnswerTopics, screen: Console, frames: int, rate_hz: float = 0.0
 ) -> list[FrameRecord]:
-    """At `rate_hz`, or with 0 each frame when the one before is answered."""
+    """At `rate_hz`, or with 0 each frame once the one before is answered."""
     simulator = {
         'seed': arguments.seed,
         'step': not rate_hz,

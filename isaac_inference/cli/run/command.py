@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""isaac-inference run: pictures through the real node graph over real topics, one JSON line a frame."""
+"""isaac-inference run: pictures through the real node graph over real topics, one JSON line per frame."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         '--source', required=True, help='folder of images, image, video file, MCAP recording, or camera index'
     )
-    command.add_argument('--image-topic', default='', metavar='NAME', help='of a recording with several image topics')
+    command.add_argument('--image-topic', default='', metavar='NAME', help='image topic, if the recording has several')
     command.add_argument(
-        '--json', default='', metavar='OUT', help='write one JSON line a frame to this file ("-": stdout)'
+        '--json', default='', metavar='OUT', help='write one JSON line per frame to this file ("-": stdout)'
     )
     command.add_argument('--save-images', default='', metavar='DIR', help='write the annotated pictures to this folder')
     command.add_argument('--frames', type=int, default=0, metavar='N', help='stop after N frames; 0: all')
     command.add_argument('--params-file', default='', help='ROS parameter file, like config/perception.yaml')
-    command.add_argument('--timeout', type=float, default=20.0, metavar='S', help='longest wait for one frame [s]')
+    command.add_argument('--timeout', type=float, default=20.0, metavar='S', help='maximum wait for one frame [s]')
     mode = command.add_mutually_exclusive_group()
     mode.add_argument(
         '--composed', dest='composed', action='store_true', default=True, help='all nodes in one container (default)'
     )
-    mode.add_argument('--processes', dest='composed', action='store_false', help='a process for each node')
+    mode.add_argument('--processes', dest='composed', action='store_false', help='one process per node')
     command.set_defaults(execute=execute)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run; 0 when every frame came back, 1 when some did not."""
+    """Run; 0 if every frame was answered, 1 if not."""
     card = read_card(arguments.model, arguments.card or None)  # a bad model fails here, before anything starts
     source = picture_source(arguments.source, arguments.image_topic)
     screen = console(stderr=arguments.json == '-')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run amounted to, as a table."""
+"""Summary of a run, as a table."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ class RunSummary:
             table.add_row(f'{stage} [ms]', f'p50 {p50:.2f}   p95 {p95:.2f}   p99 {p99:.2f}')
         if self.frames > 1:
             rate = (self.frames - 1) / max(self._last - self._first, 1e-9)
-            table.add_row('frames per second', f'{rate:.1f} (one frame at a time, files read and written in between)')
+            table.add_row('frames per second', f'{rate:.1f} (one frame at a time, including reading and writing files)')
         return table

@@ -21,7 +21,7 @@ def console(*, stderr: bool = False) -> Console:
 
 @contextlib.contextmanager
 def progress(screen: Console, label: str, total: int | None) -> Iterator[Callable[[], None]]:
-    """A progress bar that vanishes at the end; call what it yields after each step. `total` None: no end is known."""
+    """A progress bar that vanishes at the end; call what it yields after each step. `total` None: unknown length."""
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=screen, transient=True) as bar:
         task = bar.add_task(label, total=total)

@@ -27,7 +27,7 @@ _CLASS_COLUMNS = (
 
 
 def print_report(screen: Console, result: EvaluationResult, title: str) -> None:
-    """Headline figures, one row a class, and the stages' times."""
+    """Headline figures, one row per class, and the stages' times."""
     summary = result.summary()
     screen.print(_headline(summary, title))
     screen.print(_classes(summary['classes']))
@@ -85,12 +85,12 @@ def _speed(speed: Mapping[str, Any]) -> Table:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """Rounded, '-' of None."""
+    """Rounded, '-' for None."""
     return _NONE if value is None else f'{value:.{digits}f}'
 
 
 def percent(fraction: float | None) -> str:
-    """'95.00 %', '-' of None."""
+    """'95.00 %', '-' for None."""
     return _NONE if fraction is None else f'{100 * fraction:.2f} %'
 
 

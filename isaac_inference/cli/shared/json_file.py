@@ -9,7 +9,7 @@ from typing import Any
 
 
 def write_json(path: str | Path, figures: dict[str, Any]) -> None:
-    """Writes figures to a file, whose folder is made where it is missing; '-': to stdout, '': nowhere.
+    """Writes figures to a file, whose folder is created if missing; '-': to stdout, '': nowhere.
 
     Raises:
         ValueError: NaN or infinity among them, which JSON does not have.

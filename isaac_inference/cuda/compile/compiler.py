@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles .cu files for a device with whichever of NVRTC and nvcc is there, and keeps what comes out.
+"""Compiles .cu files for a device with NVRTC or nvcc, whichever is available, and caches the result.
 
-A kernel file stands alone: no #include, since NVRTC brings no headers. Among its first comment lines one may give
-options that both compilers take: `// options: --fmad=false`.
+A kernel file is self-contained: no #include, since NVRTC has no headers. One of its first comment lines may give
+options that both compilers accept: `// options: --fmad=false`.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ class Compiler(Protocol):
 
     Attributes:
         identity: kind and version; part of the cache key.
-        path: where it lies.
+        path: its location.
     """
 
     identity: str
     path: str
 
     def compile(self, source: str, name: str, architecture: int, options: tuple[str, ...]) -> bytes:
-        """A cubin for exactly that architecture (90 for 9.0), or PTX where the compiler does not know it.
+        """A cubin for exactly that architecture (90 for 9.0), or PTX if the compiler does not know it.
 
         Raises:
-            DeviceError: the source has an error; with the compiler's text.
+            DeviceError: the source has an error; includes the compiler's output.
         """
 
     def architectures(self) -> tuple[int, ...]:
-        """What it compiles for, ascending."""
+        """Supported architectures, ascending."""
 
 
 def options_of(source: str) -> tuple[str, ...]:
-    """Compiler options that a kernel file asks for among its first comment lines.
+    """Compiler options that a kernel file requests in its first comment lines.
 
     Raises:
-        DeviceError: one of them is no option.
+        DeviceError: one of them is not an option.
     """
     found: list[str] = []
     for line in source.splitlines():
@@ -64,12 +64,12 @@ def options_of(source: str) -> tuple[str, ...]:
             found += text[len(_OPTIONS) :].split()
     for option in found:
         if not option.startswith('-'):
-            raise DeviceError(f'compiler option {option!r}: expected one that begins with -')
+            raise DeviceError(f'compiler option {option!r}: expected one that starts with -')
     return tuple(found)
 
 
 def find_compiler(architecture: int) -> Compiler | None:
-    """The best compiler for a device: one that knows it, NVRTC before nvcc; else the first of any; None without one."""
+    """The best compiler for a device: one that supports it, NVRTC before nvcc; else the first; None without one."""
     found: list[Compiler] = [*find_nvrtc(), *find_nvcc()]
     for compiler in found:
         if architecture in compiler.architectures():
@@ -78,15 +78,15 @@ def find_compiler(architecture: int) -> Compiler | None:
 
 
 def compiled(path: Path, compute_capability: tuple[int, int], cache_root: str | Path = '') -> bytes:
-    """The kernels of a file as the driver loads them: a cubin, or PTX from a compiler older than the device.
+    """The kernels of a file in a form the driver loads: a cubin, or PTX from a compiler older than the device.
 
     Args:
         path: the .cu file.
-        compute_capability: of the device.
+        compute_capability: the device's.
         cache_root: where compiled kernels are kept; empty for the user's cache.
 
     Raises:
-        DeviceError: no such file, an error in it, or neither a compiler nor a kept result.
+        DeviceError: no such file, an error in it, or neither a compiler nor a cached result.
     """
     try:
         source = path.read_text(encoding='utf-8')
@@ -113,7 +113,7 @@ def compiled(path: Path, compute_capability: tuple[int, int], cache_root: str | 
 
 
 def _kept_without_compiler(path: Path, architecture: int, folder: Path | None, stem: str) -> bytes:
-    """What any compiler made of the same source before, newest first."""
+    """An earlier result of any compiler for the same source, newest first."""
     entries = folder.glob(f'{stem}-*.cubin') if folder else iter(())
     for entry in sorted(entries, key=lambda found: found.stat().st_mtime, reverse=True):
         image = _read(entry)
@@ -121,17 +121,17 @@ def _kept_without_compiler(path: Path, architecture: int, folder: Path | None, s
             return image
     raise DeviceError(
         f'{path.name}: no CUDA compiler to build it for sm_{architecture}: neither libnvrtc.so (CUDA_HOME, '
-        "/usr/local/cuda, Python's nvidia packages) nor nvcc (CUDACXX, CUDA_HOME, PATH, /usr/local/cuda) is there; "
+        "/usr/local/cuda, Python's nvidia packages) nor nvcc (CUDACXX, CUDA_HOME, PATH, /usr/local/cuda) was found; "
         'pip install nvidia-cuda-nvrtc-cu12 (cu13: nvidia-cuda-nvrtc), or install the CUDA toolkit'
     )
 
 
 def _cache_folder(root: str | Path) -> Path | None:
-    """None where nothing can be kept; then each process compiles for itself, which takes seconds."""
+    """None if nothing can be cached; then each process compiles for itself, which takes seconds."""
     try:
         return cache_dir('kernels', root)
     except ConfigError as error:
-        _log.warning('compiled kernels are not kept: %s', error)
+        _log.warning('compiled kernels are not cached: %s', error)
         return None
 
 
@@ -140,7 +140,7 @@ def _digest(text: str) -> str:
 
 
 def _read(entry: Path) -> bytes | None:
-    """An entry's image; None when it is missing or not what was written."""
+    """An entry's image; None if it is missing or not what was written."""
     try:
         data = entry.read_bytes()
     except OSError:
@@ -149,12 +149,12 @@ def _read(entry: Path) -> bytes | None:
     image = data[start:]
     if data[: len(_MAGIC)] == _MAGIC and image and hashlib.sha256(image).digest() == data[len(_MAGIC) : start]:
         return image
-    _log.warning('compiled kernels in %s are damaged; they are made anew', entry)
+    _log.warning('compiled kernels in %s are damaged; compiling them again', entry)
     return None
 
 
 def _write(entry: Path, image: bytes) -> None:
-    """Writes beside and renames, so that another process sees all of it or nothing."""
+    """Writes a temporary file and renames it, so that another process sees all of it or nothing."""
     try:
         handle, temporary = tempfile.mkstemp(prefix=f'.{entry.stem}-', dir=entry.parent)
         try:
@@ -165,4 +165,4 @@ def _write(entry: Path, image: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        _log.warning('compiled kernels are not kept: %s: %s', entry, error.strerror or error)
+        _log.warning('compiled kernels are not cached: %s: %s', entry, error.strerror or error)

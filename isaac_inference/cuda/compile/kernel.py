@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiled kernels on a device, and their launch."""
+"""Compiled kernels on a device, and how to launch them."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Kernels:
                 self._module = cuda.module_from_buffer(image)
             except cuda.Error as error:
                 raise DeviceError(
-                    f'{path.name}: the driver (CUDA {gpu.driver_version}) does not load the compiled kernels '
+                    f'{path.name}: the driver (CUDA {gpu.driver_version}) cannot load the compiled kernels '
                     f'({error}); use a CUDA toolkit that is not newer than the driver, or update the driver'
                 ) from error
         self._functions: dict[str, Kernel] = {}
 
     def function(self, name: str) -> Kernel:
-        """A kernel by its name; the source declares it `extern "C"`.
+        """A kernel by name; the source declares it `extern "C"`.
 
         Raises:
-            DeviceError: the file has none of that name.
+            DeviceError: the file has no kernel with that name.
         """
         found = self._functions.get(name)
         if found is None:
@@ -80,15 +80,15 @@ class Kernel:
         """Enqueues the kernel; returns at once.
 
         Args:
-            stream: where.
+            stream: where to run it.
             grid: blocks along x, y, z.
-            block: threads of a block along x, y, z.
-            *arguments: in the kernel's order: NumPy scalars of the parameter's very type; a DeviceBuffer, a DeviceArray
-                or a Python int for a pointer. The driver does not check them.
+            block: threads per block along x, y, z.
+            *arguments: in the kernel's order: NumPy scalars of exactly the parameter's type; a DeviceBuffer,
+                a DeviceArray or a Python int for a pointer. The driver does not check them.
             shared: dynamic shared memory, bytes.
 
         Raises:
-            DeviceError: an argument is of another type, or the driver refuses the launch.
+            DeviceError: an argument has another type, or the driver refuses the launch.
         """
         kinds = tuple([type(argument) for argument in arguments])
         layout = self._layouts.get(kinds)
@@ -100,7 +100,7 @@ class Kernel:
         self._gpu.counters.add('launches')
 
     def _layout(self, arguments: tuple[object, ...]) -> struct.Struct:
-        """The parameters in memory: each aligned to its size, as C does it, and as `struct` does in native mode."""
+        """The parameters in memory: each aligned to its size, as in C, and as `struct` does in native mode."""
         codes: list[str] = []
         for index, argument in enumerate(arguments):
             if isinstance(argument, np.generic) and argument.dtype.kind in 'iufb':
@@ -115,4 +115,6 @@ class Kernel:
         try:
             return struct.Struct(''.join(codes))
         except struct.error as error:
-            raise DeviceError(f'kernel {self.name}: an argument has an element type that C lacks ({error})') from error
+            raise DeviceError(
+                f'kernel {self.name}: an argument has an element type that C does not have ({error})'
+            ) from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The CUDA compiler driver, nvcc, as a program."""
+"""The CUDA compiler driver nvcc, run as a program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from isaac_inference.errors import DeviceError
 
-_PATIENCE = 300  # s; a kernel file takes one to ten
+_TIMEOUT_S = 300  # a kernel file takes one to ten
 _DEFAULT = Path('/usr/local/cuda/bin/nvcc')
 
 
@@ -21,7 +21,7 @@ class Nvcc:
     """One nvcc.
 
     Args:
-        path: of the program.
+        path: the program.
 
     Attributes:
         identity: kind and version.
@@ -37,7 +37,7 @@ class Nvcc:
         self.identity = f'nvcc {version.group(1) if version else "of unknown version"}'
 
     def architectures(self) -> tuple[int, ...]:
-        """What it compiles for, ascending; empty where it can't say, which is before CUDA 11.5."""
+        """Supported architectures, ascending; empty if it can't say, as before CUDA 11.5."""
         try:
             listed = self._run('--list-gpu-arch')
         except DeviceError:
@@ -45,10 +45,10 @@ class Nvcc:
         return tuple(sorted({int(number) for number in re.findall(r'compute_(\d+)\b', listed)}))
 
     def compile(self, source: str, name: str, architecture: int, options: tuple[str, ...]) -> bytes:
-        """A cubin for an architecture, or PTX for the newest that it knows where it does not know that one.
+        """A cubin for an architecture, or PTX for the newest that it knows if it does not know that one.
 
         Raises:
-            DeviceError: the source has an error; with the compiler's text.
+            DeviceError: the source has an error; includes the compiler's output.
         """
         known = self.architectures()
         if known and architecture not in known:
@@ -69,12 +69,12 @@ class Nvcc:
     def _run(self, *arguments: str, folder: str | None = None) -> str:
         command = [self.path, *arguments]
         try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise DeviceError(f'{" ".join(command)}: {error}') from error
         if done.returncode:
             text = (done.stderr + done.stdout).strip()
-            raise DeviceError(f'{" ".join(command)} ended with {done.returncode}:\n{text[:4000]}')
+            raise DeviceError(f'{" ".join(command)} exited with {done.returncode}:\n{text[:4000]}')
         return done.stdout
 
 

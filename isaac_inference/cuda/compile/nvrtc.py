@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NVRTC, the CUDA compiler as a library, by ctypes. A compilation runs without the GIL and starts no process."""
+"""NVRTC, the CUDA compiler as a library, through ctypes. Compiling runs without the GIL and starts no process."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class Nvrtc:
 
     Attributes:
         identity: kind and version.
-        path: the file that the loader took; as given where that can't be told.
+        path: the file that was loaded; as given if that can't be determined.
 
     Raises:
         OSError: it can't be loaded.
-        DeviceError: it lacks a function that is used here.
+        DeviceError: it lacks a function that this class needs.
     """
 
     def __init__(self, library: str) -> None:
@@ -74,7 +74,7 @@ class Nvrtc:
         self.identity = f'NVRTC {major.value}.{minor.value}'
 
     def architectures(self) -> tuple[int, ...]:
-        """What it compiles for, ascending."""
+        """Supported architectures, ascending."""
         count = c_int()
         self._call('nvrtcGetNumSupportedArchs', byref(count))
         numbers = (c_int * count.value)()
@@ -82,10 +82,10 @@ class Nvrtc:
         return tuple(sorted(numbers))
 
     def compile(self, source: str, name: str, architecture: int, options: tuple[str, ...]) -> bytes:
-        """A cubin for an architecture, or PTX for the newest that it knows where it does not know that one.
+        """A cubin for an architecture, or PTX for the newest that it knows if it does not know that one.
 
         Raises:
-            DeviceError: the source has an error; with the compiler's text.
+            DeviceError: the source has an error; includes the compiler's output.
         """
         known = self.architectures()
         native = architecture in known
@@ -122,7 +122,7 @@ class Nvrtc:
 
 @functools.cache
 def find_nvrtc() -> tuple[Nvrtc, ...]:
-    """The NVRTC libraries of this machine, in the order in which they are looked for: the loader's path, CUDA_HOME and
+    """The NVRTC libraries of this machine, in search order: the loader's path, CUDA_HOME and
     CUDA_PATH, /usr/local/cuda*, and the nvidia packages of this Python.
     """
     found: dict[str, Nvrtc] = {}
@@ -136,7 +136,7 @@ def find_nvrtc() -> tuple[Nvrtc, ...]:
 
 
 def _path_of(function: ctypes._NamedFuncPointer) -> str:
-    """The file that a function was loaded from; '' where the C library can't tell."""
+    """The file that a function was loaded from; '' if the C library can't tell."""
     info = _SymbolInfo()
     try:
         found = ctypes.CDLL(None).dladdr(ctypes.cast(function, c_void_p), byref(info))
@@ -146,7 +146,7 @@ def _path_of(function: ctypes._NamedFuncPointer) -> str:
 
 
 def _in_folders() -> Iterator[str]:
-    """Libraries by path, newest version of a folder first; each file once."""
+    """Libraries by path, newest version in a folder first; each file once."""
     seen: set[Path] = set()
     for folder in _folders():
         for path in sorted(folder.glob('libnvrtc.so*'), reverse=True):

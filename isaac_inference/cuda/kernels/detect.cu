@@ -4,13 +4,13 @@
 //
 // Grids depend on shapes only, and all settings lie in `Frame`, so that a CUDA graph of these launches stays valid
 // when a threshold or the letterbox changes. What is kept does not depend on the order of the atomics. Without
-// contraction, as asked for above, boxes get the very float32 steps of the CPU ops, and the same ones are kept.
+// contraction, as requested above, boxes get exactly the float32 steps of the CPU ops, and the same ones are kept.
 // No includes: NVRTC has none.
 
 typedef unsigned long long Word;
 
-// The frame's settings and counters, uploaded in one piece before the first kernel; one threshold a class follows.
-// stages/gpu/detection_memory.py has the same fields in the same order.
+// The frame's settings and counters, uploaded in one piece before the first kernel; one threshold per class follows.
+// stages/detection/gpu_memory.py has the same fields in the same order.
 struct Frame {
     int candidates;  // counter; arrives as 0
     int flags;       // FLAG_*; arrives as 0
@@ -20,7 +20,7 @@ struct Frame {
     int level_count;
     int input_wh[2];
     int strides[8];
-    float least_threshold;  // the lowest of all classes
+    float min_threshold;  // the lowest of all classes
     float iou_threshold;
     float offset_xy[2];
     float scale_xy[2];
@@ -121,10 +121,10 @@ __device__ inline int own_group(const Predictions &in) {
 // The best class of one anchor, complete in the first warp's lane of that number. Anchors whose objectness rules them
 // out (`objectness` is its channel, -1 for none) are left out. All threads of the block take part.
 __device__ inline Best best_class(const Predictions &in, int anchors, int objectness, int first_channel,
-                                  int class_count, float least, Best (*shared)[ANCHORS]) {
+                                  int class_count, float min_score, Best (*shared)[ANCHORS]) {
     const int slot = own_anchor(in), group = own_group(in), anchor = blockIdx.x * ANCHORS + slot;
     Best best = nothing();
-    if (anchor < anchors && (objectness < 0 || in.at(anchor, objectness) >= least)) {
+    if (anchor < anchors && (objectness < 0 || in.at(anchor, objectness) >= min_score)) {
         const long long first = anchor * in.anchor_step + first_channel * in.channel_step;
         if (in.is_half) {
             best = best_of(static_cast<const unsigned short *>(in.data) + first, in.channel_step, class_count, group);
@@ -211,11 +211,11 @@ decode_yolov8(const void *data, int is_half, long long anchor_step, long long ch
     __shared__ Best shared[GROUPS][ANCHORS];
     const Predictions in = {data, is_half, anchor_step, channel_step};
     const Candidates out = {keys, boxes, classes};
-    const float least = frame->least_threshold;
-    const Best best = best_class(in, anchors, -1, 4, class_count, least, shared);
+    const float min_score = frame->min_threshold;
+    const Best best = best_class(in, anchors, -1, 4, class_count, min_score, shared);
     if (threadIdx.x >= ANCHORS) return;
     const int anchor = blockIdx.x * ANCHORS + threadIdx.x;
-    const bool reaches = anchor < anchors && best.score >= least;
+    const bool reaches = anchor < anchors && best.score >= min_score;
     int flags = anchor < anchors && is_nan(best.score) ? FLAG_BOX_OR_SCORE : 0;
     float4 box = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     if (reaches) {
@@ -231,14 +231,14 @@ decode_yolov8(const void *data, int is_half, long long anchor_step, long long ch
 // YOLOv5: box in pixels, objectness, class scores. YOLOX: the same with the box relative to its cell.
 __device__ inline void decode_objectness(const Predictions &in, int anchors, int class_count, bool is_grid,
                                          Frame *frame, const Candidates &out, Best (*shared)[ANCHORS]) {
-    const float least = frame->least_threshold;
-    Best best = best_class(in, anchors, 4, 5, class_count, least, shared);
+    const float min_score = frame->min_threshold;
+    Best best = best_class(in, anchors, 4, 5, class_count, min_score, shared);
     if (threadIdx.x >= ANCHORS) return;
     const int anchor = blockIdx.x * ANCHORS + threadIdx.x;
     const float objectness = anchor < anchors ? in.at(anchor, 4) : 0.0f;
-    const bool wanted = anchor < anchors && objectness >= least;
+    const bool wanted = anchor < anchors && objectness >= min_score;
     best.score = objectness * best.score;
-    const bool reaches = wanted && best.score >= least;
+    const bool reaches = wanted && best.score >= min_score;
     const int flags = is_nan(objectness) || (wanted && is_nan(best.score)) ? FLAG_BOX_OR_SCORE : 0;
     float4 box = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     if (reaches) {
@@ -276,14 +276,14 @@ decode_yolox(const void *data, int is_half, long long anchor_step, long long cha
 
 // Expected bin of the softmax over `bins` logits.
 __device__ inline float expectation(const Predictions &in, int anchor, int channel, int bins) {
-    float most = in.at(anchor, channel);
+    float largest = in.at(anchor, channel);
     for (int i = 1; i < bins; ++i) {
         const float logit = in.at(anchor, channel + i);
-        if (logit > most || is_nan(logit)) most = logit;
+        if (logit > largest || is_nan(logit)) largest = logit;
     }
     float sum = 0.0f, weighted = 0.0f;
     for (int i = 0; i < bins; ++i) {
-        const float weight = expf(in.at(anchor, channel + i) - most);
+        const float weight = expf(in.at(anchor, channel + i) - largest);
         sum += weight;
         weighted += weight * static_cast<float>(i);
     }
@@ -297,11 +297,11 @@ decode_nanodet(const void *data, int is_half, long long anchor_step, long long c
     __shared__ Best shared[GROUPS][ANCHORS];
     const Predictions in = {data, is_half, anchor_step, channel_step};
     const Candidates out = {keys, boxes, classes};
-    const float least = frame->least_threshold;
-    const Best best = best_class(in, anchors, -1, 0, class_count, least, shared);
+    const float min_score = frame->min_threshold;
+    const Best best = best_class(in, anchors, -1, 0, class_count, min_score, shared);
     if (threadIdx.x >= ANCHORS) return;
     const int anchor = blockIdx.x * ANCHORS + threadIdx.x;
-    const bool reaches = anchor < anchors && best.score >= least;
+    const bool reaches = anchor < anchors && best.score >= min_score;
     const int flags = anchor < anchors && is_nan(best.score) ? FLAG_BOX_OR_SCORE : 0;
     float4 box = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     if (reaches) {
@@ -395,7 +395,7 @@ finish(const Frame *frame, const Word *ranked_keys, const float4 *ranked_boxes, 
     __shared__ Word kept_bits;
     __shared__ int total;
     const int thread = threadIdx.x, count = min(frame->candidates, frame->top_k), tiles = (count + 63) / 64;
-    const int most = frame->max_detections;
+    const int limit = frame->max_detections;
     for (int i = thread; i < 2 * tiles; i += 512) dropped[i] = 0;
     if (thread == 0) total = 0;
     for (int tile = 0; tile < tiles; ++tile) {
@@ -407,7 +407,7 @@ finish(const Frame *frame, const Word *ranked_keys, const float4 *ranked_boxes, 
             if (height < 64) open &= (1ull << height) - 1;
             Word bits = 0;
             int found = total;
-            while (open != 0 && found < most) {
+            while (open != 0 && found < limit) {
                 const int bit = __ffsll(static_cast<long long>(open)) - 1;
                 bits |= 1ull << bit;
                 kept[found++] = first + bit;
@@ -417,7 +417,7 @@ finish(const Frame *frame, const Word *ranked_keys, const float4 *ranked_boxes, 
             total = found;
         }
         __syncthreads();
-        if (total >= most) break;  // the same for all threads
+        if (total >= limit) break;  // the same for all threads
         const Word bits = kept_bits;
         for (int word = tile + 1 + thread % 16; word < tiles; word += 16) {
             Word gone = 0;

@@ -7,7 +7,7 @@
 // only that the result needs. Each step rounds to 8 bits as OpenCV does there, so the results are the same; a fused
 // multiply-add would break that, hence the option above.
 //
-// Where to read and with which weights comes from the host, a `Tap` a column and a row of the input, so there is no
+// Where to read and with which weights comes from the host, a `Tap` per column and row of the input, so there is no
 // floating-point geometry here. `Arguments` and taps lie at fixed addresses and change with the image's size or
 // encoding; the launch, with the pointers to them, never changes, so a captured graph stays valid.
 
@@ -171,7 +171,7 @@ static __device__ __forceinline__ Pixel sample_area(const Arguments &args, const
     return {to_byte(round_to_even(b)), to_byte(round_to_even(g)), to_byte(round_to_even(r))};
 }
 
-// The mean of a whole number of pixels; of 2x2 its halves are rounded up, of others to the even value.
+// The mean of a whole number of pixels; of 2x2 its halves are rounded up, of other blocks to the even value.
 template <class Reader>
 static __device__ __forceinline__ Pixel sample_block(const Arguments &args, const Tap &column, const Tap &row) {
     Pixel sum = {0, 0, 0};
@@ -206,7 +206,7 @@ static __device__ Pixel shown(const Arguments &args, const Tap &column, const Ta
     }
 }
 
-// `table` holds the 3 x 256 values that a pixel can become, one row a channel of the tensor, in its own type; so the
+// `table` holds the 3 x 256 values that a pixel can become, one row per channel of the tensor, in its own type; so the
 // types differ in their size only. `taps` are those of the columns, then those of the rows.
 template <class Bits>
 static __device__ __forceinline__ void preprocess(const Arguments *args, const Tap *taps, const Bits *table,

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers against a known truth: AP, ADD(-S), tracking errors, throughput, and their plots."""
+"""Output against ground truth: AP, ADD(-S), tracking errors, throughput, and their plots."""

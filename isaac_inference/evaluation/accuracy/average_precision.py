@@ -22,8 +22,8 @@ class ClassPrecision:
     Attributes:
         truths: objects that had to be found.
         ap50, ap50_95: average precision at IoU 0.5, and its mean over IoU 0.5, 0.55, ... 0.95.
-        recall: part of the truths that is found at IoU 0.5, whatever the score.
-        false_positives: detections of no object, at IoU 0.5.
+        recall: fraction of the truths found at IoU 0.5, whatever the score.
+        false_positives: detections that match no object, at IoU 0.5.
         curve: (101,) float64, precision at IoU 0.5 for each recall of `RECALLS`.
     """
 
@@ -37,7 +37,7 @@ class ClassPrecision:
 
 @dataclass(frozen=True)
 class DetectionScores:
-    """All classes that the truth has; the means are None when it has none."""
+    """All classes that the truth has; the means are None if it has none."""
 
     map50: float | None
     map50_95: float | None
@@ -49,7 +49,7 @@ def mean_average_precision(
 ) -> DetectionScores:
     """The figures of COCO's evaluation (Lin et al., 'Microsoft COCO: Common Objects in Context', and its definition
     of the metrics): per class, detections by falling score take the best-overlapping free truth of their image;
-    precision is made monotonous and read at 101 recalls; classes count alike.
+    precision is made monotonous and read at 101 recalls; all classes have the same weight.
 
     A truth of less than `min_visibility` is ignored: it need not be found, and a detection whose best match it is
     counts neither way. A detection prefers a truth that counts. Classes that only detections have are left out, as
@@ -58,7 +58,7 @@ def mean_average_precision(
     Args:
         frames: (truth, found) of each image; the truth's scores are visible fractions.
         min_visibility: [0, 1].
-        max_detections: so many of the best of a class and image are looked at.
+        max_detections: number of best detections considered per class and image.
     """
     pairs = list(frames)
     names = sorted({name for truth, _ in pairs for name in truth.classes})
@@ -113,12 +113,12 @@ def _class_precision(images: Sequence[_Image], truths: int) -> ClassPrecision:
 
 def _match(image: _Image, threshold: float) -> np.ndarray:
     """(D,) int: 1 for a hit, 0 for a false positive, -1 for a detection that counts neither way."""
-    least = np.float32(threshold)  # IoUs are float32: an exact 0.65 must not fall below
+    minimum = np.float32(threshold)  # IoUs are float32: an exact 0.65 must not fall below
     outcome = np.zeros(len(image.scores), int)
     is_free = np.ones(len(image.is_ignored), bool)
     for row, overlaps in enumerate(image.iou):
         for group, value in ((~image.is_ignored, 1), (image.is_ignored, -1)):
-            candidates = np.flatnonzero(group & is_free & (overlaps >= least))
+            candidates = np.flatnonzero(group & is_free & (overlaps >= minimum))
             if len(candidates):
                 is_free[candidates[np.argmax(overlaps[candidates])]] = False
                 outcome[row] = value

@@ -30,7 +30,7 @@ class EvaluationSettings:
     """What counts.
 
     Attributes:
-        min_visibility: [0, 1]; objects of which less is visible need not be found.
+        min_visibility: [0, 1]; objects that are less visible need not be found.
         count_dropped: objects of frames without an answer count as missed; else such frames are left out.
     """
 
@@ -52,7 +52,7 @@ def evaluate(
     """All figures of a run.
 
     Args:
-        records: frames in the order of time.
+        records: frames in order of time.
         objects: by class name; a class that is not there is measured with a cuboid of its true size, without
             symmetries.
         settings: what counts.
@@ -83,7 +83,7 @@ class _PoseScorer:
         self._of_size = functools.lru_cache(maxsize=1000)(ObjectGeometry.from_size)
 
     def score(self, records: Sequence[FrameRecord]) -> dict[str, PoseScores]:
-        """By class name, of every class that has a figure."""
+        """By class name, for every class that has a figure."""
         errors: list[PoseError] = []
         missed: list[str] = []
         false: list[str] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One frame of an evaluation: the truth, the pipeline's answers, and when they came."""
+"""One frame of an evaluation: the truth, the pipeline's output, and when it arrived."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from isaac_inference.errors import FrameError
 
-_ORTHONORMAL = 1e-3  # how far a pose's rotation may be from one; messages carry float64, so this is generous
+_ORTHONORMAL = 1e-3  # tolerance for a pose's rotation matrix; messages carry float64, so this is generous
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Boxes:
     Attributes:
         boxes: (N, 4) float64, (x_min, y_min, x_max, y_max) in pixels of the camera's image.
         classes: N class names.
-        scores: (N,) float64; of the truth the visible fraction of the object, of an estimate its confidence.
+        scores: (N,) float64; for truths the visible fraction of the object, for estimates the confidence.
         ids: N instance ids (truth) or track ids (estimate); '' where there is none.
 
     Raises:
@@ -74,8 +74,8 @@ class Poses:
         if len(wrong):
             raise FrameError(
                 'bad_estimate',
-                f'pose {wrong[0]} ({self.classes[wrong[0]]}): its 3x3 part is no rotation; '
-                'expected T_camera_object from a unit quaternion; look at the node that publishes it',
+                f'pose {wrong[0]} ({self.classes[wrong[0]]}): its 3x3 part is not a rotation; '
+                'expected T_camera_object from a unit quaternion; check the node that publishes it',
             )
 
     def __len__(self) -> int:
@@ -94,7 +94,7 @@ class FrameRecord:
     Attributes:
         stamp_ns: the image's stamp.
         truth_boxes, truth_poses: what there was to be found.
-        boxes, poses: what the pipeline said; empty when it did not answer.
+        boxes, poses: the pipeline's output; empty if it did not answer.
         answered: whether both answers came; False is a dropped frame.
         stages_ms: time that each stage worked on the frame, by stage name.
         total_ms: from the image's stamp to the last output; None where that is unknown.
@@ -122,10 +122,10 @@ def _require_labels(classes: Sequence[str], scores: np.ndarray, ids: Sequence[st
 
 def _require(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
     if array.shape != shape:
-        raise FrameError('bad_estimate', f'{name}: got shape {array.shape}, expected {shape}; one entry an object')
+        raise FrameError('bad_estimate', f'{name}: got shape {array.shape}, expected {shape}; one entry per object')
     if not np.isfinite(array).all():
         row = int(np.argwhere(~np.isfinite(array))[0, 0])
         raise FrameError(
             'bad_estimate',
-            f'{name}[{row}]: got {array[row].tolist()}, expected finite numbers; look at the node that publishes them',
+            f'{name}[{row}]: got {array[row].tolist()}, expected finite numbers; check the node that publishes them',
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which estimated pose is meant for which true object."""
+"""Which estimated pose belongs to which true object."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PoseMatches:
     Attributes:
         pairs: (truth, estimate) that belong together, the truth visible enough to count.
         missed: truths that count and have no estimate.
-        false: estimates of nothing.
+        false: estimates that match no object.
         ignored: (truth, estimate) where the truth is too hidden to count; neither right nor wrong.
     """
 
@@ -32,7 +32,7 @@ class PoseMatches:
 def match_poses(
     truth: Poses, found: Poses, *, limit: Callable[[int], float], min_visibility: float = 0.25
 ) -> PoseMatches:
-    """Pairs truths and estimates of the same class so that the sum of their centre distances is least.
+    """Pairs truths and estimates of the same class so that the sum of their centre distances is minimal.
 
     Two centres that are at least `limit(truth index)` metres apart never pair; the evaluation takes the object's
     diameter: an estimate further away does not touch the object. All truths take part, so that an estimate of a
@@ -41,7 +41,7 @@ def match_poses(
     Args:
         truth: scores are visible fractions.
         limit: the largest centre distance of each truth, metres.
-        min_visibility: truths below need not be found.
+        min_visibility: truths below it need not be found.
     """
     pairs: list[tuple[int, int]] = []
     for name in sorted(set(truth.classes)):
@@ -63,6 +63,6 @@ def _assign(
 ) -> list[tuple[int, int]]:
     centres, guesses = truth.poses[rows][:, :3, 3], found.poses[columns][:, :3, 3]
     distance = np.linalg.norm(centres[:, None] - guesses[None], axis=2)
-    # cut off at the limit: a pair beyond it costs as much as no pair, so it can't bend the pairs within
+    # cut off at the limit: a pair beyond it costs as much as no pair, so it can't affect the pairs within
     chosen = zip(*linear_sum_assignment(np.minimum(distance, limits[:, None])), strict=True)
     return [(int(rows[i]), int(columns[j])) for i, j in chosen if distance[i, j] < limits[i]]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One picture of an evaluation: how precise, where it errs, how fast."""
+"""One picture of an evaluation: accuracy, where errors occur, and speed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ FILE_NAME = 'evaluation.png'
 _LARGEST_ADD = 0.3  # of the diameter; the curve's right end
 _BINS = 40
 _BANDS = 6  # groups along distance and visible fraction
-_CLASS_LINES = 10  # more curves can't be told apart
+_CLASS_LINES = 10  # more curves can't be distinguished
 
 
 def save_plots(result: EvaluationResult, folder: str | Path, title: str = '') -> Path:
-    """Writes `evaluation.png`, three by three panels, into `folder` (made when missing) and returns its path.
+    """Writes `evaluation.png`, three by three panels, into `folder` (created if missing) and returns its path.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -87,7 +87,7 @@ def _against(axes: Any, x: np.ndarray, y: np.ndarray, x_label: str, y_label: str
             color='black',
             label=f'p{rank}',
         )
-    axes.set_ylim(0, max(2 * float(np.percentile(y, 95)), 1e-6))  # a few wild ones would flatten all others
+    axes.set_ylim(0, max(2 * float(np.percentile(y, 95)), 1e-6))  # a few outliers would flatten all others
     axes.legend(fontsize=9)
     axes.grid(alpha=0.3)
 
@@ -121,7 +121,7 @@ def _latencies(axes: Any, result: EvaluationResult) -> None:
             f'p50 {p50:.1f}', (p95, place), xytext=(6, 0), textcoords='offset points', va='center', fontsize=9
         )
     axes.set_yticks(range(len(rows)), list(reversed(rows)))
-    fps = f', {speed.fps:.1f} frames a second' if speed.fps else ''
+    fps = f', {speed.fps:.1f} frames per second' if speed.fps else ''
     axes.set(title=f'latency, p5 to p95{fps}', ylim=(-0.7, len(rows) - 0.3))
     axes.set_xlim(0, 1.2 * max(float(np.percentile(values, 95)) for values in rows.values()))
     axes.grid(axis='x', alpha=0.3)

@@ -23,11 +23,11 @@ _BALL = 500  # points on a ball
 
 @dataclass(frozen=True, eq=False)
 class ObjectGeometry:
-    """What errors of one class are measured with.
+    """The geometry used to measure errors of one class.
 
     Attributes:
         points: (P, 3) float64, the object's surface in its own frame, metres.
-        symmetries: what leaves the object as it is; () for an object without any.
+        symmetries: rotations that leave the object unchanged; () for an object without any.
     """
 
     points: np.ndarray
@@ -42,7 +42,7 @@ class ObjectGeometry:
     @classmethod
     def from_size(cls, size: Sequence[float], symmetries: tuple[Symmetry, ...] = ()) -> ObjectGeometry:
         """The points of a solid with edges `size` (metres): a cuboid's corners and a grid on its faces; a cylinder
-        about the axis that any angle is allowed about; a ball where two such axes are."""
+        about the axis of rotational symmetry; a ball if there are two such axes."""
         axes = sorted({symmetry.axis for symmetry in symmetries if symmetry.order == 0})
         if len(axes) > 1:
             return cls(surface_points('sphere', size, _BALL)[0], symmetries)
@@ -93,7 +93,7 @@ def relative_translation_error(truth: np.ndarray, estimate: np.ndarray) -> float
 
 
 def rotation_error_deg(truth: np.ndarray, estimate: np.ndarray, model: ObjectGeometry) -> float:
-    """Angle between the two orientations in degrees, the least over the object's symmetries; exact for any angle."""
+    """Angle between the two orientations in degrees, the minimum over the object's symmetries; exact for any angle."""
     error = rotation_error(Pose.from_matrix(estimate), Pose.from_matrix(truth), model.symmetries)
     return float(np.degrees(error))
 

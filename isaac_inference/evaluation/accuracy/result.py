@@ -26,7 +26,7 @@ class PoseError:
         visibility: visible fraction of the object.
         add_of_diameter: ADD, or ADD-S of an object with symmetries, as part of its diameter.
         translation_m, translation_rel: of the centre, in metres and as part of `distance_m`.
-        rotation_deg: least angle over the object's symmetries.
+        rotation_deg: minimum angle over the object's symmetries.
     """
 
     stamp_ns: int
@@ -46,7 +46,7 @@ class PoseScores:
     Attributes:
         errors: of the objects that have an estimate.
         missed: objects visible enough to count that have none.
-        false: estimates of nothing.
+        false: estimates that match no object.
         ignored: estimates of objects too hidden to count.
     """
 
@@ -86,14 +86,14 @@ class PoseScores:
 
 @dataclass(frozen=True, eq=False)
 class EvaluationResult:
-    """Everything that an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
         frames: frames that were evaluated, and were answered.
         dropped: frames with a truth that the pipeline did not answer.
         detection, poses, tracking: the figures; `poses` in total, `poses_by_class` by class name.
         speed: of the frames that were shown at a rate; None when none were.
-        settings: what the figures were made with.
+        settings: the settings used.
     """
 
     frames: int
@@ -106,7 +106,7 @@ class EvaluationResult:
     settings: dict[str, Any]
 
     def summary(self) -> dict[str, Any]:
-        """One JSON object: the headline figures first, then what they are made of; null is what was not measured.
+        """One JSON object: the headline figures first, then their details; null means not measured.
 
         `add_0_1d`, `map50`, `map50_95` and `median_translation_rel` are fractions.
         """
@@ -158,7 +158,7 @@ class EvaluationResult:
 
 
 def without_nan(value: Any) -> Any:
-    """The same with None for every number that JSON does not know."""
+    """The same with None for every number that JSON cannot represent."""
     if isinstance(value, dict):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -20,7 +20,7 @@ class Throughput:
 
     Attributes:
         frames, dropped: frames that were shown to the pipeline, and those of them that it never answered.
-        fps: answered frames per second, from the first last-output to the last one; None below two.
+        fps: answered frames per second, from the first frame's last output to that of the last frame; None below two.
         total_ms: (n,) from image stamp to last output, of the frames where it is known.
         pipeline_ms: (n,) from the first stage's mailbox to the last output.
         stages_ms: work of each stage, (n,) by name.
@@ -65,7 +65,7 @@ class Throughput:
 
 
 def percentiles(values: Sequence[float] | np.ndarray) -> dict[str, float | None]:
-    """p50 and p95; None of nothing."""
+    """p50 and p95; None without values."""
     if not len(values):
         return {f'p{rank}': None for rank in PERCENTILES}
     return {f'p{rank}': float(np.percentile(values, rank)) for rank in PERCENTILES}

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from isaac_inference.evaluation.accuracy.frame_record import Boxes
 from isaac_inference.ops.boxes.nms import box_iou
 
-LEAST_IOU = 0.5
+MIN_IOU = 0.5
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class TrackingScores:
     """Over a sequence of frames.
 
     Attributes:
-        id_switches: how often an object's id differs from that of the frame in which it was last matched; None when
+        id_switches: how often an object's id differs from that of the frame in which it was last matched; None if
             no estimate carries an id.
         fragmentations: how often an object is matched again after frames in which it was visible and was not.
         objects: instances that were matched at least once.
@@ -37,8 +37,8 @@ def tracking_scores(frames: Iterable[tuple[Boxes, Boxes]], *, min_visibility: fl
     """Counts as CLEAR MOT does (Bernardin and Stiefelhagen, 2008): a pair of the frame before stays together while
     it overlaps enough; the others are paired for the largest sum of IoU, at least 0.5, within a class.
 
-    Frames come in the order of time. Truths below `min_visibility` may take an estimate, so that it goes to nobody
-    else, but nothing is counted for them; estimates without an id take no part.
+    Frames come in order of time. Truths below `min_visibility` may take an estimate, so that no other truth gets
+    it, but nothing is counted for them; estimates without an id take no part.
     """
     last: dict[str, str] = {}
     is_lost: dict[str, bool] = {}
@@ -74,11 +74,11 @@ def _pairs(truth: Boxes, found: Boxes, last: dict[str, str]) -> dict[int, int]:
     pairs: dict[int, int] = {}
     for row, name in enumerate(truth.ids):
         column = found.ids.index(last[name]) if last.get(name, '') in found.ids and name in last else -1
-        if column >= 0 and iou[row, column] >= LEAST_IOU:
+        if column >= 0 and iou[row, column] >= MIN_IOU:
             pairs[row] = column
     iou[list(pairs), :] = 0.0
     iou[:, list(pairs.values())] = 0.0
-    for row, column in zip(*linear_sum_assignment(np.where(iou >= LEAST_IOU, iou, 0.0), maximize=True), strict=True):
-        if iou[row, column] >= LEAST_IOU:
+    for row, column in zip(*linear_sum_assignment(np.where(iou >= MIN_IOU, iou, 0.0), maximize=True), strict=True):
+        if iou[row, column] >= MIN_IOU:
             pairs[int(row)] = int(column)
     return pairs

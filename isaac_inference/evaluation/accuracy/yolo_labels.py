@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""True boxes of pictures from text files: one line an object, 'class center_x center_y width height'."""
+"""True boxes of pictures from text files: one line per object, 'class center_x center_y width height'."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from isaac_inference.evaluation.accuracy.frame_record import Boxes
 class LabelFolder:
     """The label files of a folder; the file of picture `a.jpg` is `a.txt`.
 
-    A file without a line says that the picture shows none of the objects; no file says nothing about it.
+    An empty file means that the picture shows none of the objects; a missing file means that it is not labelled.
 
     Args:
         folder: where the files are; may be the pictures' own folder.
@@ -29,11 +29,11 @@ class LabelFolder:
         self._folder = Path(folder).expanduser()
         self._classes = tuple(classes)
         if not self._folder.is_dir():
-            raise ConfigError(f'labels {folder}: no such folder; expected one with a text file for each picture')
+            raise ConfigError(f'labels {folder}: no such folder; expected one with a text file per picture')
         if not any(self._folder.glob('*.txt')):
             raise ConfigError(
-                f'labels {folder}: no .txt file in this folder; expected <picture>.txt with one line an object: '
-                'class center_x center_y width height, the last four as parts of the picture (0 to 1)'
+                f'labels {folder}: no .txt file in this folder; expected <picture>.txt with one line per object: '
+                'class center_x center_y width height, the last four as fractions of the picture (0 to 1)'
             )
 
     def boxes(self, picture: str, width: int, height: int) -> Boxes | None:
@@ -68,5 +68,5 @@ class LabelFolder:
         if values[0] != int(values[0]) or not 0 <= values[0] < len(self._classes):
             raise ConfigError(f'{wanted}, the class a whole number from 0 to {len(self._classes) - 1} of this model')
         if values[3] < 0 or values[4] < 0 or max(map(abs, values[1:])) > 2:
-            raise ConfigError(f'{wanted}, the last four as parts of the picture from 0 to 1, not in pixels')
+            raise ConfigError(f'{wanted}, the last four as fractions of the picture from 0 to 1, not in pixels')
         return values

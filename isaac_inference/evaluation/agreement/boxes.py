@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far two models see the same objects in the same image.
+"""How well two models agree on the objects in the same image.
 
-Boxes near the score threshold: a rounding error can carry a box over it, and then one side has a box that the other
-seems to miss. So both sides hand in what they found down to `score_threshold - score_margin`. A box COUNTS when its
+Boxes near the score threshold: a rounding error can lift a box over it, and then one side has a box that the other
+seems to miss. So both sides report boxes down to `score_threshold - score_margin`. A box COUNTS when its
 score reaches the threshold on its own side; its partner on the other side may lie in the margin. A box without a
-partner even there is missed. Such pairs, one side counted and the other in the margin, are also told separately as
+partner even there is missed. Such pairs, one side counted and the other in the margin, are also reported separately as
 borderline, and `strict` is the agreement without any margin.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.boxes.nms import box_iou
 
-LEAST_IOU = 0.1  # below this two boxes of one class are two objects
+MIN_IOU = 0.1  # below this two boxes of one class are two objects
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class BoxMatches:
     extra: tuple[int, ...]
 
 
-def match_boxes(reference: Detections, candidate: Detections, iou: float = LEAST_IOU) -> BoxMatches:
+def match_boxes(reference: Detections, candidate: Detections, iou: float = MIN_IOU) -> BoxMatches:
     """Pairs boxes of the same class one to one, greedily, best IoU first; equal IoUs in the order of the reference.
 
     Greedy, not the assignment of the largest sum: the pairs at a higher threshold are then exactly those of a lower one
@@ -48,7 +48,7 @@ def match_boxes(reference: Detections, candidate: Detections, iou: float = LEAST
 
     Args:
         reference, candidate: boxes in the pixels of one image.
-        iou: (0, 1], least IoU of a pair.
+        iou: (0, 1], minimum IoU of a pair.
     """
     overlaps = box_iou(reference.boxes, candidate.boxes)
     overlaps[reference.class_ids[:, None] != candidate.class_ids[None]] = 0.0
@@ -95,7 +95,7 @@ class ImageAgreement:
 
     @classmethod
     def of(cls, name: str, reference: Detections, candidate: Detections, score_threshold: float) -> ImageAgreement:
-        """From all that both found, down to the margin below `score_threshold`."""
+        """From all boxes of both, down to the margin below `score_threshold`."""
         matches = match_boxes(reference, candidate)
         least = np.float32(score_threshold)
         counts_reference, counts_candidate = reference.scores >= least, candidate.scores >= least
@@ -129,7 +129,7 @@ def agreement(images: Iterable[ImageAgreement], iou: float, *, strict: bool = Fa
 
     Args:
         images: all images; every box has the same weight.
-        iou: least IoU of a pair.
+        iou: minimum IoU of a pair.
         strict: a partner must reach the score threshold itself.
     """
     seen = list(images)

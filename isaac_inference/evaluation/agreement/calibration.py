@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a converted model finds the objects that the original finds, while it is being converted."""
+"""How well a converted model finds the objects that the original finds, while it is being converted."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class BoxAgreement:
     def mean_closeness(pairs: Sequence[Pair]) -> float:
         """Mean over the boxes of both of IoU x (1 - difference of scores) with the partner; 0 for a box without one.
 
-        Other than a count of matches it moves with any change, so layers can be ranked by it. In [0, 1].
+        Unlike a count of matches, it changes with any difference, so layers can be ranked by it. In [0, 1].
         """
         total, count = 0.0, 0
         for wanted, got in pairs:
@@ -58,7 +58,7 @@ class BoxAgreement:
         return total / count if count else 1.0
 
     def boxes(self, outputs: Outputs) -> Detections:
-        """What one image's outputs decode to; nothing where they are not finite."""
+        """What one image's outputs decode to; none if they are not finite."""
         floats = {
             name: value.astype(np.float32) if value.dtype == np.float16 else value for name, value in outputs.items()
         }

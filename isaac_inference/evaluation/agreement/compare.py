@@ -29,8 +29,8 @@ from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.pictures import DamagedPictureError, SourceFrame
 from isaac_inference.stages import DetectionSettings, Postprocessor, Preprocessor, detection_settings
 
-_MOST_FOUND = 1000  # so that boxes in the margin never push out one that counts
-_BLOCK = 10  # timings of one engine before it is the other's turn
+_MAX_DETECTIONS = 1000  # so that boxes in the margin never push out one that counts
+_BLOCK = 10  # timings of one engine before switching to the other
 _WARM_UP = 3
 
 
@@ -45,7 +45,7 @@ def check_comparable(candidate: ModelCard, reference: ModelCard) -> None:
         place, (ours, theirs) = next((place, pair) for place, pair in pairs if pair[0] != pair[1])
         what = f'class {place} is {ours!r} against {theirs!r}'
     raise ConfigError(
-        f'{candidate.name} and {reference.name} can not be compared: {what}; give two forms of one model, or cards '
+        f'{candidate.name} and {reference.name} cannot be compared: {what}; give two forms of one model, or cards '
         '(--card, --against-card) with the same labels'
     )
 
@@ -59,13 +59,13 @@ def agreement_of(
     labels: LabelFolder | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> ValidationResult:
-    """How well `candidate` agrees with `reference`.
+    """Measures how well `candidate` agrees with `reference`.
 
     Each image goes through each model's own preprocessing and decoding, as its card says and as the nodes do it.
 
     Args:
         candidate, reference: open engines of models with the same classes.
-        images: pictures, such as a `FrameSource`; those that can't be read are told in the result.
+        images: pictures, such as a `FrameSource`; those that can't be read are listed in the result.
         settings: thresholds, how many images, how many timings; None for the defaults.
         labels: true boxes, for the average precision.
         advance: called after each image.
@@ -121,7 +121,7 @@ class _Side:
                 card,
                 score_threshold=settings.lowest_score,
                 iou_threshold=settings.nms_iou,
-                max_detections=_MOST_FOUND,
+                max_detections=_MAX_DETECTIONS,
             ),
         )
         self._find_widely = Postprocessor(card, _precision_settings(card)) if with_precision else None
@@ -135,7 +135,7 @@ class _Side:
         return {name: np.asarray(array) for name, array in outputs.items()}, letterbox
 
     def boxes(self, outputs: Mapping[str, np.ndarray], letterbox: Letterbox) -> tuple[Detections, Boxes]:
-        """(what the pipeline finds, and all that counts for the average precision) in the picture's pixels."""
+        """(the pipeline's detections, and all boxes that count for the average precision) in the picture's pixels."""
         found = self._find(outputs, letterbox)
         if self._find_widely is None:
             return found, Boxes.empty()
@@ -182,7 +182,7 @@ class _Comparison:
                 self._labelled.append((truth, true_all, found_all))
 
     def _add_errors(self, wanted: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
-        """Outputs of the same role are compared; of another decoder they mean something else."""
+        """Outputs of the same role are compared; with another decoder they mean something else."""
         ours, theirs = self.candidate.engine.card, self.reference.engine.card
         one, other = ours.detection.decoder, theirs.detection.decoder
         note = '' if one == other else f'decoders differ: {one} and {other}'
@@ -205,7 +205,7 @@ class _Comparison:
         )
 
     def times(self) -> dict[str, list[np.ndarray]]:
-        """Blocks of engine times in turn, on the last picture."""
+        """Alternating blocks of engine times, on the last picture."""
         if not self.settings.runs:
             return {}
         sides = {'reference': self.reference, 'candidate': self.candidate}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times several things in turn, so that what disturbs the machine disturbs them all."""
+"""Times several calls alternately, so that a disturbance of the machine affects them all."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def time_in_turn(
 ) -> dict[str, list[np.ndarray]]:
     """Runs each call in short blocks, A B, B A, A B and so on: neither always comes first.
 
-    The first call of a block is not timed where others take turns: it pays for caches that the other one filled. A
-    round that was begun is finished, so that all have the same number of blocks.
+    The first call of a block is not timed if there are several: it pays for caches that the other one filled. A
+    round that was started is finished, so that all have the same number of blocks.
 
     Args:
         calls: name -> what to time; it returns when its work is done.
         runs: timings of each, at least.
-        block: timings of a block.
-        seconds: no further round is begun after so many.
+        block: timings per block.
+        seconds: no further round is started after this time.
         clock: seconds.
 
     Returns:

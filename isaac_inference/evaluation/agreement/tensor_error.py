@@ -12,12 +12,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class TensorError:
-    """One output over all images. Errors are of the elements that are finite on both sides; None where there are none.
+    """One output over all images. Errors are of the elements that are finite on both sides; None if there are none.
 
     Attributes:
         name: the candidate's name of the output.
-        elements: numbers that the candidate gave.
-        nans, infinities: so many of them.
+        elements: number of values in the candidate's output.
+        nans, infinities: how many of them.
         max_abs, mean_abs: largest and mean absolute difference.
         relative: length of the difference over length of the reference, as vectors of all elements.
         cosine: of the angle between the two; 1 for the same direction.

@@ -14,7 +14,7 @@ from isaac_inference.evaluation.agreement.boxes import ImageAgreement, agreement
 from isaac_inference.evaluation.agreement.tensor_error import TensorError
 from isaac_inference.evaluation.timing_stats import Ratio, TimingStats
 
-IOUS = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99)  # agreement is told at each of them
+IOUS = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99)  # agreement is reported at each of them
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class ValidationSettings:
     """How two models are compared.
 
     Attributes:
-        score_threshold: (0, 1], least score of a box that counts.
-        iou: (0, 1], least IoU at which two boxes match.
+        score_threshold: (0, 1], minimum score of a box that counts.
+        iou: (0, 1], minimum IoU at which two boxes match.
         score_margin: a partner may have a score lower than `score_threshold` by this.
-        max_images: so many images at most, the first ones; 0 for all.
+        max_images: use only this many images, the first ones; 0 for all.
         runs: timings of each model; 0 for none.
         nms_iou: the pipeline's NMS threshold.
 
@@ -52,7 +52,7 @@ class ValidationSettings:
 
     @property
     def lowest_score(self) -> float:
-        """Down to which boxes are looked for."""
+        """Minimum score of the boxes that are compared."""
         return max(self.score_threshold - self.score_margin, 1e-3)
 
 
@@ -61,8 +61,8 @@ class AveragePrecision:
     """AP of both models on the images that have labels, as fractions; COCO's AP is `ap50_95`.
 
     Attributes:
-        images: so many have labels.
-        unlabelled: so many have none and don't count.
+        images: number of images with labels.
+        unlabelled: number of images without, which don't count.
         reference, candidate: AP50:95, None when no label names a box.
         reference50, candidate50: AP50.
     """
@@ -94,7 +94,7 @@ class ValidationResult:
         unreadable: names of images that could not be read.
         undecoded: image -> why the candidate's outputs gave no boxes there.
         precision: None without labels.
-        times: 'reference' and 'candidate' -> engine times in ms, taken in turn; empty when not timed.
+        times: 'reference' and 'candidate' -> engine times in ms, measured alternately; empty if not timed.
         speed: reference's p50 over the candidate's.
         bytes: 'reference' and 'candidate' -> size of the model file, of a built engine that of its plan.
         facts: versions and devices, for people.
@@ -143,7 +143,7 @@ class ValidationResult:
         """Why the candidate must not be used, with the numbers; '' when it may.
 
         Args:
-            min_agreement: least agreement; None asks for finite outputs only.
+            min_agreement: minimum agreement; None requires only finite outputs.
         """
         bad = [tensor for tensor in self.tensors if not tensor.finite]
         if bad:

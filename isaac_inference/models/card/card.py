@@ -40,20 +40,20 @@ class CardId:
 class ModelCard:
     """One model as every stage sees it; made by `isaac_inference.models.read_card`, never changed afterwards.
 
-    The common part is here, what only one task has is in `spec`.
+    The common part is here; what only one task has is in `spec`.
 
     Attributes:
         name: short name for logs and diagnostics; the file's stem unless a card says otherwise.
         path: absolute path of the ONNX file.
-        sha256: hex digest of the file and of the external weight files that it names.
-        inputs: every tensor that must be fed: images, and values that are no images.
+        sha256: hex digest of the file and of the external weight files it names.
+        inputs: every tensor that must be fed: images, and values that are not images.
         outputs: every output of the file, in its order.
         spec: the task, and how its outputs are read.
         labels: class names; the index is the class number. Empty for a model without classes.
         objects: class name -> its size, shape and mesh, for the classes that a card describes; immutable. A plain
             detector may have them too, for poses from depth.
         version: the model's version, as a card or a repository says; '' where nothing does.
-        sources: field -> where its value came from, for people.
+        sources: field -> where its value came from, human-readable.
         notes: choices that are likely but not certain, worth one warning in a log.
         opset: ONNX operator set version of the file.
         producer: the exporter's name and version, '' when the file does not say.
@@ -111,12 +111,12 @@ class ModelCard:
             found = ', '.join(f'{item.role} ({item.tensor.describe()})' for item in images) or 'none'
             raise ModelError(
                 f'model {self.name}: expected one image input, found {found}; a {self.task.value} model is fed by a '
-                'stage of its own'
+                'separate stage'
             )
         return images[0]
 
     def value_input(self, role: ValueRole) -> TensorSpec | None:
-        """The tensor that wants this, or None."""
+        """The tensor for this value, or None."""
         return next(
             (item.tensor for item in self.inputs if isinstance(item, ValueInput) and item.role is role),
             None,
@@ -124,7 +124,7 @@ class ModelCard:
 
     @property
     def size_input(self) -> TensorSpec | None:
-        """The tensor that wants the size which boxes shall refer to, or None. Feed `image.wh` in its dtype, and boxes
+        """The tensor that takes the image size that boxes refer to, or None. Feed `image.wh` in its dtype, and boxes
         come back in px of the network's input.
         """
         return self.value_input(ValueRole.IMAGE_SIZE)
@@ -155,11 +155,11 @@ class ModelCard:
 
     @property
     def used_outputs(self) -> tuple[TensorSpec, ...]:
-        """The outputs that a role names, in the file's order; what an engine fetches."""
+        """The outputs that a role names, in the file's order; the ones an engine fetches."""
         names = set(self.spec.roles.values())
         return tuple(spec for spec in self.outputs if spec.name in names)
 
     @property
     def dynamic_batch(self) -> bool:
-        """True when the model takes any number of frames at once."""
+        """True if the model takes any number of frames at once."""
         return all(spec.shape[:1] == (None,) for spec in [item.tensor for item in self.images] or self.fed)

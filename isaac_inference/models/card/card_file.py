@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The YAML model card: what a model file can not say. Every key is optional, unknown keys are refused.
+"""The YAML model card: what a model file cannot say. Every key is optional, unknown keys are refused.
 
     name: cup_detector                # for logs; default: the file's stem
     task: detection                   # or keypoints: detection, and keypoints with each box
@@ -9,21 +9,21 @@
       activation: sigmoid             # detr: or softmax
       normalized: false               # boxes_scores_labels, efficient_nms: boxes in 0..1
     input: images                     # name of the image input, where there are several
-    size_input: orig_target_sizes     # name of the input that takes the size boxes shall refer to
+    size_input: orig_target_sizes     # name of the input that takes the image size that boxes refer to
     layout: NCHW                      # or NHWC
     input_size: [640, 480]            # [width, height] in px, for models of dynamic size
     outputs: {boxes: dets, logits: labels}    # decoder role: tensor name
-    labels: [cup, bottle]             # or a text file with one name a line, or coco80, or coco91
-    keypoints:                        # task keypoints: what each box has besides
+    labels: [cup, bottle]             # or a text file with one name per line, or coco80, or coco91
+    keypoints:                        # task keypoints: what each box has in addition
       count: 8
       dims: 3                         # x, y, confidence; 2 without the confidence
       model: cuboid8                  # they are the corners of the object's cuboid; left out for other points
     objects:                          # by class name, for poses; all lengths in metres
       cup:
-        size: [0.08, 0.08, 0.12]      # along the axes of the object, whose origin is in the middle
+        size: [0.08, 0.08, 0.12]      # along the axes of the object, whose origin is at the centre
         shape: cylinder               # or cuboid, sphere, mesh
         symmetry: [{axis: z, order: 0}]    # looks the same at any angle about z; order n: after 1/n of a turn
-        mesh: cup.ply                 # relative to this card, or to the model for a card inside of it
+        mesh: cup.ply                 # relative to this card, or to the model for an embedded card
         mesh_unit: m                  # or mm
         keypoints: [[0, 0, 0.06], [0, 0, -0.06]]    # where the model's keypoints are, unless they are cuboid8
     preprocess:                       # out = (pixel * scale - mean) / std, mean and std in the order of color
@@ -98,7 +98,7 @@ def read_card_file(path: Path) -> CardValues:
     try:
         content = path.read_text(encoding='utf-8')
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f'card {path}: can not be read as text ({error})') from error
+        raise ModelError(f'card {path}: cannot be read as text ({error})') from error
     return parse_card(content, f'card {path.name}', path.parent)
 
 
@@ -135,7 +135,7 @@ def parse_card(content: str, origin: str, folder: Path | None, mesh_folder: Path
 
 
 def label_file_of(card: Path) -> Path | None:
-    """The label file that a YAML card names, if it names one; for noticing when that file changes."""
+    """The label file that a YAML card names, if any; used to notice when that file changes."""
     data = yaml.load(card.read_text(encoding='utf-8'), Loader=_StrictLoader)
     labels = data.get('labels') if isinstance(data, dict) else None
     return label_file(labels, card.parent) if isinstance(labels, str) and labels not in SHIPPED else None
@@ -188,7 +188,7 @@ def _section(section: str, data: Any, known: Mapping[str, check.Check], origin: 
 
 
 def _checked(name: str, value: Any, checker: check.Check, origin: str) -> Any:
-    """One checked value, or a ModelError that names the key, what it holds and what it takes."""
+    """One checked value, or a ModelError that names the key, its value and what is expected."""
     try:
         return checker(value)
     except ValueError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks for the values in a card: each returns the value that YAML gave, or says what it would take."""
+"""Checks for the values in a card: each returns the value from YAML, or says what it accepts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Check = Callable[[Any], Any]
 
 
 def text(value: Any) -> str:
-    """A text that is not empty."""
+    """A non-empty text."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError('a text')
     return value
@@ -30,7 +30,7 @@ def one_of(*choices: str) -> Check:
 
 
 def task(*supported: str) -> Check:
-    """A task by name; also the exporters' word for keypoints, 'pose', which files have embedded."""
+    """A task by name; also the exporters' word for keypoints, 'pose', which files contain."""
     named = one_of(*supported)
 
     def check(value: Any) -> str:
@@ -71,19 +71,19 @@ def factor(value: Any) -> float:
 
 
 def triple(value: Any) -> tuple[float, float, float]:
-    """Three finite numbers, one a channel; a single number stands for all three."""
+    """Three finite numbers, one per channel; a single number stands for all three."""
     if is_number(value):
         value = [value] * 3
     if not isinstance(value, (list, tuple)) or len(value) != 3 or not all(is_number(item) for item in value):
-        raise ValueError('three numbers, one a channel, such as [0.485, 0.456, 0.406]')
+        raise ValueError('three numbers, one per channel, such as [0.485, 0.456, 0.406]')
     return (float(value[0]), float(value[1]), float(value[2]))
 
 
 def positive_triple(value: Any) -> tuple[float, float, float]:
-    """Three numbers above 0, one a channel; a single number stands for all three."""
+    """Three numbers above 0, one per channel; a single number stands for all three."""
     numbers = triple(value)
     if min(numbers) <= 0:
-        raise ValueError('three numbers above 0, one a channel, such as [0.229, 0.224, 0.225]')
+        raise ValueError('three numbers above 0, one per channel, such as [0.229, 0.224, 0.225]')
     return numbers
 
 
@@ -99,10 +99,10 @@ def whole(minimum: int, maximum: int) -> Check:
 
 
 def anything(value: Any) -> Any:
-    """Any value; checked later, by the one who knows what it means."""
+    """Any value; checked later, where its meaning is known."""
     return value
 
 
 def is_number(value: Any) -> bool:
-    """True for a finite number that is no truth value."""
+    """True for a finite number that is not a bool."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

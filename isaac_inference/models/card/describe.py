@@ -62,7 +62,7 @@ def _text(value: object) -> str:
 
 
 def _keypoints(spec: KeypointSpec) -> str:
-    """How many keypoints a box has, what each consists of, and what they are."""
+    """How many keypoints each box has, what each consists of, and what they are."""
     values = 'x, y, confidence' if spec.dims == 3 else 'x, y'
     return f'{spec.count} of ({values}){", model " + spec.model if spec.model else ""}'
 

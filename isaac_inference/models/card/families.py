@@ -41,10 +41,10 @@ class Family:
         title: the family's name for people.
         layout: the outputs' layout for people, as written in messages; `nc` is the class count.
         roles: what each output is to the decoder.
-        preprocess: how its exports want their images.
+        preprocess: how its exports expect their images.
         options: decoder option -> default value.
         checks: decoder option -> function that returns the option's value from what YAML gave, or raises
-            ValueError with the values it would take.
+            ValueError with the values it accepts.
         task: what the family is for.
     """
 
@@ -152,7 +152,7 @@ FAMILIES: Mapping[str, Family] = {
 def preprocess_default(
     decoder: str, options: Mapping[str, Any], class_columns: int | None
 ) -> tuple[PreprocessSpec, str]:
-    """How a family's exports want their images, and in which words to say where that came from.
+    """How a family's exports expect their images, and the text that says where that came from.
 
     DETR's relatives differ: those that score with softmax, and the ones with COCO's 91 category ids
     (Deformable DETR, RF-DETR), were trained on ImageNet mean and std; RT-DETR on plain 0..1.
@@ -160,7 +160,7 @@ def preprocess_default(
     Args:
         decoder: a key of `FAMILIES`.
         options: the decoder's resolved options.
-        class_columns: width of the class scores as the model gives them, or None when not known.
+        class_columns: width of the class scores that the model outputs, or None if unknown.
     """
     if decoder == 'detr':
         if options.get('activation') == 'softmax':

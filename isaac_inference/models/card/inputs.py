@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model is fed: images, each with the way it becomes a tensor, and values that are no images."""
+"""A model's inputs: images, each with its preprocessing, and values that are not images."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class ImageInput:
 
     @property
     def dynamic_size(self) -> bool:
-        """True when the model leaves width or height open."""
+        """True if the model leaves width or height open."""
         return None in spatial_dims(self.tensor.shape, self.layout)
 
     def shape(self, batch: int = 1) -> tuple[int, int, int, int]:
@@ -105,9 +105,9 @@ class ImageInput:
 
 
 class ValueRole(str, Enum):
-    """What an input that is no image wants."""
+    """What an input that is not an image takes."""
 
-    IMAGE_SIZE = 'image_size'  # [N, 2], the size that boxes shall refer to, such as RT-DETR's `orig_target_sizes`
+    IMAGE_SIZE = 'image_size'  # [N, 2], the image size that boxes refer to, such as RT-DETR's `orig_target_sizes`
     DEPTH = 'depth'  # a depth image, as depth completion takes it
     TOKENS = 'tokens'  # a tokenized text
     STATE = 'state'  # the robot's own state
@@ -115,7 +115,7 @@ class ValueRole(str, Enum):
 
 @dataclass(frozen=True)
 class ValueInput:
-    """A tensor that takes something else than a camera image."""
+    """A tensor that takes something other than a camera image."""
 
     tensor: TensorSpec
     role: ValueRole

@@ -39,12 +39,12 @@ def labels_from(value: Any, origin: str, folder: Path | None) -> tuple[str, ...]
 
     Args:
         value: a list of names, a mapping from class number to name, the name of a shipped list ('coco80',
-            'coco91'), or the path of a text file with one name a line, relative to `folder`.
-        origin: who says so, for messages.
-        folder: the card's folder; None where a path makes no sense.
+            'coco91'), or the path of a text file with one name per line, relative to `folder`.
+        origin: where they come from, for messages.
+        folder: the card's folder; None if a path makes no sense.
 
     Raises:
-        ModelError: no names, a name that is empty or no text, a name twice, numbers with gaps, or a missing
+        ModelError: no names, a name that is empty or not text, a duplicate name, numbers with gaps, or a missing
             file.
     """
     if isinstance(value, str):
@@ -55,19 +55,19 @@ def labels_from(value: Any, origin: str, folder: Path | None) -> tuple[str, ...]
         if sorted(value, key=str) != sorted(range(len(value)), key=str):
             raise ModelError(
                 f'{origin}: labels: the class numbers are {sorted(value, key=str)[:8]}..., expected '
-                f'0 to {len(value) - 1} without a gap'
+                f'0 to {len(value) - 1} without gaps'
             )
         value = [value[index] for index in range(len(value))]
     if not isinstance(value, (list, tuple)):
         raise ModelError(
             f'{origin}: labels: got {value!r}, expected a list of names, the path of a text file with one '
-            f'name a line, or one of {", ".join(SHIPPED)}'
+            f'name per line, or one of {", ".join(SHIPPED)}'
         )
     return _checked(value, origin)
 
 
 def _read_label_file(value: str, origin: str, folder: Path | None) -> tuple[str, ...]:
-    """Names from a text file, one a line; empty lines at the end are ignored."""
+    """Names from a text file, one per line; empty lines at the end are ignored."""
     if folder is None:
         raise ModelError(
             f'{origin}: labels: got {value!r}, expected a list of names or one of {", ".join(SHIPPED)}; '
@@ -78,8 +78,8 @@ def _read_label_file(value: str, origin: str, folder: Path | None) -> tuple[str,
         lines = path.read_text(encoding='utf-8').rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
-            f'{origin}: labels: {path} can not be read as text ({error}); expected a file with one name '
-            f'a line, a list of names, or one of {", ".join(SHIPPED)}'
+            f'{origin}: labels: {path} cannot be read as text ({error}); expected a file with one name '
+            f'per line, a list of names, or one of {", ".join(SHIPPED)}'
         ) from error
     return _checked([line.strip() for line in lines], f'{origin}: {path.name}')
 
@@ -90,9 +90,9 @@ def label_file(value: str, folder: Path) -> Path:
 
 
 def _checked(names: list[Any] | tuple[Any, ...], origin: str) -> tuple[str, ...]:
-    """The names, all of them texts that are not empty and differ from each other."""
+    """The names, checked to be non-empty, distinct texts."""
     if not names:
-        raise ModelError(f'{origin}: labels: the list is empty; expected one name a class')
+        raise ModelError(f'{origin}: labels: the list is empty; expected one name per class')
     for index, name in enumerate(names):
         if not isinstance(name, str):
             raise ModelError(
@@ -100,13 +100,13 @@ def _checked(names: list[Any] | tuple[Any, ...], origin: str) -> tuple[str, ...]
                 f'{type(name).__name__}; put the name in quotes'
             )
         if not name.strip():
-            raise ModelError(f'{origin}: labels: class {index} has an empty name; expected one name a class')
+            raise ModelError(f'{origin}: labels: class {index} has an empty name; expected one name per class')
     seen: dict[str, int] = {}
     for index, name in enumerate(names):
         first = seen.setdefault(name, index)
         if first != index:
             raise ModelError(
                 f'{origin}: labels: {name!r} names class {first} and class {index}; names must differ, '
-                'since detections are told apart by them'
+                'because detections are distinguished by them'
             )
     return tuple(names)

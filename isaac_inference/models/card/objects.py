@@ -14,7 +14,7 @@ SHAPES = ('cuboid', 'cylinder', 'sphere', 'mesh')
 MESH_UNITS = ('m', 'mm')
 LONGEST_M = 20.0
 DOUBTFUL_M = 5.0
-"""Above this a length is taken, with a warning that it may have been meant in another unit."""
+"""Above this a length is accepted, with a warning that it may be in another unit."""
 
 Point = tuple[float, float, float]
 
@@ -32,7 +32,7 @@ class ObjectSpec:
         symmetries: (axis, order) each: turned about 'x', 'y' or 'z' it looks the same after a 1/order of a turn;
             order 0 is any angle.
         keypoints: where the model's keypoints are on it, (x, y, z) in m in its frame, in the model's order; None
-            where `KeypointSpec.model` says it, or nobody.
+            if `KeypointSpec.model` says it, or nothing does.
     """
 
     name: str
@@ -56,7 +56,7 @@ def lengths(value: Any) -> Point:
 
 
 def looks_like(size: Any) -> str:
-    """What lengths too large for metres may have been meant in."""
+    """The likely units of lengths too large for metres."""
     centimetres, millimetres = (', '.join(f'{item / per:.4g}' for item in size) for per in (100, 1000))
     return f'looks like centimetres ([{centimetres}] m) or millimetres ([{millimetres}] m)'
 
@@ -66,7 +66,7 @@ def symmetries(value: Any) -> tuple[tuple[str, int], ...]:
     if not isinstance(value, (list, tuple)) or not all(_is_symmetry(item) for item in value):
         raise ValueError(
             'a list such as [{axis: z, order: 0}], where axis is x, y or z, and order is 0 for any angle, or the '
-            'number of equal turns (2 to 360)'
+            'number of identical orientations per turn (2 to 360)'
         )
     found = {str(item['axis']): int(item['order']) for item in value}
     if len(found) < len(value):
@@ -78,7 +78,7 @@ def points(value: Any) -> tuple[Point, ...]:
     """Points (x, y, z) in metres."""
     if not isinstance(value, (list, tuple)) or not value or not all(_is_point(item) for item in value):
         raise ValueError(
-            'a list of points [x, y, z] in metres in the object frame, one a keypoint of the model, none further '
+            'a list of points [x, y, z] in metres in the object frame, one per keypoint of the model, none further '
             f'than {LONGEST_M:g} from the origin along an axis'
         )
     return tuple((float(x), float(y), float(z)) for x, y, z in value)
@@ -104,4 +104,4 @@ OBJECT_KEYS: Mapping[str, check.Check] = {
     'mesh_unit': check.one_of(*MESH_UNITS),
     'keypoints': points,
 }
-"""What a card may say of a class below `objects`, and the check of each."""
+"""What a card may say about a class under `objects`, and the check of each."""

@@ -12,7 +12,7 @@ T = TypeVar('T')
 
 @dataclass(frozen=True)
 class Sourced(Generic[T]):
-    """A value and where it came from, for people."""
+    """A value and where it came from, human-readable."""
 
     value: T
     source: str

@@ -16,7 +16,7 @@ class Task(str, Enum):
     """What a model is for. "Pose" alone means 6-DoF everywhere; a model that gives keypoints is `KEYPOINTS`."""
 
     DETECTION = 'detection'
-    KEYPOINTS = 'keypoints'  # detection, and keypoints of each object
+    KEYPOINTS = 'keypoints'  # detection, and keypoints for each object
     INSTANCE_SEGMENTATION = 'instance_segmentation'
     SEMANTIC_SEGMENTATION = 'semantic_segmentation'
     MONO_DEPTH = 'mono_depth'
@@ -84,4 +84,4 @@ class KeypointDetectionSpec(DetectionSpec):
 
 
 SPECS: Mapping[Task, type[TaskSpec]] = {spec.task: spec for spec in (DetectionSpec, KeypointDetectionSpec)}
-"""The tasks that can be run so far, and their specs."""
+"""The tasks supported so far, and their specs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The name, dtype and shape of one tensor that goes into a model or comes out of it."""
+"""The name, dtype and shape of one input or output tensor of a model."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class TensorSpec:
 
     Attributes:
         name: the tensor's name in the model file.
-        dtype: numpy's name of the element type, such as 'float32', 'uint8' or 'int64'.
-        shape: one entry a dimension; None where the model leaves the size open (dynamic).
+        dtype: numpy's name for the element type, such as 'float32', 'uint8' or 'int64'.
+        shape: one entry per dimension; None where the model leaves the size open (dynamic).
     """
 
     name: str

@@ -25,9 +25,9 @@ class ExporterFacts:
         labels: class names.
         input_wh: (width, height) in px that the model was exported for.
         stride: px; a dynamic width and height must be multiples of it.
-        end_to_end: True when the boxes come out final, without need for NMS.
-        keypoint_shape: (keypoints a box, values a keypoint: 2 or 3) of a pose model.
-        decoders: the decoders that this exporter's detectors need, () when the exporter is not known.
+        end_to_end: True if the output boxes are final and need no NMS.
+        keypoint_shape: (keypoints per box, values per keypoint: 2 or 3) of a pose model.
+        decoders: the decoders that this exporter's detectors need, () if the exporter is unknown.
     """
 
     task: str | None = None
@@ -72,7 +72,7 @@ def exporter_facts(path: Path, metadata: Mapping[str, str]) -> ExporterFacts:
 
 
 def _literal(content: str) -> Any:
-    """The value of a Python or JSON literal; the text itself where it is neither."""
+    """The value of a Python or JSON literal; the text itself if it is neither."""
     for parse in (ast.literal_eval, json.loads):
         try:
             return parse(content)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the last steps of an ONNX graph do: move numbers about, or compute with them.
+"""What the last steps of an ONNX graph do: move values around, or compute with them.
 
 A raw grid output is put together from convolutions by concatenating and transposing. Where the exporter has
 decoded the boxes already, sums, products or exponentials come after the last convolution.
@@ -34,7 +34,7 @@ _ARITHMETIC = frozenset({'Add', 'Div', 'Exp', 'Mul', 'Pow', 'Sub'})
 
 
 def arithmetic_outputs(graph: Any) -> frozenset[str]:
-    """Names of the outputs of an `onnx.GraphProto` that arithmetic makes, with only moving after it."""
+    """Names of the outputs of an `onnx.GraphProto` that are computed by arithmetic, with only moving nodes after it."""
     producer = {name: node for node in graph.node for name in node.output}
     return frozenset(item.name for item in graph.output if _is_computed(item.name, producer))
 

@@ -31,14 +31,14 @@ class ModelFile:
     Attributes:
         path: absolute path.
         sha256: hex digest of the file, followed by each external weight file in the order of their names.
-        inputs: the tensors to feed; initializers are not among them.
+        inputs: the tensors to feed, without initializers.
         outputs: the tensors that come out.
         metadata: the file's `metadata_props`.
         opset: version of the default operator set.
         producer: the exporter's name and version, '' when it is not given.
         external_files: weight files beside the model.
-        arithmetic: outputs that are computed (sums, products, exponentials) after the last convolution, as
-            boxes are that the graph has decoded already.
+        arithmetic: outputs that are computed (sums, products, exponentials) after the last convolution, like
+            boxes that the graph has already decoded.
     """
 
     path: Path
@@ -60,10 +60,10 @@ class ModelFile:
         )
 
     def unclear(self, what: str, *lines: str) -> ModelError:
-        """The error for what the file leaves open: its tensors and metadata, then what a card must say.
+        """The error for information missing from the file: its tensors and metadata, then what a card must say.
 
         Args:
-            what: what is not clear, as the start of a sentence.
+            what: what is unclear, as the start of a sentence.
             lines: YAML for the card; several lines are alternatives.
         """
         choices = '\n  or: '.join(f'`{line}`' for line in lines)
@@ -74,7 +74,7 @@ class ModelFile:
 
 
 def find_model(model: str | Path) -> Path:
-    """The absolute path of a model file that exists; raises ModelError for what is no file."""
+    """The absolute path of a model file that exists; raises ModelError if it is not a file."""
     if not str(model).strip():
         raise ModelError('model: got an empty path; give the path of an ONNX file')
     path = Path(model).expanduser().absolute()
@@ -134,7 +134,7 @@ def _parse(path: Path) -> tuple[Any, Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ModelError(f'{path}: can not be read ({error.strerror}); check its owner and permissions') from error
+        raise ModelError(f'{path}: cannot be read ({error.strerror}); check its owner and permissions') from error
     if not data:
         raise ModelError(f'{path}: the file is empty; export or download it again')
     for magic, what in _OTHER_FORMATS:
@@ -153,7 +153,7 @@ def _parse(path: Path) -> tuple[Any, Any]:
 
 
 def _texts(proto: Any) -> Iterator[Any]:
-    """Every text of a model that is used here; protobuf gives bytes for those that are not UTF-8."""
+    """Every text of a model that is used here; protobuf returns bytes for those that are not UTF-8."""
     graph = proto.graph
     yield from (proto.producer_name, proto.producer_version)
     for item in (*graph.input, *graph.output, *graph.initializer):
@@ -176,7 +176,7 @@ def _hash_file(digest: Any, path: Path) -> None:
 
 
 def _damaged(path: Path, data: bytes) -> str:
-    """Why bytes are no ONNX model; every ONNX file starts with the tag of its IR version."""
+    """Why bytes are not an ONNX model; every ONNX file starts with the tag of its IR version."""
     if data[:1] == b'\x08':
         return f'{path}: truncated or damaged ONNX file ({len(data)} bytes); download or export it again'
     return f'{path}: not an ONNX file (it starts with {data[:12]!r}); give a file that an ONNX exporter wrote'
@@ -223,7 +223,7 @@ def _external_files(path: Path, graph: Any) -> tuple[Path, ...]:
         item = (path.parent / name).resolve()
         if not item.is_relative_to(path.parent.resolve()):
             raise ModelError(
-                f"{path}: its weights are in {name!r}, outside of the model's folder, which is refused; "
+                f"{path}: its weights are in {name!r}, outside the model's folder, which is refused; "
                 'save the model with its weights beside it'
             )
         if not item.is_file():

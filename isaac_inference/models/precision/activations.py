@@ -57,7 +57,7 @@ def largest_magnitudes(
 def magnitude_histograms(
     model: Any, largest: Mapping[str, float], feeds: Feeds, step: Callable[[], None] = lambda: None
 ) -> dict[str, np.ndarray]:
-    """Tensor -> (2048,) int64, how many of its values have which magnitude; the last bin ends at the largest.
+    """Tensor -> (2048,) int64, histogram of its magnitudes; the last bin ends at the largest.
 
     Args:
         largest: tensor -> upper end of its histogram, from `largest_magnitudes`.
@@ -84,7 +84,7 @@ def magnitude_histograms(
 
 def _copy_of(model: Any) -> Any:
     if model.ByteSize() >= EXTERNAL_FROM:
-        raise ModelError('calibration: the model is larger than 2 GiB, which can not be observed; use a smaller one')
+        raise ModelError('calibration: the model is larger than 2 GiB, which cannot be observed; use a smaller one')
     copy = type(model)()
     copy.CopyFrom(model)
     return copy

@@ -28,7 +28,7 @@ DEFAULT_KEEP: frozenset[str] = frozenset(
         'RandomUniformLike', 'Range', 'Upsample',
     }
 )  # fmt: skip
-"""Operators that stay in float32 unless told otherwise."""
+"""Operators that stay in float32 by default."""
 _HALF_QDQ_OPSET = 19  # before, scales are float32
 _SHAPE_OPS = ('Shape', 'Size')
 
@@ -37,8 +37,8 @@ def float_nodes(model: Any, keep: Collection[str]) -> frozenset[str]:
     """Names of the nodes that stay in float32: those of `keep` (operators or node names), and
 
     - the decoding after the last layers with weights, whose boxes are pixels;
-    - what depends on no image, such as the sizes of a Resize: it is computed once, and exactly;
-    - nodes with inner graphs, and of other domains than ONNX's own;
+    - what does not depend on the image, such as the sizes of a Resize: it is computed once, and exactly;
+    - nodes with subgraphs, and nodes of domains other than ONNX's own;
     - layers on int8 values, where the opset has no float16 scales.
     """
     graph = model.graph
@@ -54,7 +54,7 @@ def float_nodes(model: Any, keep: Collection[str]) -> frozenset[str]:
 
 
 def resolve_keep(graph: Any, names: Iterable[str]) -> frozenset[str]:
-    """Operators and node names of the graph that `names` mean; a name with `*` means all nodes that fit.
+    """Operators and node names of the graph that match `names`; a name with `*` means all matching nodes.
 
     Raises:
         ConfigError: a name that is neither an operator nor a node of the graph.
@@ -75,7 +75,7 @@ def resolve_keep(graph: Any, names: Iterable[str]) -> frozenset[str]:
 
 
 def _without_image(graph: Any) -> set[str]:
-    """Nodes that no graph input reaches but through its shape."""
+    """Nodes that depend on graph inputs only through their shapes."""
     reached = {item.name for item in graph.input}
     apart = set()
     for node in graph.node:

@@ -18,10 +18,10 @@ _IR_WITHOUT_INITIALIZER_INPUTS = 4  # before, each initializer had to be a graph
 
 
 def load_graph(path: str | Path) -> Any:
-    """The `onnx.ModelProto` of a file with its weights, wherever they lie, ready to be converted.
+    """The `onnx.ModelProto` of a file with its weights, wherever they are stored, ready to be converted.
 
-    Every node has a name of its own, and constant nodes have become initializers, so that each number of the graph is
-    in one kind of place. Nothing that is computed has changed.
+    Every node has a name of its own, and constant nodes have become initializers, so that all constants are
+    stored the same way. The computation is unchanged.
 
     Raises:
         ModelError: no usable ONNX file, or one that can't be read whole.
@@ -32,7 +32,7 @@ def load_graph(path: str | Path) -> Any:
     try:
         model = onnx.load(str(file.path))
     except Exception as error:
-        raise ModelError(f'{file.path}: its weights can not be read ({error}); export the model again') from error
+        raise ModelError(f'{file.path}: its weights cannot be read ({error}); export the model again') from error
     prepare(model)
     return model
 
@@ -83,12 +83,12 @@ def sort_nodes(graph: Any) -> None:
         for name in node.output:
             ready.add(name)
             todo.extend(reversed(waiting.pop(name, [])))
-    if len(ordered) == len(graph.node):  # else there is a cycle, which the checker tells
+    if len(ordered) == len(graph.node):  # else there is a cycle, which the checker reports
         replace_nodes(graph, ordered)
 
 
 def drop_unused(graph: Any) -> None:
-    """Remove nodes and initializers that no output needs, and what is known of the tensors that went."""
+    """Remove nodes and initializers that no output needs, and the info on removed tensors."""
     needed = {item.name for item in graph.output}
     kept = []
     for node in reversed(graph.node):
@@ -103,7 +103,7 @@ def drop_unused(graph: Any) -> None:
 
 
 def used_names(node: Any) -> Iterator[str]:
-    """The tensors that a node reads, those that its inner graphs take from outside included."""
+    """The tensors that a node reads, including those that its subgraphs capture from outside."""
     yield from (name for name in node.input if name)
     for inner in inner_graphs(node):
         for item in inner.node:
@@ -120,7 +120,7 @@ def inner_graphs(node: Any) -> Iterator[Any]:
 
 
 def element_types(model: Any) -> dict[str, int]:
-    """ONNX element type of every tensor of the main graph for which one can be told."""
+    """ONNX element type of every tensor of the main graph for which it is known."""
     import onnx
 
     inferred = model
@@ -142,23 +142,23 @@ def opset_of(model: Any) -> int:
     return max((item.version for item in model.opset_import if item.domain in ('', 'ai.onnx')), default=0)
 
 
-def raise_opset(model: Any, least: int, what: str) -> Any:
-    """The model at operator set `least` or later.
+def raise_opset(model: Any, minimum: int, what: str) -> Any:
+    """The model at operator set `minimum` or later.
 
     Raises:
-        ModelError: the ONNX package can't bring it there; `what` says what needs it.
+        ModelError: the ONNX package can't convert it; `what` says what needs it.
     """
-    if opset_of(model) >= least:
+    if opset_of(model) >= minimum:
         return model
     import onnx
 
     metadata = [(item.key, item.value) for item in model.metadata_props]
     try:
-        converted = onnx.version_converter.convert_version(model, least)
+        converted = onnx.version_converter.convert_version(model, minimum)
     except Exception as error:
         raise ModelError(
-            f'{what} needs ONNX opset {least} or later, and the model has {opset_of(model)}, which can not be '
-            f'converted ({" ".join(str(error).split())[:200]}); export it again with opset {least} or later'
+            f'{what} needs ONNX opset {minimum} or later, and the model has {opset_of(model)}, which cannot be '
+            f'converted ({" ".join(str(error).split())[:200]}); export it again with opset {minimum} or later'
         ) from error
     del converted.metadata_props[:]
     for key, value in metadata:
@@ -172,7 +172,7 @@ def save_graph(model: Any, target: Path, source: Path) -> None:
 
     Raises:
         ConfigError: `target` is `source`, or it can't be written.
-        ModelError: the result is no valid ONNX model.
+        ModelError: the result is not a valid ONNX model.
     """
     import onnx
 
@@ -197,13 +197,13 @@ def save_graph(model: Any, target: Path, source: Path) -> None:
             for item in sorted(Path(folder).iterdir(), key=lambda item: item == path):  # weights first
                 os.replace(item, target.parent / item.name)
     except OSError as error:
-        raise ConfigError(f'{target}: can not be written ({error.strerror or error}); choose another --out') from error
+        raise ConfigError(f'{target}: cannot be written ({error.strerror or error}); choose another --out') from error
 
 
 def refuse_overwriting(target: Path, source: Path) -> None:
-    """Raise ConfigError when `target` is the file that is converted."""
+    """Raise ConfigError if `target` is the file being converted."""
     if target.exists() and source.exists() and target.samefile(source):
-        raise ConfigError(f'{target}: is the model that is converted, which stays as it is; choose another --out')
+        raise ConfigError(f'{target}: is the model being converted, which is not modified; choose another --out')
 
 
 def _name_nodes(graph: Any) -> None:
@@ -217,7 +217,7 @@ def _name_nodes(graph: Any) -> None:
 
 
 def _constant(node: Any) -> Any:
-    """The initializer that stands for a constant node; None for other nodes and for constants that are no tensors."""
+    """The initializer that stands for a constant node; None for other nodes and for constants that are not tensors."""
     from onnx import helper, numpy_helper
 
     if node.op_type != 'Constant' or node.domain not in ('', 'ai.onnx') or len(node.attribute) != 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What precision a model file has: by its graph, and by what it says of itself."""
+"""The precision of a model file, from its graph and from its record."""
 
 from __future__ import annotations
 

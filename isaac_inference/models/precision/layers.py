@@ -36,7 +36,7 @@ class Layer:
 
     @property
     def is_depthwise(self) -> bool:
-        """A convolution that has but one or a few input channels for each output channel, one group each."""
+        """A convolution with only one or a few input channels per output channel, one group each."""
         return self.groups > 1 and self.op == 'Conv' and self.shape[1] == 1
 
 
@@ -68,9 +68,9 @@ def weighted_layers(graph: Any) -> tuple[Layer, ...]:
 
 
 def tail_nodes(graph: Any) -> frozenset[str]:
-    """Names of the nodes after the last layers with weights: decoding of boxes and the like.
+    """Names of the nodes after the last layers with weights, such as box decoding.
 
-    They are no node's way to a layer with weights, and come after one.
+    They come after a layer with weights, and lead to none.
     """
     names = {layer.node for layer in weighted_layers(graph)}
     before, after = _reached_from(graph, names), _leads_to(graph, names)

@@ -20,8 +20,8 @@ from isaac_inference.models.precision.graph import drop_unused, sort_nodes
 
 QDQ_OPS = ('QuantizeLinear', 'DequantizeLinear')
 QUANTIZED_OPS = ('Conv', 'Gemm', 'MatMul')
-"""What int8 makes faster. Others would only lose accuracy, or follow by themselves, as MaxPool does."""
-LEAST_OPSET = 13  # from here on scales a channel
+"""Operators that int8 makes faster. Others would only lose accuracy, or follow implicitly, as MaxPool does."""
+MIN_OPSET = 13  # the first with per-channel scales
 
 
 def is_quantized(graph: Any) -> bool:
@@ -47,9 +47,9 @@ def insert_qdq(model: Any, nodes: Collection[str], ranges: Mapping[str, float]) 
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
     except ImportError as error:
         raise ConfigError(
-            f'int8 needs onnxruntime.quantization, which can not be imported ({error}); `pip install onnxruntime`'
+            f'int8 needs onnxruntime.quantization, which cannot be imported ({error}); `pip install onnxruntime`'
         ) from error
-    least = float(np.finfo(np.float32).tiny) * 127  # a tensor that is always 0 needs a scale, too
+    least = float(np.finfo(np.float32).tiny) * 127  # a tensor that is always 0 needs a scale too
     data = {
         name: TensorData(lowest=np.float32(-max(value, least)), highest=np.float32(max(value, least)))
         for name, value in ranges.items()
@@ -83,7 +83,7 @@ def insert_qdq(model: Any, nodes: Collection[str], ranges: Mapping[str, float]) 
     del made.metadata_props[:]
     made.metadata_props.extend(model.metadata_props)
     sort_nodes(made.graph)
-    # the library gives the dequantised tensor to whoever else reads it, too
+    # the library gives the dequantised tensor to all its other readers too
     _restore_inputs(made.graph, {node.name for node in made.graph.node if node.op_type not in QDQ_OPS} - set(nodes))
     return made
 
@@ -103,7 +103,7 @@ def quantized_layers(graph: Any) -> tuple[str, ...]:
 
 
 def _restore_inputs(graph: Any, nodes: Collection[str]) -> None:
-    """Let `nodes` read float tensors, and drop the Q/DQ that nobody needs any more."""
+    """Let `nodes` read float tensors, and drop Q/DQ that are no longer needed."""
     source = _origin_of(graph)
     outputs = {item.name for item in graph.output}
     for node in graph.node:

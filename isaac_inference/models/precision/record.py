@@ -19,14 +19,14 @@ class PrecisionRecord:
     """How a file came from another one.
 
     Attributes:
-        precision: 'fp16', 'int8', 'mixed' (int8 but for the layers that a sweep kept), or 'sparse'.
+        precision: 'fp16', 'int8', 'mixed' (int8 except for the layers that a sweep kept), or 'sparse'.
         source_sha256: digest of the file that was converted, as `ModelFile.sha256`.
         kept: nodes with weights that stayed as they were.
         kept_ops: operators that stayed float32.
         method: of the calibration; '' without one.
         percentile: of the method 'percentile', else None.
         calibration_images: how many; 0 without calibration.
-        calibration_sha256: digest of the tensors that they became.
+        calibration_sha256: digest of the tensors made from them.
         sparsity: '2:4' when weights were pruned before, else ''.
         io_types: element type of float inputs and outputs.
     """
@@ -44,7 +44,7 @@ class PrecisionRecord:
 
 
 def origin_sha256(earlier: PrecisionRecord | None, sha256: str) -> str:
-    """Digest of the file that a conversion started from: the one before pruning, where that came first."""
+    """Digest of the file that a conversion started from: the one before pruning, if it was pruned first."""
     return earlier.source_sha256 if earlier is not None and earlier.precision == 'sparse' else sha256
 
 
@@ -62,7 +62,7 @@ def read_record(metadata: Mapping[str, str], name: str) -> PrecisionRecord | Non
     """The record in a file's metadata; None without one.
 
     Raises:
-        ModelError: it is no record; `name` says whose.
+        ModelError: it is not a valid record; `name` is the file's name in the message.
     """
     if PRECISION_KEY not in metadata:
         return None

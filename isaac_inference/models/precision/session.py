@@ -20,8 +20,8 @@ class Session:
 
     Args:
         model: an `onnx.ModelProto` below 2 GiB, or the path of a file.
-        basic: leave out ONNX Runtime's rewriting of the graph beyond constant folding, so that Q/DQ is computed as the
-            file says.
+        basic: leave out ONNX Runtime's rewriting of the graph beyond constant folding, so that Q/DQ is computed as in
+            the file.
 
     Raises:
         ConfigError: ONNX Runtime is missing.
@@ -44,7 +44,7 @@ class Session:
         try:
             self._session = ort.InferenceSession(given, options, providers=['CPUExecutionProvider'])
         except Exception as error:  # ONNX Runtime has no common base class for its errors
-            raise ModelError(f'ONNX Runtime can not load the model: {_one_line(error)}') from error
+            raise ModelError(f'ONNX Runtime cannot load the model: {_one_line(error)}') from error
         self.output_names = [item.name for item in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, np.ndarray], names: Sequence[str] | None = None) -> list[np.ndarray]:
@@ -52,7 +52,7 @@ class Session:
         try:
             return list(self._session.run(list(names) if names is not None else self.output_names, dict(feeds)))
         except Exception as error:
-            raise ModelError(f'ONNX Runtime can not run the model on the images: {_one_line(error)}') from error
+            raise ModelError(f'ONNX Runtime cannot run the model on the images: {_one_line(error)}') from error
 
 
 def _one_line(error: BaseException) -> str:

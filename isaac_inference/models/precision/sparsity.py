@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""2:4 structured sparsity: of each four consecutive input channels of a weight, two are zero.
+"""2:4 structured sparsity: of every four consecutive input channels of a weight, two are zero.
 
 That is what TensorRT's SPARSE_WEIGHTS asks for, at each output channel and each place of a kernel. The two of smaller
-magnitude go. Without training on, accuracy suffers; the report says how far each weight moved.
+magnitude are zeroed. Without fine-tuning, accuracy suffers; the report says how far each weight moved.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class PrunedLayer:
     Attributes:
         node: the layer's name.
         shape: of the weight.
-        error: norm of what was taken over the norm of the whole.
+        error: norm of what was removed over the norm of the whole.
     """
 
     node: str
@@ -93,8 +93,8 @@ def prune_graph(model: Any) -> SparsityReport:
 
 
 def prune(weight: np.ndarray, axis: int) -> np.ndarray:
-    """The weight with the two smaller of each four consecutive values along `axis` set to 0; of equal ones the earlier
-    stay. `axis` must have a multiple of four entries.
+    """The weight with the two smaller of every four consecutive values along `axis` set to 0; of equal ones the earlier
+    stay. The size of `axis` must be a multiple of four.
     """
     rows = np.moveaxis(weight, axis, -1)
     fours = rows.reshape(*rows.shape[:-1], -1, _GROUP)
@@ -107,7 +107,7 @@ def prune(weight: np.ndarray, axis: int) -> np.ndarray:
 
 
 def is_2_4(weight: np.ndarray, axis: int) -> bool:
-    """True when each four consecutive values along `axis` have two zeros or more, and there are fours."""
+    """True if every four consecutive values along `axis` have two zeros or more, and there are fours."""
     rows = np.moveaxis(weight, axis, -1)
     if rows.shape[-1] % _GROUP:
         return False

@@ -21,16 +21,16 @@ def resolve_labels(
     """The class names, and notes for the log.
 
     They come from the card, else from the metadata, else from the shipped COCO list with as many names as the
-    model has classes. A model whose classes nobody names gets `class_0`, `class_1`, ... and a note.
+    model has classes. A model without class names gets `class_0`, `class_1`, ... and a note.
 
     Args:
         file: for messages.
         values: what the cards say.
         exporter: what the exporter says.
-        class_count: number of classes by the shape of the outputs, None when those don't tell.
+        class_count: number of classes from the shape of the outputs, None if unknown.
 
     Raises:
-        ModelError: another number of names than classes, or neither names nor a number.
+        ModelError: the number of names differs from the number of classes, or neither is known.
     """
     if 'labels' in values:
         labels, source = values['labels'].value, values['labels'].source
@@ -38,7 +38,7 @@ def resolve_labels(
         labels, source = exporter.labels, 'metadata "names"'
     elif class_count is None:
         raise file.unclear(
-            'the outputs do not tell how many classes there are, and nothing names them',
+            'the outputs do not show how many classes there are, and nothing names them',
             'labels: [first name, second name]',
             'labels: coco80',
         )

@@ -25,7 +25,7 @@ def resolve_objects(
 
     Raises:
         ModelError: a class that the model does not have, a mesh that does not exist, the shape 'mesh' without one,
-            or another number of points than keypoints.
+            or a number of points that differs from the keypoints.
     """
     given: dict[str, dict[str, Sourced[Any]]] = {}
     for key, value in values.items():
@@ -67,7 +67,7 @@ def _object(name: str, given: Mapping[str, Sourced[Any]], keypoints: KeypointSpe
         has = 'has none' if keypoints is None else f'has {keypoints.count}'
         raise ModelError(
             f'{given["keypoints"].source}: objects.{name}.keypoints: got {len(points)} points, but the model {has}; '
-            'expected one point a keypoint'
+            'expected one point per keypoint'
         )
     return ObjectSpec(
         name,
@@ -81,7 +81,7 @@ def _object(name: str, given: Mapping[str, Sourced[Any]], keypoints: KeypointSpe
 
 
 def _doubts(name: str, given: Mapping[str, Sourced[Any]]) -> list[str]:
-    """A note for a size that no table-top object has."""
+    """A note for an implausibly large size."""
     size = given.get('size')
     if size is None or max(size.value) <= DOUBTFUL_M:
         return []

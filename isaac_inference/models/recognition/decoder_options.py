@@ -20,7 +20,7 @@ _COCO_WITH_NO_OBJECT = 92
 
 
 def class_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorSpec]) -> int | None:
-    """How many class scores a box has; None where the outputs give the best class only, or leave the number
+    """How many class scores each box has; None if the outputs give only the best class, or leave the number
     open.
 
     Raises:

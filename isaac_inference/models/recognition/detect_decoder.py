@@ -42,7 +42,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class DecoderFinding:
-    """A decoder and the outputs that it reads, each with why it was chosen; and the options that the shapes settle."""
+    """A decoder and the outputs that it reads, each with why it was chosen; and the options from the shapes."""
 
     decoder: Sourced[str]
     roles: Mapping[str, Sourced[TensorSpec]]
@@ -98,7 +98,7 @@ def _single_output(file: ModelFile) -> TensorSpec | None:
 
 
 def _is_split_grid(roles: Mapping[str, TensorSpec], input_wh: tuple[int, int]) -> bool:
-    """True for a grid detector's boxes and scores in two tensors: DETR's shapes, but read otherwise."""
+    """True for a grid detector's boxes and scores in two tensors: DETR's shapes, but read differently."""
     logits = roles['logits']
     return strides_of(logits.shape[1], input_wh) is not None or any(word in logits.name for word in ('score', 'prob'))
 
@@ -109,7 +109,7 @@ def _with_keypoints(evidence: Evidence, spec: TensorSpec | None) -> DecoderFindi
     if evidence.exporter.end_to_end:
         raise ModelError(
             f'{file.path}: keypoints of an end-to-end export (metadata) are not supported; export the model without '
-            'NMS inside, so that its output has one column a grid cell'
+            'NMS inside, so that its output has one column per grid cell'
         )
     if spec is None:
         raise file.unclear(

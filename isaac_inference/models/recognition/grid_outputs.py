@@ -16,12 +16,12 @@ _RARE = ((4, 8, 16, 32), (16, 32), (8, 16), (8,), (16,), (32,))
 NANODET_BOX_COLUMNS = 32
 """Four box sides, each a distribution over 8 distances."""
 
-_ANCHORS_A_CELL = 3
+_ANCHORS_PER_CELL = 3
 
 
 @dataclass(frozen=True)
 class Guess:
-    """A decoder that the shape allows; `class_count` is None where the shape does not tell it."""
+    """A decoder that the shape allows; `class_count` is None if it does not follow from the shape."""
 
     decoder: str
     class_count: int | None
@@ -36,7 +36,9 @@ def grid_guesses(spec: TensorSpec, input_wh: tuple[int, int]) -> list[Guess]:
     _, rows, columns = spec.shape
     guesses = []
     if rows is not None and rows > 4 and _has_grid_columns(rows, columns, input_wh):
-        guesses.append(Guess('yolov8', rows - 4, f'shape of {spec.name}: 4 + {rows - 4} rows, one column a grid cell'))
+        guesses.append(
+            Guess('yolov8', rows - 4, f'shape of {spec.name}: 4 + {rows - 4} rows, one column per grid cell')
+        )
     if columns is not None:
         guesses += _open_rows(spec.name, columns) if rows is None else _fixed_rows(spec.name, rows, columns, input_wh)
     return guesses
@@ -54,25 +56,25 @@ def transposed_guess(spec: TensorSpec, input_wh: tuple[int, int], label_count: i
     _, rows, columns = spec.shape
     if columns is None or label_count is None or columns != 4 + label_count or not strides_of(rows, input_wh):
         return []
-    return [Guess('yolov8', label_count, f'shape of {spec.name}: one row a grid cell, 4 + {label_count} columns')]
+    return [Guess('yolov8', label_count, f'shape of {spec.name}: one row per grid cell, 4 + {label_count} columns')]
 
 
 def _fixed_rows(name: str, rows: int, columns: int, input_wh: tuple[int, int]) -> list[Guess]:
-    """Decoders for one row a box, where the number of rows is fixed."""
+    """Decoders for one row per box with a fixed number of rows."""
     strides = strides_of(rows, input_wh)
     if strides is not None:
         return _anchor_free(name, columns, strides)
-    if rows % _ANCHORS_A_CELL == 0 and columns > 5 and strides_of(rows // _ANCHORS_A_CELL, input_wh):
-        return [Guess('yolov5', columns - 5, f'shape of {name}: three rows a grid cell, 5 + {columns - 5} columns')]
+    if rows % _ANCHORS_PER_CELL == 0 and columns > 5 and strides_of(rows // _ANCHORS_PER_CELL, input_wh):
+        return [Guess('yolov5', columns - 5, f'shape of {name}: three rows per grid cell, 5 + {columns - 5} columns')]
     if columns == 6:
-        return [Guess('end_to_end', None, f'shape of {name}: 6 columns, rows that are no grid')]
+        return [Guess('end_to_end', None, f'shape of {name}: 6 columns, rows that are not a grid')]
     return []
 
 
 def _anchor_free(name: str, columns: int, strides: tuple[int, ...]) -> list[Guess]:
-    """Decoders for one row a grid cell. NanoDet-Plus has four strides, YOLOX three, and seldom four."""
+    """Decoders for one row per grid cell. NanoDet-Plus has four strides, YOLOX three, rarely four."""
     guesses = []
-    cells = f'shape of {name}: one row a cell of strides {", ".join(map(str, strides))}'
+    cells = f'shape of {name}: one row per cell of strides {", ".join(map(str, strides))}'
     if strides == STRIDES_P6 and columns > NANODET_BOX_COLUMNS:
         count = columns - NANODET_BOX_COLUMNS
         guesses.append(Guess('nanodet', count, f'{cells}, {count} + 32 columns', {'strides': strides}))
@@ -82,7 +84,7 @@ def _anchor_free(name: str, columns: int, strides: tuple[int, ...]) -> list[Gues
 
 
 def _open_rows(name: str, columns: int) -> list[Guess]:
-    """Decoders for one row a box, where the number of rows is dynamic."""
+    """Decoders for one row per box with a dynamic number of rows."""
     why = f'columns of {name}'
     guesses = []
     if columns > 5:
@@ -107,7 +109,7 @@ def cell_count(input_wh: tuple[int, int], strides: Sequence[int]) -> int:
 
 
 def strides_of(cells: int | None, input_wh: tuple[int, int], rare: bool = False) -> tuple[int, ...] | None:
-    """The set of strides that makes so many cells, or None.
+    """The set of strides that makes this many cells, or None.
 
     Args:
         cells: a number of cells, or None where it is not known.

@@ -30,7 +30,7 @@ class InputFinding:
         return ImageInput(self.image.value, self.layout.value, self.wh.value, preprocess)
 
     def value_inputs(self) -> tuple[ValueInput, ...]:
-        """The inputs that take no image."""
+        """The inputs that do not take an image."""
         return () if self.size is None else (ValueInput(self.size.value, ValueRole.IMAGE_SIZE),)
 
     def sources(self) -> dict[str, str]:
@@ -148,7 +148,7 @@ def _input_wh(
 
 
 def _size_input(file: ModelFile, image: TensorSpec, values: CardValues) -> Sourced[TensorSpec] | None:
-    """The input that takes (width, height) of the frame which boxes shall refer to; any other input is
+    """The input that takes (width, height) of the frame that boxes refer to; any other input is
     refused.
     """
     others = [spec for spec in file.inputs if spec.name != image.name]
@@ -161,14 +161,14 @@ def _size_input(file: ModelFile, image: TensorSpec, values: CardValues) -> Sourc
     elif others:
         names = ', '.join(spec.describe() for spec in others)
         raise ModelError(
-            f'{file.path}: besides the image the model wants {names}, which is not supported; expected '
+            f'{file.path}: besides the image the model needs {names}, which is not supported; expected '
             'nothing else, or one size input such as orig_target_sizes: int64 [N, 2]. Export it without'
         )
     else:
         return None
     if spec is image or len(others) > 1 or len(spec.shape) != 2 or spec.shape[1] not in (2, None):
         raise ModelError(
-            f'{file.path}: the input {spec.describe()} can not be the size input; expected [N, 2] and no further input'
+            f'{file.path}: the input {spec.describe()} cannot be the size input; expected [N, 2] and no further input'
         )
     return Sourced(spec, source)
 

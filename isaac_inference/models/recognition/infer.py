@@ -134,7 +134,7 @@ def _decoder(evidence: Evidence, values: CardValues) -> DecoderFinding:
 
 
 def _check_task(decoder: Sourced[str], has_keypoints: bool) -> None:
-    """Raise ModelError for a decoder that reads no keypoints where there are some, and the other way round."""
+    """Raise ModelError for a decoder that reads no keypoints although there are some, or vice versa."""
     if (FAMILIES[decoder.value].task is Task.KEYPOINTS) is has_keypoints:
         return
     task = Task.KEYPOINTS if has_keypoints else Task.DETECTION
@@ -147,7 +147,7 @@ def _check_task(decoder: Sourced[str], has_keypoints: bool) -> None:
 
 
 def _with_roles(file: ModelFile, finding: DecoderFinding, given: Mapping[str, Sourced[TensorSpec]]) -> DecoderFinding:
-    """The finding with every role of its decoder played by one output."""
+    """The finding with one output for every role of its decoder."""
     decoder = finding.decoder.value
     if finding.roles and not given:
         return finding
@@ -165,7 +165,7 @@ def _with_roles(file: ModelFile, finding: DecoderFinding, given: Mapping[str, So
 def _preprocess(
     decoder: str, options: Mapping[str, Any], columns: int | None, image: TensorSpec, values: CardValues
 ) -> dict[str, Sourced[Any]]:
-    """How an image becomes the input tensor: the family's defaults, with what the card says instead."""
+    """How an image becomes the input tensor: the family's defaults, overridden by the card."""
     default, default_source = preprocess_default(decoder, options, columns)
     found: dict[str, Sourced[Any]] = {}
     for name in SECTIONS['preprocess']:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keypoints that a model gives with each box, and the room that they take in its output."""
+"""The keypoints that a model gives with each box, and their channels in its output."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def resolve_keypoints(
 
 
 def pose_class_columns(evidence: Evidence, spec: TensorSpec) -> int | None:
-    """How many class scores a box of a model with keypoints has; None where the output leaves it open.
+    """How many class scores each box of a model with keypoints has; None if the output leaves it open.
 
     Raises:
         ModelError: the output does not have the channels that the keypoints need.

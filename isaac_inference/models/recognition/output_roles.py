@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which output plays which role for a decoder: by shape and type, and by name where those leave a choice."""
+"""Which output plays which role for a decoder: by shape and type, and by name if those leave a choice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isaac_inference.models.onnx.reader import ModelFile
 
 Roles = Mapping[str, TensorSpec]
 
-_MOST_TELLING_FIRST = ('num_detections', 'boxes', 'labels', 'scores', 'logits', 'predictions')
+_MOST_DISTINCTIVE_FIRST = ('num_detections', 'boxes', 'labels', 'scores', 'logits', 'predictions')
 
 _NAME_PARTS = {
     'predictions': ('pred', 'output', 'det'),
@@ -61,7 +61,7 @@ def match_roles(
         given: roles that a card has settled.
     """
     roles = dict(given or {})
-    for role in _MOST_TELLING_FIRST:
+    for role in _MOST_DISTINCTIVE_FIRST:
         if role not in FAMILIES[decoder].roles or role in roles:
             continue
         taken = {spec.name for spec in roles.values()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The base of the nodes that a command runs beside a graph."""
+"""Base class of the nodes that a command runs beside a graph."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isaac_inference.ros.runtime.node import PipelineNode
 
 
 class CommandNode(PipelineNode):
-    """A node that its command starts, when its settings are in place, and closes; silence is no fault of its own."""
+    """A node that a command starts, once its settings are in place, and closes; missing input is not an error."""
 
     def __init__(self, node_name: str, **kwargs: Any) -> None:
         super().__init__(node_name, parameter_overrides=[Parameter('autostart', value=False)], **kwargs)
@@ -22,7 +22,7 @@ class CommandNode(PipelineNode):
         return False
 
     def run(self) -> None:
-        """Configure, activate, and spin in a thread of its own."""
+        """Configure, activate, and spin in a separate thread."""
         self.trigger_configure()
         self.trigger_activate()
         self._spin = SpinThread(self)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `demo.launch.py` shall start, as data: the whole graph on a simulated camera, and a planner behind it."""
+"""What `demo.launch.py` starts, as data: the whole graph on a simulated camera, and a planner behind it."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from isaac_inference.ros.runtime.resources import shared_file
 from isaac_inference.stages.poses import PoseMethod
 
 ARGUMENTS = (
-    LaunchArgument('seed', '1', 'the scene; everything random follows from it'),
+    LaunchArgument('seed', '1', 'random seed of the scene'),
     LaunchArgument('model', '', "ONNX model; empty takes the package's own"),
-    LaunchArgument('method', 'auto', 'how poses are found', tuple(method.value for method in PoseMethod)),
+    LaunchArgument('method', 'auto', 'pose estimation method', tuple(method.value for method in PoseMethod)),
     LaunchArgument('target_frame', 'base_link', "frame of the poses; empty: the camera's optical frame"),
     LaunchArgument('planner', 'true', 'start examples/pick_planner.py, which publishes grasp and pre_grasp', SWITCH),
-    LaunchArgument('target_class', '', 'what the planner picks; empty: anything'),
+    LaunchArgument('target_class', '', 'class that the planner picks; empty: any'),
     LaunchArgument('rviz', 'false', 'start rviz2', SWITCH),
-    LaunchArgument('composed', 'true', 'all nodes in one container (true) or a process for each (false)', SWITCH),
+    LaunchArgument('composed', 'true', 'all nodes in one container (true) or one process per node (false)', SWITCH),
     LOG_LEVEL,
 )
 _CONTAINER = 'demo_container'
 
 
 def demo_plan(given: Mapping[str, str]) -> LaunchPlan:
-    """Arguments to nodes and programs.
+    """From arguments to nodes and programs.
 
     Args:
         given: every argument's value, by name.
@@ -74,7 +74,7 @@ def demo_plan(given: Mapping[str, str]) -> LaunchPlan:
 def _planner(target_class: str) -> Program:
     return Program(
         'pick_planner',
-        sys.executable,  # an example is no installed executable
+        sys.executable,  # an example is not an installed executable
         arguments=(str(shared_file('examples/pick_planner.py')),),
         parameters={'target_class': target_class},
         remappings={'poses': 'track/poses', 'detections_3d': 'track/detections_3d'},

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The perception graph as data: one list of nodes, from which every start mode is made."""
+"""The perception graph as data: one list of nodes, used by every start mode."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def perception_graph(
         model: path of the ONNX model; '' leaves it to the parameter file.
         model_card: path of its YAML card; '' leaves it to the parameter file.
         camera: topics of the camera.
-        source: what a camera node shall publish (folder, video or index); '' starts no camera node.
+        source: what a camera node publishes (folder, video or index); '' starts no camera node.
         simulator: parameters of a simulated camera; None starts none.
         poses: whether objects get 6-DoF poses.
-        track: whether objects get ids that stay with them, and smooth poses.
+        track: whether objects get persistent ids and smooth poses.
         annotate: whether the node that draws pictures is part of the graph.
         pose_parameters: parameters of the pose node.
     """
@@ -85,10 +85,10 @@ def perception_graph(
     ]
     detections = 'track/detections' if track else 'detections'
     objects = 'track/detections_3d' if track else 'pose/detections_3d'
-    if track:  # boxes get their ids on the way to the pose node, whose poses come back to be smoothed
+    if track:  # boxes get their ids before the pose node, whose poses come back to be smoothed
         nodes.append(_node('track', given, {'detections_3d': 'pose/detections_3d'} if poses else {}))
     if poses:
-        # of one object /tf may have one pose only: the smooth one where there is one
+        # /tf must have one pose per object only: the smooth one if there is one
         parameters = {**given, **({'publish_tf': False} if track else {}), **(pose_parameters or {})}
         nodes.append(_node('pose', parameters, {**topics.all, 'detections': detections}))
     if annotate:

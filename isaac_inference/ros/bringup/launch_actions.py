@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a launch plan to the launch system's actions; what all launch files share.
+"""From a launch plan to the launch system's actions; shared by all launch files.
 
-Only launch files import this module: without the launch packages everything else works.
+Only launch files import this module, so everything else works without the launch packages.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def launch_description(
     """A launch file's description.
 
     Args:
-        arguments: what can be given to it.
-        make_plan: from the arguments' values, by name, to what is started.
+        arguments: the launch arguments it declares.
+        make_plan: maps the arguments' values, by name, to the launch plan.
     """
 
     def start(context: Any) -> list[Any]:
@@ -49,7 +49,7 @@ def launch_description(
 
 
 def actions(plan: LaunchPlan) -> list[Any]:
-    """What starts a plan."""
+    """The actions that start a plan."""
     environment = [SetEnvironmentVariable(name, value) for name, value in dds_environment(os.environ).items()]
     nodes = _composed(plan) if plan.composed else [_process(plan, spec, package=spec.package) for spec in plan.nodes]
     # launch_ros takes an executable without a package by its path

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `perception.launch.py` shall start, as data: its arguments, and the nodes that follow from them.
+"""What `perception.launch.py` starts, as data: its arguments, and the nodes that follow from them.
 
-launch_actions.py only turns this into actions, so that all of it can be tested where no launch system is installed.
+launch_actions.py only turns this into actions, so that all of it can be tested without a launch system installed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _AUTO = ('auto', *SWITCH)
 
 @dataclass(frozen=True)
 class LaunchArgument:
-    """One argument of the launch file; `choices` empty means free text."""
+    """One argument of the launch file; empty `choices` mean free text."""
 
     name: str
     default: str
@@ -35,7 +35,7 @@ class LaunchArgument:
 
 
 LOG_LEVEL = LaunchArgument(
-    'log_level', 'info', 'least severity that is logged', ('debug', 'info', 'warn', 'error', 'fatal')
+    'log_level', 'info', 'minimum severity that is logged', ('debug', 'info', 'warn', 'error', 'fatal')
 )
 ARGUMENTS = (
     LaunchArgument('model', '', 'ONNX model; empty leaves it to the parameter file'),
@@ -45,22 +45,22 @@ ARGUMENTS = (
     LaunchArgument('depth', 'depth/image', 'topic that carries depth, registered to the images'),
     LaunchArgument('depth_info', 'depth/camera_info', "topic that carries the depth image's calibration"),
     LaunchArgument('source', '', 'start a camera node on this image folder, video or camera index; empty starts none'),
-    LaunchArgument('poses', 'auto', "6-DoF poses; auto: where the model's card says the objects' sizes", _AUTO),
-    LaunchArgument('track', 'auto', 'ids that stay with the objects, and smooth poses; auto: with poses', _AUTO),
+    LaunchArgument('poses', 'auto', "6-DoF poses; auto: if the model's card gives the objects' sizes", _AUTO),
+    LaunchArgument('track', 'auto', 'persistent object ids and smooth poses; auto: with poses', _AUTO),
     LaunchArgument('target_frame', '', "frame of the poses, such as base_link; empty: the camera's optical frame"),
     LaunchArgument('annotate', 'true', 'start the node that draws pictures', SWITCH),
     LaunchArgument('namespace', '', 'namespace of all nodes'),
     LaunchArgument('params_file', '', 'ROS parameter file; empty takes config/perception.yaml of this package'),
-    LaunchArgument('composed', 'true', 'all nodes in one container (true) or a process for each (false)', SWITCH),
+    LaunchArgument('composed', 'true', 'all nodes in one container (true) or one process per node (false)', SWITCH),
     LaunchArgument('container', 'perception_container', 'name of the container'),
-    LaunchArgument('attach', 'false', 'load into the container of that name that runs already', SWITCH),
+    LaunchArgument('attach', 'false', 'load into an already running container of that name', SWITCH),
     LOG_LEVEL,
 )
 
 
 @dataclass(frozen=True)
 class Program:
-    """A process beside the graph: `executable` of `package`, or by its path where that is ''."""
+    """A process beside the graph: `executable` of `package`, or its path if `package` is ''."""
 
     name: str
     executable: str
@@ -84,7 +84,7 @@ class LaunchPlan:
 
 
 def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
-    """Arguments to nodes.
+    """From arguments to nodes.
 
     Args:
         given: every argument's value, by name.
@@ -95,7 +95,7 @@ def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
     switches = {name: switch(name, given[name]) for name in ('annotate', 'composed', 'attach')}
     if switches['attach'] and not switches['composed']:
         raise ConfigError(
-            'launch argument attach: is true while composed is false; separate processes attach to nothing'
+            'launch argument attach: true, but composed is false; separate processes have no container to attach to'
         )
     check_files(given, 'model', 'model_card', 'params_file')
     namespace = '/' + given['namespace'].strip('/') if given['namespace'].strip('/') else ''
@@ -126,19 +126,19 @@ def check_files(given: Mapping[str, str], *names: str) -> None:
     for name in names:
         if given[name] and not Path(given[name]).expanduser().is_file():
             raise ConfigError(
-                f'launch argument {name}: no such file {given[name]!r}; give an existing file, best as an absolute path'
+                f'launch argument {name}: no such file {given[name]!r}; give an existing one, best as an absolute path'
             )
 
 
 def _with_file(spec: NodeSpec, params_file: str, namespace: str) -> NodeSpec:
     from_file = node_section(params_file, f'{namespace}/{spec.name}')
-    # launch_ros takes no empty list; it is the default of every parameter that is a list of names
+    # launch_ros accepts no empty list, which is the default of every parameter that is a list of names
     parameters = {**{name: value for name, value in from_file.items() if value != []}, **spec.parameters}
     return dataclasses.replace(spec, parameters=parameters)
 
 
 def _has_objects(given: Mapping[str, str]) -> bool:
-    """Whether the model's card says how large its objects are; a model that can't be read is the nodes' business."""
+    """Whether the model's card gives its objects' sizes; a model that can't be read is reported by the nodes."""
     if not given['model']:
         return False
     try:
@@ -163,5 +163,5 @@ def _source(source: str) -> str:
 
 
 def absolute(path: str) -> str:
-    """A path as the nodes need it, whose working folder is another; '' stays ''."""
+    """An absolute path, because the nodes run in another working directory; '' stays ''."""
     return os.path.abspath(os.path.expanduser(path)) if path else ''

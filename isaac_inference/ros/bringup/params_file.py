@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One node's section of a ROS parameter file.
 
-launch_ros resolves only '/**' and full node names for composable nodes, so that '/**/detection' would count for a
-process and silently not for a component. Read here, a file means the same in every start mode.
+launch_ros resolves only '/**' and full node names for composable nodes, so that '/**/detection' would apply to a
+process and be silently ignored for a component. Read here, a file means the same in every start mode.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _KEY = 'ros__parameters'
 
 
 def node_section(path: str | Path, full_name: str) -> dict[str, Any]:
-    """The parameters that a file holds for a node, dotted names to values.
+    """The parameters that a file holds for a node: dotted name -> value.
 
     Args:
         path: YAML file with sections such as '/**', '/**/detection', '/front/detection', nested or not.
         full_name: the node's namespace and name, '/front/detection'.
 
     Returns:
-        Values of all matching sections; the more exactly a section names the node, the stronger.
+        Values of all matching sections; a section that names the node more exactly takes precedence.
 
     Raises:
         ConfigError: the file can't be read, or isn't a ROS parameter file.

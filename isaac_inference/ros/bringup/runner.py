@@ -34,7 +34,7 @@ class Watcher(Protocol):
     statuses: dict[str, DiagnosticStatus]
 
     def explain(self) -> str:
-        """What they say is wrong."""
+        """What the diagnostics say is wrong."""
 
 
 class RunningGraph(Protocol):
@@ -46,7 +46,7 @@ class RunningGraph(Protocol):
         """Return when all nodes are active.
 
         Raises:
-            ConfigError: a node could not be configured or ended, or took too long.
+            ConfigError: a node could not be configured, exited, or took too long.
         """
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ def start_composed(specs: Sequence[NodeSpec], params_file: str = '') -> RunningG
 
 
 def start_processes(specs: Sequence[NodeSpec], params_file: str = '') -> RunningGraph:
-    """Start each node as a process of its own."""
+    """Start each node as a separate process."""
     return _Processes(specs, _namespace(), params_file)
 
 
@@ -68,7 +68,7 @@ class _Composed:
         self.namespace = namespace
         self._names = [f'{namespace}/{spec.name}' for spec in specs]
         container = ComponentContainer(namespace=namespace)
-        container.get_logger().set_level(30)  # warnings and worse: the table tells the rest
+        container.get_logger().set_level(30)  # warnings and worse: the table shows the rest
         self._spin = SpinThread(container)
         from_file = ['--params-file', params_file] if params_file else []
         try:
@@ -117,7 +117,7 @@ class _Processes:
         for name, process in zip(self._names, self._running, strict=True):
             if process.poll() is not None:
                 raise ConfigError(
-                    f'node {name} ended with exit status {process.returncode} while starting; its own message is above'
+                    f'node {name} exited with status {process.returncode} while starting; see its own message above'
                 )
 
 
@@ -132,7 +132,7 @@ def _wait_until_active(
             if name in statuses and statuses[name].message.startswith('configure failed'):
                 raise ConfigError(f'node {name}: {statuses[name].message}')
         if any(status.message.startswith(BUILDING) for status in statuses.values()):
-            end = time.monotonic() + timeout_s  # the build of an engine takes minutes, and says how far it is
+            end = time.monotonic() + timeout_s  # the build of an engine takes minutes, and reports its progress
         if all(_state(statuses.get(name)) == 'active' for name in names):
             return
         time.sleep(_POLL_S)

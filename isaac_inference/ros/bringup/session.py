@@ -20,9 +20,9 @@ from isaac_inference.ros.runtime.resources import dds_environment
 
 @contextlib.contextmanager
 def default_ros(*arguments: str) -> Iterator[None]:
-    """The default context, for a graph in this process, shut down at the end; Ctrl-C breaks in as usual.
+    """The default context, for a graph in this process, shut down at the end; Ctrl-C interrupts as usual.
 
-    `arguments`: of ROS, such as '--log-level', 'warn'.
+    `arguments`: ROS arguments, such as '--log-level', 'warn'.
     """
     os.environ.update(dds_environment(os.environ))  # before the middleware starts, and for the processes we start
     options = ['--ros-args', *arguments] if arguments else None
@@ -36,7 +36,7 @@ def default_ros(*arguments: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def ros_session() -> Iterator[tuple[Context, threading.Event]]:
-    """A context of its own, shut down at the end, and the event that SIGINT and SIGTERM set."""
+    """A separate context, shut down at the end, and the event that SIGINT and SIGTERM set."""
     os.environ.update(dds_environment(os.environ))  # before the middleware starts
     tune_process()
     stop, context = threading.Event(), Context()

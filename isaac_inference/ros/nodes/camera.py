@@ -23,7 +23,7 @@ from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 
-RETRY_S = 2.0  # how long a lost camera is left alone before it is opened again
+RETRY_S = 2.0  # wait before a lost camera is opened again
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,24 @@ class CameraParameters(NodeParameters):
     source: str = param('', 'Folder of images, image, video file, or camera index such as "0".')
     rate_hz: float = param(
         30.0,
-        'Images per second; a webcam keeps its own pace if that is slower.',
+        'Images per second; a webcam keeps its own rate if that is slower.',
         unit='Hz',
         minimum=0.01,
         maximum=1000.0,
         live=True,
     )
-    loop: bool = param(True, 'Begin again at the end of a folder or video.', live=True)
+    loop: bool = param(True, 'Start again at the end of a folder or video.', live=True)
     frame_id: str = param('camera_optical_frame', 'frame_id of the images: the optical frame, z forward.')
     calibration_file: str = param(
         '',
-        'YAML file of the camera_calibration tool; empty publishes CameraInfo without '
+        'YAML file from the camera_calibration tool; empty publishes CameraInfo without '
         'intrinsics (K all zero, which means uncalibrated).',
     )
-    image_qos: QosParameters = group(QosParameters(reliability=Reliability.RELIABLE), 'Publisher of the images.')
+    image_qos: QosParameters = group(QosParameters(reliability=Reliability.RELIABLE), 'QoS of the image publisher.')
 
 
 class CameraNode(PipelineNode):
-    """Publishes `image` (Image, bgr8) and `camera_info` (CameraInfo) at a chosen rate, stamped when read."""
+    """Publishes `image` (Image, bgr8) and `camera_info` (CameraInfo) at a given rate, stamped when read."""
 
     Parameters = CameraParameters
     stage = 'camera'
@@ -128,7 +128,7 @@ class CameraNode(PipelineNode):
             self.health.problem(
                 'calibration_size',
                 f'calibration_file is for {info.width}x{info.height} images, got '
-                f'{width}x{height}: CameraInfo is sent without intrinsics; calibrate at this size',
+                f'{width}x{height}: CameraInfo is published without intrinsics; calibrate at this size',
             )
             calibrated = False
         else:

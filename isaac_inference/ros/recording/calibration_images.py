@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The images that a conversion is calibrated and checked with."""
+"""The images used to calibrate and check a conversion."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _NOISE_WH = (640, 480)
 
 
 class CalibrationImages:
-    """Passes over the images of a folder or a recording, always the same ones.
+    """Iterates over the images of a folder or a recording, always the same ones.
 
-    Without a source: one grey picture and one of noise, which show what overflows on any image.
+    Without a source: a grey image and a noise image, which show what overflows on any image.
 
     Args:
         source: a folder, a picture, a video or an .mcap recording; '' for none.
-        topic: image topic of a recording with several.
-        most: so many of them, evenly picked over all; 0 for all.
+        topic: image topic, if the recording has several.
+        max_images: maximum number, evenly spaced over all; 0 for all.
 
     Attributes:
-        unreadable: pictures of a recording that were left out, and why.
+        unreadable: pictures of a recording that were skipped, and why.
 
     Raises:
-        ConfigError: no source there, or no images in it. While iterating: a picture of a folder can't be read.
+        ConfigError: no such source, or no images in it. While iterating: a picture of a folder can't be read.
     """
 
-    def __init__(self, source: str, topic: str = '', most: int = 0) -> None:
-        self.source, self._most = source, most
+    def __init__(self, source: str, topic: str = '', max_images: int = 0) -> None:
+        self.source, self._max_images = source, max_images
         self._pictures: FrameSource | None = None
         self.unreadable: tuple[str, ...] = ()
         if not source:
@@ -46,11 +46,13 @@ class CalibrationImages:
                 'recording of its topic'
             ) from error
         if self._pictures.is_live:
-            raise ConfigError(f'--calibration {source}: a camera has no end; record it, or save pictures to a folder')
+            raise ConfigError(
+                f'--calibration {source}: a live camera never ends; record it, or save pictures to a folder'
+            )
 
     @property
     def is_real(self) -> bool:
-        """False where there is no source."""
+        """False without a source."""
         return self._pictures is not None
 
     def __call__(self) -> Iterator[np.ndarray]:
@@ -60,8 +62,8 @@ class CalibrationImages:
             return
         count = len(self._pictures)
         picked = None
-        if self._most and count > self._most:
-            picked = set(np.linspace(0, count - 1, self._most).round().astype(int).tolist())
+        if self._max_images and count > self._max_images:
+            picked = set(np.linspace(0, count - 1, self._max_images).round().astype(int).tolist())
         unreadable, used = [], 0
         for index, frame in enumerate(self._pictures):
             if picked is not None and index not in picked:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The `mcap` library, imported when a recording is opened and not before."""
+"""The `mcap` library, imported only when a recording is opened."""
 
 from __future__ import annotations
 

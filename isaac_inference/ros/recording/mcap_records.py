@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The records of an MCAP file: with its index, or one after the other as far as they are whole."""
+"""The records of an MCAP file: through its index, or sequentially as far as they are complete."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class Entry:
 
 
 class WholeReads:
-    """A file whose `read(n)` gives n bytes or raises: a record that was cut off never passes for a short one."""
+    """A file whose `read(n)` returns n bytes or raises: a truncated record is never mistaken for a short one."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._size = os.fstat(file.fileno()).st_size
 
     def read(self, count: int) -> bytes:
-        """Exactly `count` bytes; EOFError where the file has less, without reserving memory for them."""
+        """Exactly `count` bytes; EOFError if the file has fewer, without allocating memory for them."""
         if count > self._size - self._file.tell():
             raise EOFError('the file ends within a record')
         return self._file.read(count)
@@ -71,15 +71,15 @@ def open_file(path: Path) -> IO[bytes]:
     """The file, opened.
 
     Raises:
-        ConfigError: it is empty or no MCAP file.
+        ConfigError: it is empty or not an MCAP file.
         OSError: it can't be opened.
     """
     file = open(path, 'rb')  # noqa: SIM115
     begin = file.read(len(MAGIC))
     if begin != MAGIC:
         file.close()
-        fact = 'is empty' if not begin else f'is no MCAP file, it begins with {begin!r}'
-        raise ConfigError(f'{path}: {fact}; give a file of "isaac-inference record" or of "ros2 bag record -s mcap"')
+        fact = 'is empty' if not begin else f'is not an MCAP file, it begins with {begin!r}'
+        raise ConfigError(f'{path}: {fact}; give a file from "isaac-inference record" or "ros2 bag record -s mcap"')
     file.seek(0)
     return file
 
@@ -99,11 +99,11 @@ def read_contents(file: IO[bytes]) -> Contents:
 
 
 def read_messages(file: IO[bytes], topics: set[str], indexed: bool, is_cut: bool) -> Iterator[Entry]:
-    """The messages of `topics`: by log time where the file is indexed, else as they come. One that `is_cut` ends with
-    its last whole chunk.
+    """The messages of `topics`: by log time where the file is indexed, else in file order. One that `is_cut` ends with
+    its last complete chunk.
 
     Raises:
-        PerceptionError: damaged elsewhere.
+        PerceptionError: it is damaged elsewhere.
     """
     if indexed:
         found = mcap_module('mcap.reader').SeekingReader(file, validate_crcs=True).iter_messages(list(topics))
@@ -133,7 +133,7 @@ def _next(iterator: Iterator[Any], file: IO[bytes]) -> Any:
 
 
 def _records(file: IO[bytes], on_damage: Any) -> Iterator[Any]:
-    """All records in the order of the file, chunks unpacked, up to the end or the first damage."""
+    """All records in file order, chunks unpacked, up to the end or the first damage."""
     file.seek(0)
     reader = mcap_module('mcap.stream_reader').StreamReader(WholeReads(file), validate_crcs=True)
     found = iter(reader.records)
@@ -151,7 +151,7 @@ def _records(file: IO[bytes], on_damage: Any) -> Iterator[Any]:
 
 
 def _scanned(file: IO[bytes]) -> Contents:
-    """Contents of a file without an index; whatever comes after the first damage is lost."""
+    """Contents of a file without an index; everything after the first damage is lost."""
     records = mcap_module('mcap.records')
     profile, counts = '', Counter[int]()
     times: list[int] = []  # the first and the last
@@ -174,7 +174,7 @@ def _scanned(file: IO[bytes]) -> Contents:
     if problems or not is_ended:
         problem = (
             f'not finished ({problems[0] if problems else "no end mark"}): was the recorder killed? '
-            f'The {sum(counts.values())} messages that are whole are used'
+            f'The {sum(counts.values())} complete messages are used'
         )
     infos = tuple(_channel_info(item, schemas.get(item.schema_id), counts[item.id]) for item in channels.values())
     first, last = times or (0, 0)
@@ -217,6 +217,6 @@ def _raise_damaged(file: IO[bytes], error: Exception) -> None:
 
 
 def _raise_unsupported(file: IO[bytes], error: Exception) -> None:
-    """A missing decompressor is no damage."""
+    """A missing decompressor is not damage."""
     if isinstance(error, mcap_module('mcap.exceptions').UnsupportedCompressionError):
         raise ConfigError(f'{file.name}: {error}; pip install zstandard lz4') from error

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Message types by name: the class, and the text that tells other programs how its bytes are laid out.
+"""Message types by name: the class, and the text that describes the byte layout to other programs.
 
-The text is what MCAP calls `ros2msg`: the type's .msg file, then each type that it is made of under a line of `=`
+The text is what MCAP calls `ros2msg`: the type's .msg file, then each nested type under a line of `=`
 and a line `MSG: package/Name`.
 """
 
@@ -17,7 +17,7 @@ from ament_index_python.packages import get_package_share_directory
 
 from isaac_inference.errors import ConfigError
 
-Fields = tuple[tuple[str, str], ...]  # (type, name) in the order of the wire
+Fields = tuple[tuple[str, str], ...]  # (type, name) in wire order
 
 _SEPARATOR = '=' * 80
 _TYPE_NAME = re.compile(r'([a-z][a-z0-9_]*)/(?:msg/)?([A-Z][A-Za-z0-9]*)')
@@ -34,7 +34,7 @@ _PRIMITIVES = {
 
 
 class UnknownTypeError(ConfigError):
-    """A message type that isn't installed here; `package` is what would bring it."""
+    """A message type that isn't installed here; `package` is the package that provides it."""
 
     def __init__(self, package: str, message: str) -> None:
         super().__init__(message)
@@ -42,10 +42,10 @@ class UnknownTypeError(ConfigError):
 
 
 def split_type(type_name: str) -> tuple[str, str]:
-    """('sensor_msgs', 'Image') of 'sensor_msgs/msg/Image' or 'sensor_msgs/Image'.
+    """('sensor_msgs', 'Image') from 'sensor_msgs/msg/Image' or 'sensor_msgs/Image'.
 
     Raises:
-        ConfigError: it isn't the name of a message type; services and actions are none.
+        ConfigError: it isn't the name of a message type, such as a service or action.
     """
     found = _TYPE_NAME.fullmatch(type_name)
     if not found:
@@ -72,18 +72,18 @@ def message_class(type_name: str) -> type:
     found = getattr(module, name, None)
     if not isinstance(found, type):
         raise UnknownTypeError(
-            package, f'{type_name}: the installed {package} has no such message; is it another release?'
+            package, f'{type_name}: the installed {package} has no such message; is it a different release?'
         )
     return found
 
 
 def type_name_of(message_type: type) -> str:
-    """'sensor_msgs/msg/Image' of the class."""
+    """The class's type name, such as 'sensor_msgs/msg/Image'."""
     return f'{message_type.__module__.split(".")[0]}/msg/{message_type.__name__}'
 
 
 def message_definition(type_name: str) -> str:
-    """The full text of a type and of all types in it; each comes once, in the order they are met.
+    """The full text of a type and of all types in it; each appears once, in the order encountered.
 
     Raises:
         UnknownTypeError: neither the .msg file nor the class of one of them is installed.
@@ -103,7 +103,7 @@ def message_definition(type_name: str) -> str:
 
 
 def parse_fields(text: str, package: str) -> Fields:
-    """The fields of one .msg text, names of types in full; comments, constants and default values are left out."""
+    """The fields of one .msg text with full type names; comments, constants and default values are left out."""
     fields = []
     for line in text.splitlines():
         found = _FIELD.match(line.split('#')[0].strip())
@@ -119,7 +119,7 @@ def layout(definition: str, type_name: str) -> dict[str, Fields]:
     """Short type name to fields, for the type and all in it. Two equal layouts have the same bytes on the wire.
 
     Raises:
-        ConfigError: the text isn't a definition as `message_definition` makes it.
+        ConfigError: the text isn't a definition in the format of `message_definition`.
     """
     package, name = split_type(type_name)
     found: dict[str, Fields] = {}
@@ -133,15 +133,15 @@ def layout(definition: str, type_name: str) -> dict[str, Fields]:
 
 
 def difference(recorded: Mapping[str, Fields], installed: Mapping[str, Fields]) -> str:
-    """The first type whose fields differ, in words; '' where both are the same. A type that one lacks is skipped."""
+    """The first type whose fields differ, in words; '' if both are the same. A type that one lacks is skipped."""
     for name, fields in recorded.items():
         if name in installed and installed[name] != fields:
-            return f'{name} was recorded as ({_in_words(fields)}), installed is ({_in_words(installed[name])})'
+            return f'{name} was recorded as ({_in_words(fields)}), but ({_in_words(installed[name])}) is installed'
     return ''
 
 
 def _own_text(package: str, name: str) -> str:
-    """The type's .msg file; where no file is installed, the same fields as the class has them, without comments."""
+    """The type's .msg file; if no file is installed, the fields of the class, without comments."""
     try:
         return Path(get_package_share_directory(package), 'msg', f'{name}.msg').read_text(encoding='utf-8')
     except (LookupError, OSError, ValueError):  # no such package, no file, no AMENT_PREFIX_PATH
@@ -155,7 +155,7 @@ def fields_as_text(message_type: Any) -> str:
 
 
 def _from_idl(kind: str) -> str:
-    """'float64[<=5]' of 'sequence<double, 5>'."""
+    """'float64[<=5]' from 'sequence<double, 5>'."""
     if found := _IDL_SEQUENCE.match(kind):
         return f'{_from_idl(found[1])}[{f"<={found[2]}" if found[2] else ""}]'
     if found := _IDL_ARRAY.match(kind):

@@ -25,15 +25,15 @@ _DEPTH_ENCODINGS = ('16UC1', '32FC1', '64FC1')
 
 
 class RecordedSource(FrameSource):
-    """The pictures of one image topic of an MCAP recording, each known by its header's stamp: '<nanoseconds>.jpg'.
+    """The pictures of one image topic of an MCAP recording, each named by its header's stamp: '<nanoseconds>.jpg'.
 
-    A picture without a stamp, or with the stamp of the one before it, is known by its log time.
+    A picture without a stamp, or with the same stamp as the previous one, is named by its log time.
 
     Args:
         source: the recording.
-        topic: its image topic; '' where there is but one that isn't depth.
+        topic: its image topic; '' if there is only one that isn't depth.
 
-    `problem` says why a recording ends early, '' where it doesn't.
+    `problem` says why a recording ends early, '' if it doesn't.
 
     Raises:
         ConfigError: no recording, or no such topic; the message lists the image topics.
@@ -51,15 +51,15 @@ class RecordedSource(FrameSource):
 
     @property
     def is_live(self) -> bool:
-        """A recording has an end."""
+        """Never: a recording has an end."""
         return False
 
     def __len__(self) -> int:
-        """Pictures in one pass."""
+        """Number of pictures in one pass."""
         return self._count
 
     def __iter__(self) -> Iterator[SourceFrame | DamagedPictureError]:
-        """One pass, in the order of the recording. A picture that can't be used comes as the error that says why.
+        """One pass, in the order of the recording. A picture that can't be used is yielded as the error that says why.
 
         Raises:
             PerceptionError: the recording is damaged.
@@ -90,7 +90,7 @@ class RecordedSource(FrameSource):
         pictures = [name for name in images if not self._is_depth(name)] or list(images)
         if len(pictures) > 1:
             raise ConfigError(
-                f'source {self.source}: several image topics, choose with --image-topic; {_listing(images)}'
+                f'source {self.source}: several image topics, choose one with --image-topic; {_listing(images)}'
             )
         return pictures[0]
 
@@ -106,7 +106,7 @@ def picture_source(source: str, image_topic: str = '') -> FrameSource:
     """The source that `--source` means: a recording (an .mcap file, or the folder of a bag), or pictures.
 
     Raises:
-        ConfigError: nothing there, or nothing in it that can be used.
+        ConfigError: no such source, or nothing usable in it.
     """
     path = Path(source).expanduser()
     if path.suffix == SUFFIX or (path.is_dir() and _is_bag(path)):
@@ -115,7 +115,7 @@ def picture_source(source: str, image_topic: str = '') -> FrameSource:
             print(found.problem, file=sys.stderr)
         return found
     if image_topic:
-        raise ConfigError(f'--image-topic {image_topic}: only for a recording, source {source!r} is none')
+        raise ConfigError(f'--image-topic {image_topic}: only for a recording, and source {source!r} is not one')
     return FrameSource(source)
 
 

@@ -19,18 +19,18 @@ from isaac_inference.ros.recording.qos_profiles import RELIABLE, in_words, offer
 from isaac_inference.ros.recording.reader import Recorded, RecordedTopic, Recording
 from isaac_inference.ros.recording.stamps import shift_stamps
 
-_ACK_S = 5.0  # longest wait for subscribers to confirm
+_ACK_S = 5.0  # maximum wait for subscribers to acknowledge
 
 
 @dataclass(frozen=True)
 class PlayOptions:
     """How to play.
 
-    `topics`: recorded names, () for all. `rate`: 2 is twice as fast; 0 doesn't wait at all. `remap`: recorded to
-    published name. `stamp_now`: all header stamps are moved by one offset, so that the recording seems to happen now.
-    `exact`: every topic is offered reliable and each message is confirmed by all reliable subscribers before the next
-    one is sent, so that none is lost and their order is kept. `wait_s`: how long to wait for a subscriber of each topic
-    before the first message.
+    `topics`: recorded names, () for all. `rate`: 2 is twice as fast; 0 doesn't wait at all. `remap`: recorded ->
+    published name. `stamp_now`: all header stamps are shifted by one offset, so that the recording seems to happen now.
+    `exact`: every topic is offered as reliable and each message is acknowledged by all reliable subscribers before the
+    next one is sent, so that none is lost and their order is kept. `wait_s`: how long to wait for a subscriber on each
+    topic before the first message.
     """
 
     topics: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class PlayOptions:
 
 @dataclass
 class Played:
-    """A topic on its way out: recorded topic, published name, quality of service, number of messages sent."""
+    """A topic being played: recorded topic, published name, quality of service, number of messages sent."""
 
     recorded: RecordedTopic
     name: str
@@ -59,13 +59,13 @@ class Played:
 
 
 class Player:
-    """Publishes a recording through `node`, which needs no spinning.
+    """Publishes a recording through `node`, which need not be spun.
 
     Args:
-        node: publishes; stays the caller's.
+        node: the publishing node; stays owned by the caller.
         recording: what to play.
-        options: how.
-        notify: gets a line for each topic or package that can't be played.
+        options: how to play it.
+        notify: called with a line for each topic or package that can't be played.
 
     Raises:
         ConfigError: no such topic, no message to play, a rate or remapping that makes no sense.
@@ -76,7 +76,7 @@ class Player:
     ) -> None:
         if not options.rate >= 0.0:
             raise ConfigError(
-                f'rate {options.rate}: expected 1 for the recorded pace, 2 for twice as fast, 0: no pause'
+                f'rate {options.rate}: expected 1 for the recorded speed, 2 for twice as fast, 0 for no pauses'
             )
         self._node, self._recording, self._options = node, recording, options
         self.latest_s = 0.0
@@ -91,15 +91,15 @@ class Player:
             item.publisher = node.create_publisher(kind, item.name, item.qos)
 
     def close(self) -> None:
-        """Leave the topics."""
+        """Destroy the publishers."""
         for item in self.played.values():
             self._node.destroy_publisher(item.publisher)
 
     def play(self, stop: threading.Event) -> int:
-        """Publish until the end, or until `stop` is set; how many messages.
+        """Publish until the end, or until `stop` is set; returns the number of messages.
 
         Raises:
-            PerceptionError: the file is damaged; with `exact`, a subscriber did not confirm.
+            PerceptionError: the file is damaged; with `exact`, a subscriber did not acknowledge.
         """
         sent = self._play_once(stop)
         while self._options.loop and not stop.is_set():
@@ -109,7 +109,7 @@ class Player:
         return sent
 
     def wait_for_subscribers(self, stop: threading.Event) -> list[str]:
-        """Wait up to `wait_s` until each topic has a subscriber; the names of those that have none."""
+        """Wait up to `wait_s` until each topic has a subscriber; returns the topics that have none."""
         end = time.monotonic() + self._options.wait_s
         while missing := [item.name for item in self.played.values() if not item.publisher.get_subscription_count()]:
             if stop.wait(0.02) or time.monotonic() > end:
@@ -125,7 +125,7 @@ class Player:
     def _reject_unknown(self, known: Mapping[str, Any], names: Any) -> None:
         if unknown := sorted(set(names) - set(known)):
             raise ConfigError(
-                f'{self._recording.path}: no topic {", ".join(unknown)} to play; there is '
+                f'{self._recording.path}: no topic {", ".join(unknown)} to play; available: '
                 f'{", ".join(sorted(known)) or "none"}'
             )
 
@@ -153,7 +153,7 @@ class Player:
             self.played[name] = Played(topic, self._options.remap.get(name, name), qos)
         for package, names in missing.items():
             if len(names) > 1:
-                notify(f'not played, for want of {package} too: {", ".join(names[1:])}')
+                notify(f'not played either, because {package} is missing: {", ".join(names[1:])}')
 
     def _play_once(self, stop: threading.Event) -> int:
         first_ns, sent = None, 0
@@ -167,7 +167,7 @@ class Player:
         return sent
 
     def _wait(self, begin_s: float, offset_s: float, stop: threading.Event) -> bool:
-        """Wait for a message's time; False where the player is stopped."""
+        """Wait until a message is due; False if the player is stopped."""
         if not self._options.rate:
             return not stop.is_set()
         left = begin_s + offset_s / self._options.rate - time.monotonic()
@@ -184,12 +184,12 @@ class Player:
         item.count += 1
         if self._options.exact and not item.publisher.wait_for_all_acked(Duration(seconds=_ACK_S)):
             raise PerceptionError(
-                f'{item.name}: a subscriber did not confirm message {item.count} within {_ACK_S:g} s; '
-                'is it stuck? Without --exact nobody is waited for'
+                f'{item.name}: a subscriber did not acknowledge message {item.count} within {_ACK_S:g} s; '
+                'is it stuck? Without --exact, acknowledgements are not awaited'
             )
 
     def _wait_for_all(self) -> None:
-        """The last messages may still be on their way when the publishers go."""
+        """The last messages may still be in transit when the publishers are destroyed."""
         for item in self.played.values():
             if item.qos.reliability == RELIABLE:
                 item.publisher.wait_for_all_acked(Duration(seconds=_ACK_S))

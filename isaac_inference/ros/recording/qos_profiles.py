@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quality of service of recorded topics: what to ask publishers for, what to offer again, and how a file says it."""
+"""Quality of service of recorded topics: what to request, what to offer on replay, and its form in a file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ TRANSIENT_LOCAL, VOLATILE = QoSDurabilityPolicy.TRANSIENT_LOCAL, QoSDurabilityPo
 _DEPTH = 50  # messages; more than a second of a camera
 _LONGEST_DEPTH = 1000
 _FOREVER = {'sec': 9223372036, 'nsec': 854775807}  # how rmw writes "no limit"
-_KEEP_LAST, _AUTOMATIC = 1, 1  # rmw's numbers; history and liveliness of a publisher are not asked for
+_KEEP_LAST, _AUTOMATIC = 1, 1  # rmw's numbers; history and liveliness of a publisher are not queried
 
 
 def request_for(offers: Sequence[QoSProfile]) -> QoSProfile:
-    """The strongest subscription that hears all of the publishers.
+    """The strongest subscription that is compatible with all of the publishers.
 
-    Reliable where all are reliable, transient local where all are transient local: a stronger one would be deaf to
+    Reliable if all are reliable, transient local if all are transient local: a stronger one would not match
     the weaker publishers.
     """
     return QoSProfile(
@@ -32,15 +32,16 @@ def request_for(offers: Sequence[QoSProfile]) -> QoSProfile:
 
 
 def is_weaker(profile: QoSProfile, than: QoSProfile) -> bool:
-    """Whether a subscription with `profile` hears publishers that one with `than` doesn't."""
+    """Whether a subscription with `profile` matches publishers that one with `than` doesn't."""
     return (than.reliability == RELIABLE and profile.reliability != RELIABLE) or (
         than.durability == TRANSIENT_LOCAL and profile.durability != TRANSIENT_LOCAL
     )
 
 
 def offer_for(recorded: Sequence[QoSProfile], count: int) -> QoSProfile:
-    """The publisher that stands in for the recorded ones: as strong as the strongest, so that whoever heard one of them
-    hears it. A latched one keeps all `count` messages, up to a thousand: several publishers may be behind them.
+    """The publisher that stands in for the recorded ones: as strong as the strongest, so that every subscription that
+    matched one of them matches it. A latched one keeps all `count` messages, up to a thousand: they may come from
+    several publishers.
     """
     is_latched = any(profile.durability == TRANSIENT_LOCAL for profile in recorded)
     is_reliable = not recorded or any(profile.reliability == RELIABLE for profile in recorded)
@@ -81,8 +82,8 @@ def profiles_to_yaml(profiles: Iterable[QoSProfile]) -> str:
 
 
 def profiles_from_yaml(text: str) -> tuple[QoSProfile, ...]:
-    """Reads `offered_qos_profiles` as any release of `ros2 bag` writes it, numbers or words; () where it says nothing
-    that can be understood.
+    """Reads `offered_qos_profiles` as any release of `ros2 bag` writes it, numbers or words; () if it can't be
+    parsed.
     """
     try:
         items = yaml.safe_load(text) if text else []
@@ -107,7 +108,7 @@ def _depth(value: Any) -> int:
 
 
 def _policy(kind: Any, value: Any, default: Any) -> Any:
-    """The policy of rmw's number or word; `default` where the recorder didn't know."""
+    """The policy for rmw's number or word; `default` if the recorder didn't know it."""
     try:
         found = kind[value.upper()] if isinstance(value, str) else kind(value)
     except (KeyError, ValueError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a recording: our own, one of `ros2 bag`, or what a killed recorder has left."""
+"""Reading a recording: our own, one from `ros2 bag`, or what a killed recorder has left."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from isaac_inference.ros.recording.qos_profiles import profiles_from_yaml
 @dataclass(frozen=True)
 class RecordedTopic:
     """A topic of a recording: its name, type ('sensor_msgs/msg/Image'), number of messages, what its publishers
-    offered (() where the file doesn't say), and the text of its type's definition ('' where it isn't in the file).
+    offered (() if the file doesn't say), and the text of its type's definition ('' if it isn't in the file).
     """
 
     name: str
@@ -36,7 +36,7 @@ class RecordedTopic:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A recorded message: `data` is its CDR bytes, `message` the ROS message, made when first asked for."""
+    """A recorded message: `data` is its CDR bytes, `message` the ROS message, decoded on first access."""
 
     topic: str
     type_name: str
@@ -55,19 +55,19 @@ class Recorded:
         kind = message_class(self.type_name)
         try:
             return deserialize_message(self.data, kind)
-        except Exception as error:  # rclpy raises whatever its middleware says
+        except Exception as error:  # rclpy raises whatever its middleware raises
             raise FrameError(
                 'undecodable_message',
-                f'{self.topic} at {self.log_time_ns} ns: {len(self.data)} bytes are no {self.type_name} ({error}); '
-                'was it recorded with another release of its package?',
+                f'{self.topic} at {self.log_time_ns} ns: {len(self.data)} bytes are not a {self.type_name} ({error}); '
+                'was it recorded with a different release of its package?',
             ) from error
 
 
 class Recording:
-    """An MCAP file of ROS 2 messages. Iterations are independent of one another; the file is closed in between.
+    """An MCAP file of ROS 2 messages. Iterations are independent of each other; the file is closed in between.
 
     Args:
-        path: the file, or a folder of `ros2 bag` with one such file.
+        path: the file, or a `ros2 bag` folder with one such file.
 
     Raises:
         ConfigError: there is none, or it isn't a recording of ROS 2 topics.
@@ -79,9 +79,9 @@ class Recording:
             with mcap_records.open_file(self.path) as file:
                 contents = mcap_records.read_contents(file)
         except OSError as error:
-            raise ConfigError(f'{self.path}: can not be read ({error.strerror or error})') from error
+            raise ConfigError(f'{self.path}: cannot be read ({error.strerror or error})') from error
         if contents.profile == 'ros1':
-            raise ConfigError(f'{self.path}: a recording of ROS 1; convert it first, for instance with rosbags-convert')
+            raise ConfigError(f'{self.path}: a ROS 1 recording; convert it first, for example with rosbags-convert')
         self.problem = contents.problem and f'{self.path}: {contents.problem}'
         self.first_ns, self.last_ns = contents.first_ns, contents.last_ns
         self._indexed = contents.indexed
@@ -104,7 +104,7 @@ class Recording:
 
         Raises:
             ConfigError: no such topic.
-            PerceptionError: the file is damaged in its middle.
+            PerceptionError: the file is damaged in the middle.
         """
         wanted = set(self._topics) if topics is None else set(topics)
         if unknown := sorted(wanted - set(self._topics)):
@@ -116,7 +116,7 @@ class Recording:
 
     def mismatch(self, topic: str) -> str:
         """How the recorded definition of `topic`'s type differs from the installed one, so that its bytes would be
-        misread; '' where they agree, or the file brings no definition.
+        misread; '' if they agree, or the file has no definition.
 
         Raises:
             UnknownTypeError: the type isn't installed.
@@ -128,7 +128,7 @@ class Recording:
         try:
             recorded = layout(found.definition, found.type_name)
         except ConfigError as error:
-            return f'its recorded definition can not be understood: {error}'
+            return f'its recorded definition cannot be parsed: {error}'
         return difference(recorded, layout(message_definition(found.type_name), found.type_name))
 
     def _messages(self, wanted: set[str]) -> Iterator[Recorded]:
@@ -137,7 +137,7 @@ class Recording:
                 for entry in mcap_records.read_messages(file, wanted, self._indexed, bool(self.problem)):
                     yield self._recorded(entry)
         except OSError as error:
-            raise PerceptionError(f'{self.path}: can not be read ({error.strerror or error})') from error
+            raise PerceptionError(f'{self.path}: cannot be read ({error.strerror or error})') from error
 
     def _recorded(self, entry: Entry) -> Recorded:
         topic = self._topics[entry.topic]
@@ -152,7 +152,7 @@ class Recording:
         if known is not None and known.type_name != type_name:
             raise ConfigError(
                 f'{self.path}: {name} is recorded both as {known.type_name} and as {type_name}; '
-                'split the recording first, for instance with "mcap filter"'
+                'split the recording first, for example with "mcap filter"'
             )
         qos = profiles_from_yaml(channel.metadata.get('offered_qos_profiles', ''))
         definition = channel.definition if channel.schema_encoding == 'ros2msg' else ''
@@ -166,7 +166,7 @@ def find_recording(path: str | os.PathLike[str]) -> Path:
     """The MCAP file that `path` means.
 
     Raises:
-        ConfigError: there is none, there are several, or it is of another format.
+        ConfigError: there is none, there are several, or it has another format.
     """
     given = Path(path).expanduser()
     if given.is_dir():
@@ -175,20 +175,20 @@ def find_recording(path: str | os.PathLike[str]) -> Path:
             return files[0]
         others = ', '.join(file.name for file in files)
         if not files and list(given.glob('*.db3')):
-            raise ConfigError(f'{given}: a bag in SQLite; convert it to MCAP with "ros2 bag convert"')
+            raise ConfigError(f'{given}: an SQLite bag; convert it to MCAP with "ros2 bag convert"')
         raise ConfigError(
             f'{given}: ' + (f'several recordings, name one: {others}' if files else 'no .mcap file in it')
         )
     if not given.is_file():
         raise ConfigError(f'{given}: no such file; give an MCAP recording, or the folder of a bag that holds one')
     if given.suffix == '.db3':
-        raise ConfigError(f'{given}: a bag in SQLite; convert it to MCAP with "ros2 bag convert"')
+        raise ConfigError(f'{given}: an SQLite bag; convert it to MCAP with "ros2 bag convert"')
     if given.suffix == '.zstd':
         raise ConfigError(f'{given}: compressed as a whole; unpack it with "zstd -d" first')
     return given
 
 
 def _full_type(name: str) -> str:
-    """'sensor_msgs/msg/Image', also of 'sensor_msgs/Image'."""
+    """'sensor_msgs/msg/Image', also from 'sensor_msgs/Image'."""
     parts = name.split('/')
     return f'{parts[0]}/msg/{parts[1]}' if len(parts) == 2 else name

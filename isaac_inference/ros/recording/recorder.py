@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node that records topics as they are on the wire: no message is decoded."""
+"""A node that records topics in wire format: no message is decoded."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from isaac_inference.ros.recording.qos_profiles import TRANSIENT_LOCAL, in_words
 from isaac_inference.ros.recording.write_queue import Item, WriteQueue
 from isaac_inference.ros.recording.writer import RecordingWriter
 
-HOUSEKEEPING = ('/parameter_events', '/rosout')  # left out unless asked for
+HOUSEKEEPING = ('/parameter_events', '/rosout')  # left out unless requested
 SHARED = ('/clock', '/tf', '/tf_static')  # outside every namespace, and nothing can be placed without them
-LOOK_S = 0.25  # how often the graph is looked at for new topics
+LOOK_S = 0.25  # how often the graph is checked for new topics
 QUEUE_BYTES = 256 << 20
 _LARGEST_SEQUENCE = 1 << 62  # rmw says "not supported" with the largest number it has
 
@@ -30,12 +30,12 @@ _LARGEST_SEQUENCE = 1 << 62  # rmw says "not supported" with the largest number 
 class Selection:
     """Which topics are recorded.
 
-    `topics`: these, once they appear; relative names are below `namespace`. Without them: all below `namespace` and
-    `SHARED` (`namespace` '' or '/': all), but not `HOUSEKEEPING` and not hidden ones (`_x`); `everything` takes these,
-    too. What the regular expression `exclude` finds in a full name is never recorded.
+    `topics`: these, once they appear; relative names are below `namespace`. Without them: all in `namespace` and
+    `SHARED` (`namespace` '' or '/': all), but not `HOUSEKEEPING` and not hidden ones (`_x`); `everything` includes
+    these too. Topics whose full name matches the regex `exclude` are never recorded.
 
     Raises:
-        ConfigError: `exclude` is no regular expression.
+        ConfigError: `exclude` is not a regular expression.
     """
 
     topics: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Selection:
         try:
             re.compile(self.exclude)
         except re.error as error:
-            raise ConfigError(f'exclude {self.exclude!r}: no regular expression ({error})') from error
+            raise ConfigError(f'exclude {self.exclude!r}: not a regular expression ({error})') from error
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -69,9 +69,9 @@ class Selection:
 
 @dataclass
 class TopicRecord:
-    """What was recorded of a topic. `lost`: messages the publisher wrote that never arrived here, None where this
+    """What was recorded of a topic. `lost`: messages the publisher wrote that never arrived here, None if this
     can't be known (several publishers, or a middleware without sequence numbers); `overflowed`: those that arrived
-    faster than the disk takes them.
+    faster than the disk can take them.
     """
 
     name: str
@@ -89,7 +89,7 @@ class TopicRecord:
 
     @property
     def rate_hz(self) -> float:
-        """Mean rate from the first to the last message; 0 where there are fewer than two."""
+        """Mean rate from the first to the last message; 0 if there are fewer than two."""
         return (self.count - 1) * 1e9 / (self.last_ns - self.first_ns) if self.last_ns > self.first_ns else 0.0
 
 
@@ -97,9 +97,9 @@ class Recorder(Node):
     """Records topics into `writer`, which it owns; spin it, then `finish()`.
 
     Args:
-        writer: a fresh recording.
+        writer: a new recording.
         selection: what to record; topics may appear at any time.
-        notify: gets a line for each topic that is begun or can't be recorded.
+        notify: called with a line for each topic that is started or can't be recorded.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Recorder(Node):
 
     @property
     def error(self) -> PerceptionError | None:
-        """Why nothing is written any more; None as long as all is well."""
+        """Why nothing is written any more; None while there is no error."""
         return self._queue.error
 
     @property
@@ -135,7 +135,7 @@ class Recorder(Node):
             return [self._records[name] for name in sorted(self._records)]
 
     def finish(self) -> None:
-        """Write what waits and close the file; the node must not be spun any more.
+        """Write what is queued and close the file; the node must not be spun any more.
 
         Raises:
             PerceptionError: something could not be written; what came before it is in the file.
@@ -160,7 +160,7 @@ class Recorder(Node):
         elif record.request is not None and is_weaker(request, record.request):
             self.destroy_subscription(record.subscription)
             self._subscribe(record, request)
-            self._notify(f'{topic}: a {in_words(request)} publisher has joined; subscribed anew to hear it')
+            self._notify(f'{topic}: a {in_words(request)} publisher has joined; subscribed again to receive it')
         if record is not None:
             record.offers = offers
 
@@ -176,8 +176,8 @@ class Recorder(Node):
         except PerceptionError as error:
             self._refuse(topic, str(error))
             return None
-        except Exception as error:  # rclpy's errors for a type support that can't be loaded have no common class
-            self._refuse(topic, f'can not subscribe: {error}')
+        except Exception as error:  # rclpy's errors for a type support that can't be loaded have no common base class
+            self._refuse(topic, f'cannot subscribe: {error}')
             return None
         with self._lock:
             self._records[topic] = record
@@ -199,7 +199,7 @@ class Recorder(Node):
         def without_info(data: bytes) -> None:
             self._receive(record, data, {})
 
-        callback = with_info if hasattr(Subscription, 'CallbackType') else without_info  # the first from Iron on
+        callback = with_info if hasattr(Subscription, 'CallbackType') else without_info  # with_info from Iron on
         kind = message_class(record.type_name)
         record.subscription = self.create_subscription(kind, record.name, callback, request, raw=True)
         record.request, record.last_sequence = request, 0
@@ -219,7 +219,7 @@ class Recorder(Node):
         record.bytes += len(data)
 
     def _note_sequence(self, record: TopicRecord, number: int | None) -> int:
-        """Count the gap before `number`; a single publisher numbers its messages without one."""
+        """Count the gap before `number`; a single publisher numbers its messages without gaps."""
         if not isinstance(number, int) or not 0 < number < _LARGEST_SEQUENCE:
             return 0
         if len(record.offers) == 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Moving the stamps of recorded messages to now; equal stamps stay equal, so that what belongs together still does."""
+"""Shifting the stamps of recorded messages to now; equal stamps stay equal, so that messages stay paired."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LITTLE, _BIG = b'\x00\x01', b'\x00\x00'
 def shift_stamps(data: bytes, type_name: str, moved: Callable[[int], int]) -> bytes:
     """The message with each `Header.stamp` replaced by `moved(nanoseconds)`; zero stamps stay zero.
 
-    A header in front of a message without further headers is changed in its bytes; only others are decoded.
+    A message whose only header comes first is patched in its bytes; only others are decoded.
     """
     kind: Any = message_class(type_name)
     if not _header_count(kind):
@@ -65,5 +65,5 @@ def _leads_with_only_header(kind: Any) -> bool:
 
 
 def _element(field: str) -> str:
-    """'geometry_msgs/Pose' of 'sequence<geometry_msgs/Pose, 5>' or 'geometry_msgs/Pose[3]'."""
+    """'geometry_msgs/Pose' from 'sequence<geometry_msgs/Pose, 5>' or 'geometry_msgs/Pose[3]'."""
     return field.removeprefix('sequence<').split(',')[0].split('[')[0].rstrip('>')

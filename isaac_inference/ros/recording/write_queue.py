@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A thread that writes a recording, so that compression and the disk never keep a subscription waiting."""
+"""A thread that writes a recording, so that compression and the disk never block a subscription."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FLUSH_S = 1.0  # a killed recorder loses this much at most
 
 
 class Item(NamedTuple):
-    """A message on its way to the file."""
+    """A message queued for the file."""
 
     topic: str
     type_name: str
@@ -29,11 +29,11 @@ class Item(NamedTuple):
 
 
 class WriteQueue:
-    """Takes messages without waiting and writes them in a thread of its own; owns `writer`.
+    """Takes messages without waiting and writes them in a separate thread; owns `writer`.
 
     Args:
-        writer: where to; not to be used by anybody else until `close()` has returned.
-        limit_bytes: messages that would make more than this wait are refused.
+        writer: the recording; must not be used elsewhere until `close()` has returned.
+        limit_bytes: messages that would make the queue larger than this are refused.
     """
 
     def __init__(self, writer: RecordingWriter, limit_bytes: int) -> None:
@@ -48,7 +48,7 @@ class WriteQueue:
         self._thread.start()
 
     def put(self, item: Item) -> bool:
-        """Hand over a message; False where it can't be kept: the disk is slower than the topics, or has failed."""
+        """Queue a message; False if it can't be kept: the disk is slower than the topics, or has failed."""
         with self._changed:
             full = self._waiting_bytes + len(item.data) > self._limit and self._items
             if full or self._closing or self.error is not None:
@@ -59,7 +59,7 @@ class WriteQueue:
         return True
 
     def close(self) -> None:
-        """Write what waits, and the index; then the file is closed and `error` says whether all went well."""
+        """Write what is queued, and the index; then the file is closed and `error` says whether it failed."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -89,7 +89,7 @@ class WriteQueue:
                 self._waiting_bytes = 0
 
     def _take(self, timeout_s: float) -> list[Item] | None:
-        """All that waits, perhaps nothing after `timeout_s`; None at the end."""
+        """Everything queued, perhaps nothing after `timeout_s`; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closing, max(timeout_s, 0.0))
             if self._closing and not self._items:

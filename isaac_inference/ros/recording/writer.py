@@ -24,13 +24,13 @@ COMPRESSIONS = ('zstd', 'lz4', 'none')
 _CHUNK_BYTES = 1 << 20
 _BAG_VERSION = 4  # of rosbag2's metadata: the newest whose fields all of its readers know
 _ADVICE = {
-    errno.ENOSPC: 'the disk is full: free some space, or record fewer topics, with --max-size, or to another disk',
+    errno.ENOSPC: 'the disk is full: free some space, or record fewer topics, use --max-size, or another disk',
     errno.EDQUOT: 'your disk quota is used up: free some space or record to another disk',
-    errno.EFBIG: 'the file is as large as this file system or your limits allow: record with --max-size',
+    errno.EFBIG: 'the file has reached the size that this file system or your limits allow: record with --max-size',
     errno.EACCES: 'no permission to write there: choose another file with --output',
     errno.EPERM: 'no permission to write there: choose another file with --output',
     errno.EROFS: 'the file system is read-only: choose another file with --output',
-    errno.EISDIR: 'that is a folder: name a file in it',
+    errno.EISDIR: 'that is a folder: give a file in it',
     errno.EEXIST: 'a part of that path is a file: choose another one with --output',
     errno.ENOTDIR: 'a part of that path is a file: choose another one with --output',
 }
@@ -39,13 +39,13 @@ _ADVICE = {
 class RecordingWriter:
     """Writes messages to an MCAP file that `ros2 bag` and Foxglove open; safe for one thread at a time.
 
-    What `flush()` has written survives the death of the process (not a loss of power), and can be read although the
+    What `flush()` has written survives the death of the process (not a power failure), and can be read although the
     file then has no index.
 
     Args:
-        path: the file, named *.mcap so that others know it; its folder is made.
+        path: the file, named *.mcap so that other tools recognise it; its folder is created.
         compression: one of `COMPRESSIONS`, for each chunk of about 1 MB.
-        force: replace a file that is there.
+        force: replace an existing file.
 
     Raises:
         ConfigError: the file exists or can't be made, the library or the compression is missing.
@@ -57,7 +57,7 @@ class RecordingWriter:
             raise ConfigError(f'compression {compression!r}: expected one of {", ".join(COMPRESSIONS)}')
         self.path = Path(path).expanduser()
         if self.path.exists() and not force:
-            raise ConfigError(f'{self.path} exists and is kept; choose another name, or replace it with --force')
+            raise ConfigError(f'{self.path} already exists; choose another name, or replace it with --force')
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, 'wb' if force else 'xb')  # noqa: SIM115
@@ -72,7 +72,7 @@ class RecordingWriter:
             with self._failing():
                 self._writer = library.Writer(self._file, chunk_size=_CHUNK_BYTES, compression=kind)
                 self._writer.start(profile='ros2')
-                self._file.flush()  # from here on it can be read, though nothing is in it
+                self._file.flush()  # from here on it can be read, though it is empty
         except mcap_module('mcap.exceptions').UnsupportedCompressionError as error:
             self._file.close()
             self.path.unlink()
@@ -105,9 +105,9 @@ class RecordingWriter:
         Args:
             topic: full name, such as '/image'; every message of a topic has the same type.
             message: a ROS message of any installed type.
-            log_time_ns: nanoseconds; reading goes by this time.
+            log_time_ns: nanoseconds; messages are read in this order.
             publish_time_ns: nanoseconds; None: the same.
-            qos: what the topic's publishers offer; counts with its first message.
+            qos: what the topic's publishers offer; only read with the topic's first message.
 
         Raises:
             ConfigError: another type than before.
@@ -126,7 +126,7 @@ class RecordingWriter:
         qos: Sequence[QoSProfile] = (),
         sequence: int = 0,
     ) -> None:
-        """As `write`, with a message that is already serialised (CDR with its four bytes of encapsulation)."""
+        """Like `write`, with a message that is already serialised (CDR with its four bytes of encapsulation)."""
         with self._failing():
             channel = self._channels.get(topic)
             if channel is None:
@@ -153,7 +153,7 @@ class RecordingWriter:
         """Write the index and close the file; safe to call twice.
 
         Raises:
-            PerceptionError: the index can't be written; the messages before it can be read all the same.
+            PerceptionError: the index can't be written; the messages before it can still be read.
         """
         if self._file.closed:
             return
@@ -173,8 +173,8 @@ class RecordingWriter:
         return self._channels[topic]
 
     def _bag_metadata(self) -> str:
-        """What `ros2 bag` keeps beside its files; without it some releases misread the QoS. Topics and their counts it
-        takes from the file's own index.
+        """What `ros2 bag` keeps beside its files; without it some releases misread the QoS. It takes topics and their
+        counts from the file's own index.
         """
         return yaml.safe_dump(
             {
@@ -193,7 +193,7 @@ class RecordingWriter:
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
-        """Any failure of the file is one error that says what to do; the file is closed as it is."""
+        """Turns any failure of the file into one error that says what to do; the file is closed as it is."""
         if self._file.closed:
             raise PerceptionError(f'{self.path} is closed; nothing more can be written to it')
         try:
@@ -206,4 +206,4 @@ class RecordingWriter:
 
 def _in_words(path: Path, error: OSError) -> str:
     advice = _ADVICE.get(error.errno or 0, 'check the path and the disk')
-    return f'{path} can not be written ({error.strerror or error}): {advice}'
+    return f'{path} cannot be written ({error.strerror or error}): {advice}'

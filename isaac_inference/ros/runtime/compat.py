@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What differs between the supported rclpy releases (Humble to Lyrical); asked for here and nowhere else."""
+"""What differs between the supported rclpy releases (Humble to Lyrical); handled only here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 def parameter_overrides(node: Node) -> Mapping[str, Any]:
     """Values that YAML, the command line or a LoadNode request gave `node`, declared or not: name to value.
 
-    rclpy has no public accessor for them; where the private one is missing, nothing is returned and a
+    rclpy has no public accessor for them; if the private one is missing, nothing is returned and a
     misspelt name in a YAML file goes unnoticed.
     """
     overrides = getattr(node, '_parameter_overrides', {})
@@ -35,8 +35,8 @@ def parameter_overrides(node: Node) -> Mapping[str, Any]:
 
 
 def release_lifecycle(node: LifecycleNode) -> None:
-    """Let go of a destroyed node's state machine, which holds its handle: else it stays in the ROS graph until the
-    garbage collector comes by. Nothing may ask for its state afterwards.
+    """Release a destroyed node's state machine, which holds its handle: else it stays in the ROS graph until the
+    garbage collector runs. Its state must not be queried afterwards.
     """
     machine = getattr(node, '_state_machine', None)
     if machine is not None and hasattr(machine, 'destroy_when_not_in_use'):
@@ -44,7 +44,7 @@ def release_lifecycle(node: LifecycleNode) -> None:
 
 
 def shutdown_context(context: Context) -> None:
-    """Shut `context` down unless it already is; later releases offer `try_shutdown` for just that."""
+    """Shut `context` down unless it already is; later releases offer `try_shutdown` for this."""
     if hasattr(context, 'try_shutdown'):
         context.try_shutdown()
     elif context.ok():

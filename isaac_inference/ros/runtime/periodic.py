@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work that a node does by the clock, in the same thread that handles its messages."""
+"""Periodic work of a node, in the same thread that handles its messages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from isaac_inference.ros.runtime.topics.mailbox import Mailbox, Worker
 
 
 class Periodic:
-    """Calls `handler()` in the worker's thread each `period_s` seconds of real time until closed.
+    """Calls `handler()` in the worker's thread every `period_s` seconds of real time until closed.
 
-    A call that comes due while the last one still waits is left out.
+    A call that comes due while the previous one is still queued is skipped.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Periodic:
         )
 
     def close(self) -> None:
-        """No call begins any more."""
+        """Start no further calls."""
         self._node.destroy_timer(self._timer)
         self._mailbox.close()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work of minutes that a node needs done before it can be active, such as the build of an engine."""
+"""Long-running work that must be done before a node can be active, such as building an engine."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Protocol
 from isaac_inference.errors import PerceptionError
 from isaac_inference.ros.runtime.health.health import Health
 
-BUILDING = 'BUILDING'  # how the state of a preparation that takes minutes begins, in diagnostics
+BUILDING = 'BUILDING'  # prefix, in diagnostics, of the state of a preparation that takes minutes
 _KEY = 'preparation'
 
 
 class Preparation(Protocol):
-    """Work that goes on elsewhere: in another process or thread."""
+    """Work that runs elsewhere: in another process or thread."""
 
     def poll(self) -> str:
-        """What is going on, for people; '' once it is done. Never waits.
+        """The current state, human-readable; '' once it is done. Never waits.
 
         Raises:
             PerceptionError: it failed, and why.
         """
 
     def cancel(self) -> None:
-        """Give up; safe to call at any time."""
+        """Abort; safe to call at any time."""
 
 
 class PreparationWatch:
-    """Watches a node's preparation: while it goes on the node can't be activated, and diagnostics say why.
+    """Watches a node's preparation: while it runs, the node can't be activated, and diagnostics say why.
 
     Args:
-        health: where it is said.
-        done: called once it is done; what it raises counts as a failure of the preparation.
+        health: reports it.
+        done: called once it is done; an exception from it counts as a failure of the preparation.
     """
 
     def __init__(self, health: Health, done: Callable[[], None]) -> None:
@@ -51,15 +51,15 @@ class PreparationWatch:
         self._wants_activation = self._has_failed = False
 
     def refuse_activation(self) -> bool:
-        """Whether activation has to wait; if so, it is asked for again when the preparation is done.
+        """Whether activation has to wait; if so, it is requested again when the preparation is done.
 
-        After a failed one it is refused until the node is cleaned up.
+        After a failed preparation it is refused until the node is cleaned up.
         """
         self._wants_activation = self.is_running
         return self.is_running or self._has_failed
 
     def check(self) -> bool:
-        """Look how far it is; True when it has just been done and activation was asked for meanwhile."""
+        """Check its progress; True if it has just finished and activation was requested meanwhile."""
         if self._current is None:
             return False
         try:
@@ -79,7 +79,7 @@ class PreparationWatch:
         return self._wants_activation
 
     def stop(self) -> None:
-        """Give up what goes on."""
+        """Abort a running preparation."""
         current, self._current = self._current, None
         self._has_failed = False
         if current is not None:

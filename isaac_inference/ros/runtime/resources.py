@@ -18,7 +18,7 @@ DDS_PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROF
 
 
 def shared_file(name: str) -> Path:
-    """A shipped file, e.g. 'config/perception.yaml': of the installed package, or of the source tree.
+    """A shipped file, e.g. 'config/perception.yaml', from the installed package or the source tree.
 
     Raises:
         ConfigError: it is in neither.
@@ -34,7 +34,7 @@ def shared_file(name: str) -> Path:
 
 def dds_profile_variable() -> str:
     """The one of `DDS_PROFILE_VARIABLES` that the installed Fast DDS reads: the first up to Jazzy, the second from
-    Kilted on, whose Fast DDS 3 loads a profile that both name twice and complains.
+    Kilted on; if both are set, Fast DDS 3 loads the profile twice and complains.
     """
     prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
     is_fast_dds_3 = any(Path(prefix, 'share', 'fastdds').is_dir() for prefix in prefixes if prefix)
@@ -42,7 +42,7 @@ def dds_profile_variable() -> str:
 
 
 def dds_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variable that makes Fast DDS carry large images; none where the user has set a profile."""
+    """The variable that makes Fast DDS handle large images; none if the user has set a profile."""
     if any(environment.get(name) for name in DDS_PROFILE_VARIABLES):
         return {}
     return {dds_profile_variable(): str(shared_file(DDS_PROFILE))}

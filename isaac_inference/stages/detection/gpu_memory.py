@@ -31,7 +31,7 @@ FRAME = np.dtype(
         ('level_count', np.int32),
         ('input_wh', np.int32, 2),
         ('strides', np.int32, MAX_STRIDES),
-        ('least_threshold', np.float32),
+        ('min_threshold', np.float32),
         ('iou_threshold', np.float32),
         ('offset_xy', np.float32, 2),
         ('scale_xy', np.float32, 2),

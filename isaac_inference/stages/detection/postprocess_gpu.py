@@ -310,7 +310,7 @@ class GpuPostprocessor:
         frame['level_count'] = len(strides)
         frame['input_wh'] = letterbox.input_wh
         frame['strides'][0, : len(strides)] = strides
-        frame['least_threshold'] = self._thresholds.min()
+        frame['min_threshold'] = self._thresholds.min()
         frame['iou_threshold'] = settings.iou_threshold
         frame['offset_xy'], frame['scale_xy'] = letterbox.offset_xy, letterbox.scale_xy
         frame['source_wh'] = letterbox.source_wh

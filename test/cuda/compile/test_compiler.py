@@ -93,10 +93,10 @@ def test_what_was_kept_serves_without_a_compiler(counting, kernel, tmp_path, mon
         compiled(kernel, (8, 7), tmp_path / 'cache')
 
 
-def test_a_cache_that_can_not_be_used_is_done_without(counting, kernel, tmp_path, caplog):
+def test_a_cache_that_cannot_be_used_is_done_without(counting, kernel, tmp_path, caplog):
     (tmp_path / 'file').write_text('')
     assert compiled(kernel, (9, 0), tmp_path / 'file')
-    assert 'not kept' in caplog.text
+    assert 'not cached' in caplog.text
 
 
 def test_a_missing_file_is_named(tmp_path):

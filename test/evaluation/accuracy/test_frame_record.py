@@ -30,7 +30,7 @@ def test_what_is_not_finite_is_refused_and_named(value):
 
 @pytest.mark.parametrize('matrix', [2 * np.eye(4), np.diag([1.0, 1, -1, 1]), np.zeros((4, 4))])
 def test_what_is_no_rotation_is_refused(matrix):
-    assert 'no rotation' in refused(lambda: poses(('cup', 1, matrix)))
+    assert 'is not a rotation' in refused(lambda: poses(('cup', 1, matrix)))
 
 
 def test_lengths_that_differ_are_refused():

@@ -45,7 +45,7 @@ def test_nothing_finite_leaves_nothing_to_compare():
 
 
 @pytest.mark.parametrize(('reference', 'reason'), [(None, 'no such output'), ([1.0, 2.0], 'shapes differ')])
-def test_what_can_not_be_compared_says_why(reference, reason):
+def test_what_cannot_be_compared_says_why(reference, reason):
     found = error((reference, np.array([1.0], np.float32)))
     assert found.max_abs is None and reason in found.note and found.finite
 

@@ -137,7 +137,7 @@ def test_the_id_does_not_change_with_what_is_for_people_or_for_poses(card):
     assert same.id == card.id
 
 
-def test_nobody_changes_a_spec_through_a_dictionary_that_he_gave():
+def test_a_spec_does_not_change_with_the_dictionary_it_was_given():
     roles, options = {'predictions': 'a'}, {'strides': (8,)}
     spec = DetectionSpec(roles, 'yolox', options)
     roles['predictions'], options['strides'] = 'b', (16,)

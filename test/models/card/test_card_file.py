@@ -150,7 +150,7 @@ def test_wrong_cards_are_refused_by_key(content, says):
             'decoder: detr',
             r'outputs do not show which is which(.|\n)*`outputs: \{logits: <tensor name>, boxes',
         ),
-        ('size_input: images', 'can not be the size input'),
+        ('size_input: images', 'cannot be the size input'),
     ],
 )
 def test_cards_that_contradict_the_model(tmp_path, content, says):
@@ -181,5 +181,5 @@ def test_a_broken_embedded_card_is_named(tmp_path):
 def test_a_card_that_is_no_text(tmp_path):
     path = write_model(tmp_path / 'm.onnx', 'yolox')
     path.with_suffix('.yaml').write_bytes(b'\xff\xfe\x00')
-    with pytest.raises(ModelError, match='can not be read as text'):
+    with pytest.raises(ModelError, match='cannot be read as text'):
         read_card(path)

@@ -33,8 +33,8 @@ def test_a_list_a_mapping_and_a_file(tmp_path):
         (['cup', '  '], 'class 1 has an empty name'),
         (['cup', 3], 'class 1 is 3, which YAML reads as int; put the name in quotes'),
         (['cup', 'box', 'cup'], "'cup' names class 0 and class 2"),
-        ({0: 'cup', 2: 'box'}, r'class numbers are \[0, 2\].*expected 0 to 1 without a gap'),
-        ('missing.txt', r'missing\.txt can not be read as text'),
+        ({0: 'cup', 2: 'box'}, r'class numbers are \[0, 2\].*expected 0 to 1 without gaps'),
+        ('missing.txt', r'missing\.txt cannot be read as text'),
         (None, 'got None, expected a list of names'),
     ],
 )

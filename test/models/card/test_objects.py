@@ -162,7 +162,7 @@ def test_symmetries_that_are_refused(symmetry):
         parse_card(f'objects: {{box: {{symmetry: {symmetry}}}}}', 'card', None)
 
 
-def test_an_axis_can_not_have_two_symmetries():
+def test_an_axis_cannot_have_two_symmetries():
     with pytest.raises(ModelError, match='expected every axis at most once'):
         parse_card('objects: {box: {symmetry: [{axis: z, order: 2}, {axis: z, order: 0}]}}', 'card', None)
 

@@ -66,7 +66,7 @@ def test_external_weights_outside_of_the_folder_are_refused(tmp_path):
             if entry.key == 'location':
                 entry.value = '../secret'
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match="'../secret', outside of the model's folder"):
+    with pytest.raises(ModelError, match="'../secret', outside the model's folder"):
         read_model_file(path)
 
 
@@ -126,7 +126,7 @@ def test_a_folder_lists_its_models(tmp_path):
 def test_an_unreadable_file(tmp_path):
     path = write_model(tmp_path / 'm.onnx')
     path.chmod(0)
-    with pytest.raises(ModelError, match='can not be read .*permissions'):
+    with pytest.raises(ModelError, match='cannot be read .*permissions'):
         read_model_file(path)
 
 

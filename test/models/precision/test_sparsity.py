@@ -64,5 +64,5 @@ def test_sparsity_outlives_a_conversion_and_names_the_first_source(tmp_path):
     found = inspect_precision(tmp_path / 'c.onnx')
     assert (found.kind, found.sparse_layers, found.record.sparsity) == ('fp16', 1, '2:4')
     assert found.record.source_sha256 == inspect_precision(tmp_path / 'b.onnx').record.source_sha256
-    with pytest.raises(ConfigError, match='stays as it is'):
+    with pytest.raises(ConfigError, match='which is not modified'):
         prune_2_4(source, source)

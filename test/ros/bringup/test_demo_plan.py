@@ -74,7 +74,7 @@ def test_the_arguments_reach_their_nodes(tmp_path, monkeypatch):
     assert found['detection'].parameters['model'] == str(tmp_path / 'm.onnx')
 
 
-def test_it_is_the_graph_that_everybody_runs():
+def test_it_is_the_shared_perception_graph():
     expected = perception_graph(simulator={}, poses=True, track=True)
     assert [(spec.name, spec.remappings) for spec in plan().nodes] == [
         (spec.name, spec.remappings) for spec in expected

@@ -84,7 +84,7 @@ def test_model_and_card_become_absolute_parameters_of_every_stage(tmp_path, monk
 
 @pytest.mark.parametrize('name', ['model', 'model_card', 'params_file'])
 def test_a_missing_file_is_an_error(name):
-    with pytest.raises(ConfigError, match=f"launch argument {name}: no such file '/nowhere/x'; give an existing file"):
+    with pytest.raises(ConfigError, match=f"launch argument {name}: no such file '/nowhere/x'; give an existing one"):
         plan(**{name: '/nowhere/x'})
 
 
@@ -168,7 +168,7 @@ def test_the_start_mode_does_not_change_the_nodes():
 
 
 def test_processes_attach_to_nothing():
-    with pytest.raises(ConfigError, match='launch argument attach: is true while composed is false'):
+    with pytest.raises(ConfigError, match='launch argument attach: true, but composed is false'):
         plan(composed='false', attach='true')
 
 

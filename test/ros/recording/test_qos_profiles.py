@@ -90,5 +90,5 @@ def test_numbers_and_words_of_ros2_bag_are_both_read(text):
 @pytest.mark.parametrize(
     'text', ['', '[', '{}', '7', '- 3', '- {reliability: odd, durability: 99, depth: -1}', '- {reliability: 0}']
 )
-def test_what_can_not_be_understood_is_the_default(text):
+def test_what_cannot_be_understood_is_the_default(text):
     assert all(kinds(found) == (RELIABLE, VOLATILE) and found.depth > 0 for found in profiles_from_yaml(text))

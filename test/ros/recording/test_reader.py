@@ -88,7 +88,7 @@ def test_a_recording_without_messages_has_no_topics(tmp_path):
 
 @pytest.mark.parametrize(
     ('content', 'says'),
-    [(b'', 'is empty'), (b'\x89', 'is no MCAP file'), (b'#ROSBAG V2.0\n' + bytes(99), r"begins with b'#ROSBAG ")],
+    [(b'', 'is empty'), (b'\x89', 'is not an MCAP file'), (b'#ROSBAG V2.0\n' + bytes(99), r"begins with b'#ROSBAG ")],
 )
 def test_another_file_is_refused(tmp_path, content, says):
     (tmp_path / 'a.mcap').write_bytes(content)
@@ -118,7 +118,7 @@ def test_a_flushed_file_is_whole_up_to_there(tmp_path):
     writer.write('/words', String(data='b'), 2)
     recording = Recording(tmp_path / 'a.mcap')
     assert words(recording) == ['a']
-    assert 'was the recorder killed? The 1 messages that are whole are used' in recording.problem
+    assert 'was the recorder killed? The 1 complete messages are used' in recording.problem
     writer.close()
 
 
@@ -170,7 +170,7 @@ def test_other_kinds_of_bags_are_named(tmp_path, name, says):
 def test_a_missing_file_and_ros_1_are_refused(tmp_path):
     with pytest.raises(ConfigError, match='no such file; give an MCAP recording'):
         Recording(tmp_path / 'none.mcap')
-    with pytest.raises(ConfigError, match='a recording of ROS 1'):
+    with pytest.raises(ConfigError, match='a ROS 1 recording'):
         Recording(foreign(tmp_path / 'a.mcap', [(1, 'a')], profile='ros1'))
 
 
@@ -191,7 +191,9 @@ def test_a_type_that_is_not_installed_can_be_read_but_not_decoded(tmp_path):
 
 def test_a_type_with_other_fields_than_the_installed_one_is_told(tmp_path):
     recording = Recording(foreign(tmp_path / 'a.mcap', [(1, 'a')], text='float64 x\n'))
-    assert recording.mismatch('/words') == ('std_msgs/String was recorded as (float64 x), installed is (string data)')
+    assert recording.mismatch('/words') == (
+        'std_msgs/String was recorded as (float64 x), but (string data) is installed'
+    )
 
 
 def test_bytes_that_are_no_message_are_one_bad_frame(tmp_path):
@@ -199,7 +201,7 @@ def test_bytes_that_are_no_message_are_one_bad_frame(tmp_path):
         writer.write_raw('/words', STRING, b'\x00\x01\x00\x00\xff\xff\xff\x7f', 5, 5)
         writer.write('/words', String(data='good'), 6)
     bad, good = Recording(tmp_path / 'a.mcap').messages()
-    with pytest.raises(FrameError, match=r'/words at 5 ns: 8 bytes are no std_msgs/msg/String') as caught:
+    with pytest.raises(FrameError, match=r'/words at 5 ns: 8 bytes are not a std_msgs/msg/String') as caught:
         print(bad.message)
     assert caught.value.reason == 'undecodable_message'
     assert good.message.data == 'good'

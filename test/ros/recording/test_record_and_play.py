@@ -171,7 +171,7 @@ def test_a_weaker_publisher_that_joins_later_is_heard_too(ros, robot, space, tmp
     assert {item.message.data for item in Recording(tmp_path / 'a.mcap').messages()} == {'first', 'second'}
 
 
-def test_types_that_can_not_be_recorded_are_named_once(ros, tmp_path, monkeypatch):
+def test_types_that_cannot_be_recorded_are_named_once(ros, tmp_path, monkeypatch):
     said = []
     recorder = Recorder(RecordingWriter(tmp_path / 'a.mcap'), Selection(topics=('/wing', '/mixed')), said.append)
     found = [('/wing', ['wing_msgs/msg/Flap']), ('/mixed', ['a/msg/A', 'b/msg/B'])]
@@ -211,7 +211,7 @@ def test_which_topics_are_wanted(given, topic, wanted):
 
 
 def test_a_bad_expression_is_refused():
-    with pytest.raises(ConfigError, match='no regular expression'):
+    with pytest.raises(ConfigError, match='not a regular expression'):
         Selection(exclude='(')
 
 
@@ -273,7 +273,7 @@ def test_stamps_move_to_now_and_keep_their_distance(ros, robot, space, tmp_path)
     assert second - first == 2_000_000
 
 
-def test_nobody_listening_is_told_and_not_waited_for(ros, space, tmp_path):
+def test_a_missing_subscriber_is_reported_and_not_waited_for(ros, space, tmp_path):
     path = write(tmp_path / 'a.mcap', f'{space}/n', [Int32()])
     with player(ros, path, wait_s=0.0) as made:
         assert made.wait_for_subscribers(NEVER) == [f'{space}/n']
@@ -298,14 +298,14 @@ def test_topics_of_missing_packages_are_named_once_a_package(ros, space, tmp_pat
         assert list(made.played) == [f'{space}/n']
     assert len(said) == 3
     assert '/t0: wing_msgs/msg/Flap: the message package wing_msgs is not installed' in said[0]
-    assert '/t2: std_msgs/String was recorded as (int8 x), installed is (string data)' in said[1]
-    assert said[2] == 'not played, for want of wing_msgs too: /t1'
+    assert '/t2: std_msgs/String was recorded as (int8 x), but (string data) is installed' in said[1]
+    assert said[2] == 'not played either, because wing_msgs is missing: /t1'
 
 
 @pytest.mark.parametrize(
     ('options', 'says'),
     [
-        ({'topics': ('/nose',)}, r'no topic /nose to play; there is /n'),
+        ({'topics': ('/nose',)}, r'no topic /nose to play; available: /n'),
         ({'remap': {'/nose': '/n'}}, r'no topic /nose to play'),
         ({'rate': -1.0}, 'rate -1.0: expected'),
         ({'rate': float('nan')}, 'rate nan: expected'),
@@ -317,7 +317,7 @@ def test_what_makes_no_sense_is_refused(ros, tmp_path, options, says):
         Player(rclpy.create_node('player'), Recording(path), PlayOptions(**options))
 
 
-def test_an_empty_recording_can_not_be_played(ros, tmp_path):
+def test_an_empty_recording_cannot_be_played(ros, tmp_path):
     RecordingWriter(tmp_path / 'a.mcap').close()
     with pytest.raises(ConfigError, match='holds no message that can be played'):
         Player(None, Recording(tmp_path / 'a.mcap'), PlayOptions())

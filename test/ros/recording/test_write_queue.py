@@ -39,7 +39,7 @@ class Held:
         pass
 
 
-def test_what_a_slow_disk_can_not_take_is_refused_and_room_is_made_again():
+def test_what_a_slow_disk_cannot_take_is_refused_and_room_is_made_again():
     writer = Held()
     queue = WriteQueue(writer, limit_bytes=3 * SIZE)
     assert queue.put(item('a'))

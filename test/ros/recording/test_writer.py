@@ -99,24 +99,24 @@ def test_ros2_bag_finds_what_it_looks_for(tmp_path):
 def test_a_file_is_not_replaced_unless_asked_for(tmp_path):
     path = tmp_path / 'a.mcap'
     path.write_text('precious')
-    with pytest.raises(ConfigError, match=r'a\.mcap exists and is kept; .*--force'):
+    with pytest.raises(ConfigError, match=r'a\.mcap already exists; .*--force'):
         RecordingWriter(path)
     assert path.read_text() == 'precious'
     RecordingWriter(path, force=True).close()
     assert Recording(path).topics() == {}
 
 
-def test_the_folder_is_made_and_a_path_that_can_not_be_is_refused(tmp_path):
+def test_the_folder_is_made_and_a_path_that_cannot_be_is_refused(tmp_path):
     RecordingWriter(tmp_path / 'x' / 'y' / 'a.mcap').close()
     (tmp_path / 'file').write_text('')
-    with pytest.raises(ConfigError, match='can not be written .* choose another one with --output'):
+    with pytest.raises(ConfigError, match='cannot be written .* choose another one with --output'):
         RecordingWriter(tmp_path / 'file' / 'a.mcap')
-    with pytest.raises(ConfigError, match='that is a folder: name a file in it'):
+    with pytest.raises(ConfigError, match='that is a folder: give a file in it'):
         RecordingWriter(tmp_path / 'x', force=True)
 
 
 def test_a_full_disk_is_one_error_that_says_what_to_do():
-    with pytest.raises(PerceptionError, match=r'/dev/full can not be written .*: the disk is full: free some space'):
+    with pytest.raises(PerceptionError, match=r'/dev/full cannot be written .*: the disk is full: free some space'):
         RecordingWriter('/dev/full', force=True)
 
 
@@ -126,7 +126,7 @@ def test_after_a_failure_the_file_keeps_what_it_has_and_closing_is_safe(tmp_path
         writer.write('/words', String(data='a'), 1)
         writer.flush()
         writer.write('/words', String(data='b' * 50_000), 2)
-        with pytest.raises(PerceptionError, match='the file is as large as .*--max-size'):
+        with pytest.raises(PerceptionError, match='the file has reached the size .*--max-size'):
             writer.flush()
         with pytest.raises(PerceptionError, match='is closed'):
             writer.write('/words', String(data='c'), 3)

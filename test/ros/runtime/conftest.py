@@ -26,7 +26,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def make_node(ros: None) -> Iterator[Callable[..., Any]]:
-    """Makes a node of a class, under a name of its own, with parameters as in a YAML file; nobody spins it."""
+    """Makes a node of a class, under a unique name, with parameters as in a YAML file; it is not spun."""
     made: list[Node] = []
 
     def make(kind: type[Node], **parameters: Any) -> Node:
@@ -63,7 +63,7 @@ def here(ros):
 
 @pytest.fixture(scope='module')
 def far():
-    """A node of another DDS participant: everybody else's process."""
+    """A node of another DDS participant, as in another process."""
     context = Context()
     rclpy.init(context=context)
     with spinning(context) as node:

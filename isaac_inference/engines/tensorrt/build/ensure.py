@@ -101,7 +101,7 @@ def ensure_engine(
             key,
             lambda: _build(card, settings, reporter, cancelled, reference),
             accept=lambda found: _agrees(found, card, settings),
-            waiting=lambda who: reporter.enter('waiting', f'{who} builds this engine'),
+            on_wait=lambda holder: reporter.enter('waiting', f'{holder} builds this engine'),
             cancelled=cancelled,
         )
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A float32 model as float16: weights and activations, with casts where a float32 part begins or ends.
 
-The element type of each tensor is known, so a cast stands exactly where two neighbours differ, once a tensor, in the
-order of the graph. IR version, opset, names and metadata are the source's.
+The element type of each tensor is known, so a cast is inserted exactly where two neighbours differ, once per tensor, in
+graph order. IR version, opset, names and metadata are the source's.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Float16Report:
     Attributes:
         half_nodes: how many nodes compute in float16.
         float_ops: operator -> how many of its nodes stayed in float32.
-        casts: how many casts there are now that weren't.
+        casts: how many casts were added.
         losses: the weights with values that float16 can't hold or holds with less than 11 bits.
         half_tensors: the source's tensors that are float16 now.
     """
@@ -89,7 +89,7 @@ def to_float16(
     file = read_model_file(source)
     keep = (DEFAULT_KEEP & set(keep_ops)) | resolve_keep(model.graph, sorted(set(keep_ops) - DEFAULT_KEEP))
     if not any(item.data_type == 1 for item in model.graph.initializer):
-        raise ModelError(f'{source}: has no float32 weights to convert; it is float16 already, or has none')
+        raise ModelError(f'{source}: has no float32 weights to convert; it is already float16, or has none')
     float_model = type(model)()
     if feeds is not None:
         float_model.CopyFrom(model)
@@ -150,7 +150,7 @@ class _Caster:
         half = tuple(name for name, kind in self._kind.items() if kind == self._half_type and name not in self._weights)
         self._finish_outputs()
         replace_nodes(graph, self._nodes)
-        del graph.value_info[:]  # they tell the old types
+        del graph.value_info[:]  # they have the old types
         drop_unused(graph)
         self._restore_names()
         losses = tuple(loss for loss in self._losses.values() if loss.clamped or loss.flushed or loss.subnormal)
@@ -163,10 +163,10 @@ class _Caster:
                 self._kind[item.name] = self._io
 
     def _convert(self, node: Any, is_kept: bool) -> None:
-        """Give a node its inputs in the type it computes in, and note what its outputs are."""
+        """Give a node its inputs in the type it computes in, and record the types of its outputs."""
         wanted = self._float if is_kept else self._half_type
         has_float_input = False
-        if node.op_type != 'Cast':  # takes any type, and says itself what it makes
+        if node.op_type != 'Cast':  # accepts any type, and defines its output type itself
             always_float = _FLOAT_INPUTS.get(node.op_type, ())
             for place, name in enumerate(node.input):
                 if name in self._kind:
@@ -174,14 +174,14 @@ class _Caster:
                     node.input[place] = self._as(name, self._float if place in always_float else wanted)
             for inner in inner_graphs(node):
                 self._convert_captured(inner)
-        made = wanted if has_float_input else self._float  # made from nothing: an attribute says the type
+        made = wanted if has_float_input else self._float  # without inputs: an attribute gives the type
         for name in node.output:
             if name in self._floats:
                 self._kind[name] = made
         self._nodes.append(node)
 
     def _convert_captured(self, inner: Any) -> None:
-        """An inner graph stays float32, and so must what it takes from outside."""
+        """A subgraph stays float32, and so must what it captures from outside."""
         for node in inner.node:
             for place, name in enumerate(node.input):
                 if name in self._kind:
@@ -211,7 +211,7 @@ class _Caster:
         return made
 
     def _finish_outputs(self) -> None:
-        """Outputs keep their names; one of the wrong type is made under another name, then cast."""
+        """Outputs keep their names; one of the wrong type is computed under another name, then cast."""
         from onnx import helper
 
         for item in self._graph.output:
@@ -232,7 +232,7 @@ class _Caster:
             self._casts += 1
 
     def _restore_names(self) -> None:
-        """A weight that is needed in float16 only has its own name again."""
+        """A weight that is needed only in float16 gets its own name back."""
         present = {item.name for item in self._graph.initializer}
         for item in self._graph.initializer:
             original = item.name.removesuffix(_HALF)

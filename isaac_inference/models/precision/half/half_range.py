@@ -2,7 +2,7 @@
 """Whether a model stays within float16's range on real images.
 
 ONNX Runtime computes float16 models in float32 on most CPUs, so running one there does not show an overflow. The
-float32 model does: what is beyond 65504 there is infinite in float16.
+float32 model does: values beyond 65504 there are infinite in float16.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ _TOLD = 4  # tensors named in a message
 
 
 def check_half_range(source: Path, model: Any, tensors: Sequence[str], feeds: Feeds) -> float:
-    """The largest magnitude of `tensors`, those of the float32 `model` that shall be float16.
+    """The largest magnitude of `tensors`, those of the float32 `model` that will be float16.
 
-    Raises:
-        ModelError: one is beyond float16's range on `feeds`; the message says which outputs that spoils, and which
-            operators and nodes to keep.
+        Raises:
+            ModelError: one is beyond float16's range on `feeds`;             operators
+    the message says which outputs that affects, and which
+                operators
+                operators and nodes to keep.
     """
     present = {name for node in model.graph.node for name in node.output}
     largest = largest_magnitudes(model, [name for name in tensors if name in present], feeds)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One weight as float16, and what that cost."""
+"""One weight as float16, and the resulting loss."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 LARGEST = 65504.0
 """The largest finite float16."""
-_LEAST_NORMAL = 2.0**-14
+_MIN_NORMAL = 2.0**-14
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class WeightLoss:
 
     Attributes:
         name: the initializer's.
-        clamped: finite values beyond 65504, which became that.
+        clamped: finite values beyond 65504, which were clamped to it.
         subnormal: values below 2^-14, which keep less than 11 bits.
         flushed: values below 2^-25, which became 0.
         size: of the weight.
@@ -36,5 +36,5 @@ def to_half(values: np.ndarray, name: str) -> tuple[np.ndarray, WeightLoss]:
     is_large = np.isfinite(values) & (np.abs(values) > LARGEST)
     half = np.where(is_large, np.sign(values) * np.float32(LARGEST), values).astype(np.float16)
     is_flushed = (half == 0) & (values != 0)
-    is_subnormal = (np.abs(half) < _LEAST_NORMAL) & (half != 0)
+    is_subnormal = (np.abs(half) < _MIN_NORMAL) & (half != 0)
     return half, WeightLoss(name, int(is_large.sum()), int(is_subnormal.sum()), int(is_flushed.sum()), values.size)

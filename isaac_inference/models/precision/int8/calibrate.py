@@ -27,7 +27,7 @@ def tensor_ranges(
     Args:
         model: an `onnx.ModelProto` in float32.
         names: the tensors.
-        feeds: model inputs by name, one image each; gone through once, or twice for histograms.
+        feeds: model inputs by name, one image each; iterated once, or twice for histograms.
         method, percentile: as for `thresholds.threshold`.
         step: called after each image of each pass.
 
@@ -41,7 +41,7 @@ def tensor_ranges(
     if broken:
         raise ModelError(
             f'calibration: {", ".join(broken[:4])}: not finite on the calibration images, in float32 already; '
-            "look at the images and at the card's preprocessing"
+            "check the images and the card's preprocessing"
         )
     if method == 'minmax':
         return largest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the ranges of a model's tensors, so that the same calibration is done once."""
+"""Caches the ranges of a model's tensors, so that the same calibration runs only once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CalibrationKey:
 
 
 class CalibrationCache:
-    """Tensor ranges as JSON files, one a key.
+    """Tensor ranges as JSON files, one per key.
 
     Args:
         root: the folder; empty for this user's cache.
@@ -52,11 +52,11 @@ class CalibrationCache:
         self._root = root
 
     def path(self, key: CalibrationKey) -> Path:
-        """Where the entry of a key lies, whether it is there or not."""
+        """Path of a key's entry, whether it exists or not."""
         return cache_dir('calibration', self._root) / f'{key.digest}.json'
 
     def find(self, key: CalibrationKey, names: Collection[str]) -> dict[str, float] | None:
-        """Tensor -> range, of exactly `names`; None where there is no entry, or one that is damaged."""
+        """Tensor -> range, of exactly `names`; None if there is no entry, or a damaged one."""
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
             content = json.loads(self.path(key).read_text(encoding='utf-8'))
             ranges = {str(name): float(value) for name, value in content['ranges'].items()}

@@ -20,7 +20,7 @@ from isaac_inference.models.precision.int8.calibrate import tensor_ranges
 from isaac_inference.models.precision.int8.calibration_cache import CalibrationCache, CalibrationKey
 from isaac_inference.models.precision.int8.thresholds import PERCENTILE, check_method
 from isaac_inference.models.precision.layers import Layer, weighted_layers
-from isaac_inference.models.precision.qdq import LEAST_OPSET, QUANTIZED_OPS, insert_qdq, is_quantized
+from isaac_inference.models.precision.qdq import MIN_OPSET, QUANTIZED_OPS, insert_qdq, is_quantized
 from isaac_inference.models.precision.record import PrecisionRecord, origin_sha256, read_record, write_record
 
 DEFAULT_METHOD = 'percentile'
@@ -51,7 +51,7 @@ class QuantizeReport:
         quantized: names of the layers that compute in int8.
         kept: names of the layers with weights that stayed float32.
         images: how many images ranges came from.
-        from_cache: whether the ranges were there already.
+        from_cache: whether the ranges came from the cache.
     """
 
     quantized: tuple[str, ...]
@@ -66,11 +66,11 @@ class Calibrated:
 
     Attributes:
         source: its file.
-        model: the `onnx.ModelProto`, at an opset that has a scale a channel.
+        model: the `onnx.ModelProto`, at an opset with per-channel scales.
         layers: those that can become int8, in the order of the graph.
         ranges: first input of each layer -> the magnitude that becomes 127.
-        record: what a converted file is to say.
-        from_cache: whether the ranges were there already.
+        record: the record for a converted file.
+        from_cache: whether the ranges came from the cache.
     """
 
     source: Path
@@ -97,19 +97,19 @@ def quantize(
 ) -> QuantizeReport:
     """Write `source` with Q/DQ to `target`.
 
-    Depthwise convolutions and the last layers stay float32: the first have too few weights a channel to gain time from
-    int8 and lose most accuracy, the last make the outputs.
+    Depthwise convolutions and the last layers stay float32: the former have too few weights per channel to gain time
+    from int8 and lose the most accuracy, the latter produce the outputs.
 
     Args:
         source: the float32 ONNX file.
         target: where to; not `source`.
-        feeds: model inputs by name, one image each; gone through several times, so no generator.
+        feeds: model inputs by name, one image each; iterated several times, so not a generator.
         options: calibration.
-        keep: operators or node names (with `*` for several) that stay float32 besides.
+        keep: operators or node names (with `*` for several) that stay float32 in addition.
         step: called after each image of each pass.
 
     Raises:
-        ConfigError: an unknown name, method or percentile, or a `target` that can't be.
+        ConfigError: an unknown name, method or percentile, or an invalid `target`.
         ModelError: `source` can't be read, has Q/DQ already, or no layers for int8; no feeds.
     """
     refuse_overwriting(Path(target), Path(source))
@@ -117,7 +117,7 @@ def quantize(
     chosen = default_layers(ready.layers)
     if not chosen:
         raise ModelError(
-            f'{source}: no layer for int8 is left; it has {len(ready.layers)} that could be, all of them depthwise or '
+            f'{source}: no layer for int8 is left; it has {len(ready.layers)} candidates, all of them depthwise or '
             'last; use --precision mixed, which tries depthwise ones, too, or fp16'
         )
     write_quantized(ready, Path(target), chosen, 'int8')
@@ -144,7 +144,7 @@ def calibrate(
     file = read_model_file(source)
     model = load_graph(source)
     refuse_quantized(file.path, model.graph)
-    model = raise_opset(model, LEAST_OPSET, f'{source}: int8 with a scale a channel')
+    model = raise_opset(model, MIN_OPSET, f'{source}: int8 with per-channel scales')
     kept = resolve_keep(model.graph, keep)
     _refuse_batch_norm(file.path, model.graph)
     layers = tuple(
@@ -192,7 +192,7 @@ def feeds_digest(feeds: Feeds) -> tuple[str, int]:
     """SHA-256 over names, shapes and values of all feeds in their order, and how many there are.
 
     Raises:
-        ModelError: there are none.
+        ModelError: there are no feeds.
     """
     digest, count = hashlib.sha256(), 0
     for feed in feeds:
@@ -210,7 +210,7 @@ def refuse_quantized(path: Path, graph: Any) -> None:
     """Raise ModelError for a model that has Q/DQ already."""
     if is_quantized(graph):
         raise ModelError(
-            f'{path}: has Q/DQ already, from training or an earlier conversion; use it as it is, or give the float32 '
+            f'{path}: already has Q/DQ, from training or an earlier conversion; use it as it is, or give the float32 '
             'model to convert'
         )
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mixed precision: which layers have to stay out of int8 for a wanted accuracy.
+"""Mixed precision: which layers have to stay out of int8 for a required accuracy.
 
-The last layers make the outputs and stay float32. Each other layer is quantised alone and the outputs are compared with
-float32's. Then the layers that disturb them most are kept, as many as needed; how many is found by halving, since
+The last layers produce the outputs and stay float32. Each other layer is quantised alone and the outputs are compared
+with float32's. Then the layers that disturb them most are kept, as many as needed; how many is found by halving, since
 keeping more rarely hurts. No randomness is involved.
 """
 
@@ -24,7 +24,7 @@ from isaac_inference.models.precision.session import Session
 
 Outputs = Mapping[str, np.ndarray]
 Closeness = Callable[[Sequence[Outputs], Sequence[Outputs]], float]
-"""(float32's outputs, the other's), one entry an image -> how equal they are, from 0 to 1 for the same."""
+"""(float32 outputs, the other's), one entry per image -> how similar they are, from 0 to 1 for identical."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class SweepOptions:
     """How far a sweep goes.
 
     Attributes:
-        wanted: least agreement with float32, in [0, 1].
+        wanted: minimum agreement with float32, in [0, 1].
         closeness: ranks layers; fine-grained.
-        agreement: decides when it is enough; None: `closeness` does.
+        agreement: decides when it is sufficient; None: `closeness` does.
         images: how many of the feeds rank layers, the first ones.
         deciding_images: how many of them decide; their outputs are kept in memory.
     """
@@ -90,12 +90,12 @@ def quantize_mixed(
     Args:
         ready: the calibrated model.
         target: where to.
-        feeds: model inputs by name, one image each; gone through several times.
-        options: what is wanted.
+        feeds: model inputs by name, one image each; iterated several times.
+        options: settings of the sweep.
         step: called with a line of progress after each layer and each mix.
 
     Raises:
-        ConfigError: `wanted` is no share, or `target` can't be.
+        ConfigError: `wanted` is not in its range, or `target` is invalid.
         ModelError: even one int8 layer is too much.
     """
     options = options or SweepOptions()
@@ -104,7 +104,7 @@ def quantize_mixed(
     refuse_overwriting(target, ready.source)
     names = [layer.node for layer in ready.layers if not layer.is_last]
     if not names:
-        raise ModelError(f'{ready.source}: all layers make outputs, and those stay float32; use --precision fp16')
+        raise ModelError(f'{ready.source}: all layers produce outputs, and those stay float32; use --precision fp16')
     quantized = ready.quantized(names)
     deciding = list(islice(feeds, options.deciding_images))
     reference = _run(Session(ready.model), deciding)

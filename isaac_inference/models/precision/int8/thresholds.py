@@ -9,12 +9,12 @@ from isaac_inference.errors import ConfigError
 
 METHODS = ('minmax', 'entropy', 'percentile')
 PERCENTILE = 99.999
-_LEVELS = 128  # magnitudes that a symmetric int8 tells apart
-_STEP = 8  # bins; thresholds are looked for at this distance
+_LEVELS = 128  # magnitudes that a symmetric int8 distinguishes
+_STEP = 8  # bins; step between candidate thresholds
 
 
 def check_method(method: str, percentile: float) -> None:
-    """Raise ConfigError for an unknown method or a percentile outside of (50, 100]."""
+    """Raise ConfigError for an unknown method or a percentile outside (50, 100]."""
     if method not in METHODS:
         raise ConfigError(f'--method: got {method!r}, expected one of {", ".join(METHODS)}')
     if not 50.0 < percentile <= 100.0:
@@ -29,8 +29,8 @@ def threshold(histogram: np.ndarray, largest: float, method: str, percentile: fl
     Args:
         histogram: (B,) counts of magnitudes from 0 to `largest`.
         largest: the largest magnitude seen.
-        method: 'minmax' takes the largest; 'percentile' the smallest that so many percent of all values don't exceed;
-            'entropy' the one with the least Kullback-Leibler divergence between the values and what int8 makes of them
+        method: 'minmax' takes the largest; 'percentile' the smallest that this percentage of all values doesn't exceed;
+            'entropy' the one of minimum Kullback-Leibler divergence between the values and what int8 makes of them
             (S. Migacz, '8-bit Inference with TensorRT', GTC 2017).
         percentile: (50, 100].
     """
@@ -40,10 +40,10 @@ def threshold(histogram: np.ndarray, largest: float, method: str, percentile: fl
     if method == 'percentile':
         share = np.cumsum(histogram) / histogram.sum()
         return min(int(np.searchsorted(share, percentile / 100.0)) + 1, bins) * largest / bins
-    return _least_divergence(histogram.astype(np.float64)) * largest / bins
+    return _min_divergence(histogram.astype(np.float64)) * largest / bins
 
 
-def _least_divergence(counts: np.ndarray) -> int:
+def _min_divergence(counts: np.ndarray) -> int:
     """How many bins to keep.
 
     Exact zeros, half of all values after a ReLU, are exact in int8, too: they would hide all other differences, so the

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a stage's arithmetic runs: the parameter, and the GPU that follows from it."""
+"""Where a stage runs: the parameter, and the GPU it selects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar('T')
 
 
 class Device(str, Enum):
-    """What a stage runs on; 'auto' takes the GPU where that saves a copy, else the CPU."""
+    """What a stage runs on; 'auto' uses the GPU where that saves a copy, else the CPU."""
 
     AUTO = 'auto'
     CPU = 'cpu'
@@ -27,23 +27,23 @@ class Device(str, Enum):
 def stage_on_gpu(
     device: Device, ordinal: int, make: Callable[[Gpu], T | None], warn: Callable[[str], None]
 ) -> T | None:
-    """The GPU's version of a stage, or None where the CPU's shall serve.
+    """The GPU version of a stage, or None where the CPU version is to be used.
 
     Args:
-        device: what was asked for.
+        device: the requested device.
         ordinal: which GPU.
-        make: makes the stage; a DeviceError of it sends 'auto' to the CPU, with a warning.
+        make: makes the stage; with 'auto', a DeviceError from it means the CPU, with a warning.
         warn: takes that warning.
 
     Raises:
-        ConfigError: the GPU was asked for and there is none.
-        DeviceError: the GPU was asked for and can't run the stage.
+        ConfigError: the GPU was requested and there is none.
+        DeviceError: the GPU was requested and can't run the stage.
     """
     if device is Device.CPU:
         return None
     why = why_no_gpu()
     if why and device is Device.CUDA:
-        raise ConfigError(f'parameter device: got "cuda", but {why}; set it to "auto" or "cpu" to go without')
+        raise ConfigError(f'parameter device: got "cuda", but {why}; set it to "auto" or "cpu" to run without a GPU')
     if why:
         return None
     from isaac_inference.cuda.device import gpu  # needs PyCUDA

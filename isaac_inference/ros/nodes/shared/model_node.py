@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The base of the nodes that work for one model: all of them read the same card."""
+"""Base class of the nodes that work for one model: all of them read the same card."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from isaac_inference.ros.runtime.parameters.schema import param
 
 @dataclass(frozen=True)
 class ModelParameters(NodeParameters):
-    """What every node that works for a model has."""
+    """Parameters of every node that works for a model."""
 
-    model: str = param('', 'Path of the ONNX model; the one thing that must be given.')
+    model: str = param('', 'Path of the ONNX model; the only required parameter.')
     model_card: str = param(
-        '', 'Path of a YAML card that says what the model file does not; empty looks beside the model.'
+        '', 'Path of a YAML card with what the model file does not say; empty looks beside the model.'
     )
 
 
 class ModelNode(PipelineNode):
-    """Reads the card in `on_setup`; it is `self.card` from then on."""
+    """Reads the card in `on_setup`; it is available as `self.card` from then on."""
 
     Parameters = ModelParameters
     card: ModelCard

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SimCameraNode: a simulated RGB-D camera over a moving table top, with the truth about every object."""
+"""SimCameraNode: a simulated RGB-D camera over a moving table top, with ground truth for every object."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms.broadcaster import FramePose, TransformBroadcaster
 from isaac_inference.sim import Scene, SimFrame, default_camera
 
-SCENE_GAP_S = 5.0  # between the stamps of two scenes, so that nobody takes them for one
+SCENE_GAP_S = 5.0  # between the stamps of two scenes, so that they are not mistaken for one
 _BASE_POSE = ((-0.6, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))  # of the robot's base in the world: at the table's edge
 _RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=10)
 
@@ -37,30 +37,32 @@ _RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=10)
 class SimCameraParameters(NodeParameters):
     """Parameters of the simulated camera."""
 
-    seed: int = param(1, 'Everything random follows from it.', minimum=0)
+    seed: int = param(1, 'Random seed.', minimum=0)
     objects: int = param(6, 'Objects on the table; up to six there is one of each kind.', minimum=1, maximum=9)
     rate_hz: float = param(30.0, 'Images per second.', unit='Hz', minimum=0.01, maximum=1000.0)
-    step: bool = param(False, 'Make an image for each message on `step` only, with stamps 1 / rate_hz apart.')
-    frames: int = param(0, 'Stop after so many images; 0 never stops.', minimum=0)
-    scene_frames: int = param(0, 'Begin another scene after so many images; 0 keeps the first.', minimum=0)
+    step: bool = param(False, 'Publish one image per message on `step` only, with stamps 1 / rate_hz apart.')
+    frames: int = param(0, 'Stop after this many images; 0 never stops.', minimum=0)
+    scene_frames: int = param(0, 'Start another scene after this many images; 0 keeps the first.', minimum=0)
     image_size: tuple[int, ...] = param((640, 480), 'Width and height of the images.', unit='px', minimum=16)
     distorted: bool = param(False, 'Give the lens a barrel distortion.')
-    depth_encoding: DepthEncoding = param(DepthEncoding.METRES, 'Encoding of depth: m as float, or mm in 16 bits.')
+    depth_encoding: DepthEncoding = param(DepthEncoding.METRES, 'Depth encoding: metres as float, or mm in 16 bits.')
     depth_size: tuple[int, ...] = param(
-        (0, 0), 'Width and height of depth images; 0, 0 takes those of the colour images.', unit='px', minimum=0
+        (0, 0), 'Width and height of depth images; 0, 0: same as the colour images.', unit='px', minimum=0
     )
     frame_id: str = param('camera_optical_frame', 'frame_id of the images: the optical frame, z forward.')
     world_frame: str = param('world', 'Frame of the table, z up.')
     base_frame: str = param('base_link', "The robot's base, fixed to the table's edge.")
-    image_qos: QosParameters = group(QosParameters(reliability=Reliability.RELIABLE), 'Publisher of images and infos.')
+    image_qos: QosParameters = group(
+        QosParameters(reliability=Reliability.RELIABLE), 'QoS of the image and CameraInfo publishers.'
+    )
 
 
 class SimCameraNode(PipelineNode):
     """Publishes `image` (bgr8), `camera_info`, `depth/image`, `depth/camera_info`, /tf, and the truth.
 
-    The truth is `truth/detections`, `truth/detections_3d` and `truth/poses`, of all objects of which a little is in
-    view, in one order; a score there is the visible part of the object, 0..1, an id is the object's own number.
-    /tf has the camera and `truth/<class>_<id>` below the world, /tf_static the robot's base.
+    The truth is `truth/detections`, `truth/detections_3d` and `truth/poses`, with all objects that are at least
+    slightly in view, in the same order; a score there is the visible part of the object, 0..1, an id is the object's
+    number. /tf has the camera and `truth/<class>_<id>` as children of the world, /tf_static has the robot's base.
     """
 
     Parameters = SimCameraParameters
@@ -135,7 +137,7 @@ class SimCameraNode(PipelineNode):
             self.health.processed((time.perf_counter() - start) * 1e3)
             index += 1
             due = max(due + period, time.monotonic() - period)
-        self.get_logger().info(f'{chosen.frames} images sent: end')
+        self.get_logger().info(f'{chosen.frames} images published: done')
 
     def _scene(self, number: int) -> Scene:
         chosen = self.parameters

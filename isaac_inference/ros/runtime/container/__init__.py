@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where nodes live: the component container, processes, and their executor threads."""
+"""Where nodes run: the component container, processes, and their executor threads."""
 
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.container.spin import SpinThread

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding Python components: any package offers its nodes as entry points of the group `rclpy_components`.
+"""Finding Python components: any package can offer its nodes as entry points of the group `rclpy_components`.
 
 In that package's setup.py:
 
@@ -22,7 +22,7 @@ GROUP = 'rclpy_components'
 
 
 def available(package: str | None = None) -> list[str]:
-    """Plugin names that are installed, of one package or of all, sorted."""
+    """Installed plugin names, of one package or of all, sorted."""
     names = {entry.name for entry in entry_points(group=GROUP)}
     return sorted(name for name in names if package in (None, name.split('::')[0]))
 
@@ -31,18 +31,18 @@ def load_class(package: str, plugin: str) -> type[Node]:
     """The node class behind a plugin name.
 
     Args:
-        package: the package that was asked for, e.g. 'isaac_inference'.
+        package: the requested package, e.g. 'isaac_inference'.
         plugin: 'package::Class', or just 'Class'.
 
     Raises:
-        ConfigError: not installed (with what is), not importable (with why), or no rclpy node.
+        ConfigError: not installed (lists what is), not importable (says why), or not an rclpy node.
     """
     loaded = _find(package, plugin).load
     try:
         component = loaded()
     except Exception as error:
         raise ConfigError(
-            f'plugin {plugin} of package {package} can not be imported: {type(error).__name__}: {error}; '
+            f'plugin {plugin} of package {package} cannot be imported: {type(error).__name__}: {error}; '
             'repair or reinstall that package'
         ) from error
     if not (isinstance(component, type) and issubclass(component, Node)):
@@ -64,11 +64,11 @@ def create(
 ) -> Node:
     """Construct a component with the name, namespace, remaps and parameters of a load request.
 
-    A constructor with `node_name` and `**kwargs` gets them and hands them on. Any other gets what it names; the rest
-    is added when it calls `super().__init__`, by a base class put in between.
+    A constructor with `node_name` and `**kwargs` gets them and passes them on. Any other gets what it names; the rest
+    is added when it calls `super().__init__`, by a base class inserted in between.
 
     Raises:
-        ConfigError: the constructor goes past that base class.
+        ConfigError: the constructor bypasses that base class.
     """
     options: dict[str, Any] = {
         'context': context,
@@ -85,8 +85,8 @@ def create(
     if not hasattr(node, '_options_met'):
         node.destroy_node()
         raise ConfigError(
-            f'{component.__name__} calls Node.__init__ directly, so that it can not be given name, '
-            'namespace and parameters; let it call super().__init__ instead'
+            f'{component.__name__} calls Node.__init__ directly, so it cannot be given its name, '
+            'namespace and parameters; make it call super().__init__ instead'
         )
     return node
 
@@ -105,7 +105,7 @@ def _find(package: str, plugin: str) -> EntryPoint:
 
 
 def _with_options(component: type[Node], options: dict[str, Any]) -> type[Node]:
-    """A subclass of `component` in whose method resolution order rclpy's own class is met with `options` added."""
+    """A subclass of `component` in whose method resolution order rclpy's own class is called with `options` added."""
     base = LifecycleNode if issubclass(component, LifecycleNode) else Node
 
     class Options(base):  # type: ignore[misc, valid-type]

@@ -2,7 +2,7 @@
 """A component container for Python nodes, with the services that launch files and `ros2 component` use.
 
 rclpy has none (ros2/rclpy#575). Each component has an executor and a thread of its own, so that a slow one
-stops no other; nodes of this package hand frames to each other by reference inside the container.
+does not block the others; nodes of this package pass frames to each other by reference inside the container.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class ComponentContainer(Node):
         """Load a component and start spinning it; `arguments` are further ROS arguments, like --params-file.
 
         Raises:
-            ConfigError: no such plugin, a name that is taken, or whatever the constructor raised, in words.
+            ConfigError: no such plugin, a name already in use, or what the constructor raised, in words.
         """
         component = components.load_class(package, plugin)
         severity = _severity(log_level)
@@ -75,7 +75,7 @@ class ComponentContainer(Node):
         if taken:
             node.destroy_node()
             raise ConfigError(
-                f'plugin {plugin}: a node named {name} is loaded already, as component {taken[0]}; give '
+                f'plugin {plugin}: a node named {name} is already loaded, as component {taken[0]}; give '
                 'this one another name or namespace, or unload that one'
             )
         if severity is not None:

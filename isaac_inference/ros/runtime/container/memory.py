@@ -13,11 +13,11 @@ _LARGEST_BLOCK = 32 * 2**20  # a 4K bgr8 image has 25 MB; older C libraries refu
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep freed blocks for the next frame instead of returning them to the kernel.
+    """Make the C library keep freed blocks for the next frame instead of returning them to the kernel.
 
     A 1080p image is allocated and freed several times on its way through rclpy; returned each time, it costs
-    thousands of page faults and about 7 ms a frame (benchmark/README.md, transport). glibc only; elsewhere, or
-    where the user has tuned malloc by environment variables, nothing is changed.
+    thousands of page faults and about 7 ms per frame (benchmark/README.md, transport). glibc only; elsewhere, or
+    if the user has tuned malloc through environment variables, nothing is changed.
     """
     if any(name.startswith(('MALLOC_', 'GLIBC_TUNABLES')) for name in os.environ):
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running a node as a process of its own, with a clean end on SIGINT and SIGTERM."""
+"""Running a node as a separate process, with a clean shutdown on SIGINT and SIGTERM."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from isaac_inference.ros.runtime.container.memory import keep_freed_memory
 from isaac_inference.ros.runtime.container.spin import SpinThread
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_SWITCH_INTERVAL_S = 0.001  # a stage that wakes up waits this long at most for the interpreter lock
+_SWITCH_INTERVAL_S = 0.001  # a stage that wakes up waits at most this long for the interpreter lock
 
 
 def tune_process() -> None:
-    """What every process of the pipeline sets once at its start: interpreter lock and memory."""
+    """Settings that every process of the pipeline makes once at start: interpreter lock and memory."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     keep_freed_memory()
 
 
 def run_until_signal(create: Callable[[], Node], args: Sequence[str] | None = None) -> int:
-    """Spin `create()` until SIGINT, SIGTERM or the context's end; then destroy it while ROS still works.
+    """Spin `create()` until SIGINT, SIGTERM or context shutdown; then destroy it while ROS still works.
 
     Returns:
-        0 after a clean end; 1 where the node could not be made, with the reason on stderr.
+        0 after a clean shutdown; 1 if the node could not be created, with the reason on stderr.
     """
     stop = threading.Event()
     rclpy.init(args=list(args) if args is not None else None, signal_handler_options=SignalHandlerOptions.NO)
@@ -47,7 +47,7 @@ def run_until_signal(create: Callable[[], Node], args: Sequence[str] | None = No
         return 1
     spin = SpinThread(node)
     stop.wait()
-    for number in _SIGNALS:  # a second Ctrl-C must not break the clean end
+    for number in _SIGNALS:  # a second Ctrl-C must not interrupt the clean shutdown
         signal.signal(number, signal.SIG_IGN)
     spin.stop()
     shutdown_context(context)

@@ -11,7 +11,7 @@ from rclpy.node import Node
 
 
 class SpinThread:
-    """Spins `node` in an executor and thread of its own; owns the node. A callback that raises is logged, no more."""
+    """Spins `node` in its own executor and thread; owns the node. A callback that raises is only logged."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -24,7 +24,7 @@ class SpinThread:
     def stop(self) -> None:
         """Stop spinning and destroy the node."""
         self._stopping = True
-        self._executor.create_task(lambda: None)  # wakes it; shutdown() would take away what its thread works with
+        self._executor.create_task(lambda: None)  # wakes it; shutdown() would destroy what its thread works with
         self._thread.join()
         self._executor.shutdown()
         self.node.destroy_node()

@@ -17,13 +17,13 @@ from isaac_inference.ros.runtime.compat import parameter_overrides
 from isaac_inference.ros.runtime.parameters.schema import ParamSpec, build, coerce, param, specs, unknown_name
 
 P = TypeVar('P', bound='NodeParameters')
-# Names that rclpy itself handles: no typing mistakes of the user.
+# Names that rclpy itself handles: not typos of the user.
 _OF_RCLPY = ('use_sim_time', 'qos_overrides.', 'start_type_description_service')
 
 
 @dataclass(frozen=True)
 class NodeParameters:
-    """What every node has.
+    """Parameters of every node.
 
     Attributes:
         RENAMED: a parameter's former name -> its name of today. A value under a former name is refused at configure.
@@ -31,18 +31,18 @@ class NodeParameters:
 
     RENAMED: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
-    autostart: bool = param(True, 'Configure and activate at start; false waits for lifecycle transitions.')
+    autostart: bool = param(True, 'Configure and activate on startup; false waits for lifecycle transitions.')
     diagnostics_period_s: float = param(1.0, 'Time between two messages on /diagnostics.', unit='s', minimum=0.05)
     input_timeout_s: float = param(
-        2.0, 'Without input for this long the node reports STALE.', unit='s', minimum=0.05, live=True
+        2.0, 'Without input for this long, the node reports STALE.', unit='s', minimum=0.05, live=True
     )
 
 
 class ParameterServer(Generic[P]):
     """Keeps `current`, the validated parameters, in step with the node's ROS parameters.
 
-    ROS types stay dynamic, so that every wrong type gets the schema's own message and an int serves as a float.
-    Wrong values given at start are reported by `load()`, not by the declaration: a node whose configure failed can
+    ROS types stay dynamic, so that every wrong type gets the schema's own message and an int is accepted as a float.
+    Wrong values given on startup are reported by `load()`, not by the declaration: a node whose configure failed can
     be corrected with `ros2 param set` and configured again.
 
     Args:
@@ -53,7 +53,7 @@ class ParameterServer(Generic[P]):
         self._node, self._schema, self._apply = node, schema, apply
         self._specs: dict[str, ParamSpec] = {spec.name: spec for spec in specs(schema)}
         self.current: P = schema()
-        self.frozen = False  # whether parameters that are not live are refused
+        self.frozen = False  # whether changes of parameters that are not live are refused
         for spec in self._specs.values():
             node.declare_parameter(spec.name, spec.ros_default, _descriptor(spec))
         node.add_on_set_parameters_callback(self._on_set)
@@ -82,7 +82,7 @@ class ParameterServer(Generic[P]):
     def unknown(self) -> list[str]:
         """A sentence for each value that was given to the node under a name it never had; `load` refuses former ones.
 
-        No error, because a parameter file may address several nodes at once.
+        Not an error, because a parameter file may address several nodes at once.
         """
         return [
             unknown_name(name, self._specs)

@@ -3,10 +3,10 @@
 
     @dataclass(frozen=True)
     class Parameters(NodeParameters):
-        score_threshold: float = param(0.25, 'Least score of a detection.', minimum=0.0, maximum=1.0, live=True)
+        score_threshold: float = param(0.25, 'Minimum score of a detection.', minimum=0.0, maximum=1.0, live=True)
         image_qos: QosParameters = group(QosParameters(), 'Subscription to the image topic.')
 
-ROS declaration, validation, live updates (node_parameters.py) and docs/parameters.md come from it.
+ROS declaration, validation, live updates (node_parameters.py) and docs/parameters.md are derived from it.
 A nested dataclass becomes dotted names: `image_qos.depth`.
 """
 
@@ -49,7 +49,7 @@ class ParamSpec:
 
     @property
     def ros_default(self) -> Any:
-        """The default in a type that rclpy takes."""
+        """The default in a type that rclpy accepts."""
         return to_ros_value(self.default)
 
     def expected(self) -> str:
@@ -92,7 +92,7 @@ def specs(schema: Any, prefix: str = '') -> Iterator[ParamSpec]:
 
 
 def build(schema: type[T], values: Mapping[str, Any]) -> T:
-    """A schema's instance from flat ROS values; what `values` lacks keeps its default.
+    """A schema's instance from flat ROS values; parameters missing from `values` keep their defaults.
 
     Raises:
         ConfigError: lists every value that has the wrong type or is out of range, and unknown names.
@@ -111,15 +111,15 @@ def build(schema: type[T], values: Mapping[str, Any]) -> T:
 
 
 def flatten(instance: Any) -> dict[str, Any]:
-    """The inverse of `build`: dotted name to ROS value."""
+    """The inverse of `build`: dotted name -> ROS value."""
     return {spec.name: to_ros_value(spec.default) for spec in specs(instance)}
 
 
 def coerce(spec: ParamSpec, value: Any) -> Any:
-    """`value` as the Python type of `spec`; an int serves as a float, a list as a tuple.
+    """`value` as the Python type of `spec`; an int is accepted as a float, a list as a tuple.
 
     Raises:
-        ConfigError: which parameter, what arrived, what was expected.
+        ConfigError: names the parameter, the given value and what was expected.
     """
     try:
         result = _coerce(spec.type, value)
@@ -133,7 +133,7 @@ def coerce(spec: ParamSpec, value: Any) -> Any:
 
 
 def unknown_name(name: str, known: Iterable[str]) -> str:
-    """The sentence for a parameter name that nobody declared."""
+    """The sentence for an undeclared parameter name."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     hint = f'did you mean {close[0]}?' if close else f'known are: {", ".join(known)}'
@@ -141,7 +141,7 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
 
 
 def to_ros_value(value: Any) -> Any:
-    """Enums to strings, tuples to lists; the rest as it is."""
+    """Enums to strings, tuples to lists; the rest unchanged."""
     if isinstance(value, tuple):
         return [to_ros_value(item) for item in value]
     return value.value if isinstance(value, Enum) else value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a source of transforms offers, and how it says that it has none."""
+"""The interface of a transform source, and its error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from geometry_msgs.msg import TransformStamped
 from isaac_inference.errors import FrameError
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 
-Warn = Callable[[str, str], None]  # called as warn(key, text); the text is to be logged, throttled per key
+Warn = Callable[[str, str], None]  # called as warn(key, text); logs the text, throttled per key
 
 
 class TransformError(FrameError):
@@ -21,9 +21,9 @@ class TransformError(FrameError):
 
     Args:
         reason: 'tf_unknown_frame', 'tf_not_connected', 'tf_future' (newer than the newest sample), 'tf_past' (older
-            than the buffer), 'tf_loop' (the tree has a cycle) or 'tf_invalid' (what was sent is no transform).
-        message: both frames, the stamp, what there is, what to do.
-        may_come: whether data that is still to arrive can change that.
+            than the buffer), 'tf_loop' (the tree has a cycle) or 'tf_invalid' (what was sent is not a transform).
+        message: both frames, the stamp, what is available, what to do.
+        may_come: whether data that has yet to arrive can change that.
     """
 
     def __init__(self, reason: str, message: str, *, may_come: bool = False) -> None:
@@ -32,9 +32,9 @@ class TransformError(FrameError):
 
 
 class TransformSource(Protocol):
-    """Transforms at a stamp. Thread-safe; filled by the node's executor, asked by its worker.
+    """Transforms at a stamp. Thread-safe; filled by the node's executor, queried by its worker.
 
-    `counts` has by name: 'tf_timeout' (waits that ended without a transform), 'tf_time_jump' (stamps fell back by
+    `counts` has, by name: 'tf_timeout' (waits that ended without a transform), 'tf_time_jump' (stamps jumped back by
     over a second, dynamic transforms were forgotten), 'tf_reparented', 'tf_invalid' and 'tf_self_parent' (messages
     refused).
     """
@@ -44,23 +44,23 @@ class TransformSource(Protocol):
     def lookup(self, target: str, source: str, stamp_ns: int) -> np.ndarray:
         """T_target_source, (4, 4) float64: maps coordinates in `source` to coordinates in `target`, at that stamp.
 
-        Between two samples translations are interpolated linearly and rotations spherically; nothing is extrapolated.
-        A stamp of 0 is no stamp, never 'the newest': only static transforms are found for it.
+        Between two samples, translations are interpolated linearly and rotations spherically; nothing is extrapolated.
+        A stamp of 0 means no stamp, never 'the newest': only static transforms are found for it.
 
         Raises:
             TransformError: there is none (now).
         """
 
     def wait(self, target: str, source: str, stamp_ns: int, timeout_s: float) -> np.ndarray:
-        """`lookup` that waits up to `timeout_s` for what may still come; not for the executor's own thread, which is
-        the one that receives.
+        """`lookup` that waits up to `timeout_s` for data that may still arrive; must not be called on the executor's
+        thread, which receives that data.
 
         Raises:
             TransformError: there is none, or none came in time.
         """
 
     def close(self) -> None:
-        """Stop to listen; whoever waits gets its error at once."""
+        """Stop listening; pending waits raise their error at once."""
 
 
 class Link(NamedTuple):
@@ -74,7 +74,7 @@ class Link(NamedTuple):
 
 
 def frame_name(name: str) -> str:
-    """A frame's name as it is kept: without the leading '/' of older software."""
+    """A frame's name as stored: without the leading '/' of older software."""
     return name.lstrip('/')
 
 
@@ -91,5 +91,5 @@ def read_link(message: TransformStamped) -> Link:
 
 
 def seconds(stamp_ns: int) -> str:
-    """A stamp in words."""
+    """A stamp as text."""
     return f'{stamp_ns / 1e9:.3f} s'

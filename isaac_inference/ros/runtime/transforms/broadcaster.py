@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishes transforms to /tf and /tf_static.
 
-By plain rclpy publishers, not through the in-process hand-over: the listeners are tf2's or `runtime.transforms`', which
-hear everybody on these topics through DDS, this process included, and a message here is small.
+Uses plain rclpy publishers, not the in-process transport: the listeners (tf2 or `runtime.transforms`) receive all
+publishers on these topics through DDS, including this process, and the messages are small.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from isaac_inference.errors import FrameError
 class FramePose(NamedTuple):
     """The pose of `child` in `parent`: metres, quaternion (x, y, z, w) of any length above 0.
 
-    The stamp is in ns or a message's.
+    The stamp is in ns, or a Time message.
     """
 
     parent: str
@@ -54,20 +54,20 @@ class TransformBroadcaster:
         self._static_writer = node.create_publisher(TFMessage, '/tf_static', latched)
 
     def send(self, poses: Iterable[_Given]) -> None:
-        """Publish poses at their stamps, in one message; nothing where there are none.
+        """Publish poses at their stamps, in one message; nothing if there are none.
 
         Raises:
-            FrameError: 'bad_transform': a pose that is none; nothing is published then.
+            FrameError: 'bad_transform': a pose that is not a transform; nothing is published then.
         """
         messages = [_message(FramePose(*pose)) for pose in poses]
         if messages:
             self._dynamic_writer.publish(TFMessage(transforms=messages))
 
     def send_static(self, poses: Iterable[_Given]) -> None:
-        """Publish poses that hold for all times, with those of earlier calls; a child's newest one counts.
+        """Publish poses that hold for all times, with those of earlier calls; a child's latest one counts.
 
         Raises:
-            FrameError: 'bad_transform': a pose that is none; nothing is published then.
+            FrameError: 'bad_transform': a pose that is not a transform; nothing is published then.
         """
         messages = [_message(FramePose(*pose)) for pose in poses]
         if messages:
@@ -75,7 +75,7 @@ class TransformBroadcaster:
             self._static_writer.publish(TFMessage(transforms=list(self._statics.values())))
 
     def close(self) -> None:
-        """Leave the topics: what was latched is gone with it. Safe to call twice."""
+        """Destroy the publishers, and with them what was latched. Safe to call twice."""
         for writer in (self._dynamic_writer, self._static_writer):
             self._node.destroy_publisher(writer)
         self._statics.clear()
@@ -88,8 +88,8 @@ def _message(pose: FramePose) -> TransformStamped:
     if len(shift) != 3 or len(turn) != 4 or not finite or norm < 1e-6 or pose.parent == pose.child:
         raise FrameError(
             'bad_transform',
-            f'the pose of {pose.child!r} in {pose.parent!r} is no transform: translation {shift}, quaternion '
-            f'(x, y, z, w) {turn}; expected 3 and 4 finite numbers, not all of the latter 0, and two different frames',
+            f'the pose of {pose.child!r} in {pose.parent!r} is not a transform: translation {shift}, quaternion '
+            f'(x, y, z, w) {turn}; expected 3 and 4 finite numbers, the latter not all 0, and two different frames',
         )
     if not pose.parent or not pose.child:
         raise FrameError(

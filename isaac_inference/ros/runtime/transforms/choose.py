@@ -16,7 +16,7 @@ _INSTALL = 'install tf2_ros from the ROS distribution (apt: ros-<distro>-tf2-ros
 
 
 class TransformLibrary(str, Enum):
-    """What keeps the transforms; 'auto' takes tf2_ros where it is installed."""
+    """The library that keeps the transforms; 'auto' uses tf2_ros if it is installed."""
 
     AUTO = 'auto'
     TF2_ROS = 'tf2_ros'
@@ -26,14 +26,14 @@ class TransformLibrary(str, Enum):
 def make_transform_source(
     node: Node, prefer: TransformLibrary | str = 'auto', buffer_s: float = 10.0
 ) -> TransformSource:
-    """A source that listens to /tf and /tf_static from now on, by `node`; the node's executor must be spinning.
+    """A source that listens to /tf and /tf_static from now on, through `node`; the node's executor must be spinning.
 
     Args:
-        prefer: 'auto' takes tf2_ros where it can be imported, else pytransform3d.
+        prefer: 'auto' uses tf2_ros if it can be imported, else pytransform3d.
         buffer_s: how far back transforms are kept.
 
     Raises:
-        ConfigError: an unknown name, a useless buffer length, or the library isn't installed.
+        ConfigError: an unknown name, an invalid buffer length, or the library isn't installed.
     """
     try:
         library = TransformLibrary(prefer)
@@ -47,7 +47,7 @@ def make_transform_source(
             return _make(name, node, buffer_s, _warn_by(node))
         except ImportError as error:
             missing.append(f'{name}: {error}')
-    raise ConfigError(f'no source of transforms ({"; ".join(missing)}): {_INSTALL}')
+    raise ConfigError(f'no transform source ({"; ".join(missing)}): {_INSTALL}')
 
 
 def _make(name: str, node: Node, buffer_s: float, warn: Warn) -> TransformSource:
@@ -61,7 +61,7 @@ def _make(name: str, node: Node, buffer_s: float, warn: Warn) -> TransformSource
 
 
 def _warn_by(node: Node) -> Warn:
-    """The node's own throttled log where it is one of ours."""
+    """The node's own throttled log if it is one of ours."""
     health = getattr(node, 'health', None)
     if not isinstance(health, Health):
         health = Health(lambda is_error, text: node.get_logger().warning(text))

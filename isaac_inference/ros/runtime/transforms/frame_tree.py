@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tree of frames: which child hangs on which parent, for which stamps, and why two frames can't be related."""
+"""The tree of frames: each child's parent, for which stamps, and why two frames can't be related."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from isaac_inference.ros.runtime.transforms.base import Link, TransformError, Warn, seconds
 
-JUMP_NS = 1_000_000_000  # stamps of one child that fall back by more: a bag loop or a reset clock
-FORGET_S = 60.0  # a dynamic frame that was silent for so long is forgotten when a new one appears
+JUMP_NS = 1_000_000_000  # stamps of one child that jump back by more: a bag loop or a reset clock
+FORGET_S = 60.0  # a dynamic frame that was silent for this long is forgotten when a new one appears
 _UNIT_TOLERANCE = 1e-2  # of the squared norm of a quaternion: the limit that tf2 has
-_NAMED = 8  # frames listed in a message
-_MOST_PATHS = 256
-_MOST_REFUSED = 64
+_MAX_NAMED = 8  # frames listed in a message
+_MAX_PATHS = 256
+_MAX_REFUSED = 64
 
 
 class Edge:
@@ -29,7 +29,7 @@ class Edge:
         self._buffer_ns = buffer_ns
 
     def put(self, link: Link) -> None:
-        """Take a sample; the first one is put, too."""
+        """Add a sample; called for the first one too."""
         self.newest_ns = max(self.newest_ns, link.stamp_ns)
         self.oldest_ns = max(min(self.oldest_ns, link.stamp_ns), self.newest_ns - self._buffer_ns)
 
@@ -43,11 +43,11 @@ class Path(NamedTuple):
 
 
 class FrameTree:
-    """Which frames there are and how they hang together. Not thread-safe: its owner locks.
+    """Which frames exist and how they are connected. Not thread-safe: its owner locks.
 
     Args:
         buffer_s: how far back samples reach, from a child's newest one.
-        warn: called with what users must know of.
+        warn: called with what users must know.
         on_time_jump: called when the dynamic edges have been dropped.
         make_edge: called as make_edge(link, is_static, buffer_ns).
     """
@@ -63,12 +63,12 @@ class FrameTree:
         self._buffer_ns, self._forget_s = round(buffer_s * 1e9), max(FORGET_S, buffer_s)
         self._warn, self._on_time_jump, self._make_edge = warn, on_time_jump, make_edge
         self._edges: dict[str, Edge] = {}  # by child
-        self._refused: dict[str, str] = {}  # child to what is wrong with its last message
+        self._refused: dict[str, str] = {}  # child -> what is wrong with its last message
         self._frames: set[str] = set()
         self._paths: dict[tuple[str, str], Path] = {}
 
     def put(self, link: Link, is_static: bool) -> bool:
-        """Take a sample; False where it is refused (counted, and said)."""
+        """Add a sample; False if it is refused (counted and reported)."""
         if not self._is_sound(link):
             return False
         self._refused.pop(link.child, None)
@@ -83,23 +83,23 @@ class FrameTree:
         return True
 
     def path(self, target: str, source: str, stamp_ns: int) -> Path:
-        """The way between two different frames.
+        """The path between two different frames.
 
         Args:
-            stamp_ns: for the message, should there be none.
+            stamp_ns: for the error message, if there is none.
 
         Raises:
             TransformError: an unknown frame, two trees, or a cycle.
         """
         found = self._paths.get((target, source))
         if found is None:
-            if len(self._paths) >= _MOST_PATHS:
+            if len(self._paths) >= _MAX_PATHS:
                 self._paths.clear()
             found = self._paths[target, source] = self._find(target, source, stamp_ns)
         return found
 
     def check(self, path: Path, target: str, source: str, stamp_ns: int) -> None:
-        """Refuse a stamp at which some edge isn't known.
+        """Refuse a stamp at which an edge isn't known.
 
         Raises:
             TransformError: 'tf_past', 'tf_future' or 'tf_invalid'.
@@ -119,7 +119,7 @@ class FrameTree:
             or not (link.child and link.parent)
         ):
             named = f'translation {list(link.translation)}, quaternion (x, y, z, w) {list(link.rotation)}'
-            text = f'{named} of {link.child!r} in {link.parent!r} is no transform: correct its publisher'
+            text = f'{named} of {link.child!r} in {link.parent!r} is not a transform: correct its publisher'
             return self._refuse(link.child, 'tf_invalid', text)
         if link.child == link.parent:
             text = f'{link.child!r} is sent as its own parent: correct its publisher'
@@ -128,7 +128,7 @@ class FrameTree:
 
     def _refuse(self, child: str, reason: str, text: str) -> bool:
         self.counts[reason] += 1
-        if len(self._refused) >= _MOST_REFUSED:
+        if len(self._refused) >= _MAX_REFUSED:
             self._refused.pop(next(iter(self._refused)))
         self._refused[child] = text
         self._warn(reason, f'transform refused: {text}')
@@ -138,8 +138,8 @@ class FrameTree:
         self.counts['tf_time_jump'] += 1
         self._warn(
             'tf_time_jump',
-            f'the stamps of {link.child!r} in {link.parent!r} fell back from {seconds(edge.newest_ns)} to '
-            f'{seconds(link.stamp_ns)}: all dynamic transforms are forgotten. If no recording was started anew, two '
+            f'the stamps of {link.child!r} in {link.parent!r} jumped back from {seconds(edge.newest_ns)} to '
+            f'{seconds(link.stamp_ns)}: all dynamic transforms are dropped. Unless a recording was restarted, two '
             f'publishers with different clocks send {link.child!r}',
         )
         self._edges = {child: kept for child, kept in self._edges.items() if kept.is_static}
@@ -152,7 +152,7 @@ class FrameTree:
             self._warn(
                 'tf_reparented',
                 f'{link.child!r} was {before} in {old.parent!r} and is now {after} in {link.parent!r}; the newest '
-                'counts. If this line comes again, two publishers send it: stop one of them',
+                'counts. If this line repeats, two publishers send it: stop one of them',
             )
         elif not is_static:
             self._forget_silent()
@@ -163,11 +163,11 @@ class FrameTree:
         return edge
 
     def _forget_silent(self) -> None:
-        """Trackers name frames by ever new numbers: without this the tree grows as long as they run."""
+        """Trackers keep naming frames by new numbers: without this the tree would grow as long as they run."""
         limit = time.monotonic() - self._forget_s
         self._edges = {child: edge for child, edge in self._edges.items() if edge.is_static or edge.heard_s >= limit}
 
-    # Ways
+    # Paths
 
     def _find(self, target: str, source: str, stamp_ns: int) -> Path:
         asked = f'no transform from {source!r} to {target!r} at {seconds(stamp_ns)}'
@@ -193,12 +193,12 @@ class FrameTree:
             if frame in seen:
                 circle = ' in '.join(repr(name) for name in [*seen[seen.index(frame) :], frame])
                 raise TransformError(
-                    'tf_loop', f'{asked}: the frames go round in a circle ({circle}); stop the publisher that closes it'
+                    'tf_loop', f'{asked}: the frames form a cycle ({circle}); stop the publisher that closes it'
                 )
             seen.append(frame)
         return edges
 
-    # Why not
+    # Errors
 
     def _unknown(self, name: str, ends: tuple[str, str], asked: str) -> TransformError:
         if not all(ends):
@@ -207,10 +207,12 @@ class FrameTree:
             if child in self._refused:
                 return TransformError('tf_invalid', f'{asked}: {self._refused[child]}')
         known = sorted(self._frames)
-        listed = ', '.join(known[:_NAMED]) + (f' and {len(known) - _NAMED} more' if len(known) > _NAMED else '')
+        listed = ', '.join(known[:_MAX_NAMED]) + (
+            f' and {len(known) - _MAX_NAMED} more' if len(known) > _MAX_NAMED else ''
+        )
         return TransformError(
             'tf_unknown_frame',
-            f'{asked}: nobody has sent {name!r} (known: {listed or "no frame at all"}); start its publisher, or '
+            f'{asked}: {name!r} was never received (known: {listed or "no frame at all"}); start its publisher, or '
             'correct the name',
             may_come=True,
         )

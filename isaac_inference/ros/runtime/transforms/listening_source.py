@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What both sources share: the lock, the tree of frames, waiting for what may still come."""
+"""What both sources share: the lock, the tree of frames, and waiting for data that may still arrive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from isaac_inference.ros.runtime.transforms.frame_tree import FrameTree, Path
 
 
 class ListeningSource(ABC):
-    """A TransformSource (see there) that keeps a tree of what it hears; a subclass listens and calculates."""
+    """A TransformSource (see there) that keeps a tree of what it receives; a subclass listens and calculates."""
 
     def __init__(self, tree: FrameTree) -> None:
         self.counts = tree.counts
@@ -34,7 +34,7 @@ class ListeningSource(ABC):
             return self._calculate(path, target, source, stamp_ns)
 
     def wait(self, target: str, source: str, stamp_ns: int, timeout_s: float) -> np.ndarray:
-        """`lookup` that waits up to `timeout_s` for what may still come."""
+        """`lookup` that waits up to `timeout_s` for data that may still arrive."""
         end = time.monotonic() + timeout_s
         with self._arrived:
             while True:
@@ -51,7 +51,7 @@ class ListeningSource(ABC):
                 self._arrived.wait(left_s)
 
     def close(self) -> None:
-        """Stop to listen; whoever waits gets its error at once. Safe to call twice."""
+        """Stop listening; pending waits raise their error at once. Safe to call twice."""
         with self._arrived:
             if self._closed:
                 return
@@ -60,7 +60,7 @@ class ListeningSource(ABC):
         self._stop()
 
     def _accept(self, message: TransformStamped, is_static: bool) -> bool:
-        """Enter a message into the tree; False where it is refused."""
+        """Add a message to the tree; False if it is refused."""
         with self._arrived:
             return not self._closed and self._tree.put(read_link(message), is_static)
 
@@ -74,4 +74,4 @@ class ListeningSource(ABC):
 
     @abstractmethod
     def _stop(self) -> None:
-        """Stop to listen."""
+        """Stop listening."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms without tf2: own subscriptions to /tf and /tf_static, maths by pytransform3d."""
+"""Transforms without tf2: our own subscriptions to /tf and /tf_static, maths by pytransform3d."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from isaac_inference.ros.runtime.transforms.frame_tree import Edge, FrameTree, P
 from isaac_inference.ros.runtime.transforms.listening_source import ListeningSource
 from isaac_inference.ros.runtime.transforms.sampled_edge import SampledEdge
 
-_DEPTH = 100  # as tf2 has it: a late executor must not lose samples
+_DEPTH = 100  # as in tf2: a late executor must not lose samples
 
 
 class PytransformSource(ListeningSource):
     """A TransformSource of our own, for machines without tf2_ros.
 
-    Its subscriptions are plain ones in a callback group of their own: publishers of this process and of others are
-    heard alike, and the topics can be remapped.
+    Its subscriptions are plain ones in a separate callback group: publishers in this process and in others are
+    treated alike, and the topics can be remapped.
     """
 
     def __init__(self, node: Node, buffer_s: float, warn: Warn) -> None:
@@ -56,7 +56,7 @@ class PytransformSource(ListeningSource):
         if down is None:
             return np.eye(4) if up is None else up
         back = invert_transform(down, check=False)
-        return back if up is None else concat(up, back, check=False)  # the library's order: first one, then the other
+        return back if up is None else concat(up, back, check=False)  # the library's order: the first is applied first
 
     def _stop(self) -> None:
         for reader in self._readers:

@@ -2,7 +2,7 @@
 """One link's samples, and its matrix at any stamp between them.
 
 pytransform3d's own TemporalTransformManager with NumpyTimeseriesTransform takes 1 ms for a chain of three links and
-has to copy a whole series for each sample that arrives; so the samples are kept here, and the library does the maths.
+copies a whole series for each new sample; so the samples are kept here, and the library does the maths.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pytransform3d.rotations import matrix_from_quaternion, slerp_weights
 from isaac_inference.ros.runtime.transforms.base import Link
 from isaac_inference.ros.runtime.transforms.frame_tree import Edge
 
-MOST_SAMPLES = 20_000  # of one link, whatever its stamps
+MAX_SAMPLES = 20_000  # per link, whatever its stamps
 _Sample = tuple[tuple[float, float, float], tuple[float, float, float, float]]  # translation; quaternion (w, x, y, z)
 
 
@@ -31,7 +31,7 @@ class SampledEdge(Edge):
         self._fixed = np.eye(4)
 
     def put(self, link: Link) -> None:
-        """Take a sample."""
+        """Add a sample."""
         x, y, z, w = link.rotation
         sample = link.translation, (w, x, y, z)
         if self.is_static:
@@ -44,7 +44,7 @@ class SampledEdge(Edge):
         self._stamps.insert(place, link.stamp_ns)
         self._samples.insert(place, sample)
         too_old = bisect_left(self._stamps, self._stamps[-1] - self._buffer_ns)
-        too_many = len(self._stamps) - MOST_SAMPLES
+        too_many = len(self._stamps) - MAX_SAMPLES
         if (surplus := max(too_old, too_many)) > 0:
             del self._stamps[:surplus], self._samples[:surplus]
         self.oldest_ns, self.newest_ns = self._stamps[0], self._stamps[-1]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms by tf2_ros, where that is installed: its Buffer calculates, its TransformListener listens.
+"""Transforms by tf2_ros, if that is installed: its Buffer calculates, its TransformListener listens.
 
-The buffer is told what arrives through its public `set_transform` and `set_transform_static`; they are overridden so
-that a wait ends with the message it waits for (tf2's own waits sleep and look), and that errors name what is wrong.
+The buffer receives data through its public `set_transform` and `set_transform_static`; they are overridden so that a
+wait ends with the message it waits for (tf2's own waits poll), and that errors name what is wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from isaac_inference.ros.runtime.transforms.base import TransformError, Warn, fr
 from isaac_inference.ros.runtime.transforms.frame_tree import FrameTree, Path
 from isaac_inference.ros.runtime.transforms.listening_source import ListeningSource
 
-_REASONS = {  # of the exceptions that remain once the tree of frames has been asked
+_REASONS = {  # of the exceptions that remain once the tree of frames has been checked
     'LookupException': 'tf_unknown_frame',
     'ConnectivityException': 'tf_not_connected',
     'ExtrapolationException': 'tf_future',
@@ -38,7 +38,7 @@ class Tf2Source(ListeningSource):
     def __init__(self, node: Node, buffer_s: float, warn: Warn) -> None:
         import tf2_ros
 
-        # nothing of tf2's is called with our lock held that could call back; its own lock lies inside ours
+        # no tf2 function that could call back is called with our lock held; its own lock nests inside ours
         super().__init__(FrameTree(buffer_s, warn, on_time_jump=lambda: self._buffer.clear()))
         self._error = tf2_ros.TransformException
         cache_time = Duration(nanoseconds=round(buffer_s * 1e9))
@@ -66,7 +66,7 @@ class Tf2Source(ListeningSource):
 def _watched_buffer(
     tf2_ros: Any, cache_time: Duration, accept: Callable[[TransformStamped, bool], bool], wake: Callable[[], None]
 ) -> Any:
-    """A tf2_ros.Buffer that holds what `accept` lets pass and calls `wake` after each."""
+    """A tf2_ros.Buffer that stores what `accept` accepts and calls `wake` after each."""
 
     class WatchedBuffer(tf2_ros.Buffer):  # type: ignore[misc, name-defined]
         def set_transform(self, transform: TransformStamped, authority: str) -> None:

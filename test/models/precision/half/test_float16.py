@@ -143,7 +143,7 @@ def test_an_output_that_others_read_keeps_its_name_and_type(tmp_path):
     np.testing.assert_allclose(got[0], run(source, feeds(1)[0])[0], atol=0.05)
 
 
-def test_weights_that_half_can_not_hold_are_counted(tmp_path):
+def test_weights_that_half_cannot_hold_are_counted(tmp_path):
     values = np.array([1e5, -1e6, 1.0, 1e-6, 1e-9, np.inf, 0.0, 2.0], np.float32).reshape(1, 8, 1, 1)
     nodes = [helper.make_node('Conv', ['x', 'w'], ['y'], 'conv')]
     source = save(model(nodes, [numpy_helper.from_array(values, 'w')]), tmp_path / 'a.onnx')
@@ -186,11 +186,11 @@ def test_names_to_keep_are_operators_nodes_or_patterns(tmp_path):
 
 def test_the_source_is_never_overwritten_and_half_is_not_halved_again(tmp_path):
     source = save(conv_net(), tmp_path / 'a.onnx')
-    with pytest.raises(ConfigError, match='stays as it is'):
+    with pytest.raises(ConfigError, match='which is not modified'):
         to_float16(source, source)
     link = tmp_path / 'link.onnx'
     link.symlink_to(source)
-    with pytest.raises(ConfigError, match='stays as it is'):
+    with pytest.raises(ConfigError, match='which is not modified'):
         to_float16(source, link)
     to_float16(source, tmp_path / 'b.onnx', keep_ops=())
     nodes = [helper.make_node('Relu', ['x'], ['y'])]

@@ -132,7 +132,7 @@ def test_a_damaged_cache_entry_is_no_entry(tmp_path):
 def test_what_has_qdq_already_is_refused_but_becomes_half(tmp_path):
     source = save(conv_net(), tmp_path / 'a.onnx')
     quantize(source, tmp_path / 'b.onnx', feeds(), options=NO_CACHE)
-    with pytest.raises(ModelError, match='has Q/DQ already'):
+    with pytest.raises(ModelError, match='already has Q/DQ'):
         quantize(tmp_path / 'b.onnx', tmp_path / 'c.onnx', feeds(), options=NO_CACHE)
     to_float16(tmp_path / 'b.onnx', tmp_path / 'c.onnx')
     found = inspect_precision(tmp_path / 'c.onnx')
@@ -202,7 +202,7 @@ def test_a_sweep_keeps_the_layer_that_int8_spoils(tmp_path):
     assert found.int8_layers == 3 - len(report.kept)
 
 
-def test_a_sweep_that_needs_nothing_keeps_nothing_and_one_that_can_not_says_so(tmp_path):
+def test_a_sweep_that_needs_nothing_keeps_nothing_and_one_that_cannot_says_so(tmp_path):
     ready = calibrate(save(conv_net(), tmp_path / 'a.onnx'), feeds(), NO_CACHE)
     assert quantize_mixed(ready, tmp_path / 'b.onnx', feeds(), SweepOptions(wanted=0.5)).kept == ()
     with pytest.raises(ModelError, match='no mix reaches'):

@@ -82,8 +82,8 @@ def test_an_unknown_package_lists_all_plugins():
     ('plugin', 'reason'),
     [('Broken', 'OSError: libgone.so: cannot open'), ('Gone', "AttributeError: .*has no attribute 'Gone'")],
 )
-def test_a_plugin_that_can_not_be_imported_says_why(plugin, reason):
-    with pytest.raises(ConfigError, match=f'{plugin} of package fake_robot can not be imported: {reason}; repair'):
+def test_a_plugin_that_cannot_be_imported_says_why(plugin, reason):
+    with pytest.raises(ConfigError, match=f'{plugin} of package fake_robot cannot be imported: {reason}; repair'):
         load_class('fake_robot', plugin)
 
 

@@ -112,7 +112,7 @@ def test_a_taken_name_is_refused_and_the_first_lives_on(container):
     loaded = load(container, name='eyes')
     with pytest.raises(
         ConfigError,
-        match=f'a node named {loaded.name} is loaded already, as component '
+        match=f'a node named {loaded.name} is already loaded, as component '
         f'{loaded.unique_id}; give this one another name',
     ):
         load(container, 'Bare', name='eyes')
@@ -124,11 +124,11 @@ def test_a_taken_name_is_refused_and_the_first_lives_on(container):
     [
         ('Raises', 'plugin Raises raised while being constructed: RuntimeError: no camera on this robot'),
         ('GoesPast', 'calls Node.__init__ directly'),
-        ('Broken', 'can not be imported: OSError: libgone.so'),
+        ('Broken', 'cannot be imported: OSError: libgone.so'),
         ('Nothing', 'is not installed; available: fake_robot::Bare'),
     ],
 )
-def test_a_component_that_can_not_be_made_says_why_and_leaves_nothing(container, plugin, says):
+def test_a_component_that_cannot_be_made_says_why_and_leaves_nothing(container, plugin, says):
     with pytest.raises(ConfigError, match=says):
         load(container, plugin)
     assert container.nodes == []

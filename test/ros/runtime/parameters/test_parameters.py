@@ -231,6 +231,6 @@ def test_an_inherited_schema_has_the_parameters_of_its_base_first():
     assert build(Derived, {'depth': 4, 'more': True}) == Derived(depth=4, more=True)
 
 
-def test_a_built_schema_can_not_be_changed():
+def test_a_built_schema_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         build(Schema, {}).count = 1
