@@ -253,7 +253,8 @@ def test_a_plan_that_is_no_engine(fixed, settings, damage):
 
 def test_an_engine_of_another_model(fixed, settings):
     plan = Plan(ensure_engine(fixed, settings()).read(), 'm.engine')
-    other = dataclasses.replace(fixed, image_input=TensorSpec('pixels', 'float32', (1, 3, 64, 96)))
+    pixels = TensorSpec('pixels', 'float32', (1, 3, 64, 96))
+    other = dataclasses.replace(fixed, inputs=(dataclasses.replace(fixed.image, tensor=pixels),))
     message = "input 'pixels' is missing; input 'images' is not in the card"
     with pytest.raises(EngineError, match=message), TensorRtEngine(other, plan, settings()) as engine:
         engine.infer({'pixels': images()['images']})
