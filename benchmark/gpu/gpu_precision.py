@@ -37,7 +37,7 @@ def run(options: Options) -> Result:
             'engine',
             'boxes of the reference',
             f'matched at IoU >= {IOU}',
-            'least IoU',
+            'lowest IoU',
             'largest score difference',
             'extra',
         ],

@@ -165,7 +165,7 @@ def _compare(
     """Pairs (graph, direct, IoU) over all photos, and how many of each side have no partner."""
     pairs, alone_ours, alone_theirs = [], 0, 0
     table = Table(
-        f'Photo by photo, {key}', ['photo', 'graph', 'direct', 'paired', 'least IoU', 'largest score difference']
+        f'Photo by photo, {key}', ['photo', 'graph', 'direct', 'paired', 'lowest IoU', 'largest score difference']
     )
     for index, path in enumerate(ours):
         found = _pair(ours[path], theirs[path])

@@ -81,7 +81,7 @@ def run(options: Options) -> Result:
     folder.mkdir(parents=True, exist_ok=True)
     frames = [frame for frame in FrameSource(options.images) if isinstance(frame, SourceFrame)]
     if len(frames) != len(photos):
-        raise SkippedError(f'{len(photos) - len(frames)} of {len(photos)} photos can not be read')
+        raise SkippedError(f'{len(photos) - len(frames)} of {len(photos)} photos cannot be read')
     labels = LabelFolder(options.images, card.labels)
     found = {}
     for name, convert in track(_converters(card).items(), 'converting and comparing', transient=True):
@@ -198,7 +198,7 @@ def _tell(result: Result, found: dict[str, Measured], photos: int) -> None:
     )
     boxes = Table(
         f'Boxes against the {result.data["FP32"]["boxes"]} of FP32: share of both models that have a partner',
-        ['precision', 'boxes', *(f'IoU {iou:g}' for iou in IOUS), 'least IoU', 'largest score difference'],
+        ['precision', 'boxes', *(f'IoU {iou:g}' for iou in IOUS), 'lowest IoU', 'largest score difference'],
     )
     for name, one in found.items():
         whole = one.whole

@@ -47,7 +47,7 @@ class Gate:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Have it alone; waits until nobody uses it. RuntimeError for a thread that uses it itself: it would wait for
+        """Have it alone; waits until no one uses it. RuntimeError for a thread that uses it itself: it would wait for
         itself.
         """
         me = threading.get_ident()

@@ -17,7 +17,7 @@ class BuildProgress:
     Attributes:
         phase: 'waiting' (another process builds the same engine), 'converting', 'building', 'checking', 'finished'
             or 'failed'.
-        fraction: of the phase, 0 to 1; None where nobody knows, as with TensorRT 8.6.
+        fraction: of the phase, 0 to 1; None where that is unknown, as with TensorRT 8.6.
         elapsed_s: seconds since the build was asked for.
         message: one line for people.
     """

@@ -75,7 +75,7 @@ class Backend:
             reason = str(_named(self.probe)())
         except ImportError as error:
             reason = str(error)
-        return f'can not run here: {reason}' if reason else ''
+        return f'cannot run here: {reason}' if reason else ''
 
     @property
     def version(self) -> str | None:

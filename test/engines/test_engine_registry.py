@@ -93,7 +93,7 @@ def test_a_probe_keeps_a_backend_from_auto_and_says_why(card, monkeypatch, probe
     monkeypatch.setattr(registry, 'BACKENDS', (registry.Backend('gpu', engine, 'json', '', (), probe), here))
     assert [backend.name for backend in available_backends()] == ['here']
     assert create_engine(card).card is card
-    with pytest.raises(ConfigError, match=f"backend 'gpu' can not run here: .*{says}"):
+    with pytest.raises(ConfigError, match=f"backend 'gpu' cannot run here: .*{says}"):
         create_engine(card, 'gpu')
 
 

@@ -162,7 +162,7 @@ def test_an_unsupported_operator_is_named(tmp_path):
 def test_a_graph_that_is_broken_inside(tmp_path):
     model = build_model('yolox')
     model.graph.node[0].input[0] = 'nothing_makes_this'
-    with pytest.raises(EngineError, match='can not load the model; .* It said: .*nothing_makes_this'):
+    with pytest.raises(EngineError, match='cannot load the model; .* It said: .*nothing_makes_this'):
         create_engine(read_card(save_model(model, tmp_path / 'm.onnx'))).open()
 
 

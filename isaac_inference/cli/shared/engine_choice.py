@@ -28,7 +28,7 @@ class EngineChoice:
 
     Attributes:
         backend: 'auto' or a backend's name.
-        given: backend's name -> settings by name that shall differ from their defaults; those of other backends than
+        given: backend's name -> settings by name that differ from their defaults; those of other backends than
             the chosen one are left alone.
     """
 

@@ -40,9 +40,9 @@ def add_command(commands: Any) -> None:
     command.add_argument('--labels', default='', metavar='DIR', help='YOLO text files of the true boxes, for the AP')
     add_engine_arguments(command)
     command.add_argument(
-        '--score-threshold', type=float, default=_DEFAULTS.score_threshold, metavar='S', help='least score of a box'
+        '--score-threshold', type=float, default=_DEFAULTS.score_threshold, metavar='S', help='minimum score of a box'
     )
-    command.add_argument('--iou', type=float, default=_DEFAULTS.iou, metavar='F', help='least IoU of a match')
+    command.add_argument('--iou', type=float, default=_DEFAULTS.iou, metavar='F', help='minimum IoU of a match')
     command.add_argument(
         '--score-margin',
         type=float,

@@ -45,7 +45,7 @@ def _headline(results: Sequence[ValidationResult], title: str) -> Table:
         'agreement',
         'boxes',
         'borderline',
-        'least IoU',
+        'lowest IoU',
         'score diff.',
         'max error',
         'AP delta',
@@ -127,7 +127,7 @@ def _remarks(results: Sequence[ValidationResult]) -> list[str]:
             f'{first.precision.unlabelled} of {len(first.images)} images have no labels and do not count for AP'
         )
     if first.unreadable:
-        lines.append(f'{len(first.unreadable)} images can not be read: {", ".join(first.unreadable[:5])}')
+        lines.append(f'{len(first.unreadable)} images cannot be read: {", ".join(first.unreadable[:5])}')
     for result in results:
         if result.undecoded:
             name, reason = next(iter(result.undecoded.items()))

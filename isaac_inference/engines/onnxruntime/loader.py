@@ -83,7 +83,7 @@ def session_from_onnx(path: Path, settings: OnnxRuntimeSettings) -> Any:
     options.log_severity_level = _QUIET
     options.intra_op_num_threads = settings.threads or usable_cpus()
     options.add_session_config_entry('session.intra_op.allow_spinning', '1' if settings.spinning else '0')
-    options.add_session_config_entry('session.force_spinning_stop', '1')  # between two runs nobody spins
+    options.add_session_config_entry('session.force_spinning_stop', '1')  # no spinning between two runs
     try:
         session = ort.InferenceSession(str(path), options, providers=chosen)
     except Exception as error:
@@ -123,5 +123,5 @@ def _load_error(path: Path, error: BaseException) -> str:
             f'{path}: ONNX Runtime {ort.__version__} does not know the operator {unknown[1]}; export the '
             f'model without it, update onnxruntime, or use a backend that has it. It said: {said}'
         )
-    what = f'{path}: ONNX Runtime {ort.__version__} can not load the model'
+    what = f'{path}: ONNX Runtime {ort.__version__} cannot load the model'
     return f'{what}; export it again or check it. It said: {said}'

@@ -27,7 +27,7 @@ class LaneBuffers:
         gpu: the `cuda.device.Gpu`; its context is current.
         stream: the lane's stream.
         tensors: the engine's inputs and outputs.
-        outputs: names of the outputs that are wanted; the others get memory that nobody reads.
+        outputs: names of the outputs that are wanted; the others get memory that no one reads.
         largest: output name -> largest shape that the profile allows.
         activations: bytes of activation memory.
         name: the engine's name, for messages.

@@ -50,7 +50,7 @@ def load() -> Any:
         import tensorrt
     except (ImportError, OSError) as error:
         raise ConfigError(
-            f'TensorRT can not be imported ({error}); install it: `pip install tensorrt`, or on a Jetson the package '
+            f'TensorRT cannot be imported ({error}); install it: `pip install tensorrt`, or on a Jetson the package '
             'python3-libnvinfer of JetPack'
         ) from error
     if version(tensorrt) < OLDEST:

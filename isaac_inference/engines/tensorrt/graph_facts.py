@@ -44,7 +44,7 @@ def graph_facts(path: Path) -> GraphFacts:
     try:
         model = onnx.load(str(path), load_external_data=False)
     except (DecodeError, OSError, ValueError) as error:
-        raise ModelError(f'{path}: can not be read as an ONNX model ({error}); export it again') from error
+        raise ModelError(f'{path}: cannot be read as an ONNX model ({error}); export it again') from error
     nodes = list(_nodes(model.graph))
     kinds = {node.op_type for node in nodes}
     half = onnx.TensorProto.FLOAT16

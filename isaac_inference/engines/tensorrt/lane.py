@@ -68,7 +68,7 @@ class Lane:
         self._shapes: tuple[Shape, ...] = ()
         self._output_shapes: dict[str, Shape] = {}
         self._addresses: Mapping[str, int] = {}
-        self._unread: dict[str, int] = {}  # where outputs go that nobody wants
+        self._unread: dict[str, int] = {}  # where outputs go that no one wants
         self._graphs: dict[tuple[int, ...], Any] = {}
         self._choose_profile()
         largest = self._set_shapes(tuple(tensor.largest for tensor in self._inputs))
@@ -156,7 +156,7 @@ class Lane:
             self.stream.synchronize()
         if not done:
             raise EngineError(
-                f'{self._name}: this engine can not be used by several contexts at once; set contexts to 1, or build '
+                f'{self._name}: this engine cannot be used by several contexts at once; set contexts to 1, or build '
                 f'it again{said(errors)}'
             )
 

@@ -33,7 +33,7 @@ _MEMORY_WORDS = (
 class TrtLog:
     """Takes TensorRT's messages; any thread may write and read.
 
-    Repeated warnings are logged once, errors each time. While somebody collects errors, they are his to report and
+    Repeated warnings are logged once, errors each time. While a caller collects errors, they are his to report and
     are logged at DEBUG only.
 
     Attributes:

@@ -181,7 +181,7 @@ class TensorRtEngine(Engine):
 
     @contextlib.contextmanager
     def _lane(self) -> Iterator[Lane]:
-        """A lane that nobody else has meanwhile, the one that is idle for longest. There is one: no more threads get
+        """A lane that no one else has, the one that is idle for longest. There is one: no more threads get
         in than there are lanes.
         """
         lane = self._idle.popleft()

@@ -82,7 +82,7 @@ class TensorRtSettings(BackendSettings):
     )
     min_agreement: float = setting(
         -1.0,
-        'Least agreement of a new engine with the model in ONNX Runtime, as cosine similarity of each output; -1: '
+        'Minimum agreement of a new engine with the model in ONNX Runtime, as cosine similarity of each output; -1: '
         '0.98, and 0.95 for a graph with Q/DQ, which no two runtimes round alike.',
         minimum=-1.0,
         maximum=1.0,

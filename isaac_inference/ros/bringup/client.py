@@ -74,7 +74,7 @@ class _Answer:
 
 
 class GraphClient(CommandNode):
-    """Feeds `image`, collects `detections`, stage timings, pictures (when asked to) and everybody's diagnostics."""
+    """Feeds `image`, collects `detections`, stage timings, pictures (when asked to) and all nodes' diagnostics."""
 
     def __init__(self, node_name: str = 'run_client', **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)

@@ -11,7 +11,7 @@ from isaac_inference.ops.geometry.camera_model import CameraModel
 
 
 class CameraFeed:
-    """The camera that a topic's newest CameraInfo describes; made anew only where the message says something new."""
+    """The camera that a topic's newest CameraInfo describes; made again only where the message says something new."""
 
     def __init__(self) -> None:
         self.camera: CameraModel | None = None

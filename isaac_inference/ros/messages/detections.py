@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detections as vision_msgs: how they are written, and the one way in which they are read.
 
-A detection is what its hypothesis with the highest score says, wherever that stands in `results`. One that can not be
+A detection is what its hypothesis with the highest score says, wherever that stands in `results`. One that cannot be
 used is left out of its frame, under one of these reasons, and the others go on:
 
 - `no_class`: no result, or the best one has an empty class_id;
@@ -146,7 +146,7 @@ def read_detection(item: Detection2D, index: int = 0, labels: Collection[str] | 
     """One detection; `index` is its place in the array, `labels` as of `checked_result`.
 
     Raises:
-        FrameError: it can not be used; the module's reasons.
+        FrameError: it cannot be used; the module's reasons.
     """
     best = checked_result(item, labels).hypothesis
     return SeenBox(index, item, best.class_id, best.score, box_corners(item))
@@ -163,7 +163,7 @@ def read_detections(
         labels: as of `checked_result`.
 
     Raises:
-        FrameError: without `skip`, one can not be used.
+        FrameError: without `skip`, one cannot be used.
     """
     return usable(items, lambda index, item: read_detection(item, index, labels), skip)
 

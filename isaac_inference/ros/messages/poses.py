@@ -107,7 +107,7 @@ def read_object(item: Detection3D, labels: Collection[str] | None = None) -> See
     """One object; `labels` are the class names that there are, or None where any is good.
 
     Raises:
-        FrameError: it can not be used; the reasons of `messages.detections`.
+        FrameError: it cannot be used; the reasons of `messages.detections`.
     """
     result = checked_result(item, labels)
     best, extent = result.hypothesis, item.bbox.size

@@ -51,8 +51,8 @@ SOURCE_SIZE = 'source_size'
 class TensorFrame:
     """One frame's tensors.
 
-    The arrays belong to the frame: its maker allocates them anew, or takes them from a ring of buffers, and never
-    writes to them again while somebody holds them; neither does anybody who receives them. A tensor may lie on a GPU:
+    The arrays belong to the frame: its maker allocates new ones, or takes them from a ring of buffers, and never
+    writes to them again while anyone holds them; neither does anyone who receives them. A tensor may lie on a GPU:
     then it is no NumPy array but an object with `__cuda_array_interface__`, `shape` and `dtype`, whose content is there
     for work that is enqueued after its stream's, and of which `np.asarray` makes a copy in host memory.
 

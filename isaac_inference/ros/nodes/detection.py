@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class DetectionParameters(ModelParameters):
     """Parameters of the detection node."""
 
-    score_threshold: float = param(0.25, 'Least score of a detection.', minimum=0.0, maximum=1.0, live=True)
+    score_threshold: float = param(0.25, 'Minimum score of a detection.', minimum=0.0, maximum=1.0, live=True)
     class_thresholds: tuple[str, ...] = param((), 'Exceptions to score_threshold, each "class name: score".', live=True)
     classes: tuple[str, ...] = param((), 'Names of the classes to keep; empty keeps all.', live=True)
     iou_threshold: float = param(
@@ -156,7 +156,7 @@ class DetectionNode(ModelNode):
         if self._fallback is None:
             raise FrameError(
                 'no_letterbox',
-                'the tensors carry no letterbox, so boxes can not be brought back to source '
+                'the tensors carry no letterbox, so boxes cannot be brought back to source '
                 'pixels; set source_size to the [width, height] of the images, or use PreprocessNode',
             )
         return self._fallback

@@ -74,7 +74,7 @@ class PipelineNode(LifecycleNode):
 
     One input is the primary: its messages are the node's frames. Health is of them alone: what was received,
     processed and dropped, how old it was, how long the work took, and the silence that is STALE. Messages of other
-    inputs (CameraInfo, depth) make a node look neither alive nor busy; those that can not be used are counted apart.
+    inputs (CameraInfo, depth) make a node look neither alive nor busy; those that cannot be used are counted apart.
     """
 
     Parameters: ClassVar[type[NodeParameters]] = NodeParameters
@@ -219,7 +219,7 @@ class PipelineNode(LifecycleNode):
         return publisher
 
     def report_timings(self, header: Header, timings: tuple[StageTiming, ...]) -> None:
-        """Publish a frame's stage timings on ~/timings, while somebody listens."""
+        """Publish a frame's stage timings on ~/timings, while anyone listens."""
         if self._timings.wanted:
             self._timings.publish(diagnostics.timings_message(header, timings))
 

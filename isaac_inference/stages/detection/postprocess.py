@@ -47,7 +47,7 @@ def detection_settings(
     """Settings for one model, class names resolved.
 
     Args:
-        score_threshold: [0, 1], least score of a detection.
+        score_threshold: [0, 1], minimum score of a detection.
         class_thresholds: exceptions to it, each 'class name: score'.
         classes: the class names to keep; empty keeps all.
         iou_threshold: [0, 1], NMS drops a box that overlaps a better one by more.

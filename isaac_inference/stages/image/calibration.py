@@ -11,7 +11,7 @@ from isaac_inference.models.card.card import ModelCard
 from isaac_inference.stages.image.preprocess import Preprocessor
 
 KEEP_BYTES = 1 << 30
-"""Feeds up to so many bytes are kept in memory, later ones are made anew in each pass."""
+"""Feeds up to so many bytes are kept in memory, later ones are made again in each pass."""
 
 
 class CalibrationSet:

@@ -88,7 +88,7 @@ class GpuPreprocessor:
 
         Returns:
             The model's inputs by name, batch axis of 1 first, on the device; and the letterbox that leads back. The
-            memory is used again once nobody holds the arrays any more.
+            memory is used again once no one holds the arrays any more.
 
         Raises:
             FrameError: as `ops.image.encodings.to_color`; 'device_buffers_busy' when `depth` results are in use.

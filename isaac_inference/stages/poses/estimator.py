@@ -78,9 +78,9 @@ class PoseEstimator:
         elif method is PoseMethod.AUTO:
             self._by_class = dict.fromkeys(by_keypoints, keypoints)
         self.uses_keypoints = bool(by_keypoints) and method is not PoseMethod.DEPTH
-        everybody_has_keypoints = bool(by_keypoints) and set(by_keypoints) >= set(card.labels)
+        all_have_keypoints = bool(by_keypoints) and set(by_keypoints) >= set(card.labels)
         self.uses_depth = method in (PoseMethod.DEPTH, PoseMethod.REGISTRATION) or (
-            method is PoseMethod.AUTO and not everybody_has_keypoints
+            method is PoseMethod.AUTO and not all_have_keypoints
         )
 
     def estimate(self, seen: Observed, camera: CameraModel, depth: DepthView | None = None) -> ObjectPose:

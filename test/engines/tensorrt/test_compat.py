@@ -181,7 +181,7 @@ def fresh():
 
 def test_a_missing_tensorrt(fresh, monkeypatch):
     monkeypatch.setitem(sys.modules, 'tensorrt', None)
-    with pytest.raises(ConfigError, match='TensorRT can not be imported.*install'):
+    with pytest.raises(ConfigError, match='TensorRT cannot be imported.*install'):
         compat.load()
 
 

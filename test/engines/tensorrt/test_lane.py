@@ -71,7 +71,7 @@ def make_lane(largest=(2, 3), capture=None, context=None, log=None, wanted=FLOAT
 
     def record(gpu, stream, enqueue):
         if capture == 'fails':
-            raise DeviceError('a CUDA graph can not be captured')
+            raise DeviceError('a CUDA graph cannot be captured')
         return Graph(context, dict(context.addresses), log)
 
     lane = Lane(device, stream, context, tensors, {'y': wanted}, buffers, record if capture else None, 'm')
@@ -166,5 +166,5 @@ def test_a_size_that_depends_on_the_image():
 def test_a_profile_that_another_context_has():
     context = Context(None)
     context.active_optimization_profile = -1
-    with pytest.raises(EngineError, match='can not be used by several contexts at once'):
+    with pytest.raises(EngineError, match='cannot be used by several contexts at once'):
         make_lane(context=context)

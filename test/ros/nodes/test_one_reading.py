@@ -79,7 +79,7 @@ def solid(named: list[tuple[str, float]], identity: str, width: float = 0.1, z: 
 
 @pytest.fixture
 def array() -> Detection2DArray:
-    """Eight detections that can not be used, and two that can: the fifth and the last."""
+    """Eight detections that cannot be used, and two that can: the fifth and the last."""
     bad = [flat(named) for named in BAD_RESULTS] + [flat([GOOD], x=NAN), flat([GOOD], width=0.0)]
     items = [*bad[:4], flat(BEST_LAST, x=60.0), *bad[4:], flat([GOOD], x=200.0)]
     header = Header(frame_id='lens')

@@ -31,7 +31,7 @@ class Word:
 
 def word_from_message(message):
     if message.data == 'bad':
-        raise FrameError('bad_word', 'a word can not be bad')
+        raise FrameError('bad_word', 'a word cannot be bad')
     return Word(message.data)
 
 

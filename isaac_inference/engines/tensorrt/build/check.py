@@ -33,13 +33,13 @@ def check_plan(
         run: feeds -> outputs of the engine.
         reference: feeds -> outputs of the model's own file, whatever the engine was converted to; None where nothing
             can run it: then only NaN and infinity are looked for.
-        min_agreement: least cosine similarity of each output.
+        min_agreement: minimum cosine similarity of each output.
         batch: images at once.
         order_free: the model picks its outputs by score, so that ties may come in another order; values are sorted
             before they are compared.
 
     Returns:
-        Output name -> least similarity over the images; empty where there is no reference to compare with.
+        Output name -> lowest similarity over the images; empty where there is no reference to compare with.
 
     Raises:
         EngineError: NaN or infinity, an output of another shape, or too little agreement, with the numbers.

@@ -111,7 +111,7 @@ def parse_model(trt: Any, parser: Any, source: Path, facts: GraphFacts) -> None:
     lines = [f'operator {name} is unknown to it ({_nodes_text(facts, name)})' for name in sorted(unknown)]
     lines += dict.fromkeys(texts)
     raise EngineError(
-        f'{source}: TensorRT {trt.__version__} can not take this model: {"; ".join(lines) or "no reason was given"}. '
+        f'{source}: TensorRT {trt.__version__} cannot take this model: {"; ".join(lines) or "no reason was given"}. '
         'Export it with other operators (another opset, without custom layers or post-processing), use a newer '
         'TensorRT, or run it with backend: onnxruntime'
     )
@@ -158,7 +158,7 @@ def build_error(source: Path, errors: list[str], device: Any, cancelled: bool) -
         source: the ONNX file.
         errors: TensorRT's last errors.
         device: the `cuda.device.Gpu`.
-        cancelled: whether somebody asked for the end.
+        cancelled: whether the end was asked for.
 
     Returns:
         A DeviceMemoryError where memory was short, else an EngineError; to be raised.

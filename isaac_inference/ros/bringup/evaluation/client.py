@@ -42,9 +42,9 @@ class AnswerTopics:
 
 
 class EvaluationClient(CommandNode):
-    """Collects what belongs to a stamp in `collector`; `statuses` has everybody's diagnostics.
+    """Collects what belongs to a stamp in `collector`; `statuses` has all nodes' diagnostics.
 
-    The answer's boxes are the primary input. Of an answer an object that can not be used (a NaN, no class) is left out
+    The answer's boxes are the primary input. Of an answer an object that cannot be used (a NaN, no class) is left out
     and counted as in any node, so it counts as missed; a truth that has one is dropped whole, and its frame with it.
     """
 

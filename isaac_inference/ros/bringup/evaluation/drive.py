@@ -12,7 +12,7 @@ from isaac_inference.evaluation import FrameRecord
 from isaac_inference.ros.bringup.evaluation.client import EvaluationClient
 from isaac_inference.ros.bringup.evaluation.recording import RecordedFrame
 
-ASK_AGAIN_S = 2.0  # a request or image that nobody was there to hear is repeated
+ASK_AGAIN_S = 2.0  # a request or image that no one was there to hear is repeated
 _LATE_TIMINGS_S = 0.5
 _MOST_SILENT = 5  # frames in a row without an answer: the graph is broken, not slow
 
@@ -113,7 +113,7 @@ def _feed(client: EvaluationClient, frame: RecordedFrame) -> None:
 def _wait_for_answer(
     client: EvaluationClient, stamp_ns: int, timeout_s: float, silent: int, show: Advance | None = None
 ) -> int:
-    """How many frames in a row were not answered; what `show` publishes is repeated where nobody heard it."""
+    """How many frames in a row were not answered; what `show` publishes is repeated where no one heard it."""
     end = time.monotonic() + timeout_s
     while (left := end - time.monotonic()) > 0:
         if show is not None:

@@ -17,10 +17,10 @@ def boxes_from_message(message: Detection2DArray, skip: Skip | None = None) -> B
 
     Args:
         message: a truth or an answer.
-        skip: told of each detection that can not be used; None, as for a truth, raises instead.
+        skip: told of each detection that cannot be used; None, as for a truth, raises instead.
 
     Raises:
-        FrameError: without `skip`, a detection can not be used; the reasons of `messages.detections`.
+        FrameError: without `skip`, a detection cannot be used; the reasons of `messages.detections`.
     """
     seen = read_detections(message.detections, skip)
     return Boxes(
@@ -36,10 +36,10 @@ def poses_from_message(message: Detection3DArray, skip: Skip | None = None) -> P
 
     Args:
         message: a truth or an answer.
-        skip: told of each object that can not be used; None, as for a truth, raises instead.
+        skip: told of each object that cannot be used; None, as for a truth, raises instead.
 
     Raises:
-        FrameError: without `skip`, an object can not be used; the reasons of `messages.detections`, or 'bad_pose'.
+        FrameError: without `skip`, an object cannot be used; the reasons of `messages.detections`, or 'bad_pose'.
     """
     placed = usable(message.detections, _placed, skip)
     return Poses(

@@ -50,7 +50,7 @@ class RecordedFrame:
         )
 
     def give_answers_to(self, collector: FrameCollector, topics: AnswerTopics, skip: Skip) -> None:
-        """Note the recorded answers; `skip` is told of each object that can not be used, which counts as missed."""
+        """Note the recorded answers; `skip` is told of each object that cannot be used, which counts as missed."""
         if topics.boxes in self.others:
             collector.note(self.stamp_ns, boxes=boxes_from_message(self.others[topics.boxes][-1], skip))
         if topics.poses in self.others:
@@ -107,7 +107,7 @@ class RecordedFrames:
         """What the recorded answers amount to.
 
         Args:
-            skip: told of each object of an answer that can not be used.
+            skip: told of each object of an answer that cannot be used.
             frames: how many, after the first `warmup`; 0: all.
             warmup: frames that are not counted.
 

@@ -66,13 +66,13 @@ class AnnotateParameters(NodeParameters):
 
 
 class AnnotateNode(PipelineNode):
-    """`image` and `detections`, paired by stamp, to `~/debug_image` (Image, bgr8), only while somebody subscribes.
+    """`image` and `detections`, paired by stamp, to `~/debug_image` (Image, bgr8), only while anyone subscribes.
 
     With `draw_poses` also `detections_3d` and `camera_info`; poses in another frame than the image's are brought back
     by /tf at the image's stamp, and where that has no transform the picture comes without them.
 
     `detections` are the primary input, not `image`: each of their messages asks for one picture, while images are not
-    even taken as long as nobody looks. So silence of the detections is STALE, since no picture can come, and a camera
+    even taken as long as no one looks. So silence of the detections is STALE, since no picture can come, and a camera
     that fails shows as `image_missing`, the detections of which the picture is not there.
     """
 

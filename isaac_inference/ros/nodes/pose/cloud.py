@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`~/objects_cloud`: coloured points of the detected objects, while somebody looks at them."""
+"""`~/objects_cloud`: coloured points of the detected objects, while anyone subscribes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ObjectsCloud:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody subscribes."""
+        """Whether anyone subscribes."""
         return self._clouds.wanted
 
     def clear(self) -> None:
@@ -56,7 +56,7 @@ class ObjectsCloud:
         self._pairing.clear()
 
     def put(self, stream: str, header: Header, item: object) -> None:
-        """Take 'detections', 'image' or 'depth'; ignored while nobody subscribes."""
+        """Take 'detections', 'image' or 'depth'; ignored while no one subscribes."""
         if self._clouds.wanted:
             for pair in self._pairing.put(stream, stamp_ns(header), item):
                 self._try_to_publish(pair)
@@ -76,7 +76,7 @@ class ObjectsCloud:
         color, order = color_image(image, ColorOrder.BGR)
         scale = self._node.parameters.depth_unit_scale or None
         metres = DepthImage.check(depth_array(depth), depth.image.encoding, scale)
-        # the frame itself counts what can not be used
+        # the frame itself counts what cannot be used
         items = read_detections(detections.detections, lambda reason, text: None)
         points = object_points(
             color if order is ColorOrder.BGR else color[..., ::-1],

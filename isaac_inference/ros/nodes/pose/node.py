@@ -44,7 +44,7 @@ class PoseNode(PipelineNode):
     """`detections`, `keypoints`, `camera_info`, `depth/image` and `depth/camera_info` to poses.
 
     `~/detections_3d` (Detection3DArray: class, score, id, size and pose with covariance), `~/poses` (PoseArray, in the
-    same order), /tf (`<class>_<id>`), and `~/objects_cloud` (PointCloud2) while somebody subscribes. Everything has
+    same order), /tf (`<class>_<id>`), and `~/objects_cloud` (PointCloud2) while anyone subscribes. Everything has
     the image's stamp. An object without a pose is left out of all of them and counted under its reason.
 
     `detections` are the primary input: each message is a frame that gives poses or is dropped; the others only tell
@@ -258,7 +258,7 @@ def observed_objects(
     Args:
         message: the detections.
         keypoints: (N, K, 3), row i belongs to detection i; None where there are none.
-        skip: told of each detection that can not be used.
+        skip: told of each detection that cannot be used.
 
     Raises:
         FrameError: 'keypoint_count', when there are more or fewer keypoint rows than detections.

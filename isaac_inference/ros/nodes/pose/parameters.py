@@ -33,7 +33,7 @@ class PnpParameters:
         _PNP.max_rms_px, 'Largest RMS distance of the inliers.', unit='px', minimum=0.01, maximum=1000.0
     )
     pixel_noise: float = param(
-        _PNP.pixel_noise, 'Least standard deviation of a keypoint in the covariance.', unit='px', minimum=0.01
+        _PNP.pixel_noise, 'Minimum standard deviation of a keypoint in the covariance.', unit='px', minimum=0.01
     )
     max_ambiguity: float = param(
         _PNP.max_ambiguity,

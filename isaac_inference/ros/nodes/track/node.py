@@ -65,16 +65,18 @@ class TrackParameters(NodeParameters):
         maximum=2.0,
         live=True,
     )
-    max_gap_s: float = param(2.0, 'After a longer time without a frame everything starts anew.', unit='s', minimum=0.01)
+    max_gap_s: float = param(
+        2.0, 'After a longer time without a frame everything starts from scratch.', unit='s', minimum=0.01
+    )
     high_score: float = param(
-        _BOXES.high_score, 'Least score of a detection that begins a track.', minimum=0.0, maximum=1.0
+        _BOXES.high_score, 'Minimum score of a detection that begins a track.', minimum=0.0, maximum=1.0
     )
     low_score: float = param(
-        _BOXES.low_score, 'Least score of a detection that continues a track.', minimum=0.0, maximum=1.0
+        _BOXES.low_score, 'Minimum score of a detection that continues a track.', minimum=0.0, maximum=1.0
     )
     confirm_hits: int = param(_BOXES.confirm_hits, 'Detections before a track gets its id.', minimum=1, maximum=100)
     min_iou: float = param(
-        _BOXES.min_iou, 'Least IoU of a detection with where its track is predicted.', minimum=0.01, maximum=1.0
+        _BOXES.min_iou, 'Minimum IoU of a detection with the predicted box of its track.', minimum=0.01, maximum=1.0
     )
     max_age_s: float = param(
         _BOXES.max_age_s, 'How long an id is kept for an object that is not seen.', unit='s', minimum=0.0
@@ -267,7 +269,7 @@ class TrackNode(PipelineNode):
         return filled
 
     def _forget(self, stamp_s: float) -> None:
-        """Objects whose filter would start anew, and that are predicted no more."""
+        """Objects whose filter would start from scratch, and that are predicted no more."""
         limit = max(self._pose_settings.max_gap_s, self.parameters.predict_s)
         for key in [key for key, known in self._objects.items() if stamp_s - (known.filter.stamp_s or 0.0) > limit]:
             del self._objects[key]

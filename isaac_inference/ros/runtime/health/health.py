@@ -72,7 +72,7 @@ class Health:
         self.reset()
 
     def reset(self) -> None:
-        """Start the figures anew, at activation; standing problems stay."""
+        """Reset the figures, at activation; standing problems stay."""
         with self._lock:
             self._total, self._recent = _Counts(), _Counts()
             self._durations_ms: deque[float] = deque(maxlen=_WINDOW)

@@ -24,7 +24,7 @@ T = TypeVar('T')
 class Publisher(Generic[T]):
     """Publishes in-process objects of one adapter.
 
-    `publish(item)` hands `item` itself to every subscription of this process, so nobody may change it afterwards;
+    `publish(item)` hands `item` itself to every subscription of this process, so no one may change it afterwards;
     it is converted and serialised only while a DDS reader exists, or where the topic is latched.
     """
 
@@ -92,7 +92,7 @@ class Subscription(Generic[T]):
     take that way, those of this process included, so that none arrives twice. Between the opening of the reader and its
     matching with a writer of this process that writer's messages can be missed, and what a latched topic of this
     process retains can arrive once more. `on_device` says that the mailbox's handler takes items whose bytes are on a
-    GPU, `is_primary` that the messages are the node's frames: only then does one that can not be read count as one.
+    GPU, `is_primary` that the messages are the node's frames: only then does one that cannot be read count as one.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class Subscription(Generic[T]):
             )
         except Exception as error:  # such as a topic that carries another type in this process
             self.remote = False
-            self._health.problem(f'reader {self.topic}', f'{self.topic}: can not subscribe: {error}', error=True)
+            self._health.problem(f'reader {self.topic}', f'{self.topic}: cannot subscribe: {error}', error=True)
             return
         self._health.clear(f'reader {self.topic}')
 

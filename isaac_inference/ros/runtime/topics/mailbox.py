@@ -123,7 +123,7 @@ class Worker:
         while (mail := self._next()) is not None:
             mailbox, item, arrived_ns = mail
             mailbox.handle(item, arrived_ns)
-            del mail, item  # a buffer's owner must see that nobody holds the frame any more
+            del mail, item  # a buffer's owner must see that no one holds the frame any more
             self._idle()
 
     def _idle(self) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-JUMP_NS = 1_000_000_000  # a stream whose stamps fall back by more has started anew (a bag loop, a reset clock)
+JUMP_NS = 1_000_000_000  # a stream whose stamps fall back by more has started over (a bag loop, a reset clock)
 WATCHDOG_S = 2.0  # unmatched for so long is worth a message
 _RATE_WINDOW = 64  # arrivals over which a rate is taken
 
@@ -121,7 +121,7 @@ class StampPairing:
         topics: Mapping[str, str] | None = None,
     ) -> None:
         if primary in secondaries:
-            raise ValueError(f'stream {primary!r} can not be both the primary and a secondary')
+            raise ValueError(f'stream {primary!r} cannot be both the primary and a secondary')
         self.counts: Counter[str] = Counter()
         self._primary, self._secondaries, self._now = primary, dict(secondaries), now
         self._topics = dict(topics or {})

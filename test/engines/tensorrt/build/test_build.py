@@ -65,7 +65,7 @@ def test_facts_of_a_quantized_graph(tmp_path):
 
 def test_facts_of_no_model(tmp_path):
     (tmp_path / 'm.onnx').write_bytes(b'\x08\xff')
-    with pytest.raises(ModelError, match='can not be read'):
+    with pytest.raises(ModelError, match='cannot be read'):
         graph_facts(tmp_path / 'm.onnx')
 
 

@@ -142,7 +142,7 @@ def test_a_build_that_is_given_up_is_cancelled(building):
 
 @pytest.fixture
 def failing_build(monkeypatch):
-    """A backend 'slow' whose build has failed by the time it is asked; its engines can not be made."""
+    """A backend 'slow' whose build has failed by the time it is asked; its engines cannot be made."""
     build = Build()
     build.done, build.error = True, EngineError('unsupported operator Foo')
     monkeypatch.setitem(sys.modules, 'builders', SimpleNamespace(begin=lambda card, settings: build))
