@@ -37,9 +37,7 @@ class TensorRtSettings(BackendSettings):
         choices=PRECISIONS,
         in_key=True,
     )
-    auto_build: bool = setting(
-        True, 'Build an engine that is missing; false: stop, and name the command that builds it.'
-    )
+    auto_build: bool = setting(True, 'Build a missing engine; false: stop, and name the command that builds it.')
     preset: str = setting(
         'balanced',
         "Build time against speed: 'fastest' is optimization level 0, 'balanced' 3, 'best' 5.",
@@ -49,11 +47,11 @@ class TensorRtSettings(BackendSettings):
         -1, "TensorRT's builder optimization level, 0 to 5; -1: that of the preset.", minimum=-1, maximum=5
     )
     workspace_mib: int = setting(
-        0, "Most GPU memory that a layer's tactic may use; 0: no limit.", unit='MiB', minimum=0, in_key=True
+        0, "Maximum GPU memory that a layer's tactic may use; 0: no limit.", unit='MiB', minimum=0, in_key=True
     )
-    min_batch: int = setting(1, 'Fewest images at once.', minimum=1)
-    opt_batch: int = setting(1, 'Images at once that the engine is tuned for.', minimum=1)
-    max_batch: int = setting(1, 'Most images at once.', minimum=1)
+    min_batch: int = setting(1, 'Minimum batch size.', minimum=1)
+    opt_batch: int = setting(1, 'Batch size that the engine is tuned for.', minimum=1)
+    max_batch: int = setting(1, 'Maximum batch size.', minimum=1)
     min_wh: tuple[int, int] = setting((0, 0), "Smallest width and height; 0, 0: the card's.", unit='px')
     opt_wh: tuple[int, int] = setting(
         (0, 0), "Width and height that the engine is tuned for; 0, 0: the card's.", unit='px'
@@ -63,10 +61,10 @@ class TensorRtSettings(BackendSettings):
         -1, 'DLA core (Jetson) for the layers that it can run; -1: none.', minimum=-1, maximum=15, in_key=True
     )
     version_compatible: bool = setting(
-        False, 'An engine that later TensorRT versions load too, at some cost in speed.', in_key=True
+        False, 'Build an engine that later TensorRT versions can load too, at some cost in speed.', in_key=True
     )
     hardware_compatible: bool = setting(
-        False, 'An engine for every GPU since Ampere, at some cost in speed.', in_key=True
+        False, 'Build an engine for every GPU since Ampere, at some cost in speed.', in_key=True
     )
     tactic_sources: tuple[str, ...] = setting(
         (), "Libraries that layers may come from; empty: TensorRT's choice.", choices=TACTIC_SOURCES, in_key=True
@@ -90,10 +88,10 @@ class TensorRtSettings(BackendSettings):
     cache_dir: str = setting(
         '', 'Folder for engines and timing caches; empty: isaac_inference in $XDG_CACHE_HOME or ~/.cache.'
     )
-    device: int = setting(0, 'Number of the GPU.', minimum=0)
+    device: int = setting(0, 'Index of the GPU.', minimum=0)
     contexts: int = setting(1, 'Execution contexts: how many frames may be in flight at once.', minimum=1, maximum=16)
     priority: str = setting('normal', "Priority of the engine's streams.", choices=PRIORITIES)
-    memory_limit_mib: int = setting(0, 'Most GPU memory of this process; 0: no limit.', unit='MiB', minimum=0)
+    memory_limit_mib: int = setting(0, 'Maximum GPU memory of this process; 0: no limit.', unit='MiB', minimum=0)
     cuda_graph: bool = setting(True, 'Launch the engine as one CUDA graph where shapes are fixed.')
 
     def __post_init__(self) -> None:

@@ -43,12 +43,14 @@ class DetectionParameters(ModelParameters):
     )
     class_agnostic_nms: bool = param(False, 'NMS compares boxes across classes.', live=True)
     nms_top_k: int = param(1000, 'Candidates that enter NMS, best first.', minimum=1, maximum=30000, live=True)
-    max_detections: int = param(100, 'Most detections of a frame, best first.', minimum=1, maximum=10000, live=True)
+    max_detections: int = param(
+        100, 'Maximum number of detections per frame, best first.', minimum=1, maximum=10000, live=True
+    )
     publish_empty: bool = param(True, 'Publish an empty array for a frame without detections.', live=True)
     device: Device = param(
         Device.AUTO, 'Where tensors that lie on a GPU are decoded; "auto" and "cuda" do it there, "cpu" downloads them.'
     )
-    gpu: int = param(0, 'Which GPU.', minimum=0)
+    gpu: int = param(0, 'Index of the GPU.', minimum=0)
     source_size: tuple[int, ...] = param(
         (0, 0),
         'Image width and height, for tensors from a preprocessor that sends no letterbox; 0, 0 drops such frames.',

@@ -50,7 +50,7 @@ class PreprocessParameters(ModelParameters):
     device: Device = param(
         Device.AUTO, 'Where images are prepared; "auto" takes the GPU where the next stage takes tensors there.'
     )
-    gpu: int = param(0, 'Which GPU.', minimum=0)
+    gpu: int = param(0, 'Index of the GPU.', minimum=0)
     image_qos: QosParameters = group(QosParameters(), 'Subscription to the images.')
     tensor_qos: QosParameters = group(QosParameters(), 'Publisher of the tensors.')
 

@@ -51,7 +51,7 @@ class AnnotateParameters(NodeParameters):
         maximum=10.0,
     )
     transform_source: TransformLibrary = param(
-        TransformLibrary.AUTO, 'What keeps the transforms; auto takes tf2_ros where it is installed.'
+        TransformLibrary.AUTO, 'Library that keeps the transforms; auto takes tf2_ros where it is installed.'
     )
     trail: int = param(
         20, 'Past positions drawn for each tracked object; 0 draws none.', minimum=0, maximum=1000, live=True

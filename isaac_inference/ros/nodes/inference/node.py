@@ -47,7 +47,7 @@ class InferenceParameters(ModelParameters):
     backend: str = param('auto', f'Engine that runs the model: {_NAMES}, or "auto" for the best one that can run here.')
     fallback: bool = param(
         False,
-        'Where the GPU has too little memory, or its engine cannot be built, run a smaller batch, and at last the '
+        'Where the GPU has too little memory, or its engine cannot be built, run a smaller batch, and finally the '
         'CPU, instead of staying inactive.',
     )
     check_finite: bool = param(

@@ -24,7 +24,7 @@ class PnpParameters:
         _PNP.min_confidence, 'Keypoints below this confidence are left out.', minimum=0.0, maximum=1.0
     )
     min_inliers: float = param(
-        _PNP.min_inliers, "Part of the keypoints' confidence that must agree on a pose.", minimum=0.01, maximum=1.0
+        _PNP.min_inliers, "Share of the keypoints' confidence that must agree on a pose.", minimum=0.01, maximum=1.0
     )
     inlier_px: float = param(
         _PNP.inlier_px, 'Largest distance of an inlier from its projection.', unit='px', minimum=0.01, maximum=1000.0
@@ -54,17 +54,17 @@ class RegistrationParameters:
         _REGISTRATION.noise, 'Standard deviation of a depth point at 1 m.', unit='m', minimum=0.0001, maximum=0.1
     )
     distance: float = param(
-        _REGISTRATION.distance, 'Depth this near counts as the surface.', unit='m', minimum=0.0005, maximum=0.5
+        _REGISTRATION.distance, 'Depth this close counts as the surface.', unit='m', minimum=0.0005, maximum=0.5
     )
     min_fitness: float = param(
-        _REGISTRATION.min_fitness, 'Part of the visible surface that depth must confirm.', minimum=0.0, maximum=1.0
+        _REGISTRATION.min_fitness, 'Share of the visible surface that depth must confirm.', minimum=0.0, maximum=1.0
     )
     max_rmse: float = param(
-        _REGISTRATION.max_rmse, 'Largest RMS distance of the confirmed part.', unit='m', minimum=0.0001, maximum=0.5
+        _REGISTRATION.max_rmse, 'Largest RMS distance of the confirmed surface.', unit='m', minimum=0.0001, maximum=0.5
     )
     min_support: float = param(
         _REGISTRATION.min_support,
-        'Part of the visible side, hidden parts included, that must be confirmed; objects hidden more are refused.',
+        'Share of the visible side, occluded parts included, that must be confirmed; objects hidden more are refused.',
         minimum=0.0,
         maximum=1.0,
     )
@@ -76,27 +76,27 @@ class RegistrationParameters:
     )
     max_shift: float = param(
         _REGISTRATION.max_shift,
-        "How far depth may move the keypoints' pose.",
+        'How far depth may move the pose from keypoints.',
         unit='diameters',
         minimum=0.0,
         maximum=10.0,
     )
     max_turn_deg: float = param(
         _REGISTRATION.max_turn_deg,
-        "How far depth may turn the keypoints' pose.",
+        'How far depth may turn the pose from keypoints.',
         unit='deg',
         minimum=0.0,
         maximum=180.0,
     )
     min_explained: float = param(
         _REGISTRATION.min_explained,
-        "Without keypoints: part of the object's depth points that must lie on the model.",
+        "Without keypoints: share of the object's depth points that must lie on the model.",
         minimum=0.0,
         maximum=1.0,
     )
     max_ambiguity: float = param(
         _REGISTRATION.max_ambiguity,
-        'Without keypoints: another pose must score lower than this part of the best; 1 accepts all.',
+        'Without keypoints: any other pose must score below this share of the best; 1 accepts all.',
         minimum=0.0,
         maximum=1.0,
     )
@@ -112,14 +112,14 @@ class PoseParameters(ModelParameters):
 
     method: PoseMethod = param(
         PoseMethod.AUTO,
-        'auto: keypoints where the card allows it, else depth; registration: keypoints refined by shape and depth.',
+        'auto: keypoints where the card allows them, else depth; registration: keypoints refined by shape and depth.',
     )
     target_frame: str = param(
         '', "Frame of the published poses, at the image's stamp; empty leaves them in the camera's optical frame."
     )
     transform_wait_s: float = param(0.1, 'Longest wait for a transform.', unit='s', minimum=0.0, maximum=10.0)
     transform_source: TransformLibrary = param(
-        TransformLibrary.AUTO, 'What keeps the transforms; auto takes tf2_ros where it is installed.'
+        TransformLibrary.AUTO, 'Library that keeps the transforms; auto takes tf2_ros where it is installed.'
     )
     depth_tolerance_s: float = param(
         0.02, 'Largest difference between the stamps of depth and image.', unit='s', minimum=0.0, maximum=1.0

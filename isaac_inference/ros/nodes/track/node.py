@@ -41,13 +41,11 @@ _RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=10)
 class TrackParameters(NodeParameters):
     """Parameters of the track node."""
 
-    model: str = param(
-        '', 'Path of the ONNX model, for its class names and symmetries; empty takes every class as it is.'
-    )
+    model: str = param('', 'Path of the ONNX model, for its class names and symmetries; empty accepts any class.')
     model_card: str = param('', 'Path of its YAML card; empty looks beside the model.')
     boxes: bool = param(
         True,
-        'Give ids to `detections`; false for a graph that has only `detections_3d`, which come with ids then, and '
+        'Give ids to `detections`; false for a graph that has only `detections_3d`, which then come with ids and '
         'whose silence is STALE.',
     )
     publish_tentative: bool = param(
@@ -59,14 +57,14 @@ class TrackParameters(NodeParameters):
     publish_tf: bool = param(True, 'Publish the smooth poses on /tf, as <class>_<id>.', live=True)
     predict_s: float = param(
         0.0,
-        'For how long a pose that is missing is filled in by prediction, with a falling score; 0 invents nothing.',
+        'How long a missing pose is filled in by prediction, with a falling score; 0 fills in nothing.',
         unit='s',
         minimum=0.0,
         maximum=2.0,
         live=True,
     )
     max_gap_s: float = param(
-        2.0, 'After a longer time without a frame everything starts from scratch.', unit='s', minimum=0.01
+        2.0, 'After a longer gap between frames all tracks start from scratch.', unit='s', minimum=0.01
     )
     high_score: float = param(
         _BOXES.high_score, 'Minimum score of a detection that begins a track.', minimum=0.0, maximum=1.0
@@ -78,9 +76,7 @@ class TrackParameters(NodeParameters):
     min_iou: float = param(
         _BOXES.min_iou, 'Minimum IoU of a detection with the predicted box of its track.', minimum=0.01, maximum=1.0
     )
-    max_age_s: float = param(
-        _BOXES.max_age_s, 'How long an id is kept for an object that is not seen.', unit='s', minimum=0.0
-    )
+    max_age_s: float = param(_BOXES.max_age_s, 'How long the id of an unseen object is kept.', unit='s', minimum=0.0)
     position_noise: float = param(
         _POSES.position_noise, 'Standard deviation of a position without covariance.', unit='m', minimum=1e-6
     )
@@ -91,7 +87,10 @@ class TrackParameters(NodeParameters):
         _POSES.gate, 'A pose further off its prediction is an outlier.', unit='standard deviations', minimum=1.0
     )
     takeover_hits: int = param(
-        _POSES.takeover_hits, 'Outliers in a row that agree, after which they are believed.', minimum=1, maximum=100
+        _POSES.takeover_hits,
+        'Consecutive consistent outliers that replace the pose of a track.',
+        minimum=1,
+        maximum=100,
     )
     input_qos: QosParameters = group(_RELIABLE, 'Subscriptions to the detections.')
     output_qos: QosParameters = group(_RELIABLE, 'Publishers of the tracked detections and poses.')
