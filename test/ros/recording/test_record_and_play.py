@@ -167,7 +167,7 @@ def test_a_weaker_publisher_that_joins_later_is_heard_too(ros, robot, space, tmp
         session.wait_hears(second, topic)
         second.publish(String(data='second'))
         wait_until(lambda: session.has(topic, 2))
-    assert f'{topic}: a best effort publisher has joined; subscribed anew to hear it' in session.said
+    assert f'{topic}: a best effort publisher has joined; subscribed again to receive it' in session.said
     assert {item.message.data for item in Recording(tmp_path / 'a.mcap').messages()} == {'first', 'second'}
 
 

@@ -72,7 +72,7 @@ def test_a_disk_that_fails_stops_it_with_the_reason(tmp_path, small_disk):
     queue = WriteQueue(RecordingWriter(tmp_path / 'a.mcap', compression='none'), limit_bytes=1 << 30)
     queue.put(item('a' * 2_000_000))
     wait_until(lambda: queue.error is not None)
-    assert 'File too large): the file is as large as this file system' in str(queue.error)
+    assert 'File too large): the file has reached the size that this file system' in str(queue.error)
     assert not queue.put(item('b'))
     queue.close()
     assert 'File too large' in str(queue.error)
