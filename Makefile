@@ -50,7 +50,7 @@ check-demo:
 	    echo "example: make demo MODEL='$(MODEL)' IMAGES=photos/   or   IMAGES=drive.mp4   or   IMAGES=0"; exit 2; } >&2
 	@test -e '$(MODEL)' || { echo "error: MODEL: no file '$(MODEL)'"; exit 2; } >&2
 
-test: setup  ## run the tests; PYTEST_ARGS='test/ops -k nms' picks some
+test: setup  ## run the tests; PYTEST_ARGS='test/ops -k nms' picks some, TEST_TIME_FACTOR=5 waits longer on a very slow machine
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-gpu: setup  ## run the tests that need an NVIDIA GPU, TensorRT and PyCUDA; elsewhere they skip and say why

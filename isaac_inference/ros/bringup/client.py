@@ -21,13 +21,12 @@ from isaac_inference.ros.messages.image import IMAGE, ImageFrame, image_frame_fr
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings
 from isaac_inference.ros.runtime.health.timing import StageTiming, total_ms
 from isaac_inference.ros.runtime.node import StageClock
-from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 
 FRAME_ID = 'camera_optical_frame'
 RESEND_S = 1.0  # a best-effort frame that was lost on its way is sent again
-_RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=10)
 _KEEP = 8  # frames whose late answers are still recognised
 
 
@@ -93,11 +92,11 @@ class GraphClient(CommandNode):
 
     def on_setup(self) -> None:
         self._images = self.advertise(IMAGE, 'image', QosParameters(reliability=Reliability.RELIABLE))
-        self.subscribe(plain(DiagnosticArray), '/diagnostics', _RELIABLE, self._on_diagnostics, depth=100)
-        self.subscribe(plain(Detection2DArray), 'detections', _RELIABLE, self._on_detections, primary=True, depth=10)
-        self.subscribe(plain(DiagnosticArray), 'detection/timings', _RELIABLE, self._on_timings, depth=10)
+        self.subscribe(plain(DiagnosticArray), '/diagnostics', RELIABLE, self._on_diagnostics, depth=100)
+        self.subscribe(plain(Detection2DArray), 'detections', RELIABLE, self._on_detections, primary=True, depth=10)
+        self.subscribe(plain(DiagnosticArray), 'detection/timings', RELIABLE, self._on_timings, depth=10)
         if self._pictures:
-            self.subscribe(IMAGE, 'annotate/debug_image', _RELIABLE, self._on_picture, depth=10)
+            self.subscribe(IMAGE, 'annotate/debug_image', RELIABLE, self._on_picture, depth=10)
 
     def ask(self, frame: SourceFrame, timeout_s: float) -> FrameResult:
         """Send one picture and wait for everything that belongs to it."""

@@ -24,13 +24,12 @@ from isaac_inference.ros.runtime.periodic import Periodic
 from isaac_inference.ros.runtime.preparation import Preparation, PreparationWatch
 from isaac_inference.ros.runtime.topics.endpoints import Publisher, Subscription
 from isaac_inference.ros.runtime.topics.mailbox import Mailbox, Worker
-from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter, plain
 
 T = TypeVar('T')
 GRAPH_PERIOD_S = 0.1  # how soon a publisher outside this process is noticed
-_REPORTS = QosParameters(reliability=Reliability.RELIABLE, depth=10)
 
 
 class StageClock:
@@ -98,8 +97,8 @@ class PipelineNode(LifecycleNode):
         self._preparing = PreparationWatch(self.health, self.on_prepared)
         self._active_since = time.monotonic()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnostics = Publisher(self, plain(DiagnosticArray), '/diagnostics', _REPORTS, self.health)
-        self._timings = Publisher(self, plain(DiagnosticArray), '~/timings', _REPORTS, self.health)
+        self._diagnostics = Publisher(self, plain(DiagnosticArray), '/diagnostics', RELIABLE, self.health)
+        self._timings = Publisher(self, plain(DiagnosticArray), '~/timings', RELIABLE, self.health)
         self._graph_timer = self.create_timer(GRAPH_PERIOD_S, self._check_graph, clock=self._steady)
         self._report_timer = self.create_timer(1.0, self._report, clock=self._steady)
         self._autostart_timer = self.create_timer(0.0, self._autostart, clock=self._steady)

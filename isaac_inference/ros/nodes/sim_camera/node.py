@@ -22,7 +22,7 @@ from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
-from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms.broadcaster import FramePose, TransformBroadcaster
@@ -30,7 +30,6 @@ from isaac_inference.sim import Scene, SimFrame, default_camera
 
 SCENE_GAP_S = 5.0  # between the stamps of two scenes, so that they are not mistaken for one
 _BASE_POSE = ((-0.6, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))  # of the robot's base in the world: at the table's edge
-_RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=10)
 
 
 @dataclass(frozen=True)
@@ -88,13 +87,13 @@ class SimCameraNode(PipelineNode):
         self._infos = self.advertise(plain(CameraInfo), 'camera_info', qos)
         self._depths = self.advertise(IMAGE, 'depth/image', qos)
         self._depth_infos = self.advertise(plain(CameraInfo), 'depth/camera_info', qos)
-        self._truths = self.advertise(plain(Detection2DArray), 'truth/detections', _RELIABLE)
-        self._truths_3d = self.advertise(plain(Detection3DArray), 'truth/detections_3d', _RELIABLE)
-        self._truth_poses = self.advertise(plain(PoseArray), 'truth/poses', _RELIABLE)
+        self._truths = self.advertise(plain(Detection2DArray), 'truth/detections', RELIABLE)
+        self._truths_3d = self.advertise(plain(Detection3DArray), 'truth/detections_3d', RELIABLE)
+        self._truth_poses = self.advertise(plain(PoseArray), 'truth/poses', RELIABLE)
         self._transforms = TransformBroadcaster(self)
         if chosen.step:
             step = lambda message, clock: self._steps.release()  # noqa: E731
-            self.subscribe(plain(Empty), 'step', _RELIABLE, step, primary=False, depth=100)
+            self.subscribe(plain(Empty), 'step', RELIABLE, step, primary=False, depth=100)
 
     def on_teardown(self) -> None:
         if self._transforms is not None:
