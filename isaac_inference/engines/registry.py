@@ -224,7 +224,7 @@ def cpu_backend() -> Backend:
     """
     found = [backend for backend in BACKENDS if backend.on_cpu is not None]
     if not found:
-        raise ConfigError('backend: none of those that are known runs models on the CPU')
+        raise ConfigError('backend: no known backend runs models on the CPU')
     return next((backend for backend in found if backend.is_available), found[0])
 
 

@@ -142,7 +142,9 @@ def test_a_missing_provider_is_an_error_only_when_asked_for(tmp_path, monkeypatc
     with caplog.at_level(logging.WARNING), create_engine(card) as engine:
         assert engine.device.startswith('CPU')
     assert 'could not start CUDAExecutionProvider and runs on CPUExecutionProvider' in caplog.text
-    with pytest.raises(EngineError, match='could not start CUDAExecutionProvider .* or leave `providers` empty'):
+    with pytest.raises(
+        EngineError, match='could not start CUDAExecutionProvider .* or leave `onnxruntime.providers` empty'
+    ):
         create_engine(card, providers=['cuda']).open()
 
 

@@ -48,7 +48,7 @@ def choose_providers(asked: Sequence[str]) -> list[str]:
         if full not in available:
             raise EngineError(
                 f'onnxruntime {ort.__version__}: provider {name!r} is not available; available are: '
-                f'{", ".join(available)}. Leave `providers` empty, or install onnxruntime-gpu for CUDA'
+                f'{", ".join(available)}. Leave `onnxruntime.providers` empty, or install onnxruntime-gpu for CUDA'
             )
         chosen.append(full)
     return chosen
@@ -92,7 +92,7 @@ def session_from_onnx(path: Path, settings: OnnxRuntimeSettings) -> Any:
     if missing and settings.providers:
         raise EngineError(
             f'{path}: ONNX Runtime could not start {", ".join(missing)} (its libraries or a device are '
-            f'missing) and would run on {session.get_providers()[0]}; fix that, or leave `providers` empty'
+            f'missing) and would run on {session.get_providers()[0]}; fix that, or leave `onnxruntime.providers` empty'
         )
     if missing:
         _log.warning(

@@ -80,8 +80,8 @@ def read_tensors(engine: Any, name: str) -> tuple[PlanTensor, ...]:
         kind = engine.get_tensor_dtype(tensor).name
         if kind not in _DTYPES:
             raise EngineError(
-                f'{name}: tensor {tensor!r} is of type {kind}, which numpy has not; known are {", ".join(_DTYPES)}; '
-                'export the model with float32 inputs and outputs'
+                f'{name}: tensor {tensor!r} is of type {kind}, which NumPy does not have; known are '
+                f'{", ".join(_DTYPES)}; export the model with float32 inputs and outputs'
             )
         if engine.get_tensor_location(tensor).name == 'HOST':
             raise EngineError(

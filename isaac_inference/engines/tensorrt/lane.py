@@ -229,7 +229,7 @@ class Lane:
             if feed.min() < limits.min or feed.max() > limits.max:
                 raise EngineError(
                     f'{self._name}: input {tensor.name!r}: got {feed.min()} to {feed.max()}, which do not fit into '
-                    f'{tensor.dtype}, what this TensorRT makes of {feed.dtype}'
+                    f'{tensor.dtype}, to which this TensorRT converts {feed.dtype}'
                 )
         return np.ascontiguousarray(feed, tensor.dtype)
 

@@ -65,7 +65,7 @@ def depth_array(frame: ImageFrame) -> np.ndarray:
         raise FrameError(
             'bad_image',
             f'depth image: {image.data.size} bytes with step {image.step} for {image.width}x{image.height} '
-            f'{image.encoding}, expected at least {row} bytes a row; look at the node that publishes it',
+            f'{image.encoding}, expected at least {row} bytes per row; look at the node that publishes it',
         )
     rows = image.data[: image.step * image.height].reshape(image.height, image.step)[:, :row]
     order: Literal['>', '<'] = '>' if image.is_bigendian else '<'

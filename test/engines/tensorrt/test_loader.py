@@ -76,7 +76,7 @@ def test_too_little_memory_for_the_weights(card):
         ({'images': ('INPUT', 'FLOAT', (1, 3, 64, 64), None)}, r"'images' is float32 \[1, 3, 64, 64\], expected"),
         ({'mask': IMAGE}, "input 'mask' is not in the card"),
         ({'output0': None}, "output 'output0' is missing"),
-        ({'images': ('INPUT', 'FP8', (1, 3, 64, 96), None)}, "'images' is of type FP8, which numpy has not"),
+        ({'images': ('INPUT', 'FP8', (1, 3, 64, 96), None)}, "'images' is of type FP8, which NumPy does not have"),
     ],
 )
 def test_an_engine_of_another_model(card, change, says):

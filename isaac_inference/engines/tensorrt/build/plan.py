@@ -171,7 +171,7 @@ def build_error(source: Path, errors: list[str], device: Any, cancelled: bool) -
         return DeviceMemoryError(f'building {source.name}{said(errors)}', max(asked, default=free), free)
     return EngineError(
         f'{source}: TensorRT built no engine ({free / 2**20:.0f} MiB of GPU memory are free now){said(errors)}. '
-        'Another preset, precision or tactic_sources may do'
+        'Try another preset, precision or tactic_sources'
     )
 
 

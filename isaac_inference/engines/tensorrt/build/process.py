@@ -196,7 +196,7 @@ class BackgroundBuild:
         tail = ' | '.join(self._tail)
         return (
             f'{self._name}: the process that built the engine ended {how}{hint}. Another preset or tactic_sources, or '
-            f'another TensorRT version, may do. The end of its log: {tail or "nothing"}'
+            f'another TensorRT version, may help. The end of its log: {tail or "nothing"}'
         )
 
 

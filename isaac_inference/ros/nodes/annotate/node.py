@@ -145,8 +145,8 @@ class AnnotateNode(PipelineNode):
                 elif self._pictures.wanted:
                     raise FrameError(
                         'image_missing',
-                        'detections came for which there is no image of the same stamp; is `image` the topic that is '
-                        'detected in, and are its images still kept (buffer_size) when their detections come?',
+                        'detections came for which there is no image of the same stamp; is `image` the topic that the '
+                        'detections are made from, and are its images still kept (buffer_size) when they come?',
                     )
 
     def _publish(self, frame: ImageFrame, detections: list[SeenBox], poses: Detection3DArray | None) -> None:

@@ -131,7 +131,7 @@ class InferenceNode(ModelNode):
             raise FrameError(
                 'non_finite_output',
                 f'model {self.card.name}: NaN or infinity in {", ".join(bad)}; check '
-                "the model's precision and normalisation, or set check_finite to false if the model means to",
+                "the model's precision and normalisation, or set check_finite to false if such outputs are intended",
             )
         timings = (*frame.timings, clock.finish())
         self._outputs.publish(TensorFrame(frame.header, outputs, frame.auxiliary, timings, frame.card or self.card.id))

@@ -285,7 +285,7 @@ def _check_size(camera: CameraModel, boxes: Sequence[SeenBox], keypoints: Tensor
                 'camera_info_size',
                 f'a box reaches to ({right:.0f}, {bottom:.0f}) px, but CameraInfo is for '
                 f'{camera.width}x{camera.height}: they belong to images of different size; publish the '
-                'CameraInfo of the image that is detected in',
+                'CameraInfo of the image that the boxes were found in',
             )
 
 
