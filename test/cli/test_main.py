@@ -15,7 +15,7 @@ from isaac_inference import __version__
 from isaac_inference.cli.doctor import command as doctor
 from isaac_inference.cli.doctor.command import Finding
 from isaac_inference.cli.main import main
-from isaac_inference.ros.runtime.resources import DDS_PROFILE_VARIABLES, dds_environment
+from isaac_inference.ros.runtime.resources import DDS_PROFILE_VARIABLES, dds_environment, dds_profile_variable
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_a_missing_dds_profile_is_advice(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     [found] = doctor.check_dds_profile()
     assert not found.fatal
-    assert 'export FASTRTPS_DEFAULT_PROFILES_FILE' in found.advice
+    assert f'export {dds_profile_variable()}' in found.advice
 
 
 @pytest.mark.parametrize('content', [None, '<profiles>'])
