@@ -13,7 +13,7 @@ from support.onnx_models import ultralytics_metadata, write_model
 from support.ros.stand_in_graph import TOPICS, StandInGraph, frame_messages, header
 from support.waiting import LIMIT_S, TIME_FACTOR
 
-from isaac_inference.cli.evaluate import command
+from isaac_inference.cli import evaluate as command
 from isaac_inference.cli.main import main
 from isaac_inference.ros.bringup.evaluation import drive as evaluation_drive
 from isaac_inference.ros.recording import RecordingWriter

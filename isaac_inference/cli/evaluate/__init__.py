@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""`isaac-inference evaluate`: accuracy of the graph against a known truth."""
