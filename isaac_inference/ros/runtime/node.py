@@ -7,6 +7,7 @@ import contextlib
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -63,6 +64,15 @@ class StageClock:
         return StageTiming(self.stage, self.arrived_ns, self.started_ns, time.time_ns())
 
 
+@dataclass(frozen=True, eq=False)
+class _Input:
+    """A declared subscription: its topic, its mark (None: the primary where it is the only one), and how it opens."""
+
+    topic: str
+    primary: bool | None
+    connect: Callable[[bool], Subscription[Any]]  # told whether it is the primary
+
+
 class PipelineNode(LifecycleNode):
     """A lifecycle node whose messages are handled by one worker thread, the newest first to be kept.
 
@@ -87,9 +97,8 @@ class PipelineNode(LifecycleNode):
         self.model = ''
         self._server = ParameterServer(self, self.Parameters, self.on_parameters)
         self._worker = Worker(f'{node_name} worker')
-        self._wanted: list[Callable[[], Subscription[Any]]] = []
-        self._marks: list[tuple[str, bool | None]] = []  # topic and `primary` of each of `_wanted`
-        self._primary: int | None = None  # which of `_wanted`
+        self._wanted: list[_Input] = []
+        self._primary: _Input | None = None
         self._subscriptions_open: list[Subscription[Any]] = []
         self._wanted_periodic: list[tuple[float, Callable[[], None]]] = []
         self._periodic_open: list[Periodic] = []
@@ -162,10 +171,7 @@ class PipelineNode(LifecycleNode):
         `inline` is that of `Mailbox`.
         """
 
-        number = len(self._wanted)
-
-        def connect() -> Subscription[T]:
-            is_primary = number == self._primary
+        def connect(is_primary: bool) -> Subscription[T]:
             takes_device = on_device()
             take = handler if takes_device else lambda item, clock: handler(adapter.to_host(item), clock)
             mailbox = Mailbox(
@@ -177,14 +183,14 @@ class PipelineNode(LifecycleNode):
             )
             return Subscription(self, adapter, topic, qos, mailbox, self.health, wanted, takes_device, is_primary)
 
-        self._wanted.append(connect)
-        self._marks.append((topic, primary))
+        self._wanted.append(_Input(topic, primary, connect))
 
     @contextlib.contextmanager
     def work(self, clock: StageClock) -> Iterator[None]:
-        """Around the work on a frame that was deferred: it counts as processed, with the time that this took.
+        """Around the work on a frame: unless it is deferred, it then counts as processed, with the time that this took.
 
-        A FrameError drops the frame under its reason, any other exception under 'internal_error'; neither goes on.
+        Every handler of frames runs in it; one that defers a frame enters it again for that frame's work. A FrameError
+        drops the frame under its reason, any other exception under 'internal_error'; neither goes on.
         """
         clock.resume()
         begin = time.perf_counter()
@@ -230,7 +236,7 @@ class PipelineNode(LifecycleNode):
             self._server.load()
             self._warn_of_unknown_parameters()
             self.on_setup()
-            self._primary = _primary(self._marks)
+            self._primary = _primary(self._wanted)
         except PerceptionError as error:
             return self._refuse(str(error))
         except Exception as error:
@@ -249,8 +255,8 @@ class PipelineNode(LifecycleNode):
         self._active_since = time.monotonic()
         try:
             self._worker.start()
-            for connect in self._wanted:
-                self._subscriptions_open.append(connect())
+            for one in self._wanted:
+                self._subscriptions_open.append(one.connect(one is self._primary))
             for period_s, handler in self._wanted_periodic:
                 self._periodic_open.append(Periodic(self, self._worker, period_s, handler, self.health))
             self.on_start()
@@ -315,7 +321,6 @@ class PipelineNode(LifecycleNode):
     def _free(self) -> None:
         self._server.frozen = False
         self._wanted.clear()
-        self._marks.clear()
         self._primary = None
         self._wanted_periodic.clear()
         self._preparing.stop()
@@ -341,16 +346,8 @@ class PipelineNode(LifecycleNode):
     def _handle_frame(self, handler: Callable[[Any, StageClock], None], item: Any, clock: StageClock) -> None:
         header = getattr(item, 'header', None)  # some messages, such as std_msgs/Empty, have none
         self.health.received(None if header is None else self._age_ms(header))
-        begin = time.perf_counter()
-        try:
+        with self.work(clock):
             handler(item, clock)
-        except FrameError as error:
-            self._lose(clock, error.reason, str(error))
-        except Exception:  # one frame must not end the node
-            self._lose(clock, 'internal_error', traceback.format_exc())
-        else:
-            if clock.settle():
-                self.health.processed((time.perf_counter() - begin) * 1e3)
 
     def _lose(self, clock: StageClock, reason: str, text: str) -> None:
         if clock.settle():
@@ -417,13 +414,13 @@ class PipelineNode(LifecycleNode):
         self._diagnostics.publish(DiagnosticArray(header=header, status=[status]))
 
 
-def _primary(marks: list[tuple[str, bool | None]]) -> int | None:
-    """Which of a node's inputs, (topic, mark) each, is the primary; None where there is none."""
-    marked = [number for number, (_, mark) in enumerate(marks) if mark]
-    if len(marks) <= 1 and not marked:
-        return next((number for number, (_, mark) in enumerate(marks) if mark is None), None)
+def _primary(inputs: list[_Input]) -> _Input | None:
+    """Which of a node's inputs is the primary; None where there is none."""
+    marked = [one for one in inputs if one.primary]
+    if len(inputs) <= 1 and not marked:
+        return next((one for one in inputs if one.primary is None), None)
     if len(marked) != 1:
-        topics = ', '.join(topic for topic, _ in marks)
+        topics = ', '.join(one.topic for one in inputs)
         raise RuntimeError(
             f'of the inputs {topics}, {len(marked)} are marked as primary, expected one; give primary=True to the '
             'subscribe() of the one whose messages are the frames of this node'

@@ -68,7 +68,7 @@ def test_thousands_of_malformed_images_do_not_end_the_node(empty_graph: Any, mod
     assert total.drops.keys() >= {'unknown_encoding', 'bad_step', 'bad_data_length', 'zero_size_image'}
 
     node.subscribe(TENSORS, 'input_tensors', QosParameters(), lambda frame, clock: results.append(frame))
-    node._subscriptions_open.append(node._wanted[-1]())
+    node._subscriptions_open.append(node._wanted[-1].connect(False))
     empty_graph.probe.send(image_message())
     wait_until(lambda: results, 'the good image becomes a tensor')
     assert isinstance(results[0], TensorFrame)

@@ -135,8 +135,7 @@ class AnnotateNode(PipelineNode):
         self._draw(self._pairing.put(stream, stamp_ns(header), item))
 
     def _draw(self, released: list[Paired]) -> None:
-        for _ in range(self._pairing.counts.pop('forgotten', 0)):
-            self.health.dropped('time_jump', 'the stamps of detections fell back by over a second while it waited')
+        self._pairing.drop_forgotten(self.health.dropped)
         for pair in released:
             seen, clock = pair.item
             with self.work(clock):
@@ -181,7 +180,7 @@ class AnnotateNode(PipelineNode):
         """
         chosen = self.parameters
         if self._transforms is None:  # most graphs need none, and listening to /tf isn't free
-            self._transforms = make_transform_source(self, chosen.transform_source.value)
+            self._transforms = make_transform_source(self, chosen.transform_source)
         matrix = self._transforms.wait(header.frame_id, source, stamp_ns(header), chosen.transform_wait_s)
         return Pose.from_matrix(matrix)
 

@@ -72,7 +72,7 @@ class PoseNode(PipelineNode):
         self._cloud = ObjectsCloud(self, card.labels if card else (), self._camera_of_depth)
         self._broadcaster = TransformBroadcaster(self) if chosen.publish_tf else None
         if chosen.target_frame:
-            self._transforms = make_transform_source(self, chosen.transform_source.value)
+            self._transforms = make_transform_source(self, chosen.transform_source)
         streams = {}
         if self._estimator.uses_keypoints:
             streams['keypoints'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=_BUFFER)
@@ -153,8 +153,7 @@ class PoseNode(PipelineNode):
         self._release(self._pairing.put(stream, stamp_ns(header), item))
 
     def _release(self, released: Sequence[Paired]) -> None:
-        for _ in range(self._pairing.counts.pop('forgotten', 0)):
-            self.health.dropped('time_jump', 'the stamps of detections fell back by over a second while it waited')
+        self._pairing.drop_forgotten(self.health.dropped)
         for pair in released:
             for stream in pair.missing:
                 self.health.skipped(f'unpaired_{stream}', f'detections without {stream} of their stamp')

@@ -173,6 +173,11 @@ class StampPairing:
 
     # Items
 
+    def drop_forgotten(self, drop: Callable[[str, str], None]) -> None:
+        """Call `drop(reason, sentence)` once for each primary that a jump of its stream dropped since the last call."""
+        for _ in range(self.counts.pop('forgotten', 0)):
+            drop('time_jump', f'the stamps of {self._primary} fell back by over a second while it waited')
+
     def _reset(self) -> None:
         self._streams = {name: _Stream() for name in (self._primary, *self._secondaries)}
         self._pending: deque[_Pending] = deque()
