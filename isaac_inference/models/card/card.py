@@ -99,7 +99,7 @@ class ModelCard:
         """The inputs that take images, in the file's order."""
         return tuple(item for item in self.inputs if isinstance(item, ImageInput))
 
-    @property
+    @cached_property  # read several times per frame
     def image(self) -> ImageInput:
         """The one input that takes an image.
 
@@ -122,7 +122,7 @@ class ModelCard:
             None,
         )
 
-    @property
+    @cached_property
     def size_input(self) -> TensorSpec | None:
         """The tensor that takes the image size that boxes refer to, or None. Feed `image.wh` in its dtype, and boxes
         come back in px of the network's input.
