@@ -47,7 +47,7 @@ setup(
     maintainer_email='maintainers@isaac-inference.invalid',
     python_requires='>=3.10',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: module_files('.yaml', '.txt', '.onnx', '.cu')},
+    package_data={NAME: module_files('.yaml', '.txt', '.onnx', '.cu', '.jpg')},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from isaac_inference.errors import ModelError
+from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.inputs import ImageInput, ValueInput, ValueRole
 from isaac_inference.models.card.objects import ObjectSpec
 from isaac_inference.models.card.tasks import DetectionSpec, KeypointDetectionSpec, KeypointSpec, Task, TaskSpec
@@ -54,7 +55,8 @@ class ModelCard:
             detector may have them too, for poses from depth.
         version: the model's version, as a card or a repository says; '' where nothing does.
         sources: field -> where its value came from, human-readable.
-        notes: choices that are likely but not certain, worth one warning in a log.
+        notes: what is worth one warning in a log.
+        assumptions: values that the file does not say and that other exports of the same layout have otherwise.
         opset: ONNX operator set version of the file.
         producer: the exporter's name and version, '' when the file does not say.
     """
@@ -70,6 +72,7 @@ class ModelCard:
     version: str = ''
     sources: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
     opset: int = 0
     producer: str = ''
 
@@ -122,6 +125,11 @@ class ModelCard:
             None,
         )
 
+    @property
+    def value_inputs(self) -> tuple[ValueInput, ...]:
+        """The inputs that take something other than an image, in the file's order."""
+        return tuple(item for item in self.inputs if isinstance(item, ValueInput))
+
     @cached_property
     def size_input(self) -> TensorSpec | None:
         """The tensor that takes the image size that boxes refer to, or None. Feed `image.wh` in its dtype, and boxes
@@ -162,4 +170,6 @@ class ModelCard:
     @property
     def dynamic_batch(self) -> bool:
         """True if the model takes any number of frames at once."""
-        return all(spec.shape[:1] == (None,) for spec in [item.tensor for item in self.images] or self.fed)
+        return all(item.has_batch for item in self.images) and all(
+            spec.shape[:1] == (None,) for spec in [item.tensor for item in self.images] or self.fed
+        )

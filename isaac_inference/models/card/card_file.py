@@ -51,6 +51,7 @@ import yaml
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card import card_values as check
+from isaac_inference.models.card.conventions import CONVENTIONS
 from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.labels import SHIPPED, label_file, labels_from
 from isaac_inference.models.card.objects import OBJECT_KEYS
@@ -82,13 +83,15 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
         'rounding': check.one_of(*Rounding),
         'pad_value': check.byte,
         'interpolation': check.one_of(*Interpolation),
+        'convention': check.one_of(*CONVENTIONS),
     },
     'keypoints': {
         'count': check.whole(1, 1000),
         'dims': check.whole(2, 3),
         'model': check.one_of(*KEYPOINT_MODELS),
     },
-    'outputs': {role: check.text for family in FAMILIES.values() for role in family.roles},
+    'outputs': {role: check.text for family in FAMILIES.values() for role in family.all_roles},
+    'value_inputs': dict.fromkeys(('image_size', 'image_shape', 'scale_factor', 'pixel_mask'), check.text),
     'decoder_options': {option: check.anything for family in FAMILIES.values() for option in family.options},
 }
 

@@ -31,8 +31,7 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
             _row(card, 'layout', image.layout),
             _row(card, 'input_wh', f'{width} x {height} px'),
         ]
-    if card.size_input is not None:
-        rows.append(_row(card, 'size_input', card.size_input.describe()))
+    rows += [_row(card, f'value_inputs.{item.role.value}', item.tensor.describe()) for item in card.value_inputs]
     rows.append(('outputs', '; '.join(spec.describe() for spec in card.outputs), 'file'))
     rows += [_row(card, f'roles.{role}', name) for role, name in card.spec.roles.items()]
     if card.labels:
@@ -45,6 +44,7 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
             _row(card, f'preprocess.{item.name}', _text(getattr(image.preprocess, item.name)))
             for item in fields(image.preprocess)
         ]
+    rows += [('assumed', assumption.text(), '') for assumption in card.assumptions]
     rows += [('note', note, '') for note in card.notes]
     return rows
 

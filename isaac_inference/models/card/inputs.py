@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+import numpy as np
+
+from isaac_inference.errors import ModelError
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.ops.image.options import (
     Anchor,
@@ -70,7 +73,7 @@ class ImageInput:
     """A tensor that takes an image.
 
     Attributes:
-        tensor: the model's tensor, rank 4.
+        tensor: the model's tensor, rank 4; rank 3 for a graph that takes one image without a batch axis.
         layout: order of the tensor's axes; may be given as text, 'NCHW' or 'NHWC'.
         wh: (width, height) in px that preprocessing makes; the model's own, or the one chosen for a dynamic model.
         preprocess: how an image becomes the tensor.
@@ -89,25 +92,32 @@ class ImageInput:
     @property
     def channels(self) -> int:
         """How many channels the tensor has; 3 where the model leaves them open."""
-        return self.tensor.shape[1 if self.layout is TensorLayout.NCHW else 3] or 3
+        return self.tensor.shape[-3 if self.layout is TensorLayout.NCHW else -1] or 3
+
+    @property
+    def has_batch(self) -> bool:
+        """False for a graph that takes one image without a batch axis."""
+        return len(self.tensor.shape) == 4
 
     @property
     def dynamic_size(self) -> bool:
         """True if the model leaves width or height open."""
         return None in spatial_dims(self.tensor.shape, self.layout)
 
-    def shape(self, batch: int = 1) -> tuple[int, int, int, int]:
+    def shape(self, batch: int = 1) -> tuple[int, ...]:
         """Shape of the tensor for `batch` images of `wh`, in the model's layout."""
         width, height = self.wh
-        if self.layout is TensorLayout.NCHW:
-            return (batch, self.channels, height, width)
-        return (batch, height, width, self.channels)
+        image = (self.channels, height, width) if self.layout is TensorLayout.NCHW else (height, width, self.channels)
+        return (batch, *image) if self.has_batch else image
 
 
 class ValueRole(str, Enum):
     """What an input that is not an image takes."""
 
-    IMAGE_SIZE = 'image_size'  # [N, 2], the image size that boxes refer to, such as RT-DETR's `orig_target_sizes`
+    IMAGE_SIZE = 'image_size'  # [N, 2] (width, height) that boxes refer to, such as RT-DETR's `orig_target_sizes`
+    IMAGE_SHAPE = 'image_shape'  # [N, 2] (height, width), such as Paddle's `im_shape`
+    SCALE_FACTOR = 'scale_factor'  # [N, 2], by which the graph divides its boxes, such as Paddle's `scale_factor`
+    PIXEL_MASK = 'pixel_mask'  # [N, H, W], 1 where the image is and 0 where it is padded
     DEPTH = 'depth'  # a depth image, as depth completion takes it
     TOKENS = 'tokens'  # a tokenized text
     STATE = 'state'  # the robot's own state
@@ -120,7 +130,30 @@ class ValueInput:
     tensor: TensorSpec
     role: ValueRole
 
+    def constant(self, wh: tuple[int, int], batch: int = 1) -> np.ndarray:
+        """What the tensor is fed so that boxes come back in px of the network's input.
+
+        Args:
+            wh: (width, height) of the network's input in px.
+            batch: images in the batch.
+
+        Raises:
+            ModelError: the role's value is not a constant.
+        """
+        width, height = wh
+        if self.role is ValueRole.PIXEL_MASK:
+            shape = [size or side for size, side in zip(self.tensor.shape[1:], (height, width), strict=False)]
+            return np.ones((batch, *shape), self.tensor.dtype)
+        rows = {
+            ValueRole.IMAGE_SIZE: (width, height),
+            ValueRole.IMAGE_SHAPE: (height, width),
+            ValueRole.SCALE_FACTOR: (1, 1),
+        }
+        if self.role not in rows:
+            raise ModelError(f'input {self.tensor.describe()}: {self.role.value} is no constant; a stage must feed it')
+        return np.tile(np.asarray(rows[self.role], self.tensor.dtype), (batch, 1))
+
 
 def spatial_dims(shape: tuple[int | None, ...], layout: TensorLayout) -> tuple[int | None, int | None]:
-    """(height, width) of a rank-4 image shape, None where open."""
-    return (shape[2], shape[3]) if layout is TensorLayout.NCHW else (shape[1], shape[2])
+    """(height, width) of the shape of an image tensor, with or without a batch axis; None where open."""
+    return (shape[-2], shape[-1]) if layout is TensorLayout.NCHW else (shape[-3], shape[-2])

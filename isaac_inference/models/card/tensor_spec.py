@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -14,11 +14,14 @@ class TensorSpec:
         name: the tensor's name in the model file.
         dtype: numpy's name for the element type, such as 'float32', 'uint8' or 'int64'.
         shape: one entry per dimension; None where the model leaves the size open (dynamic).
+        axes: the file's own name of each dimension, such as 'batch_size' or 'height'; '' where it has none. () for a
+            file that names none.
     """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+    axes: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def is_dynamic(self) -> bool:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the last steps of an ONNX graph do: move values around, or compute with them.
+"""What an ONNX graph does behind its last weights: move values around, squash them, or compute boxes from them.
 
-A raw grid output is put together from convolutions by concatenating and transposing. Where the exporter has
-decoded the boxes already, sums, products or exponentials come after the last convolution.
+A raw grid output is put together from convolutions by concatenating and transposing. Where the exporter has decoded
+the boxes, sums, products or exponentials follow the last convolution; where it has made scores, a sigmoid or a softmax
+does; where it has picked boxes, TopK or NonMaxSuppression.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 _MOVING = frozenset(
@@ -31,26 +34,125 @@ _MOVING = frozenset(
 )
 _DATA_INPUTS = {'Concat': None, 'ScatterND': (0, 2)}  # None: all; every other moving node: its first
 _ARITHMETIC = frozenset({'Add', 'Div', 'Exp', 'Mul', 'Pow', 'Sub'})
+_WEIGHTED = frozenset({'Conv', 'ConvInteger', 'ConvTranspose', 'Gemm', 'MatMul', 'MatMulInteger', 'QLinearConv'})
+_PICKING = frozenset({'ArgMax', 'BatchedNMS_TRT', 'EfficientNMS_TRT', 'NonMaxSuppression', 'TopK'})
+_SQUASHING = frozenset({'HardSigmoid', 'Sigmoid', 'Softmax'})
+_MOST_BINS = 33  # of a distribution that is turned into a distance by a product with 0, 1, 2, ...
+_MOST_NODES = 4000
 
 
-def arithmetic_outputs(graph: Any) -> frozenset[str]:
-    """Names of the outputs of an `onnx.GraphProto` that are computed by arithmetic, with only moving nodes after it."""
+@dataclass(frozen=True)
+class Tail:
+    """How one output is computed behind the network's last weights.
+
+    Attributes:
+        ops: types of the nodes between the last weights and the output.
+        widths: channels of these last convolutions or matrix products, rising, each once: a YOLOX head ends in 1, 4
+            and as many as there are classes.
+        last: types of the last nodes that do more than move values, at most one for each part that is concatenated.
+    """
+
+    ops: frozenset[str] = frozenset()
+    widths: tuple[int, ...] = ()
+    last: frozenset[str] = frozenset()
+
+    @property
+    def is_known(self) -> bool:
+        """False for a graph in which no weights lead to the output, so that nothing can be said of it."""
+        return bool(self.widths)
+
+    @property
+    def is_computed(self) -> bool:
+        """Sums, products or exponentials come last, as where boxes are decoded in the graph."""
+        return bool(self.last & _ARITHMETIC)
+
+    @property
+    def is_squashed(self) -> bool:
+        """A part of the output is a sigmoid or softmax, as scores in [0, 1] are."""
+        return bool(self.ops & _SQUASHING)
+
+    @property
+    def picks(self) -> bool:
+        """The graph picks boxes or classes: by TopK, ArgMax or NMS."""
+        return bool(self.ops & _PICKING)
+
+
+def output_tails(graph: Any) -> dict[str, Tail]:
+    """The tail of each output of an `onnx.GraphProto`, by its name."""
     producer = {name: node for node in graph.node for name in node.output}
-    return frozenset(item.name for item in graph.output if _is_computed(item.name, producer))
+    shapes = {item.name: tuple(item.dims) for item in graph.initializer}
+    for node in graph.node:
+        if node.op_type == 'Constant':
+            shapes.update({node.output[0]: tuple(item.t.dims) for item in node.attribute if item.name == 'value'})
+    return {item.name: _tail(item.name, producer, shapes) for item in graph.output}
 
 
-def _is_computed(output: str, producer: dict[str, Any]) -> bool:
-    """Walk back from one output through all moving nodes, until the first that compute."""
-    todo, seen = [output], set()
-    while todo:
-        name = todo.pop()
-        node = producer.get(name)
-        if node is None or name in seen:
-            continue
-        seen.add(name)
-        if node.op_type in _ARITHMETIC:
-            return True
+def _tail(output: str, producer: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Tail:
+    """Walk back from an output to the last weights on each way."""
+    ops: set[str] = set()
+    widths: set[int] = set()
+
+    def visit(node: Any) -> list[str]:
+        weight = _weight_shape(node, producer, shapes) if node.op_type in _WEIGHTED else None
+        width = None if weight is None else _width(node, weight)
+        if width is not None:
+            widths.add(width)
+            return []
+        ops.add(node.op_type)
+        return list(node.input)
+
+    _walk(output, producer, visit)
+    last: set[str] = set()
+
+    def visit_last(node: Any) -> list[str]:
         if node.op_type in _MOVING:
             which = _DATA_INPUTS.get(node.op_type, (0,))
-            todo.extend(node.input if which is None else [node.input[index] for index in which])
-    return False
+            return list(node.input) if which is None else [node.input[index] for index in which]
+        last.add(node.op_type)
+        return []
+
+    _walk(output, producer, visit_last)
+    return Tail(frozenset(ops), tuple(sorted(widths)), frozenset(last))
+
+
+def _walk(start: str, producer: Mapping[str, Any], visit: Callable[[Any], list[str]]) -> None:
+    """Call `visit` once for each node behind a value; it returns the values to go on with."""
+    todo, seen = [start], set()
+    while todo and len(seen) < _MOST_NODES:
+        node = producer.get(todo.pop())
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        todo.extend(name for name in visit(node) if name)
+
+
+def _weight_shape(
+    node: Any, producer: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[int, ...] | None:
+    """The shape of a node's weights, also where they are dequantised or transposed first; None if it has none."""
+    index = 3 if node.op_type == 'QLinearConv' else 1
+    names = [node.input[index]] if index < len(node.input) else []
+    if node.op_type == 'MatMul':  # the weights of a layer are usually the second factor
+        names.append(node.input[0])
+    for name in names:
+        for _ in range(4):
+            if name in shapes:
+                return shapes[name]
+            source = producer.get(name)
+            if source is None or source.op_type not in ('DequantizeLinear', 'Transpose', 'Cast', 'Identity'):
+                break
+            name = source.input[0]
+    return None
+
+
+def _width(node: Any, shape: tuple[int, ...]) -> int | None:
+    """Channels that a layer with weights of this shape makes; None for what only sums up a distribution."""
+    if node.op_type in ('Conv', 'ConvInteger', 'QLinearConv'):
+        is_sum = len(shape) == 4 and shape[0] == 1 and shape[2:] == (1, 1) and shape[1] <= _MOST_BINS
+        return None if is_sum or not shape else shape[0]
+    if node.op_type == 'ConvTranspose':
+        return shape[1] if len(shape) > 1 else None
+    if node.op_type == 'Gemm':
+        transposed = any(item.name == 'transB' and item.i for item in node.attribute)
+        return shape[0 if transposed else -1] if shape else None
+    return shape[-1] if len(shape) > 1 and shape[-1] > 1 else (1 if len(shape) > 1 and shape[0] > _MOST_BINS else None)

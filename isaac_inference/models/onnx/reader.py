@@ -8,11 +8,13 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from isaac_inference.errors import ConfigError, ModelError
 from isaac_inference.models.card.tensor_spec import TensorSpec
-from isaac_inference.models.onnx.graph_tail import arithmetic_outputs
+from isaac_inference.models.onnx.graph_head import ImageEntry, image_entry
+from isaac_inference.models.onnx.graph_tail import Tail, output_tails
 
 _OTHER_FORMATS = (
     (b'PK\x03\x04', 'a zip archive, as PyTorch checkpoints (.pt) are; export it to ONNX first'),
@@ -37,8 +39,9 @@ class ModelFile:
         opset: version of the default operator set.
         producer: the exporter's name and version, '' when it is not given.
         external_files: weight files beside the model.
-        arithmetic: outputs that are computed (sums, products, exponentials) after the last convolution, like
-            boxes that the graph has already decoded.
+        tails: output name -> what the graph does behind its last weights to make it.
+        entries: input of rank 3 or 4 -> what the graph does with it before its first layer.
+        words: names of the graph's nodes, values and weights, in lower case; what they mention hints at the family.
     """
 
     path: Path
@@ -49,7 +52,21 @@ class ModelFile:
     opset: int = 0
     producer: str = ''
     external_files: tuple[Path, ...] = ()
-    arithmetic: frozenset[str] = frozenset()
+    tails: Mapping[str, Tail] = field(default_factory=dict)
+    entries: Mapping[str, ImageEntry] = field(default_factory=dict)
+    words: str = ''
+
+    def tail(self, output: str) -> Tail:
+        """What the graph does behind its last weights to make an output."""
+        return self.tails.get(output, Tail())
+
+    def entry(self, image: str) -> ImageEntry:
+        """What the graph does with an image before its first layer."""
+        return self.entries.get(image, ImageEntry())
+
+    def mentions(self, *words: str) -> str:
+        """The first of the words that a name in the graph contains, '' if none does; in lower case."""
+        return next((word for word in words if word in self.words), '')
 
     def describe(self) -> str:
         """The tensors and metadata keys as lines for an error message."""
@@ -59,18 +76,49 @@ class ModelFile:
             f'\n  metadata: {", ".join(sorted(self.metadata)) or "none"}'
         )
 
-    def unclear(self, what: str, *lines: str) -> ModelError:
+    def unclear(self, what: str, *lines: str) -> UnclearModelError:
         """The error for information missing from the file: its tensors and metadata, then what a card must say.
 
         Args:
             what: what is unclear, as the start of a sentence.
             lines: YAML for the card; several lines are alternatives.
         """
-        choices = '\n  or: '.join(f'`{line}`' for line in lines)
-        card = self.path.with_suffix('.yaml').name
-        return ModelError(
-            f'{self.path}: {what}. Found:{self.describe()}\n  Add to the card {card} beside the model: {choices}'
+        return UnclearModelError(self, what, lines)
+
+
+class UnclearModelError(ModelError):
+    """The file leaves open what a line in its card can say.
+
+    Attributes:
+        what: what is unclear, as the start of a sentence.
+        lines: YAML for the card, each an alternative.
+        found: line -> what a trial run with it found; '' for a line that needs no trial.
+        instead: what to do where no line helps.
+    """
+
+    def __init__(
+        self,
+        file: ModelFile,
+        what: str,
+        lines: tuple[str, ...],
+        found: Mapping[str, str] = MappingProxyType({}),
+        instead: str = '',
+    ) -> None:
+        self.what, self.lines, self.found, self.instead = what, lines, found, instead
+        self._card = file.path.with_suffix('.yaml').name
+        super().__init__(f'{file.path}: {what}. Found:{file.describe()}\n  {self._advice()}')
+
+    def what_to_do(self) -> str:
+        """What is unclear and the advice, without the file's tensors."""
+        return f'{self.what}. {self._advice()}'
+
+    def _advice(self) -> str:
+        if not self.lines:
+            return self.instead or 'No line in a card can say it'
+        choices = '\n  or: '.join(
+            f'`{line}`' + (f'  ({self.found[line]})' if self.found.get(line) else '') for line in self.lines
         )
+        return f'Add to the card {self._card} beside the model: {choices}'
 
 
 def find_model(model: str | Path) -> Path:
@@ -118,7 +166,9 @@ def read_model_file(model: str | Path) -> ModelFile:
         opset=versions.get('', versions.get('ai.onnx', 0)),
         producer=f'{proto.producer_name} {proto.producer_version}'.strip(),
         external_files=external,
-        arithmetic=arithmetic_outputs(graph),
+        tails=output_tails(graph),
+        entries={spec.name: image_entry(graph, spec.name) for spec in inputs if len(spec.shape) in (3, 4)},
+        words=_words(graph),
     )
 
 
@@ -210,7 +260,16 @@ def _spec(path: Path, item: Any) -> TensorSpec:
     shape = tuple(
         dim.dim_value if dim.HasField('dim_value') and dim.dim_value > 0 else None for dim in tensor.shape.dim
     )
-    return TensorSpec(item.name, dtype, shape)
+    axes = tuple(dim.dim_param for dim in tensor.shape.dim)
+    return TensorSpec(item.name, dtype, shape, axes if any(axes) else ())
+
+
+def _words(graph: Any) -> str:
+    """The names in a graph that an exporter took from the source of the network."""
+    names = [graph.name, *(item.name for item in graph.initializer)]
+    for node in graph.node:
+        names += [node.name, *node.output]
+    return '\n'.join(names).lower()
 
 
 def _external_files(path: Path, graph: Any) -> tuple[Path, ...]:

@@ -4,19 +4,91 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from isaac_inference.errors import ModelError
+from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.families import FAMILIES, Family
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tensor_spec import TensorSpec
-from isaac_inference.models.onnx.reader import ModelFile
-from isaac_inference.models.recognition.detect_decoder import DecoderFinding, Evidence
-from isaac_inference.models.recognition.grid_outputs import NANODET_BOX_COLUMNS, cell_count, strides_of
+from isaac_inference.models.recognition.decoder_choice import DecoderFinding, proto_channels
 from isaac_inference.models.recognition.keypoints import pose_class_columns
+from isaac_inference.models.recognition.layouts.candidate import Evidence
+from isaac_inference.models.recognition.layouts.grid import cell_count, strides_of
+from isaac_inference.models.recognition.layouts.single import NANODET_BOX_COLUMNS
 
-_OTHER_COLUMNS = {'yolox': 5, 'yolov5': 5, 'yolov8': 4, 'nanodet': NANODET_BOX_COLUMNS, 'detr': 0}
+_OTHER_COLUMNS = {'yolox': 5, 'yolov5': 5, 'yolov8': 4, 'yolov8_obb': 5, 'nanodet': NANODET_BOX_COLUMNS}
+_CHANNELS_EITHER_WAY = ('yolov8', 'yolov8_obb')
+_ANCHORS_PER_LEVEL = 3
 _COCO_WITH_NO_OBJECT = 92
+_NO_OBJECT_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class OptionFinding:
+    """A decoder's options.
+
+    Attributes:
+        options: name -> value and where it came from.
+        class_count: number of classes, without a column for "no object"; None where the outputs do not show it.
+        assumptions: options that the file leaves open.
+    """
+
+    options: Mapping[str, Sourced[Any]]
+    class_count: int | None
+    assumptions: tuple[Assumption, ...] = ()
+
+
+def resolve_options(
+    evidence: Evidence, finding: DecoderFinding, values: CardValues, scales_boxes: bool
+) -> OptionFinding:
+    """The decoder's options and the number of classes.
+
+    Args:
+        evidence: what the file shows.
+        finding: the decoder, its outputs, and the options that these have settled.
+        values: what the cards say.
+        scales_boxes: True when the graph is told the image's size, so that its boxes are in px of it.
+
+    Raises:
+        ModelError: an option that the decoder does not have, a bad value, or outputs that it cannot read.
+    """
+    decoder = finding.decoder.value
+    family = FAMILIES[decoder]
+    given = _given_options(family, values)
+    options = {name: Sourced(value, f'default of the {family.title} family') for name, value in family.options.items()}
+    options.update({name: Sourced(value, 'outputs') for name, value in finding.options.items() if name in options})
+    if 'normalized' in options and scales_boxes and family.decoder != 'detr':
+        options['normalized'] = Sourced(False, 'the size input')
+    options.update(given)
+    assumptions: list[Assumption] = []
+    columns = class_columns(evidence, decoder, {role: item.value for role, item in finding.roles.items()})
+    columns = finding.class_count if columns is None else columns
+    if decoder == 'detr' and 'activation' not in given:
+        options['activation'], assumed = _activation(evidence, finding, columns)
+        assumptions += assumed
+    if decoder in ('boxes_scores_labels',) and 'normalized' not in given and 'normalized' not in finding.options:
+        if not scales_boxes:
+            raise evidence.file.unclear(
+                'nothing says whether the boxes are in pixels of the input or in 0..1',
+                'decoder_options: {normalized: true}',
+                'decoder_options: {normalized: false}',
+            )
+    if 'strides' in options:
+        _check_strides(evidence, finding, options['strides'])
+    if decoder == 'anchor_heads' and 'anchors' not in given:
+        assumptions.append(_assumed_anchors(options['anchors'].value))
+    return OptionFinding(options, _class_count(columns, options), tuple(assumptions))
+
+
+def _class_count(columns: int | None, options: Mapping[str, Sourced[Any]]) -> int | None:
+    """Classes among the columns of scores; one of them may mean "no object"."""
+    if columns is None:
+        return None
+    softmax = 'activation' in options and options['activation'].value == 'softmax' and 'background' not in options
+    background = 'background' in options and options['background'].value != 'none'
+    return columns - (softmax or background)
 
 
 def class_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorSpec]) -> int | None:
@@ -26,23 +98,46 @@ def class_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorSp
     Raises:
         ModelError: the outputs do not have the decoder's layout.
     """
+    family = FAMILIES[decoder]
+    if family.level_roles or decoder in ('detectnet', 'centernet'):
+        return _level_columns(evidence, decoder, roles)
+    if decoder == 'boxes_scores':
+        boxes, scores = roles['boxes'], roles['scores']
+        if len(scores.shape) != 3:
+            raise _misfit(evidence, decoder, scores)
+        rows = boxes.shape[1]
+        return scores.shape[1] if rows is not None and scores.shape[1] != rows == scores.shape[2] else scores.shape[2]
     spec = roles.get('logits') or roles.get('predictions')
-    if spec is None:
+    if spec is None or decoder == 'end_to_end':
         return None
     if len(spec.shape) != 3:
         raise _misfit(evidence, decoder, spec)
     if decoder == 'yolov8_pose':
         return pose_class_columns(evidence, spec)
-    if decoder == 'end_to_end':
-        if spec.shape[2] not in (6, None):
-            raise _misfit(evidence, decoder, spec)
-        return None
-    size = spec.shape[_class_axis(evidence, spec) if decoder == 'yolov8' else 2]
+    if decoder == 'detr':
+        return spec.shape[2]
+    size = spec.shape[_class_axis(evidence, spec) if decoder in _CHANNELS_EITHER_WAY else 2]
+    others = _OTHER_COLUMNS[decoder] + (proto_channels(evidence) if decoder == 'yolov8' else 0)
     if size is None:
         return None
-    if size <= _OTHER_COLUMNS[decoder]:
+    if size <= others:
         raise _misfit(evidence, decoder, spec)
-    return size - _OTHER_COLUMNS[decoder]
+    return size - others
+
+
+def _level_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorSpec]) -> int | None:
+    """Class scores of outputs that are maps, or a part of each level."""
+    role = next(name for name in roles if name.startswith(('scores', 'predictions', 'heatmap')))
+    spec = roles[role]
+    if len(spec.shape) == 3:
+        return spec.shape[2]
+    stride = int(role.rpartition('_')[2]) if role.rpartition('_')[2].isdigit() else None
+    width = evidence.input_wh[0]
+    is_last = len(spec.shape) == 4 and stride is not None and spec.shape[2] == -(-width // stride) != spec.shape[3]
+    channels = spec.shape[-1] if len(spec.shape) == 5 or is_last else spec.shape[1]
+    if decoder != 'anchor_heads' or channels is None:
+        return channels
+    return (channels if len(spec.shape) == 5 else channels // _ANCHORS_PER_LEVEL) - 5
 
 
 def _class_axis(evidence: Evidence, spec: TensorSpec) -> int:
@@ -63,41 +158,7 @@ def _misfit(evidence: Evidence, decoder: str, spec: TensorSpec) -> ModelError:
     )
 
 
-def resolve_options(
-    evidence: Evidence, finding: DecoderFinding, values: CardValues, columns: int | None, has_size_input: bool
-) -> tuple[dict[str, Sourced[Any]], tuple[str, ...]]:
-    """The decoder's options, and notes for the log.
-
-    Args:
-        evidence: what the file shows.
-        finding: the decoder, and options that the shapes have settled.
-        values: what the cards say.
-        columns: class scores per box, as `class_columns` counts them.
-        has_size_input: True when the model scales its boxes itself.
-    """
-    family = FAMILIES[finding.decoder.value]
-    given = _given_options(evidence.file, family, values)
-    options = {name: Sourced(value, f'default of the {family.title} family') for name, value in family.options.items()}
-    options.update({name: Sourced(value, 'shapes of the outputs') for name, value in finding.options.items()})
-    options.update(given)
-    notes: tuple[str, ...] = ()
-    if 'activation' in options and 'activation' not in given:
-        options['activation'], notes = _activation(evidence, columns)
-    if 'normalized' in options and 'normalized' not in given:
-        if not has_size_input and family.decoder == 'boxes_scores_labels':
-            raise evidence.file.unclear(
-                'nothing says whether the boxes are in pixels of the input or in 0..1',
-                'decoder_options: {normalized: true}',
-                'decoder_options: {normalized: false}',
-            )
-        if has_size_input:
-            options['normalized'] = Sourced(options['normalized'].value, 'the size input')
-    if 'strides' in options:
-        _check_strides(evidence, finding, options['strides'])
-    return options, notes
-
-
-def _given_options(file: ModelFile, family: Family, values: CardValues) -> dict[str, Sourced[Any]]:
+def _given_options(family: Family, values: CardValues) -> dict[str, Sourced[Any]]:
     """The options that a card gives, checked."""
     given = {}
     for key, sourced in values.items():
@@ -118,21 +179,47 @@ def _given_options(file: ModelFile, family: Family, values: CardValues) -> dict[
     return given
 
 
-def _activation(evidence: Evidence, columns: int | None) -> tuple[Sourced[Any], tuple[str, ...]]:
-    """Softmax has one column more than classes, for "no object"; sigmoid has none."""
-    if columns is not None and evidence.label_count is not None:
-        if columns == evidence.label_count + 1:
-            return Sourced('softmax', 'one class score more than labels'), ()
-        return Sourced('sigmoid', 'number of labels'), ()
+def _activation(
+    evidence: Evidence, finding: DecoderFinding, columns: int | None
+) -> tuple[Sourced[Any], tuple[Assumption, ...]]:
+    """Sigmoid or softmax, by evidence of the network: softmax has a last column for "no object", which most queries
+    choose on any picture; sigmoid heads may have a spare column too, which none chooses.
+    """
     if columns == _COCO_WITH_NO_OBJECT:
         return Sourced('softmax', '92 class scores: the 91 category ids of COCO and "no object"'), ()
+    if finding.convention in ('rf_detr', 'rt_detr'):
+        return Sourced('sigmoid', 'names in the graph or of the outputs'), ()
     if columns in (80, 91):
         return Sourced('sigmoid', f'{columns} class scores, as COCO has'), ()
-    note = (
-        'nothing says how the logits become scores; sigmoid is taken, as for RT-DETR. For a DETR with a '
-        '"no object" class set `decoder_options: {activation: softmax}`'
+    if columns is not None and columns == evidence.label_count:
+        return Sourced('sigmoid', 'number of labels'), ()
+    spec = finding.roles['logits'].value
+    numbers = None if columns is None else evidence.numbers(spec, columns)
+    if numbers is not None and columns is not None and columns > 1:
+        share = float((numbers.argmax(axis=1) == columns - 1).mean())
+        if share >= _NO_OBJECT_SHARE:
+            return Sourced('softmax', f'{share:.0%} of the queries choose the last column on a picture'), ()
+        if columns - 1 == evidence.label_count:
+            why = f'{share:.0%} of the queries choose the last column on a picture, so it is no "no object"'
+            return Sourced('sigmoid', why), ()
+    assumption = Assumption(
+        'decoder_options.activation',
+        'sigmoid',
+        'as RT-DETR and RF-DETR have; nothing says how the logits become scores',
+        (('decoder_options: {activation: softmax}', 'DETR, YOLOS and others whose last class is "no object"'),),
     )
-    return Sourced('sigmoid', 'default of the RT-DETR family'), (note,)
+    return Sourced('sigmoid', 'default of the RT-DETR family'), (assumption,)
+
+
+def _assumed_anchors(anchors: Any) -> Assumption:
+    """The anchors of raw maps are in no file."""
+    shown = str([[list(item) for item in level] for level in anchors])
+    return Assumption(
+        'decoder_options.anchors',
+        shown,
+        'those that YOLOv3 was published with; the file does not have them',
+        (('decoder_options: {anchors: [...], formula: v3 or v5}', 'a network that was trained with others'),),
+    )
 
 
 def _check_strides(evidence: Evidence, finding: DecoderFinding, given: Sourced[tuple[int, ...]]) -> None:

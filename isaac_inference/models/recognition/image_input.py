@@ -11,19 +11,35 @@ from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
+from isaac_inference.models.recognition.layouts.grid import STRIDES, cell_count
+from isaac_inference.models.recognition.problems import Problems
+from isaac_inference.models.recognition.value_inputs import ValueFinding, find_value_inputs
 from isaac_inference.ops.image.options import TensorLayout
 
 IMAGE_DTYPES = ('float32', 'float16', 'uint8')
 
+_ASSUMED_WH = (640, 640)
+_CHANNEL_NAMES = ('num_channels', 'channels', 'channel', 'c')
+_HABITS = (('pytorch', TensorLayout.NCHW), ('paddle', TensorLayout.NCHW), ('tf2onnx', TensorLayout.NHWC))
+
 
 @dataclass(frozen=True)
 class InputFinding:
-    """The inputs of a model, each fact with where it came from."""
+    """The inputs of a model, each fact with where it came from.
+
+    Attributes:
+        image: the tensor that takes the image.
+        layout: of its axes.
+        wh: (width, height) in px that preprocessing makes.
+        values: the inputs beside the image.
+        size_is_assumed: nothing says the size.
+    """
 
     image: Sourced[TensorSpec]
     layout: Sourced[TensorLayout]
     wh: Sourced[tuple[int, int]]
-    size: Sourced[TensorSpec] | None
+    values: tuple[ValueFinding, ...]
+    size_is_assumed: bool = False
 
     def image_input(self, preprocess: PreprocessSpec) -> ImageInput:
         """The image input, once it is known how an image becomes its tensor."""
@@ -31,32 +47,59 @@ class InputFinding:
 
     def value_inputs(self) -> tuple[ValueInput, ...]:
         """The inputs that do not take an image."""
-        return () if self.size is None else (ValueInput(self.size.value, ValueRole.IMAGE_SIZE),)
+        return tuple(ValueInput(item.value, role) for role, item in self.values)
+
+    @property
+    def scales_boxes(self) -> bool:
+        """True when the graph is told the image's size, so that its boxes are in px of it."""
+        scaling = (ValueRole.IMAGE_SIZE, ValueRole.IMAGE_SHAPE, ValueRole.SCALE_FACTOR)
+        return any(role in scaling for role, _ in self.values)
 
     def sources(self) -> dict[str, str]:
         """Field of the card -> where it came from."""
         found = {'image_input': self.image.source, 'layout': self.layout.source, 'input_wh': self.wh.source}
-        return found if self.size is None else {**found, 'size_input': self.size.source}
+        return found | {f'value_inputs.{role.value}': item.source for role, item in self.values}
 
 
-def find_inputs(file: ModelFile, values: CardValues, exporter: ExporterFacts) -> InputFinding:
-    """Find the image input, its layout and size, and the size input; raises ModelError if unclear."""
+def find_inputs(file: ModelFile, values: CardValues, exporter: ExporterFacts, problems: Problems) -> InputFinding:
+    """Find the image input, its layout and size, and the inputs beside it.
+
+    Args:
+        file: the model's tensors and metadata.
+        values: what the cards say.
+        exporter: what the exporter says.
+        problems: takes what is wrong; the finding then has a stand-in, so that the rest can be looked at too.
+
+    Raises:
+        ModelError: no input takes an image, so that nothing more can be said.
+    """
     found = _image(file, values)
     image = found.value
-    layout = _layout(file, image, values)
-    channels = image.shape[1] if layout.value is TensorLayout.NCHW else image.shape[3]
-    if channels not in (3, None):
-        raise ModelError(
-            f'{file.path}: unsupported layout: the image input {image.describe()} has {channels} channels '
-            f'as {layout.value}; expected 3 (colour)'
-        )
-    if image.shape[0] not in (1, None):
-        raise ModelError(
-            f'{file.path}: the image input {image.describe()} takes {image.shape[0]} images at once; '
-            'expected 1 or a dynamic batch, so export it that way'
-        )
-    wh = _input_wh(file, image, layout.value, values, exporter)
-    return InputFinding(found, layout, wh, _size_input(file, image, values))
+    layout = Sourced(TensorLayout.NCHW, 'stand-in')
+    with problems:
+        layout = _layout(file, image, values)
+    channels = image.shape[-3 if layout.value is TensorLayout.NCHW else -1]
+    with problems:
+        if channels not in (3, None):
+            raise ModelError(
+                f'{file.path}: unsupported layout: the image input {image.describe()} has {channels} channels '
+                f'as {layout.value}; expected 3 (colour)'
+            )
+    with problems:
+        if len(image.shape) == 4 and image.shape[0] not in (1, None):
+            raise ModelError(
+                f'{file.path}: the image input {image.describe()} takes {image.shape[0]} images at once; '
+                'expected 1 or a dynamic batch, so export it that way'
+            )
+    wh: Sourced[tuple[int, int]] | None = None
+    with problems:
+        wh = _input_wh(file, image, layout.value, values, exporter)
+    others: tuple[ValueFinding, ...] = ()
+    with problems:
+        others = find_value_inputs(file, image, values)
+    if wh is not None:
+        return InputFinding(found, layout, wh, others)
+    return InputFinding(found, layout, Sourced(_ASSUMED_WH, ''), others, size_is_assumed=True)
 
 
 def _image(file: ModelFile, values: CardValues) -> Sourced[TensorSpec]:
@@ -66,10 +109,11 @@ def _image(file: ModelFile, values: CardValues) -> Sourced[TensorSpec]:
         source = values['input'].source
     else:
         candidates = [spec for spec in file.inputs if len(spec.shape) == 4]
+        candidates = candidates or [spec for spec in file.inputs if _is_single_image(spec)]
         if not candidates:
             raise ModelError(
-                f'{file.path}: no input takes an image: expected one of rank 4, such as [1, 3, 640, 640]. '
-                f'Found:{file.describe()}\n  Export the model with a batch axis'
+                f'{file.path}: no input takes an image: expected one of rank 4, such as [1, 3, 640, 640], or of rank 3 '
+                f'with 3 channels. Found:{file.describe()}\n  Export the model with a batch axis'
             )
         if len(candidates) > 1:
             raise file.unclear(
@@ -77,8 +121,8 @@ def _image(file: ModelFile, values: CardValues) -> Sourced[TensorSpec]:
                 *(f'input: {spec.name}' for spec in candidates),
             )
         spec = candidates[0]
-        source = 'the only input of rank 4'
-    if len(spec.shape) != 4:
+        source = f'the only input of rank {len(spec.shape)}'
+    if len(spec.shape) != 4 and not _is_single_image(spec):
         raise ModelError(f'{file.path}: the input {spec.describe()} takes no image; expected rank 4')
     if spec.dtype not in IMAGE_DTYPES:
         raise ModelError(
@@ -88,9 +132,30 @@ def _image(file: ModelFile, values: CardValues) -> Sourced[TensorSpec]:
     return Sourced(spec, source)
 
 
+def _is_single_image(spec: TensorSpec) -> bool:
+    """True for an image without a batch axis, as torchvision's detectors take it."""
+    if len(spec.shape) != 3 or spec.dtype not in IMAGE_DTYPES:
+        return False
+    return 3 in (spec.shape[0], spec.shape[2]) or bool(_channel_axis(spec))
+
+
+def _channel_axis(spec: TensorSpec) -> str:
+    """The layout that the file's own names of the axes give, '' where they say nothing."""
+    named = [name.lower().rpartition('.')[2] for name in spec.axes]
+    for layout, axis in ((TensorLayout.NCHW, -3), (TensorLayout.NHWC, -1)):
+        if len(named) >= 3 and named[axis] in _CHANNEL_NAMES:
+            return layout.value
+    if len(named) >= 3:
+        for layout, axes in ((TensorLayout.NCHW, (-2, -1)), (TensorLayout.NHWC, (-3, -2))):
+            if all(named[axis].startswith(word) for axis, word in zip(axes, ('h', 'w'), strict=True)):
+                return layout.value
+    return ''
+
+
 def _layout(file: ModelFile, image: TensorSpec, values: CardValues) -> Sourced[TensorLayout]:
-    """'NCHW' or 'NHWC', by the axis that has three entries."""
-    fits = [layout for layout, axis in ((TensorLayout.NCHW, 1), (TensorLayout.NHWC, 3)) if image.shape[axis] == 3]
+    """'NCHW' or 'NHWC', by the axis that has three entries, else by the axes' names or the exporter's habit."""
+    first, last = image.shape[-3], image.shape[-1]
+    fits = [layout for layout, size in ((TensorLayout.NCHW, first), (TensorLayout.NHWC, last)) if size == 3]
     if 'layout' in values:
         layout = TensorLayout(values['layout'].value)
         if fits and layout not in fits:
@@ -101,7 +166,13 @@ def _layout(file: ModelFile, image: TensorSpec, values: CardValues) -> Sourced[T
         return Sourced(layout, values['layout'].source)
     if len(fits) == 1:
         return Sourced(fits[0], f'shape of {image.name}')
-    if fits or None in (image.shape[1], image.shape[3]):
+    named = _channel_axis(image)
+    if named:
+        return Sourced(TensorLayout(named), f'names of the axes of {image.name}')
+    if fits or None in (first, last):
+        habit = next((layout for word, layout in _HABITS if word in file.producer.lower()), None)
+        if habit is not None:
+            return Sourced(habit, f'habit of the exporter {file.producer}')
         raise file.unclear(
             f'the layout of the image input {image.describe()} is not clear',
             'layout: NCHW',
@@ -119,8 +190,8 @@ def _input_wh(
     layout: TensorLayout,
     values: CardValues,
     exporter: ExporterFacts,
-) -> Sourced[tuple[int, int]]:
-    """(width, height) in px that preprocessing makes."""
+) -> Sourced[tuple[int, int]] | None:
+    """(width, height) in px that preprocessing makes; None where nothing says it."""
     height, width = spatial_dims(image.shape, layout)
     if 'input_size' in values:
         wanted, source = values['input_size'].value, values['input_size'].source
@@ -135,10 +206,10 @@ def _input_wh(
         wanted, source = exporter.input_wh, 'metadata "imgsz"'
         wanted = (width or wanted[0], height or wanted[1])
     else:
-        raise file.unclear(
-            f'the image input {image.describe()} takes any size, and nothing says which to use',
-            'input_size: [640, 640]  # width, height in px',
-        )
+        wanted = _wh_by_rows(file, (width, height))
+        if wanted is None:
+            return None
+        source = 'number of rows of the output'
     if exporter.stride and any(size % exporter.stride for size in wanted):
         raise ModelError(
             f'{source}: input_size: got {list(wanted)} (width, height), expected multiples of the '
@@ -147,37 +218,16 @@ def _input_wh(
     return Sourced(wanted, source)
 
 
-def _size_input(file: ModelFile, image: TensorSpec, values: CardValues) -> Sourced[TensorSpec] | None:
-    """The input that takes (width, height) of the frame that boxes refer to; any other input is
-    refused.
-    """
-    others = [spec for spec in file.inputs if spec.name != image.name]
-    if 'size_input' in values:
-        spec = _named(file, values, 'size_input')
-        source = values['size_input'].source
-    elif len(others) == 1 and _takes_size(others[0]):
-        spec = others[0]
-        source = f'shape of {spec.name}'
-    elif others:
-        names = ', '.join(spec.describe() for spec in others)
-        raise ModelError(
-            f'{file.path}: besides the image the model needs {names}, which is not supported; expected '
-            'nothing else, or one size input such as orig_target_sizes: int64 [N, 2]. Export it without'
-        )
-    else:
+def _wh_by_rows(file: ModelFile, fixed: tuple[int | None, int | None]) -> tuple[int, int] | None:
+    """The square size whose grid has as many cells as an output has rows, for an input that leaves its size open."""
+    if any(fixed):
         return None
-    if spec is image or len(others) > 1 or len(spec.shape) != 2 or spec.shape[1] not in (2, None):
-        raise ModelError(
-            f'{file.path}: the input {spec.describe()} cannot be the size input; expected [N, 2] and no further input'
-        )
-    return Sourced(spec, source)
-
-
-def _takes_size(spec: TensorSpec) -> bool:
-    """True for a tensor like RT-DETR's `orig_target_sizes`."""
-    if len(spec.shape) != 2 or spec.shape[1] not in (2, None):
-        return False
-    return spec.dtype in ('int32', 'int64') or 'target_size' in spec.name
+    counts = {size for spec in file.outputs if len(spec.shape) == 3 for size in spec.shape[1:] if size}
+    for side in range(128, 1537, 32):
+        cells = cell_count((side, side), STRIDES)
+        if counts & {cells, 3 * cells}:
+            return side, side
+    return None
 
 
 def _named(file: ModelFile, values: CardValues, key: str) -> TensorSpec:

@@ -9,8 +9,8 @@ from isaac_inference.models.card.tasks import KeypointSpec, Task
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
-from isaac_inference.models.recognition.detect_decoder import Evidence
-from isaac_inference.models.recognition.grid_outputs import strides_of
+from isaac_inference.models.recognition.layouts.candidate import Evidence
+from isaac_inference.models.recognition.layouts.grid import strides_of
 
 _POINTS_OF = {'cuboid8': 8}
 _BOX = 4

@@ -27,6 +27,7 @@ class Preprocessor:
             for order in ColorOrder
         }
         self._shape, self._dtype = card.image.shape(), np.dtype(card.image.tensor.dtype)
+        self._constants = {item.tensor.name: item.constant(card.image.wh) for item in card.value_inputs}
 
     def __call__(
         self, image: np.ndarray, order: ColorOrder = ColorOrder.BGR
@@ -47,18 +48,18 @@ class Preprocessor:
         resize_into(image, letterbox, self._canvas, self._card.image.preprocess.interpolation)
         tensor = self._tensor(letterbox, self._writers[order])
         tensors = {self._card.image.tensor.name: tensor}
-        if self._card.size_input is not None:
-            tensors[self._card.size_input.name] = np.array([self._card.image.wh], self._card.size_input.dtype)
+        for name, value in self._constants.items():
+            tensors[name] = value.copy()
         return tensors, letterbox
 
     def _tensor(self, letterbox: Letterbox, writer: TensorWriter) -> np.ndarray:
         """The canvas as a tensor; its padding is filled in rather than converted pixel by pixel."""
         rows, columns = letterbox.region
-        tensor = np.empty(self._shape, self._dtype)
+        tensor = np.empty(self._shape if len(self._shape) == 4 else (1, *self._shape), self._dtype)
         shown = tensor[..., rows, columns] if self._card.image.layout == TensorLayout.NCHW else tensor[:, rows, columns]
         writer.write(self._canvas[rows, columns], shown)
         writer.fill_around(tensor, rows, columns, self._card.image.preprocess.pad_value)
-        return tensor
+        return tensor.reshape(self._shape)
 
     def _letterbox_for(self, source_wh: tuple[int, int]) -> Letterbox:
         if self._letterbox is None or self._letterbox.source_wh != source_wh:

@@ -137,17 +137,18 @@ class GpuPreprocessor:
                 self._sizes.close()
 
     def _make_outputs(self, depth: int) -> None:
-        """The results' memory; the size input's value is the same for ever, so that all results share it."""
-        card, size = self._card, self._card.size_input
+        """The results' memory; what is fed beside the image is the same for ever, so that all results share it."""
+        card = self._card
         image = {card.image.tensor.name: (card.image.shape(), self._dtype)}
         self._ring = ArrayRing(self._gpu, self.stream, image, depth, f'{self._what}: tensors')
         self._sizes: ArrayRing | None = None
-        if size is not None:
-            value = np.array([card.image.wh], size.dtype)
-            specs = {size.name: (value.shape, value.dtype)}
-            self._sizes = ArrayRing(self._gpu, self.stream, specs, 1, f'{self._what}: size input')
+        values = {item.tensor.name: item.constant(card.image.wh) for item in card.value_inputs}
+        if values:
+            specs = {name: (value.shape, value.dtype) for name, value in values.items()}
+            self._sizes = ArrayRing(self._gpu, self.stream, specs, 1, f'{self._what}: inputs beside the image')
             self._constant = self._sizes.take()
-            self.stream.upload(self._constant[size.name].ptr, value)
+            for name, value in values.items():
+                self.stream.upload(self._constant[name].ptr, value)
             self._constant[size.name].mark_ready()
 
     def _enqueue(self, image: RawImage, target: int) -> Letterbox:

@@ -109,7 +109,7 @@ def image_feeds(card: ModelCard, batch: int, seed: int) -> dict[str, np.ndarray]
         seed: of the images.
     """
     spec = card.image.tensor
-    count = spec.shape[0] or batch
+    count = (spec.shape[0] or batch) if card.image.has_batch else 1
     generator = np.random.default_rng(seed)
     width, height = card.image.wh
     pixels = np.stack([_image(generator, width, height) for _ in range(count)])
@@ -118,10 +118,9 @@ def image_feeds(card: ModelCard, batch: int, seed: int) -> dict[str, np.ndarray]
         pixels = (pixels * given.scale - np.asarray(given.mean)) / np.asarray(given.std)
     if card.image.layout == 'NCHW':
         pixels = pixels.transpose(0, 3, 1, 2)
+    pixels = pixels if card.image.has_batch else pixels[0]
     feeds = {spec.name: np.ascontiguousarray(pixels, dtype=spec.dtype)}
-    if card.size_input is not None:
-        feeds[card.size_input.name] = np.tile(np.asarray(card.image.wh, card.size_input.dtype), (count, 1))
-    return feeds
+    return feeds | {item.tensor.name: item.constant(card.image.wh, count) for item in card.value_inputs}
 
 
 def _image(generator: np.random.Generator, width: int, height: int) -> np.ndarray:

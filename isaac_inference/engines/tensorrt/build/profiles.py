@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
@@ -26,20 +27,21 @@ def profile_shapes(card: ModelCard, settings: TensorRtSettings) -> dict[str, Pro
     batches = (settings.min_batch, settings.opt_batch, settings.max_batch)
     sizes = _sizes(card, settings)
     spec = card.image.tensor
-    fixed_batch = spec.shape[0]
+    fixed_batch = spec.shape[0] if card.image.has_batch else 1
     if fixed_batch is not None and batches not in ((1, 1, 1), (fixed_batch,) * 3):
         raise ConfigError(
             f'min_batch, opt_batch, max_batch: got {batches}, but {card.name} takes {fixed_batch} at a time '
             f'({spec.describe()}); leave them out, or export the model with a dynamic batch'
         )
     wanted = [
-        (batch, 3, height, width) if card.image.layout == 'NCHW' else (batch, height, width, 3)
+        replace(card.image, wh=(width, height)).shape(batch)
         for batch, (width, height) in zip(batches, sizes, strict=True)
     ]
     shapes = {spec.name: _filled(card, spec, wanted)}
-    if card.size_input is not None:
-        rows = [(batch,) for batch in (batches if fixed_batch is None else (fixed_batch,) * 3)]
-        shapes[card.size_input.name] = _filled(card, card.size_input, rows)
+    counts = batches if fixed_batch is None else (fixed_batch,) * 3
+    for item in card.value_inputs:
+        sizes_of = [item.constant(size, batch).shape for size, batch in zip(sizes, counts, strict=True)]
+        shapes[item.tensor.name] = _filled(card, item.tensor, sizes_of)
     return shapes
 
 

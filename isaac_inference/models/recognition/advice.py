@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tries a line of a card on the file before anybody is told to add it: does it fit, and do the boxes make sense?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from isaac_inference.errors import ConfigError, FrameError, PerceptionError
+from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.card_file import parse_card
+from isaac_inference.models.card.sourced import CardValues
+from isaac_inference.models.onnx.reader import ModelFile, UnclearModelError
+from isaac_inference.models.recognition.problems import Problems
+from isaac_inference.models.recognition.read_outputs import decode_all
+from isaac_inference.ops.boxes.plausibility import implausible
+
+Build = Callable[[CardValues], tuple[ModelCard, Mapping[str, np.ndarray]]]
+"""Makes a card with further values; and the outputs of a run with it, {} where the model cannot be run here."""
+
+_MOST_LINES = 4
+_PLACEHOLDERS = ('first name', '<')
+
+
+def tried(file: ModelFile, problems: Problems, build: Build) -> Problems:
+    """The same problems, each with the lines that were found to work on this file and what a run with them found.
+
+    Args:
+        file: the model.
+        problems: what is wrong with it; where there are several, a line is tried with the first line of each other.
+        build: makes the card.
+    """
+    if not problems.unclear or len(problems.unclear) != len(problems.found):
+        return problems
+    checked = Problems(file)
+    for problem in problems.unclear:
+        others = [item.lines[0] for item in problems.unclear if item is not problem and item.lines]
+        checked.found.append(_tried(file, problem, others, build))
+    return checked
+
+
+def _tried(file: ModelFile, problem: UnclearModelError, others: list[str], build: Build) -> UnclearModelError:
+    """One problem with the lines that work."""
+    if not problem.lines or any(word in line for line in problem.lines for word in _PLACEHOLDERS):
+        return problem
+    found: dict[str, str] = {}
+    for line in problem.lines:
+        verdict = try_lines([line, *others], build)
+        if verdict is not None and len(found) < _MOST_LINES:
+            found[line] = verdict
+    if found:
+        return UnclearModelError(file, problem.what, tuple(found), found)
+    instead = f'{len(problem.lines)} lines for the card were tried on this file, and none of them works. {_export_advice(file)}'
+    return UnclearModelError(file, problem.what, (), instead=instead)
+
+
+def try_lines(lines: list[str], build: Build) -> str | None:
+    """What a run with these lines in the card found, for people; None where they do not fit or give nonsense."""
+    values: dict[str, object] = {}
+    try:
+        for line in lines:
+            values |= parse_card(line.partition('  #')[0], 'tried', None)
+        card, outputs = build(values)  # type: ignore[arg-type]
+        if not outputs:
+            return 'fits the shapes; it could not be run here'
+        found = decode_all(card, outputs)
+    except (FrameError, ConfigError):
+        return None
+    except PerceptionError:
+        return 'fits the shapes; it could not be run here'
+    wh = card.image.wh
+    if implausible(found, wh) is not None:
+        return None
+    return f'tried on a picture: best score {found.scores.max():.2f}' if len(found) else 'fits the shapes'
+
+
+def _export_advice(file: ModelFile) -> str:
+    """How to export a layout that is read here, by exporter."""
+    producer = file.producer.lower()
+    if 'Ultralytics' in file.metadata.get('author', '') or 'ultralytics' in producer:
+        return 'Export it with `model.export(format="onnx")` of ultralytics, task detect, pose or obb'
+    if 'tf2onnx' in producer:
+        return (
+            'Export a SavedModel of the Object Detection API with its postprocessing: `python -m tf2onnx.convert '
+            '--saved-model DIR --output model.onnx`'
+        )
+    if 'paddle' in producer:
+        return 'Export it with NMS: `python tools/export_model.py -c CONFIG exclude_nms=False`, then `paddle2onnx`'
+    return (
+        'Export it with its boxes decoded: as one output [N, boxes, 4 + classes] or as boxes and scores, '
+        'or with NMS as boxes, scores and labels'
+    )

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which decoder reads a detector's outputs, and which output plays which role: from cards, metadata and layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from isaac_inference.errors import ModelError
+from isaac_inference.models.card.families import FAMILIES, Family
+from isaac_inference.models.card.sourced import CardValues, Sourced
+from isaac_inference.models.card.tasks import Task
+from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.models.onnx.reader import ModelFile
+from isaac_inference.models.recognition.layouts.candidate import Candidate, Evidence
+from isaac_inference.models.recognition.layouts.find import find_layouts
+from isaac_inference.models.recognition.layouts.roles import finished_roles, split_pair
+
+_SHARE_A_NETWORK = ({'yolox', 'yolov5'},)  # the same network, raw or decoded in the graph
+
+
+@dataclass(frozen=True)
+class DecoderFinding:
+    """A decoder and the outputs that it reads, each with why it was chosen.
+
+    Attributes:
+        decoder: a key of `families.FAMILIES`.
+        roles: its role -> the output.
+        options: options that follow from the outputs.
+        class_count: number of classes where the outputs show it in their own way; else None.
+        convention: how the network's family prepares images, '' where that is not known.
+        notes: what is worth a line in a log.
+    """
+
+    decoder: Sourced[str]
+    roles: Mapping[str, Sourced[TensorSpec]]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    class_count: int | None = None
+    convention: str = ''
+    notes: tuple[str, ...] = ()
+
+
+def find_decoder(evidence: Evidence, values: CardValues) -> DecoderFinding:
+    """The decoder and its outputs, as the card says or as the file shows.
+
+    Raises:
+        ModelError: a card that contradicts the file, or outputs that fit no decoder, or several.
+    """
+    given = _given_roles(evidence.file, values)
+    if given:
+        evidence = replace(evidence, outputs=tuple(item.value for item in given.values()))
+    if 'decoder' in values:
+        return _as_card_says(evidence, values['decoder'], given)
+    if given:
+        return _by_roles(evidence, given)
+    _refuse_masks(evidence)
+    if evidence.keypoints is not None:
+        return _with_keypoints(evidence)
+    found = find_layouts(evidence)
+    if len(found) == 1:
+        return _finding(found[0], {})
+    raise _undecided(evidence, found)
+
+
+def _given_roles(file: ModelFile, values: CardValues) -> dict[str, Sourced[TensorSpec]]:
+    """The roles that a card gives to outputs by name."""
+    by_name = {spec.name: spec for spec in file.outputs}
+    roles = {}
+    for key, value in values.items():
+        section, _, role = key.partition('.')
+        if section != 'outputs':
+            continue
+        if value.value not in by_name:
+            raise ModelError(
+                f'{value.source}: outputs.{role}: {file.path.name} has no output {value.value!r}; '
+                f'its outputs are: {", ".join(by_name)}'
+            )
+        roles[role] = Sourced(by_name[value.value], value.source)
+    return roles
+
+
+def _as_card_says(
+    evidence: Evidence, decoder: Sourced[str], given: Mapping[str, Sourced[TensorSpec]]
+) -> DecoderFinding:
+    """The card's decoder, with what the layout says of its outputs and options."""
+    _check_task(decoder, evidence.keypoints is not None)
+    family = FAMILIES[decoder.value]
+    unknown = [role for role in given if role not in family.all_roles]
+    if unknown:
+        raise ModelError(
+            f'{given[unknown[0]].source}: outputs: the decoder {decoder.value} has no role {unknown[0]!r}; '
+            f'its roles are: {", ".join(_shown_roles(family))}'
+        )
+    found = find_layouts(evidence)
+    same = next((item for item in found if item.decoder == decoder.value), None)
+    roles = given if family.takes(given) else {**_roles_for(evidence, family, same), **given}
+    if not family.takes(roles):
+        names = ', '.join(f'{role}: <tensor name>' for role in _shown_roles(family))
+        raise evidence.file.unclear(
+            f'the decoder {decoder.value} ({decoder.source}) reads {family.layout}, and the outputs '
+            'do not show which is which',
+            f'outputs: {{{names}}}',
+        )
+    related = next((item for item in found if {item.decoder, decoder.value} in _SHARE_A_NETWORK), None)
+    convention = same.convention if same else related.convention if related else ''
+    return DecoderFinding(decoder, roles, same.options if same else {}, same.class_count if same else None, convention)
+
+
+def _by_roles(evidence: Evidence, given: Mapping[str, Sourced[TensorSpec]]) -> DecoderFinding:
+    """The decoder that the roles in a card leave, by the layout of these outputs where they leave several."""
+    fitting = [name for name, family in FAMILIES.items() if family.takes(given)]
+    if not fitting:
+        source = next(iter(given.values())).source
+        known = '; '.join(f'{name}: {", ".join(_shown_roles(family))}' for name, family in FAMILIES.items())
+        raise ModelError(
+            f'{source}: outputs: no decoder has exactly the roles {", ".join(given)}; correct them, or add `decoder`. '
+            f'The roles of each: {known}'
+        )
+    found = [item for item in find_layouts(evidence) if item.decoder in fitting]
+    if found:
+        return _finding(found[0], given)
+    source = ', '.join(dict.fromkeys(item.source for item in given.values()))
+    if len(fitting) == 1:
+        return DecoderFinding(Sourced(fitting[0], f'roles of {source}'), given)
+    raise evidence.file.unclear(
+        f'the roles {", ".join(given)} ({source}) belong to several decoders, and the outputs show none of them',
+        *(f'decoder: {name}' for name in fitting),
+    )
+
+
+def _roles_for(evidence: Evidence, family: Family, same: Candidate | None) -> dict[str, Sourced[TensorSpec]]:
+    """The outputs for a decoder that the card names without its outputs, as far as they show themselves."""
+    source = 'shapes and names of the outputs'
+    if same is not None:
+        return {role: Sourced(spec, source) for role, spec in same.roles.items()}
+    outputs = [spec for spec in evidence.outputs if len(spec.shape) != 5]
+    roles: Mapping[str, TensorSpec] = {}
+    if family.roles == ('predictions',) and len(outputs) == 1:
+        roles = {'predictions': outputs[0]}
+    elif 'labels' in family.roles:
+        roles = finished_roles(outputs) or {}
+    elif family.decoder in ('detr', 'boxes_scores'):
+        pair = split_pair(outputs)
+        roles = (
+            {} if pair is None else dict(zip(('boxes', family.roles[0].replace('boxes', 'scores')), pair, strict=True))
+        )
+    known = family.all_roles
+    return {role: Sourced(spec, source) for role, spec in roles.items() if role in known}
+
+
+def _shown_roles(family: Family) -> tuple[str, ...]:
+    """Its roles for a message; those of levels once each."""
+    return (*family.roles, *family.optional_roles, *(f'{role}_<stride>' for role in family.level_roles))
+
+
+def _check_task(decoder: Sourced[str], has_keypoints: bool) -> None:
+    """Raise ModelError for a decoder that reads no keypoints although there are some, or vice versa."""
+    if (FAMILIES[decoder.value].task is Task.KEYPOINTS) is has_keypoints:
+        return
+    task = Task.KEYPOINTS if has_keypoints else Task.DETECTION
+    fitting = [name for name, family in FAMILIES.items() if family.task is task]
+    reads = 'reads no keypoints, but the model has some' if has_keypoints else 'reads keypoints, but there are none'
+    raise ModelError(
+        f'{decoder.source}: decoder: {decoder.value} {reads} (task {task.value}); expected one of '
+        f'{", ".join(fitting)}, or no line `decoder`'
+    )
+
+
+def _finding(item: Candidate, given: Mapping[str, Sourced[TensorSpec]]) -> DecoderFinding:
+    """A settled candidate."""
+    roles = given or {role: Sourced(spec, 'shapes and names of the outputs') for role, spec in item.roles.items()}
+    return DecoderFinding(
+        Sourced(item.decoder, item.why), roles, item.options, item.class_count, item.convention, item.notes
+    )
+
+
+def _with_keypoints(evidence: Evidence) -> DecoderFinding:
+    """The decoder of a model with keypoints: there is one such layout."""
+    file = evidence.file
+    if evidence.exporter.end_to_end:
+        raise ModelError(
+            f'{file.path}: keypoints of an end-to-end export (metadata) are not supported; export the model without '
+            'NMS inside (`end2end=False, nms=False` for ultralytics), so that its output has one column per grid cell'
+        )
+    tables = [spec for spec in evidence.outputs if len(spec.shape) != 5]
+    if len(tables) != 1 or len(tables[0].shape) != 3:
+        raise file.unclear(
+            'the outputs fit no known layout with keypoints',
+            *(
+                f'{{decoder: yolov8_pose, outputs: {{predictions: {spec.name}}}}}'
+                for spec in tables
+                if len(spec.shape) == 3
+            ),
+        )
+    return DecoderFinding(
+        Sourced('yolov8_pose', 'the keypoints'),
+        {'predictions': Sourced(tables[0], 'shapes and names of the outputs')},
+        convention='ultralytics',
+    )
+
+
+def proto_channels(evidence: Evidence) -> int:
+    """Mask coefficients in each row of an instance segmentation export: the channels of its prototype masks; else 0."""
+    width, height = evidence.input_wh
+    maps = [spec for spec in evidence.file.outputs if len(spec.shape) == 4]
+    tables = [spec for spec in evidence.file.outputs if len(spec.shape) == 3]
+    if len(maps) != 1 or len(tables) != 1 or maps[0].shape[2:] not in ((height // 4, width // 4), (None, None)):
+        return 0
+    return maps[0].shape[1] or 0
+
+
+def _refuse_masks(evidence: Evidence) -> None:
+    """Raise ModelError for an instance segmentation export, whose masks nothing here reads."""
+    if proto_channels(evidence) and evidence.exporter.task != 'segment':
+        raise ModelError(
+            f'{evidence.file.path}: an instance segmentation export, with prototype masks beside its boxes, is not '
+            f'supported yet. Found:{evidence.file.describe()}\n  `task: detection`, `decoder: yolov8`, '
+            '`outputs: {predictions: <the table>}` and `labels: [...]` in its card read its boxes alone'
+        )
+
+
+def _undecided(evidence: Evidence, found: list[Candidate]) -> ModelError:
+    """The error for outputs that fit several decoders, or none."""
+    file = evidence.file
+    outputs = '; '.join(spec.describe() for spec in evidence.outputs)
+    wh = f'{evidence.input_wh[0]} x {evidence.input_wh[1]}'
+    if found:
+        return file.unclear(f'the outputs ({outputs}) fit several decoders', *(_line(item) for item in found))
+    return file.unclear(
+        f'the outputs ({outputs}) fit no known detector with an input of {wh}', *_lines_to_try(evidence)
+    )
+
+
+def _line(item: Candidate) -> str:
+    """A candidate as a line of a card."""
+    defaults = FAMILIES[item.decoder].options
+    changed = {name: value for name, value in item.options.items() if defaults.get(name) != value}
+    if not changed:
+        return f'decoder: {item.decoder}'
+    shown = ', '.join(f'{name}: {_yaml(value)}' for name, value in changed.items())
+    return f'{{decoder: {item.decoder}, decoder_options: {{{shown}}}}}'
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return '[' + ', '.join(_yaml(item) for item in value) + ']'
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _lines_to_try(evidence: Evidence) -> tuple[str, ...]:
+    """What a card might say of outputs that no rule knows; each is tried before it is printed."""
+    tables = [spec for spec in evidence.outputs if len(spec.shape) in (2, 3) and spec.dtype.startswith('float')]
+    lines = []
+    for spec in tables:
+        outputs = '' if len(evidence.outputs) == 1 else f', outputs: {{predictions: {spec.name}}}'
+        for name in ('yolov8', 'yolov5', 'yolox', 'nanodet', 'end_to_end'):
+            lines.append(f'{{decoder: {name}{outputs}}}')
+        for name in ('yolov8', 'yolov5'):
+            lines.append(f'{{decoder: {name}{outputs}, decoder_options: {{normalized: true}}}}')
+    boxes = [spec for spec in evidence.outputs if spec.shape and spec.shape[-1] == 4]
+    for box in boxes:
+        for other in tables:
+            if other is not box and len(evidence.outputs) <= 8:
+                outputs = f'outputs: {{boxes: {box.name}, scores: {other.name}}}'
+                lines += [
+                    f'{{decoder: boxes_scores, {outputs}}}',
+                    f'{{decoder: boxes_scores, {outputs}, decoder_options: {{box_format: cxcywh, normalized: true}}}}',
+                    f'{{decoder: detr, outputs: {{boxes: {box.name}, logits: {other.name}}}}}',
+                ]
+    return tuple(lines)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boxes, scores and labels in tensors of their own: what NMS in the graph, or a transformer's postprocessing, makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.models.recognition.layouts import values
+from isaac_inference.models.recognition.layouts.candidate import Candidate, Evidence
+from isaac_inference.models.recognition.layouts.roles import base_name, finished_roles
+
+_TENSORFLOW_ONLY = ('raw_detection_boxes', 'raw_detection_scores', 'detection_multiclass_scores', 'anchor_indices')
+_GRID_ROWS = 1000
+_TAO = ('batchednms', 'nmsed')
+
+
+def finished_boxes(evidence: Evidence) -> list[Candidate]:
+    """The decoder for finished boxes in several outputs, or for a table with its number of rows; [] if it is neither."""
+    named = {base_name(spec.name): spec for spec in evidence.outputs}
+    roles = _tensorflow_roles(named) or finished_roles(evidence.outputs)
+    if roles is None:
+        return _table_with_count(evidence)
+    if 'logits' in roles:
+        return []
+    boxes = roles['boxes']
+    counted = 'num_detections' in roles
+    decoder = 'efficient_nms' if counted else 'boxes_scores_labels'
+    options, convention, notes = _details(evidence, named, roles)
+    class_count = _tensorflow_classes(named) if options.get('box_format') == 'yxyx' else None
+    rows = boxes.shape[-2]
+    if not counted and rows is not None and rows > _GRID_ROWS:
+        options['nms'] = True
+    return [Candidate(decoder, roles, 'shapes and names of the outputs', options, class_count, convention, notes)]
+
+
+def _tensorflow_roles(named: Mapping[str, TensorSpec]) -> dict[str, TensorSpec] | None:
+    """The roles by the names of TensorFlow's Object Detection API, which EfficientNMS exports use too."""
+    wanted = {
+        'num_detections': 'num_detections',
+        'boxes': 'detection_boxes',
+        'scores': 'detection_scores',
+        'labels': 'detection_classes',
+    }
+    if not all(name in named for name in wanted.values()):
+        return None
+    return {role: named[name] for role, name in wanted.items()}
+
+
+def _details(
+    evidence: Evidence, named: Mapping[str, TensorSpec], roles: Mapping[str, TensorSpec]
+) -> tuple[dict[str, object], str, tuple[str, ...]]:
+    """Options, convention and notes of finished boxes."""
+    options: dict[str, object] = {}
+    count = roles.get('num_detections')
+    is_float_count = count is not None and count.dtype.startswith('float')
+    if 'detection_boxes' in named and (is_float_count or any(name in named for name in _TENSORFLOW_ONLY)):
+        return {'box_format': 'yxyx', 'normalized': True, 'first_label': 1}, 'tensorflow', ()
+    if any(word in spec.name.lower() for spec in roles.values() for word in _TAO):
+        return {'normalized': True}, 'detectnet', ()
+    numbers = evidence.numbers(roles['boxes'], roles['boxes'].shape[-1] or 4)
+    if numbers is not None:
+        normalized = values.are_normalized(numbers[:, :4])
+        if normalized is not None:
+            options['normalized'] = normalized
+        if values.box_format_of(numbers[:, :4]) == 'cxcywh':
+            options['box_format'] = 'cxcywh'
+    if evidence.file.mentions('efficientnms') or 'detection_boxes' in named:
+        return options, 'yolox' if 'detection_boxes' in named else '', ()
+    if len(roles['boxes'].shape) == 2:
+        return options, 'torchvision', ()
+    return options, '', ()
+
+
+def _tensorflow_classes(named: Mapping[str, TensorSpec]) -> int | None:
+    """How many classes a TensorFlow export has, by its scores per class, of which the first is the background."""
+    for name in ('detection_multiclass_scores', 'raw_detection_scores'):
+        spec = named.get(name)
+        if spec is not None and spec.shape[-1]:
+            return spec.shape[-1] - 1
+    return None
+
+
+def _table_with_count(evidence: Evidence) -> list[Candidate]:
+    """Paddle's table of class, score and box, beside the number of its rows."""
+    tables = [spec for spec in evidence.outputs if len(spec.shape) == 2 and spec.shape[1] in (6, None)]
+    counts = [spec for spec in evidence.outputs if len(spec.shape) == 1 and spec.dtype.startswith('int')]
+    if len(tables) != 1 or len(counts) != 1 or len(evidence.outputs) != 2 or not tables[0].dtype.startswith('float'):
+        return []
+    numbers = evidence.numbers(tables[0], 6)
+    columns = (None if numbers is None else values.columns_of(numbers)) or _PADDLE
+    roles = {'predictions': tables[0], 'num_detections': counts[0]}
+    convention = 'rt_detr' if _is_paddle_detr(evidence) else 'paddle'
+    return [Candidate('end_to_end', roles, 'a table and its number of rows', {'columns': columns}, None, convention)]
+
+
+def _is_paddle_detr(evidence: Evidence) -> bool:
+    """True where the graph is told the image's shape and its scale, as Paddle's RT-DETR is, or names say PP-YOLOE+."""
+    names = {spec.name for spec in evidence.file.inputs}
+    return 'im_shape' in names
+
+
+def two_tables(outputs: Sequence[TensorSpec]) -> bool:
+    """True for two outputs of one shape, as a network with an auxiliary head has."""
+    return len(outputs) == 2 and outputs[0].shape == outputs[1].shape and len(outputs[0].shape) == 3
+
+
+_PADDLE = ('class', 'score', 'x1', 'y1', 'x2', 'y2')

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which decoders read a single output that holds everything: one row, or one column, per box."""
+
+from __future__ import annotations
+
+from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.models.recognition.layouts import values
+from isaac_inference.models.recognition.layouts.candidate import Candidate, Evidence
+from isaac_inference.models.recognition.layouts.grid import STRIDES_P6, strides_of
+
+NANODET_BOX_COLUMNS = 32
+"""Four box sides, each a distribution over 8 distances."""
+
+_ANCHORS_PER_CELL = 3
+_COCO = 80
+_MOST_QUERIES = 1000
+_BEST_FIRST = ('x1', 'y1', 'x2', 'y2', 'score', 'class')
+_IMAGE_FIRST = ('image', 'x1', 'y1', 'x2', 'y2', 'class', 'score')
+_DETECTION_OUTPUT = ('image', 'class', 'score', 'x1', 'y1', 'x2', 'y2')
+_ROTATED = ('cx', 'cy', 'w', 'h', 'score', 'class', 'angle')
+_DEFAULT_COLUMNS = {6: _BEST_FIRST, 7: _IMAGE_FIRST}
+
+
+def single_output(evidence: Evidence, spec: TensorSpec) -> list[Candidate]:
+    """All decoders that fit one output, the likeliest first.
+
+    Args:
+        evidence: what is known about the model.
+        spec: the output, [N, rows, columns] or [rows, columns].
+    """
+    rows, columns = spec.shape[-2:]
+    if len(spec.shape) == 4:  # [1, 1, N, 7]: Caffe's DetectionOutput, which OpenVINO kept
+        return [_finished(evidence, spec, _DETECTION_OUTPUT, 'the seven columns of a DetectionOutput', 'ssd')]
+    if len(spec.shape) == 2:
+        return [_finished(evidence, spec, None, f'shape of {spec.name}: boxes of the whole batch')]
+    found = _channels_first(evidence, spec, rows, columns)
+    if columns is None:
+        return found
+    if rows is None:
+        return found + _open_rows(evidence, spec, columns)
+    strides = strides_of(rows, evidence.input_wh)
+    per_anchor = strides_of(rows // _ANCHORS_PER_CELL, evidence.input_wh, rare=True)
+    if strides is not None:
+        return found + _row_per_cell(evidence, spec, columns, strides)
+    if rows % _ANCHORS_PER_CELL == 0 and columns > 5 and per_anchor and rows > _MOST_QUERIES:
+        return found + _row_per_anchor(evidence, spec, columns, per_anchor)
+    if found:
+        return found
+    return _rows_of_queries(evidence, spec, columns)
+
+
+def _channels_first(evidence: Evidence, spec: TensorSpec, rows: int | None, columns: int | None) -> list[Candidate]:
+    """YOLOv8's layout: one column per grid cell."""
+    if rows is None or rows <= 4:
+        return []
+    is_grid = columns is None or strides_of(columns, evidence.input_wh)
+    if not is_grid and not (columns > rows and strides_of(columns, evidence.input_wh, rare=True)):  # type: ignore[operator]
+        return []
+    if evidence.exporter.task == 'obb':
+        return [Candidate('yolov8_obb', {'predictions': spec}, 'metadata "task"', {}, rows - 5, 'ultralytics')]
+    why = f'shape of {spec.name}: 4 + {rows - 4} rows, one column per grid cell'
+    return [Candidate('yolov8', {'predictions': spec}, why, {}, rows - 4)]
+
+
+def _row_per_cell(evidence: Evidence, spec: TensorSpec, columns: int, strides: tuple[int, ...]) -> list[Candidate]:
+    """One row per grid cell: YOLOX raw or decoded, YOLOv6, YOLOv8 with its axes swapped, NanoDet-Plus, DeepStream."""
+    cells = f'shape of {spec.name}: one row per cell of strides {", ".join(map(str, strides))}'
+    picked = _picked_rows(evidence, spec, columns)
+    if picked:
+        return picked
+    tail = evidence.tail(spec)
+    roles = {'predictions': spec}
+    nanodet = Candidate(
+        'nanodet', roles, f'{cells}, {columns - NANODET_BOX_COLUMNS} + 32 columns', {'strides': strides},
+        columns - NANODET_BOX_COLUMNS, 'nanodet',
+    )  # fmt: skip
+    raw = Candidate('yolox', roles, f'{cells}, 5 + {columns - 5} columns', {'strides': strides}, columns - 5, 'yolox')
+    decoded = Candidate(
+        'yolov5', roles, f'{cells}, 5 + {columns - 5} columns in px: decoded in the graph', {}, columns - 5, 'yolox'
+    )
+    swapped = Candidate('yolov8', roles, f'{cells}, 4 + {columns - 4} columns', {}, columns - 4, 'ultralytics')
+    with_ones = Candidate(
+        'yolov5', roles, f'{cells}, 5 + {columns - 5} columns in px, as YOLOv6 has', {}, columns - 5, 'ultralytics'
+    )
+    if tail.is_known:
+        widths = set(tail.widths)
+        is_distribution = columns > NANODET_BOX_COLUMNS and not tail.is_computed
+        if is_distribution and (columns in widths or {columns - NANODET_BOX_COLUMNS, NANODET_BOX_COLUMNS} <= widths):
+            return [nanodet]
+        if columns > 5 and {1, 4, columns - 5} <= widths:
+            return [decoded if tail.is_computed else raw]
+        if columns > 4 and columns - 4 in widths and columns - 5 not in widths:
+            return [swapped]
+        if columns > 5 and columns - 5 in widths and tail.is_computed:
+            return [with_ones]
+    return _by_columns(evidence, spec, columns, strides, nanodet, raw, decoded, swapped)
+
+
+def _by_columns(
+    evidence: Evidence,
+    spec: TensorSpec,
+    columns: int,
+    strides: tuple[int, ...],
+    nanodet: Candidate,
+    raw: Candidate,
+    decoded: Candidate,
+    swapped: Candidate,
+) -> list[Candidate]:
+    """The decoders for one row per cell where the graph does not tell them apart: by columns, labels and numbers."""
+    labels = evidence.label_count
+    if columns == 4 + (labels or _COCO) and columns != 5 + (labels or -1):
+        return [swapped]
+    found = []
+    if strides == STRIDES_P6 and columns > NANODET_BOX_COLUMNS:
+        found.append(nanodet)
+    if columns > 5 and (not found or columns == 5 + _COCO):
+        numbers = evidence.numbers(spec, columns)
+        in_px = numbers is not None and values.are_in_px(numbers[:, :2])
+        found.append(decoded if in_px or evidence.tail(spec).is_computed else raw)
+    return found or ([swapped] if columns == 5 else [])
+
+
+def _row_per_anchor(evidence: Evidence, spec: TensorSpec, columns: int, strides: tuple[int, ...]) -> list[Candidate]:
+    """Three rows per grid cell: YOLOv5, v7 and v3."""
+    picked = _picked_rows(evidence, spec, columns)
+    if picked:
+        return picked
+    levels = '' if len(strides) == 3 else f' of strides {", ".join(map(str, strides))}'
+    why = f'shape of {spec.name}: three rows per grid cell{levels}, 5 + {columns - 5} columns'
+    numbers = evidence.numbers(spec, columns) if not evidence.tail(spec).is_known else None
+    options = {'normalized': True} if numbers is not None and values.are_normalized(numbers[:, :4]) else {}
+    return [Candidate('yolov5', {'predictions': spec}, why, options, columns - 5)]
+
+
+def _picked_rows(evidence: Evidence, spec: TensorSpec, columns: int) -> list[Candidate]:
+    """One row per cell with the best class picked in the graph, before NMS, as DeepStream-Yolo exports it."""
+    if columns != len(_BEST_FIRST) or evidence.exporter.decoders:
+        return []
+    tail = evidence.tail(spec)
+    if tail.is_known and not tail.picks and not tail.ops & {'ReduceMax', 'Max'}:
+        return []
+    numbers = evidence.numbers(spec, columns)
+    if not tail.is_known and (numbers is None or not values.is_class_column(numbers[:, 5]) or not numbers[:, 5].any()):
+        return []
+    found = None if numbers is None else values.columns_of(numbers)
+    why = f'{spec.name}: one row per grid cell, with the best class picked in the graph'
+    options = {'columns': found or _BEST_FIRST, 'nms': True}
+    return [Candidate('end_to_end', {'predictions': spec}, why, options, None, 'ultralytics')]
+
+
+def _rows_of_queries(evidence: Evidence, spec: TensorSpec, columns: int) -> list[Candidate]:
+    """Rows that are no grid: finished boxes, or a transformer's queries with a score for each class."""
+    labels = evidence.label_count
+    tail = evidence.tail(spec)
+    is_detr = 'detr' in evidence.exporter.description
+    per_class = columns - 4
+    if columns not in _DEFAULT_COLUMNS or (is_detr and labels == per_class and not _has_class_column(evidence, spec)):
+        by_labels = labels == per_class or (labels is None and per_class in (_COCO, 91)) or is_detr
+        if columns > 4 and (by_labels or per_class in tail.widths):
+            why = f'shape of {spec.name}: one row per query, 4 + {per_class} columns'
+            options = {'normalized': True, 'nms': False}
+            numbers = evidence.numbers(spec, columns)
+            if numbers is not None and values.are_normalized(numbers[:, :4]) is False:
+                options['normalized'] = False
+            return [Candidate('yolov8', {'predictions': spec}, why, options, per_class, 'rt_detr')]
+        return []
+    return [_finished(evidence, spec, None, f'shape of {spec.name}: {columns} columns, rows that are not a grid')]
+
+
+def _has_class_column(evidence: Evidence, spec: TensorSpec) -> bool:
+    """True when the last of six columns holds class ids."""
+    numbers = evidence.numbers(spec, 6)
+    return numbers is not None and values.is_class_column(numbers[:, 5])
+
+
+def _finished(
+    evidence: Evidence, spec: TensorSpec, columns: tuple[str, ...] | None, why: str, convention: str = ''
+) -> Candidate:
+    """A table of finished boxes; which column is which by the numbers of a run, else as most exporters have it."""
+    width = spec.shape[-1] or 6
+    numbers = evidence.numbers(spec, width)
+    if columns is None and evidence.exporter.task == 'obb' and width == len(_ROTATED):
+        columns = _ROTATED
+    if columns is None and not evidence.exporter.decoders and numbers is not None and width in _DEFAULT_COLUMNS:
+        columns = values.columns_of(numbers)
+    columns = columns or _DEFAULT_COLUMNS.get(width, _BEST_FIRST)
+    options: dict[str, object] = {'columns': columns}
+    if numbers is not None:
+        start = next(index for index, name in enumerate(columns) if name in ('x1', 'cx'))
+        if values.are_normalized(numbers[:, start : start + 4]):
+            options['normalized'] = True
+    if 'detr' in evidence.exporter.description:
+        convention = 'rt_detr'
+    return Candidate('end_to_end', {'predictions': spec}, why, options, None, convention)
+
+
+def _open_rows(evidence: Evidence, spec: TensorSpec, columns: int) -> list[Candidate]:
+    """Decoders for one row per box with a dynamic number of rows."""
+    why = f'columns of {spec.name}'
+    roles = {'predictions': spec}
+    tail = evidence.tail(spec)
+    numbers = evidence.numbers(spec, columns)
+    if numbers is not None and evidence.values():  # the run says how many rows there are for this input
+        fixed = TensorSpec(spec.name, spec.dtype, (None, len(numbers), columns))
+        found = [item for item in single_output(evidence, fixed) if item.decoder != 'end_to_end' or columns in (6, 7)]
+        if found:
+            return [_with_role(item, spec) for item in found]
+    if columns in _DEFAULT_COLUMNS and tail.picks:
+        return [_finished(evidence, spec, None, why)]
+    found = []
+    if columns > 5:
+        found += [
+            Candidate('yolox', roles, why, {}, columns - 5),
+            Candidate('yolov5', roles, why, {}, columns - 5),
+        ]
+    if columns in _DEFAULT_COLUMNS:
+        found.append(_finished(evidence, spec, None, why))
+    if columns > NANODET_BOX_COLUMNS:
+        found.append(Candidate('nanodet', roles, why, {}, columns - NANODET_BOX_COLUMNS))
+    return found
+
+
+def _with_role(item: Candidate, spec: TensorSpec) -> Candidate:
+    """The candidate for the output as the file declares it."""
+    return Candidate(
+        item.decoder, {'predictions': spec}, item.why, item.options, item.class_count, item.convention, item.notes
+    )

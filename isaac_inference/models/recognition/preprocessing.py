@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an image becomes the input tensor: from the card, the metadata, the graph itself, and the family's convention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from isaac_inference.errors import ModelError
+from isaac_inference.models.card.assumption import Assumption
+from isaac_inference.models.card.conventions import CONVENTIONS, Convention
+from isaac_inference.models.card.families import FAMILIES
+from isaac_inference.models.card.inputs import PreprocessSpec
+from isaac_inference.models.card.sourced import CardValues, Sourced, values_of
+from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.models.onnx.exporter import ExporterFacts
+from isaac_inference.models.onnx.graph_head import ImageEntry
+from isaac_inference.models.onnx.reader import ModelFile
+from isaac_inference.models.recognition.decoder_choice import DecoderFinding
+from isaac_inference.ops.image.options import ColorOrder
+
+_NONE: Mapping[str, Any] = {'mean': (0.0, 0.0, 0.0), 'std': (1.0, 1.0, 1.0)}
+_RAW: Mapping[str, Any] = {'scale': 1.0, **_NONE}
+
+
+@dataclass(frozen=True)
+class PreprocessFinding:
+    """How an image becomes the input tensor, each value with where it came from.
+
+    Attributes:
+        values: field of `PreprocessSpec` -> value.
+        convention: the convention that they follow where nothing else is said.
+        assumptions: empty where the file or a card settles them.
+    """
+
+    values: Mapping[str, Sourced[Any]]
+    convention: Convention
+    assumptions: tuple[Assumption, ...] = ()
+
+
+def resolve_preprocess(
+    file: ModelFile,
+    image: TensorSpec,
+    values: CardValues,
+    exporter: ExporterFacts,
+    finding: DecoderFinding,
+    activation: str | None,
+) -> PreprocessFinding:
+    """How an image becomes the input tensor.
+
+    Args:
+        file: the model.
+        image: its input.
+        values: what the cards say.
+        exporter: what the exporter says.
+        finding: the decoder, and the family of the network where the outputs show it.
+        activation: the decoder's option of that name, None where it has none.
+
+    Raises:
+        ModelError: a scale, mean or std for an input that takes whole numbers.
+    """
+    convention, source, is_certain = _convention(values, exporter, finding, activation)
+    in_graph = _in_graph(file, image)
+    overrides = {
+        name: values[f'preprocess.{name}']
+        for name in (item.name for item in fields(PreprocessSpec))
+        if f'preprocess.{name}' in values
+    }
+    found = _applied(convention, source, in_graph, overrides)
+    if image.dtype == 'uint8':
+        _check_bytes(image, overrides)
+    if is_certain:
+        return PreprocessFinding(found, convention)
+    others = []
+    for name in FAMILIES[finding.decoder.value].conventions:
+        other = CONVENTIONS[name]
+        if values_of(_applied(other, '', in_graph, overrides)) != values_of(found):
+            others.append((f'preprocess: {{convention: {name}}}', f'{other.title}: {other.describe()}'))
+    if not others:
+        return PreprocessFinding(found, convention)
+    assumption = Assumption('preprocess', f'{convention.name}: {convention.describe()}', source, tuple(others))
+    return PreprocessFinding(found, convention, (assumption,))
+
+
+def _convention(
+    values: CardValues, exporter: ExporterFacts, finding: DecoderFinding, activation: str | None
+) -> tuple[Convention, str, bool]:
+    """The convention, where it came from, and whether that leaves no doubt."""
+    given = values.get('preprocess.convention')
+    if given is not None:
+        return CONVENTIONS[given.value], f'convention {given.value} of {given.source}', True
+    if exporter.is_ultralytics:
+        name = 'rt_detr' if 'detr' in exporter.description else 'ultralytics'
+        return CONVENTIONS[name], f'convention {name}, by the metadata', True
+    family = FAMILIES[finding.decoder.value]
+    if activation == 'softmax' and 'detr' in family.conventions:
+        return CONVENTIONS['detr'], 'convention detr, as networks with softmax have', False
+    if finding.convention:
+        hint = 'by the outputs and the names in the graph; the file does not state it'
+        return CONVENTIONS[finding.convention], f'convention {finding.convention}, {hint}', False
+    name = family.conventions[0]
+    hint = f'the most common for {family.title}; the file does not state it'
+    return CONVENTIONS[name], f'convention {name}, {hint}', False
+
+
+def _in_graph(file: ModelFile, image: TensorSpec) -> Mapping[str, Sourced[Any]]:
+    """What follows from the graph's own normalisation, or from an input that takes whole numbers."""
+    if image.dtype == 'uint8':
+        return {name: Sourced(value, f'element type of {image.name}') for name, value in _RAW.items()}
+    entry = file.entry(image.name)
+    if not entry.normalizes:
+        return {}
+    source = f'the graph normalises by itself: {entry.describe()}'
+    scale = 1.0 if entry.takes_bytes else 1 / 255
+    return {name: Sourced(value, source) for name, value in {**_NONE, 'scale': scale}.items()} | _swapped(entry, source)
+
+
+def _swapped(entry: ImageEntry, source: str) -> Mapping[str, Sourced[Any]]:
+    """The order of channels of a graph that reverses them: it is given the other one than its network takes."""
+    return {'color': Sourced(ColorOrder.BGR, f'{source}, and swaps the channels')} if entry.swaps_channels else {}
+
+
+def _applied(
+    convention: Convention, source: str, in_graph: Mapping[str, Sourced[Any]], overrides: Mapping[str, Sourced[Any]]
+) -> dict[str, Sourced[Any]]:
+    """The convention's values, under what the graph does itself, under what cards say."""
+    spec = convention.preprocess
+    found = {item.name: Sourced(getattr(spec, item.name), source) for item in fields(PreprocessSpec)}
+    return {**found, **in_graph, **overrides}
+
+
+def _check_bytes(image: TensorSpec, overrides: Mapping[str, Sourced[Any]]) -> None:
+    """Raise ModelError for a scale, mean or std of an input that takes whole numbers 0 to 255."""
+    for name, raw in _RAW.items():
+        given = overrides.get(name)
+        if given is not None and given.value != raw:
+            raise ModelError(
+                f'{given.source}: preprocess.{name}: got {given.value}, but the image input '
+                f'{image.describe()} takes whole numbers 0 to 255; remove the line'
+            )

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model's inputs beside the image take: sizes, scales and masks that are constants for one input size."""
+
+from __future__ import annotations
+
+from isaac_inference.errors import ModelError
+from isaac_inference.models.card.inputs import ValueRole
+from isaac_inference.models.card.sourced import CardValues, Sourced
+from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.models.onnx.reader import ModelFile
+
+ValueFinding = tuple[ValueRole, Sourced[TensorSpec]]
+
+CARD_ROLES = {
+    'image_size': ValueRole.IMAGE_SIZE,
+    'image_shape': ValueRole.IMAGE_SHAPE,
+    'scale_factor': ValueRole.SCALE_FACTOR,
+    'pixel_mask': ValueRole.PIXEL_MASK,
+}
+_TEXT = ('input_ids', 'token', 'text', 'txt', 'prompt', 'caption')
+
+
+def find_value_inputs(file: ModelFile, image: TensorSpec, values: CardValues) -> tuple[ValueFinding, ...]:
+    """The role of each input beside the image.
+
+    Raises:
+        ModelError: an input that cannot be fed, with all of them named at once.
+    """
+    given = _from_card(file, values)
+    found: list[ValueFinding] = []
+    unknown = []
+    for spec in file.inputs:
+        if spec.name == image.name:
+            continue
+        role = next((role for role, item in given if item.value.name == spec.name), None)
+        source = next(
+            (item.source for _, item in given if item.value.name == spec.name), f'name and shape of {spec.name}'
+        )
+        role = role or _role(spec)
+        if role is None:
+            unknown.append(spec)
+        else:
+            found.append((role, Sourced(spec, source)))
+    if unknown:
+        raise _cannot_feed(file, unknown)
+    return tuple(found)
+
+
+def _from_card(file: ModelFile, values: CardValues) -> list[ValueFinding]:
+    """The inputs that a card names, `size_input` and those of the section `value_inputs`."""
+    by_name = {spec.name: spec for spec in file.inputs}
+    found = []
+    for key, sourced in values.items():
+        section, _, name = key.partition('.')
+        if key != 'size_input' and section != 'value_inputs':
+            continue
+        role = ValueRole.IMAGE_SIZE if key == 'size_input' else CARD_ROLES[name]
+        spec = by_name.get(sourced.value)
+        if spec is None:
+            raise ModelError(
+                f'{sourced.source}: {key}: {file.path.name} has no input {sourced.value!r}; '
+                f'its inputs are: {", ".join(by_name)}'
+            )
+        if not _fits(role, spec):
+            expected = '[N, height, width]' if role is ValueRole.PIXEL_MASK else '[N, 2]'
+            raise ModelError(
+                f'{file.path}: the input {spec.describe()} cannot be the {role.value.replace("_", " ")} input; '
+                f'expected {expected}'
+            )
+        found.append((role, Sourced(spec, sourced.source)))
+    return found
+
+
+def _role(spec: TensorSpec) -> ValueRole | None:
+    """What an input takes, by its name and shape."""
+    name = spec.name.lower()
+    if 'mask' in name and 'attention' not in name and _fits(ValueRole.PIXEL_MASK, spec):
+        return ValueRole.PIXEL_MASK
+    if not _fits(ValueRole.IMAGE_SIZE, spec):
+        return None
+    if 'scale_factor' in name:
+        return ValueRole.SCALE_FACTOR
+    if 'im_shape' in name or 'image_shape' in name:
+        return ValueRole.IMAGE_SHAPE
+    return ValueRole.IMAGE_SIZE if spec.dtype in ('int32', 'int64') or 'target_size' in name else None
+
+
+def _fits(role: ValueRole, spec: TensorSpec) -> bool:
+    """True when a tensor has the shape that its role needs."""
+    if role is ValueRole.PIXEL_MASK:
+        return len(spec.shape) == 3
+    return len(spec.shape) == 2 and spec.shape[1] in (2, None)
+
+
+def _cannot_feed(file: ModelFile, unknown: list[TensorSpec]) -> ModelError:
+    """The error for inputs that nothing here can feed."""
+    names = ', '.join(spec.describe() for spec in unknown)
+    if any(word in spec.name.lower() for spec in unknown for word in _TEXT):
+        return ModelError(
+            f'{file.path}: besides the image the model takes a text ({names}), as open-vocabulary detectors do, '
+            'which is not supported; export it with its classes fixed in the graph, as '
+            '`model.set_classes([...])` before `model.export(format="onnx")` of YOLO-World does'
+        )
+    return ModelError(
+        f'{file.path}: besides the image the model needs {names}, which is not supported; expected '
+        'nothing else, or inputs [N, 2] for the image size (orig_target_sizes), im_shape or scale_factor, or a '
+        f'pixel_mask. Found:{file.describe()}\n  Export it without'
+    )
