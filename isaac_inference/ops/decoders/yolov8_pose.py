@@ -9,8 +9,9 @@ import numpy as np
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.boxes.formats import corners_from_centers
 from isaac_inference.ops.decoders.base import Decoder, bad_shape, check_thresholds, collect, take_output
-from isaac_inference.ops.decoders.yolov8 import read_boxes
+from isaac_inference.ops.decoders.yolov8 import read_scores
 
 
 def decode(
@@ -50,9 +51,10 @@ def decode(
         )
     predictions = take_output(outputs, 'predictions', ('C', 'N'))
     channels = channels_first(predictions, 4 + class_count + keypoint_dims * keypoint_count)
-    index, boxes, scores, class_ids = read_boxes(channels, class_count, thresholds)
+    index, scores, class_ids, best = read_scores(channels, class_count, thresholds)
+    boxes = corners_from_centers(channels[:4, index].T)
     keypoints = _read_keypoints(channels[4 + class_count :, index], keypoint_count)
-    return collect(boxes, scores, class_ids, thresholds, 'predictions', keypoints)
+    return collect(boxes, scores, class_ids, thresholds, 'predictions', keypoints, best_score=best)
 
 
 def channels_first(predictions: np.ndarray, needed: int) -> np.ndarray:
@@ -88,4 +90,5 @@ DECODER = Decoder(
     needs_nms=True,
     option_names=('keypoint_count', 'keypoint_dims'),
     decode=decode,
+    ranks={'predictions': 2},
 )

@@ -75,7 +75,13 @@ def test_every_decoder_is_tested_here() -> None:
 def test_description_fits_the_function(name: str) -> None:
     decoder = DECODERS[name]
     assert decoder.name == name
-    assert set(decoder.roles) == set(BUILDERS[name](0.5))
+    outputs = BUILDERS[name](0.5)
+    needed = set(decoder.roles) | {f'{role}_8' for role in decoder.level_roles}
+    assert needed <= set(outputs) <= needed | set(decoder.optional_roles)
+    assert set(decoder.ranks) == {*decoder.roles, *decoder.optional_roles, *decoder.level_roles}
+    assert {role: array.ndim in decoder.ranks_of(role) for role, array in outputs.items()} == dict.fromkeys(
+        outputs, True
+    )
     assert set(inspect.signature(decoder.decode).parameters) == COMMON | set(decoder.option_names)
 
 
@@ -170,7 +176,7 @@ def test_wrong_types(name: str) -> None:
 
 @pytest.mark.parametrize('name', NAMES)
 def test_a_batch_axis_is_a_wrong_shape(name: str) -> None:
-    for role in DECODERS[name].roles:
+    for role in set(DECODERS[name].roles) - {'num_detections'}:
         outputs = BUILDERS[name](0.9)
         outputs[role] = outputs[role][None]
         with pytest.raises(FrameError, match=f"output '{role}': got .*without the batch axis") as caught:
