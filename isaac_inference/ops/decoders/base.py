@@ -114,7 +114,21 @@ def take_output(outputs: Mapping[str, np.ndarray], role: str, expected: tuple[in
         >>> take_output({'scores': np.ones(3, np.float16)}, 'scores', ('N',)).dtype.name
         'float32'
     """
-    array = take_any(outputs, role, expected)
+    take_any(outputs, role, expected)
+    return take_floats(outputs, role)
+
+
+def take_floats(outputs: Mapping[str, np.ndarray], role: str) -> np.ndarray:
+    """The output of a role as float32, in any shape.
+
+    Raises:
+        FrameError: 'missing_output' or 'bad_output_type'.
+
+    Example:
+        >>> take_floats({'scores_8': np.ones((3, 2), np.float16)}, 'scores_8').dtype.name
+        'float32'
+    """
+    array = take(outputs, role)
     if array.dtype.kind != 'f':
         raise FrameError(
             'bad_output_type',

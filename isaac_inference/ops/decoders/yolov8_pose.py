@@ -57,8 +57,13 @@ def decode(
     return collect(boxes, scores, class_ids, thresholds, 'predictions', keypoints, best_score=best)
 
 
-def channels_first(predictions: np.ndarray, needed: int) -> np.ndarray:
+def channels_first(predictions: np.ndarray, needed: int, what: str = 'box, class scores and keypoints') -> np.ndarray:
     """The (needed, N) view of the predictions; there are no extras, so the number of channels identifies the axis.
+
+    Args:
+        predictions: either axis first.
+        needed: number of channels.
+        what: the channels, for the error.
 
     Raises:
         FrameError: 'bad_output_shape', when neither axis is `needed` long.
@@ -71,7 +76,7 @@ def channels_first(predictions: np.ndarray, needed: int) -> np.ndarray:
         return predictions
     if predictions.shape[1] == needed:
         return predictions.T
-    raise bad_shape('predictions', predictions, f'({needed}, N) or (N, {needed}), box, class scores and keypoints')
+    raise bad_shape('predictions', predictions, f'({needed}, N) or (N, {needed}), {what}')
 
 
 def _read_keypoints(rows: np.ndarray, count: int) -> np.ndarray:
