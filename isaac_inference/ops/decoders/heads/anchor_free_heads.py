@@ -73,7 +73,7 @@ def decode(
         index = find_candidates(scores, thresholds, scores_role)
         chosen = sides[index]
         if chosen.shape[1] > 4:
-            chosen = expected_bins(chosen.reshape(len(index), 4, -1)) * np.float32(stride)
+            chosen = expected_bins(chosen.reshape(len(index), 4, chosen.shape[1] // 4)) * np.float32(stride)
         elif distances == 'strides':
             chosen = chosen * np.float32(stride)
         points = (cell_points(index, cells) + np.float32(cell_offset)) * np.float32(stride)

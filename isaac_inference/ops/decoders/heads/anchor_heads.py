@@ -139,7 +139,7 @@ def _decode_level(
     """One level; maps (A, H, W, 5 + class_count), anchors (A, 2) px."""
     objectness = _scores(maps[..., 4].ravel(), role, activated)
     index = find_candidates(objectness, thresholds, role)
-    asked = index if len(index) else objectness.argmax()[None]  # the best one's score is worth knowing
+    asked = index if len(index) else np.array([objectness.argmax()])  # the best one's score is worth knowing
     anchor, row, column = np.unravel_index(asked, maps.shape[:3])
     raw = maps[anchor, row, column]
     class_ids = raw[:, 5:].argmax(axis=1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CenterNet: objects are the peaks of a heatmap, with a size at each peak."""
+"""CenterNet and TTFNet: objects are the peaks of a heatmap, with a size at each peak."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from isaac_inference.ops.decoders.base import (
     find_candidates,
     highest,
     non_finite,
+    take,
     take_floats,
 )
+from isaac_inference.ops.decoders.grid import boxes_around
 from isaac_inference.ops.image.options import option
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -39,9 +41,11 @@ def decode(
 
     Roles:
         heatmap: (class_count, H, W) or (H, W, class_count), a score for each class and cell.
-        sizes: (2, H, W) or (H, W, 2), the box's (width, height) in cells.
+        sizes: (2, H, W) or (H, W, 2), the box's (width, height) in cells; or (4, H, W) or (H, W, 4), the distances
+            left, top, right and bottom from the cell's top-left corner in input pixels (TTFNet, Liu et al., arXiv
+            1909.00700).
         offsets: optional, (2, H, W) or (H, W, 2), (x, y) of the box's centre in cells from the cell's corner; without
-            it the centre is the cell's.
+            it the centre is the cell's. Only for sizes of two channels.
 
     All maps have the same order of axes; where both fit, channels are first.
 
@@ -63,9 +67,13 @@ def decode(
     index = index[is_peak.ravel()[index]]
     class_ids, rows, columns = np.unravel_index(index, scores.shape)
     cells = np.stack((columns, rows), axis=1).astype(np.float32)
-    centers = cells + (np.float32(0.5) if offsets is None else offsets[:, rows, columns].T)
-    stride = np.array([input_wh[0] / scores.shape[2], input_wh[1] / scores.shape[1]] * 2, np.float32)
-    boxes = corners_from_centers(np.concatenate((centers, sizes[:, rows, columns].T), axis=1) * stride)
+    stride = np.array([input_wh[0] / scores.shape[2], input_wh[1] / scores.shape[1]], np.float32)
+    chosen = sizes[:, rows, columns].T
+    if len(sizes) == 4:
+        boxes = boxes_around(cells * stride, chosen)
+    else:
+        centers = cells + (np.float32(0.5) if offsets is None else offsets[:, rows, columns].T)
+        boxes = corners_from_centers(np.concatenate((centers * stride, chosen * stride), axis=1))
     return collect(boxes, flat[index], class_ids, thresholds, 'sizes', best_score=highest(flat))
 
 
@@ -80,7 +88,8 @@ def take_maps(outputs: Mapping[str, np.ndarray], class_count: int) -> tuple[np.n
         >>> heatmap.shape, sizes.shape, offsets
         ((80, 4, 5), (2, 4, 5), None)
     """
-    channels = {'heatmap': class_count, 'sizes': 2}
+    sides = 4 if 4 in take(outputs, 'sizes').shape[::2] and 2 not in outputs['sizes'].shape[::2] else 2
+    channels = {'heatmap': class_count, 'sizes': sides}
     if 'offsets' in outputs:
         channels['offsets'] = 2
     maps = {role: take_floats(outputs, role) for role in channels}
