@@ -51,3 +51,8 @@ def test_rows_that_count_are_checked() -> None:
 def test_wrong_shape_of_the_count(shape: tuple[int, ...]) -> None:
     with pytest.raises(FrameError, match=r"'num_detections': got .*expected one number"):
         decode(outputs(np.zeros(shape, np.int32)), **OPTIONS)
+
+
+def test_labels_from_one_and_another_box_format() -> None:
+    found = decode(outputs(np.array(3)), **OPTIONS, first_label=1, box_format='xywh')
+    assert found.class_ids.tolist() == [1] and found.boxes.tolist() == [[1, 2, 4, 6]]

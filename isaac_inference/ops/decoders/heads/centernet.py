@@ -96,7 +96,7 @@ def take_maps(outputs: Mapping[str, np.ndarray], class_count: int) -> tuple[np.n
     for role, array in maps.items():
         if array.ndim != 3 or not array.size:
             raise _bad_map(role, array, channels)
-    if not all(len(array) == channels[role] for role, array in maps.items()):
+    if not all(len(maps[role]) == channels[role] for role in ('heatmap', 'sizes')):
         maps = {role: np.moveaxis(array, -1, 0) for role, array in maps.items()}
     for role, array in maps.items():
         if array.shape != (channels[role], *maps['heatmap'].shape[1:]):
