@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,6 +25,11 @@ class Detections:
         keypoints: (N, K, 3) float32, (x, y, confidence) of each box's K keypoints in the model's order: x and y in
             the pixels of `boxes` (0 is the image's edge, not a pixel's centre), and they may lie outside the box
             and the image; confidence in [0, 1]. None for a model without keypoints.
+        angles: (N,) float32, rad, by how much each box is turned about its centre, clockwise as one sees the image (x
+            to the right, y down). `boxes` then holds the corners BEFORE that turn: centre -+ size / 2. None for boxes
+            that are upright.
+        best_score: highest score of the whole frame before any threshold, also where nothing was found; NaN where a
+            decoder does not know it.
 
     Raises:
         FrameError: 'bad_detections', when the arrays do not have these shapes and types.
@@ -39,6 +45,8 @@ class Detections:
     scores: np.ndarray
     class_ids: np.ndarray
     keypoints: np.ndarray | None = None
+    angles: np.ndarray | None = None
+    best_score: float = field(default=math.nan, kw_only=True)
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -48,6 +56,8 @@ class Detections:
         if self.keypoints is not None:
             each = self.keypoints.shape[1] if self.keypoints.ndim == 3 else 1
             _require('keypoints', self.keypoints, (count, each, 3), np.float32)
+        if self.angles is not None:
+            _require('angles', self.angles, (count,), np.float32)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -64,6 +74,8 @@ class Detections:
             self.scores[index_or_mask],
             self.class_ids[index_or_mask],
             None if self.keypoints is None else self.keypoints[index_or_mask],
+            None if self.angles is None else self.angles[index_or_mask],
+            best_score=self.best_score,
         )
 
 

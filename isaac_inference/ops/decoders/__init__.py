@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """One decoder per file: a model's raw outputs to boxes in input pixels.
 
-To add one, write a file with a `decode` function and a `DECODER`, and list it here.
+`heads` holds those that read the network's own maps, before an export has put them together. To add a decoder, write a
+file with a `decode` function and a `DECODER`, and list it here.
 """
 
 from __future__ import annotations
 
 from isaac_inference.ops.decoders import (
+    boxes_scores,
     boxes_scores_labels,
     detr,
     efficient_nms,
@@ -14,14 +16,32 @@ from isaac_inference.ops.decoders import (
     nanodet,
     yolov5,
     yolov8,
+    yolov8_obb,
     yolov8_pose,
     yolox,
 )
 from isaac_inference.ops.decoders.base import Decoder
+from isaac_inference.ops.decoders.heads import anchor_free_heads, anchor_heads, centernet, detectnet
 
 DECODERS: dict[str, Decoder] = {
-    module.DECODER.name: module.DECODER
-    for module in (yolox, yolov5, yolov8, yolov8_pose, end_to_end, detr, boxes_scores_labels, efficient_nms, nanodet)
+    decoder.name: decoder
+    for decoder in (
+        yolox.DECODER,
+        yolov5.DECODER,
+        yolov8.DECODER,
+        yolov8_pose.DECODER,
+        yolov8_obb.DECODER,
+        end_to_end.DECODER,
+        detr.DECODER,
+        boxes_scores.DECODER,
+        boxes_scores_labels.DECODER,
+        efficient_nms.DECODER,
+        nanodet.DECODER,
+        anchor_free_heads.DECODER,
+        anchor_heads.DECODER,
+        detectnet.DECODER,
+        centernet.DECODER,
+    )
 }
 
 __all__ = ['DECODERS', 'Decoder']

@@ -9,12 +9,14 @@ x_max, y_max).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.boxes.formats import Activation, Background, best_scores, without_background
+from isaac_inference.ops.image.options import option
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class Decoder:
     Attributes:
         name: its name in the model card.
         roles: the outputs that it needs.
-        needs_nms: whether its boxes may overlap, so that NMS must follow.
-        option_names: keyword arguments of `decode` besides the common ones.
+        needs_nms: whether its boxes may overlap, so that NMS must follow, unless the card's option `nms` says
+            otherwise.
+        option_names: keyword arguments of `decode` besides the common ones; the card's `nms` is none of them.
         decode: `decode(outputs, *, input_wh, class_count, score_threshold, **options) -> Detections`, where
             outputs: role to array without batch axis, float32 or float16 (labels and counts: integers of any type
                 as well);
@@ -34,6 +37,12 @@ class Decoder:
             score_threshold: [0, 1], one or (class_count,); a box whose score equals it is kept.
             Raises FrameError 'missing_output', 'bad_output_shape', 'bad_output_type', 'non_finite_output' or
             'bad_class_id', and ConfigError for an invalid option.
+        ranks: the number of axes of each role's array without the batch axis.
+        optional_roles: outputs that it uses where there are any.
+        level_roles: for decoders with one output for each level of a grid, whose roles are then '<role>_<stride>' with
+            the stride in pixels, such as 'scores_8' and 'scores_16'; `roles` is then empty, and `optional_roles` are
+            per level as well.
+        other_ranks: further numbers of axes that a role's array may have without the batch axis.
     """
 
     name: str
@@ -41,6 +50,53 @@ class Decoder:
     needs_nms: bool
     option_names: tuple[str, ...]
     decode: Callable[..., Detections]
+    ranks: Mapping[str, int] = field(default_factory=dict)
+    optional_roles: tuple[str, ...] = ()
+    level_roles: tuple[str, ...] = ()
+    other_ranks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def ranks_of(self, role: str) -> tuple[int, ...]:
+        """All numbers of axes that a role's array may have without the batch axis; () for a role that it does not
+        know. A level's role is written with its stride.
+        """
+        kind = role.rpartition('_')[0] if self.level_roles else role
+        return (self.ranks[kind], *self.other_ranks.get(kind, ())) if kind in self.ranks else ()
+
+
+def one_image(array: np.ndarray, ranks: tuple[int, ...], index: int) -> np.ndarray:
+    """One image's part of an output.
+
+    Args:
+        array: as the model gave it.
+        ranks: the numbers of axes that it may have without the batch axis. With one more it has a batch axis; with just
+            that many it has none and is the only image's, unless both are possible: then it has one. Axes of size 1 in
+            front of all that are dropped.
+        index: which image of the batch.
+
+    Raises:
+        FrameError: 'bad_output_shape', there is no such image.
+
+    Example:
+        >>> one_image(np.zeros((2, 300, 6)), (2,), 1).shape, one_image(np.zeros((300, 6)), (2,), 0).shape
+        ((300, 6), (300, 6))
+        >>> one_image(np.zeros((1, 1, 200, 7)), (2,), 0).shape
+        (200, 7)
+    """
+    if array.ndim in ranks and array.ndim - 1 not in ranks:
+        if index == 0:
+            return array
+        raise FrameError(
+            'bad_output_shape', f'got shape {list(array.shape)} without a batch axis, expected image {index} of a batch'
+        )
+    if not array.ndim or len(array) <= index:
+        raise FrameError(
+            'bad_output_shape',
+            f'got shape {list(array.shape)}, expected {index + 1} or more images along the first axis',
+        )
+    image: np.ndarray = array[index]
+    while ranks and image.ndim > max(ranks) and len(image) == 1:
+        image = image[0]
+    return image
 
 
 def take_output(outputs: Mapping[str, np.ndarray], role: str, expected: tuple[int | str, ...]) -> np.ndarray:
@@ -58,7 +114,21 @@ def take_output(outputs: Mapping[str, np.ndarray], role: str, expected: tuple[in
         >>> take_output({'scores': np.ones(3, np.float16)}, 'scores', ('N',)).dtype.name
         'float32'
     """
-    array = take_any(outputs, role, expected)
+    take_any(outputs, role, expected)
+    return take_floats(outputs, role)
+
+
+def take_floats(outputs: Mapping[str, np.ndarray], role: str) -> np.ndarray:
+    """The output of a role as float32, in any shape.
+
+    Raises:
+        FrameError: 'missing_output' or 'bad_output_type'.
+
+    Example:
+        >>> take_floats({'scores_8': np.ones((3, 2), np.float16)}, 'scores_8').dtype.name
+        'float32'
+    """
+    array = take(outputs, role)
     if array.dtype.kind != 'f':
         raise FrameError(
             'bad_output_type',
@@ -173,6 +243,9 @@ def collect(
     thresholds: np.ndarray,
     role: str,
     keypoints: np.ndarray | None = None,
+    *,
+    angles: np.ndarray | None = None,
+    best_score: float = np.nan,
 ) -> Detections:
     """Candidates to detections: applies each class's own threshold and refuses values that are not finite.
 
@@ -183,6 +256,8 @@ def collect(
         thresholds: () or (class_count,).
         role: the output that an error names.
         keypoints: (K, points, 3) float32, or None.
+        angles: (K,) rad, or None.
+        best_score: as of `Detections`.
 
     Raises:
         FrameError: 'non_finite_output'.
@@ -197,11 +272,15 @@ def collect(
         raise non_finite(role)
     if keypoints is not None and not np.isfinite(keypoints).all():
         raise non_finite(role, 'a keypoint')
+    if angles is not None and not np.isfinite(angles).all():
+        raise non_finite(role, 'an angle')
     found = Detections(
         boxes.astype(np.float32, copy=False),
         scores.astype(np.float32, copy=False),
         class_ids.astype(np.int32, copy=False),
         keypoints,
+        None if angles is None else angles.astype(np.float32, copy=False),
+        best_score=best_score,
     )
     return found.select(found.scores >= thresholds[found.class_ids]) if thresholds.ndim else found
 
@@ -226,41 +305,93 @@ def check_labels(labels: np.ndarray, class_count: int, role: str) -> np.ndarray:
     return labels.astype(np.int32)
 
 
-def corners_from_centers(boxes: np.ndarray) -> np.ndarray:
-    """(K, 4) (x_center, y_center, width, height) to (x_min, y_min, x_max, y_max), same unit and type.
+def highest(scores: np.ndarray) -> float:
+    """The highest of the scores, NaN where there are none.
 
     Example:
-        >>> corners_from_centers(np.array([[10.0, 20.0, 4.0, 2.0]])).tolist()
-        [[8.0, 19.0, 12.0, 21.0]]
+        >>> highest(np.array([0.25, 0.5])), highest(np.empty(0))
+        (0.5, nan)
     """
-    half = boxes[:, 2:] * 0.5
-    with np.errstate(invalid='ignore'):  # infinity minus infinity is NaN, which `collect` reports
-        return np.concatenate((boxes[:, :2] - half, boxes[:, :2] + half), axis=1)
+    return float(scores.max()) if scores.size else float('nan')
+
+
+def rate(
+    scores: np.ndarray,
+    role: str,
+    activation: Activation | str = 'none',
+    background: Background | str = 'none',
+    axis: int = -1,
+) -> np.ndarray:
+    """The score of each box's best class, from the network's class scores; see `formats.best_scores`.
+
+    Raises:
+        FrameError: 'non_finite_output', for a logit of plus infinity; NaN is left to `find_candidates`.
+        ConfigError: an unknown activation or background.
+
+    Example:
+        >>> rate(np.array([[0.25, 0.5]]), 'scores').tolist()
+        [0.5]
+    """
+    if activation != 'none' and np.isposinf(scores).any():
+        raise non_finite(role)
+    return best_scores(scores, activation, background, axis)
+
+
+def best_classes(scores: np.ndarray, background: Background | str = 'none') -> np.ndarray:
+    """The class of each row of (K, C) class scores, counted without the background.
+
+    Example:
+        >>> best_classes(np.array([[0.9, 0.25, 0.5]]), 'first').tolist()
+        [1]
+    """
+    return without_background(scores, background).argmax(axis=1)
+
+
+def score_columns(class_count: int, background: Background | str) -> int:
+    """How many columns the class scores have.
+
+    Example:
+        >>> score_columns(80, 'none'), score_columns(80, 'last')
+        (80, 81)
+    """
+    return class_count + (option(Background, background, 'background') is not Background.NONE)
 
 
 def score_candidates(
-    predictions: np.ndarray, index: np.ndarray, thresholds: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    predictions: np.ndarray, thresholds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Objectness times best class score, for rows whose objectness alone reaches the threshold.
 
     Class scores are at most 1, so no row that objectness rules out could come back.
 
     Args:
         predictions: (N, 5 + class_count), objectness in column 4.
-        index: (K,) rows.
         thresholds: () or (class_count,).
 
     Returns:
-        The rows that remain, their scores and their class ids, (M,) each.
+        The rows that remain, their scores and their class ids, (M,) each; and the highest score of all candidates, or
+        that of the row with the highest objectness where there are none.
+
+    Raises:
+        FrameError: 'non_finite_output'.
 
     Example: objectness 0.5, and class 1 is certain.
         >>> predictions = np.array([[8, 8, 4, 4, 0.5, 0.25, 1.0]], np.float32)
-        >>> index, scores, class_ids = score_candidates(predictions, np.array([0]), check_thresholds(0.25, 2))
-        >>> index.tolist(), scores.tolist(), class_ids.tolist()
-        ([0], [0.5], [1])
+        >>> index, scores, class_ids, best = score_candidates(predictions, check_thresholds(0.25, 2))
+        >>> index.tolist(), scores.tolist(), class_ids.tolist(), best
+        ([0], [0.5], [1], 0.5)
     """
-    rows = predictions[index]
-    class_ids = rows[:, 5:].argmax(axis=1)
-    scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + class_ids]
+    objectness = predictions[:, 4]
+    index = find_candidates(objectness, thresholds, 'predictions')
+    scores, class_ids = _products(predictions[index])
+    if len(index):
+        best = highest(scores)
+    else:
+        best = highest(_products(predictions[objectness.argmax()][None])[0]) if len(objectness) else highest(scores)
     left = find_candidates(scores, thresholds, 'predictions')
-    return index[left], scores[left], class_ids[left]
+    return index[left], scores[left], class_ids[left], best
+
+
+def _products(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    class_ids = rows[:, 5:].argmax(axis=1)
+    return rows[:, 4] * rows[np.arange(len(rows)), 5 + class_ids], class_ids

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DETR and its relatives (RT-DETR, DINO): a set of queries with logits and normalised boxes."""
+"""DETR and its relatives (RT-DETR, DINO): a set of queries with class scores and boxes."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from isaac_inference.errors import ConfigError
 from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.boxes.formats import Activation, to_corners
 from isaac_inference.ops.decoders.base import (
     Decoder,
     bad_shape,
+    best_classes,
     check_thresholds,
     collect,
-    corners_from_centers,
     find_candidates,
-    non_finite,
+    highest,
+    rate,
     take_output,
 )
+from isaac_inference.ops.image.options import option
 
 
 def decode(
@@ -28,16 +30,20 @@ def decode(
     class_count: int,
     score_threshold: float | np.ndarray,
     activation: str = 'sigmoid',
+    box_format: str = 'cxcywh',
+    normalized: bool = True,
 ) -> Detections:
     """Reads one box per query, with its best class.
 
     Roles:
         logits: (Q, class_count); with softmax (Q, class_count + 1), whose last column means 'no object'
-            (Carion et al., arXiv 2005.12872).
-        boxes: (Q, 4) as (x_center, y_center, width, height) in fractions of the input's width and height.
+            (Carion et al., arXiv 2005.12872). With activation 'none' either.
+        boxes: (Q, 4), in fractions of the input's width and height.
 
     Args:
-        activation: 'sigmoid' (RT-DETR, DINO) or 'softmax' (DETR).
+        activation: 'sigmoid' (RT-DETR, DINO), 'softmax' (DETR), or 'none' for exports that end in one of them.
+        box_format: what the box's four columns are; see `BoxFormat`.
+        normalized: False for boxes in input pixels.
 
     Example: a logit of 0 is a score of 0.5.
         >>> outputs = {'logits': np.zeros((1, 1), np.float32), 'boxes': np.array([[0.5, 0.5, 0.5, 1]], np.float32)}
@@ -45,35 +51,28 @@ def decode(
         >>> found.boxes.tolist(), found.scores.tolist()
         ([[16.0, 0.0, 48.0, 32.0]], [0.5])
     """
-    if activation not in _ACTIVATIONS:
-        raise ConfigError(f'activation: got {activation!r}, expected one of {", ".join(_ACTIVATIONS)}')
+    kind = option(Activation, activation, 'activation')
     thresholds = check_thresholds(score_threshold, class_count)
-    columns = class_count + (1 if activation == 'softmax' else 0)
-    logits = take_output(outputs, 'logits', ('Q', columns))
-    normalized = take_output(outputs, 'boxes', ('Q', 4))
-    if len(normalized) != len(logits):
-        raise bad_shape('boxes', normalized, (len(logits), 4))
-    best = logits[:, :class_count].max(axis=1)
-    if np.isposinf(best).any():
-        raise non_finite('logits')
-    scores = _ACTIVATIONS[activation](logits, best)
+    logits = take_output(outputs, 'logits', ('Q', 'C'))
+    has_background = kind is Activation.SOFTMAX or (kind is Activation.NONE and logits.shape[1] == class_count + 1)
+    if logits.shape[1] != class_count + has_background:
+        raise bad_shape('logits', logits, ('Q', class_count + has_background))
+    background = 'last' if has_background else 'none'
+    boxes = take_output(outputs, 'boxes', ('Q', 4))
+    if len(boxes) != len(logits):
+        raise bad_shape('boxes', boxes, (len(logits), 4))
+    scores = rate(logits, 'logits', kind, background)
     index = find_candidates(scores, thresholds, 'logits')
-    class_ids = logits[index, :class_count].argmax(axis=1)
-    boxes = corners_from_centers(normalized[index]) * np.asarray((*input_wh, *input_wh), np.float32)
-    return collect(boxes, scores[index], class_ids, thresholds, 'boxes')
+    class_ids = best_classes(logits[index], background)
+    corners = to_corners(boxes[index], box_format, input_wh if normalized else None)
+    return collect(corners, scores[index], class_ids, thresholds, 'boxes', best_score=highest(scores))
 
 
-def _sigmoid(logits: np.ndarray, best: np.ndarray) -> np.ndarray:
-    with np.errstate(over='ignore'):
-        return 1.0 / (1.0 + np.exp(-best))
-
-
-def _softmax(logits: np.ndarray, best: np.ndarray) -> np.ndarray:
-    top = logits.max(axis=1)
-    with np.errstate(invalid='ignore'):  # infinity minus infinity is NaN, which is reported
-        return np.exp(best - top) / np.exp(logits - top[:, None]).sum(axis=1)
-
-
-_ACTIVATIONS = {'sigmoid': _sigmoid, 'softmax': _softmax}
-
-DECODER = Decoder('detr', ('logits', 'boxes'), needs_nms=False, option_names=('activation',), decode=decode)
+DECODER = Decoder(
+    'detr',
+    ('logits', 'boxes'),
+    needs_nms=False,
+    option_names=('activation', 'box_format', 'normalized'),
+    decode=decode,
+    ranks={'logits': 2, 'boxes': 2},
+)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The grid points of anchor-free detectors."""
+"""The grid points of anchor-free detectors, and boxes by the distances of their sides."""
 
 from __future__ import annotations
 
@@ -34,6 +34,35 @@ def grid_points(input_wh: tuple[int, int], strides: Sequence[int]) -> tuple[np.n
     if not key or any(stride != int(stride) or stride < 1 for stride in key):
         raise ConfigError(f'strides: got {strides!r}, expected whole numbers of at least 1, such as (8, 16, 32)')
     return _grid_points(tuple(input_wh), key)
+
+
+def expected_bins(logits: np.ndarray) -> np.ndarray:
+    """The expected bin of each distribution: Generalized Focal Loss, Li et al., arXiv 2006.04388.
+
+    Args:
+        logits: (K, 4, bins) of a softmax over the bins 0..bins - 1.
+
+    Returns:
+        (K, 4).
+
+    Example: the bins 0 and 1 are equally likely.
+        >>> expected_bins(np.zeros((1, 4, 2), np.float32)).tolist()
+        [[0.5, 0.5, 0.5, 0.5]]
+    """
+    with np.errstate(invalid='ignore'):  # infinity minus infinity is NaN, which is reported
+        weights = np.exp(logits - logits.max(axis=2, keepdims=True))
+    expected: np.ndarray = (weights @ np.arange(logits.shape[2], dtype=np.float32)) / weights.sum(axis=2)
+    return expected
+
+
+def boxes_around(points: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    """Boxes (K, 4) as corners, by points (K, 2) and the distances (K, 4) left, top, right and bottom of them.
+
+    Example:
+        >>> boxes_around(np.array([[10.0, 20.0]]), np.array([[1.0, 2.0, 3.0, 4.0]])).tolist()
+        [[9.0, 18.0, 13.0, 24.0]]
+    """
+    return np.concatenate((points - distances[:, :2], points + distances[:, 2:]), axis=1)
 
 
 @lru_cache(maxsize=16)

@@ -14,9 +14,10 @@ from isaac_inference.ops.decoders.base import (
     check_thresholds,
     collect,
     find_candidates,
+    highest,
     take_output,
 )
-from isaac_inference.ops.decoders.grid import grid_points
+from isaac_inference.ops.decoders.grid import boxes_around, expected_bins, grid_points
 
 
 def decode(
@@ -26,16 +27,22 @@ def decode(
     class_count: int,
     score_threshold: float | np.ndarray,
     strides: Sequence[int] = (8, 16, 32, 64),
+    cell_offset: float = 0.0,
 ) -> Detections:
-    """Decodes the distances from a cell's corner to the box's sides.
+    """Decodes the distances from a cell's point to the box's sides.
 
     A distance is the expectation of a softmax over 0..reg_max, times the stride (Generalized Focal Loss, Li
-    et al., arXiv 2006.04388). A cell's point is its top-left corner, column * stride and row * stride.
+    et al., arXiv 2006.04388).
 
     Roles:
         predictions: (N, class_count + 4 * (reg_max + 1)) as class scores, already after their sigmoid, and
             the logits of the distances left, top, right and bottom; N cells over all strides, each level row
             by row.
+
+    Args:
+        strides: pixels per cell of each level.
+        cell_offset: where a cell's point is, in cells from its top-left corner along x and y: 0 is the corner, 0.5 the
+            centre.
 
     Example: the only cell lies at (0, 0); equal logits over the distances 0 and 1 mean half a stride, 4 px.
         >>> predictions = np.array([[0.75] + [0] * 8], np.float32)
@@ -49,21 +56,20 @@ def decode(
     bins, rest = divmod(predictions.shape[1] - class_count, 4)
     if len(predictions) != len(cells) or bins < 1 or rest:
         raise bad_shape('predictions', predictions, f'({len(cells)}, {class_count} + 4 * (reg_max + 1))')
-    index = find_candidates(predictions[:, :class_count].max(axis=1), thresholds, 'predictions')
+    best = predictions[:, :class_count].max(axis=1)
+    index = find_candidates(best, thresholds, 'predictions')
     rows = predictions[index]
     class_ids = rows[:, :class_count].argmax(axis=1)
-    scores = rows[np.arange(len(rows)), class_ids]
-    distances = _expectation(rows[:, class_count:].reshape(len(rows), 4, bins)) * strides_px[index]
-    points = cells[index] * strides_px[index]
-    boxes = np.concatenate((points - distances[:, :2], points + distances[:, 2:]), axis=1)
-    return collect(boxes, scores, class_ids, thresholds, 'predictions')
+    distances = expected_bins(rows[:, class_count:].reshape(len(rows), 4, bins)) * strides_px[index]
+    boxes = boxes_around((cells[index] + np.float32(cell_offset)) * strides_px[index], distances)
+    return collect(boxes, best[index], class_ids, thresholds, 'predictions', best_score=highest(best))
 
 
-def _expectation(logits: np.ndarray) -> np.ndarray:
-    """(K, 4, bins) logits to (K, 4) expected bins of their softmax."""
-    with np.errstate(invalid='ignore'):  # infinity minus infinity is NaN, which is reported
-        weights = np.exp(logits - logits.max(axis=2, keepdims=True))
-    return (weights @ np.arange(logits.shape[2], dtype=np.float32)) / weights.sum(axis=2)
-
-
-DECODER = Decoder('nanodet', ('predictions',), needs_nms=True, option_names=('strides',), decode=decode)
+DECODER = Decoder(
+    'nanodet',
+    ('predictions',),
+    needs_nms=True,
+    option_names=('strides', 'cell_offset'),
+    decode=decode,
+    ranks={'predictions': 2},
+)

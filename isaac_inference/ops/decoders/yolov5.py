@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YOLOv5 (v3, v4, v6, v7 exports alike): boxes in pixels with an objectness."""
+"""YOLOv5 (v3, v4, v6, v7 exports alike): finished boxes with an objectness."""
 
 from __future__ import annotations
 
@@ -8,15 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from isaac_inference.ops.boxes.detections import Detections
-from isaac_inference.ops.decoders.base import (
-    Decoder,
-    check_thresholds,
-    collect,
-    corners_from_centers,
-    find_candidates,
-    score_candidates,
-    take_output,
-)
+from isaac_inference.ops.boxes.formats import to_corners
+from isaac_inference.ops.decoders.base import Decoder, check_thresholds, collect, score_candidates, take_output
 
 
 def decode(
@@ -25,12 +18,17 @@ def decode(
     input_wh: tuple[int, int],
     class_count: int,
     score_threshold: float | np.ndarray,
+    box_format: str = 'cxcywh',
+    normalized: bool = False,
 ) -> Detections:
-    """Reads boxes that are in pixels already.
+    """Reads boxes that are in pixels, or fractions of the input, already.
 
     Roles:
-        predictions: (N, 5 + class_count) as (x_center, y_center, width, height) in input pixels, objectness
-            and class scores in [0, 1].
+        predictions: (N, 5 + class_count) as a box in input pixels, objectness and class scores in [0, 1].
+
+    Args:
+        box_format: what the box's four columns are; see `BoxFormat`.
+        normalized: boxes are in fractions of the input's width and height instead of pixels.
 
     The score is objectness times the best class score.
 
@@ -42,10 +40,16 @@ def decode(
     """
     thresholds = check_thresholds(score_threshold, class_count)
     predictions = take_output(outputs, 'predictions', ('N', 5 + class_count))
-    index = find_candidates(predictions[:, 4], thresholds, 'predictions')
-    index, scores, class_ids = score_candidates(predictions, index, thresholds)
-    boxes = corners_from_centers(predictions[index, :4])
-    return collect(boxes, scores, class_ids, thresholds, 'predictions')
+    index, scores, class_ids, best = score_candidates(predictions, thresholds)
+    boxes = to_corners(predictions[index, :4], box_format, input_wh if normalized else None)
+    return collect(boxes, scores, class_ids, thresholds, 'predictions', best_score=best)
 
 
-DECODER = Decoder('yolov5', ('predictions',), needs_nms=True, option_names=(), decode=decode)
+DECODER = Decoder(
+    'yolov5',
+    ('predictions',),
+    needs_nms=True,
+    option_names=('box_format', 'normalized'),
+    decode=decode,
+    ranks={'predictions': 2},
+)

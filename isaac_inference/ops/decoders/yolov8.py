@@ -8,13 +8,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.boxes.formats import to_corners
 from isaac_inference.ops.decoders.base import (
     Decoder,
     bad_shape,
     check_thresholds,
     collect,
-    corners_from_centers,
     find_candidates,
+    highest,
+    rate,
     take_output,
 )
 
@@ -27,13 +29,21 @@ def decode(
     input_wh: tuple[int, int],
     class_count: int,
     score_threshold: float | np.ndarray,
+    box_format: str = 'cxcywh',
+    normalized: bool = False,
+    activation: str = 'none',
 ) -> Detections:
-    """Reads boxes that are in pixels already.
+    """Reads boxes that are in pixels, or fractions of the input, already.
 
     Roles:
         predictions: (4 + class_count + extra, N) or its transpose, as (x_center, y_center, width, height) in
             input pixels, class scores in [0, 1], and whatever else the head outputs (mask coefficients,
             keypoints), which is ignored.
+
+    Args:
+        box_format: what the box's four channels are; see `BoxFormat`.
+        normalized: boxes are in fractions of the input's width and height instead of pixels.
+        activation: what makes scores of the class channels, 'none' where they are in [0, 1] already.
 
     Example: two classes, three anchors, of which the last one has a detection.
         >>> predictions = np.zeros((6, 3), np.float32)
@@ -45,35 +55,38 @@ def decode(
     thresholds = check_thresholds(score_threshold, class_count)
     predictions = take_output(outputs, 'predictions', ('C', 'N'))
     channels = channels_first(predictions, input_wh, class_count)
-    _, boxes, scores, class_ids = read_boxes(channels, class_count, thresholds)
-    return collect(boxes, scores, class_ids, thresholds, 'predictions')
+    index, scores, class_ids, best = read_scores(channels, class_count, thresholds, activation)
+    boxes = to_corners(channels[:4, index].T, box_format, input_wh if normalized else None)
+    return collect(boxes, scores, class_ids, thresholds, 'predictions', best_score=best)
 
 
-def read_boxes(
-    channels: np.ndarray, class_count: int, thresholds: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def read_scores(
+    channels: np.ndarray, class_count: int, thresholds: np.ndarray, activation: str = 'none'
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """The candidates whose best class reaches the lowest threshold.
 
     Args:
         channels: (4 + class_count or more, N) float32, as `decode` describes them.
         class_count: number of classes.
         thresholds: () or (class_count,).
+        activation: as of `decode`.
 
     Returns:
-        Their columns, their boxes (M, 4) as corners in input pixels, their scores and their class ids, (M,) each.
+        Their columns, their scores and their class ids, (M,) each, and the highest score of all columns.
+
+    Raises:
+        FrameError: 'non_finite_output'.
 
     Example: one column, two classes.
         >>> channels = np.array([[10, 20, 4, 2, 0.25, 0.75]], np.float32).T
-        >>> index, boxes, scores, class_ids = read_boxes(channels, 2, np.asarray(0.5))
-        >>> index.tolist(), boxes.tolist(), scores.tolist(), class_ids.tolist()
-        ([0], [[8.0, 19.0, 12.0, 21.0]], [0.75], [1])
+        >>> index, scores, class_ids, best = read_scores(channels, 2, np.asarray(0.5))
+        >>> index.tolist(), scores.tolist(), class_ids.tolist(), best
+        ([0], [0.75], [1], 0.75)
     """
     class_scores = channels[4 : 4 + class_count]
-    index = find_candidates(class_scores.max(axis=0), thresholds, 'predictions')
-    candidates = class_scores[:, index]
-    class_ids = candidates.argmax(axis=0)
-    scores = candidates[class_ids, np.arange(len(index))]
-    return index, corners_from_centers(channels[:4, index].T), scores, class_ids
+    scores = rate(class_scores, 'predictions', activation, axis=0)
+    index = find_candidates(scores, thresholds, 'predictions')
+    return index, scores[index], class_scores[:, index].argmax(axis=0), highest(scores)
 
 
 def channels_first(predictions: np.ndarray, input_wh: tuple[int, int], class_count: int) -> np.ndarray:
@@ -115,4 +128,11 @@ def _is_transposed(shape: tuple[int, ...], needed: int, anchors: int) -> bool:
     return second < first
 
 
-DECODER = Decoder('yolov8', ('predictions',), needs_nms=True, option_names=(), decode=decode)
+DECODER = Decoder(
+    'yolov8',
+    ('predictions',),
+    needs_nms=True,
+    option_names=('box_format', 'normalized', 'activation'),
+    decode=decode,
+    ranks={'predictions': 2},
+)

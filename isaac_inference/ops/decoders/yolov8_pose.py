@@ -9,8 +9,9 @@ import numpy as np
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.boxes.formats import corners_from_centers
 from isaac_inference.ops.decoders.base import Decoder, bad_shape, check_thresholds, collect, take_output
-from isaac_inference.ops.decoders.yolov8 import read_boxes
+from isaac_inference.ops.decoders.yolov8 import read_scores
 
 
 def decode(
@@ -50,13 +51,19 @@ def decode(
         )
     predictions = take_output(outputs, 'predictions', ('C', 'N'))
     channels = channels_first(predictions, 4 + class_count + keypoint_dims * keypoint_count)
-    index, boxes, scores, class_ids = read_boxes(channels, class_count, thresholds)
+    index, scores, class_ids, best = read_scores(channels, class_count, thresholds)
+    boxes = corners_from_centers(channels[:4, index].T)
     keypoints = _read_keypoints(channels[4 + class_count :, index], keypoint_count)
-    return collect(boxes, scores, class_ids, thresholds, 'predictions', keypoints)
+    return collect(boxes, scores, class_ids, thresholds, 'predictions', keypoints, best_score=best)
 
 
-def channels_first(predictions: np.ndarray, needed: int) -> np.ndarray:
+def channels_first(predictions: np.ndarray, needed: int, what: str = 'box, class scores and keypoints') -> np.ndarray:
     """The (needed, N) view of the predictions; there are no extras, so the number of channels identifies the axis.
+
+    Args:
+        predictions: either axis first.
+        needed: number of channels.
+        what: the channels, for the error.
 
     Raises:
         FrameError: 'bad_output_shape', when neither axis is `needed` long.
@@ -69,7 +76,7 @@ def channels_first(predictions: np.ndarray, needed: int) -> np.ndarray:
         return predictions
     if predictions.shape[1] == needed:
         return predictions.T
-    raise bad_shape('predictions', predictions, f'({needed}, N) or (N, {needed}), box, class scores and keypoints')
+    raise bad_shape('predictions', predictions, f'({needed}, N) or (N, {needed}), {what}')
 
 
 def _read_keypoints(rows: np.ndarray, count: int) -> np.ndarray:
@@ -88,4 +95,5 @@ DECODER = Decoder(
     needs_nms=True,
     option_names=('keypoint_count', 'keypoint_dims'),
     decode=decode,
+    ranks={'predictions': 2},
 )

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.boxes.formats import corners_from_centers
 from isaac_inference.ops.decoders.base import (
     Decoder,
     bad_shape,
     check_thresholds,
     collect,
-    corners_from_centers,
-    find_candidates,
     score_candidates,
     take_output,
 )
@@ -49,12 +48,18 @@ def decode(
     cells, strides_px = grid_points(input_wh, strides)
     if len(predictions) != len(cells):
         raise bad_shape('predictions', predictions, (len(cells), 5 + class_count))
-    index = find_candidates(predictions[:, 4], thresholds, 'predictions')
-    index, scores, class_ids = score_candidates(predictions, index, thresholds)
+    index, scores, class_ids, best = score_candidates(predictions, thresholds)
     raw, stride_px = predictions[index, :4], strides_px[index]
     with np.errstate(over='ignore'):  # an infinite size is reported below
         boxes = np.concatenate(((raw[:, :2] + cells[index]) * stride_px, np.exp(raw[:, 2:]) * stride_px), axis=1)
-    return collect(corners_from_centers(boxes), scores, class_ids, thresholds, 'predictions')
+    return collect(corners_from_centers(boxes), scores, class_ids, thresholds, 'predictions', best_score=best)
 
 
-DECODER = Decoder('yolox', ('predictions',), needs_nms=True, option_names=('strides',), decode=decode)
+DECODER = Decoder(
+    'yolox',
+    ('predictions',),
+    needs_nms=True,
+    option_names=('strides',),
+    decode=decode,
+    ranks={'predictions': 2},
+)

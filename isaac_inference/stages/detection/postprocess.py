@@ -15,6 +15,7 @@ from isaac_inference.models.card.card import ModelCard
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.boxes.nms import nms
 from isaac_inference.ops.decoders import DECODERS
+from isaac_inference.ops.decoders.base import one_image
 from isaac_inference.ops.image.letterbox import Letterbox
 
 
@@ -79,6 +80,7 @@ class Postprocessor:
         self._card = card
         self._decoder = DECODERS[card.detection.decoder]
         self._options = dict(card.detection.options)
+        self._needs_nms = bool(self._options.pop('nms', self._decoder.needs_nms))
         if card.keypoints is not None:
             self._options.update(keypoint_count=card.keypoints.count, keypoint_dims=card.keypoints.dims)
         self.settings = detection_settings(card) if settings is None else settings
@@ -90,7 +92,7 @@ class Postprocessor:
         object may lie outside of the image. A card without keypoints gives None for them.
 
         Args:
-            outputs: the model's outputs by name, with batch axis.
+            outputs: the model's outputs by name, with batch axis; an output that has none is the only image's.
             letterbox: how the image was fitted into the input.
             index: which image of the batch.
 
@@ -106,7 +108,7 @@ class Postprocessor:
             score_threshold=settings.score_thresholds,
             **self._options,
         )
-        if self._decoder.needs_nms:
+        if self._needs_nms:
             found = nms(
                 found,
                 iou_threshold=settings.iou_threshold,
@@ -123,22 +125,17 @@ class Postprocessor:
             None if found.keypoints is None else _keypoints_to_source(found.keypoints, letterbox),
         )
 
-    @staticmethod
-    def _output(outputs: Mapping[str, np.ndarray], role: str, name: str, index: int) -> np.ndarray:
+    def _output(self, outputs: Mapping[str, np.ndarray], role: str, name: str, index: int) -> np.ndarray:
         if name not in outputs:
             raise FrameError(
                 'missing_tensor',
                 f'tensor {name} (the {role}): not among the arrived tensors '
                 f'{sorted(outputs)}; give all nodes the same model',
             )
-        if not outputs[name].ndim or len(outputs[name]) <= index:
-            raise FrameError(
-                'bad_tensor',
-                f'tensor {name} (the {role}): got shape {list(outputs[name].shape)}, '
-                f'expected {index + 1} or more images along the first axis',
-            )
-        output: np.ndarray = outputs[name][index]
-        return output
+        try:
+            return one_image(outputs[name], self._decoder.ranks_of(role), index)
+        except FrameError as error:
+            raise FrameError('bad_tensor', f'tensor {name} (the {role}): {error}') from None
 
 
 def _keypoints_to_source(keypoints: np.ndarray, letterbox: Letterbox) -> np.ndarray:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isaac_inference.errors import FrameError
+from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ops.decoders.boxes_scores_labels import decode
 
 OPTIONS = {'input_wh': (200, 100), 'class_count': 3, 'score_threshold': 0.5}
@@ -68,3 +68,36 @@ def test_wrong_shapes(change: dict, error: str) -> None:
 def test_labels_of_a_wrong_type() -> None:
     with pytest.raises(FrameError, match="'labels': got bool, expected integers"):
         decode(outputs([0.9], [True], np.bool_), **OPTIONS)
+
+
+@pytest.mark.parametrize('dtype', [np.int64, np.float32])
+def test_labels_from_one(dtype: type) -> None:
+    found = decode(outputs([0.9, 0.8, 0.7], [1, 0, 3], dtype), **OPTIONS, first_label=1)
+    assert found.class_ids.tolist() == [0, 2]
+    assert found.scores.tolist() == pytest.approx([0.9, 0.7])  # 0 is no object
+
+
+@pytest.mark.parametrize('label', [-1, 4])
+def test_bad_labels_from_one(label: int) -> None:
+    with pytest.raises(FrameError, match=f"'labels': got class {label}"):
+        decode(outputs([0.9], [label]), **OPTIONS, first_label=1)
+
+
+@pytest.mark.parametrize('first', [-1, 0.5])
+def test_bad_first_label(first: float) -> None:
+    with pytest.raises(ConfigError, match='first_label: got '):
+        decode(outputs([0.9], [1]), **OPTIONS, first_label=first)
+
+
+def test_scores_in_the_fifth_column() -> None:
+    boxes = np.array([[1, 2, 3, 4, 0.75], [1, 2, 3, 4, 0.25]], np.float32)
+    found = decode({'boxes': boxes, 'labels': np.array([2, 0])}, **OPTIONS)
+    assert (found.boxes.tolist(), found.scores.tolist(), found.class_ids.tolist()) == ([[1, 2, 3, 4]], [0.75], [2])
+
+
+def test_no_scores_anywhere() -> None:
+    given = {**outputs([0.9], [0])}
+    del given['scores']
+    with pytest.raises(FrameError, match="output 'scores': missing") as caught:
+        decode(given, **OPTIONS)
+    assert caught.value.reason == 'missing_output'

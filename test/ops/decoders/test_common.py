@@ -14,7 +14,10 @@ from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.decoders import DECODERS
 
 Outputs = dict[str, np.ndarray]
-OPTIONS = {'yolov8_pose': {'keypoint_count': 2, 'keypoint_dims': 3}}  # those without a default, by decoder
+OPTIONS = {  # those without a default, by decoder
+    'yolov8_pose': {'keypoint_count': 2, 'keypoint_dims': 3},
+    'anchor_heads': {'anchors': [[(10, 13), (16, 30)]], 'formula': 'v3', 'activated': True},
+}
 COMMON = {'outputs', 'input_wh', 'class_count', 'score_threshold'}
 INPUT_WH, CLASS_COUNT = (64, 64), 3
 CELLS = 8 * 8 + 4 * 4 + 2 * 2
@@ -28,6 +31,13 @@ def grid(count: int, columns: int, scores: slice, value: float) -> np.ndarray:
     predictions = np.zeros((count, columns), np.float32)
     predictions[:, scores] = value
     return predictions
+
+
+def first_class(shape: tuple[int, ...], value: float) -> np.ndarray:
+    """Maps whose first one is `value` and whose others are low: each class of a cell is a box of its own."""
+    maps = np.full(shape, min(value, 0.05), np.float32)
+    maps[0] = value
+    return maps
 
 
 # All scores are `value` (sigmoid and softmax apart), all boxes sensible.
@@ -53,8 +63,29 @@ BUILDERS: dict[str, Callable[[float], Outputs]] = {
         'labels': np.zeros(9, np.int32),
     },
     'nanodet': lambda value: {'predictions': grid(CELLS + 1, 3 + 4 * 8, slice(0, 3), value)},
+    'yolov8_obb': lambda value: {'predictions': grid(15, 8, slice(4, 7), value).T.copy()},
+    'boxes_scores': lambda value: {'boxes': boxes_of(9, [1, 2, 3, 4]), 'scores': np.full((9, 3), value, np.float32)},
+    'anchor_free_heads': lambda value: {
+        'scores_8': np.full((64, 3), value, np.float32),
+        'boxes_8': np.ones((64, 4), np.float32),
+    },
+    'anchor_heads': lambda value: {'predictions_8': grid(128, 8, slice(4, 8), value**0.5).reshape(2, 8, 8, 8)},
+    'detectnet': lambda value: {
+        'scores': first_class((3, 4, 4), value),
+        'boxes': np.ones((12, 4, 4), np.float32),
+    },
+    'centernet': lambda value: {
+        'heatmap': first_class((3, 16, 16), value),
+        'sizes': np.ones((2, 16, 16), np.float32),
+    },
 }
 NAMES = sorted(DECODERS)
+BOXES = ('boxes', 'boxes_8', 'sizes', 'predictions', 'predictions_8')  # where the boxes may be
+
+
+def needed(name: str) -> set[str]:
+    """The outputs that a decoder cannot do without, of the one level that there is here."""
+    return set(DECODERS[name].roles) | {f'{role}_8' for role in DECODERS[name].level_roles}
 
 
 def decode(name: str, outputs: Outputs, score_threshold: float | np.ndarray = 0.5) -> Detections:
@@ -75,7 +106,12 @@ def test_every_decoder_is_tested_here() -> None:
 def test_description_fits_the_function(name: str) -> None:
     decoder = DECODERS[name]
     assert decoder.name == name
-    assert set(decoder.roles) == set(BUILDERS[name](0.5))
+    outputs = BUILDERS[name](0.5)
+    assert needed(name) <= set(outputs) <= needed(name) | set(decoder.optional_roles)
+    assert set(decoder.ranks) == {*decoder.roles, *decoder.optional_roles, *decoder.level_roles}
+    assert {role: array.ndim in decoder.ranks_of(role) for role, array in outputs.items()} == dict.fromkeys(
+        outputs, True
+    )
     assert set(inspect.signature(decoder.decode).parameters) == COMMON | set(decoder.option_names)
 
 
@@ -137,9 +173,9 @@ def test_scores_that_are_no_numbers_are_noticed(name: str, value: float) -> None
 def test_boxes_that_are_no_numbers_are_noticed(name: str, value: float) -> None:
     def with_value(score: float) -> Outputs:
         outputs = BUILDERS[name](score)
-        array = outputs.get('boxes', outputs.get('predictions'))
-        assert array is not None
-        where = {'yolov8': np.s_[0, :], 'yolov8_pose': np.s_[0, :], 'nanodet': np.s_[:, 3]}.get(name, np.s_[:, 0])
+        array = next(outputs[role] for role in BOXES if role in outputs)
+        first, columns = np.s_[0, :], np.s_[..., 0]
+        where = {'yolov8': first, 'yolov8_pose': first, 'yolov8_obb': first, 'nanodet': np.s_[:, 3]}.get(name, columns)
         array[where] = value
         return outputs
 
@@ -150,7 +186,7 @@ def test_boxes_that_are_no_numbers_are_noticed(name: str, value: float) -> None:
 
 @pytest.mark.parametrize('name', NAMES)
 def test_missing_outputs(name: str) -> None:
-    for role in DECODERS[name].roles:
+    for role in needed(name):
         outputs = BUILDERS[name](0.9)
         del outputs[role]
         with pytest.raises(FrameError, match=f"output '{role}': missing, got ") as caught:
@@ -160,7 +196,7 @@ def test_missing_outputs(name: str) -> None:
 
 @pytest.mark.parametrize('name', NAMES)
 def test_wrong_types(name: str) -> None:
-    for role in set(DECODERS[name].roles) - {'labels', 'num_detections'}:
+    for role in needed(name) - {'labels', 'num_detections'}:
         outputs = BUILDERS[name](0.9)
         outputs[role] = outputs[role].astype(np.int32)
         with pytest.raises(FrameError, match=f"output '{role}': got int32, expected floating point") as caught:
@@ -170,7 +206,7 @@ def test_wrong_types(name: str) -> None:
 
 @pytest.mark.parametrize('name', NAMES)
 def test_a_batch_axis_is_a_wrong_shape(name: str) -> None:
-    for role in DECODERS[name].roles:
+    for role in needed(name) - {'num_detections'}:
         outputs = BUILDERS[name](0.9)
         outputs[role] = outputs[role][None]
         with pytest.raises(FrameError, match=f"output '{role}': got .*without the batch axis") as caught:

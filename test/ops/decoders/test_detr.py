@@ -69,7 +69,7 @@ def test_as_many_boxes_as_logits() -> None:
 
 
 def test_unknown_activation() -> None:
-    with pytest.raises(ConfigError, match="activation: got 'relu', expected one of sigmoid, softmax"):
+    with pytest.raises(ConfigError, match="activation: got 'relu', expected one of none, sigmoid, softmax"):
         run([[0.0, 0.0]], CENTER, activation='relu')
 
 

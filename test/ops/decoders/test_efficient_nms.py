@@ -23,7 +23,7 @@ def outputs(count: np.ndarray) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize('dtype', [np.int32, np.int64, np.float32])
-@pytest.mark.parametrize('shape', [(), (1,)])
+@pytest.mark.parametrize('shape', [(), (1,), (1, 1)])
 @pytest.mark.parametrize(('count', 'class_ids'), [(0, []), (1, [0]), (2, [0]), (3, [0, 2])])
 def test_rows_that_count(dtype: type, shape: tuple[int, ...], count: int, class_ids: list[int]) -> None:
     found = decode(outputs(np.full(shape, count, dtype)), **OPTIONS)
@@ -47,7 +47,12 @@ def test_rows_that_count_are_checked() -> None:
         decode(outputs(np.array([4])), **OPTIONS)
 
 
-@pytest.mark.parametrize('shape', [(2,), (1, 1), (0,)])
+@pytest.mark.parametrize('shape', [(2,), (2, 1), (0,)])
 def test_wrong_shape_of_the_count(shape: tuple[int, ...]) -> None:
-    with pytest.raises(FrameError, match=r"'num_detections': got .*expected \(\) or \(1\)"):
+    with pytest.raises(FrameError, match=r"'num_detections': got .*expected one number"):
         decode(outputs(np.zeros(shape, np.int32)), **OPTIONS)
+
+
+def test_labels_from_one_and_another_box_format() -> None:
+    found = decode(outputs(np.array(3)), **OPTIONS, first_label=1, box_format='xywh')
+    assert found.class_ids.tolist() == [1] and found.boxes.tolist() == [[1, 2, 4, 6]]

@@ -72,3 +72,10 @@ def test_wrong_shapes(shape: tuple[int, int]) -> None:
     with pytest.raises(FrameError, match=rf'expected \({len(CELLS)}, 2 \+ 4 \* \(reg_max \+ 1\)\)') as caught:
         decode({'predictions': np.zeros(shape, np.float32)}, **OPTIONS)
     assert caught.value.reason == 'bad_output_shape'
+
+
+def test_a_cell_s_point_may_be_its_centre() -> None:
+    predictions = np.zeros((len(CELLS), 2 + 4 * 2), np.float32)
+    predictions[len(CELLS) - 1, 0] = 0.75  # stride 64, column 1, row 0; half a stride to each side
+    found = decode({'predictions': predictions}, **OPTIONS, cell_offset=0.5)
+    assert found.boxes.tolist() == [[64, 0, 128, 64]]

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models that output decoded boxes and the scores of all classes as two tensors (SSD, YOLOv4, EfficientDet)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.boxes.formats import to_corners
+from isaac_inference.ops.decoders.base import (
+    Decoder,
+    bad_shape,
+    best_classes,
+    check_thresholds,
+    collect,
+    find_candidates,
+    highest,
+    rate,
+    score_columns,
+    take,
+    take_output,
+)
+
+
+def decode(
+    outputs: Mapping[str, np.ndarray],
+    *,
+    input_wh: tuple[int, int],
+    class_count: int,
+    score_threshold: float | np.ndarray,
+    box_format: str = 'xyxy',
+    normalized: bool = False,
+    activation: str = 'none',
+    background: str = 'none',
+) -> Detections:
+    """Reads one box per row, with its best class.
+
+    Roles:
+        boxes: (N, 4) or (N, 1, 4), in input pixels.
+        scores: (N, C) or (C, N), C classes and the background if there is one. A square is read as (N, C).
+
+    Args:
+        box_format: what the box's four columns are; see `BoxFormat`.
+        normalized: boxes are in fractions of the input's width and height instead of pixels.
+        activation: what makes scores of `scores`, 'none' where they are in [0, 1] already.
+        background: which of the C columns means 'no object': 'none', 'first' or 'last'. Class ids count without it.
+
+    Example: the first column is the background.
+        >>> outputs = {'boxes': np.array([[[0, 0, 8, 4]]], np.float32), 'scores': np.array([[0.125, 0.25, 0.625]])}
+        >>> options = {'background': 'first', 'class_count': 2, 'score_threshold': 0.5}
+        >>> found = decode(outputs, input_wh=(32, 32), **options)
+        >>> found.boxes.tolist(), found.scores.tolist(), found.class_ids.tolist()
+        ([[0.0, 0.0, 8.0, 4.0]], [0.625], [1])
+    """
+    thresholds = check_thresholds(score_threshold, class_count)
+    is_deep = take(outputs, 'boxes').ndim == 3
+    boxes = take_output(outputs, 'boxes', ('N', 1, 4) if is_deep else ('N', 4)).reshape(-1, 4)
+    table = take_output(outputs, 'scores', ('N', 'C'))
+    columns = score_columns(class_count, background)
+    if table.shape == (columns, len(boxes)) and columns != len(boxes):
+        table = table.T
+    if table.shape != (len(boxes), columns):
+        raise bad_shape('scores', table, f'({len(boxes)}, {columns}) or ({columns}, {len(boxes)})')
+    scores = rate(table, 'scores', activation, background)
+    index = find_candidates(scores, thresholds, 'scores')
+    class_ids = best_classes(table[index], background)
+    corners = to_corners(boxes[index], box_format, input_wh if normalized else None)
+    return collect(corners, scores[index], class_ids, thresholds, 'boxes', best_score=highest(scores))
+
+
+DECODER = Decoder(
+    'boxes_scores',
+    ('boxes', 'scores'),
+    needs_nms=True,
+    option_names=('box_format', 'normalized', 'activation', 'background'),
+    decode=decode,
+    ranks={'boxes': 2, 'scores': 2},
+    other_ranks={'boxes': (3,)},
+)
