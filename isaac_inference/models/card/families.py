@@ -21,6 +21,13 @@ LEVEL_STRIDES = (4, 8, 16, 32, 64, 128)
 COLUMNS = ('x1', 'y1', 'x2', 'y2', 'cx', 'cy', 'w', 'h', 'score', 'class', 'image', 'angle')
 """What the columns of a table of finished boxes may be called."""
 
+ANCHORS: Mapping[str, tuple[tuple[tuple[float, float], ...], ...]] = {
+    'yolov3': (((10, 13), (16, 30), (33, 23)), ((30, 61), (62, 45), (59, 119)), ((116, 90), (156, 198), (373, 326))),
+    'yolov4': (((12, 16), (19, 36), (40, 28)), ((36, 75), (76, 55), (72, 146)), ((142, 110), (192, 243), (459, 401))),
+    'yolov3_tiny': (((10, 14), (23, 27), (37, 58)), ((81, 82), (135, 169), (344, 319))),
+}
+"""The anchors that YOLO's networks were published with, in px, by level: YOLOv5 has those of v3, YOLOv7 those of v4."""
+
 _CORNERS = ('x1', 'y1', 'x2', 'y2')
 _CENTER = ('cx', 'cy', 'w', 'h')
 _CORNER_SIZE = ('x1', 'y1', 'w', 'h')
@@ -136,13 +143,18 @@ def _columns(value: Any) -> tuple[str, ...]:
 
 
 def _anchors(value: Any) -> tuple[tuple[tuple[float, float], ...], ...]:
-    """Anchor sizes by level."""
+    """Anchor sizes by level, or the name of a published set."""
+    if isinstance(value, str) and value in ANCHORS:
+        return ANCHORS[value]
     try:
         levels = tuple(tuple((float(w), float(h)) for w, h in level) for level in value)
     except (TypeError, ValueError):
         levels = ()
     if not levels or not all(level and min(map(min, level)) > 0 for level in levels):
-        raise ValueError('a list of [w, h] in px for each level, such as [[[10, 13], [16, 30], [33, 23]], ...]')
+        raise ValueError(
+            f'one of {", ".join(ANCHORS)}, or a list of [w, h] in px for each level, '
+            'such as [[[10, 13], [16, 30], [33, 23]], ...]'
+        )
     return levels
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an ONNX graph does with its image before the first layer: a graph that normalises must not be normalised twice."""
+"""What an ONNX graph does with its image before the first layer: one that normalises must not be normalised twice."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _small_constants(graph: Any) -> dict[str, np.ndarray]:
     tensors = {item.name: item for item in graph.initializer}
     for node in graph.node:
         if node.op_type == 'Constant':
-            tensors.update({node.output[0]: item.t for item in node.attribute if item.name == 'value'})
+            tensors.update((node.output[0], item.t) for item in node.attribute if item.name == 'value')
     found = {}
     for name, tensor in tensors.items():
         if np.prod(tensor.dims, dtype=np.int64) <= 16 and tensor.data_location != TensorProto.EXTERNAL:

@@ -8,9 +8,12 @@ does; where it has picked boxes, TopK or NonMaxSuppression.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 _MOVING = frozenset(
     {
@@ -80,20 +83,39 @@ class Tail:
 def output_tails(graph: Any) -> dict[str, Tail]:
     """The tail of each output of an `onnx.GraphProto`, by its name."""
     producer = {name: node for node in graph.node for name in node.output}
-    shapes = {item.name: tuple(item.dims) for item in graph.initializer}
+    tensors = {item.name: item for item in graph.initializer}
     for node in graph.node:
         if node.op_type == 'Constant':
-            shapes.update({node.output[0]: tuple(item.t.dims) for item in node.attribute if item.name == 'value'})
-    return {item.name: _tail(item.name, producer, shapes) for item in graph.output}
+            tensors.update((node.output[0], item.t) for item in node.attribute if item.name == 'value')
+    weights = {name: _Weight(tuple(item.dims), _counts_up(item)) for name, item in tensors.items()}
+    return {item.name: _tail(item.name, producer, weights) for item in graph.output}
 
 
-def _tail(output: str, producer: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> Tail:
+class _Weight(NamedTuple):
+    """The shape of a constant, and whether it is 0, 1, 2, ...: the product with it is the mean of a distribution."""
+
+    shape: tuple[int, ...]
+    counts_up: bool
+
+
+def _counts_up(tensor: Any) -> bool:
+    """True for 0, 1, 2, ... to at most `_MOST_BINS`."""
+    from onnx import TensorProto, numpy_helper
+
+    count = math.prod(tensor.dims)
+    if not 1 < count <= _MOST_BINS or tensor.data_location == TensorProto.EXTERNAL:
+        return False
+    values = numpy_helper.to_array(tensor).reshape(-1)
+    return bool(values.dtype.kind in 'fiu' and np.allclose(values.astype(np.float64), np.arange(count), atol=0.01))
+
+
+def _tail(output: str, producer: Mapping[str, Any], weights: Mapping[str, _Weight]) -> Tail:
     """Walk back from an output to the last weights on each way."""
     ops: set[str] = set()
     widths: set[int] = set()
 
     def visit(node: Any) -> list[str]:
-        weight = _weight_shape(node, producer, shapes) if node.op_type in _WEIGHTED else None
+        weight = _weight(node, producer, weights) if node.op_type in _WEIGHTED else None
         width = None if weight is None else _width(node, weight)
         if width is not None:
             widths.add(width)
@@ -126,18 +148,16 @@ def _walk(start: str, producer: Mapping[str, Any], visit: Callable[[Any], list[s
         todo.extend(name for name in visit(node) if name)
 
 
-def _weight_shape(
-    node: Any, producer: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
-) -> tuple[int, ...] | None:
-    """The shape of a node's weights, also where they are dequantised or transposed first; None if it has none."""
+def _weight(node: Any, producer: Mapping[str, Any], weights: Mapping[str, _Weight]) -> _Weight | None:
+    """A node's weights, also where they are dequantised or transposed first; None if it has none."""
     index = 3 if node.op_type == 'QLinearConv' else 1
     names = [node.input[index]] if index < len(node.input) else []
     if node.op_type == 'MatMul':  # the weights of a layer are usually the second factor
         names.append(node.input[0])
     for name in names:
         for _ in range(4):
-            if name in shapes:
-                return shapes[name]
+            if name in weights:
+                return weights[name]
             source = producer.get(name)
             if source is None or source.op_type not in ('DequantizeLinear', 'Transpose', 'Cast', 'Identity'):
                 break
@@ -145,14 +165,17 @@ def _weight_shape(
     return None
 
 
-def _width(node: Any, shape: tuple[int, ...]) -> int | None:
-    """Channels that a layer with weights of this shape makes; None for what only sums up a distribution."""
+def _width(node: Any, weight: _Weight) -> int | None:
+    """Channels that a layer with these weights makes; None for what only sums up a distribution."""
+    shape = weight.shape
+    if weight.counts_up:
+        return None
     if node.op_type in ('Conv', 'ConvInteger', 'QLinearConv'):
-        is_sum = len(shape) == 4 and shape[0] == 1 and shape[2:] == (1, 1) and shape[1] <= _MOST_BINS
-        return None if is_sum or not shape else shape[0]
+        return shape[0] if shape else None
     if node.op_type == 'ConvTranspose':
         return shape[1] if len(shape) > 1 else None
     if node.op_type == 'Gemm':
         transposed = any(item.name == 'transB' and item.i for item in node.attribute)
         return shape[0 if transposed else -1] if shape else None
-    return shape[-1] if len(shape) > 1 and shape[-1] > 1 else (1 if len(shape) > 1 and shape[0] > _MOST_BINS else None)
+    is_layer = len(shape) > 1 and shape[-2] > 4  # not a product that turns centres into corners
+    return shape[-1] if is_layer else None

@@ -14,7 +14,11 @@ from isaac_inference.models.card.sourced import CardValues
 from isaac_inference.models.onnx.reader import ModelFile, UnclearModelError
 from isaac_inference.models.recognition.problems import Problems
 from isaac_inference.models.recognition.read_outputs import decode_all
-from isaac_inference.ops.boxes.plausibility import implausible
+
+try:
+    from isaac_inference.ops.boxes.plausibility import implausible
+except ImportError:
+    implausible = None
 
 Build = Callable[[CardValues], tuple[ModelCard, Mapping[str, np.ndarray]]]
 """Makes a card with further values; and the outputs of a run with it, {} where the model cannot be run here."""
@@ -42,7 +46,9 @@ def tried(file: ModelFile, problems: Problems, build: Build) -> Problems:
 
 def _tried(file: ModelFile, problem: UnclearModelError, others: list[str], build: Build) -> UnclearModelError:
     """One problem with the lines that work."""
-    if not problem.lines or any(word in line for line in problem.lines for word in _PLACEHOLDERS):
+    if not problem.lines:
+        return UnclearModelError(file, problem.what, (), instead=_export_advice(file))
+    if any(word in line for line in problem.lines for word in _PLACEHOLDERS):
         return problem
     found: dict[str, str] = {}
     for line in problem.lines:
@@ -51,7 +57,8 @@ def _tried(file: ModelFile, problem: UnclearModelError, others: list[str], build
             found[line] = verdict
     if found:
         return UnclearModelError(file, problem.what, tuple(found), found)
-    instead = f'{len(problem.lines)} lines for the card were tried on this file, and none of them works. {_export_advice(file)}'
+    count = len(problem.lines)
+    instead = f'{count} lines for the card were tried on this file, and none of them works. {_export_advice(file)}'
     return UnclearModelError(file, problem.what, (), instead=instead)
 
 

@@ -30,6 +30,7 @@ class DecoderFinding:
         options: options that follow from the outputs.
         class_count: number of classes where the outputs show it in their own way; else None.
         convention: how the network's family prepares images, '' where that is not known.
+        alternatives: other conventions that exports of just this layout follow; None for those of the family.
         notes: what is worth a line in a log.
     """
 
@@ -38,6 +39,7 @@ class DecoderFinding:
     options: Mapping[str, Any] = field(default_factory=dict)
     class_count: int | None = None
     convention: str = ''
+    alternatives: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -103,8 +105,10 @@ def _as_card_says(
             f'outputs: {{{names}}}',
         )
     related = next((item for item in found if {item.decoder, decoder.value} in _SHARE_A_NETWORK), None)
-    convention = same.convention if same else related.convention if related else ''
-    return DecoderFinding(decoder, roles, same.options if same else {}, same.class_count if same else None, convention)
+    near = same or related
+    convention, alternatives = (near.convention, near.alternatives) if near else ('', None)
+    options, count = (same.options, same.class_count) if same else ({}, None)
+    return DecoderFinding(decoder, roles, options, count, convention, alternatives)
 
 
 def _by_roles(evidence: Evidence, given: Mapping[str, Sourced[TensorSpec]]) -> DecoderFinding:
@@ -171,7 +175,13 @@ def _finding(item: Candidate, given: Mapping[str, Sourced[TensorSpec]]) -> Decod
     """A settled candidate."""
     roles = given or {role: Sourced(spec, 'shapes and names of the outputs') for role, spec in item.roles.items()}
     return DecoderFinding(
-        Sourced(item.decoder, item.why), roles, item.options, item.class_count, item.convention, item.notes
+        Sourced(item.decoder, item.why),
+        roles,
+        item.options,
+        item.class_count,
+        item.convention,
+        item.alternatives,
+        item.notes,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.assumption import Assumption
-from isaac_inference.models.card.families import FAMILIES, Family
+from isaac_inference.models.card.families import ANCHORS, FAMILIES, Family
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.recognition.decoder_choice import DecoderFinding, proto_channels
@@ -23,6 +23,7 @@ _CHANNELS_EITHER_WAY = ('yolov8', 'yolov8_obb')
 _ANCHORS_PER_LEVEL = 3
 _COCO_WITH_NO_OBJECT = 92
 _NO_OBJECT_SHARE = 0.5
+_SIGMOID_RELATIVES = ('ca_qcontent', 'ref_point_head', 'refpoint', 'sampling_offsets')
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ def resolve_options(
         options['normalized'] = Sourced(False, 'the size input')
     options.update(given)
     assumptions: list[Assumption] = []
-    columns = class_columns(evidence, decoder, {role: item.value for role, item in finding.roles.items()})
-    columns = finding.class_count if columns is None else columns
+    columns = finding.class_count
+    if columns is None or decoder == 'detr':
+        columns = class_columns(evidence, decoder, {role: item.value for role, item in finding.roles.items()})
     if decoder == 'detr' and 'activation' not in given:
         options['activation'], assumed = _activation(evidence, finding, columns)
         assumptions += assumed
@@ -79,7 +81,8 @@ def resolve_options(
         _check_strides(evidence, finding, options['strides'])
     if decoder == 'anchor_heads' and 'anchors' not in given:
         assumptions.append(_assumed_anchors(options['anchors'].value))
-    return OptionFinding(options, _class_count(columns, options), tuple(assumptions))
+    count = columns if finding.class_count is not None and 'background' in options else _class_count(columns, options)
+    return OptionFinding(options, count, tuple(assumptions))
 
 
 def _class_count(columns: int | None, options: Mapping[str, Sourced[Any]]) -> int | None:
@@ -191,6 +194,8 @@ def _activation(
         return Sourced('sigmoid', 'names in the graph or of the outputs'), ()
     if columns in (80, 91):
         return Sourced('sigmoid', f'{columns} class scores, as COCO has'), ()
+    if evidence.file.mentions('class_labels_classifier') and not evidence.file.mentions(*_SIGMOID_RELATIVES):
+        return Sourced('softmax', "class_labels_classifier of Hugging Face's DETR and YOLOS"), ()
     if columns is not None and columns == evidence.label_count:
         return Sourced('sigmoid', 'number of labels'), ()
     spec = finding.roles['logits'].value
@@ -213,13 +218,13 @@ def _activation(
 
 def _assumed_anchors(anchors: Any) -> Assumption:
     """The anchors of raw maps are in no file."""
-    shown = str([[list(item) for item in level] for level in anchors])
-    return Assumption(
-        'decoder_options.anchors',
-        shown,
-        'those that YOLOv3 was published with; the file does not have them',
-        (('decoder_options: {anchors: [...], formula: v3 or v5}', 'a network that was trained with others'),),
+    name = next((name for name, known in ANCHORS.items() if known == anchors), 'its own')
+    others = tuple(
+        (f'decoder_options: {{anchors: {other}}}', f'networks with the anchors of {other}')
+        for other, known in ANCHORS.items()
+        if other != name and len(known) == len(anchors)
     )
+    return Assumption('decoder_options.anchors', name, 'the file does not have them', others)
 
 
 def _check_strides(evidence: Evidence, finding: DecoderFinding, given: Sourced[tuple[int, ...]]) -> None:

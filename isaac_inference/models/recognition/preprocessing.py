@@ -73,7 +73,8 @@ def resolve_preprocess(
     if is_certain:
         return PreprocessFinding(found, convention)
     others = []
-    for name in FAMILIES[finding.decoder.value].conventions:
+    common = FAMILIES[finding.decoder.value].conventions
+    for name in common if finding.alternatives is None else finding.alternatives:
         other = CONVENTIONS[name]
         if values_of(_applied(other, '', in_graph, overrides)) != values_of(found):
             others.append((f'preprocess: {{convention: {name}}}', f'{other.title}: {other.describe()}'))

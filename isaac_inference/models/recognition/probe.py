@@ -77,7 +77,7 @@ class Probe:
 
 
 def outputs_of(file: ModelFile, card: ModelCard) -> Mapping[str, np.ndarray]:
-    """The outputs by name of one run on the picture, prepared as a card says; {} for a model that cannot be run here."""
+    """The outputs by name of one run on the picture, prepared as a card says; {} where it cannot be run here."""
     try:
         image = card.image
         beside = {item.tensor.name: item.constant(image.wh) for item in card.value_inputs}

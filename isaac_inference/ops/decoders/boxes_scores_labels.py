@@ -19,7 +19,7 @@ from isaac_inference.ops.decoders.base import (
     find_candidates,
     highest,
     take,
-    take_any,
+    take_floats,
     take_output,
 )
 
@@ -38,7 +38,7 @@ def decode(
 
     Roles:
         boxes: (N, 4); or (N, 5) with the score as fifth column, and then no output `scores`.
-        scores: (N,) in [0, 1].
+        scores: (N,) or (N, 1), in [0, 1].
         labels: (N,) class ids, integers or whole floats. Rows below the threshold may hold anything.
 
     Args:
@@ -78,14 +78,19 @@ def take_rows(outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray
     if five:
         boxes, scores = boxes[:, :4], boxes[:, 4]
     else:
-        scores = take_output(outputs, 'scores', ('N',))
-    labels = take_any(outputs, 'labels', ('N',))
+        scores = _column(take_floats(outputs, 'scores'))
+    labels = _column(take(outputs, 'labels'))
     for role, array in (('scores', scores), ('labels', labels)):
-        if len(array) != len(boxes):
+        if array.shape != (len(boxes),):
             raise bad_shape(role, array, (len(boxes),))
     if labels.dtype.kind not in 'iuf':
         raise FrameError('bad_output_type', f"output 'labels': got {labels.dtype}, expected integers")
     return boxes, scores, labels
+
+
+def _column(array: np.ndarray) -> np.ndarray:
+    """(N, 1) as (N,); anything else as it is."""
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
 def read_labels(

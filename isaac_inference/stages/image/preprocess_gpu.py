@@ -149,7 +149,7 @@ class GpuPreprocessor:
             self._constant = self._sizes.take()
             for name, value in values.items():
                 self.stream.upload(self._constant[name].ptr, value)
-            self._constant[size.name].mark_ready()
+                self._constant[name].mark_ready()
 
     def _enqueue(self, image: RawImage, target: int) -> Letterbox:
         arguments = self._arguments_buffer

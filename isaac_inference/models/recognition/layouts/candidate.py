@@ -73,6 +73,7 @@ class Candidate:
         options: decoder options that follow from the outputs.
         class_count: number of classes, None if it does not follow from the outputs.
         convention: a key of `conventions.CONVENTIONS`, where the family of the network is known; else ''.
+        alternatives: other keys that exports of just this layout follow; None for those of the decoder's family.
         notes: what is worth a line in a log.
     """
 
@@ -82,4 +83,5 @@ class Candidate:
     options: Mapping[str, Any] = field(default_factory=dict)
     class_count: int | None = None
     convention: str = ''
+    alternatives: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()

@@ -65,7 +65,9 @@ def _end_to_end(evidence: Evidence, spec: TensorSpec) -> Candidate:
 def _noted(item: Candidate, notes: tuple[str, ...]) -> Candidate:
     if not notes:
         return item
-    return Candidate(item.decoder, item.roles, item.why, item.options, item.class_count, item.convention, notes)
+    return Candidate(
+        item.decoder, item.roles, item.why, item.options, item.class_count, item.convention, item.alternatives, notes
+    )
 
 
 _COLUMNS = ('x1', 'y1', 'x2', 'y2', 'score', 'class')

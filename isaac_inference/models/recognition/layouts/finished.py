@@ -9,6 +9,7 @@ from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.recognition.layouts import values
 from isaac_inference.models.recognition.layouts.candidate import Candidate, Evidence
 from isaac_inference.models.recognition.layouts.roles import base_name, finished_roles
+from isaac_inference.models.recognition.layouts.single import classes_by_width
 
 _TENSORFLOW_ONLY = ('raw_detection_boxes', 'raw_detection_scores', 'detection_multiclass_scores', 'anchor_indices')
 _GRID_ROWS = 1000
@@ -16,7 +17,7 @@ _TAO = ('batchednms', 'nmsed')
 
 
 def finished_boxes(evidence: Evidence) -> list[Candidate]:
-    """The decoder for finished boxes in several outputs, or for a table with its number of rows; [] if it is neither."""
+    """The decoder for finished boxes in several outputs, or for a table with its number of rows; [] if neither."""
     named = {base_name(spec.name): spec for spec in evidence.outputs}
     roles = _tensorflow_roles(named) or finished_roles(evidence.outputs)
     if roles is None:
@@ -27,7 +28,10 @@ def finished_boxes(evidence: Evidence) -> list[Candidate]:
     counted = 'num_detections' in roles
     decoder = 'efficient_nms' if counted else 'boxes_scores_labels'
     options, convention, notes = _details(evidence, named, roles)
-    class_count = _tensorflow_classes(named) if options.get('box_format') == 'yxyx' else None
+    if options.get('box_format') == 'yxyx':
+        class_count = _tensorflow_classes(named)
+    else:
+        class_count = classes_by_width(evidence.tail(roles['labels'])) or classes_by_width(evidence.tail(boxes))
     rows = boxes.shape[-2]
     if not counted and rows is not None and rows > _GRID_ROWS:
         options['nms'] = True
@@ -91,7 +95,16 @@ def _table_with_count(evidence: Evidence) -> list[Candidate]:
     columns = (None if numbers is None else values.columns_of(numbers)) or _PADDLE
     roles = {'predictions': tables[0], 'num_detections': counts[0]}
     convention = 'rt_detr' if _is_paddle_detr(evidence) else 'paddle'
-    return [Candidate('end_to_end', roles, 'a table and its number of rows', {'columns': columns}, None, convention)]
+    return [
+        Candidate(
+            'end_to_end',
+            roles,
+            'a table and its number of rows',
+            {'columns': columns},
+            classes_by_width(evidence.tail(tables[0])),
+            convention,
+        )
+    ]
 
 
 def _is_paddle_detr(evidence: Evidence) -> bool:

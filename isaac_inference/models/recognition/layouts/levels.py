@@ -5,18 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from isaac_inference.models.card.families import LEVEL_STRIDES
+from isaac_inference.models.card.families import ANCHORS, LEVEL_STRIDES
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.recognition.layouts.candidate import Candidate, Evidence
 from isaac_inference.models.recognition.layouts.roles import base_name
 
 _BINS = (4, 32, 64, 68, 72)  # 4 sides as distances, or as distributions of 8, 16, 17 or 18 bins
 _ANCHORS_PER_LEVEL = 3
-_ANCHORS: Mapping[str, tuple[tuple[tuple[int, int], ...], ...]] = {
-    'v3': (((10, 13), (16, 30), (33, 23)), ((30, 61), (62, 45), (59, 119)), ((116, 90), (156, 198), (373, 326))),
-    'v3_tiny': (((10, 14), (23, 27), (37, 58)), ((81, 82), (135, 169), (344, 319))),
-}
-
 
 def level_outputs(evidence: Evidence) -> list[Candidate]:
     """The decoder for outputs of several grid levels, or maps of one; [] where they are none."""
@@ -68,7 +63,7 @@ def _anchor_heads(
     ranks = {len(spec.shape) for spec in specs.values()}
     is_v5 = ranks == {5} and evidence.file.producer.startswith('pytorch')
     options = {
-        'anchors': _ANCHORS['v3' if len(levels) == 3 else 'v3_tiny'],
+        'anchors': ANCHORS['yolov3' if len(levels) == 3 else 'yolov3_tiny'],
         'formula': 'v5' if is_v5 else 'v3',
         'activated': activated,
     }

@@ -56,13 +56,15 @@ def _queries(evidence: Evidence, boxes: TensorSpec, logits: TensorSpec) -> Candi
 def _detr_family(evidence: Evidence, logits: TensorSpec) -> str:
     """Whose transformer it is, by the names in the graph and of the outputs; '' where nothing says it."""
     file = evidence.file
-    if file.mentions('dinov2', 'dinov3', 'rfdetr', 'rf_detr', 'lwdetr'):
+    if file.mentions('dinov2', 'dinov3', 'rfdetr', 'rf_detr', 'lwdetr', 'lw_detr'):
         return 'rf_detr'
     if file.mentions(
         'enc_score_head', 'fpn_blocks', 'denoising_class', 'lateral_convs', 'hybrid_encoder', 'hgnet', 'dfine'
     ):
         return 'rt_detr'
-    if file.mentions('class_labels_classifier', 'bbox_predictor', 'query_position_embeddings', 'detection_tokens'):
+    if file.mentions(
+        'class_labels_classifier', 'bbox_predictor', 'query_position_embeddings', 'detection_tokens', 'refpoint'
+    ):
         return 'detr'
     if {base_name(spec.name) for spec in evidence.outputs} >= {'dets', 'labels'}:
         return 'rf_detr'
@@ -78,10 +80,12 @@ def _dense(evidence: Evidence, boxes: TensorSpec, scores: TensorSpec) -> Candida
     numbers = evidence.values().get(boxes.name)
     if numbers is not None and numbers.size and numbers.shape[-1] == 4:
         rows_of = np.asarray(numbers, np.float32).reshape(-1, 4)
-        if values.are_normalized(rows_of):
+        if len(boxes.shape) == 4 or values.are_normalized(rows_of):
             options['normalized'] = True
         if values.box_format_of(rows_of) == 'cxcywh':
             options['box_format'] = 'cxcywh'
+    if base_name(boxes.name).startswith('yolonms'):  # keras-yolo3, as in the ONNX model zoo
+        options['box_format'] = 'yxyx'
     last = evidence.tail(scores).last
     found = evidence.values().get(scores.name)
     table = None if found is None or not found.size else np.asarray(found, np.float32)[0]
@@ -105,7 +109,7 @@ def _dense(evidence: Evidence, boxes: TensorSpec, scores: TensorSpec) -> Candida
 
 def _dense_family(evidence: Evidence, boxes: TensorSpec, scores: TensorSpec, is_swapped: bool) -> str:
     """Whose detector has its boxes and scores apart like this; '' where several do."""
-    if len(boxes.shape) == 4:
+    if len(boxes.shape) == 4 or base_name(boxes.name).startswith('yolonms'):
         return 'darknet'
     if evidence.exporter.is_ultralytics:
         return 'ultralytics'

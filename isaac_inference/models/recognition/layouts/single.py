@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.models.onnx.graph_tail import Tail
 from isaac_inference.models.recognition.layouts import values
 from isaac_inference.models.recognition.layouts.candidate import Candidate, Evidence
 from isaac_inference.models.recognition.layouts.grid import STRIDES_P6, strides_of
@@ -11,14 +12,37 @@ from isaac_inference.models.recognition.layouts.grid import STRIDES_P6, strides_
 NANODET_BOX_COLUMNS = 32
 """Four box sides, each a distribution over 8 distances."""
 
+_NANODET_BINS = (32, 44, 64, 68)  # four sides, 8 to 17 distances each
 _ANCHORS_PER_CELL = 3
 _COCO = 80
+_BOX_WIDTHS = (1, 2, 4, 32, 64, 68)
 _MOST_QUERIES = 1000
 _BEST_FIRST = ('x1', 'y1', 'x2', 'y2', 'score', 'class')
 _IMAGE_FIRST = ('image', 'x1', 'y1', 'x2', 'y2', 'class', 'score')
 _DETECTION_OUTPUT = ('image', 'class', 'score', 'x1', 'y1', 'x2', 'y2')
+_CENTER_FIRST = ('cx', 'cy', 'w', 'h', 'score', 'class')
 _ROTATED = ('cx', 'cy', 'w', 'h', 'score', 'class', 'angle')
 _DEFAULT_COLUMNS = {6: _BEST_FIRST, 7: _IMAGE_FIRST}
+
+
+def classes_by_width(tail: Tail) -> int | None:
+    """How many classes the last layers behind an output score; None where they do not show it.
+
+    A head ends in one layer for the boxes, of 4 channels or as many distributions, and one for the classes; or in one
+    layer for three anchors with box, objectness and classes each.
+
+    Args:
+        tail: of the output.
+    """
+    rest = [width for width in tail.widths if width not in _BOX_WIDTHS]
+    if len(rest) == 2 and rest[1] == 4 * rest[0]:  # a box for each class, and the background among them
+        return rest[0]
+    if len(rest) != 1:
+        return None
+    (width,) = rest
+    if len(tail.widths) == 1 and width % _ANCHORS_PER_CELL == 0 and width > 5 * _ANCHORS_PER_CELL:
+        return width // _ANCHORS_PER_CELL - 5
+    return width
 
 
 def single_output(evidence: Evidence, spec: TensorSpec) -> list[Candidate]:
@@ -70,22 +94,39 @@ def _row_per_cell(evidence: Evidence, spec: TensorSpec, columns: int, strides: t
         return picked
     tail = evidence.tail(spec)
     roles = {'predictions': spec}
+    bins_columns = _nanodet_columns(evidence, columns)
     nanodet = Candidate(
-        'nanodet', roles, f'{cells}, {columns - NANODET_BOX_COLUMNS} + 32 columns', {'strides': strides},
-        columns - NANODET_BOX_COLUMNS, 'nanodet',
-    )  # fmt: skip
+        'nanodet',
+        roles,
+        f'{cells}, {columns - bins_columns} + {bins_columns} columns',
+        {'strides': strides, 'cell_offset': 0.0 if len(strides) > 3 else 0.5},
+        columns - bins_columns,
+        'nanodet',
+    )
     raw = Candidate('yolox', roles, f'{cells}, 5 + {columns - 5} columns', {'strides': strides}, columns - 5, 'yolox')
     decoded = Candidate(
-        'yolov5', roles, f'{cells}, 5 + {columns - 5} columns in px: decoded in the graph', {}, columns - 5, 'yolox'
+        'yolov5',
+        roles,
+        f'{cells}, 5 + {columns - 5} columns in px: decoded in the graph',
+        {},
+        columns - 5,
+        'yolox',
+        ('yolox_legacy', 'ultralytics'),
     )
     swapped = Candidate('yolov8', roles, f'{cells}, 4 + {columns - 4} columns', {}, columns - 4, 'ultralytics')
     with_ones = Candidate(
-        'yolov5', roles, f'{cells}, 5 + {columns - 5} columns in px, as YOLOv6 has', {}, columns - 5, 'ultralytics'
+        'yolov5',
+        roles,
+        f'{cells}, 5 + {columns - 5} columns in px, as YOLOv6 has',
+        {},
+        columns - 5,
+        'ultralytics',
+        ('yolox',),
     )
     if tail.is_known:
         widths = set(tail.widths)
         is_distribution = columns > NANODET_BOX_COLUMNS and not tail.is_computed
-        if is_distribution and (columns in widths or {columns - NANODET_BOX_COLUMNS, NANODET_BOX_COLUMNS} <= widths):
+        if is_distribution and (columns in widths or {columns - bins_columns, bins_columns} <= widths):
             return [nanodet]
         if columns > 5 and {1, 4, columns - 5} <= widths:
             return [decoded if tail.is_computed else raw]
@@ -94,6 +135,14 @@ def _row_per_cell(evidence: Evidence, spec: TensorSpec, columns: int, strides: t
         if columns > 5 and columns - 5 in widths and tail.is_computed:
             return [with_ones]
     return _by_columns(evidence, spec, columns, strides, nanodet, raw, decoded, swapped)
+
+
+def _nanodet_columns(evidence: Evidence, columns: int) -> int:
+    """How many columns hold the distributions of the four sides: the rest of the known classes, else NanoDet's own."""
+    labels = evidence.label_count
+    if labels is not None and columns > labels and (columns - labels) % 4 == 0:
+        return columns - labels
+    return next((bins for bins in _NANODET_BINS if columns - bins == _COCO), NANODET_BOX_COLUMNS)
 
 
 def _by_columns(
@@ -145,7 +194,8 @@ def _picked_rows(evidence: Evidence, spec: TensorSpec, columns: int) -> list[Can
     found = None if numbers is None else values.columns_of(numbers)
     why = f'{spec.name}: one row per grid cell, with the best class picked in the graph'
     options = {'columns': found or _BEST_FIRST, 'nms': True}
-    return [Candidate('end_to_end', {'predictions': spec}, why, options, None, 'ultralytics')]
+    count = classes_by_width(tail)
+    return [Candidate('end_to_end', {'predictions': spec}, why, options, count, 'ultralytics')]
 
 
 def _rows_of_queries(evidence: Evidence, spec: TensorSpec, columns: int) -> list[Candidate]:
@@ -179,6 +229,9 @@ def _finished(
     """A table of finished boxes; which column is which by the numbers of a run, else as most exporters have it."""
     width = spec.shape[-1] or 6
     numbers = evidence.numbers(spec, width)
+    is_detr = 'detr' in evidence.exporter.description
+    if columns is None and is_detr and width == len(_CENTER_FIRST):
+        columns = _CENTER_FIRST
     if columns is None and evidence.exporter.task == 'obb' and width == len(_ROTATED):
         columns = _ROTATED
     if columns is None and not evidence.exporter.decoders and numbers is not None and width in _DEFAULT_COLUMNS:
@@ -189,9 +242,11 @@ def _finished(
         start = next(index for index, name in enumerate(columns) if name in ('x1', 'cx'))
         if values.are_normalized(numbers[:, start : start + 4]):
             options['normalized'] = True
-    if 'detr' in evidence.exporter.description:
+    if is_detr:
         convention = 'rt_detr'
-    return Candidate('end_to_end', {'predictions': spec}, why, options, None, convention)
+    return Candidate(
+        'end_to_end', {'predictions': spec}, why, options, classes_by_width(evidence.tail(spec)), convention
+    )
 
 
 def _open_rows(evidence: Evidence, spec: TensorSpec, columns: int) -> list[Candidate]:
@@ -223,5 +278,12 @@ def _open_rows(evidence: Evidence, spec: TensorSpec, columns: int) -> list[Candi
 def _with_role(item: Candidate, spec: TensorSpec) -> Candidate:
     """The candidate for the output as the file declares it."""
     return Candidate(
-        item.decoder, {'predictions': spec}, item.why, item.options, item.class_count, item.convention, item.notes
+        item.decoder,
+        {'predictions': spec},
+        item.why,
+        item.options,
+        item.class_count,
+        item.convention,
+        item.alternatives,
+        item.notes,
     )

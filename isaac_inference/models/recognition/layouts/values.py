@@ -89,6 +89,8 @@ def are_in_px(centers: np.ndarray) -> bool:
 
 def _used(boxes: np.ndarray) -> np.ndarray:
     """The rows that are finite and not all zero, (M, 4)."""
+    if boxes.size % 4:
+        return np.empty((0, 4), boxes.dtype)
     rows = boxes.reshape(-1, 4)
     return rows[np.isfinite(rows).all(axis=1) & (np.abs(rows).sum(axis=1) > 0)]
 
