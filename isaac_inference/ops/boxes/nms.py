@@ -7,6 +7,7 @@ import numpy as np
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.boxes.rotated import corner_points, polygon_iou
 
 _BLOCK = 128  # rows computed at once: 128 x 1000 float32 still fit into a core's cache
 _WORSE = np.triu(np.ones((_BLOCK, _BLOCK), np.bool_), 1)  # whether the column's box comes after the row's
@@ -29,7 +30,8 @@ def nms(
     Detection and Instance Segmentation', Cluster-NMS, arXiv 2005.03572, section 4); boxes that a block
     suppresses never enter a later one.
 
-    Boxes without area (inverted ones included) or with values that are not finite are dropped first.
+    Boxes without area (inverted ones included) or with values that are not finite are dropped first. The overlap of
+    boxes with angles is that of the rotated rectangles.
 
     Args:
         detections: N boxes in any order.
@@ -57,6 +59,8 @@ def nms(
     order = _rank(detections, top_k)
     if not len(order):
         return detections.select(order)
+    if detections.angles is not None:
+        return detections.select(_greedy_rotated(detections, order, class_aware, iou_threshold, max_detections))
     columns = _columns(detections.boxes.take(order, axis=0))
     class_ids = detections.class_ids.take(order) if class_aware else None
     keep = _greedy(columns, class_ids, np.float32(iou_threshold), max_detections)
@@ -122,6 +126,27 @@ def _greedy(
         rest, columns = rest[left], columns.take(left, axis=1)
         class_ids = None if class_ids is None else class_ids[left]
     return np.concatenate(kept)[:max_detections]
+
+
+def _greedy_rotated(
+    detections: Detections, order: np.ndarray, class_aware: bool, threshold: float, max_detections: int
+) -> np.ndarray:
+    """Indices of the survivors among rotated boxes; `order` lists them from best to worst."""
+    chosen = detections.select(order)
+    corners = corner_points(chosen.boxes, np.zeros(len(order)) if chosen.angles is None else chosen.angles)
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    rest: np.ndarray = np.arange(len(order))
+    kept: list[int] = []
+    while len(rest) and len(kept) < max_detections:
+        best, rest = rest[0], rest[1:]
+        kept.append(int(best))
+        near = ((low[rest] < high[best]) & (high[rest] > low[best])).all(axis=1)
+        if class_aware:
+            near &= chosen.class_ids[rest] == chosen.class_ids[best]
+        others = near.nonzero()[0]
+        drops = polygon_iou(corners[best][None], corners[rest[others]]) > threshold
+        rest = np.delete(rest, others[drops])
+    return order[kept]
 
 
 def _suppression(columns: np.ndarray, class_ids: np.ndarray | None, size: int, threshold: np.float32) -> np.ndarray:

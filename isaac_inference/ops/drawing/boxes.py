@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from isaac_inference.ops.boxes.rotated import corner_points
+
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
@@ -28,7 +30,13 @@ def class_color(name: str) -> tuple[int, int, int]:
     return int(blue * 255), int(green * 255), int(red * 255)
 
 
-def draw_boxes(image: np.ndarray, boxes: np.ndarray, names: Sequence[str], texts: Sequence[str]) -> None:
+def draw_boxes(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    names: Sequence[str],
+    texts: Sequence[str],
+    angles: np.ndarray | None = None,
+) -> None:
     """Draw labelled boxes on `image` in place.
 
     Args:
@@ -36,6 +44,7 @@ def draw_boxes(image: np.ndarray, boxes: np.ndarray, names: Sequence[str], texts
         boxes: (N, 4) xyxy in pixels.
         names: N class names, which determine the colours.
         texts: N captions.
+        angles: (N,) rad, by how much each box is turned about its centre, clockwise; None for upright boxes.
 
     Example: the left edge is drawn, the inside is not.
         >>> image = np.zeros((64, 64, 3), np.uint8)
@@ -44,9 +53,16 @@ def draw_boxes(image: np.ndarray, boxes: np.ndarray, names: Sequence[str], texts
         (True, False)
     """
     line = max(1, round(min(image.shape[:2]) / 320))
-    for (x0, y0, x1, y1), name, text in zip(np.rint(boxes).astype(int).tolist(), names, texts, strict=True):
+    turns = np.zeros(len(boxes)) if angles is None else angles
+    for box, angle, name, text in zip(boxes, turns, names, texts, strict=True):
         color = class_color(name)
-        cv2.rectangle(image, (x0, y0), (x1, y1), color, line, cv2.LINE_AA)
+        x0, y0, x1, y1 = np.rint(box).astype(int).tolist()
+        if angle:
+            corners = np.rint(corner_points(box[None], np.array([angle]))[0]).astype(np.int32)
+            cv2.polylines(image, [corners], True, color, line, cv2.LINE_AA)
+            x0, y0 = corners[corners[:, 1].argmin()].tolist()  # the caption stands on the highest corner
+        else:
+            cv2.rectangle(image, (x0, y0), (x1, y1), color, line, cv2.LINE_AA)
         draw_caption(image, text, (x0, y0), color)
 
 

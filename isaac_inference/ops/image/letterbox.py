@@ -133,6 +133,51 @@ class Letterbox:
             np.clip(source, 0.0, np.asarray(self.source_wh * 2, np.float32), out=source)
         return source.astype(np.float32, copy=False)
 
+    def rotated_to_source(self, boxes: np.ndarray, angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rotated boxes on the input to rotated boxes on the source image.
+
+        They are not clipped: what an image's edge leaves of a rotated rectangle is no rectangle.
+
+        Where both scales are equal, the result is exact and the angles stay. Else (a stretched image) a rotated
+        rectangle becomes a parallelogram: its two edges are mapped exactly, and the result is the rectangle about the
+        same centre with the lengths of these edges and the direction of the longer one, a little larger than the
+        parallelogram.
+
+        Args:
+            boxes: (N, 4) float32, (x_min, y_min, x_max, y_max) in input pixels before the turn.
+            angles: (N,) float32, rad, clockwise in the image.
+
+        Returns:
+            The same of the source image.
+
+        Example: the input shows the image at half its height and its full width.
+            >>> letterbox = Letterbox.between((64, 128), (64, 64), 'stretch')
+            >>> quarter = np.array([np.pi / 2], np.float32)
+            >>> boxes, angles = letterbox.rotated_to_source(np.array([[10, 20, 30, 24]], np.float32), quarter)
+            >>> boxes.round(3).tolist(), (angles / quarter).round(3).tolist()
+            ([[0.0, 42.0, 40.0, 46.0]], [1.0])
+        """
+        scale_x, scale_y = self.scale_xy
+        if scale_x == scale_y:
+            return self.boxes_to_source(boxes, clip=False), angles
+        boxes = boxes.astype(np.float64)
+        center = self.points_to_source((boxes[:, :2] + boxes[:, 2:]) / 2)
+        size = boxes[:, 2:] - boxes[:, :2]
+        cos, sin = np.cos(angles, dtype=np.float64), np.sin(angles, dtype=np.float64)
+        width_dir = np.stack((cos / scale_x, sin / scale_y), axis=1)
+        height_dir = np.stack((-sin / scale_x, cos / scale_y), axis=1)
+        lengths = size * np.stack((np.hypot(*width_dir.T), np.hypot(*height_dir.T)), axis=1)
+        # by how much each edge turns; both by the same where the scales are equal
+        turns = (
+            np.arctan2(width_dir[:, 1] * cos - width_dir[:, 0] * sin, width_dir[:, 0] * cos + width_dir[:, 1] * sin),
+            np.arctan2(
+                -height_dir[:, 0] * cos - height_dir[:, 1] * sin, height_dir[:, 1] * cos - height_dir[:, 0] * sin
+            ),
+        )
+        turn = np.where(lengths[:, 0] >= lengths[:, 1], *turns)
+        source = np.concatenate((center - lengths / 2, center + lengths / 2), axis=1)
+        return source.astype(np.float32), (angles + turn).astype(np.float32)
+
     def to_array(self) -> np.ndarray:
         """(8,) float64: source w, h, input w, h, scale x, y, offset x, y; what travels with the tensors.
 

@@ -184,4 +184,5 @@ def _as_json(seen: SeenBox) -> dict[str, Any]:
         'score': seen.score,
         'bbox': [bbox.center.position.x, bbox.center.position.y, bbox.size_x, bbox.size_y],
         'id': seen.identity,
+        **({'theta': seen.theta} if seen.theta else {}),
     }

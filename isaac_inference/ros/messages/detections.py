@@ -7,7 +7,11 @@ used is left out of its frame, under one of these reasons, and the others go on:
 - `no_class`: no result, or the best one has an empty class_id;
 - `unknown_class`: the class is none of the model's;
 - `bad_score`: the score is no number from 0 to 1;
-- `bad_box`: the box is not finite or has no area (of a Detection3D: a side is not finite or negative).
+- `bad_box`: the box or its angle is not finite or it has no area (of a Detection3D: a side is not finite or negative).
+
+A rotated box has an angle, `bbox.center.theta` in rad, clockwise as one sees the image, and `size_x` and `size_y` are
+its sides before that turn. Upright boxes are cut at the image's edges before they are published; a rotated one is
+whole, also where it reaches beyond the image.
 
 Keypoints that are not one row for each detection belong to others, so they cost the frame: `keypoint_count`.
 """
@@ -40,7 +44,9 @@ class SeenBox:
         item: the message.
         label: class name of the best hypothesis.
         score: of the best hypothesis, 0..1.
-        box: (x_min, y_min, x_max, y_max) in px, finite, with an area.
+        box: (x_min, y_min, x_max, y_max) in px, finite, with an area; of a rotated box the smallest upright one around
+            it.
+        theta: the box's angle in rad, clockwise; 0 for upright boxes.
     """
 
     index: int
@@ -48,6 +54,7 @@ class SeenBox:
     label: str
     score: float
     box: tuple[float, float, float, float]
+    theta: float = 0.0
 
     @property
     def identity(self) -> str:
@@ -66,6 +73,9 @@ def detection_array(header: Header, found: Detections, labels: Sequence[str]) ->
             found.boxes.tolist(), found.scores.tolist(), found.class_ids.tolist(), strict=True
         )
     ]
+    if found.angles is not None:
+        for detection, theta in zip(detections, found.angles.tolist(), strict=True):
+            detection.bbox.center.theta = theta
     return Detection2DArray(header=header, detections=detections)
 
 
@@ -127,17 +137,24 @@ def checked_result(item: Detection2D | Detection3D, labels: Collection[str] | No
 
 
 def box_corners(item: Detection2D) -> tuple[float, float, float, float]:
-    """(x_min, y_min, x_max, y_max) in px.
+    """(x_min, y_min, x_max, y_max) in px; of a rotated box those of the smallest upright one around it.
 
     Raises:
         FrameError: 'bad_box', it is not finite or has no area.
     """
     center, width, height = item.bbox.center.position, item.bbox.size_x, item.bbox.size_y
-    box = center.x - width / 2, center.y - height / 2, center.x + width / 2, center.y + height / 2
-    if not (all(map(math.isfinite, box)) and box[0] < box[2] and box[1] < box[3]):
+    theta = item.bbox.center.theta
+    half_x, half_y = width / 2, height / 2
+    if theta and math.isfinite(theta):
+        cos, sin = abs(math.cos(theta)), abs(math.sin(theta))
+        half_x, half_y = half_x * cos + half_y * sin, half_x * sin + half_y * cos
+    box = center.x - half_x, center.y - half_y, center.x + half_x, center.y + half_y
+    if not (all(map(math.isfinite, (*box, theta))) and box[0] < box[2] and box[1] < box[3] and min(width, height) > 0):
+        turned = f', turned by {theta} rad' if theta else ''
         raise FrameError(
             'bad_box',
-            f'got a box of {width} x {height} px about ({center.x}, {center.y}), expected finite numbers and an area',
+            f'got a box of {width} x {height} px about ({center.x}, {center.y}){turned}, expected finite numbers and '
+            'an area',
         )
     return box
 
@@ -149,7 +166,7 @@ def read_detection(item: Detection2D, index: int = 0, labels: Collection[str] | 
         FrameError: it cannot be used; the module's reasons.
     """
     best = checked_result(item, labels).hypothesis
-    return SeenBox(index, item, best.class_id, best.score, box_corners(item))
+    return SeenBox(index, item, best.class_id, best.score, box_corners(item), item.bbox.center.theta)
 
 
 def read_detections(

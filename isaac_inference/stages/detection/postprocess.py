@@ -89,7 +89,8 @@ class Postprocessor:
         """One image's detections, best first, boxes (N, 4) xyxy in source pixels, clipped to the image.
 
         For a card with keypoints also those, (N, K, 3) float32, in source pixels and not clipped: a corner of an
-        object may lie outside of the image. A card without keypoints gives None for them.
+        object may lie outside of the image. A card without keypoints gives None for them. Rotated boxes have angles and
+        are not clipped either.
 
         Args:
             outputs: the model's outputs by name, with batch axis; an output that has none is the only image's.
@@ -118,11 +119,18 @@ class Postprocessor:
             )
         else:
             found = found.select(np.argsort(-found.scores, kind='stable')[: settings.max_detections])
+        boxes, angles = found.boxes, found.angles
+        if angles is None:
+            boxes = letterbox.boxes_to_source(boxes)
+        else:
+            boxes, angles = letterbox.rotated_to_source(boxes, angles)
         return Detections(
-            letterbox.boxes_to_source(found.boxes),
+            boxes,
             found.scores,
             found.class_ids,
             None if found.keypoints is None else _keypoints_to_source(found.keypoints, letterbox),
+            angles,
+            best_score=found.best_score,
         )
 
     def _output(self, outputs: Mapping[str, np.ndarray], role: str, name: str, index: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from isaac_inference.errors import EngineError, FrameError
 from isaac_inference.models.card.card import ModelCard
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.boxes.nms import nms
+from isaac_inference.ops.decoders import DECODERS
 from isaac_inference.ops.decoders.base import check_thresholds, non_finite
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.stages.detection.gpu_layout import ROLE, Layout, LayoutReader
@@ -31,9 +33,21 @@ _KERNELS = {
     'yolov5': 'decode_yolov5',
     'nanodet': 'decode_nanodet',
 }
+_KERNEL_OPTIONS = ('strides', 'keypoint_count', 'keypoint_dims')
 _ANCHORS_A_BLOCK, _DECODE_BLOCK = 32, (256, 1, 1)
 _OVERLAP_BLOCK, _FINISH_BLOCK = (64, 1, 1), (512, 1, 1)
 _FLAG_BOX_OR_SCORE, _FLAG_KEYPOINT = 1, 2
+
+
+def _has_kernel_options(card: ModelCard) -> bool:
+    """Whether all options but the strides, which the kernels take, are at the values that they are written for."""
+    decoder = DECODERS[card.detection.decoder]
+    parameters = inspect.signature(decoder.decode).parameters
+    for name, value in card.detection.options.items():
+        written_for = decoder.needs_nms if name == 'nms' else parameters[name].default
+        if name not in _KERNEL_OPTIONS and value != written_for:
+            return False
+    return True
 
 
 class Pending:
@@ -115,8 +129,10 @@ class GpuPostprocessor:
         if decoder not in _KERNELS or (decoder == 'yolov8_pose' and card.keypoints is None):
             return False
         strides = card.detection.options.get('strides', ())
-        types = [spec.dtype for spec in card.outputs if spec.name == card.spec.roles.get(ROLE)]
-        return len(strides) <= MAX_STRIDES and bool(types) and types[0] in ('float32', 'float16')
+        output = next((spec for spec in card.outputs if spec.name == card.spec.roles.get(ROLE)), None)
+        if output is None or output.dtype not in ('float32', 'float16') or len(output.shape) != 3:
+            return False
+        return len(strides) <= MAX_STRIDES and _has_kernel_options(card)
 
     @property
     def settings(self) -> DetectionSettings:

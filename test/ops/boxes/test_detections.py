@@ -85,3 +85,16 @@ def test_rejects_other_shapes_and_types(
     with pytest.raises(FrameError, match=error) as caught:
         Detections(boxes, scores, class_ids)
     assert caught.value.reason == 'bad_detections'
+
+
+def test_select_keeps_each_row_s_angle_and_the_best_score() -> None:
+    both = Detections(BOXES, SCORES, CLASS_IDS, angles=np.array([0.25, 0.5], np.float32), best_score=0.75)
+    chosen = both.select(np.array([1, 0, 1]))
+    assert (chosen.angles.tolist(), chosen.best_score) == ([0.5, 0.25, 0.5], 0.75)
+    assert np.isnan(Detections.empty().best_score)
+
+
+@pytest.mark.parametrize('angles', [np.zeros(3, np.float32), np.zeros(2), np.zeros((2, 1), np.float32)])
+def test_one_angle_per_box(angles: np.ndarray) -> None:
+    with pytest.raises(FrameError, match='Detections.angles: got'):
+        Detections(BOXES, SCORES, CLASS_IDS, angles=angles)

@@ -57,6 +57,15 @@ def test_a_box_is_drawn_around_its_corners_in_its_class_s_colour():
     assert (image[130:170, 110:190] == GRAY).all(), 'the inside stays as it is'
 
 
+def test_a_rotated_box_is_drawn_along_its_edges():
+    image = canvas()
+    box = np.array([[100, 140, 200, 160]], np.float32)
+    draw_boxes(image, box, ['cup'], [''], np.array([np.pi / 2]))
+    for x, y in ((140, 150), (160, 150), (150, 200)):
+        assert_color(image, x, y, 'cup')
+    assert (image[145:155, 100:130] == GRAY).all(), 'where the upright box would be'
+
+
 def test_every_box_is_drawn():
     image = canvas()
     draw_boxes(image, np.array([[10, 100, 60, 150], [200, 100, 250, 150]], np.float32), ['cup', 'can'], ['a', 'b'])

@@ -36,6 +36,18 @@ def test_boxes_become_centres_and_sizes_classes_become_names():
     ] == [[('box', 0.75)], [('cup', 0.5)]]
 
 
+def test_a_rotated_box_is_its_sides_before_the_turn_and_the_angle():
+    found = Detections(
+        np.array([[10, 20, 30, 60]], np.float32),
+        np.ones(1, np.float32),
+        np.zeros(1, np.int32),
+        angles=np.array([0.5], np.float32),
+    )
+    (detection,) = detection_array(header(), found, LABELS).detections
+    assert (detection.bbox.center.position.x, detection.bbox.center.position.y) == (20.0, 40.0)
+    assert (detection.bbox.size_x, detection.bbox.size_y, detection.bbox.center.theta) == (20.0, 40.0, 0.5)
+
+
 def test_the_image_s_header_is_on_the_array_and_on_every_detection():
     found = Detections(np.zeros((2, 4), np.float32), np.ones(2, np.float32), np.zeros(2, np.int32))
     message = detection_array(header(), found, LABELS)

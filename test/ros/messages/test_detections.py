@@ -122,6 +122,33 @@ def test_a_box_that_is_not_finite_or_has_no_area_is_none(center, size):
     assert refused(read_detection, flat(center=center, size=size)) == 'bad_box'
 
 
+def turned(theta, size=(20.0, 10.0)):
+    item = flat(size=size)
+    item.bbox.center.theta = theta
+    return item
+
+
+@pytest.mark.parametrize(
+    ('theta', 'half_x', 'half_y'),
+    [
+        (0.0, 10, 5),
+        (math.pi / 2, 5, 10),
+        (-math.pi, 10, 5),
+        (math.pi / 4, 15 / 2**0.5, 15 / 2**0.5),
+        (0.5, 10 * math.cos(0.5) + 5 * math.sin(0.5), 10 * math.sin(0.5) + 5 * math.cos(0.5)),
+    ],
+)
+def test_a_rotated_box_is_read_as_the_upright_one_around_it(theta, half_x, half_y):
+    seen = read_detection(turned(theta))
+    assert seen.box == pytest.approx((100 - half_x, 50 - half_y, 100 + half_x, 50 + half_y))
+    assert seen.theta == theta
+
+
+@pytest.mark.parametrize('item', [turned(NAN), turned(INF), turned(0.5, (0.0, 10.0)), turned(0.5, (20.0, -10.0))])
+def test_a_rotated_box_without_an_angle_or_area_is_none(item):
+    assert refused(read_detection, item) == 'bad_box'
+
+
 @pytest.mark.parametrize('size', [(NAN, 0.1, 0.1), (0.1, INF, 0.1), (0.1, 0.1, -0.1)])
 def test_an_object_s_size_is_finite_and_not_negative(size):
     assert refused(read_object, solid(size=size)) == 'bad_box'

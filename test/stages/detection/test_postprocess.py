@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import yaml
+from support.cards import with_detection
 from support.onnx_models import KINDS, WH, known_detections, known_keypoints, ultralytics_metadata, write_model
 
 from isaac_inference.engines import create_engine
@@ -197,6 +198,47 @@ OVERLAPPING = raw_boxes(
 )
 def test_nms_follows_the_settings(raw_card, settings, kept):
     assert found(raw_card, OVERLAPPING, **settings) == kept
+
+
+def test_the_card_says_whether_nms_follows(card, raw_card):
+    without = with_detection(raw_card, options={'nms': False})
+    assert found(without, OVERLAPPING) == [('cup', 0.9), ('can', 0.8), ('cup', 0.7), ('cup', 0.6)]
+    assert found(without, OVERLAPPING, max_detections=2) == [('cup', 0.9), ('can', 0.8)]
+    rows = boxes((20, 20, 40, 40, 0.9, 0), (20, 21, 40, 41, 0.7, 0), (60, 20, 80, 40, 0.6, 0))
+    assert found(card, rows) == [('cup', 0.9), ('cup', 0.7), ('cup', 0.6)]
+    assert found(with_detection(card, options={'nms': True}), rows) == [('cup', 0.9), ('cup', 0.6)]
+
+
+@pytest.mark.parametrize('change', [lambda rows: rows[0], lambda rows: rows[None]], ids=['no batch axis', 'one more'])
+def test_outputs_with_other_leading_axes(card, change):
+    assert found(card, {'output0': change(THREE['output0'])}) == found(card, THREE)
+
+
+def test_without_a_batch_axis_there_is_one_image(card):
+    with pytest.raises(
+        FrameError, match=r'tensor output0 \(the predictions\): got shape .*without a batch axis'
+    ) as caught:
+        Postprocessor(card)({'output0': THREE['output0'][0]}, HERE, 1)
+    assert caught.value.reason == 'bad_tensor'
+
+
+def test_the_best_score_comes_with_the_frame(card, raw_card):
+    assert Postprocessor(card, detection_settings(card, score_threshold=0.95))(THREE, HERE).best_score == np.float32(
+        0.9
+    )
+    assert Postprocessor(raw_card)(OVERLAPPING, HERE).best_score == np.float32(0.9)
+
+
+def test_rotated_boxes_come_back_whole_with_their_angle(raw_card):
+    card = with_detection(raw_card, decoder='yolov8_obb', options={})
+    filled = np.zeros((1, 8, 126), np.float32)
+    filled[0, :, 0] = 4, 30, 20, 10, 0.9, 0, 0, 0.5
+    filled[0, :, 1] = 4, 31, 20, 10, 0.8, 0, 0, 0.5  # what NMS drops
+    filled[0, :, 2] = 4, 30, 20, 10, 0.7, 0, 0, 0.5 + np.pi / 2  # which crosses it
+    letterbox = Letterbox.between((2 * WH[0], 2 * WH[1]), WH)
+    detections = Postprocessor(card)({'output0': filled}, letterbox)
+    assert detections.boxes.tolist() == [[-12, 50, 28, 70]] * 2
+    assert detections.angles.tolist() == pytest.approx([0.5, 0.5 + np.pi / 2])
 
 
 def test_settings_can_be_changed_between_frames(card):

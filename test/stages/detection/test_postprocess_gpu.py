@@ -284,9 +284,24 @@ def test_more_candidates_than_the_scan_takes_are_refused(gpu: FakeGpu) -> None:
 
 def test_it_says_which_models_it_serves(gpu: FakeGpu) -> None:
     assert all(GpuPostprocessor.serves(card_of(family)) for family in FAMILIES)
+    said = {'box_format': 'cxcywh', 'normalized': False, 'activation': 'none', 'nms': True}
+    assert GpuPostprocessor.serves(with_detection(card_of('yolov8'), options=said))
     detr, doubles = with_detection(card_of('yolov8'), decoder='detr'), card_of('yolov8', dtype='float64')
     many = with_detection(card_of('yolox'), options={'strides': tuple(range(1, 10))})
-    for card in (detr, doubles, many):
+    unbatched = card_of('yolov8')
+    unbatched = replace(unbatched, outputs=(replace(unbatched.outputs[0], shape=unbatched.outputs[0].shape[1:]),))
+    others = [
+        with_detection(card_of(family), options=options)
+        for family, options in (
+            ('yolov8', {'box_format': 'xyxy'}),
+            ('yolov8', {'normalized': True}),
+            ('yolov8', {'activation': 'sigmoid'}),
+            ('yolov8', {'nms': False}),
+            ('yolov5', {'normalized': True}),
+            ('nanodet', {'cell_offset': 0.5}),
+        )
+    ]
+    for card in (detr, doubles, many, unbatched, *others):
         assert not GpuPostprocessor.serves(card)
         with pytest.raises(EngineError, match='decode it on the CPU'):
             GpuPostprocessor(card, gpu)

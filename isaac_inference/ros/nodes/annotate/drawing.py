@@ -50,9 +50,10 @@ def draw_detections(picture: np.ndarray, detections: Sequence[SeenBox], trails: 
         draw_trail(picture, trails.of(seen.identity), class_color(seen.label))
     draw_boxes(
         picture,
-        np.array([seen.box for seen in detections], np.float32).reshape(-1, 4),
+        np.array([_before_turn(seen) for seen in detections], np.float32).reshape(-1, 4),
         [seen.label for seen in detections],
         [f'{seen.label} {seen.score:.2f}' + (f' #{seen.identity}' if seen.identity else '') for seen in detections],
+        np.array([seen.theta for seen in detections]),
     )
 
 
@@ -76,6 +77,13 @@ def draw_poses(
         T_camera_object = pose if T_camera_poses is None else T_camera_poses @ pose
         draw_cuboid(picture, T_camera_object, seen.size, camera, class_color(seen.label))
         draw_axes(picture, T_camera_object, _AXIS_SHARE * max(seen.size), camera)
+
+
+def _before_turn(seen: SeenBox) -> tuple[float, float, float, float]:
+    if not seen.theta:
+        return seen.box
+    center, half_x, half_y = seen.item.bbox.center.position, seen.item.bbox.size_x / 2, seen.item.bbox.size_y / 2
+    return center.x - half_x, center.y - half_y, center.x + half_x, center.y + half_y
 
 
 def _placed(index: int, item: Detection3D) -> tuple[SeenObject, Pose]:

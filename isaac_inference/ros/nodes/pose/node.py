@@ -279,6 +279,8 @@ def _check_size(camera: CameraModel, boxes: Sequence[SeenBox], keypoints: Tensor
         return
     for item in boxes:
         _, _, right, bottom = item.box
+        if item.theta:  # a rotated box is not cut at the image's edges, but its centre is in the image
+            right, bottom = item.item.bbox.center.position.x, item.item.bbox.center.position.y
         if right > camera.width * _BEYOND or bottom > camera.height * _BEYOND:
             raise FrameError(
                 'camera_info_size',
