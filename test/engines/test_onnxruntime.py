@@ -9,12 +9,12 @@ import re
 import numpy as np
 import onnx
 import pytest
-from support.onnx_models import KINDS, build_model, save_model, write_model
+from support.onnx_models import KINDS, build_model, save_model, write_model, write_model_of_links
 from support.paths import YOLOX_NANO
 
 from isaac_inference.engines import create_engine, non_finite
 from isaac_inference.engines.onnxruntime import loader
-from isaac_inference.errors import EngineError
+from isaac_inference.errors import EngineError, ModelError
 from isaac_inference.models import read_card
 
 
@@ -97,6 +97,20 @@ def test_weights_beside_the_model(tmp_path):
     card = make_card(tmp_path, external_data=True)
     with create_engine(card) as engine:
         assert engine.infer(feeds_of(card, 255))['output0'][0, 4:].max() == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize('far', [False, True])
+def test_weights_behind_links(tmp_path, far):
+    card = read_card(write_model_of_links(tmp_path, far=far))
+    with create_engine(card) as engine:
+        assert engine.infer(feeds_of(card, 255))['output0'][0, 4:].max() == pytest.approx(0.9)
+
+
+def test_weights_behind_links_that_others_can_redirect_are_not_loaded(tmp_path):
+    card = read_card(write_model_of_links(tmp_path, far=True))
+    (tmp_path / 'blobs').chmod(0o777)
+    with pytest.raises(ModelError, match='blobs can be written by everybody'):
+        create_engine(card).open()
 
 
 def test_feeds_are_checked(tmp_path):

@@ -15,6 +15,7 @@ import onnxruntime as ort
 
 from isaac_inference.engines.onnxruntime.settings import OnnxRuntimeSettings
 from isaac_inference.errors import EngineError
+from isaac_inference.models.onnx.external_weights import give_weights
 
 _log = logging.getLogger(__name__)
 
@@ -74,8 +75,8 @@ def session_from_onnx(path: Path, settings: OnnxRuntimeSettings) -> Any:
         settings: providers and threads.
 
     Raises:
-        EngineError: a missing provider, an operator that ONNX Runtime doesn't know, a damaged file, missing
-            weights.
+        EngineError: a missing provider, an operator that ONNX Runtime doesn't know, a damaged file.
+        ModelError: weights that are missing, or behind a link that others can redirect.
     """
     chosen = choose_providers(settings.providers)
     options = ort.SessionOptions()
@@ -84,10 +85,12 @@ def session_from_onnx(path: Path, settings: OnnxRuntimeSettings) -> Any:
     options.intra_op_num_threads = settings.threads or usable_cpus()
     options.add_session_config_entry('session.intra_op.allow_spinning', '1' if settings.spinning else '0')
     options.add_session_config_entry('session.force_spinning_stop', '1')  # no spinning between two runs
+    weights = give_weights(path, options)
     try:
         session = ort.InferenceSession(str(path), options, providers=chosen)
     except Exception as error:
         raise EngineError(_load_error(path, error)) from error
+    del weights  # ONNX Runtime has its own copy now
     missing = [name for name in chosen if name not in session.get_providers()]
     if missing and settings.providers:
         raise EngineError(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from isaac_inference.errors import ConfigError, ModelError
+from isaac_inference.models.onnx.external_weights import give_weights
 
 _QUIET = 3  # log errors only; what matters is raised
 
@@ -40,11 +41,14 @@ class Session:
         level = ort.GraphOptimizationLevel
         options.graph_optimization_level = level.ORT_ENABLE_BASIC if basic else level.ORT_ENABLE_ALL
         options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 0
-        given = str(model) if isinstance(model, (str, Path)) else model.SerializeToString()
+        is_file = isinstance(model, (str, Path))
+        given = str(model) if is_file else model.SerializeToString()
+        weights = give_weights(Path(model).absolute(), options) if is_file else None
         try:
             self._session = ort.InferenceSession(given, options, providers=['CPUExecutionProvider'])
         except Exception as error:  # ONNX Runtime has no common base class for its errors
             raise ModelError(f'ONNX Runtime cannot load the model: {_one_line(error)}') from error
+        del weights  # ONNX Runtime has its own copy now
         self.output_names = [item.name for item in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, np.ndarray], names: Sequence[str] | None = None) -> list[np.ndarray]:
