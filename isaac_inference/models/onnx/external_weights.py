@@ -39,11 +39,17 @@ def external_files(path: Path, model: Any) -> tuple[ExternalFile, ...]:
         model: the `onnx.ModelProto`.
 
     Raises:
-        ModelError: a file is missing, its name leads out of the model's folder, or it is behind a link that others
-            can redirect.
+        ModelError: a file is missing or too short, its name leads out of the model's folder, or it is behind a link
+            that others can redirect.
     """
-    names = {location for tensor in _external_tensors(model) if (location := _entries(tensor).get('location'))}
-    return tuple(ExternalFile(name, _find(path, name)) for name in sorted(names))
+    files: dict[str, Path] = {}
+    for tensor in _external_tensors(model):
+        entries = _entries(tensor)
+        name = entries.get('location', '')
+        if name not in files:
+            files[name] = _find(path, name)
+        _span(path, tensor.name, entries, files[name])
+    return tuple(ExternalFile(name, files[name]) for name in sorted(files))
 
 
 def load_weights(path: Path, model: Any) -> None:
@@ -54,22 +60,13 @@ def load_weights(path: Path, model: Any) -> None:
         model: the `onnx.ModelProto`, read without them.
 
     Raises:
-        ModelError: as `external_files`, or a file is too short.
+        ModelError: as `external_files`.
     """
     files = {item.location: item.path for item in external_files(path, model)}
     for tensor in _external_tensors(model):
         entries = _entries(tensor)
-        if 'location' not in entries:
-            raise ModelError(f'{path}: the weights {tensor.name!r} are in another file, but it does not say in which')
         file = files[entries['location']]
-        offset = int(entries.get('offset', 0))
-        size = file.stat().st_size
-        length = int(entries.get('length', size - offset))
-        if offset < 0 or length < 0 or offset + length > size:
-            raise ModelError(
-                f'{path}: the weights {tensor.name!r} are bytes {offset} to {offset + length} of '
-                f'{entries["location"]!r}, which has {size}; download or copy it again'
-            )
+        offset, length = _span(path, tensor.name, entries, file)
         with file.open('rb') as data:
             data.seek(offset)
             tensor.raw_data = data.read(length)
@@ -151,6 +148,22 @@ def _find(path: Path, name: str) -> Path:
         f'{path}: its weights are in the file {name!r}, which is missing in {path.parent}; '
         'copy it there, under that name'
     )
+
+
+def _span(path: Path, tensor: str, entries: dict[str, str], file: Path) -> tuple[int, int]:
+    """Offset and length in bytes of a tensor in its file; raises ModelError if the file ends before."""
+    size = file.stat().st_size
+    try:
+        offset = int(entries.get('offset', 0))
+        length = int(entries.get('length', size - offset))
+    except ValueError as error:
+        raise ModelError(f'{path}: where the weights {tensor!r} are is damaged ({error}); export it again') from error
+    if offset < 0 or length < 0 or offset + length > size:
+        raise ModelError(
+            f'{path}: the weights {tensor!r} are bytes {offset} to {offset + length} of {entries["location"]!r}, which '
+            f'has {size}; download or copy it again'
+        )
+    return offset, length
 
 
 def _entries(tensor: Any) -> dict[str, str]:
