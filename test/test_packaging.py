@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 import setuptools  # before distutils, which it replaces
 
 from distutils.core import run_setup  # isort: skip
+from packaging.requirements import Requirement
 from support.waiting import LIMIT_S
 
 import isaac_inference
@@ -52,16 +54,19 @@ def entry_points(setup_py: setuptools.Distribution, group: str) -> list[EntryPoi
     return [EntryPoint(name=name, value=value, group=group) for name, value in pairs]
 
 
-def pins(distro: str) -> dict[str, str]:
-    """name -> version, of everything that the constraints of one ROS distribution pin."""
+def pins(distro: str, python: str) -> Counter[str]:
+    """name -> how many versions are pinned for a Python, of everything in the constraints of one ROS distribution."""
     lines = [
         line
         for name in ('constraints.txt', f'constraints-{distro}.txt')
         for line in (REQUIREMENTS / name).read_text(encoding='utf-8').splitlines()
         if line and not line.startswith('#')
     ]
-    assert all(re.fullmatch(r'[\w.-]+==[\w.]+', line) for line in lines), lines
-    return {normalised(line.split('==')[0]): line.split('==')[1] for line in lines}
+    pinned = [Requirement(line) for line in lines]
+    assert all(re.fullmatch(r'==[\w.]+', str(item.specifier)) for item in pinned), lines
+    return Counter(
+        normalised(item.name) for item in pinned if not item.marker or item.marker.evaluate({'python_version': python})
+    )
 
 
 def normalised(name: str) -> str:
@@ -125,12 +130,15 @@ def test_every_module_and_label_file_is_installed(setup_py: setuptools.Distribut
     assert files <= set(setup_py.package_data['isaac_inference'])
 
 
+@pytest.mark.parametrize('python', ['3.10', '3.11', '3.12', '3.13'])
 @pytest.mark.parametrize('distro', ['jazzy', 'kilted'])
-def test_requirements_are_pinned(distro: str) -> None:
+def test_requirements_are_pinned_to_one_version(distro: str, python: str) -> None:
     groups = ('build', 'ros', f'ros-{distro}', 'runtime', 'dev', 'benchmark')
     lines = [line for name in groups for line in (REQUIREMENTS / f'{name}.txt').read_text('utf-8').splitlines()]
     wanted = {normalised(line) for line in lines if line and not line.startswith(('#', '-r'))}
-    assert wanted <= pins(distro).keys()
+    pinned = pins(distro, python)
+    assert wanted <= pinned.keys()
+    assert set(pinned.values()) == {1}, pinned.most_common(3)
 
 
 def test_fast_dds_accepts_the_profile_for_large_images() -> None:

@@ -180,4 +180,4 @@ def _graph(
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).resolve()) if path else ''
+    return str(Path(path).absolute()) if path else ''

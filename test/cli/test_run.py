@@ -10,7 +10,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from support.onnx_models import WH, known_detections, ultralytics_metadata, write_model
+from support.onnx_models import WH, known_detections, ultralytics_metadata, write_model, write_model_of_links
 from support.waiting import LIMIT_S
 
 pytestmark = pytest.mark.system
@@ -88,6 +88,14 @@ def test_the_number_of_frames_can_be_limited(folder):
     done = run(folder, '--frames', '1', '--json', '-')
     assert done.returncode == 0, done.stderr
     assert [line['image'] for line in lines(done.stdout)] == ['a.png']
+
+
+def test_a_model_of_links_is_read_where_its_links_are(folder):
+    (folder / 'hub').mkdir()
+    write_model_of_links(folder / 'hub', metadata=ultralytics_metadata(LABELS))
+    done = run(folder, '--frames', '1', '--json', '-', model='hub/snapshots/abc/model.onnx')
+    assert done.returncode == 0, done.stderr
+    assert [item['class_id'] for item in lines(done.stdout)[0]['detections']] == LABELS
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import re
 import numpy as np
 import onnx
 import pytest
-from support.onnx_models import KINDS, build_model, save_model, write_model
+from support.onnx_models import KINDS, build_model, save_model, write_model, write_model_of_links
 from support.paths import YOLOX_NANO
 
 from isaac_inference.engines import create_engine, non_finite
 from isaac_inference.engines.onnxruntime import loader
-from isaac_inference.errors import EngineError
+from isaac_inference.errors import EngineError, ModelError
 from isaac_inference.models import read_card
 
 
@@ -99,6 +99,20 @@ def test_weights_beside_the_model(tmp_path):
         assert engine.infer(feeds_of(card, 255))['output0'][0, 4:].max() == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize('far', [False, True])
+def test_weights_behind_links(tmp_path, far):
+    card = read_card(write_model_of_links(tmp_path, far=far))
+    with create_engine(card) as engine:
+        assert engine.infer(feeds_of(card, 255))['output0'][0, 4:].max() == pytest.approx(0.9)
+
+
+def test_weights_behind_links_that_others_can_redirect_are_not_loaded(tmp_path):
+    card = read_card(write_model_of_links(tmp_path, far=True))
+    (tmp_path / 'blobs').chmod(0o777)
+    with pytest.raises(ModelError, match='blobs can be written by everybody'):
+        create_engine(card).open()
+
+
 def test_feeds_are_checked(tmp_path):
     with create_engine(make_card(tmp_path)) as engine, pytest.raises(EngineError, match="missing .'images'."):
         engine.infer({'image': np.zeros(1)})
@@ -155,7 +169,7 @@ def test_an_unsupported_operator_is_named(tmp_path):
             node.op_type, node.domain = 'EfficientNMS_TRT', 'trt'
     model.opset_import.append(onnx.helper.make_opsetid('trt', 1))
     engine = create_engine(read_card(save_model(model, tmp_path / 'm.onnx')))
-    with pytest.raises(EngineError, match=r'does not know the operator \S*EfficientNMS_TRT.*; export') as caught:
+    with pytest.raises(EngineError, match=r'm\.onnx: EfficientNMS_TRT is a plugin of TensorRT, .*; export') as caught:
         engine.open()
     assert '\n' not in str(caught.value) and 'ONNXRuntimeError' not in str(caught.value)
     assert not engine.is_open

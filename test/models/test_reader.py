@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.onnx_models import write_model
+from support.onnx_models import write_model, write_model_of_links
 from support.waiting import LIMIT_S
 
 from isaac_inference.errors import ModelError
@@ -54,6 +54,17 @@ def test_a_card_that_appears_changes_or_goes_is_noticed(model):
     assert read_card(model).labels[0] == 'x'
     beside.unlink()
     assert read_card(model).labels[0] == 'class_0'
+
+
+def test_weights_whose_link_leads_elsewhere_now_are_noticed(tmp_path):
+    path = write_model_of_links(tmp_path)
+    weights = path.with_name('model.onnx.data')
+    before = read_card(path)
+    new = weights.resolve().with_name('new')
+    new.write_bytes(bytes(weights.stat().st_size))
+    weights.unlink()
+    weights.symlink_to('../../blobs/new')
+    assert read_card(path).sha256 != before.sha256
 
 
 def test_a_label_file_that_changes_is_noticed(model):

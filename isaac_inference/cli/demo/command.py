@@ -64,7 +64,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace, model: str, folder: Path, begin: float) -> tuple[list[FrameRecord], float, int]:
     """The measured frames, seconds from `begin` to the first detection, and how many frames the video has."""
     specs = perception_graph(
-        model=str(Path(model).resolve()),
+        model=str(Path(model).absolute()),
         simulator={'seed': arguments.seed, 'rate_hz': RATE_HZ},
         poses=True,
         track=True,

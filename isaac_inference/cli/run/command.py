@@ -72,7 +72,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def _graph(arguments: argparse.Namespace) -> Iterator[tuple[RunningGraph, GraphClient]]:
     """The running graph and a client that feeds it, both stopped at the end."""
     specs = perception_graph(
-        model=str(Path(arguments.model).resolve()),
+        model=str(Path(arguments.model).absolute()),
         model_card=_absolute(arguments.card),
         annotate=bool(arguments.save_images),
     )
@@ -131,4 +131,4 @@ def _output(path: str) -> Iterator[IO[str] | None]:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).resolve()) if path else ''
+    return str(Path(path).absolute()) if path else ''

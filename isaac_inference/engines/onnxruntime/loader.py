@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ import onnxruntime as ort
 
 from isaac_inference.engines.onnxruntime.settings import OnnxRuntimeSettings
 from isaac_inference.errors import EngineError
+from isaac_inference.models.onnx.external_weights import give_weights, read_proto
+from isaac_inference.models.onnx.session_error import explain
 
 _log = logging.getLogger(__name__)
 
@@ -74,8 +75,9 @@ def session_from_onnx(path: Path, settings: OnnxRuntimeSettings) -> Any:
         settings: providers and threads.
 
     Raises:
-        EngineError: a missing provider, an operator that ONNX Runtime doesn't know, a damaged file, missing
-            weights.
+        EngineError: a missing provider, an operator or a version that this ONNX Runtime doesn't have, a damaged file;
+            says what helps.
+        ModelError: weights that are missing, or behind a link that others can redirect.
     """
     chosen = choose_providers(settings.providers)
     options = ort.SessionOptions()
@@ -84,10 +86,12 @@ def session_from_onnx(path: Path, settings: OnnxRuntimeSettings) -> Any:
     options.intra_op_num_threads = settings.threads or usable_cpus()
     options.add_session_config_entry('session.intra_op.allow_spinning', '1' if settings.spinning else '0')
     options.add_session_config_entry('session.force_spinning_stop', '1')  # no spinning between two runs
+    weights = give_weights(path, options)
     try:
         session = ort.InferenceSession(str(path), options, providers=chosen)
     except Exception as error:
-        raise EngineError(_load_error(path, error)) from error
+        raise EngineError(f'{path}: {explain(path, read_proto(path), error, ort.__version__)}') from error
+    del weights  # ONNX Runtime has its own copy now
     missing = [name for name in chosen if name not in session.get_providers()]
     if missing and settings.providers:
         raise EngineError(
@@ -102,26 +106,3 @@ def session_from_onnx(path: Path, settings: OnnxRuntimeSettings) -> Any:
             session.get_providers()[0],
         )
     return session
-
-
-def one_line(error: BaseException) -> str:
-    """ONNX Runtime's own words, without its error code prefix and on one line."""
-    text = ' '.join(str(error).split())
-    return re.sub(r'^\[ONNXRuntimeError\] : \d+ : (\w+) : ', r'\1: ', text)
-
-
-def _load_error(path: Path, error: BaseException) -> str:
-    """Why a session could not be made, and what to do about it."""
-    said = one_line(error)
-    unknown = (
-        re.search(r'Fatal error: (\S+?)\(-?\d+\) is not a registered', said)
-        or re.search(r'implementation for (\S+?)\(\d+\) node', said)
-        or re.search(r'No Op registered for (\S+)', said)
-    )
-    if unknown:
-        return (
-            f'{path}: ONNX Runtime {ort.__version__} does not know the operator {unknown[1]}; export the '
-            f'model without it, update onnxruntime, or use a backend that has it. It said: {said}'
-        )
-    what = f'{path}: ONNX Runtime {ort.__version__} cannot load the model'
-    return f'{what}; export it again or check it. It said: {said}'

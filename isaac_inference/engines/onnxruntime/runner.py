@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from isaac_inference.engines.base import Engine
-from isaac_inference.engines.onnxruntime.loader import one_line, session_from_onnx, usable_cpus
+from isaac_inference.engines.onnxruntime.loader import session_from_onnx, usable_cpus
 from isaac_inference.engines.onnxruntime.settings import OnnxRuntimeSettings
 from isaac_inference.errors import EngineError
 from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.onnx.session_error import one_line
 
 
 class OnnxRuntimeEngine(Engine):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isaac_inference.errors import ModelError
+from isaac_inference.models.onnx.external_weights import read_proto
 
 _QUANTIZE = frozenset({'QuantizeLinear', 'DequantizeLinear'})
 _NO_ARITHMETIC = _QUANTIZE | {'Cast', 'CastLike', 'Constant', 'ConstantOfShape', 'Shape', 'Size', 'Identity'}
@@ -39,12 +39,8 @@ class GraphFacts:
 def graph_facts(path: Path) -> GraphFacts:
     """Read the facts of an ONNX file; its external weights are not read. Raises ModelError for an unreadable file."""
     import onnx
-    from google.protobuf.message import DecodeError
 
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except (DecodeError, OSError, ValueError) as error:
-        raise ModelError(f'{path}: cannot be read as an ONNX model ({error}); export it again') from error
+    model = read_proto(path)
     nodes = list(_nodes(model.graph))
     kinds = {node.op_type for node in nodes}
     half = onnx.TensorProto.FLOAT16

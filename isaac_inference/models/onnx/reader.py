@@ -13,6 +13,7 @@ from typing import Any
 
 from isaac_inference.errors import ConfigError, ModelError
 from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.models.onnx.external_weights import external_files
 from isaac_inference.models.onnx.graph_head import ImageEntry, image_entry
 from isaac_inference.models.onnx.graph_tail import Tail, output_tails
 
@@ -38,7 +39,7 @@ class ModelFile:
         metadata: the file's `metadata_props`.
         opset: version of the default operator set.
         producer: the exporter's name and version, '' when it is not given.
-        external_files: weight files beside the model.
+        external_files: weight files beside the model, links as they are.
         tails: output name -> what the graph does behind its last weights to make it.
         entries: input of rank 3 or 4 -> what the graph does with it before its first layer.
         words: names of the graph's nodes, values and weights, in lower case; what they mention hints at the family.
@@ -153,9 +154,9 @@ def read_model_file(model: str | Path) -> ModelFile:
     outputs = tuple(_spec(path, item) for item in graph.output)
     if not outputs:
         raise ModelError(f'{path}: the model has no outputs; expected at least one, so export it again')
-    external = _external_files(path, graph)
+    external = external_files(path, proto)
     for item in external:
-        _hash_file(digest, item)
+        _hash_file(digest, item.path)
     versions = {item.domain: item.version for item in proto.opset_import}
     return ModelFile(
         path=path,
@@ -165,7 +166,7 @@ def read_model_file(model: str | Path) -> ModelFile:
         metadata={item.key: item.value for item in proto.metadata_props},
         opset=versions.get('', versions.get('ai.onnx', 0)),
         producer=f'{proto.producer_name} {proto.producer_version}'.strip(),
-        external_files=external,
+        external_files=tuple(path.parent / item.location for item in external),
         tails=output_tails(graph),
         entries={spec.name: image_entry(graph, spec.name) for spec in inputs if len(spec.shape) in (3, 4)},
         words=_words(graph),
@@ -184,7 +185,7 @@ def _parse(path: Path) -> tuple[Any, Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ModelError(f'{path}: cannot be read ({error.strerror}); check its owner and permissions') from error
+        raise ModelError(_unreadable(path, error)) from error
     if not data:
         raise ModelError(f'{path}: the file is empty; export or download it again')
     for magic, what in _OTHER_FORMATS:
@@ -219,10 +220,17 @@ def _texts(proto: Any) -> Iterator[Any]:
 
 
 def _hash_file(digest: Any, path: Path) -> None:
-    """Feed a file of any size to a running hash, a piece at a time."""
-    with path.open('rb') as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
+    """Feed a file of any size to a running hash, a piece at a time; raises ModelError if it can't be read."""
+    try:
+        with path.open('rb') as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    except OSError as error:
+        raise ModelError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    return f'{path}: cannot be read ({error.strerror}); check its owner and permissions'
 
 
 def _damaged(path: Path, data: bytes) -> str:
@@ -270,25 +278,3 @@ def _words(graph: Any) -> str:
     for node in graph.node:
         names += [node.name, *node.output]
     return '\n'.join(names).lower()
-
-
-def _external_files(path: Path, graph: Any) -> tuple[Path, ...]:
-    """The weight files that the model keeps beside itself, each checked to be there and in the model's
-    folder.
-    """
-    names = {entry.value for tensor in graph.initializer for entry in tensor.external_data if entry.key == 'location'}
-    files = []
-    for name in sorted(names):
-        item = (path.parent / name).resolve()
-        if not item.is_relative_to(path.parent.resolve()):
-            raise ModelError(
-                f"{path}: its weights are in {name!r}, outside the model's folder, which is refused; "
-                'save the model with its weights beside it'
-            )
-        if not item.is_file():
-            raise ModelError(
-                f'{path}: its weights are in the file {name!r}, which is missing in {path.parent}; '
-                'copy it there, under that name'
-            )
-        files.append(item)
-    return tuple(files)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.errors import ConfigError, ModelError
+from isaac_inference.models.onnx.external_weights import load_weights, read_proto
 from isaac_inference.models.onnx.reader import read_model_file
 
 EXTERNAL_FROM = 1_900_000_000  # bytes; protobuf ends at 2 GiB
@@ -26,13 +27,9 @@ def load_graph(path: str | Path) -> Any:
     Raises:
         ModelError: no usable ONNX file, or one that can't be read whole.
     """
-    import onnx
-
     file = read_model_file(path)
-    try:
-        model = onnx.load(str(file.path))
-    except Exception as error:
-        raise ModelError(f'{file.path}: its weights cannot be read ({error}); export the model again') from error
+    model = read_proto(file.path)
+    load_weights(file.path, model)
     prepare(model)
     return model
 

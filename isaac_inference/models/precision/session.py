@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from isaac_inference.errors import ConfigError, ModelError
+from isaac_inference.models.onnx.external_weights import give_weights, read_proto
+from isaac_inference.models.onnx.session_error import explain, one_line
 
 _QUIET = 3  # log errors only; what matters is raised
 
@@ -40,11 +42,16 @@ class Session:
         level = ort.GraphOptimizationLevel
         options.graph_optimization_level = level.ORT_ENABLE_BASIC if basic else level.ORT_ENABLE_ALL
         options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 0
-        given = str(model) if isinstance(model, (str, Path)) else model.SerializeToString()
+        path = Path(model).absolute() if isinstance(model, (str, Path)) else None
+        weights = give_weights(path, options) if path else None
         try:
+            given = str(path) if path else model.SerializeToString()
             self._session = ort.InferenceSession(given, options, providers=['CPUExecutionProvider'])
         except Exception as error:  # ONNX Runtime has no common base class for its errors
-            raise ModelError(f'ONNX Runtime cannot load the model: {_one_line(error)}') from error
+            proto = read_proto(path) if path else model
+            why = explain(path or Path('MODEL.onnx'), proto, error, ort.__version__)
+            raise ModelError(f'{path or "the model"}: {why}') from error
+        del weights  # ONNX Runtime has its own copy now
         self.output_names = [item.name for item in self._session.get_outputs()]
 
     def run(self, feeds: Mapping[str, np.ndarray], names: Sequence[str] | None = None) -> list[np.ndarray]:
@@ -52,8 +59,4 @@ class Session:
         try:
             return list(self._session.run(list(names) if names is not None else self.output_names, dict(feeds)))
         except Exception as error:
-            raise ModelError(f'ONNX Runtime cannot run the model on the images: {_one_line(error)}') from error
-
-
-def _one_line(error: BaseException) -> str:
-    return ' '.join(str(error).split())[:400]
+            raise ModelError(f'ONNX Runtime cannot run the model on the images: {one_line(error)[:400]}') from error

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from support.onnx_models import build_model, save_model, write_model
+from support.onnx_models import build_model, save_model, write_model, write_model_of_links
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models.onnx.reader import read_model_file
@@ -57,16 +57,80 @@ def test_missing_external_weights_are_named(tmp_path):
         read_model_file(path)
 
 
-def test_external_weights_outside_of_the_folder_are_refused(tmp_path):
-    (tmp_path / 'inner').mkdir()
-    path = write_model(tmp_path / 'inner' / 'm.onnx', external_data=True)
+@pytest.mark.parametrize('location', ['../secret', '/etc/hostname', 'sub/../m.onnx.data'])
+def test_external_weights_outside_of_the_folder_are_refused(tmp_path, location):
+    path = write_model(tmp_path / 'm.onnx', external_data=True)
     model = onnx.load(str(path), load_external_data=False)
-    for tensor in model.graph.initializer:
+    move_weights(model.graph.initializer, location)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=f"'{location}', outside the model's folder"):
+        read_model_file(path)
+
+
+def test_external_weights_are_checked_wherever_they_are_used(tmp_path):
+    model = build_model('yolov8')
+    hidden = onnx.numpy_helper.from_array(np.zeros(64, np.float32), 'hidden')
+    inner = helper.make_graph([helper.make_node('Identity', ['hidden'], ['out'])], 'inner', [], [], [hidden])
+    constant = helper.make_node('Constant', [], ['k'], value=onnx.numpy_helper.from_array(np.zeros(64, np.float32)))
+    branch = helper.make_node('If', ['condition'], ['either'], then_branch=inner, else_branch=inner)
+    for node, tensors in ((branch, branch.attribute[0].g.initializer), (constant, [constant.attribute[0].t])):
+        for tensor in tensors:
+            onnx.external_data_helper.set_external_data(tensor, location='../secret')
+        changed = type(model).FromString(model.SerializeToString())
+        changed.graph.node.append(node)
+        (tmp_path / 'm.onnx').write_bytes(changed.SerializeToString())
+        with pytest.raises(ModelError, match="'../secret', outside the model's folder"):
+            read_model_file(tmp_path / 'm.onnx')
+
+
+def move_weights(tensors, location):
+    for tensor in tensors:
         for entry in tensor.external_data:
             if entry.key == 'location':
-                entry.value = '../secret'
-    path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match="'../secret', outside the model's folder"):
+                entry.value = location
+
+
+def test_a_cache_of_links_reads_as_the_files_themselves(tmp_path):
+    path = write_model_of_links(tmp_path)
+    plain = write_model(tmp_path / 'model.onnx', external_data=True)
+    assert path.is_symlink() and (path.parent / 'model.onnx.data').is_symlink()
+    file = read_model_file(path)
+    assert (file.path, file.external_files) == (path, (path.parent / 'model.onnx.data',))
+    assert file.sha256 == read_model_file(plain).sha256
+
+
+def test_weights_behind_a_link_that_others_can_redirect(tmp_path):
+    path = write_model_of_links(tmp_path)
+    blob = (path.parent / 'model.onnx.data').resolve()
+    blob.chmod(0o666)
+    with pytest.raises(
+        ModelError,
+        match=rf"model.onnx: its weights 'model.onnx.data' cannot be used: the file {blob} can be written by "
+        rf'everybody .* chmod o-w {blob}\. Or .* cp -rL {path.parent} FOLDER',
+    ):
+        read_model_file(path)
+
+
+def test_weights_behind_a_link_to_nothing(tmp_path):
+    path = write_model_of_links(tmp_path)
+    (path.parent / 'model.onnx.data').resolve().unlink()
+    with pytest.raises(ModelError, match='the link .*model.onnx.data leads to .*, which does not exist; download'):
+        read_model_file(path)
+
+
+def test_weights_beside_the_file_that_the_model_is_a_link_to(tmp_path):
+    (tmp_path / 'v3').mkdir()
+    real = write_model(tmp_path / 'v3' / 'm.onnx', external_data=True)
+    (tmp_path / 'current.onnx').symlink_to('v3/m.onnx')
+    with pytest.raises(ModelError, match=f"'m.onnx.data', which is missing in {tmp_path}; .* so give that one: {real}"):
+        read_model_file(tmp_path / 'current.onnx')
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root reads everything')
+def test_unreadable_weights(tmp_path):
+    path = write_model(tmp_path / 'm.onnx', external_data=True)
+    (tmp_path / 'm.onnx.data').chmod(0)
+    with pytest.raises(ModelError, match='m.onnx.data: cannot be read .*permissions'):
         read_model_file(path)
 
 

@@ -16,7 +16,13 @@ from __future__ import annotations
 
 from support.onnx_models.families import KINDS, Kind
 from support.onnx_models.graph import WH, Known, known_detections, known_keypoints
-from support.onnx_models.write import build_model, save_model, ultralytics_metadata, write_model
+from support.onnx_models.write import (
+    build_model,
+    save_model,
+    ultralytics_metadata,
+    write_model,
+    write_model_of_links,
+)
 
 __all__ = [
     'KINDS',
@@ -29,4 +35,5 @@ __all__ = [
     'save_model',
     'ultralytics_metadata',
     'write_model',
+    'write_model_of_links',
 ]

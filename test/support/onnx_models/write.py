@@ -30,6 +30,27 @@ def write_model(path: str | Path, kind: str = 'yolov8', *, external_data: bool =
     return save_model(build_model(kind, **options), path, external_data=external_data)
 
 
+def write_model_of_links(folder: Path, *, far: bool = False, **options: Any) -> Path:
+    """Write a tiny model as caches of downloads keep it, and return its path.
+
+    The model `snapshots/abc/model.onnx` and its weights beside it are links to files in `blobs`.
+
+    Args:
+        folder: where to; it must exist.
+        far: only the weights are a link, so that they are in another folder than the model.
+        options: as for `write_model`.
+    """
+    snapshot, blobs = folder / 'snapshots' / 'abc', folder / 'blobs'
+    snapshot.mkdir(parents=True, mode=0o755)
+    blobs.mkdir(mode=0o755)
+    path = write_model(snapshot / 'model.onnx', external_data=True, **options)
+    for name, blob in {'model.onnx.data': 'b2', **({} if far else {'model.onnx': 'a1'})}.items():
+        (snapshot / name).rename(blobs / blob)
+        (blobs / blob).chmod(0o644)
+        (snapshot / name).symlink_to(f'../../blobs/{blob}')
+    return path
+
+
 def save_model(model: Any, path: str | Path, *, external_data: bool = False) -> Path:
     """Write an `onnx.ModelProto` and return its path."""
     path = Path(path)

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from support.onnx_models import KINDS, write_model
+from support.onnx_models import KINDS, write_model, write_model_of_links
 from support.paths import YOLOX_NANO
 from support.precision_nets import METADATA, conv_net, feeds, model, run, save, weight
 
@@ -15,6 +15,7 @@ from isaac_inference.errors import ConfigError, ModelError
 from isaac_inference.models import read_card
 from isaac_inference.models.demo import demo_model
 from isaac_inference.models.precision import DEFAULT_KEEP, inspect_precision, to_float16
+from isaac_inference.models.precision.graph import load_graph
 
 NEEDS = {'normalized_boxes': 'decoder_options: {normalized: true}\n'}
 
@@ -209,6 +210,24 @@ def test_weights_beside_the_model_are_read(tmp_path):
     source = write_model(tmp_path / 'a.onnx', 'yolov8', external_data=True)
     to_float16(source, tmp_path / 'sub' / 'b.onnx')
     assert read_card(tmp_path / 'sub' / 'b.onnx').detection.decoder == 'yolov8'
+
+
+def test_weights_behind_links_are_read(tmp_path):
+    plain = write_model(tmp_path / 'model.onnx', 'yolov8')
+    source = write_model_of_links(tmp_path)
+    assert load_graph(source) == load_graph(plain)
+    to_float16(source, tmp_path / 'b.onnx')
+    assert read_card(tmp_path / 'b.onnx').detection.decoder == 'yolov8'
+
+
+def test_weights_that_end_too_early_are_named(tmp_path):
+    source = write_model(tmp_path / 'a.onnx', 'yolov8', external_data=True)
+    weights = tmp_path / 'a.onnx.data'
+    weights.write_bytes(weights.read_bytes()[:-40])
+    with pytest.raises(
+        ModelError, match=r"weights '.*' are bytes \d+ to \d+ of 'a.onnx.data', which has \d+; download"
+    ):
+        load_graph(source)
 
 
 @pytest.mark.parametrize('kind', sorted(KINDS))
