@@ -13,7 +13,7 @@
     layout: NCHW                      # or NHWC
     input_size: [640, 480]            # [width, height] in px, for models of dynamic size
     outputs: {boxes: dets, logits: labels}    # decoder role: tensor name
-    labels: [cup, bottle]             # or a text file with one name per line, or coco80, or coco91
+    labels: [cup, bottle]             # or a text file with one name per line, or coco80, coco90, coco91
     keypoints:                        # task keypoints: what each box has in addition
       count: 8
       dims: 3                         # x, y, confidence; 2 without the confidence

@@ -24,6 +24,7 @@ _IMAGENET_BYTES_BGR: dict[str, Any] = {
     'mean': (103.53, 116.28, 123.675),
     'std': (57.375, 57.12, 58.395),
 }
+_CAFFE: dict[str, Any] = {'color': ColorOrder.BGR, 'scale': 1.0, 'mean': (104.0, 117.0, 123.0)}
 _STRETCH: dict[str, Any] = {'fit': Fit.STRETCH}
 _TOP_LEFT: dict[str, Any] = {'fit': Fit.LETTERBOX, 'anchor': Anchor.TOP_LEFT, 'rounding': Rounding.FLOOR}
 _CENTERED: dict[str, Any] = {'fit': Fit.LETTERBOX, 'anchor': Anchor.CENTER, 'rounding': Rounding.NEAREST}
@@ -86,6 +87,7 @@ CONVENTIONS: Mapping[str, Convention] = {
         _convention('nanodet', 'NanoDet, NanoDet-Plus', (416, 416), **_IMAGENET_BYTES_BGR, **_STRETCH),
         _convention('tensorflow', 'TensorFlow Object Detection API, EfficientDet', (512, 512), **_BYTES, **_STRETCH),
         _convention('torchvision', 'torchvision: the graph normalises by itself', (800, 800), **_STRETCH),
+        _convention('caffe', 'SSD of Caffe and OpenVINO', (300, 300), **_CAFFE, **_STRETCH),
         _convention('ssd', 'pytorch-ssd, jetson-inference', (300, 300), **_BYTES, **_HALF_BYTES, **_STRETCH),
         _convention('detectnet', 'TAO DetectNet_v2', (960, 544), **_STRETCH),
         _convention('bytes', 'networks on raw 0..255, RGB', (512, 512), **_BYTES, **_STRETCH),

@@ -31,7 +31,8 @@ def _coco_91() -> tuple[str, ...]:
     return tuple(f'unused_{index}' if index in _COCO_UNUSED_IDS else next(names) for index in range(91))
 
 
-SHIPPED: Mapping[str, tuple[str, ...]] = {'coco80': COCO_80, 'coco91': _coco_91()}
+SHIPPED: Mapping[str, tuple[str, ...]] = {'coco80': COCO_80, 'coco90': _coco_91()[1:], 'coco91': _coco_91()}
+"""COCO's 80 classes; its category ids 1 to 90, as TensorFlow counts them; and 0 to 90, as DETR does."""
 
 
 def labels_from(value: Any, origin: str, folder: Path | None) -> tuple[str, ...]:
@@ -39,7 +40,7 @@ def labels_from(value: Any, origin: str, folder: Path | None) -> tuple[str, ...]
 
     Args:
         value: a list of names, a mapping from class number to name, the name of a shipped list ('coco80',
-            'coco91'), or the path of a text file with one name per line, relative to `folder`.
+            'coco90', 'coco91'), or the path of a text file with one name per line, relative to `folder`.
         origin: where they come from, for messages.
         folder: the card's folder; None if a path makes no sense.
 

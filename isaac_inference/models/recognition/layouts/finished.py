@@ -13,6 +13,7 @@ from isaac_inference.models.recognition.layouts.single import classes_by_width
 
 _TENSORFLOW_ONLY = ('raw_detection_boxes', 'raw_detection_scores', 'detection_multiclass_scores', 'anchor_indices')
 _GRID_ROWS = 1000
+_COCO_90 = 90
 _TAO = ('batchednms', 'nmsed')
 
 
@@ -62,6 +63,8 @@ def _details(
         return {'box_format': 'yxyx', 'normalized': True, 'first_label': 1}, 'tensorflow', ()
     if any(word in spec.name.lower() for spec in roles.values() for word in _TAO):
         return {'normalized': True}, 'detectnet', ()
+    if evidence.tail(roles['labels']).last == {'Add'}:  # the class with the best score, and one
+        options['first_label'] = 1
     numbers = evidence.numbers(roles['boxes'], roles['boxes'].shape[-1] or 4)
     if numbers is not None:
         normalized = values.are_normalized(numbers[:, :4])
@@ -81,7 +84,7 @@ def _tensorflow_classes(named: Mapping[str, TensorSpec]) -> int | None:
     for name in ('detection_multiclass_scores', 'raw_detection_scores'):
         spec = named.get(name)
         if spec is not None and spec.shape[-1]:
-            return spec.shape[-1] - 1
+            return spec.shape[-1] - (spec.shape[-1] != _COCO_90)
     return None
 
 

@@ -13,6 +13,7 @@ from isaac_inference.models.recognition.layouts.roles import base_name
 _BINS = (4, 32, 64, 68, 72)  # 4 sides as distances, or as distributions of 8, 16, 17 or 18 bins
 _ANCHORS_PER_LEVEL = 3
 
+
 def level_outputs(evidence: Evidence) -> list[Candidate]:
     """The decoder for outputs of several grid levels, or maps of one; [] where they are none."""
     wh = evidence.input_wh

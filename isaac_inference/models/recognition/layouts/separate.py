@@ -98,7 +98,7 @@ def _dense(evidence: Evidence, boxes: TensorSpec, scores: TensorSpec) -> Candida
         options['activation'] = 'sigmoid'
     convention = _dense_family(evidence, boxes, scores, is_swapped)
     if is_softmax and count is not None:
-        options['background'] = 'first'
+        options |= {'background': 'first', 'normalized': True}
         count, convention = count - 1, convention or 'ssd'
     if rows is not None and rows <= _MOST_QUERIES and not strides_of(rows, evidence.input_wh, rare=True):
         options['nms'] = False

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.graph_tail import Tail
 from isaac_inference.models.recognition.layouts import values
@@ -21,6 +23,7 @@ _BEST_FIRST = ('x1', 'y1', 'x2', 'y2', 'score', 'class')
 _IMAGE_FIRST = ('image', 'x1', 'y1', 'x2', 'y2', 'class', 'score')
 _DETECTION_OUTPUT = ('image', 'class', 'score', 'x1', 'y1', 'x2', 'y2')
 _CENTER_FIRST = ('cx', 'cy', 'w', 'h', 'score', 'class')
+_AUTOML = ('image', 'y1', 'x1', 'y2', 'x2', 'score', 'class')
 _ROTATED = ('cx', 'cy', 'w', 'h', 'score', 'class', 'angle')
 _DEFAULT_COLUMNS = {6: _BEST_FIRST, 7: _IMAGE_FIRST}
 
@@ -54,7 +57,8 @@ def single_output(evidence: Evidence, spec: TensorSpec) -> list[Candidate]:
     """
     rows, columns = spec.shape[-2:]
     if len(spec.shape) == 4:  # [1, 1, N, 7]: Caffe's DetectionOutput, which OpenVINO kept
-        return [_finished(evidence, spec, _DETECTION_OUTPUT, 'the seven columns of a DetectionOutput', 'ssd')]
+        found = _finished(evidence, spec, _DETECTION_OUTPUT, 'the seven columns of a DetectionOutput', 'caffe')
+        return [replace(found, options={**found.options, 'normalized': True, 'first_label': 1})]
     if len(spec.shape) == 2:
         return [_finished(evidence, spec, None, f'shape of {spec.name}: boxes of the whole batch')]
     found = _channels_first(evidence, spec, rows, columns)
@@ -230,6 +234,8 @@ def _finished(
     width = spec.shape[-1] or 6
     numbers = evidence.numbers(spec, width)
     is_detr = 'detr' in evidence.exporter.description
+    if columns is None and width == len(_AUTOML) and 'image_arrays' in evidence.file.inputs[0].name:
+        columns, convention = _AUTOML, 'tensorflow'
     if columns is None and is_detr and width == len(_CENTER_FIRST):
         columns = _CENTER_FIRST
     if columns is None and evidence.exporter.task == 'obb' and width == len(_ROTATED):
@@ -237,9 +243,9 @@ def _finished(
     if columns is None and not evidence.exporter.decoders and numbers is not None and width in _DEFAULT_COLUMNS:
         columns = values.columns_of(numbers)
     columns = columns or _DEFAULT_COLUMNS.get(width, _BEST_FIRST)
-    options: dict[str, object] = {'columns': columns}
+    options: dict[str, object] = {'columns': columns, 'first_label': int(columns == _AUTOML)}
     if numbers is not None:
-        start = next(index for index, name in enumerate(columns) if name in ('x1', 'cx'))
+        start = next(index for index, name in enumerate(columns) if name in ('x1', 'y1', 'cx'))
         if values.are_normalized(numbers[:, start : start + 4]):
             options['normalized'] = True
     if is_detr:

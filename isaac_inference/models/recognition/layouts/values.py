@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 _ROUNDING = 1e-3
-_MOST_FRACTION = 2.0  # a box in fractions of the input may reach over its edge, but not this far
+_MOST_FRACTION = 2.0  # a box in fractions of the input may reach over its edge, but half of them not this far
 _MOST_OFFSET = 32.0  # a raw head's offset from its cell is smaller than this; a centre in px somewhere is not
 _SHARE = 0.98
 
@@ -18,7 +18,7 @@ def are_normalized(boxes: np.ndarray) -> bool | None:
         boxes: (N, 4) in any order of corners or centres.
     """
     used = _used(boxes)
-    return None if not len(used) else bool(np.abs(used).max() <= _MOST_FRACTION)
+    return None if not len(used) else bool(np.median(np.abs(used)) <= _MOST_FRACTION)
 
 
 def box_format_of(boxes: np.ndarray) -> str | None:
