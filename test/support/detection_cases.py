@@ -198,7 +198,7 @@ def crafted(family: str, dtype: str = 'float32') -> Iterator[Case]:
         yield case('inf-objectness', change_sure(4, inf), 'non_finite_output')
     if card.detection.decoder in ('yolov8', 'yolov8_pose', 'yolov5'):
         yield case('zero-width', lambda rows: put(rows, slice(0, 60), 2, 0.0))
-        yield case('inverted', lambda rows: put(rows, slice(0, 60), slice(2, 4), -8.0))
+        yield case('inverted', lambda rows: put(rows, slice(0, 60), slice(2, 4), -8.0), 'boxes_inverted')
         if dtype == 'float32':
 
             def shrink(rows: np.ndarray) -> None:
