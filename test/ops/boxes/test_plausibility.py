@@ -127,8 +127,8 @@ def test_the_sentence_says_what_arrived_what_was_expected_and_where_to_look() ->
     assert wrong is not None
     assert wrong.sentence == (
         '40 of 40 boxes are smaller than one pixel of the input of 640x480 px, or all within its first pixels, '
-        'expected boxes in pixels; check decoder (one for raw grids where the model outputs such), decoder_options.normalized '
-        '(true for boxes in fractions of the input) and box_format in the model card'
+        'expected boxes in pixels; check decoder (one for raw grids where the model outputs such), '
+        'decoder_options.normalized (true for boxes in fractions of the input) and box_format in the model card'
     )
 
 
