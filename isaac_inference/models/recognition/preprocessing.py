@@ -18,9 +18,10 @@ from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.graph_head import ImageEntry
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.decoder_choice import DecoderFinding
-from isaac_inference.ops.image.options import ColorOrder
+from isaac_inference.ops.image.options import ColorOrder, Fit
 
 _NONE: Mapping[str, Any] = {'mean': (0.0, 0.0, 0.0), 'std': (1.0, 1.0, 1.0)}
+_WITHOUT_EFFECT = {Fit.STRETCH: ('anchor', 'rounding', 'pad_value'), Fit.CROP: ('pad_value',)}
 _RAW: Mapping[str, Any] = {'scale': 1.0, **_NONE}
 
 
@@ -69,6 +70,7 @@ def resolve_preprocess(
     }
     if image.dtype == 'uint8':
         _check_bytes(image, overrides)
+    _check_used(_applied(convention, source, in_graph, overrides), overrides)
     if is_certain:
         return PreprocessFinding(_applied(convention, source, in_graph, overrides), convention)
     common = FAMILIES[finding.decoder.value].conventions if finding.alternatives is None else finding.alternatives
@@ -150,6 +152,17 @@ def _applied(
     spec = convention.preprocess
     found = {item.name: Sourced(getattr(spec, item.name), source) for item in fields(PreprocessSpec)}
     return {**found, **in_graph, **overrides}
+
+
+def _check_used(found: Mapping[str, Sourced[Any]], overrides: Mapping[str, Sourced[Any]]) -> None:
+    """Raise ModelError for a value in a card that has no effect with the fit."""
+    fit = Fit(found['fit'].value)
+    for name in _WITHOUT_EFFECT.get(fit, ()):
+        if name in overrides:
+            raise ModelError(
+                f'{overrides[name].source}: preprocess.{name}: has no effect with fit {fit.value} '
+                f'({found["fit"].source}); remove the line, or set `fit: letterbox`'
+            )
 
 
 def _check_bytes(image: TensorSpec, overrides: Mapping[str, Sourced[Any]]) -> None:
