@@ -169,3 +169,7 @@ def _spread(network: Any) -> None:
     for module in head.modules():
         if isinstance(module, torch.nn.Conv2d) and module.bias is not None:
             module.bias.data.normal_(-2, _SPREAD)
+    if getattr(head, 'reg_max', 0) == 1:  # sides of boxes as they are, not bins: a trained network's are above 0
+        for branch in (head.cv2, getattr(head, 'one2one_cv2', None)):
+            for level in branch or ():
+                level[-1].bias.data.uniform_(3, 6)
