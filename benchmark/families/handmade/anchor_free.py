@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmark.families.arrays import best, cells, final, from_center
 from benchmark.families.case import Decode, Decoded, FamilyCase, Outputs, Preprocess, Truth
-from benchmark.families.handmade.network import Network, cell_total
-from benchmark.families.handmade.suppression import suppress
+from benchmark.families.network import Network, cell_total
+from benchmark.families.suppression import suppress
 
 STRIDES = (8, 16, 32)
 _WH = (640, 640)

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmark.families.arrays import best, cells, expected_bin, final, from_distances, sigmoid
 from benchmark.families.case import IMAGENET, Decoded, FamilyCase, Outputs, Preprocess, Truth
-from benchmark.families.handmade.network import Network, cell_total, level_sizes
-from benchmark.families.handmade.suppression import suppress
+from benchmark.families.network import Network, cell_total, level_sizes
+from benchmark.families.suppression import suppress
 
 _PADDLE = ('PaddlePaddle', '')
 _WH = (640, 640)

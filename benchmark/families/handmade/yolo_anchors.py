@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmark.families.arrays import best, cells, final, from_center, sigmoid
 from benchmark.families.case import Decoded, FamilyCase, Outputs, Preprocess, Truth
-from benchmark.families.handmade.network import Network, cell_total, level_sizes
-from benchmark.families.handmade.suppression import SHORT_NAMES, fixed_outputs, suppress
+from benchmark.families.network import Network, cell_total, level_sizes
+from benchmark.families.suppression import SHORT_NAMES, fixed_outputs, suppress
 from benchmark.families.handmade.yolox import decode_fixed
 
 STRIDES = (8, 16, 32)

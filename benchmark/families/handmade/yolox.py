@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmark.families.arrays import best, cells, final, from_center
 from benchmark.families.case import Decoded, FamilyCase, Outputs, Preprocess, Truth
-from benchmark.families.handmade.network import Network, cell_total
-from benchmark.families.handmade.suppression import EFFICIENT_NMS, fixed_outputs, suppress
+from benchmark.families.network import Network, cell_total
+from benchmark.families.suppression import EFFICIENT_NMS, fixed_outputs, suppress
 
 STRIDES = (8, 16, 32)
 PREPROCESS = Preprocess(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmark.families.handmade.network import Network
+from benchmark.families.network import Network
 
 
 @dataclass(frozen=True)
