@@ -64,7 +64,7 @@ class Truth:
         first_class: number of the first class that means an object: 1 where ids count from 1 or 0 is background.
         feeds: value of each input beside the image: (width, height) of the image tensor -> arrays by name.
         batch: how many images the file is fed.
-        layout: 'NCHW' or 'NHWC'.
+        layout: 'NCHW', 'NHWC', or 'CHW' for an input without a batch axis.
     """
 
     columns: str

@@ -82,11 +82,15 @@ class Network:
         """Tensors side by side."""
         return self.op('Concat', *tensors, name=name, axis=axis)
 
-    def conv(self, tensor: str, into: int, out: int, size: int = 1, stride: int = 1, bias: float = 0.0) -> str:
-        """A convolution whose outputs have a spread of about 1.5 around `bias`, and differ per channel."""
-        weight = self.constant(self.random.normal(0, 1.6 / np.sqrt(into * size * size), (out, into, size, size)))
-        shift = self.constant(self.random.normal(bias, 1.0, out))
-        return self.op('Conv', tensor, weight, shift, kernel_shape=[size] * 2, strides=[stride] * 2, pads=[size // 2] * 4)
+    def conv(
+        self, tensor: str, into: int, out: int, size: int = 1, stride: int = 1, bias: float = 0.0, spread: float = 1.0
+    ) -> str:
+        """A convolution whose outputs differ per place and channel, around `bias`."""
+        weight = self.random.normal(0, 1.6 * spread / np.sqrt(into * size * size), (out, into, size, size))
+        weight, shift = self.constant(weight), self.constant(self.random.normal(bias, spread, out))
+        return self.op(
+            'Conv', tensor, weight, shift, kernel_shape=[size] * 2, strides=[stride] * 2, pads=[size // 2] * 4
+        )
 
     def features(self, image: str, strides: Sequence[int], scale: float = 1.0) -> list[str]:
         """Feature maps of 8 channels at these strides. `scale` brings pixels to about 0..1."""
@@ -100,9 +104,9 @@ class Network:
                 found.append(tensor)
         return found
 
-    def head(self, feature: str, channels: int, bias: float = 0.0, name: str = '') -> str:
+    def head(self, feature: str, channels: int, bias: float = 0.0, name: str = '', spread: float = 1.0) -> str:
         """A 1 x 1 convolution on a feature map."""
-        made = self.conv(feature, _CHANNELS, channels, bias=bias)
+        made = self.conv(feature, _CHANNELS, channels, bias=bias, spread=spread)
         if name:
             self.nodes[-1].output[0] = name
         return name or made

@@ -11,8 +11,16 @@ from typing import Any
 import numpy as np
 
 from benchmark.families.arrays import best, by_size, from_center, sigmoid, softmax
-from benchmark.families.case import IMAGENET, Decode, Decoded, FamilyCase, MissingPackageError, Outputs
-from benchmark.families.case import Preprocess, Truth
+from benchmark.families.case import (
+    IMAGENET,
+    Decode,
+    Decoded,
+    FamilyCase,
+    MissingPackageError,
+    Outputs,
+    Preprocess,
+    Truth,
+)
 
 _DETR = Preprocess('rgb', 'transformers, DetrImageProcessor: short side 800, ImageNet', **IMAGENET, fit='stretch')
 _RT_DETR = Preprocess('rgb', 'transformers, RTDetrImageProcessor: 640 x 640, do_normalize False', fit='stretch')
@@ -50,7 +58,6 @@ def cases() -> list[FamilyCase]:
         _plain('hf_deformable_detr', 'DeformableDetr', 91, sigmoid_of, _DETR, (800, 800), _DEFORMABLE),
         _plain('hf_dab_detr', 'DabDetr', 91, sigmoid_of, _DETR, (800, 800), _DAB),
         _plain('hf_lw_detr', 'LwDetr', 91, sigmoid_of, _SQUARE, (640, 640), _LW, fixed=True),
-        _plain('hf_rf_detr', 'RfDetr', 91, sigmoid_of, _SQUARE, (640, 640), _RF, fixed=True),
         _plain('hf_deimv2', 'Deimv2', 80, sigmoid_of, _RT_DETR, (640, 640), _LEVELS, fixed=True),
     ]
 
@@ -65,9 +72,8 @@ _YOLOS = {
 }
 _DEFORMABLE = {**_DETR_SIZE, 'num_queries': 300, 'two_stage': False, 'disable_custom_kernels': True}
 _DAB = {**_LAYERS, 'hidden_size': 64, 'encoder_attention_heads': 4, 'decoder_attention_heads': 4}
-_SMALL_VIT = {'hidden_size': 64, 'num_attention_heads': 4, 'num_hidden_layers': 4}
-_LW = {'d_model': 64, 'decoder_ffn_dim': 128, 'decoder_layers': 2, 'num_queries': 300}
-_RF = {'d_model': 64, 'decoder_ffn_dim': 128, 'decoder_layers': 2, 'num_queries': 300}
+_SMALL_VIT = {'hidden_size': 64, 'num_attention_heads': 4, 'num_hidden_layers': 4, 'image_size': 640, 'patch_size': 16}
+_LW = {'projector_scale_factors': [1.0], 'd_model': 64, 'decoder_ffn_dim': 128, 'decoder_layers': 2, 'num_queries': 300}
 
 
 def softmax_of(logits: np.ndarray) -> np.ndarray:
@@ -174,11 +180,9 @@ def _backbone(kind: str) -> dict[str, Any]:
 
     if kind == 'Yolos':
         return {}
-    if kind in ('LwDetr', 'RfDetr'):
-        vit = getattr(transformers, 'LwDetrViTConfig' if kind == 'LwDetr' else 'RfDetrDinov2Config', None)
-        if vit is None:
-            return {}
-        return {'backbone_config': vit(**_SMALL_VIT)} if kind == 'LwDetr' else {}
+    if kind == 'LwDetr':
+        vit = transformers.LwDetrViTConfig(**_SMALL_VIT, window_block_indices=[0, 2], out_indices=[2, 4])
+        return {'backbone_config': vit}
     if kind in ('RTDetr', 'RTDetrV2'):
         return {'backbone_config': transformers.RTDetrResNetConfig(**_BACKBONE, out_features=_stages(2, 5))}
     if kind in ('DFine', 'Deimv2'):

@@ -48,12 +48,29 @@ def cases() -> list[FamilyCase]:
         _grid('yolov8n_pose', 'yolov8n-pose.yaml', classes=1, extra=51, note='keypoints are not decoded'),
         _grid('yolov8n_obb', 'yolov8n-obb.yaml', classes=15, extra=1, note='boxes without their angle, the last row'),
         _rtdetr('ultralytics_rtdetr'),
+        *_legacy(),
     ]
 
 
-def _grid(
-    name: str, config: str, classes: int = 80, extra: int = 0, note: str = '', **export: Any
-) -> FamilyCase:
+def _legacy() -> list[FamilyCase]:
+    """The cases whose layout or metadata 8.4 changed."""
+
+    def rtdetr(outputs: Outputs, input_wh: tuple[int, int]) -> Decoded:
+        rows = outputs['output0'][0]
+        return best(by_size(from_center(rows[:, :4]), input_wh), rows[:, 4:])
+
+    columns = 'output0 [1, 300, 4 + 80]: cx, cy, w, h in 0..1, sigmoid scores'
+    old: dict[str, Any] = {'release': '8.3'}
+    return [
+        _case('ultralytics83_rtdetr', 'rtdetr-l.yaml', 80, columns, rtdetr, False, '', _STRETCH, _narrow, **old),
+        _grid('ultralytics83_yolov8n', 'yolov8n.yaml', **old),
+        _grid('ultralytics83_yolo11n_c2', 'yolo11n.yaml', classes=2, **old),
+        _final('ultralytics83_yolov8n_nms', 'yolov8n.yaml', nms=True, conf=0.01, **old),
+        _final('ultralytics83_yolov10n', 'yolov10n.yaml', **old),
+    ]
+
+
+def _grid(name: str, config: str, classes: int = 80, extra: int = 0, note: str = '', **export: Any) -> FamilyCase:
     """A case whose output is [1, 4 + classes + extra, cells]."""
     columns = f'output0 [1, 4 + {classes} + {extra}, cells]: cx, cy, w, h in px, sigmoid scores, {extra} further rows'
 
@@ -103,9 +120,10 @@ def _case(
     note: str,
     preprocess: Preprocess = _LETTERBOX,
     change: Callable[[dict[str, Any]], None] | None = None,
+    release: str = '8.4',
     **export: Any,
 ) -> FamilyCase:
-    """One export of `config` with this many classes."""
+    """One export of `config` with this many classes, by this release of ultralytics."""
     height, width = imgsz if isinstance(imgsz := export.get('imgsz', 640), tuple) else (imgsz, imgsz)
     labels = tuple(f'thing {index}' for index in range(classes))
     if 'worldv2' in config:
@@ -113,9 +131,20 @@ def _case(
     truth = Truth(columns, preprocess, classes, needs_nms, decode, (width, height), labels)
 
     def build(folder: Path) -> Path:
+        _need(release)
         return _export(folder / f'{name}.onnx', config, labels, change, export)
 
-    return FamilyCase(name, _MADE_BY, build, truth, note)
+    return FamilyCase(name, f'{_MADE_BY} {release}', build, truth, note)
+
+
+def _need(release: str) -> None:
+    """Raise `MissingPackageError` unless this release is installed."""
+    try:
+        from ultralytics import __version__
+    except ImportError as error:
+        raise MissingPackageError(f'ultralytics: {error}') from error
+    if not __version__.startswith(f'{release}.'):
+        raise MissingPackageError(f'ultralytics {release} in an environment of its own; {__version__} is installed')
 
 
 def _export(
@@ -126,12 +155,10 @@ def _export(
     export: dict[str, Any],
 ) -> Path:
     """Build the network from its YAML, spread its scores, export, and move the file to `path`."""
-    try:
-        import torch
-        from ultralytics import RTDETR, YOLO
-        from ultralytics.nn.tasks import yaml_model_load
-    except ImportError as error:
-        raise MissingPackageError(f'ultralytics: {error}') from error
+    import torch
+    from ultralytics import RTDETR, YOLO
+    from ultralytics.nn.tasks import yaml_model_load
+
     torch.manual_seed(0)
     content = copy.deepcopy(yaml_model_load(config))
     content['nc'] = len(labels)

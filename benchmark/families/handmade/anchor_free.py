@@ -17,10 +17,8 @@ STRIDES = (8, 16, 32)
 _WH = (640, 640)
 _CELLS = cell_total(_WH, STRIDES)
 _LETTERBOX = Preprocess('rgb', 'YOLOv6/v9, letterbox of the data loader and infer.py / detect.py')
-_NAS = Preprocess(
-    'rgb', 'super-gradients, default_yolo_nas_coco_processing_params: RGB, 1/255, padded bottom right', pad=114,
-    anchor='top_left', certain=False,
-)  # fmt: skip
+_NAS = Preprocess('rgb', 'super-gradients, default_yolo_nas_coco_processing_params: long side 636, centred, 114, 1/255')
+_NAS_IN_GRAPH = Preprocess('rgb', 'super-gradients, export(): uint8 image, the graph scales by 1/255', scale=1.0)
 _DAMO = Preprocess(
     'rgb', 'DAMO-YOLO, tools/demo.py and configs: image_mean 0, image_std 1', scale=1.0, pad=0, anchor='top_left',
     certain=False,
@@ -40,7 +38,7 @@ def cases() -> list[FamilyCase]:
               _LETTERBOX, 'boxes [1, 8400, 4]: cx, cy, w, h in px; scores, classes [1, 8400, 1] float; before NMS'),
         _case('yolo_nas_raw', 'super-gradients convert_to_onnx', _nas, _decode_nas, 80, _NAS,
               'two outputs: boxes [1, 8400, 4] x1, y1, x2, y2 in px; sigmoid scores [1, 8400, 80]'),
-        _case('yolo_nas_flat', 'super-gradients export(), FLAT_FORMAT', _nas_flat, _decode_nas_flat, 80, _NAS,
+        _case('yolo_nas_flat', 'super-gradients export(), FLAT_FORMAT', _nas_flat, _decode_nas_flat, 80, _NAS_IN_GRAPH,
               'graph2_flat_predictions [boxes, 7]: image of the batch, x1, y1, x2, y2 in px, score, class',
               nms=True, layout_note='uint8 input: the exporter puts the preprocessing into the graph'),
         _case('damo_yolo', 'DAMO-YOLO tools/converter.py', _damo, _decode_damo, 80, _DAMO,
@@ -71,7 +69,7 @@ def _case(
 
 
 def boxes_scores(net: Network, image: str, classes: int = 80, seed_bias: float = -1.0) -> tuple[str, str]:
-    """Boxes [N, 4, cells] as x1, y1, x2, y2 in strides, relative to a grid in strides, and logits [N, classes, cells]."""
+    """Boxes [N, 4, cells] as x1, y1, x2, y2 in strides, and logits [N, classes, cells]."""
     sides, logits = [], []
     for feature in net.features(image, STRIDES):
         sides.append(net.reshape(net.op('Softplus', net.head(feature, 4, bias=1)), [0, 4, -1]))

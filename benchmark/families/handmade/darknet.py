@@ -56,7 +56,9 @@ def _yolov4() -> FamilyCase:
     def decode(outputs: Outputs, input_wh: tuple[int, int]) -> Decoded:
         return best(by_size(outputs['boxes'][0, :, 0], input_wh), outputs['confs'][0])
 
-    truth = Truth('boxes [N, 10647, 1, 4]: x1, y1, x2, y2 in 0..1; confs [N, 10647, 80]', _YOLOV4, classes, True, decode, wh)
+    truth = Truth(
+        'boxes [N, 10647, 1, 4]: x1, y1, x2, y2 in 0..1; confs [N, 10647, 80]', _YOLOV4, classes, True, decode, wh
+    )
     return FamilyCase('yolov4_pytorch', 'handmade after pytorch-YOLOv4 darknet2onnx.py', build, truth)
 
 
@@ -155,7 +157,7 @@ def _raw_maps() -> FamilyCase:
     def build(folder: Path) -> Path:
         net = Network(style='plain')
         image = net.input('000_net', (1, 3, wh[1], wh[0]))
-        for name, feature, stride in zip(names, reversed(net.features(image, strides)), strides):
+        for name, feature, stride in zip(names, reversed(net.features(image, strides)), strides, strict=True):
             net.head(feature, 255, name=name)
             columns, lines = level_sizes(wh, [stride])[0]
             net.output(name, (1, 255, lines, columns))
@@ -163,7 +165,7 @@ def _raw_maps() -> FamilyCase:
 
     def decode(outputs: Outputs, input_wh: tuple[int, int]) -> Decoded:
         boxes, scores = [], []
-        for name, stride, pairs in zip(names, strides, YOLOV3_ANCHORS):
+        for name, stride, pairs in zip(names, strides, YOLOV3_ANCHORS, strict=True):
             raw = outputs[name][0].reshape(3, 5 + classes, -1).transpose(0, 2, 1).astype(np.float64)
             centers = sigmoid(raw[..., :2]) * stride + cells(input_wh, [stride])[0]
             extents = np.exp(raw[..., 2:4]) * np.array(pairs).reshape(3, 1, 2)
@@ -194,5 +196,12 @@ def _tiny_yolov2() -> FamilyCase:
         scores = sigmoid(raw[..., 4:5]) * softmax(raw[..., 5:])
         return best(from_center(boxes), scores.reshape(-1, classes))
 
-    truth = Truth('grid [N, 5 * 25, 13, 13]: sigmoid x, y, exp w, h, objectness, softmax classes', _TINY, classes, True, decode, wh)
+    truth = Truth(
+        'grid [N, 5 * 25, 13, 13]: sigmoid x, y, exp w, h, objectness, softmax classes',
+        _TINY,
+        classes,
+        True,
+        decode,
+        wh,
+    )
     return FamilyCase('tiny_yolov2_zoo', 'handmade after onnx/models tinyyolov2-8', build, truth)

@@ -50,16 +50,25 @@ def _deployed(name: str, after: str, classes: int, preprocess: Preprocess, dynam
         image = net.input('images', (batch, 3, wh[1], wh[0]))
         size = net.input('orig_target_sizes', (batch, 2), 'int64')
         logits, boxes = queries(net, image, classes, count)
-        cx, cy, width, height = (net.op('Squeeze', part, net.constant([2], 'int64')) for part in net.split(boxes, [1] * 4, 2))
+        cx, cy, width, height = (
+            net.op('Squeeze', part, net.constant([2], 'int64')) for part in net.split(boxes, [1] * 4, 2)
+        )
         half = [net.op('Mul', side, net.constant(0.5)) for side in (width, height)]
-        corners = [net.op(kind, middle, part) for kind in ('Sub', 'Add') for middle, part in zip((cx, cy), half)]
+        corners = [
+            net.op(kind, middle, part) for kind in ('Sub', 'Add') for middle, part in zip((cx, cy), half, strict=True)
+        ]
         boxes = net.concat([net.op('Unsqueeze', item, net.constant([2], 'int64')) for item in corners], 2)
         repeated = net.op('Tile', size, net.constant([1, 2], 'int64'))
         scale = net.op('Cast', net.op('Unsqueeze', repeated, net.constant([1], 'int64')), to=1)
         boxes = net.op('Mul', boxes, scale)
         flat = net.reshape(net.op('Sigmoid', logits), [0, -1])
         _, where = net.ops('TopK', [flat, net.constant([count], 'int64')], ['scores', '/postprocessor/TopK_output_1'])
-        ids = net.op('Sub', where, net.op('Mul', net.op('Div', where, net.constant(classes, 'int64')), net.constant(classes, 'int64')), name='labels')
+        ids = net.op(
+            'Sub',
+            where,
+            net.op('Mul', net.op('Div', where, net.constant(classes, 'int64')), net.constant(classes, 'int64')),
+            name='labels',
+        )
         rows = net.op('Div', where, net.constant(classes, 'int64'))
         index = net.op('Tile', net.op('Unsqueeze', rows, net.constant([2], 'int64')), net.constant([1, 1, 4], 'int64'))
         net.op('GatherElements', boxes, index, axis=1, name='boxes')

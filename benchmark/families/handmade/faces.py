@@ -16,7 +16,9 @@ _ULTRAFACE = Preprocess(
     'rgb', 'onnx/models ultraface, demo.py: (x - 127) / 128', scale=1.0, mean=(127.0,) * 3, std=(128.0,) * 3,
     fit='stretch',
 )  # fmt: skip
-_YUNET = Preprocess('bgr', 'OpenCV, modules/objdetect/src/face_detect.cpp: blobFromImage as it is', scale=1.0, fit='any')
+_YUNET = Preprocess(
+    'bgr', 'OpenCV, modules/objdetect/src/face_detect.cpp: blobFromImage as it is', scale=1.0, fit='any'
+)
 _RETINAFACE = Preprocess(
     'bgr', 'Pytorch_Retinaface, detect.py: minus 104, 117, 123', scale=1.0, mean=(104.0, 117.0, 123.0), fit='any'
 )
@@ -60,7 +62,7 @@ def _yunet() -> FamilyCase:
     def build(folder: Path) -> Path:
         net = Network()
         image = net.input('input', (1, 3, wh[1], wh[0]))
-        for feature, stride in zip(net.features(image, strides, 1 / 128), strides):
+        for feature, stride in zip(net.features(image, strides, 1 / 128), strides, strict=True):
             for kind, width in widths.items():
                 tensor = net.transpose(net.head(feature, width), [0, 2, 3, 1])
                 name = f'{kind}_{stride}'
@@ -111,7 +113,9 @@ def _retinaface() -> FamilyCase:
         boxes = np.concatenate([centers - half, centers + half], 1)
         return best(boxes, outputs['output1'][0, :, 1:], first_class=1)
 
-    columns = 'output0 [1, N, 4] offsets of priors that are not in the file, output1 background and face, output2 points'
+    columns = (
+        'output0 [1, N, 4] offsets of priors that are not in the file, output1 background and face, output2 points'
+    )
     truth = Truth(columns, _RETINAFACE, 1, True, decode, wh, first_class=1)
     return FamilyCase('retinaface', 'handmade after Pytorch_Retinaface convert_to_onnx.py', build, truth)
 
@@ -131,7 +135,7 @@ def _scrfd() -> FamilyCase:
     def build(folder: Path) -> Path:
         net = Network()
         image = net.input('input.1', (1, 3, '?', '?'))
-        for feature, stride in zip(net.features(image, strides), strides):
+        for feature, stride in zip(net.features(image, strides), strides, strict=True):
             for kind, width in (('score', 1), ('bbox', 4), ('kps', 10)):
                 tensor = net.head(feature, 2 * width, bias=1.0 if kind == 'bbox' else -1.0)
                 if kind == 'bbox':
@@ -156,6 +160,6 @@ def _scrfd() -> FamilyCase:
         found = np.concatenate(scores)
         return final(np.concatenate(boxes), found, np.zeros(len(found)))
 
-    columns = 'per stride score [2 cells, 1] sigmoid, bbox [2 cells, 4] distances in strides, kps [2 cells, 10]; no batch axis'
+    columns = 'no batch axis; per stride score [2 cells, 1] sigmoid, bbox [2 cells, 4] distances in strides, kps'
     truth = Truth(columns, _SCRFD, 1, True, decode, wh)
     return FamilyCase('scrfd', 'handmade after insightface SCRFD', build, truth)

@@ -52,7 +52,9 @@ def _plus(
         distances = expected_bin(rows[:, classes:], bins) * sizes
         return best(from_distances(centers, distances), rows[:, :classes])
 
-    columns = f'output [1, cells of {strides}, {classes} + 4 * {bins}]: sigmoid scores, bins of left, top, right, bottom'
+    columns = (
+        f'output [1, cells of {strides}, {classes} + 4 * {bins}]: sigmoid scores, bins of left, top, right, bottom'
+    )
     return FamilyCase(name, _AFTER, build, Truth(columns, _PREPROCESS, classes, True, decode, wh))
 
 

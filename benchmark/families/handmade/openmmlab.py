@@ -29,9 +29,9 @@ def cases() -> list[FamilyCase]:
 def _heads(net: Network, image: str, classes: int, strides: tuple[int, ...]) -> list[tuple[str, str]]:
     """Raw class maps and distances in px of each level, as RTMDetSepBNHead returns them."""
     found = []
-    for feature, stride in zip(net.features(image, strides), strides):
+    for feature, stride in zip(net.features(image, strides), strides, strict=True):
         scores = net.head(feature, classes, bias=-1)
-        sides = net.op('Mul', net.op('Exp', net.head(feature, 4, bias=0.5)), net.constant(float(stride)))
+        sides = net.op('Mul', net.op('Exp', net.head(feature, 4, bias=0.5, spread=0.4)), net.constant(float(stride)))
         found.append((scores, sides))
     return found
 
@@ -82,7 +82,7 @@ def _raw() -> FamilyCase:
         image = net.input('input', (1, 3, _WH[1], _WH[0]))
         found = _heads(net, image, 80, _STRIDES)
         for index, (columns, lines) in enumerate(level_sizes(_WH, _STRIDES)):
-            for name, tensor, width in zip((names[index], names[index + 3]), found[index], (80, 4)):
+            for name, tensor, width in zip((names[index], names[index + 3]), found[index], (80, 4), strict=True):
                 node = next(item for item in net.nodes if item.output[0] == tensor)
                 node.output[0] = name
                 net.output(name, (1, width, lines, columns))

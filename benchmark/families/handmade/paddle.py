@@ -7,17 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.families.arrays import best, cells, expected_bin, final, from_distances, sigmoid
+from benchmark.families.arrays import best, cells, expected_bin, final, from_distances
 from benchmark.families.case import IMAGENET, Decoded, FamilyCase, Outputs, Preprocess, Truth
-from benchmark.families.network import Network, cell_total, level_sizes
+from benchmark.families.network import Network, level_sizes
 from benchmark.families.suppression import suppress
 
 _PADDLE = ('PaddlePaddle', '')
 _WH = (640, 640)
 _STRIDES = (8, 16, 32)
 _FOUR = (8, 16, 32, 64)
-_PPYOLOE = Preprocess('rgb', 'PaddleDetection, infer_cfg.yml of ppyoloe_plus: Resize 640, norm_type none', fit='stretch')
-_OLD_PPYOLOE = Preprocess('rgb', 'PaddleDetection, infer_cfg.yml of ppyoloe: ImageNet mean and std', **IMAGENET, fit='stretch')
+_PPYOLOE = Preprocess(
+    'rgb', 'PaddleDetection, infer_cfg.yml of ppyoloe_plus: Resize 640, norm_type none', fit='stretch'
+)
+_OLD_PPYOLOE = Preprocess(
+    'rgb', 'PaddleDetection, infer_cfg.yml of ppyoloe: ImageNet mean and std', **IMAGENET, fit='stretch'
+)
 _PICODET = Preprocess(
     'rgb', 'PaddleDetection, picodet_416_reader.yml: RGB after Decode, ImageNet mean and std', **IMAGENET, fit='stretch'
 )
@@ -42,7 +46,7 @@ def _size_too(wh: tuple[int, int]) -> dict[str, np.ndarray]:
 def _ppyoloe(net: Network, image: str, classes: int, names: tuple[str, str] = ('', '')) -> tuple[str, str]:
     """Boxes [1, 8400, 4] in px and scores [1, classes, 8400], as PPYOLOEHead makes them."""
     scores, sides = [], []
-    for feature, (columns, lines) in zip(net.features(image, _STRIDES), level_sizes(_WH, _STRIDES)):
+    for feature, (columns, lines) in zip(net.features(image, _STRIDES), level_sizes(_WH, _STRIDES), strict=True):
         bins = net.reshape(net.head(feature, 4 * 17), [-1, 4, 17, lines * columns])
         shares = net.op('Softmax', net.transpose(bins, [0, 2, 3, 1]), axis=1)
         weight = net.constant(np.arange(17.0).reshape(1, 17, 1, 1))
@@ -159,7 +163,7 @@ def _rtdetr() -> FamilyCase:
 def _pico_levels(net: Network, image: str, wh: tuple[int, int], classes: int) -> tuple[list[str], list[str]]:
     """Sigmoid scores [1, cells, classes] and distance bins [1, cells, 32] of each level."""
     scores, bins = [], []
-    for feature, (columns, lines) in zip(net.features(image, _FOUR), level_sizes(wh, _FOUR)):
+    for feature, (columns, lines) in zip(net.features(image, _FOUR), level_sizes(wh, _FOUR), strict=True):
         logits = net.op('Sigmoid', net.head(feature, classes, bias=-1))
         scores.append(net.transpose(net.reshape(logits, [1, classes, lines * columns]), [0, 2, 1]))
         bins.append(net.transpose(net.reshape(net.head(feature, 32), [1, 32, lines * columns]), [0, 2, 1]))
@@ -173,7 +177,7 @@ def _picodet() -> FamilyCase:
     def build(folder: Path) -> Path:
         net = Network(style='plain')
         scores, bins = _pico_levels(net, net.input('image', (1, 3, wh[1], wh[0])), wh, classes)
-        for name, made in zip(names, [*scores, *bins]):
+        for name, made in zip(names, [*scores, *bins], strict=True):
             node = next(item for item in net.nodes if item.output[0] == made)
             node.output[0] = name
         for index, name in enumerate(names):

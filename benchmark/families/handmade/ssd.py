@@ -34,7 +34,7 @@ def cases() -> list[FamilyCase]:
 def anchors_of(wh: tuple[int, int], strides: tuple[int, ...], per_cell: int) -> np.ndarray:
     """Anchors [N, 4] as cx, cy, w, h in px: cell by cell, `per_cell` sizes each."""
     rows = []
-    for stride, (columns, lines) in zip(strides, level_sizes(wh, strides)):
+    for stride, (columns, lines) in zip(strides, level_sizes(wh, strides), strict=True):
         ys, xs = np.mgrid[:lines, :columns]
         for_cell = []
         for index in range(per_cell):
@@ -178,6 +178,8 @@ def _efficientdet() -> FamilyCase:
         boxes = np.concatenate([(centers - sides / 2)[:, ::-1], (centers + sides / 2)[:, ::-1]], 1)
         return best(boxes, outputs['classification'][0])
 
-    columns = 'regression [1, N, 4]: dy, dx, log dh, log dw; classification sigmoid; anchors [1, N, 4]: y1, x1, y2, x2 px'
+    columns = (
+        'regression [1, N, 4]: dy, dx, log dh, log dw; classification sigmoid; anchors [1, N, 4]: y1, x1, y2, x2 px'
+    )
     truth = Truth(columns, _ZYLO, classes, True, decode, wh)
     return FamilyCase('efficientdet_zylo', 'handmade after Yet-Another-EfficientDet-Pytorch', build, truth)

@@ -34,7 +34,7 @@ def _detectnet() -> FamilyCase:
         net = Network(style='plain')
         image = net.input('input_1:0', ('unk__622', 3, wh[1], wh[0]))
         feature = net.features(image, (stride,))[0]
-        boxes = net.head(feature, 4 * classes, bias=1.5)
+        boxes = net.head(feature, 4 * classes, bias=2.5, spread=0.15)
         net.op('Identity', boxes, name='output_bbox/BiasAdd:0')
         net.op('Sigmoid', net.head(feature, classes, bias=-1), name='output_cov/Sigmoid:0')
         net.output('output_bbox/BiasAdd:0', ('unk__623', 4 * classes, 34, 60))
@@ -49,14 +49,13 @@ def _detectnet() -> FamilyCase:
         ids, spots = cover.argmax(0), np.arange(cover.shape[1])
         found = sides[ids, :, spots] * scale
         boxes = np.concatenate([centers.T - found[:, :2], centers.T + found[:, 2:]], 1)
-        boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2])
         scores = np.zeros((len(ids), classes))
         scores[spots, ids] = cover[ids, spots]
         return best(boxes, scores)
 
     columns = (
-        'output_cov [N, C, 34, 60] sigmoid; output_bbox [N, 4 C, 34, 60]: distances left, top, right, bottom in units of '
-        '35 px from (16 column + 0.5, 16 row + 0.5); clustering follows'
+        'output_cov [N, C, 34, 60] sigmoid; output_bbox [N, 4 C, 34, 60]: distances left, top, right, bottom in units '
+        'of 35 px from (16 column + 0.5, 16 row + 0.5); clustering follows'
     )
     truth = Truth(columns, _DETECTNET, classes, True, decode, wh)
     return FamilyCase('tao_detectnet_v2', 'handmade after TAO DetectNet_v2', build, truth)

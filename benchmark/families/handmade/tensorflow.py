@@ -14,7 +14,9 @@ from benchmark.families.network import Network
 from benchmark.families.suppression import PluginNames, fixed_outputs, suppress
 
 _UINT8 = Preprocess('rgb', 'TensorFlow Object Detection API: uint8 image, the graph scales', scale=1.0, fit='any')
-_AUTOML = Preprocess('rgb', 'google/automl efficientdet, model_inspect.py saved_model: uint8 image', scale=1.0, fit='any')
+_AUTOML = Preprocess(
+    'rgb', 'google/automl efficientdet, model_inspect.py saved_model: uint8 image', scale=1.0, fit='any'
+)
 _WH = (320, 320)
 _STRIDES = (16, 32, 64)
 
@@ -70,7 +72,9 @@ def _object_detection(
         ids = outputs[f'detection_classes{suffix}'][0, :rows]
         return final(boxes, outputs[f'detection_scores{suffix}'][0, :rows], ids)
 
-    columns = 'detection_boxes [1, 100, 4]: y1, x1, y2, x2 in 0..1; detection_classes float from 1; num_detections float'
+    columns = (
+        'detection_boxes [1, 100, 4]: y1, x1, y2, x2 in 0..1; detection_classes float from 1; num_detections float'
+    )
     truth = Truth(columns, _UINT8, 90, False, decode, (640, 480), first_class=1, layout='NHWC')
     return FamilyCase(name, 'handmade after TensorFlow Object Detection API and tf2onnx', build, truth)
 

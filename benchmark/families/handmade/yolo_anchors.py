@@ -9,9 +9,9 @@ import numpy as np
 
 from benchmark.families.arrays import best, cells, final, from_center, sigmoid
 from benchmark.families.case import Decoded, FamilyCase, Outputs, Preprocess, Truth
+from benchmark.families.handmade.yolox import decode_fixed
 from benchmark.families.network import Network, cell_total, level_sizes
 from benchmark.families.suppression import SHORT_NAMES, fixed_outputs, suppress
-from benchmark.families.handmade.yolox import decode_fixed
 
 STRIDES = (8, 16, 32)
 ANCHORS = (
@@ -37,7 +37,9 @@ def cases() -> list[FamilyCase]:
         _rows('yolov5_v6', 'YOLOv5 export.py v6/v7', 'images', 'output0', 80, _YOLOV5, ANCHORS),
         _rows('yolov5_v6_c2_named', 'YOLOv5 export.py v6/v7', 'images', 'output0', 2, _YOLOV5, ANCHORS, names=names),
         _rows('yolov5_v5_with_maps', 'YOLOv5 export.py v5/v6.0', 'images', 'output', 80, _YOLOV5, ANCHORS, maps=True),
-        _maps('yolov5_maps', 'YOLOv5 export.py v4/v5, Detect export=True', ['output', '329', '349'], 80, _YOLOV5, ANCHORS),
+        _maps(
+            'yolov5_maps', 'YOLOv5 export.py v4/v5, Detect export=True', ['output', '329', '349'], 80, _YOLOV5, ANCHORS
+        ),
         _rows('yolov7_grid', 'YOLOv7 export.py --grid', 'images', 'output', 80, _YOLOV7, YOLOV7_ANCHORS),
         _maps('yolov7_maps', 'YOLOv7 export.py', ['output', '516', '528'], 80, _YOLOV7, YOLOV7_ANCHORS),
         _end_to_end(),
@@ -84,7 +86,7 @@ def _rows(
         image = net.input(image_name, (1, 3, _WH[1], _WH[0]))
         net.concat(rows_of(net, image, _WH, classes, anchors, raw_names), 1, name=output)
         net.output(output, (1, 3 * cell_total(_WH, STRIDES), 5 + classes))
-        for raw, (columns, lines) in zip(raw_names, level_sizes(_WH, STRIDES)):
+        for raw, (columns, lines) in zip(raw_names, level_sizes(_WH, STRIDES), strict=False):
             net.output(raw, (1, 3, lines, columns, 5 + classes))
         metadata = {'stride': '32', 'names': str(names)} if names else {}
         return net.save(folder / f'{name}.onnx', metadata=metadata)
@@ -98,7 +100,9 @@ def _rows(
     return FamilyCase(name, f'handmade after {after}', build, truth)
 
 
-def _maps(name: str, after: str, outputs: list[str], classes: int, preprocess: Preprocess, anchors: tuple) -> FamilyCase:
+def _maps(
+    name: str, after: str, outputs: list[str], classes: int, preprocess: Preprocess, anchors: tuple
+) -> FamilyCase:
     """Three outputs [1, 3, H, W, 5 + classes] before the sigmoid."""
 
     def build(folder: Path) -> Path:
@@ -113,7 +117,7 @@ def _maps(name: str, after: str, outputs: list[str], classes: int, preprocess: P
 
     def decode(found: Outputs, input_wh: tuple[int, int]) -> Decoded:
         boxes, scores = [], []
-        for output, stride, pairs in zip(outputs, STRIDES, anchors):
+        for output, stride, pairs in zip(outputs, STRIDES, anchors, strict=True):
             values = sigmoid(found[output][0])
             corners = cells(input_wh, [stride])[0].reshape(*values.shape[1:3], 2)
             centers = (values[..., :2] * 2 - 0.5) * stride + corners
