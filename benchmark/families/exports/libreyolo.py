@@ -18,6 +18,7 @@ from benchmark.families.case import (
     Preprocess,
     Truth,
 )
+from isaac_inference.models.card.labels import SHIPPED
 
 _YOLOX = Preprocess('bgr', 'LibreYOLO, preprocess/yolox.py: no scaling, 114', scale=1.0, anchor='top_left')
 _YOLO9 = Preprocess('rgb', 'LibreYOLO, preprocess/yolo9.py: letterbox at the top left, 114', anchor='top_left')
@@ -85,7 +86,7 @@ def _case(
         _export(network, size, path, export)
         return path
 
-    truth = Truth(columns, preprocess, _CLASSES, needs_nms, decode, (side, side), labels=('person', 'bicycle', '...'))
+    truth = Truth(columns, preprocess, _CLASSES, needs_nms, decode, (side, side), labels=SHIPPED['coco80'])
     return FamilyCase(name, 'libreyolo', build, truth)
 
 

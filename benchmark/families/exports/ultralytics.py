@@ -34,7 +34,7 @@ def cases() -> list[FamilyCase]:
         _grid('yolov8n_half', 'yolov8n.yaml', quantize=16, note='float16 input and output where the exporter says so'),
         _grid('yolov8n_p2', 'yolov8n-p2.yaml', imgsz=320, note='strides 4, 8, 16, 32'),
         _grid('yolov8n_p6', 'yolov8n-p6.yaml', note='strides 8, 16, 32, 64'),
-        _grid('yolov8s_worldv2', 'yolov8n-worldv2.yaml', classes=80, note='open vocabulary, exported with fixed names'),
+        _grid('yolov8n_worldv2', 'yolov8n-worldv2.yaml', classes=80, note='open vocabulary, exported with fixed names'),
         _grid('yolov9t', 'yolov9t.yaml'),
         _grid('yolo11n', 'yolo11n.yaml'),
         _grid('yolo12n', 'yolo12n.yaml'),
@@ -47,6 +47,9 @@ def cases() -> list[FamilyCase]:
         _grid('yolov8n_seg', 'yolov8n-seg.yaml', extra=32, note='masks are not decoded'),
         _grid('yolov8n_pose', 'yolov8n-pose.yaml', classes=1, extra=51, note='keypoints are not decoded'),
         _grid('yolov8n_obb', 'yolov8n-obb.yaml', classes=15, extra=1, note='boxes without their angle, the last row'),
+        _final('yolo26n_seg', 'yolo26n-seg.yaml', extra=32, nms=False, note='masks are not decoded'),
+        _final('yolo26n_pose', 'yolo26n-pose.yaml', classes=1, extra=51, nms=False, note='keypoints are not decoded'),
+        _final('yolov8n_pose_nms', 'yolov8n-pose.yaml', classes=1, extra=51, nms=True, conf=0.01),
         _rtdetr('ultralytics_rtdetr'),
         *_legacy(),
     ]
@@ -81,9 +84,9 @@ def _grid(name: str, config: str, classes: int = 80, extra: int = 0, note: str =
     return _case(name, config, classes, columns, decode, True, note, **export)
 
 
-def _final(name: str, config: str, classes: int = 80, note: str = '', **export: Any) -> FamilyCase:
-    """A case whose output is [1, boxes, 6]."""
-    columns = 'output0 [1, 300, 6]: x1, y1, x2, y2 in px, score, class; rows of padding are all 0'
+def _final(name: str, config: str, classes: int = 80, extra: int = 0, note: str = '', **export: Any) -> FamilyCase:
+    """A case whose output is [1, boxes, 6 + extra]."""
+    columns = f'output0 [1, 300, {6 + extra}]: x1, y1, x2, y2 in px, score, class, {extra} more; padded with rows of 0'
 
     def decode(outputs: Outputs, input_wh: tuple[int, int]) -> Decoded:
         rows = outputs['output0'][0]

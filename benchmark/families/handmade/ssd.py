@@ -20,6 +20,10 @@ _MLPERF = Preprocess('rgb', 'onnx/models, ssd-12 README: resize 1200 x 1200, Ima
 _CAFFE = Preprocess(
     'bgr', 'OpenCV, samples/dnn/face_detector: mean 104, 177, 123', scale=1.0, mean=(104.0, 177.0, 123.0), fit='stretch'
 )
+_MASKRCNN = Preprocess(
+    'bgr', 'onnx/models, faster-rcnn README: mean 102.9801, 115.9465, 122.7717, sides multiples of 32', scale=1.0,
+    mean=(102.9801, 115.9465, 122.7717), fit='any',
+)  # fmt: skip
 _ZYLO = Preprocess(
     'rgb', 'Yet-Another-EfficientDet-Pytorch, utils/utils.py preprocess: ImageNet, zeros after normalizing',
     **IMAGENET, anchor='top_left', pad=116,
@@ -28,7 +32,14 @@ _ZYLO = Preprocess(
 
 def cases() -> list[FamilyCase]:
     """Every case of this file."""
-    return [_jetson('jetson_ssd', 21), _jetson('jetson_ssd_c1', 2), _zoo(), _detection_output(), _efficientdet()]
+    return [
+        _jetson('jetson_ssd', 21),
+        _jetson('jetson_ssd_c1', 2),
+        _zoo(),
+        _detection_output(),
+        _efficientdet(),
+        _faster_rcnn(),
+    ]
 
 
 def anchors_of(wh: tuple[int, int], strides: tuple[int, ...], per_cell: int) -> np.ndarray:
@@ -183,3 +194,34 @@ def _efficientdet() -> FamilyCase:
     )
     truth = Truth(columns, _ZYLO, classes, True, decode, wh)
     return FamilyCase('efficientdet_zylo', 'handmade after Yet-Another-EfficientDet-Pytorch', build, truth)
+
+
+def _faster_rcnn() -> FamilyCase:
+    """An input without a batch axis, and outputs whose names are numbers."""
+    wh, strides = (320, 320), (16, 32, 64)
+
+    def build(folder: Path) -> Path:
+        net = Network()
+        image = net.input('image', (3, 'height', 'width'))
+        batch = net.op('Unsqueeze', image, net.constant([0], 'int64'))
+        sized = net.op('Resize', batch, '', '', net.constant([1, 3, wh[1], wh[0]], 'int64'), mode='linear')
+        offsets, logits = anchor_rows(net, sized, wh, strides, 6, 81, 1 / 128)
+        boxes = ssd_boxes(net, offsets, anchors_of(wh, strides, 6), wh)
+        size = net.op('Gather', net.op('Shape', image), net.constant([2, 1, 2, 1], 'int64'))
+        boxes = net.op('Mul', boxes, net.op('Cast', size, to=1))
+        scores = net.transpose(net.cut(net.op('Softmax', logits, axis=2), 1, 81, 2), [0, 2, 1])
+        kept = suppress(net, boxes, scores, top=3)
+        net.op('Identity', kept.boxes, name='6379')
+        net.op('Squeeze', net.op('Add', kept.ids, net.constant(1, 'int64')), net.constant([1], 'int64'), name='6381')
+        net.op('Squeeze', kept.scores, net.constant([1], 'int64'), name='6383')
+        net.output('6379', ('6379_dim_0', 4))
+        net.output('6381', ('6379_dim_0',), 'int64')
+        net.output('6383', ('6379_dim_0',))
+        return net.save(folder / 'faster_rcnn_zoo.onnx', ('pytorch', '1.1'))
+
+    def decode(outputs: Outputs, input_wh: tuple[int, int]) -> Decoded:
+        return final(outputs['6379'], outputs['6383'], outputs['6381'])
+
+    columns = '6379 [N, 4]: x1, y1, x2, y2 in px; 6381 [N] int64 labels from 1; 6383 [N] scores'
+    truth = Truth(columns, _MASKRCNN, 80, False, decode, (640, 480), first_class=1, layout='CHW')
+    return FamilyCase('faster_rcnn_zoo', 'handmade after onnx/models FasterRCNN-12', build, truth)

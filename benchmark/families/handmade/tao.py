@@ -24,26 +24,28 @@ _DINO = Preprocess('rgb', 'TAO, DINO deployment: offsets and scale of ImageNet',
 
 def cases() -> list[FamilyCase]:
     """Every case of this file."""
-    return [_detectnet(), _batched_nms(), _dino()]
+    return [_detectnet('tao_detectnet_v2', ':0', 3), _detectnet('tao_detectnet_v2_c1', '', 1), _batched_nms(), _dino()]
 
 
-def _detectnet() -> FamilyCase:
-    wh, classes, stride, scale = (960, 544), 3, 16, 35.0
+def _detectnet(name: str, suffix: str, classes: int) -> FamilyCase:
+    """`suffix` follows the tensors' names in newer exports."""
+    wh, stride, scale = (960, 544), 16, 35.0
+    bbox, cov = f'output_bbox/BiasAdd{suffix}', f'output_cov/Sigmoid{suffix}'
 
     def build(folder: Path) -> Path:
         net = Network(style='plain')
-        image = net.input('input_1:0', ('unk__622', 3, wh[1], wh[0]))
+        image = net.input(f'input_1{suffix}', ('unk__622', 3, wh[1], wh[0]))
         feature = net.features(image, (stride,))[0]
         boxes = net.head(feature, 4 * classes, bias=2.5, spread=0.15)
-        net.op('Identity', boxes, name='output_bbox/BiasAdd:0')
-        net.op('Sigmoid', net.head(feature, classes, bias=-1), name='output_cov/Sigmoid:0')
-        net.output('output_bbox/BiasAdd:0', ('unk__623', 4 * classes, 34, 60))
-        net.output('output_cov/Sigmoid:0', ('unk__624', classes, 34, 60))
-        return net.save(folder / 'tao_detectnet_v2.onnx', ('tf2onnx', '1.9.2'), graph_name='tf2onnx')
+        net.op('Identity', boxes, name=bbox)
+        net.op('Sigmoid', net.head(feature, classes, bias=-1), name=cov)
+        net.output(bbox, ('unk__623', 4 * classes, 34, 60))
+        net.output(cov, ('unk__624', classes, 34, 60))
+        return net.save(folder / f'{name}.onnx', ('tf2onnx', '1.9.2'), graph_name='tf2onnx')
 
     def decode(outputs: Outputs, input_wh: tuple[int, int]) -> Decoded:
-        cover = outputs['output_cov/Sigmoid:0'][0].reshape(classes, -1)
-        sides = outputs['output_bbox/BiasAdd:0'][0].reshape(classes, 4, -1)
+        cover = outputs[cov][0].reshape(classes, -1)
+        sides = outputs[bbox][0].reshape(classes, 4, -1)
         ys, xs = np.mgrid[:34, :60]
         centers = np.stack([xs.ravel(), ys.ravel()]) * stride + 0.5
         ids, spots = cover.argmax(0), np.arange(cover.shape[1])
@@ -58,7 +60,7 @@ def _detectnet() -> FamilyCase:
         'of 35 px from (16 column + 0.5, 16 row + 0.5); clustering follows'
     )
     truth = Truth(columns, _DETECTNET, classes, True, decode, wh)
-    return FamilyCase('tao_detectnet_v2', 'handmade after TAO DetectNet_v2', build, truth)
+    return FamilyCase(name, 'handmade after TAO DetectNet_v2', build, truth)
 
 
 def _batched_nms() -> FamilyCase:
