@@ -15,12 +15,13 @@ from isaac_inference.ops.decoders.base import one_image
 _KEPT = 100
 
 
-def decode_all(card: ModelCard, outputs: Mapping[str, np.ndarray]) -> Detections:
+def decode_all(card: ModelCard, outputs: Mapping[str, np.ndarray], kept: int | None = _KEPT) -> Detections:
     """The boxes with the highest scores, in px of the network's input, best first, before any threshold or NMS.
 
     Args:
         card: how to read them.
         outputs: of one run, by name.
+        kept: how many, None for all.
 
     Raises:
         FrameError: the outputs are not what the card says.
@@ -33,4 +34,4 @@ def decode_all(card: ModelCard, outputs: Mapping[str, np.ndarray]) -> Detections
     found = decoder.decode(
         by_role, input_wh=card.image.wh, class_count=card.class_count, score_threshold=np.float32(-np.inf), **options
     )
-    return found.select(np.argsort(-found.scores, kind='stable')[:_KEPT])
+    return found.select(np.argsort(-found.scores, kind='stable')[:kept])
