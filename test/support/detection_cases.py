@@ -198,7 +198,18 @@ def crafted(family: str, dtype: str = 'float32') -> Iterator[Case]:
         yield case('inf-objectness', change_sure(4, inf), 'non_finite_output')
     if card.detection.decoder in ('yolov8', 'yolov8_pose', 'yolov5'):
         yield case('zero-width', lambda rows: put(rows, slice(0, 60), 2, 0.0))
-        yield case('inverted', lambda rows: put(rows, slice(0, 60), slice(2, 4), -8.0))
+        yield case('inverted', lambda rows: put(rows, slice(0, 60), slice(2, 4), -8.0), 'boxes_inverted')
+        yield case('one-inverted', change_sure(2, -8.0), 'boxes_inverted')
+        yield case('hardly-inverted', change_sure(2, -0.5))
+
+        def divide(rows: np.ndarray) -> None:
+            rows[:, :4] /= 128
+
+        yield case('fractions-of-the-input', divide, 'boxes_below_one_pixel')
+        yield case('pixels-taken-for-fractions', lambda rows: put(rows, slice(None), slice(0, 2), 500), 'boxes_outside')
+        yield case('one-far-outside', change_sure(0, 5000.0))
+        yield case('logits', change_sure(all_classes, 2.5), 'scores_above_one')
+        yield case('logits-of-a-filtered-class', change_sure(start + 1, 2.5), 'scores_above_one', classes=['class 0'])
         if dtype == 'float32':
 
             def shrink(rows: np.ndarray) -> None:

@@ -14,6 +14,8 @@ typedef unsigned long long Word;
 struct Frame {
     int candidates;  // counter; arrives as 0
     int flags;       // FLAG_*; arrives as 0
+    int boxes, inverted, outside, tiny;  // counters of ops/boxes/plausibility.py's Tally; arrive as 0
+    unsigned best;   // the highest score, in the order of `ordered`; arrives as 0, which is none
     int top_k;
     int max_detections;
     int class_aware;
@@ -32,7 +34,8 @@ struct Header {
     int kept;
     int flags;
     int candidates;
-    int unused[5];
+    int boxes, inverted, outside, tiny;
+    float best_score;  // NaN for none
 };
 
 struct Row {
@@ -163,33 +166,61 @@ __device__ inline void cell_of(const Frame &frame, int anchor, float &column, fl
     }
 }
 
-// Higher is better: the score, then the lower anchor. -0 counts as 0.
-__device__ inline Word key_of(float score, int anchor) {
+// Bits that sort as the scores do. -0 counts as 0.
+__device__ inline unsigned ordered(float score) {
     const unsigned bits = __float_as_uint(score + 0.0f);
-    const unsigned ordered = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-    return static_cast<Word>(ordered) << 32 | (0xffffffffu - static_cast<unsigned>(anchor));
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
-__device__ inline float score_of(Word key) {
-    const unsigned ordered = static_cast<unsigned>(key >> 32);
-    return __uint_as_float(ordered & 0x80000000u ? ordered & 0x7fffffffu : ~ordered);
+__device__ inline float of_ordered(unsigned bits) {
+    return __uint_as_float(bits & 0x80000000u ? bits & 0x7fffffffu : ~bits);
 }
+
+// Higher is better: the score, then the lower anchor.
+__device__ inline Word key_of(float score, int anchor) {
+    return static_cast<Word>(ordered(score)) << 32 | (0xffffffffu - static_cast<unsigned>(anchor));
+}
+
+__device__ inline float score_of(Word key) { return of_ordered(static_cast<unsigned>(key >> 32)); }
 
 __device__ inline int anchor_of(Word key) { return static_cast<int>(0xffffffffu - static_cast<unsigned>(key)); }
 
+// Adds the lanes that vote to a counter. All 32 lanes take part.
+__device__ inline void count(int *counter, bool vote) {
+    const unsigned votes = __ballot_sync(0xffffffffu, vote);
+    if (votes != 0 && threadIdx.x == 0) atomicAdd(counter, __popc(votes));
+}
+
+// What the host judges the frame by: `tally` of ops/boxes/plausibility.py. All 32 lanes take part.
+__device__ inline void count_implausible(Frame *frame, bool counts, const float4 &box) {
+    const float width = box.z - box.x, height = box.w - box.y;
+    const float x_limit = static_cast<float>(frame->input_wh[0]), y_limit = static_cast<float>(frame->input_wh[1]);
+    count(&frame->boxes, counts);
+    count(&frame->inverted, counts && (width < -1.0f || height < -1.0f));
+    count(&frame->tiny, counts && width < 1.0f && height < 1.0f);
+    count(&frame->outside, counts && (fminf(box.x, box.z) < -x_limit || fminf(box.y, box.w) < -y_limit ||
+                                      fmaxf(box.x, box.z) > 2.0f * x_limit || fmaxf(box.y, box.w) > 2.0f * y_limit));
+}
+
 // The first warp's candidates join the list, those that NMS can use. `reaches`: the score reaches the lowest threshold;
-// from then on every value of the candidate must be finite. All 32 lanes take part.
-__device__ inline void append(Frame *frame, const Candidates &out, bool reaches, const Best &best, int anchor,
-                              const float4 &box, int flags) {
-    bool joins = false;
+// from then on every value of the candidate must be finite. `known`: the score is that of an anchor, not of padding or of
+// one that its objectness rules out. All 32 lanes take part.
+__device__ inline void append(Frame *frame, const Candidates &out, bool known, bool reaches, const Best &best,
+                              int anchor, const float4 &box, int flags) {
+    bool joins = false, counts = false;
+    if (known && !is_nan(best.score) && ordered(best.score) > frame->best)
+        atomicMax(&frame->best, ordered(best.score));
     if (reaches) {
         if (!(is_finite(best.score) && is_finite(box.x) && is_finite(box.y) && is_finite(box.z) && is_finite(box.w)))
             flags |= FLAG_BOX_OR_SCORE;
         const float *thresholds = reinterpret_cast<const float *>(frame + 1);
         const float width = box.z - box.x, height = box.w - box.y, area = width * height;
-        joins = best.score >= thresholds[best.class_id] && width > 0.0f && area > 0.0f && area <= LARGEST;
+        const bool is_found = best.score >= thresholds[best.class_id];
+        counts = is_found && best.score > 0.0f;
+        joins = is_found && width > 0.0f && area > 0.0f && area <= LARGEST;
     }
     if (flags) atomicOr(&frame->flags, flags);
+    if (__ballot_sync(0xffffffffu, counts) != 0) count_implausible(frame, counts, box);
     const unsigned votes = __ballot_sync(0xffffffffu, joins);
     if (votes == 0) return;
     const int lane = threadIdx.x;
@@ -225,7 +256,7 @@ decode_yolov8(const void *data, int is_half, long long anchor_step, long long ch
         for (int i = 0; i < keypoint_values; ++i) finite &= is_finite(in.at(anchor, 4 + class_count + i));
         if (!finite) flags |= FLAG_KEYPOINT;
     }
-    append(frame, out, reaches, best, anchor, box, flags);
+    append(frame, out, anchor < anchors, reaches, best, anchor, box, flags);
 }
 
 // YOLOv5: box in pixels, objectness, class scores. YOLOX: the same with the box relative to its cell.
@@ -253,7 +284,7 @@ __device__ inline void decode_objectness(const Predictions &in, int anchors, int
         }
         box = from_center(x, y, width, height);
     }
-    append(frame, out, reaches, best, anchor, box, flags);
+    append(frame, out, wanted, reaches, best, anchor, box, flags);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -313,7 +344,7 @@ decode_nanodet(const void *data, int is_half, long long anchor_step, long long c
         box.z = x + expectation(in, anchor, class_count + 2 * bins, bins) * stride;
         box.w = y + expectation(in, anchor, class_count + 3 * bins, bins) * stride;
     }
-    append(frame, out, reaches, best, anchor, box, flags);
+    append(frame, out, anchor < anchors, reaches, best, anchor, box, flags);
 }
 
 // A candidate's place is the number of better ones: all pairs, each once, whatever order they lie in. Those of a place
@@ -435,6 +466,11 @@ finish(const Frame *frame, const Word *ranked_keys, const float4 *ranked_boxes, 
         header->kept = found;
         header->flags = frame->flags;
         header->candidates = frame->candidates;
+        header->boxes = frame->boxes;
+        header->inverted = frame->inverted;
+        header->outside = frame->outside;
+        header->tiny = frame->tiny;
+        header->best_score = frame->best != 0 ? of_ordered(frame->best) : __uint_as_float(0x7fc00000u);
     }
     const float x_offset = frame->offset_xy[0], y_offset = frame->offset_xy[1];
     const float x_scale = frame->scale_xy[0], y_scale = frame->scale_xy[1];

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isaac_inference.errors import ConfigError
+from isaac_inference.ops.boxes.plausibility import Tally
 
 if TYPE_CHECKING:
     from isaac_inference.cuda.device import Gpu
@@ -25,6 +26,11 @@ FRAME = np.dtype(
     [
         ('candidates', np.int32),
         ('flags', np.int32),
+        ('boxes', np.int32),
+        ('inverted', np.int32),
+        ('outside', np.int32),
+        ('tiny', np.int32),
+        ('best', np.uint32),
         ('top_k', np.int32),
         ('max_detections', np.int32),
         ('class_aware', np.int32),
@@ -38,7 +44,18 @@ FRAME = np.dtype(
         ('source_wh', np.float32, 2),
     ]
 )
-HEADER = np.dtype([('kept', np.int32), ('flags', np.int32), ('candidates', np.int32), ('unused', np.int32, 5)])
+HEADER = np.dtype(
+    [
+        ('kept', np.int32),
+        ('flags', np.int32),
+        ('candidates', np.int32),
+        ('boxes', np.int32),
+        ('inverted', np.int32),
+        ('outside', np.int32),
+        ('tiny', np.int32),
+        ('best_score', np.float32),
+    ]
+)
 ROW = np.dtype(
     [
         ('box', np.float32, 4),
@@ -150,6 +167,12 @@ class DetectionMemory:
         """Detections kept and flags of the result that has arrived."""
         header = self.download[: HEADER.itemsize].view(np.int32)
         return int(header[0]), int(header[1])
+
+    def tally(self) -> Tally:
+        """What there was to count in the candidates of the result that has arrived."""
+        header = self.download[: HEADER.itemsize].view(HEADER)[0]
+        counts = {name: int(header[name]) for name in ('boxes', 'inverted', 'outside', 'tiny')}
+        return Tally(**counts, best_score=float(header['best_score']))
 
     def rows(self, count: int) -> np.ndarray:
         """(count,) `ROW` of the result that has arrived; a view."""

@@ -14,6 +14,7 @@ from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models.card.card import ModelCard
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.boxes.nms import nms
+from isaac_inference.ops.boxes.plausibility import Implausible, implausible, implausibly_alike
 from isaac_inference.ops.decoders import DECODERS
 from isaac_inference.ops.decoders.base import one_image
 from isaac_inference.ops.image.letterbox import Letterbox
@@ -73,6 +74,16 @@ def detection_settings(
     return DetectionSettings(thresholds, iou_threshold, class_aware, top_k, max_detections)
 
 
+def check_plausible(card: ModelCard, wrong: Implausible | None) -> None:
+    """Refuses a frame whose boxes cannot be right, so that none of them is published.
+
+    Raises:
+        FrameError: under the reason of `wrong`, unless that is None.
+    """
+    if wrong is not None:
+        raise FrameError(wrong.reason, f'model {card.name}, decoder {card.detection.decoder}: {wrong.sentence}')
+
+
 class Postprocessor:
     """Decode, NMS and the way back to source pixels for one model."""
 
@@ -98,7 +109,8 @@ class Postprocessor:
             index: which image of the batch.
 
         Raises:
-            FrameError: an output is missing, has the wrong shape, or isn't finite.
+            FrameError: an output is missing, has the wrong shape, isn't finite, or gives boxes that no model would
+                give, under the reasons of `ops.boxes.plausibility`.
         """
         settings = self.settings
         by_role = {role: self._output(outputs, role, name, index) for role, name in self._card.spec.roles.items()}
@@ -109,6 +121,7 @@ class Postprocessor:
             score_threshold=settings.score_thresholds,
             **self._options,
         )
+        check_plausible(self._card, implausible(found, letterbox.input_wh, found.best_score))
         if self._needs_nms:
             found = nms(
                 found,
@@ -119,6 +132,7 @@ class Postprocessor:
             )
         else:
             found = found.select(np.argsort(-found.scores, kind='stable')[: settings.max_detections])
+        check_plausible(self._card, implausibly_alike(found, letterbox.input_wh))
         boxes, angles = found.boxes, found.angles
         if angles is None:
             boxes = letterbox.boxes_to_source(boxes)

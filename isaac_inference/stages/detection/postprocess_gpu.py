@@ -14,12 +14,13 @@ from isaac_inference.errors import EngineError, FrameError
 from isaac_inference.models.card.card import ModelCard
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.boxes.nms import nms
+from isaac_inference.ops.boxes.plausibility import judge
 from isaac_inference.ops.decoders import DECODERS
 from isaac_inference.ops.decoders.base import check_thresholds, non_finite
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.stages.detection.gpu_layout import ROLE, Layout, LayoutReader
 from isaac_inference.stages.detection.gpu_memory import MAX_STRIDES, Capacity, DetectionMemory
-from isaac_inference.stages.detection.postprocess import DetectionSettings, detection_settings
+from isaac_inference.stages.detection.postprocess import DetectionSettings, check_plausible, detection_settings
 
 if TYPE_CHECKING:
     from isaac_inference.cuda.array import DeviceArray
@@ -55,10 +56,14 @@ class Pending:
 
     Attributes:
         slot: which of the two sets of buffers it uses; a CUDA graph of `launch` belongs to one of them.
+        input_wh: the model input's (width, height) in pixels.
     """
 
-    def __init__(self, slot: int, memory: DetectionMemory, layout: Layout, data: int) -> None:
+    def __init__(
+        self, slot: int, memory: DetectionMemory, layout: Layout, data: int, input_wh: tuple[int, int]
+    ) -> None:
         self.slot = slot
+        self.input_wh = input_wh
         self._memory = memory
         self._layout = layout
         self._data = data
@@ -201,7 +206,9 @@ class GpuPostprocessor:
         if not slot.memory.capacity.includes(needed):
             self._grow(slot, needed)
         self._write(slot, letterbox)
-        pending = Pending(number, slot.memory, layout, output.ptr + index % output.shape[0] * layout.image_bytes)
+        pending = Pending(
+            number, slot.memory, layout, output.ptr + index % output.shape[0] * layout.image_bytes, letterbox.input_wh
+        )
         slot.pending = weakref.ref(pending)
         return pending
 
@@ -257,7 +264,8 @@ class GpuPostprocessor:
         """Waits for one image, the only wait of a frame.
 
         Raises:
-            FrameError: 'non_finite_output'.
+            FrameError: 'non_finite_output', or boxes that no model would give, under the reasons of
+                `ops.boxes.plausibility`.
             EngineError: it has been fetched already.
         """
         if pending._is_fetched or not self._slots:
@@ -271,9 +279,13 @@ class GpuPostprocessor:
             raise non_finite(ROLE)
         if flags & _FLAG_KEYPOINT:
             raise non_finite(ROLE, 'a keypoint')
+        frame = pending._memory.tally()
+        check_plausible(self._card, judge(frame, pending.input_wh))
         rows = pending._memory.rows(count)
         keypoints = pending._memory.keypoints(count).copy() if self._keypoint_count else None
-        return Detections(rows['box'].copy(), rows['score'].copy(), rows['class_id'].copy(), keypoints)
+        return Detections(
+            rows['box'].copy(), rows['score'].copy(), rows['class_id'].copy(), keypoints, best_score=frame.best_score
+        )
 
     def close(self) -> None:
         """Waits for what is under way and gives the buffers back; once is enough, twice does no harm."""
