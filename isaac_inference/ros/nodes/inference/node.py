@@ -69,6 +69,7 @@ class InferenceNode(ModelNode):
         self._engine: Engine | None = None
         self._build: EngineBuild | None = None
         self._timer: GpuTimer | None = None
+        self._assumed: list[str] = []  # keys in diagnostics
         super().__init__(node_name, **kwargs)
 
     def on_setup(self) -> None:
@@ -84,8 +85,7 @@ class InferenceNode(ModelNode):
             on_device=lambda: self._engine is not None and self._engine.takes_device_arrays,
             inline=self._only_enqueues,
         )
-        for note in self.card.notes:
-            self.get_logger().warning(f'model {self.card.name}: {note}')
+        self._say_what_is_assumed()
         self._build = build_where_missing(self.card, chosen.backend, settings, tolerant=chosen.fallback)
         if self._build is None:
             self.on_prepared()
@@ -115,8 +115,19 @@ class InferenceNode(ModelNode):
         engine, self._engine = self._engine, None
         self._build = self._timer = None
         self.health.clear('fallback')
+        while self._assumed:
+            self.health.show(self._assumed.pop(), None)
         if engine is not None:
             engine.close()
+
+    def _say_what_is_assumed(self) -> None:
+        """Notes and assumptions of the card, here for the whole graph; the latter in diagnostics too."""
+        for note in self.card.notes:
+            self.get_logger().warning(f'model {self.card.name}: {note}')
+        for assumption in self.card.assumptions:
+            self.get_logger().warning(f'model {self.card.name}: {assumption.text()}')
+            self._assumed.append(f'assumed.{assumption.field}')
+            self.health.show(self._assumed[-1], assumption.value)
 
     def _on_tensors(self, frame: TensorFrame, clock: StageClock) -> None:
         engine = self._engine
