@@ -10,23 +10,26 @@ from support.onnx_models import KINDS, WH, ultralytics_metadata, write_model
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models import read_card
-from isaac_inference.models.card.families import FAMILIES, preprocess_default
+from isaac_inference.models.card.conventions import CONVENTIONS
+from isaac_inference.models.card.families import FAMILIES
 
 NAMES = ['cup', 'bottle', 'box']
-NEEDS = {'normalized_boxes': 'decoder_options: {normalized: true}\n'}
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_every_family_is_found_without_naming_its_decoder(tmp_path, kind):
     path = write_model(tmp_path / 'm.onnx', kind)
-    path.with_suffix('.yaml').write_text(f'labels: {json.dumps(NAMES)}\n{NEEDS.get(kind, "")}')
+    path.with_suffix('.yaml').write_text(f'labels: {json.dumps(NAMES)}\n')
     card = read_card(path)
     row = KINDS[kind]
     assert card.detection.decoder == row.decoder
-    assert dict(card.detection.options) == row.options
+    assert {**card.detection.options, **row.options} == card.detection.options
     assert card.labels == tuple(NAMES) and card.class_count == 3
-    assert card.spec.roles == {role: row.output_names.get(role, role) for role in FAMILIES[row.decoder].roles}
-    assert card.image.preprocess == preprocess_default(row.decoder, row.options, 3)[0]
+    optional = () if row.decoder == 'end_to_end' else FAMILIES[row.decoder].optional_roles
+    roles = (*FAMILIES[row.decoder].roles, *optional)
+    assert card.spec.roles == {role: row.output_names.get(role, role) for role in roles}
+    convention = 'detr' if kind == 'detr_softmax' else FAMILIES[row.decoder].conventions[0]
+    assert card.image.preprocess == CONVENTIONS[convention].preprocess
     assert (card.size_input is not None) == row.has_size_input
     assert card.image.wh == WH and card.image.layout == 'NCHW' and card.name == 'm'
     assert not card.notes
@@ -84,18 +87,18 @@ def test_nms_inside_is_read_from_the_export_arguments(tmp_path):
     assert card.detection.decoder == 'end_to_end'
 
 
-@pytest.mark.parametrize('task', ['segment', 'classify', 'obb'])
+@pytest.mark.parametrize('task', ['segment', 'classify'])
 def test_other_tasks_are_refused_by_name(tmp_path, task):
     path = write_model(tmp_path / 'm.onnx', 'yolov8', metadata=ultralytics_metadata(NAMES, task=task))
     with pytest.raises(ModelError, match=f'task {task} is not supported yet.*supported: detection, keypoints'):
         read_card(path)
 
 
-def test_the_exporters_own_rt_detr_layout_is_refused(tmp_path):
+def test_the_exporters_own_rt_detr_has_centres_in_fractions_and_is_stretched(tmp_path):
     metadata = ultralytics_metadata(NAMES, description='Ultralytics RT-DETR-l model')
-    path = write_model(tmp_path / 'm.onnx', 'end_to_end', metadata=metadata)
-    with pytest.raises(ModelError, match='RT-DETR export by ultralytics.*not supported'):
-        read_card(path)
+    card = read_card(write_model(tmp_path / 'm.onnx', 'end_to_end', metadata=metadata))
+    assert card.detection.options['columns'] == ('cx', 'cy', 'w', 'h', 'score', 'class')
+    assert card.image.preprocess == CONVENTIONS['rt_detr'].preprocess and not card.assumptions
 
 
 def test_dynamic_size_comes_from_imgsz(tmp_path):
@@ -111,19 +114,18 @@ def test_dynamic_batch_alone_keeps_the_size(tmp_path):
     assert card.dynamic_batch and not card.image.dynamic_size and card.image.wh == WH
 
 
-def test_dynamic_size_without_a_hint_asks_for_the_line(tmp_path):
-    path = write_model(tmp_path / 'm.onnx', 'yolov8', dynamic=True)
-    with pytest.raises(ModelError, match=r'takes any size(.|\n)*m\.yaml.*`input_size: \[640, 640\]'):
-        read_card(path)
+def test_a_dynamic_size_without_a_hint_is_assumed_and_said(tmp_path):
+    card = read_card(write_model(tmp_path / 'm.onnx', 'yolov8', dynamic=True))
+    assert card.image.wh == (640, 640)
+    (assumed,) = [item for item in card.assumptions if item.field == 'input_size']
+    assert assumed.value == '[640, 640]' and '`input_size: [width, height]`' in assumed.text()
 
 
-def test_everything_dynamic_is_settled_by_a_card(tmp_path):
+def test_everything_dynamic_is_settled_by_one_run(tmp_path):
     path = write_model(tmp_path / 'm.onnx', 'yolox', dynamic=True)
     path.with_suffix('.yaml').write_text('input_size: [96, 64]\n')
-    with pytest.raises(ModelError, match=r'fits several decoders(.|\n)*`decoder: yolox`(.|\n)*`decoder: yolov5`'):
-        read_card(path)
-    path.with_suffix('.yaml').write_text('input_size: [96, 64]\ndecoder: yolox\n')
-    assert read_card(path).class_count == 3
+    card = read_card(path)
+    assert card.detection.decoder == 'yolox' and card.class_count == 3
 
 
 def test_explicit_card_then_the_one_beside_then_the_embedded_one(tmp_path):
@@ -158,7 +160,7 @@ def test_the_card_cannot_be_changed(tmp_path):
         card.detection.options['strides'] = (8,)
 
 
-def test_boxes_decoded_in_the_graph_get_a_note(tmp_path):
+def test_a_yolox_decoded_in_the_graph_keeps_its_preprocessing(tmp_path):
     import onnx
     from support.onnx_models import build_model, save_model
 
@@ -168,4 +170,4 @@ def test_boxes_decoded_in_the_graph_get_a_note(tmp_path):
     model.graph.initializer.append(onnx.numpy_helper.from_array(__import__('numpy').float32(2), 'two'))
     model.graph.node.append(onnx.helper.make_node('Mul', ['raw', 'two'], [output]))
     card = read_card(save_model(model, tmp_path / 'm.onnx'))
-    assert any('the graph seems to decode the boxes itself' in note for note in card.notes)
+    assert card.detection.decoder == 'yolov5' and card.image.preprocess == CONVENTIONS['yolox'].preprocess

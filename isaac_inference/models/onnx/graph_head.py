@@ -34,11 +34,17 @@ class ImageEntry:
         return self.scale != (1.0, 1.0, 1.0) or self.offset != (0.0, 0.0, 0.0)
 
     @property
-    def takes_bytes(self) -> bool:
-        """True when what the graph makes of 0..255 is of the size that networks take, so that it expects 0..255."""
-        return (
-            max(abs(255 * scale + offset) for scale, offset in zip(self.scale, self.offset, strict=True)) < _BYTE_SCALE
-        )
+    def unit(self) -> float | None:
+        """The factor on 0..255 that the graph expects before its own normalisation: 1 where what it makes of 0..255 is
+        of the size that networks take, 1 / 255 where it stretches 0..1; None where it does neither, so that nothing
+        follows from it.
+        """
+        pairs = list(zip(self.scale, self.offset, strict=True))
+        if not self.normalizes:
+            return None
+        if max(abs(255 * scale + offset) for scale, offset in pairs) < _BYTE_SCALE:
+            return 1.0
+        return 1 / 255 if min(abs(scale) for scale, _ in pairs) >= 1.0 else None
 
     def describe(self) -> str:
         """For people: `(x - [123.7, 116.3, 103.5]) / [58.4, 57.1, 57.4]`, or `x / 255`."""

@@ -77,6 +77,10 @@ def resolve_options(
                 'decoder_options: {normalized: true}',
                 'decoder_options: {normalized: false}',
             )
+    if decoder == 'end_to_end':
+        table = finding.roles['predictions'].value
+        if table.shape[-1] not in (len(options['columns'].value), None):
+            raise _misfit(evidence, decoder, table)
     if 'strides' in options:
         _check_strides(evidence, finding, options['strides'])
     if decoder == 'anchor_heads' and 'anchors' not in given:

@@ -110,11 +110,11 @@ def _in_graph(file: ModelFile, image: TensorSpec) -> Mapping[str, Sourced[Any]]:
     if image.dtype == 'uint8':
         return {name: Sourced(value, f'element type of {image.name}') for name, value in _RAW.items()}
     entry = file.entry(image.name)
-    if not entry.normalizes:
+    if entry.unit is None:
         return {}
     source = f'the graph normalises by itself: {entry.describe()}'
-    scale = 1.0 if entry.takes_bytes else 1 / 255
-    return {name: Sourced(value, source) for name, value in {**_NONE, 'scale': scale}.items()} | _swapped(entry, source)
+    found = {name: Sourced(value, source) for name, value in {**_NONE, 'scale': entry.unit}.items()}
+    return found | _swapped(entry, source)
 
 
 def _swapped(entry: ImageEntry, source: str) -> Mapping[str, Sourced[Any]]:

@@ -63,7 +63,7 @@ class Probe:
             return {}
         spec = self._inputs.image.value
         entry = self._file.entry(spec.name)
-        is_raw = spec.dtype == 'uint8' or (entry.normalizes and entry.takes_bytes)
+        is_raw = spec.dtype == 'uint8' or entry.unit == 1.0
         prepared = PreprocessSpec(scale=1.0 if is_raw else 1 / 255, fit=Fit.STRETCH)
         image = self._inputs.image_input(prepared)
         try:

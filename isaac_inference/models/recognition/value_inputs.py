@@ -37,7 +37,7 @@ def find_value_inputs(file: ModelFile, image: TensorSpec, values: CardValues) ->
             (item.source for _, item in given if item.value.name == spec.name), f'name and shape of {spec.name}'
         )
         role = role or _role(spec)
-        if role is None:
+        if role is None or any(role is taken for taken, _ in found):
             unknown.append(spec)
         else:
             found.append((role, Sourced(spec, source)))
@@ -74,7 +74,7 @@ def _from_card(file: ModelFile, values: CardValues) -> list[ValueFinding]:
 def _role(spec: TensorSpec) -> ValueRole | None:
     """What an input takes, by its name and shape."""
     name = spec.name.lower()
-    if 'mask' in name and 'attention' not in name and _fits(ValueRole.PIXEL_MASK, spec):
+    if 'pixel_mask' in name and _fits(ValueRole.PIXEL_MASK, spec):
         return ValueRole.PIXEL_MASK
     if not _fits(ValueRole.IMAGE_SIZE, spec):
         return None

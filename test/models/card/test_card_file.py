@@ -130,7 +130,7 @@ def test_wrong_cards_are_refused_by_key(content, says):
             'outputs: {predictions: out}',
             "outputs.predictions: m.onnx has no output 'out'; its outputs are: output",
         ),
-        ('outputs: {boxes: output}', "the decoder yolox has no role 'boxes'; its roles are: predictions"),
+        ('outputs: {boxes: output}', 'no decoder has exactly the roles boxes; correct them, or add `decoder`'),
         (
             'decoder_options: {activation: softmax}',
             "yolox has no option 'activation'; its options are: strides",
@@ -150,7 +150,7 @@ def test_wrong_cards_are_refused_by_key(content, says):
             'decoder: detr',
             r'outputs do not show which is which(.|\n)*`outputs: \{logits: <tensor name>, boxes',
         ),
-        ('size_input: images', 'cannot be the size input'),
+        ('size_input: images', 'cannot be the image size input'),
     ],
 )
 def test_cards_that_contradict_the_model(tmp_path, content, says):
@@ -166,10 +166,30 @@ def test_metadata_names_that_contradict_the_model(tmp_path):
         read_card(path)
 
 
-def test_metadata_names_that_are_no_list(tmp_path):
-    path = write_model(tmp_path / 'm.onnx', 'yolov8', metadata={'names': 'many'})
-    with pytest.raises(ModelError, match="got 'many', expected a list or a mapping of class names"):
-        read_card(path)
+def test_metadata_names_that_are_no_list_are_ignored_and_said(tmp_path):
+    card = read_card(write_model(tmp_path / 'm.onnx', 'yolov8', metadata={'names': 'many'}))
+    assert card.labels == ('class_0', 'class_1', 'class_2')
+    assert any('is no list or mapping of class names; it is ignored' in note for note in card.notes)
+
+
+@pytest.mark.parametrize(
+    'names, labels',
+    [
+        ("{0: 'cup', 1: '', 2: 'box'}", ('cup', 'class_1', 'box')),
+        ("{0: 'cup', 1: 'cup', 2: 'cup'}", ('cup', 'cup_2', 'cup_3')),
+        ("{1: 'cup', 2: 'can', 3: 'box'}", ('cup', 'can', 'box')),  # counted from one
+        ("{0: 'cup', 2: 'box'}", ('cup', 'class_1', 'box')),  # a gap
+        ('[1, 2, 3]', ('1', '2', '3')),
+        ('[True, False, None]', ('True', 'False', 'class_2')),
+        ("['cup ', 'can', 'box']", ('cup', 'can', 'box')),
+    ],
+)
+def test_cosmetic_faults_of_the_metadata_are_mended_with_a_note(tmp_path, names, labels):
+    path = write_model(tmp_path / 'm.onnx', 'yolov8', metadata={'names': names})
+    assert read_card(path).labels == labels
+    path.with_suffix('.yaml').write_text('labels: [x, y, z]\n')
+    assert read_card(path).labels == ('x', 'y', 'z')  # the card wins, whatever the metadata says
+    assert not read_card(path).notes
 
 
 def test_a_broken_embedded_card_is_named(tmp_path):

@@ -21,7 +21,7 @@ def test_every_row_but_path_and_notes_has_a_source(tmp_path):
     table = {field: value for field, value, _ in rows}
     assert table['image_input'] == 'images: float32 [1, 3, 64, 96]'
     assert table['input_wh'] == '96 x 64 px'
-    assert table['size_input'] == 'orig_target_sizes: int64 [1, 2]'
+    assert table['value_inputs.image_size'] == 'orig_target_sizes: int64 [1, 2]'
     assert table['labels'] == '5: a, b, c, d, ...'
     assert table['decoder_options.normalized'] == 'False'
     assert table['roles.boxes'] == 'boxes'

@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from isaac_inference.models.card.families import preprocess_default
+from isaac_inference.models.card.conventions import CONVENTIONS
+from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.inputs import PreprocessSpec
 from support.onnx_models.families import KINDS
 from support.onnx_models.graph import WH, Tiny
@@ -97,9 +98,8 @@ def build_model(
     row = KINDS[kind]
     names = {**row.output_names, **(output_names or {})}
     tiny = Tiny(classes, input_wh, [], [], {}, keypoint_shape)
-    expected = preprocess or (
-        PreprocessSpec(scale=1.0) if dtype == 'uint8' else preprocess_default(row.decoder, row.options, None)[0]
-    )
+    convention = 'detr' if row.options.get('activation') == 'softmax' else FAMILIES[row.decoder].conventions[0]
+    expected = preprocess or (PreprocessSpec(scale=1.0) if dtype == 'uint8' else CONVENTIONS[convention].preprocess)
     brightness = _measure_brightness(tiny, input_name, expected, layout)
     row.build(tiny)
     batch: int | str = 'batch' if dynamic else 1

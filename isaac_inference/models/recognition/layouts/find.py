@@ -30,6 +30,9 @@ def find_layouts(evidence: Evidence) -> list[Candidate]:
             '`outputs: {predictions: <name>}` in a card takes the other',
         )
     found = single_output(evidence, predictions)
+    if not found and evidence.exporter.decoders and None in predictions.shape[1:]:
+        decoder = evidence.exporter.decoders[0]
+        found = [Candidate(decoder, {'predictions': predictions}, 'metadata of the exporter')]
     return [_noted(item, notes) for item in _settled(evidence, found)]
 
 
@@ -38,7 +41,9 @@ def _the_table(evidence: Evidence) -> TensorSpec | None:
     outputs = evidence.outputs
     if two_tables(outputs):
         return outputs[1]
-    if len(outputs) == 1 and len(outputs[0].shape) in (2, 3):
+    if len(outputs) == 1 and len(outputs[0].shape) == 3:
+        return outputs[0]
+    if len(outputs) == 1 and len(outputs[0].shape) == 2 and outputs[0].shape[1] in (6, 7):
         return outputs[0]
     if len(outputs) == 1 and len(outputs[0].shape) == 4 and outputs[0].shape[1] == 1 and outputs[0].shape[3] == 7:
         return outputs[0]

@@ -68,7 +68,7 @@ def _detr_family(evidence: Evidence, logits: TensorSpec) -> str:
         return 'detr'
     if {base_name(spec.name) for spec in evidence.outputs} >= {'dets', 'labels'}:
         return 'rf_detr'
-    return 'rf_detr' if logits.shape[-1] == 91 and not file.words else ''
+    return 'rf_detr' if logits.shape[-1] == 91 else ''
 
 
 def _dense(evidence: Evidence, boxes: TensorSpec, scores: TensorSpec) -> Candidate:

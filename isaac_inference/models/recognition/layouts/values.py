@@ -6,19 +6,20 @@ from __future__ import annotations
 import numpy as np
 
 _ROUNDING = 1e-3
-_MOST_FRACTION = 2.0  # a box in fractions of the input may reach over its edge, but half of them not this far
+_MOST_FRACTION = 2.0  # a box in fractions of the input may reach over its edge, but not this far
 _MOST_OFFSET = 32.0  # a raw head's offset from its cell is smaller than this; a centre in px somewhere is not
 _SHARE = 0.98
+_MOST_OF = 0.9
 
 
 def are_normalized(boxes: np.ndarray) -> bool | None:
     """True for boxes in fractions of the input, False for px; None where all are zero or not finite.
 
     Args:
-        boxes: (N, 4) in any order of corners or centres.
+        boxes: (N, 4) in any order of corners or centres; a tenth of the numbers may be anything.
     """
     used = _used(boxes)
-    return None if not len(used) else bool(np.median(np.abs(used)) <= _MOST_FRACTION)
+    return None if not len(used) else bool(np.quantile(np.abs(used), _MOST_OF) <= _MOST_FRACTION)
 
 
 def box_format_of(boxes: np.ndarray) -> str | None:

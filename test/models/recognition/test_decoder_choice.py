@@ -12,7 +12,8 @@ from isaac_inference.errors import ModelError
 from isaac_inference.models import KeypointSpec, TensorSpec
 from isaac_inference.models.onnx.exporter import exporter_facts
 from isaac_inference.models.onnx.reader import ModelFile
-from isaac_inference.models.recognition.detect_decoder import Evidence, detect_decoder
+from isaac_inference.models.recognition.decoder_choice import find_decoder
+from isaac_inference.models.recognition.layouts.candidate import Evidence
 
 F, I64, I32 = 'float32', 'int64', 'int32'
 ULTRALYTICS = {'author': 'Ultralytics', 'task': 'detect', 'stride': '32'}
@@ -25,7 +26,7 @@ def evidence(*outputs, wh=(640, 640), labels=None, metadata=None):
     found = {**names, **(metadata or {})}
     images = TensorSpec('images', F, (1, 3, wh[1], wh[0]))
     file = ModelFile(Path('/m.onnx'), '', (images,), tuple(TensorSpec(*item) for item in outputs), found)
-    return Evidence(file, wh, labels, exporter_facts(file.path, found))
+    return Evidence(file, wh, labels, exporter_facts(found))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,11 @@ def evidence(*outputs, wh=(640, 640), labels=None, metadata=None):
         ((1, 3598, 85), (416, 416), None, None),  # either
         ((1, None, 85), (640, 640), None, None),  # YOLOX, YOLOv5 or NanoDet
         ((1, None, None), (640, 640), None, None),
-        ((1, 300, 84), (640, 640), 80, None),
+        ((1, 300, 84), (640, 640), 80, 'yolov8'),  # a transformer's queries, as ultralytics exports RT-DETR
+        ((1, 2535, 85), (416, 416), 80, 'yolov5'),  # YOLOv3-tiny: strides 16 and 32
+        ((None, 7), (640, 640), 3, 'end_to_end'),  # YOLOv7 with NMS: the batch's boxes in one table
+        ((1, 1, 200, 7), (300, 300), 3, 'end_to_end'),  # a DetectionOutput
+        ((1, 100, 7), (640, 640), 3, 'end_to_end'),
         ((1, 8400), (640, 640), None, None),
         ((1, 255, 80, 80), (640, 640), None, None),
     ],
@@ -69,9 +74,9 @@ def test_a_single_output(shape, wh, labels, decoder):
     given = evidence(('out', F, shape), wh=wh, labels=labels)
     if decoder is None:
         with pytest.raises(ModelError, match='Found:\n  inputs: .*\n  outputs:  out: float32'):
-            detect_decoder(given)
+            find_decoder(given, {})
     else:
-        finding = detect_decoder(given)
+        finding = find_decoder(given, {})
         assert finding.decoder.value == decoder
         assert finding.roles['predictions'].value.name == 'out'
 
@@ -89,12 +94,12 @@ def test_a_single_output(shape, wh, labels, decoder):
     ],
 )
 def test_the_exporters_metadata_settles_what_the_shape_leaves_open(shape, metadata, decoder):
-    assert detect_decoder(evidence(('out', F, shape), labels=80, metadata=metadata)).decoder.value == decoder
+    assert find_decoder(evidence(('out', F, shape), labels=80, metadata=metadata), {}).decoder.value == decoder
 
 
 def test_yolov5_feature_maps_beside_the_output_are_ignored():
     maps = [(f'map{size}', F, (1, 3, size, size, 85)) for size in (80, 40, 20)]
-    finding = detect_decoder(evidence(('output0', F, (1, 25200, 85)), *maps))
+    finding = find_decoder(evidence(('output0', F, (1, 25200, 85)), *maps), {})
     assert finding.decoder.value == 'yolov5' and finding.roles['predictions'].value.name == 'output0'
 
 
@@ -157,25 +162,83 @@ def test_yolov5_feature_maps_beside_the_output_are_ignored():
     ],
 )
 def test_several_outputs(decoder, outputs, roles):
-    finding = detect_decoder(evidence(*outputs))
+    finding = find_decoder(evidence(*outputs), {})
     assert finding.decoder.value == decoder
     assert ' '.join(spec.value.name for spec in finding.roles.values()) == roles
 
 
 @pytest.mark.parametrize(
-    'outputs',
+    'outputs, decoder',
     [
-        [('output0', F, (1, 116, 8400)), ('output1', F, (1, 32, 160, 160))],  # masks, without metadata
-        [('boxes', F, (1, 8400, 4)), ('scores', F, (1, 8400, 80))],  # a grid in two tensors, not DETR
-        [('boxes', F, (1, 300, 4)), ('scores', F, (1, 300, 80))],  # finished scores, not logits
-        [('a', F, (1, 300, 4)), ('b', F, (1, 300, 4))],  # which is which?
-        [('dets', F, (1, 100, 5)), ('labels', I64, (1, 100))],
-        [('boxes', F, (1, 300, 4)), ('scores', F, (1, 200)), ('labels', I64, (1, 300))],  # counts differ
+        ([('boxes', F, (1, 8400, 4)), ('scores', F, (1, 8400, 80))], 'boxes_scores'),  # a grid in two tensors, not DETR
+        ([('boxes', F, (1, 8400, 4)), ('scores', F, (1, 80, 8400))], 'boxes_scores'),
+        ([('boxes', F, (1, 10647, 1, 4)), ('confs', F, (1, 10647, 80))], 'boxes_scores'),
+        ([('boxes', F, (1, 300, 4)), ('scores', F, (1, 300, 80))], 'boxes_scores'),  # finished scores, not logits
+        ([('dets', F, (1, 100, 5)), ('labels', I64, (1, 100))], 'boxes_scores_labels'),
+        ([('boxes', F, (None, 4)), ('labels', I64, (None,)), ('scores', F, (None,))], 'boxes_scores_labels'),
+        ([('1', F, (None, 4)), ('2', I64, (None,)), ('3', F, (None,))], 'boxes_scores_labels'),
+        ([('table', F, (None, 6)), ('count', I32, (None,))], 'end_to_end'),
+        ([('a', F, (1, 84, 8400)), ('b', F, (1, 84, 8400))], 'yolov8'),
+        ([('cov', F, (1, 3, 40, 40)), ('bbox', F, (1, 12, 40, 40))], 'detectnet'),
+        ([('hm', F, (1, 80, 160, 160)), ('wh', F, (1, 2, 160, 160)), ('reg', F, (1, 2, 160, 160))], 'centernet'),
+        ([(f'p{size}', F, (1, 255, size, size)) for size in (80, 40, 20)], 'anchor_heads'),
+        ([(f'p{size}', F, (1, size, size, 255)) for size in (80, 40, 20)], 'anchor_heads'),
+        ([(f'p{size}', F, (1, 3, size, size, 85)) for size in (80, 40, 20)], 'anchor_heads'),
+        ([(f'p{size}', F, (1, 255, size, size)) for size in (40, 20)], 'anchor_heads'),
+        (
+            [(f's{n}', F, (1, n, 80)) for n in (6400, 1600, 400)]
+            + [(f'd{n}', F, (1, n, 32)) for n in (6400, 1600, 400)],
+            'anchor_free_heads',
+        ),
+        ([('wh', F, (1, 160, 160, 4)), ('heat', F, (1, 160, 160, 80)), ('found', F, (1, 100, 6))], 'end_to_end'),
     ],
 )
-def test_outputs_that_fit_nothing_list_what_was_found_and_the_lines_to_add(outputs):
-    with pytest.raises(ModelError, match=r'fit no known detector(.|\n)*decoder: yolov8(.|\n)*decoder: efficient_nms'):
-        detect_decoder(evidence(*outputs))
+def test_layouts_of_other_exporters(outputs, decoder):
+    assert find_decoder(evidence(*outputs), {}).decoder.value == decoder
+
+
+@pytest.mark.parametrize(
+    'outputs',
+    [
+        [('a', F, (1, 300, 4)), ('b', F, (1, 300, 4))],  # which is which?
+        [('boxes', F, (1, 300, 4)), ('scores', F, (1, 200)), ('labels', I64, (1, 300))],  # counts differ
+        [('classes', F, (1, 1000))],
+        [('mask', F, (1, 21, 640, 640))],
+    ],
+)
+def test_outputs_that_fit_nothing_list_what_was_found(outputs):
+    with pytest.raises(ModelError, match=r'fit no known detector with an input of 640 x 640. Found:(.|\n)*float32'):
+        find_decoder(evidence(*outputs), {})
+
+
+def test_an_instance_segmentation_export_is_refused_by_name():
+    outputs = [('output0', F, (1, 116, 8400)), ('output1', F, (1, 32, 160, 160))]
+    with pytest.raises(ModelError, match=r'instance segmentation export(.|\n)*`task: detection`'):
+        find_decoder(evidence(*outputs), {})
+
+
+@pytest.mark.parametrize('extra', [(), (('raw_detection_boxes', F, (1, 1917, 4)),)])
+def test_tensorflow_has_y_before_x_in_fractions_and_counts_from_one(extra):
+    outputs = [
+        ('num_detections', F if not extra else I32, (1,)),
+        ('detection_boxes', F, (1, 100, 4)),
+        ('detection_scores', F, (1, 100)),
+        ('detection_classes', F, (1, 100)),
+    ]
+    finding = find_decoder(evidence(*outputs, *extra), {})
+    assert finding.decoder.value == 'efficient_nms' and finding.convention == 'tensorflow'
+    assert finding.options == {'box_format': 'yxyx', 'normalized': True, 'first_label': 1}
+
+
+def test_the_same_names_beside_a_whole_number_of_detections_are_efficient_nms():
+    outputs = [
+        ('num_detections', I32, (1, 1)),
+        ('detection_boxes', F, (1, 100, 4)),
+        ('detection_scores', F, (1, 100)),
+        ('detection_classes', I32, (1, 100)),
+    ]
+    finding = find_decoder(evidence(*outputs), {})
+    assert finding.decoder.value == 'efficient_nms' and 'box_format' not in finding.options
 
 
 POSE = {'author': 'Ultralytics', 'task': 'pose', 'stride': '32', 'kpt_shape': '[17, 3]'}
@@ -188,19 +251,13 @@ def with_keypoints(*outputs, **more):
 
 @pytest.mark.parametrize('shape', [(1, 56, 8400), (1, 8400, 56), (1, 85, 8400), (None, None, None), (1, 8400, 85)])
 def test_keypoints_settle_the_decoder(shape):
-    finding = detect_decoder(with_keypoints(('output0', F, shape), metadata=POSE, labels=1))
+    finding = find_decoder(with_keypoints(('output0', F, shape), metadata=POSE, labels=1), {})
     assert finding.decoder.value == 'yolov8_pose' and finding.roles['predictions'].value.name == 'output0'
 
 
 def test_keypoints_in_another_layout_are_refused():
     with pytest.raises(ModelError, match=r'end-to-end export \(metadata\) are not supported; export'):
-        detect_decoder(with_keypoints(('output0', F, (1, 300, 57)), metadata={**POSE, 'end2end': 'True'}, labels=1))
+        find_decoder(with_keypoints(('output0', F, (1, 300, 57)), metadata={**POSE, 'end2end': 'True'}, labels=1), {})
     two = [('heatmaps', F, (1, 17, 64, 48)), ('boxes', F, (1, 300, 4))]
     with pytest.raises(ModelError, match=r'no known layout with keypoints(.|\n)*decoder: yolov8_pose'):
-        detect_decoder(with_keypoints(*two))
-
-
-def test_tensorflow_boxes_are_refused_since_y_comes_first():
-    outputs = [('detection_boxes', F, (1, 100, 4)), ('detection_scores', F, (1, 100))]
-    with pytest.raises(ModelError, match='TensorFlow Object Detection API .*y before x'):
-        detect_decoder(evidence(*outputs))
+        find_decoder(with_keypoints(*two), {})
