@@ -45,6 +45,13 @@ class Finding:
     is_hint: bool = False
 
 
+_CONSTANT = Finding(
+    'constant_outputs',
+    'exactly the same outputs for two different pictures, so that the model does not seem to look at its input; check '
+    f'how it was exported, image_input and {_PREPROCESS}',
+)
+
+
 @dataclass(frozen=True)
 class ProbeReport:
     """What two runs of a model said.
@@ -63,9 +70,10 @@ class ProbeReport:
 
     def summary(self) -> str:
         """What was found on the picture, in a few words: '6 boxes at score_threshold 0.25, best raw score 0.87'."""
-        boxes = 'boxes could not be read' if self.boxes is None else f'{self.boxes} boxes'
-        best = 'unknown' if self.best_score is None else f'{self.best_score:.3g}'
-        return f'{boxes} at score_threshold {self.score_threshold:g}, best raw score {best}'
+        best = 'unknown' if self.best_score is None else f'{self.best_score:.4g}'
+        if self.boxes is None:
+            return f'boxes could not be read, best raw score {best}'
+        return f'{self.boxes} boxes at score_threshold {self.score_threshold:g}, best raw score {best}'
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +108,13 @@ def probe(card: ModelCard, engine: Engine) -> ProbeReport:
     if bad := non_finite(first.outputs) or non_finite(second.outputs):
         sentence = f'NaN or infinity in {", ".join(bad)}, expected numbers; check precision and {_PREPROCESS}'
         _add(found, Finding('non_finite', sentence))
-    kept = _read(found, lambda: Postprocessor(card, settings)(first.outputs, first.letterbox))
     best = _read(found, lambda: decode_all(card, first.outputs))
     score = None if best is None else _best_score(best)
     if best is not None:
         _judge(found, card, best, score)
-        if score is not None and score > 0 and _are_equal(first.outputs, second.outputs):
-            _add(found, _constant(card))
+    kept = _read(found, lambda: Postprocessor(card, settings)(first.outputs, first.letterbox))
+    if score is not None and score > 0 and _are_equal(first.outputs, second.outputs):
+        _add(found, _CONSTANT)
     if kept is not None:
         _count(found, kept)
     ranked = sorted(found.values(), key=lambda finding: finding.is_hint)
@@ -145,7 +153,7 @@ def _judge(found: dict[str, Finding], card: ModelCard, best: Detections, score: 
     top = best if score is None or score <= 0 else best.select(best.scores >= _OF_BEST * score)
     wrong = implausible(top, card.image.wh, np.nan if score is None else score)
     if wrong is not None:
-        _add(found, Finding(wrong.reason, f'model {card.name}, decoder {card.detection.decoder}: {wrong.sentence}'))
+        _add(found, Finding(wrong.reason, f'decoder {card.detection.decoder}: {wrong.sentence}'))
     elif score is None or score < LOW_SCORE:
         what = 'nothing is found' if score is None else f'the best score is {score:.2g}'
         sentence = (
@@ -163,14 +171,6 @@ def _count(found: dict[str, Finding], kept: Detections) -> None:
             'else check decoder and decoder_options (activation, nms) in the model card'
         )
         _add(found, Finding('many_boxes', sentence, is_hint=True))
-
-
-def _constant(card: ModelCard) -> Finding:
-    return Finding(
-        'constant_outputs',
-        f'model {card.name}: exactly the same outputs for two different pictures, so that the model does not seem to '
-        f'look at its input; check how it was exported, image_input and {_PREPROCESS}',
-    )
 
 
 def _are_equal(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from isaac_inference.cli.run.summary import RunSummary
 from isaac_inference.cli.shared.console import console, progress
+from isaac_inference.cli.shared.model_remarks import print_assumptions
 from isaac_inference.errors import ConfigError
 from isaac_inference.models import read_card
 from isaac_inference.pictures import DamagedPictureError, FrameSource, SourceFrame
@@ -55,6 +56,7 @@ def execute(arguments: argparse.Namespace) -> int:
     card = read_card(arguments.model, arguments.card or None)  # a bad model fails here, before anything starts
     source = picture_source(arguments.source, arguments.image_topic)
     screen = console(stderr=arguments.json == '-')
+    print_assumptions(screen, card)
     summary = RunSummary(card.name, 'composed' if arguments.composed else 'processes')
     with _output(arguments.json) as out, _graph(arguments) as (graph, client):
         graph.wait_until_ready(client, arguments.timeout)
