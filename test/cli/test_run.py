@@ -13,6 +13,11 @@ import pytest
 from support.onnx_models import WH, known_detections, ultralytics_metadata, write_model, write_model_of_links
 from support.waiting import LIMIT_S
 
+from isaac_inference.engines import create_engine
+from isaac_inference.models import read_card
+from isaac_inference.ops.drawing.boxes import class_color
+from isaac_inference.stages import Postprocessor, Preprocessor
+
 pytestmark = pytest.mark.system
 LABELS = ['cup', 'can', 'box']
 
@@ -50,6 +55,7 @@ def check(found):
         2 * WH[1],
     )
     assert [item['class_id'] for item in white['detections']] == LABELS
+    assert all(set(item) == {'class_id', 'score', 'bbox', 'id'} for item in white['detections'])
     for item, known in zip(white['detections'], known_detections(), strict=True):
         x0, y0, x1, y1 = np.multiply(known.xyxy, 2)
         assert item['bbox'] == pytest.approx([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], abs=0.5)
@@ -82,6 +88,25 @@ def test_processes_find_the_same_and_json_may_go_to_stdout(folder):
     check(lines(done.stdout))
     assert '3, 1 without a result' in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize('mode', ['--composed', '--processes'])
+def test_a_model_with_keypoints_writes_them_with_each_detection(folder, mode):
+    path = folder / 'pose.onnx'
+    write_model(path, 'yolov8_pose', metadata=ultralytics_metadata(LABELS, task='pose', kpt_shape=[8, 3]))
+    done = run(folder, mode, '--frames', '1', '--json', '-', '--save-images', 'out/pose', model='pose.onnx')
+    assert done.returncode == 0, done.stderr
+    detections = lines(done.stdout)[0]['detections']
+    card, picture = read_card(path), cv2.imread(str(folder / 'photos' / 'a.png'))
+    tensors, letterbox = Preprocessor(card)(picture)
+    with create_engine(card) as engine:
+        expected = Postprocessor(card)(engine.infer(tensors), letterbox)
+    assert expected.keypoints.shape == (3, 8, 3)
+    assert [item['class_id'] for item in detections] == [card.labels[index] for index in expected.class_ids]
+    np.testing.assert_allclose([item['keypoints'] for item in detections], expected.keypoints, atol=1e-3)
+    drawn = cv2.imread(str(folder / 'out/pose/a.png'))
+    for label, (x, y, _) in zip(LABELS, expected.keypoints[:, 2], strict=True):  # in the middle of its box
+        assert drawn[int(y), int(x)] == pytest.approx(class_color(label), abs=2)
 
 
 def test_the_number_of_frames_can_be_limited(folder):

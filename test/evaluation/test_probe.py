@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from support.cards import with_detection, with_preprocess
 from support.onnx_models import WH, ultralytics_metadata, write_model
-from support.onnx_models.constant import constant_model, fixed_model
+from support.onnx_models.blind import constant_model
+from support.onnx_models.constant import write_constant
 from support.paths import YOLOX_NANO
 
 from isaac_inference.engines import Engine, create_engine
@@ -39,7 +40,8 @@ def cups(tmp_path):
 
 def fixed(tmp_path: Path, predictions: np.ndarray, card: str) -> Path:
     """A model with one output that is the same for every picture, and its card."""
-    path = fixed_model(tmp_path / 'fixed.onnx', predictions)
+    image = ('images', 'float32', (1, 3, 640, 640))
+    path = write_constant(tmp_path / 'fixed.onnx', {'output': predictions}, image=image)
     path.with_suffix('.yaml').write_text(card)
     return path
 
@@ -85,7 +87,8 @@ def test_a_model_that_finds_nothing_twice_is_not_constant(tmp_path):
 def test_seven_columns_that_are_read_as_yolov5(tmp_path):
     rows = np.zeros((1, 100, 7), np.float32)
     rows[0, 0] = 0, 100, 100, 200, 220, 0.9, 16
-    report = report_of(fixed(tmp_path, rows, 'decoder: yolov5'))
+    path = fixed(tmp_path, rows, 'decoder: end_to_end\nlabels: [cup, can]')
+    report = report_of(path, lambda card: with_detection(card, decoder='yolov5', options={}))
     assert names(report) == ['scores_above_one', 'constant_outputs']
     assert 'decoder_options.activation' in report.findings[0].sentence
     assert (report.boxes, report.best_score) == (None, 3520.0)

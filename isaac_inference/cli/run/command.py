@@ -16,7 +16,6 @@ from rich.console import Console
 
 from isaac_inference.cli.run.summary import RunSummary
 from isaac_inference.cli.shared.console import console, progress
-from isaac_inference.cli.shared.model_remarks import print_assumptions
 from isaac_inference.errors import ConfigError
 from isaac_inference.models import read_card
 from isaac_inference.pictures import DamagedPictureError, FrameSource, SourceFrame
@@ -56,9 +55,8 @@ def execute(arguments: argparse.Namespace) -> int:
     card = read_card(arguments.model, arguments.card or None)  # a bad model fails here, before anything starts
     source = picture_source(arguments.source, arguments.image_topic)
     screen = console(stderr=arguments.json == '-')
-    print_assumptions(screen, card)
     summary = RunSummary(card.name, 'composed' if arguments.composed else 'processes')
-    with _output(arguments.json) as out, _graph(arguments) as (graph, client):
+    with _output(arguments.json) as out, _graph(arguments, card.keypoints is not None) as (graph, client):
         graph.wait_until_ready(client, arguments.timeout)
         for result in _results(source, client, arguments, screen):
             summary.add(result)
@@ -71,18 +69,20 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _graph(arguments: argparse.Namespace) -> Iterator[tuple[RunningGraph, GraphClient]]:
-    """The running graph and a client that feeds it, both stopped at the end."""
+def _graph(arguments: argparse.Namespace, keypoints: bool) -> Iterator[tuple[RunningGraph, GraphClient]]:
+    """The running graph and a client that feeds it, both stopped at the end; `keypoints`: the model has them."""
     specs = perception_graph(
         model=str(Path(arguments.model).absolute()),
         model_card=_absolute(arguments.card),
         annotate=bool(arguments.save_images),
+        keypoints=keypoints,
     )
+    pictures = bool(arguments.save_images)
     start = start_composed if arguments.composed else start_processes
     with (
         default_ros(),
         contextlib.closing(start(specs, arguments.params_file)) as graph,
-        contextlib.closing(GraphClient.start(graph.namespace, pictures=bool(arguments.save_images))) as client,
+        contextlib.closing(GraphClient.start(graph.namespace, pictures=pictures, keypoints=keypoints)) as client,
     ):
         yield graph, client
 

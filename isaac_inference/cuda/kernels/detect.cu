@@ -197,7 +197,8 @@ __device__ inline void count_implausible(Frame *frame, bool counts, const float4
     const float x_limit = static_cast<float>(frame->input_wh[0]), y_limit = static_cast<float>(frame->input_wh[1]);
     count(&frame->boxes, counts);
     count(&frame->inverted, counts && (width < -1.0f || height < -1.0f));
-    count(&frame->tiny, counts && width < 1.0f && height < 1.0f);
+    const float farthest = fmaxf(fmaxf(fabsf(box.x), fabsf(box.y)), fmaxf(fabsf(box.z), fabsf(box.w)));
+    count(&frame->tiny, counts && ((width < 1.0f && height < 1.0f) || farthest <= 4.0f));
     count(&frame->outside, counts && (fminf(box.x, box.z) < -x_limit || fminf(box.y, box.w) < -y_limit ||
                                       fmaxf(box.x, box.z) > 2.0f * x_limit || fmaxf(box.y, box.w) > 2.0f * y_limit));
 }

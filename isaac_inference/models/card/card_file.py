@@ -3,13 +3,24 @@
 
     name: cup_detector                # for logs; default: the file's stem
     task: detection                   # or keypoints: detection, and keypoints with each box
-    decoder: yolov8                   # see families.py; default: from metadata and shapes
+    decoder: yolov8                   # see families.py; default: from metadata, shapes, names, the graph and one run
     decoder_options:                  # each decoder has its own
+      box_format: xyxy                # or cxcywh, xywh, yxyx
+      normalized: false               # boxes in fractions of the input
+      activation: none                # what makes scores from the outputs: or sigmoid, softmax
+      background: none                # which column of scores is "no object": or first, last
+      first_label: 0                  # the class id of the first label: or 1
+      nms: true                       # boxes may overlap
+      columns: [x1, y1, x2, y2, score, class]    # end_to_end
       strides: [8, 16, 32]            # yolox, nanodet: px between two grid cells
-      activation: sigmoid             # detr: or softmax
-      normalized: false               # boxes_scores_labels, efficient_nms: boxes in 0..1
+      cell_offset: 0                  # nanodet, anchor_free_heads: or 0.5, where in its cell a grid point lies
+      distances: strides              # anchor_free_heads: or px
+      anchors: yolov3                 # anchor_heads: or yolov4, yolov3_tiny, or a list of [w, h] for each level
+      formula: v3                     # anchor_heads: or v5
+      activated: false                # anchor_heads: the sigmoid is in the graph
     input: images                     # name of the image input, where there are several
     size_input: orig_target_sizes     # name of the input that takes the image size that boxes refer to
+    value_inputs: {scale_factor: s}   # or image_size, image_shape, pixel_mask: names of the inputs beside the image
     layout: NCHW                      # or NHWC
     input_size: [640, 480]            # [width, height] in px, for models of dynamic size
     outputs: {boxes: dets, logits: labels}    # decoder role: tensor name
@@ -27,6 +38,7 @@
         mesh_unit: m                  # or mm
         keypoints: [[0, 0, 0.06], [0, 0, -0.06]]    # where the model's keypoints are, unless they are cuboid8
     preprocess:                       # out = (pixel * scale - mean) / std, mean and std in the order of color
+      convention: rt_detr             # whose; see conventions.py. The other keys change single values of it
       color: rgb                      # or bgr
       scale: 1/255
       mean: [0.485, 0.456, 0.406]
@@ -60,6 +72,7 @@ from isaac_inference.models.card.tasks import KEYPOINT_MODELS, SPECS
 from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Interpolation, Rounding, TensorLayout
 
 EMBEDDED_KEY = 'isaac_inference.card'
+_NEXT = '\n  and: '  # between two problems of a card
 
 KEYS: Mapping[str, check.Check] = {
     'name': check.text,
@@ -123,18 +136,32 @@ def parse_card(content: str, origin: str, folder: Path | None, mesh_folder: Path
     if not isinstance(data, dict):
         raise ModelError(f'{origin}: got {type(data).__name__}, expected keys and values such as `decoder: yolox`')
     values: dict[str, Sourced[Any]] = {}
+    problems: list[ModelError] = []
     for key, value in data.items():
-        if key in SECTIONS:
-            values.update(_section(key, value, SECTIONS[key], origin))
-        elif key == 'objects':
-            values.update(_objects(value, origin, mesh_folder or folder))
-        elif key in KEYS:
-            values[key] = Sourced(_checked(key, value, KEYS[key], origin), origin)
-        else:
-            raise ModelError(f'{origin}: unknown key {key!r}; {suggest(key, (*KEYS, *SECTIONS))}')
-    if 'labels' in values:
-        values['labels'] = Sourced(labels_from(data['labels'], origin, folder), origin)
+        try:
+            if key in SECTIONS:
+                values.update(_section(key, value, SECTIONS[key], origin))
+            elif key == 'objects':
+                values.update(_objects(value, origin, mesh_folder or folder))
+            elif key == 'labels':
+                values[key] = Sourced(labels_from(value, origin, folder), origin)
+            elif key in KEYS:
+                values[key] = Sourced(_checked(key, value, KEYS[key], origin), origin)
+            else:
+                raise ModelError(f'{origin}: unknown key {key!r}; {suggest(key, (*KEYS, *SECTIONS))}')
+        except ModelError as error:
+            problems.append(error)
+    if problems:
+        raise _all(problems, origin)
     return values
+
+
+def _all(problems: list[ModelError], origin: str) -> ModelError:
+    """One error that says all of them; the only one as it is."""
+    texts = [line for item in problems for line in str(item).removeprefix(f'{origin}: ').split(_NEXT)]
+    if len(texts) == 1:
+        return problems[0]
+    return ModelError(f'{origin}: {_NEXT.join(texts)}')
 
 
 def label_file_of(card: Path) -> Path | None:
@@ -182,11 +209,17 @@ def _section(section: str, data: Any, known: Mapping[str, check.Check], origin: 
     if not isinstance(data, dict):
         raise ModelError(f'{origin}: {section}: got {data!r}, expected keys and values below it')
     values = {}
+    problems: list[ModelError] = []
     for key, value in data.items():
-        if key not in known:
-            raise ModelError(f'{origin}: {section}: unknown key {key!r}; {suggest(key, known)}')
         name = f'{section}.{key}'
-        values[name] = Sourced(_checked(name, value, known[key], origin), origin)
+        try:
+            if key not in known:
+                raise ModelError(f'{origin}: {section}: unknown key {key!r}; {suggest(key, known)}')
+            values[name] = Sourced(_checked(name, value, known[key], origin), origin)
+        except ModelError as error:
+            problems.append(error)
+    if problems:
+        raise _all(problems, origin)
     return values
 
 

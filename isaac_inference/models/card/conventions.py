@@ -15,6 +15,7 @@ from typing import Any
 from isaac_inference.models.card.inputs import PreprocessSpec
 from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Rounding
 
+_BYTE_GAIN = 0.1
 _BYTES: dict[str, Any] = {'scale': 1.0}
 _IMAGENET: dict[str, Any] = {'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)}
 _HALF_BYTES: dict[str, Any] = {'mean': (127.0, 127.0, 127.0), 'std': (128.0, 128.0, 128.0)}
@@ -45,6 +46,11 @@ class Convention:
     title: str
     preprocess: PreprocessSpec
     input_wh: tuple[int, int] = (640, 640)
+
+    @property
+    def keeps_bytes(self) -> bool:
+        """True where the network sees numbers as large as the raw 0..255."""
+        return self.preprocess.scale / max(self.preprocess.std) > _BYTE_GAIN
 
     def describe(self) -> str:
         """In one line for notes: `RGB, x / 255, letterbox center`."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ _THROUGH = frozenset({'Cast', 'Identity', 'Transpose', 'Pad', 'Squeeze', 'Unsque
 _AFFINE = frozenset({'Add', 'Div', 'Mul', 'Sub'})
 _ASIDE = frozenset({'Shape', 'ReduceMean'})  # they look at the image without changing it
 _MOST_STEPS = 24
+_PIXEL_STD = 58.0  # of 0..255, over ImageNet
+_PIXELS_ALIKE, _CHANNELS_ALIKE = 10.0, 0.93  # px over which correlation falls to 1 / e; between two channels
+_BYTES_BELOW, _BYTES_ABOVE = 2.5, 50.0  # measured: 0.6 to 1.2 for networks on 0..255, 60 to 1000 for others
 _BYTE_SCALE = 20.0  # a graph whose values would be this large from 0..255 expects 0..1
 
 
@@ -22,11 +26,24 @@ class ImageEntry:
     Attributes:
         scale, offset: per channel, `x * scale + offset`; all 1 and 0 where it does nothing.
         swaps_channels: it reverses the order of the channels.
+        response: how much the first convolution's answer to raw 0..255 of ordinary pictures varies, the median of its
+            filters' standard deviations after what the graph does itself; None where its weights are not at hand.
     """
 
     scale: tuple[float, ...] = (1.0, 1.0, 1.0)
     offset: tuple[float, ...] = (0.0, 0.0, 0.0)
     swaps_channels: bool = False
+    response: float | None = None
+
+    @property
+    def takes_bytes(self) -> bool | None:
+        """Whether the network was trained on raw 0..255, by its first convolution: trained networks answer what they
+        are made for with numbers around 1, so that weights for 0..255 are some hundred times smaller. None where the
+        answer is in between, as with weights that were not trained.
+        """
+        if self.response is None or _BYTES_BELOW <= self.response <= _BYTES_ABOVE:
+            return None
+        return self.response < _BYTES_BELOW
 
     @property
     def normalizes(self) -> bool:
@@ -79,7 +96,52 @@ def image_entry(graph: Any, name: str) -> ImageEntry:
         elif node.op_type not in _THROUGH:
             break
         name = node.output[0]
-    return ImageEntry(tuple(scale.tolist()), tuple(offset.tolist()), swaps)
+    weights = _first_weights(graph, name, consumers)
+    response = None if weights is None else _response(weights, scale)
+    return ImageEntry(tuple(scale.tolist()), tuple(offset.tolist()), swaps, response)
+
+
+def _first_weights(graph: Any, name: str, consumers: Mapping[str, list[Any]]) -> np.ndarray | None:
+    """The weights (filters, 3, rows, columns) of the first convolution behind a value; None where they are not in the
+    file itself. YOLOX and YOLOv5 fold a 2 x 2 neighbourhood into 12 channels first; these are added up.
+    """
+    from onnx import TensorProto, numpy_helper
+
+    tensors = {item.name: item for item in graph.initializer}
+    for node in graph.node:
+        if node.op_type == 'Constant':
+            tensors.update((node.output[0], item.t) for item in node.attribute if item.name == 'value')
+    todo, seen = [name], 0
+    while todo and seen < _MOST_STEPS:
+        seen += 1
+        for node in consumers.get(todo.pop(0), []):
+            if node.op_type == 'Conv':
+                tensor = tensors.get(node.input[1])
+                if tensor is None or tensor.data_location == TensorProto.EXTERNAL or len(tensor.dims) != 4:
+                    return None
+                found = numpy_helper.to_array(tensor).astype(np.float64)
+                if found.shape[1] == 12:
+                    return found.reshape(len(found), 4, 3, *found.shape[2:]).sum(axis=1)
+                return found if found.shape[1] == 3 else None
+            if node.op_type in _THROUGH or node.op_type in ('Slice', 'Concat'):
+                todo.append(node.output[0])
+    return None
+
+
+def _response(weights: np.ndarray, scale: np.ndarray) -> float:
+    """The median over the filters of their answers' standard deviation to pictures of 0..255.
+
+    Neighbouring pixels and channels of pictures are alike: their correlation is modelled as falling exponentially with
+    the distance.
+    """
+    filters, channels, rows, columns = weights.shape
+    channel, y, x = (index.ravel() for index in np.indices((channels, rows, columns)))
+    distance = np.hypot(y[:, None] - y, x[:, None] - x)
+    alike = np.exp(-distance / _PIXELS_ALIKE) * np.where(channel[:, None] == channel, 1.0, _CHANNELS_ALIKE)
+    gains = weights.reshape(filters, -1) * (scale[channel] * _PIXEL_STD)
+    variances = np.einsum('fi,ij,fj->f', gains, alike, gains)
+    used = variances[variances > 1e-12]
+    return float(np.sqrt(np.median(used))) if len(used) else 0.0
 
 
 def _small_constants(graph: Any) -> dict[str, np.ndarray]:
@@ -102,10 +164,10 @@ def _affine(node: Any, image: str, constants: dict[str, np.ndarray]) -> tuple[np
     other = next((item for item in node.input if item != image), None)
     if other not in constants or node.input[0] != image and node.op_type in ('Div', 'Sub'):
         return None
-    values = np.asarray(constants[other], np.float64).reshape(-1)
-    if values.size not in (1, 3):
+    given = np.asarray(constants[other], np.float64).reshape(-1)
+    if given.size not in (1, 3):
         return None
-    values = np.broadcast_to(values, 3)
+    values = np.broadcast_to(given, 3)
     if node.op_type == 'Mul':
         return values, np.zeros(3)
     if node.op_type == 'Div':

@@ -139,7 +139,8 @@ def _tail(output: str, producer: Mapping[str, Any], weights: Mapping[str, _Weigh
 
 def _walk(start: str, producer: Mapping[str, Any], visit: Callable[[Any], list[str]]) -> None:
     """Call `visit` once for each node behind a value; it returns the values to go on with."""
-    todo, seen = [start], set()
+    todo = [start]
+    seen: set[int] = set()
     while todo and len(seen) < _MOST_NODES:
         node = producer.get(todo.pop())
         if node is None or id(node) in seen:

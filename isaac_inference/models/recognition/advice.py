@@ -14,11 +14,7 @@ from isaac_inference.models.card.sourced import CardValues
 from isaac_inference.models.onnx.reader import ModelFile, UnclearModelError
 from isaac_inference.models.recognition.problems import Problems
 from isaac_inference.models.recognition.read_outputs import decode_all
-
-try:
-    from isaac_inference.ops.boxes.plausibility import implausible
-except ImportError:
-    implausible = None
+from isaac_inference.ops.boxes.plausibility import implausible, implausibly_alike
 
 Build = Callable[[CardValues], tuple[ModelCard, Mapping[str, np.ndarray]]]
 """Makes a card with further values; and the outputs of a run with it, {} where the model cannot be run here."""
@@ -76,10 +72,26 @@ def try_lines(lines: list[str], build: Build) -> str | None:
         return None
     except PerceptionError:
         return 'fits the shapes; it could not be run here'
-    wh = card.image.wh
-    if implausible(found, wh) is not None:
+    if nonsense(card, outputs) is not None:
         return None
     return f'tried on a picture: best score {found.scores.max():.2f}' if len(found) else 'fits the shapes'
+
+
+def nonsense(card: ModelCard, outputs: Mapping[str, np.ndarray]) -> str | None:
+    """Why what a card makes of one run's outputs cannot be right; None where nothing speaks against it.
+
+    Args:
+        card: how to read the outputs.
+        outputs: by name; {} where the model could not be run, which says nothing.
+    """
+    if not outputs:
+        return None
+    try:
+        found = decode_all(card, outputs)
+    except FrameError as error:
+        return str(error)
+    wrong = implausible(found, card.image.wh) or implausibly_alike(found, card.image.wh)
+    return None if wrong is None else wrong.sentence
 
 
 def _export_advice(file: ModelFile) -> str:

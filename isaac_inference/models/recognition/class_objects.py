@@ -62,6 +62,10 @@ def _object(name: str, given: Mapping[str, Sourced[Any]], keypoints: KeypointSpe
             f'{given["shape"].source}: objects.{name}.shape: got mesh, but no mesh; add `mesh: <file>`, or give '
             'cuboid, cylinder or sphere with its size'
         )
+    if mesh is None and 'mesh_unit' in given:
+        raise ModelError(
+            f'{given["mesh_unit"].source}: objects.{name}.mesh_unit: there is no mesh; add `mesh: <file>`, or remove it'
+        )
     points = found.get('keypoints')
     if points is not None and (keypoints is None or len(points) != keypoints.count):
         has = 'has none' if keypoints is None else f'has {keypoints.count}'

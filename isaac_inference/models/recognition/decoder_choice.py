@@ -31,6 +31,7 @@ class DecoderFinding:
         class_count: number of classes where the outputs show it in their own way; else None.
         convention: how the network's family prepares images, '' where that is not known.
         alternatives: other conventions that exports of just this layout follow; None for those of the family.
+        looks_like: the decoder that the outputs speak for, where a card names another one.
         notes: what is worth a line in a log.
     """
 
@@ -40,6 +41,7 @@ class DecoderFinding:
     class_count: int | None = None
     convention: str = ''
     alternatives: tuple[str, ...] | None = None
+    looks_like: str = ''
     notes: tuple[str, ...] = ()
 
 
@@ -108,7 +110,8 @@ def _as_card_says(
     near = same or related
     convention, alternatives = (near.convention, near.alternatives) if near else ('', None)
     options, count = (same.options, same.class_count) if same else ({}, None)
-    return DecoderFinding(decoder, roles, options, count, convention, alternatives)
+    looks_like = found[0].decoder if found and same is None else ''
+    return DecoderFinding(decoder, roles, options, count, convention, alternatives, looks_like)
 
 
 def _by_roles(evidence: Evidence, given: Mapping[str, Sourced[TensorSpec]]) -> DecoderFinding:
@@ -181,7 +184,7 @@ def _finding(item: Candidate, given: Mapping[str, Sourced[TensorSpec]]) -> Decod
         item.class_count,
         item.convention,
         item.alternatives,
-        item.notes,
+        notes=item.notes,
     )
 
 

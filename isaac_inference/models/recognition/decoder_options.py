@@ -70,13 +70,13 @@ def resolve_options(
     if decoder == 'detr' and 'activation' not in given:
         options['activation'], assumed = _activation(evidence, finding, columns)
         assumptions += assumed
-    if decoder in ('boxes_scores_labels',) and 'normalized' not in given and 'normalized' not in finding.options:
-        if not scales_boxes:
-            raise evidence.file.unclear(
-                'nothing says whether the boxes are in pixels of the input or in 0..1',
-                'decoder_options: {normalized: true}',
-                'decoder_options: {normalized: false}',
-            )
+    is_open = decoder == 'boxes_scores_labels' and not {'normalized'} & (set(given) | set(finding.options))
+    if is_open and not scales_boxes:
+        raise evidence.file.unclear(
+            'nothing says whether the boxes are in pixels of the input or in 0..1',
+            'decoder_options: {normalized: true}',
+            'decoder_options: {normalized: false}',
+        )
     if decoder == 'end_to_end':
         table = finding.roles['predictions'].value
         if table.shape[-1] not in (len(options['columns'].value), None):

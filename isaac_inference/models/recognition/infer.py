@@ -22,7 +22,7 @@ from isaac_inference.models.card.sourced import CardValues, Sourced, values_of
 from isaac_inference.models.card.tasks import SPECS, DetectionSpec, KeypointDetectionSpec, KeypointSpec, Task
 from isaac_inference.models.onnx.exporter import ExporterFacts, exporter_facts
 from isaac_inference.models.onnx.reader import ModelFile
-from isaac_inference.models.recognition.advice import tried
+from isaac_inference.models.recognition.advice import nonsense, tried
 from isaac_inference.models.recognition.class_labels import Found, known_label_count, resolve_labels
 from isaac_inference.models.recognition.class_objects import resolve_objects
 from isaac_inference.models.recognition.decoder_choice import DecoderFinding, find_decoder
@@ -118,7 +118,7 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
         **_sources('objects', objects[0]),
         **_sources('preprocess', prepared.values),
     }
-    return ModelCard(
+    card = ModelCard(
         name=name.value,
         path=file.path,
         sha256=file.sha256,
@@ -133,6 +133,22 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
         opset=file.opset,
         producer=file.producer,
     )
+    with problems:
+        _check_decoder(file, card, finding)
+    return card
+
+
+def _check_decoder(file: ModelFile, card: ModelCard, finding: DecoderFinding) -> None:
+    """Raise ModelError where a card names another decoder than the outputs speak for, and it reads nonsense."""
+    if not finding.looks_like:
+        return
+    wrong = nonsense(card, outputs_of(file, card))
+    if wrong is not None:
+        raise ModelError(
+            f'{file.path}: decoder: {finding.decoder.value} ({finding.decoder.source}) reads nonsense from this file, '
+            f'on a picture: {wrong}. The outputs look like {finding.looks_like}: '
+            f'{FAMILIES[finding.looks_like].layout}. Correct the line, or leave it out. Found:{file.describe()}'
+        )
 
 
 def _settled_size(inputs: InputFinding, prepared: PreprocessFinding) -> tuple[InputFinding, tuple[Assumption, ...]]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -18,9 +18,10 @@ from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.graph_head import ImageEntry
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.decoder_choice import DecoderFinding
-from isaac_inference.ops.image.options import ColorOrder
+from isaac_inference.ops.image.options import ColorOrder, Fit
 
 _NONE: Mapping[str, Any] = {'mean': (0.0, 0.0, 0.0), 'std': (1.0, 1.0, 1.0)}
+_WITHOUT_EFFECT = {Fit.STRETCH: ('anchor', 'rounding', 'pad_value'), Fit.CROP: ('pad_value',)}
 _RAW: Mapping[str, Any] = {'scale': 1.0, **_NONE}
 
 
@@ -67,14 +68,21 @@ def resolve_preprocess(
         for name in (item.name for item in fields(PreprocessSpec))
         if f'preprocess.{name}' in values
     }
-    found = _applied(convention, source, in_graph, overrides)
     if image.dtype == 'uint8':
         _check_bytes(image, overrides)
+    _check_used(_applied(convention, source, in_graph, overrides), overrides)
     if is_certain:
-        return PreprocessFinding(found, convention)
+        return PreprocessFinding(_applied(convention, source, in_graph, overrides), convention)
+    common = FAMILIES[finding.decoder.value].conventions if finding.alternatives is None else finding.alternatives
+    names = _likeliest_first(file, [convention.name, *common])
+    if not in_graph:
+        names = _agreeing(names, file.entry(image.name).takes_bytes)
+    if names[0] != convention.name:
+        convention = CONVENTIONS[names[0]]
+        source = f'convention {names[0]}, by the first convolution and the exporter; the file does not state it'
+    found = _applied(convention, source, in_graph, overrides)
     others = []
-    common = FAMILIES[finding.decoder.value].conventions
-    for name in common if finding.alternatives is None else finding.alternatives:
+    for name in names[1:]:
         other = CONVENTIONS[name]
         if values_of(_applied(other, '', in_graph, overrides)) != values_of(found):
             others.append((f'preprocess: {{convention: {name}}}', f'{other.title}: {other.describe()}'))
@@ -82,6 +90,21 @@ def resolve_preprocess(
         return PreprocessFinding(found, convention)
     assumption = Assumption('preprocess', f'{convention.name}: {convention.describe()}', source, tuple(others))
     return PreprocessFinding(found, convention, (assumption,))
+
+
+def _likeliest_first(file: ModelFile, names: Sequence[str]) -> list[str]:
+    """The conventions, each once; TensorFlow's own before others for a file that was converted from it."""
+    distinct = list(dict.fromkeys(names))
+    if 'tf2onnx' in file.producer.lower() and 'tensorflow' in distinct:
+        distinct.sort(key=lambda name: name != 'tensorflow')
+    return distinct
+
+
+def _agreeing(names: list[str], takes_bytes: bool | None) -> list[str]:
+    """Those that agree with the size of the first convolution's weights; all where it says nothing, or none agrees."""
+    if takes_bytes is None:
+        return names
+    return [name for name in names if CONVENTIONS[name].keeps_bytes is takes_bytes] or names
 
 
 def _convention(
@@ -114,7 +137,7 @@ def _in_graph(file: ModelFile, image: TensorSpec) -> Mapping[str, Sourced[Any]]:
         return {}
     source = f'the graph normalises by itself: {entry.describe()}'
     found = {name: Sourced(value, source) for name, value in {**_NONE, 'scale': entry.unit}.items()}
-    return found | _swapped(entry, source)
+    return {**found, **_swapped(entry, source)}
 
 
 def _swapped(entry: ImageEntry, source: str) -> Mapping[str, Sourced[Any]]:
@@ -129,6 +152,17 @@ def _applied(
     spec = convention.preprocess
     found = {item.name: Sourced(getattr(spec, item.name), source) for item in fields(PreprocessSpec)}
     return {**found, **in_graph, **overrides}
+
+
+def _check_used(found: Mapping[str, Sourced[Any]], overrides: Mapping[str, Sourced[Any]]) -> None:
+    """Raise ModelError for a value in a card that has no effect with the fit."""
+    fit = Fit(found['fit'].value)
+    for name in _WITHOUT_EFFECT.get(fit, ()):
+        if name in overrides:
+            raise ModelError(
+                f'{overrides[name].source}: preprocess.{name}: has no effect with fit {fit.value} '
+                f'({found["fit"].source}); remove the line, or set `fit: letterbox`'
+            )
 
 
 def _check_bytes(image: TensorSpec, overrides: Mapping[str, Sourced[Any]]) -> None:

@@ -15,13 +15,14 @@ import numpy as np
 from isaac_inference.ops.boxes.detections import Detections
 
 ROUNDING_PX = 1.0  # by which a box without a size may come out inverted
+CORNER_PX = 4.0  # a network's raw numbers, logarithms of sizes and the like, are seldom larger
 _ROUNDING = 1e-3  # of scores
 _MANY = 20  # boxes from which on their likeness means something
 _NEARLY_ALL = 0.9
 _EDGE = 0.01  # of the input's side: how close to the edge a box ends that covers it
 _SAME_PX, _SAME_SCORE = 0.5, 1e-6
 _FILLING = -1.0  # score of the rows that fill up an output
-_ACTIVATION = 'decoder_options.activation (sigmoid or softmax where the model outputs logits)'
+_ACTIVATION = ' and decoder_options.activation (sigmoid or softmax where the model outputs logits)'
 
 
 class Implausible(NamedTuple):
@@ -44,7 +45,8 @@ class Tally(NamedTuple):
         boxes: those with a score above 0; the others fill up an output and are not counted below either.
         inverted: boxes whose x_max or y_max is more than `ROUNDING_PX` below the minimum.
         outside: boxes that reach farther than one input size beyond the input on any side.
-        tiny: boxes that are smaller than 1 px along both sides, or inverted along them.
+        tiny: boxes that are smaller than 1 px along both sides, or no farther than `CORNER_PX` from the input's
+            top-left corner: fractions of the input, or of a cell, that are read as pixels.
         best_score: the highest score of the frame before any threshold, NaN for unknown.
     """
 
@@ -82,7 +84,7 @@ def tally(found: Detections, input_wh: tuple[int, int], best_score: float = np.n
         len(found),
         _count_any(size < -ROUNDING_PX),
         _count_any(reach_low | reach_high),
-        len(found) - _count_any(size >= 1),
+        len(found) - _count_any((size >= 1) & (np.abs(columns).max(axis=0) > CORNER_PX)),
         best,
     )
 
@@ -105,21 +107,23 @@ def judge(frame: Tally, input_wh: tuple[int, int]) -> Implausible | None:
             'boxes_inverted',
             f'{frame.inverted} of {count} boxes have their right or bottom edge before the left or top one',
             'x_min, y_min, x_max, y_max',
-            'decoder_options.box_format (or columns)',
+            ' and decoder_options.box_format (or columns)',
         )
     if 2 * frame.outside > count:
         return _wrong(
             'boxes_outside',
             f'{frame.outside} of {count} boxes reach more than an input size beyond the input of {size}',
             'boxes on it',
-            'decoder_options.normalized (false for boxes in pixels) and box_format',
+            ' and decoder_options.normalized (false for boxes in pixels) and box_format',
         )
     if count and frame.tiny >= _NEARLY_ALL * count:
         return _wrong(
             'boxes_below_one_pixel',
-            f'{frame.tiny} of {count} boxes are smaller than one pixel of the input of {size}',
+            f'{frame.tiny} of {count} boxes are smaller than one pixel of the input of {size}, or all within its first '
+            'pixels',
             'boxes in pixels',
-            'decoder_options.normalized (true for boxes in fractions of the input) and box_format',
+            ' (one for raw grids where the model outputs such), decoder_options.normalized (true for boxes in '
+            'fractions of the input) and box_format',
         )
     return None
 
@@ -172,7 +176,7 @@ def implausibly_alike(kept: Detections, input_wh: tuple[int, int]) -> Implausibl
             'boxes_all_whole_picture',
             f'{whole} of {count} boxes cover the whole input of {input_wh[0]}x{input_wh[1]} px',
             'boxes around objects',
-            'decoder_options.normalized (false for boxes in pixels) and box_format',
+            ' and decoder_options.normalized (false for boxes in pixels) and box_format',
         )
     other = count // 2  # where nearly all are alike, so is nearly any one that they are compared with
     alike = (np.abs(boxes - boxes[other]) <= _SAME_PX).all(axis=1)
@@ -183,7 +187,7 @@ def implausibly_alike(kept: Detections, input_wh: tuple[int, int]) -> Implausibl
             'boxes_identical',
             f'{same} of {count} detections are the same box of the same class and score',
             'each object once',
-            'outputs and decoder_options.nms (true for a model without NMS of its own)',
+            ', outputs and decoder_options.nms (true for a model without NMS of its own)',
         )
     return None
 
@@ -194,4 +198,4 @@ def _count_any(condition: np.ndarray) -> int:
 
 
 def _wrong(reason: str, got: str, expected: str, lines: str) -> Implausible:
-    return Implausible(reason, f'{got}, expected {expected}; check decoder and {lines} in the model card')
+    return Implausible(reason, f'{got}, expected {expected}; check decoder{lines} in the model card')

@@ -14,6 +14,7 @@ import numpy as np
 from isaac_inference.ops.boxes.rotated import corner_points
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_MIN_CONFIDENCE = 0.25  # of a keypoint that is drawn
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
@@ -64,6 +65,27 @@ def draw_boxes(
         else:
             cv2.rectangle(image, (x0, y0), (x1, y1), color, line, cv2.LINE_AA)
         draw_caption(image, text, (x0, y0), color)
+
+
+def draw_points(image: np.ndarray, points: np.ndarray, color: tuple[int, int, int]) -> None:
+    """Draw keypoints as dots on `image` in place, but for those that are unsure (below 0.25) or outside the image.
+
+    Args:
+        image: (H, W, 3) uint8 BGR, writable.
+        points: (K, 3) x and y in pixels, 0 at the image's edge, and confidence.
+        color: BGR.
+
+    Example: the second is unsure.
+        >>> image = np.zeros((64, 64, 3), np.uint8)
+        >>> draw_points(image, np.array([[10.5, 20.5, 0.9], [40.5, 20.5, 0.1]]), (0, 255, 0))
+        >>> image[20, 10].tolist(), image[20, 40].tolist()
+        ([0, 255, 0], [0, 0, 0])
+    """
+    height, width = image.shape[:2]
+    radius = max(2, round(min(height, width) / 160))
+    for x, y, confidence in points.tolist():
+        if confidence >= _MIN_CONFIDENCE and 0 <= x < width and 0 <= y < height:
+            cv2.circle(image, (int(x), int(y)), radius, color, cv2.FILLED, cv2.LINE_AA)
 
 
 def draw_caption(image: np.ndarray, text: str, anchor: tuple[int, int], color: tuple[int, int, int]) -> None:

@@ -14,10 +14,12 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
+from isaac_inference.errors import FrameError
 from isaac_inference.pictures import SourceFrame
 from isaac_inference.ros.bringup.command_node import CommandNode
-from isaac_inference.ros.messages.detections import SeenBox, read_detections
+from isaac_inference.ros.messages.detections import SeenBox, read_detections, read_keypoints
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, image_frame_from_array
+from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TENSORS, TensorFrame
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings
 from isaac_inference.ros.runtime.health.timing import StageTiming, total_ms
 from isaac_inference.ros.runtime.node import StageClock
@@ -32,7 +34,11 @@ _KEEP = 8  # frames whose late answers are still recognised
 
 @dataclass
 class FrameResult:
-    """What the graph said of one picture; `error` says why there is nothing."""
+    """What the graph said of one picture; `error` says why there is nothing.
+
+    `detections` holds, for each, 'class_id', 'score', 'bbox' (center x and y, width, height in source pixels), 'id'
+    and, of a model that has them, 'keypoints': [x, y, confidence] of each, in source pixels.
+    """
 
     image: str | int
     stamp_ns: int = 0
@@ -68,25 +74,34 @@ class _Answer:
     """The messages of one stamp, as they come in."""
 
     detections: Detection2DArray | None = None
+    keypoints: TensorFrame | None = None
     timings: tuple[StageTiming, ...] | None = None
     picture: np.ndarray | None = None
 
 
 class GraphClient(CommandNode):
-    """Feeds `image`, collects `detections`, stage timings, pictures (when asked to) and all nodes' diagnostics."""
+    """Feeds `image`, collects `detections`, stage timings, keypoints and pictures (when asked to) and all nodes'
+    diagnostics.
+    """
 
     def __init__(self, node_name: str = 'run_client', **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
-        self._pictures = False
+        self._pictures = self._keypoints = False
         self._changed = threading.Condition()
         self._answers: OrderedDict[int, _Answer] = OrderedDict()
         self.statuses: dict[str, DiagnosticStatus] = {}
 
     @classmethod
-    def start(cls, namespace: str, *, pictures: bool) -> GraphClient:
-        """Make the client in `namespace`, spin it in its own thread, and activate it."""
+    def start(cls, namespace: str, *, pictures: bool, keypoints: bool = False) -> GraphClient:
+        """Make the client in `namespace`, spin it in its own thread, and activate it.
+
+        Args:
+            namespace: the graph's.
+            pictures: wait for each frame's annotated picture too.
+            keypoints: wait for each frame's keypoints too: for a model that has them.
+        """
         client = cls(namespace=namespace)
-        client._pictures = pictures
+        client._pictures, client._keypoints = pictures, keypoints
         client.run()
         return client
 
@@ -95,6 +110,8 @@ class GraphClient(CommandNode):
         self.subscribe(plain(DiagnosticArray), '/diagnostics', RELIABLE, self._on_diagnostics, depth=100)
         self.subscribe(plain(Detection2DArray), 'detections', RELIABLE, self._on_detections, primary=True, depth=10)
         self.subscribe(plain(DiagnosticArray), 'detection/timings', RELIABLE, self._on_timings, depth=10)
+        if self._keypoints:
+            self.subscribe(TENSORS, KEYPOINTS_TOPIC, RELIABLE, self._on_keypoints, depth=10)
         if self._pictures:
             self.subscribe(IMAGE, 'annotate/debug_image', RELIABLE, self._on_picture, depth=10)
 
@@ -112,8 +129,13 @@ class GraphClient(CommandNode):
         if answer is None or answer.detections is None:
             result.error = f'no detections within {timeout_s:g} s; {self.explain()}'
             return result
+        try:
+            keypoints = None if answer.keypoints is None else read_keypoints(answer.detections, answer.keypoints)
+        except FrameError as error:
+            result.error = str(error)
+            return result
         seen = read_detections(answer.detections.detections, self.health.skipped)
-        result.detections = [_as_json(item) for item in seen]
+        result.detections = [_as_json(item, keypoints) for item in seen]
         result.latency_ms = {timing.stage: timing.work_ms for timing in answer.timings or ()}
         result.latency_ms['total'] = total_ms(answer.timings or ())
         result.picture = answer.picture
@@ -143,6 +165,7 @@ class GraphClient(CommandNode):
             answer is not None
             and answer.detections is not None
             and answer.timings is not None
+            and (answer.keypoints is not None or not self._keypoints)
             and (answer.picture is not None or not self._pictures)
         )
 
@@ -156,6 +179,9 @@ class GraphClient(CommandNode):
 
     def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
         self._note(message.header, detections=message)
+
+    def _on_keypoints(self, frame: TensorFrame, clock: StageClock) -> None:
+        self._note(frame.header, keypoints=frame)
 
     def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:
         self._note(message.header, timings=parse_timings(message))
@@ -177,12 +203,14 @@ class GraphClient(CommandNode):
             self._changed.notify_all()
 
 
-def _as_json(seen: SeenBox) -> dict[str, Any]:
+def _as_json(seen: SeenBox, keypoints: np.ndarray | None) -> dict[str, Any]:
+    """One detection; `keypoints` are those of all, (N, K, 3), or None."""
     bbox = seen.item.bbox
-    return {
+    line = {
         'class_id': seen.label,
         'score': seen.score,
         'bbox': [bbox.center.position.x, bbox.center.position.y, bbox.size_x, bbox.size_y],
         'id': seen.identity,
         **({'theta': seen.theta} if seen.theta else {}),
     }
+    return line if keypoints is None else {**line, 'keypoints': keypoints[seen.index].tolist()}

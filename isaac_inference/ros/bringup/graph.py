@@ -55,6 +55,7 @@ def perception_graph(
     poses: bool = False,
     track: bool = False,
     annotate: bool = True,
+    keypoints: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
 ) -> tuple[NodeSpec, ...]:
     """The nodes of the pipeline, in the order of the data.
@@ -68,6 +69,7 @@ def perception_graph(
         poses: whether objects get 6-DoF poses.
         track: whether objects get persistent ids and smooth poses.
         annotate: whether the node that draws pictures is part of the graph.
+        keypoints: whether the model has keypoints, which are drawn where no poses are.
         pose_parameters: parameters of the pose node.
     """
     topics = camera or CameraTopics()
@@ -93,7 +95,8 @@ def perception_graph(
         nodes.append(_node('pose', parameters, {**topics.all, 'detections': detections}))
     if annotate:
         drawn = {**topics.color, 'detections': detections, 'detections_3d': objects}
-        nodes.append(_node('annotate', {'draw_poses': True} if poses else {}, drawn))
+        parts = {'draw_poses': poses, 'draw_keypoints': keypoints and not poses}
+        nodes.append(_node('annotate', {name: True for name, wanted in parts.items() if wanted}, drawn))
     return tuple(nodes)
 
 

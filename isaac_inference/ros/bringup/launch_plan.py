@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.errors import ConfigError, PerceptionError
-from isaac_inference.models import read_card
+from isaac_inference.models import ModelCard, read_card
 from isaac_inference.ros.bringup.graph import CameraTopics, NodeSpec, perception_graph
 from isaac_inference.ros.bringup.params_file import node_section
 from isaac_inference.ros.runtime.resources import shared_file
@@ -99,7 +99,8 @@ def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
         )
     check_files(given, 'model', 'model_card', 'params_file')
     namespace = '/' + given['namespace'].strip('/') if given['namespace'].strip('/') else ''
-    poses = _has_objects(given) if given['poses'] == 'auto' else switch('poses', given['poses'])
+    card = _card(given)
+    poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
     graph = perception_graph(
         model=absolute(given['model']),
         model_card=absolute(given['model_card']),
@@ -108,6 +109,7 @@ def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
         poses=poses,
         track=poses if given['track'] == 'auto' else switch('track', given['track']),
         annotate=switches['annotate'],
+        keypoints=card is not None and card.keypoints is not None,
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
     )
     params_file = absolute(given['params_file']) or str(shared_file('config/perception.yaml'))
@@ -137,14 +139,14 @@ def _with_file(spec: NodeSpec, params_file: str, namespace: str) -> NodeSpec:
     return dataclasses.replace(spec, parameters=parameters)
 
 
-def _has_objects(given: Mapping[str, str]) -> bool:
-    """Whether the model's card gives its objects' sizes; a model that can't be read is reported by the nodes."""
+def _card(given: Mapping[str, str]) -> ModelCard | None:
+    """The model's card; None without a model, and for one that can't be read, which the nodes report."""
     if not given['model']:
-        return False
+        return None
     try:
-        return bool(read_card(absolute(given['model']), absolute(given['model_card']) or None).objects)
+        return read_card(absolute(given['model']), absolute(given['model_card']) or None)
     except PerceptionError:
-        return False
+        return None
 
 
 def switch(name: str, value: str) -> bool:

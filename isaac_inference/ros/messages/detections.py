@@ -29,6 +29,7 @@ from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, ObjectHy
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TensorFrame
 
 Item = TypeVar('Item', Detection2D, Detection3D)
 Read = TypeVar('Read')
@@ -214,6 +215,24 @@ def check_keypoints(message: Detection2DArray, keypoints: np.ndarray) -> None:
             f'keypoints: got shape {list(keypoints.shape)} for {len(message.detections)} detections, expected one row '
             'per detection; whatever filters or reorders the detections on their way must do so with the keypoints too',
         )
+
+
+def read_keypoints(message: Detection2DArray, frame: TensorFrame) -> np.ndarray:
+    """The keypoints of a message, (N, K, 3) float32: x and y in source pixels, confidence; row i of detection i.
+
+    Raises:
+        FrameError: 'bad_tensor', the frame holds no such tensor; 'keypoint_count', as of `check_keypoints`.
+    """
+    rows = frame.tensors.get(KEYPOINTS_TOPIC)
+    if rows is None or rows.ndim != 3 or rows.shape[2] != 3:
+        got = 'none' if rows is None else f'shape {list(rows.shape)}'
+        raise FrameError(
+            'bad_tensor',
+            f'tensor {KEYPOINTS_TOPIC}: got {got}, expected [detections, keypoints, 3]; look at the node that '
+            'publishes it',
+        )
+    check_keypoints(message, rows)
+    return np.asarray(rows)
 
 
 def _rank(result: ObjectHypothesisWithPose) -> float:

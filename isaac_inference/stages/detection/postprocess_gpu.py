@@ -85,8 +85,9 @@ class GpuPostprocessor:
     """Decode, NMS and the way back to source pixels for one model, on the GPU. Not thread-safe: one per worker.
 
     Gives what `stages.Postprocessor` gives: the same detections in the same order, up to the last bit of an exponential
-    (YOLOX, NanoDet), and the same errors. Buffers are made here for the card's output shape and the settings; more
-    anchors, a higher `top_k` or `max_detections` later on make larger ones once.
+    (YOLOX, NanoDet), and the same errors. Two things differ: detections that are alike after NMS are not looked at, and
+    YOLOX and YOLOv5 give no best score for a frame without candidates. Buffers are made here for the card's output
+    shape and the settings; more anchors, a higher `top_k` or `max_detections` later on make larger ones once.
 
     Args:
         card: the model; `serves` says whether its decoder is here.

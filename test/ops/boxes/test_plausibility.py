@@ -47,6 +47,7 @@ def as_xyxy(boxes: np.ndarray) -> np.ndarray:
     [
         (scattered() / [*WH, *WH], 'boxes_below_one_pixel'),  # fractions that are read as pixels
         (scattered(1) / [*WH, *WH], 'boxes_below_one_pixel'),
+        ([[-1.2, -0.4, 2.5, 3.1], [0.1, 0.2, 1.9, 0.4]], 'boxes_below_one_pixel'),  # a raw grid
         (scattered() * [*WH, *WH], 'boxes_outside'),  # pixels that are read as fractions
         (scattered(1) * [*WH, *WH], 'boxes_outside'),
         (as_xyxy(scattered()), 'boxes_inverted'),
@@ -90,6 +91,7 @@ def test_scores_that_no_model_gives(scores: list, best: float, expected: str) ->
         [[-2000, 0, 50, 90], *scattered(3).tolist()],  # one wild box
         [[10, 20, 10.5, 20.5], *scattered(3).tolist()],  # one tiny box
         [[10, 20, 300, 20.5]] * 3,  # thin
+        [[0, 0, 6, 6]],  # in the corner
         [[10, 20, 10, 40], [30, 30, 29.5, 50]],  # without a width, up to rounding
         [[10, 20, 30, 40]] * 19,
         scattered().tolist(),
@@ -124,8 +126,9 @@ def test_the_sentence_says_what_arrived_what_was_expected_and_where_to_look() ->
     wrong = implausible(detections((scattered() / [*WH, *WH]).tolist()), WH)
     assert wrong is not None
     assert wrong.sentence == (
-        '40 of 40 boxes are smaller than one pixel of the input of 640x480 px, expected boxes in pixels; check decoder '
-        'and decoder_options.normalized (true for boxes in fractions of the input) and box_format in the model card'
+        '40 of 40 boxes are smaller than one pixel of the input of 640x480 px, or all within its first pixels, '
+        'expected boxes in pixels; check decoder (one for raw grids where the model outputs such), '
+        'decoder_options.normalized (true for boxes in fractions of the input) and box_format in the model card'
     )
 
 

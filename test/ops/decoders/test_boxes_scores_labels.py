@@ -55,7 +55,7 @@ def test_bad_class_ids(label: float, dtype: type) -> None:
     [
         ({'boxes': np.zeros((2, 5), np.float32)}, r"'boxes': got \(2, 5\), expected \(N, 4\)"),
         ({'scores': np.zeros(3, np.float32)}, r"'scores': got \(3,\), expected \(2\)"),
-        ({'scores': np.zeros((2, 1), np.float32)}, r"'scores': got \(2, 1\), expected \(N\)"),
+        ({'scores': np.zeros((2, 2), np.float32)}, r"'scores': got \(2, 2\), expected \(2\)"),
         ({'labels': np.zeros(1, np.int64)}, r"'labels': got \(1,\), expected \(2\)"),
     ],
 )

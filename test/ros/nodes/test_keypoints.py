@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,10 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 from isaac_ros_tensor_list_interfaces.msg import TensorList
+from sensor_msgs.msg import Image
 from support.onnx_models import known_detections, known_keypoints, ultralytics_metadata, write_model
 from support.ros.probe import image_message
 
+from isaac_inference.engines import create_engine
+from isaac_inference.models import read_card
+from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.drawing.boxes import class_color
 from isaac_inference.ros.messages.tensors import TensorFrame, from_tensor_list
+from isaac_inference.ros.recording import Player, PlayOptions, Recorder, Recording, RecordingWriter, Selection
+from isaac_inference.ros.runtime.container.spin import SpinThread
+from isaac_inference.stages import Postprocessor, Preprocessor
 
 LABELS = ['cup', 'can', 'box']
 BLACK = np.zeros((64, 64, 3), np.uint8)
@@ -88,6 +97,64 @@ def test_keypoints_are_published_before_the_detections_of_the_same_frame(seen: S
     assert {name for name, _ in order[::2]} == {'keypoints'}
     assert {name for name, _ in order[1::2]} == {'detections'}
     assert all(first == second for (_, first), (_, second) in zip(order[::2], order[1::2], strict=False))
+
+
+def test_a_recording_holds_them_and_pictures_made_from_it_show_them(
+    seen: Seen, pose_model: Path, make_graph: Callable[..., AbstractContextManager[Any]], tmp_path: Path
+) -> None:
+    path, there = tmp_path / 'run.mcap', seen.graph.namespace
+    white = np.full((128, 128, 3), 255, np.uint8)
+    record(seen, white, path)
+    expected = found_without_ros(pose_model, white)
+    recording = Recording(path)
+    frames = [from_tensor_list(item.message) for item in recording.messages([f'{there}/keypoints'])]
+    assert frames
+    for frame in frames:
+        np.testing.assert_allclose(frame.tensors['keypoints'], expected.keypoints, atol=1e-3)
+
+    names = ('image', 'detections', 'keypoints')
+    with make_graph() as graph:
+        graph.load('AnnotateNode', 'annotate', draw_keypoints=True, draw_rate=False)
+        graph.probe.wait_active('annotate')
+        pictures = graph.probe.listen('annotate/debug_image', Image)
+        remap = {f'{there}/{name}': f'{graph.namespace}/{name}' for name in names}
+        player = Player(graph.probe.node, recording, PlayOptions(tuple(remap), loop=True, remap=remap))
+        stop = threading.Event()
+        thread = threading.Thread(target=player.play, args=(stop,))
+        thread.start()  # over and over: the first images come before the node takes any
+        try:
+            graph.probe.wait_until(lambda: any(shows(picture, expected.keypoints) for picture in list(pictures)))
+        finally:
+            stop.set()
+            thread.join()
+            player.close()
+
+
+def record(seen: Seen, pixels: np.ndarray, path: Path) -> None:
+    """Record what the graph does with an image, until every topic of it has a message."""
+    recorder = Recorder(RecordingWriter(path), Selection(namespace=seen.graph.namespace), lambda line: None)
+    spin = SpinThread(recorder)
+    wanted = {f'{seen.graph.namespace}/{name}' for name in ('image', 'detections', 'keypoints')}
+    for _ in range(1000):
+        seen.ask(pixels)
+        if wanted <= {item.name for item in recorder.records() if item.count}:
+            break
+    spin.stop()
+    recorder.finish()
+
+
+def found_without_ros(model: Path, pixels: np.ndarray) -> Detections:
+    card = read_card(model)
+    tensors, letterbox = Preprocessor(card)(pixels)
+    with create_engine(card) as engine:
+        return Postprocessor(card)(engine.infer(tensors), letterbox)
+
+
+def shows(message: Image, keypoints: np.ndarray) -> bool:
+    """Whether a picture has the third keypoint, in the middle of its box, of each object."""
+    picture = np.frombuffer(bytes(message.data), np.uint8).reshape(message.height, message.width, 3)
+    drawn = [picture[int(y), int(x)] for x, y, _ in keypoints[:, 2]]
+    return bool(np.allclose(drawn, [class_color(label) for label in LABELS], atol=2))
 
 
 def test_a_detector_has_no_such_topic(empty_graph: Any, model: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.detections import read_detections
 from isaac_inference.ros.messages.image import image_frame_from_array
 from isaac_inference.ros.messages.poses import detection_3d
+from isaac_inference.ros.messages.tensors import TensorFrame
 from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_poses
 from isaac_inference.ros.nodes.pose import cloud as cloud_module
 from isaac_inference.ros.nodes.pose.node import observed_objects
@@ -207,6 +209,26 @@ def test_a_graph_client_answers_with_what_can_be_used(ros, array, monkeypatch):
             ('can', 0.8, 200.0),
         ]
         assert client.health.snapshot().skips == REASONS
+
+
+def test_a_graph_client_gives_each_detection_its_own_keypoints(ros, array, monkeypatch):
+    rows = np.arange(len(array.detections) * 6, dtype=np.float32).reshape(-1, 2, 3)
+    with contextlib.closing(GraphClient.start('/one_reading', pictures=False, keypoints=True)) as client:
+        for sent, error in (
+            (rows, ''),
+            (rows[1:], f'keypoints: got shape .* for {len(rows)} detections'),
+            (None, 'got none'),
+        ):
+            frame = TensorFrame(array.header, {} if sent is None else {'keypoints': sent})
+            answer = client_module._Answer(detections=array, keypoints=frame, timings=())
+            monkeypatch.setattr(client, '_wait', lambda *arguments, answer=answer: answer)
+            found = client.ask(SourceFrame(np.zeros((240, 320, 3), np.uint8), 'x.png'), WAIT_S)
+            if error:
+                assert re.search(error, found.error) and found.as_json()['detections'] is None
+            else:
+                places = [seen.index for seen in read_detections(array.detections, Told())]
+                assert places != list(range(len(rows))), 'some are left out'
+                assert [item['keypoints'] for item in found.detections] == rows[places].tolist()
 
 
 def test_an_evaluation_leaves_the_same_objects_out_of_an_answer(array, array_3d):

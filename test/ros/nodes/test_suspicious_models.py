@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
-from support.onnx_models import ultralytics_metadata, write_model
-from support.onnx_models.constant import constant_model
+from support.onnx_models import write_model
+from support.onnx_models.blind import constant_model
 from support.ros.probe import image_message, value_of
 
 from isaac_inference.models import read_card

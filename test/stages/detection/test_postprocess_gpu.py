@@ -77,6 +77,7 @@ def check(gpu: FakeGpu, case: Case) -> int:
         assert not case.reason
         got = processor(outputs, case.letterbox, case.index)
         assert_same(got, expected, case.exact)
+        assert got.best_score == expected.best_score or (not len(expected) and np.isnan(got.best_score))
     processor.close()
     return 0 if expected is None else len(expected)
 

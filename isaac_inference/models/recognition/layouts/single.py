@@ -57,8 +57,8 @@ def single_output(evidence: Evidence, spec: TensorSpec) -> list[Candidate]:
     """
     rows, columns = spec.shape[-2:]
     if len(spec.shape) == 4:  # [1, 1, N, 7]: Caffe's DetectionOutput, which OpenVINO kept
-        found = _finished(evidence, spec, _DETECTION_OUTPUT, 'the seven columns of a DetectionOutput', 'caffe')
-        return [replace(found, options={**found.options, 'normalized': True, 'first_label': 1})]
+        ssd = _finished(evidence, spec, _DETECTION_OUTPUT, 'the seven columns of a DetectionOutput', 'caffe')
+        return [replace(ssd, options={**ssd.options, 'normalized': True, 'first_label': 1})]
     if len(spec.shape) == 2:
         return [_finished(evidence, spec, None, f'shape of {spec.name}: boxes of the whole batch')]
     found = _channels_first(evidence, spec, rows, columns)
@@ -70,7 +70,8 @@ def single_output(evidence: Evidence, spec: TensorSpec) -> list[Candidate]:
     per_anchor = strides_of(rows // _ANCHORS_PER_CELL, evidence.input_wh, rare=True)
     if strides is not None:
         return found + _row_per_cell(evidence, spec, columns, strides)
-    if rows % _ANCHORS_PER_CELL == 0 and columns > 5 and per_anchor and rows > _MOST_QUERIES:
+    is_rare = rows <= _MOST_QUERIES and not strides_of(rows // _ANCHORS_PER_CELL, evidence.input_wh)
+    if rows % _ANCHORS_PER_CELL == 0 and columns > 5 and per_anchor and not is_rare:
         return found + _row_per_anchor(evidence, spec, columns, per_anchor)
     if found:
         return found

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from vision_msgs.msg import Detection3D
 
-from isaac_inference.ops.drawing.boxes import class_color, draw_boxes
+from isaac_inference.ops.drawing.boxes import class_color, draw_boxes, draw_points
 from isaac_inference.ops.drawing.poses import draw_axes, draw_cuboid, draw_trail
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose
@@ -55,6 +55,18 @@ def draw_detections(picture: np.ndarray, detections: Sequence[SeenBox], trails: 
         [f'{seen.label} {seen.score:.2f}' + (f' #{seen.identity}' if seen.identity else '') for seen in detections],
         np.array([seen.theta for seen in detections]),
     )
+
+
+def draw_keypoints(picture: np.ndarray, detections: Sequence[SeenBox], keypoints: np.ndarray) -> None:
+    """The keypoints of detections, in place.
+
+    Args:
+        picture: (H, W, 3) uint8 BGR.
+        detections: of one message.
+        keypoints: of all detections of that message, (N, K, 3): x, y in px, confidence.
+    """
+    for seen in detections:
+        draw_points(picture, keypoints[seen.index], class_color(seen.label))
 
 
 def draw_poses(

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo
@@ -17,9 +19,10 @@ from isaac_inference.ops.drawing.boxes import draw_caption
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.camera_info import CameraFeed
-from isaac_inference.ros.messages.detections import SeenBox, read_detections
+from isaac_inference.ros.messages.detections import SeenBox, read_detections, read_keypoints
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
-from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_poses
+from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TENSORS, TensorFrame
+from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_keypoints, draw_poses
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
@@ -42,7 +45,10 @@ class AnnotateParameters(NodeParameters):
     )
     draw_rate: bool = param(True, 'Write the frame rate into the corner.', live=True)
     draw_poses: bool = param(False, 'Draw the cuboids and axes of `detections_3d` too, waiting for them.')
-    wait_s: float = param(0.3, 'How long a picture waits for its poses.', unit='s', minimum=0.0, maximum=10.0)
+    draw_keypoints: bool = param(False, 'Draw `keypoints` too, waiting for them: for a model that has them.')
+    wait_s: float = param(
+        0.3, 'How long a picture waits for its poses or keypoints.', unit='s', minimum=0.0, maximum=10.0
+    )
     transform_wait_s: float = param(
         0.1,
         "Longest wait for a transform, where poses are in another frame than the image's.",
@@ -67,7 +73,8 @@ class AnnotateNode(PipelineNode):
     """`image` and `detections`, paired by stamp, to `~/debug_image` (Image, bgr8), only while anyone subscribes.
 
     With `draw_poses` also `detections_3d` and `camera_info`; poses in another frame than the image's are brought back
-    by /tf at the image's stamp, and where that has no transform the picture comes without them.
+    by /tf at the image's stamp, and where that has no transform the picture comes without them. With `draw_keypoints`
+    also `keypoints`, one row for each detection.
 
     `detections` are the primary input, not `image`: each of their messages asks for one picture, while images are not
     even taken as long as no one looks. So silence of the detections is STALE, since no picture can come, and a camera
@@ -92,6 +99,8 @@ class AnnotateNode(PipelineNode):
         streams = {'image': Secondary(tolerance_s=0.0, wait_s=0.0, depth=depth)}
         if chosen.draw_poses:
             streams['detections_3d'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
+        if chosen.draw_keypoints:
+            streams['keypoints'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
         self._pairing = StampPairing('detections', streams)
         self._pictures = self.advertise(IMAGE, '~/debug_image', chosen.debug_image_qos)
         wanted = lambda: self._pictures.wanted  # noqa: E731
@@ -100,6 +109,9 @@ class AnnotateNode(PipelineNode):
         if chosen.draw_poses:
             self.subscribe(plain(Detection3DArray), 'detections_3d', qos, self._on_poses, depth=depth)
             self.subscribe(plain(CameraInfo), 'camera_info', chosen.image_qos, self._on_camera_info)
+        if chosen.draw_keypoints:
+            self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=depth)
+        if chosen.draw_poses or chosen.draw_keypoints:
             self.every(max(chosen.wait_s / 3, 0.02), lambda: self._draw(self._pairing.expire()))
 
     def on_stop(self) -> None:
@@ -120,13 +132,17 @@ class AnnotateNode(PipelineNode):
         seen = read_detections(message.detections, self.health.skipped)
         self._trails.follow(seen, self.parameters.trail)
         if self._pictures.wanted:
-            released = self._pairing.put('detections', stamp_ns(message.header), (seen, clock))
+            released = self._pairing.put('detections', stamp_ns(message.header), (message, seen, clock))
             clock.defer()
             self._draw(released)
 
     def _on_poses(self, message: Detection3DArray, clock: StageClock) -> None:
         if self._pictures.wanted:
             self._put('detections_3d', message.header, message)
+
+    def _on_keypoints(self, frame: TensorFrame, clock: StageClock) -> None:
+        if self._pictures.wanted:
+            self._put('keypoints', frame.header, frame)
 
     def _on_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
         self._feed.put(message)
@@ -137,10 +153,10 @@ class AnnotateNode(PipelineNode):
     def _draw(self, released: list[Paired]) -> None:
         self._pairing.drop_forgotten(self.health.dropped)
         for pair in released:
-            seen, clock = pair.item
+            message, seen, clock = pair.item
             with self.work(clock):
                 if pair.matches['image'] is not None:
-                    self._publish(pair.matches['image'], seen, pair.matches.get('detections_3d'))
+                    self._publish(pair.matches, message, seen)
                 elif self._pictures.wanted:
                     raise FrameError(
                         'image_missing',
@@ -148,9 +164,17 @@ class AnnotateNode(PipelineNode):
                         'detections are made from, and are its images still kept (buffer_size) when they come?',
                     )
 
-    def _publish(self, frame: ImageFrame, detections: list[SeenBox], poses: Detection3DArray | None) -> None:
+    def _publish(self, matches: Mapping[str, Any], message: Detection2DArray, detections: list[SeenBox]) -> None:
+        frame: ImageFrame = matches['image']
+        poses: Detection3DArray | None = matches.get('detections_3d')
+        keypoints: TensorFrame | None = matches.get('keypoints')
         picture = self._picture(frame)
         draw_detections(picture, detections, self._trails)
+        if keypoints is not None:
+            try:
+                draw_keypoints(picture, detections, read_keypoints(message, keypoints))
+            except FrameError as error:
+                self.health.skipped(error.reason, f'a picture comes without its keypoints: {error}')
         if poses is not None and poses.detections:
             try:
                 self._draw_poses(picture, frame, poses)
