@@ -11,10 +11,11 @@ from rich.table import Table
 
 from isaac_inference.cli.shared.build_progress import build_engine
 from isaac_inference.cli.shared.console import console
+from isaac_inference.cli.shared.model_remarks import print_assumptions, print_probe
 from isaac_inference.cli.shared.tensorrt_options import add_tensorrt_options, tensorrt_settings
 from isaac_inference.engines.tensorrt.build.process import BackgroundBuild
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
-from isaac_inference.errors import ConfigError, EngineError
+from isaac_inference.errors import ConfigError, EngineError, PerceptionError
 from isaac_inference.models import ModelCard, read_card
 from isaac_inference.store.engine_cache import CacheEntry, EngineCache
 
@@ -53,11 +54,24 @@ def execute(arguments: argparse.Namespace) -> int:
     if not arguments.model:
         raise ConfigError('MODEL: missing, expected an ONNX file (or --list, or --clean)')
     card = read_card(arguments.model, arguments.card or None)
+    print_assumptions(screen, card)
     entry: CacheEntry = build_engine(screen, BackgroundBuild(card, settings))
     if arguments.images:
         _check_boxes(screen, card, settings, entry, arguments.images)
+    _probe(screen, card, settings)
     _show(screen, entry)
     return 0
+
+
+def _probe(screen: Console, card: ModelCard, settings: TensorRtSettings) -> None:
+    """What the new engine finds on a picture of a street; the engine is kept whatever that is."""
+    from isaac_inference.engines import create_engine
+
+    try:
+        with create_engine(card, 'tensorrt', settings={'tensorrt': settings}) as engine:
+            print_probe(screen, card, engine)
+    except PerceptionError as error:
+        screen.print(f'the engine could not be opened for a probe: {error}', style='yellow')
 
 
 def _check_boxes(screen: Console, card: ModelCard, settings: TensorRtSettings, entry: CacheEntry, images: str) -> None:

@@ -14,6 +14,7 @@ from isaac_inference.cli.bench.report import BenchReport, BenchRow, print_report
 from isaac_inference.cli.shared.console import console, progress
 from isaac_inference.cli.shared.engine_choice import add_engine_arguments, card_of, engine_choices
 from isaac_inference.cli.shared.json_file import write_json
+from isaac_inference.cli.shared.model_remarks import print_assumptions
 from isaac_inference.engines import Engine
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.environment import environment, model_bytes
@@ -58,6 +59,7 @@ def execute(arguments: argparse.Namespace) -> int:
         bench_feeds(card, max(batches))  # refuses a batch that the model can't take before an engine is built for it
     choices = dict(zip(('model', 'against'), engine_choices(arguments, max(batches)), strict=True))
     screen = console(stderr=arguments.json == '-')
+    print_assumptions(screen, *cards.values())
     engines: dict[str, Engine] = {}
     opening: dict[str, float] = {}
     with contextlib.ExitStack() as stack:

@@ -12,6 +12,7 @@ from rich.console import Console
 from isaac_inference.cli.shared.console import console, progress
 from isaac_inference.cli.shared.engine_choice import add_engine_arguments, card_of, engine_choices
 from isaac_inference.cli.shared.json_file import write_json
+from isaac_inference.cli.shared.model_remarks import print_assumptions, print_probe
 from isaac_inference.cli.validate.report import print_report, save_plot
 from isaac_inference.engines import Engine
 from isaac_inference.errors import ConfigError
@@ -72,11 +73,14 @@ def execute(arguments: argparse.Namespace) -> int:
         raise ConfigError('--images: got a camera, expected a folder, picture or video that shows both models the same')
     labels = LabelFolder(arguments.labels, reference.labels) if arguments.labels else None
     screen = console(stderr=arguments.json == '-')
+    print_assumptions(screen, reference, *candidates)
     choice, against = engine_choices(arguments)
     results = []
     with against.engine(reference, screen) as reference_engine:
+        print_probe(screen, reference, reference_engine)
         for card in candidates:
             with choice.engine(card, screen) as engine:
+                print_probe(screen, card, engine)
                 results.append(_compare(screen, engine, reference_engine, source, settings, labels))
     print_report(screen, results)
     if arguments.plot:

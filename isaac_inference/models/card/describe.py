@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.card import ModelCard
 from isaac_inference.models.card.objects import ObjectSpec
 from isaac_inference.models.card.tasks import DetectionSpec, KeypointSpec
@@ -44,9 +45,17 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
             _row(card, f'preprocess.{item.name}', _text(getattr(image.preprocess, item.name)))
             for item in fields(image.preprocess)
         ]
-    rows += [('assumed', assumption.text(), '') for assumption in card.assumptions]
+    rows += [(f'assumed.{item.field}', _assumed(item), item.why) for item in card.assumptions]
     rows += [('note', note, '') for note in card.notes]
     return rows
+
+
+def _assumed(assumption: Assumption) -> str:
+    """What is assumed, and on lines of their own what a card would say for the alternatives."""
+    others = [f'  {line}\n    {whose}' for line, whose in assumption.alternatives]
+    return '\n'.join(
+        [assumption.value, 'if that is wrong, add to the card:', *others] if others else [assumption.value]
+    )
 
 
 def _row(card: ModelCard, field: str, value: str) -> tuple[str, str, str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,14 @@ from isaac_inference.errors import EngineError, FrameError
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.ros.messages.detections import detection_array
-from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TENSORS, TensorFrame, is_on_device
+from isaac_inference.ros.messages.tensors import (
+    KEYPOINTS_TOPIC,
+    PICTURE_MARK,
+    SOURCE_SIZE,
+    TENSORS,
+    TensorFrame,
+    is_on_device,
+)
 from isaac_inference.ros.nodes.shared.gpu_choice import Device, stage_on_gpu
 from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
 from isaac_inference.ros.runtime.container.process import node_main
@@ -24,6 +32,7 @@ from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.qos import LATCHED, RELIABLE, QosParameters
 from isaac_inference.ros.runtime.topics.type_adapter import plain
+from isaac_inference.stages.detection.frame_watch import FrameWatch
 from isaac_inference.stages.detection.postprocess import DetectionSettings, Postprocessor, detection_settings
 
 if TYPE_CHECKING:
@@ -47,6 +56,16 @@ class DetectionParameters(ModelParameters):
         100, 'Maximum number of detections per frame, best first.', minimum=1, maximum=10000, live=True
     )
     publish_empty: bool = param(True, 'Publish an empty array for a frame without detections.', live=True)
+    quiet_frames: int = param(
+        100,
+        'After so many frames in a row in which no score came near the lowest threshold, or in which different '
+        'pictures gave exactly the same, diagnostics warn; 0 never warns. Scores are watched where the decoder tells '
+        'the best one: not efficient_nms.',
+        unit='frames',
+        minimum=0,
+        maximum=100000,
+        live=True,
+    )
     device: Device = param(
         Device.AUTO, 'Where tensors that lie on a GPU are decoded; "auto" and "cuda" do it there, "cpu" downloads them.'
     )
@@ -77,11 +96,14 @@ class DetectionNode(ModelNode):
     def __init__(self, node_name: str = 'detection', **kwargs: object) -> None:
         self._postprocessor: Postprocessor | None = None
         self._gpu_stage: GpuPostprocessor | None = None
+        self._watch: FrameWatch | None = None
         super().__init__(node_name, **kwargs)
 
     def on_setup(self) -> None:
         super().on_setup()
-        self._postprocessor = Postprocessor(self.card, self._settings(self.parameters))
+        settings = self._settings(self.parameters)
+        self._postprocessor = Postprocessor(self.card, settings)
+        self._lowest_threshold = float(np.min(settings.score_thresholds))
         chosen = self.parameters
         self._gpu_stage = stage_on_gpu(chosen.device, chosen.gpu, self._on_gpu, self.get_logger().warning)
         self._fallback = self._fallback_letterbox()
@@ -101,6 +123,7 @@ class DetectionNode(ModelNode):
         )
 
     def on_start(self) -> None:
+        self._watch_anew(self.parameters.quiet_frames)
         stamp = self.get_clock().now().to_msg()
         classes = [VisionClass(class_id=index, class_name=name) for index, name in enumerate(self.card.labels)]
         self._labels.publish(
@@ -112,12 +135,16 @@ class DetectionNode(ModelNode):
         stage, self._gpu_stage = self._gpu_stage, None
         if stage is not None:
             stage.close()
+        self._watch_anew(0)
 
     def on_parameters(self, updated: DetectionParameters) -> None:
         if self._postprocessor is None:
             return
+        if updated.quiet_frames != self.parameters.quiet_frames:
+            self._watch_anew(updated.quiet_frames)
         settings = self._settings(updated)
         self._postprocessor.settings = settings
+        self._lowest_threshold = float(np.min(settings.score_thresholds))
         if self._gpu_stage is not None:
             self._gpu_stage.settings = settings
 
@@ -171,6 +198,7 @@ class DetectionNode(ModelNode):
             found = self._decode_on_gpu(frame.tensors, letterbox)
         else:
             found = postprocessor(frame.tensors, letterbox)
+        self._look_at(found, letterbox, frame.auxiliary)
         if len(found) or self.parameters.publish_empty:
             if self._keypoints is not None and found.keypoints is not None:
                 size = {SOURCE_SIZE: np.array(letterbox.source_wh, np.int32)}
@@ -179,6 +207,29 @@ class DetectionNode(ModelNode):
                 self._keypoints.publish(TensorFrame(frame.header, rows, size, timings, self.card.id))
             self._detections.publish(detection_array(frame.header, found, self.card.labels))
         self.report_timings(frame.header, (*frame.timings, clock.finish()))
+
+    def _watch_anew(self, frames: int) -> None:
+        """Watch frames from now on, knowing of none before; 0 watches none."""
+        self._watch = FrameWatch(frames) if frames else None
+        self._remark('quiet', '')
+        self._remark('constant', '')
+        self.health.show('best_score', None)
+
+    def _look_at(self, found: Detections, letterbox: Letterbox, auxiliary: Mapping[str, np.ndarray]) -> None:
+        """Show the frame's best score, and warn of what only many frames show."""
+        best, watch, mark = found.best_score, self._watch, auxiliary.get(PICTURE_MARK)
+        picture = None if mark is None else mark.tobytes()
+        self.health.show('best_score', None if math.isnan(best) else float(best))
+        if watch is not None:
+            remarks = watch.add(found, letterbox.source_wh, self._lowest_threshold, picture)
+            self._remark('quiet', remarks.quiet)
+            self._remark('constant', remarks.constant)
+
+    def _remark(self, key: str, text: str) -> None:
+        if text:
+            self.health.problem(key, f'model {self.model}: {text}', log_again=False)
+        else:
+            self.health.clear(key)
 
     def _decode_on_gpu(self, tensors: Mapping[str, Any], letterbox: Letterbox) -> Detections:
         stage = self._gpu_stage

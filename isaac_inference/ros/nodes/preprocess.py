@@ -19,7 +19,7 @@ from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ops.image.preprocess import decode_compressed
 from isaac_inference.ops.image.raw_image import RawImage
 from isaac_inference.ros.messages.image import COMPRESSED_IMAGE, IMAGE, ImageFrame, byte_view, color_image
-from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame
+from isaac_inference.ros.messages.tensors import PICTURE_MARK, TENSORS, TensorFrame, picture_mark
 from isaac_inference.ros.nodes.shared.gpu_choice import Device, stage_on_gpu
 from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
 from isaac_inference.ros.runtime.container.process import node_main
@@ -96,14 +96,15 @@ class PreprocessNode(ModelNode):
     def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
         if self._gpu_stage is not None and self._takes_gpu(frame):
             tensors, letterbox = self._prepare_on_gpu(self._gpu_stage, frame.image)
-            self._publish(frame.header, tensors, letterbox, clock)
+            self._publish(frame.header, frame.image.data, tensors, letterbox, clock)
             return
         image, order = color_image(frame, self._preprocessor.wanted)
-        self._publish(frame.header, *self._preprocessor(image, order), clock)
+        self._publish(frame.header, frame.image.data, *self._preprocessor(image, order), clock)
 
     def _on_compressed(self, message: CompressedImage, clock: StageClock) -> None:
-        image = decode_compressed(byte_view(message.data))
-        self._publish(message.header, *self._preprocessor(image, ColorOrder.BGR), clock)
+        data = byte_view(message.data)
+        image = decode_compressed(data)
+        self._publish(message.header, data, *self._preprocessor(image, ColorOrder.BGR), clock)
 
     def _takes_gpu(self, frame: ImageFrame) -> bool:
         """Whether this frame goes the GPU's way; encodings that only cv_bridge knows never do."""
@@ -119,9 +120,12 @@ class PreprocessNode(ModelNode):
         self.health.measured('gpu_ms', self._timer.collect())
         return found
 
-    def _publish(self, header: Header, tensors: Mapping[str, Any], letterbox: Letterbox, clock: StageClock) -> None:
+    def _publish(
+        self, header: Header, data: np.ndarray, tensors: Mapping[str, Any], letterbox: Letterbox, clock: StageClock
+    ) -> None:
+        auxiliary = {'letterbox': letterbox.to_array(), PICTURE_MARK: picture_mark(data)}
         timings = (clock.finish(),)
-        self._tensors.publish(TensorFrame(header, tensors, {'letterbox': letterbox.to_array()}, timings, self.card.id))
+        self._tensors.publish(TensorFrame(header, tensors, auxiliary, timings, self.card.id))
         self.report_timings(header, timings)
 
 

@@ -11,7 +11,14 @@ from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError
 from isaac_inference.models import CardId
-from isaac_inference.ros.messages.tensors import DATA_TYPES, TENSORS, TensorFrame, from_tensor_list, to_tensor_list
+from isaac_inference.ros.messages.tensors import (
+    DATA_TYPES,
+    TENSORS,
+    TensorFrame,
+    from_tensor_list,
+    picture_mark,
+    to_tensor_list,
+)
 from isaac_inference.ros.runtime.health.timing import StageTiming
 
 messages = pytest.importorskip('isaac_ros_tensor_list_interfaces.msg')
@@ -212,3 +219,17 @@ def test_a_card_that_cannot_be_read_is_an_error(values):
     ) as caught:
         from_tensor_list(message_of(_card=values))
     assert caught.value.reason == 'bad_tensor'
+
+
+def test_a_mark_tells_pictures_apart_by_any_bit_that_noise_would_change():
+    pixels = np.random.default_rng(5).integers(0, 256, 640 * 480 * 3, np.uint8)
+    mark = picture_mark(pixels)
+    assert (mark.shape, mark.dtype) == ((1,), np.uint32)
+    assert picture_mark(pixels.copy()) == mark
+    assert picture_mark(pixels ^ (np.random.default_rng(6).random(pixels.size) < 0.1)) != mark
+    assert picture_mark(pixels[::-1]) != mark
+
+
+@pytest.mark.parametrize('size', [0, 1, 5])
+def test_a_mark_of_hardly_anything(size):
+    assert picture_mark(np.zeros(size, np.uint8)).shape == (1,)

@@ -50,6 +50,11 @@ class InferenceParameters(ModelParameters):
         'Where the GPU has too little memory, or its engine cannot be built, run a smaller batch, and finally the '
         'CPU, instead of staying inactive.',
     )
+    probe: bool = param(
+        True,
+        'Before the first frame, run the model on two pictures of ours and warn of what cannot be right; costs about '
+        'two runs and a half.',
+    )
     check_finite: bool = param(
         False,
         'Drop a frame whose outputs hold NaN or infinity anywhere, at the cost of reading them '
@@ -69,6 +74,8 @@ class InferenceNode(ModelNode):
         self._engine: Engine | None = None
         self._build: EngineBuild | None = None
         self._timer: GpuTimer | None = None
+        self._assumed: list[str] = []  # keys in diagnostics
+        self._suspicions: list[str] = []  # standing problems that the probe found
         super().__init__(node_name, **kwargs)
 
     def on_setup(self) -> None:
@@ -84,8 +91,7 @@ class InferenceNode(ModelNode):
             on_device=lambda: self._engine is not None and self._engine.takes_device_arrays,
             inline=self._only_enqueues,
         )
-        for note in self.card.notes:
-            self.get_logger().warning(f'model {self.card.name}: {note}')
+        self._say_what_is_assumed()
         self._build = build_where_missing(self.card, chosen.backend, settings, tolerant=chosen.fallback)
         if self._build is None:
             self.on_prepared()
@@ -104,6 +110,8 @@ class InferenceNode(ModelNode):
             self.health.problem('fallback', note)
         engine.warm_up()
         self.device = engine.device
+        if chosen.probe:
+            self._probe(engine)
         if engine.takes_device_arrays:
             self._timer = _gpu_timer(engine.gpu_ordinal)
         self.get_logger().info(
@@ -115,8 +123,39 @@ class InferenceNode(ModelNode):
         engine, self._engine = self._engine, None
         self._build = self._timer = None
         self.health.clear('fallback')
+        while self._suspicions:
+            self.health.clear(self._suspicions.pop())
+        self.health.show('probe', None)
+        while self._assumed:
+            self.health.show(self._assumed.pop(), None)
         if engine is not None:
             engine.close()
+
+    def _say_what_is_assumed(self) -> None:
+        """Notes and assumptions of the card, here for the whole graph; the latter in diagnostics too."""
+        for note in self.card.notes:
+            self.get_logger().warning(f'model {self.card.name}: {note}')
+        for assumption in self.card.assumptions:
+            self.get_logger().warning(f'model {self.card.name}: {assumption.text()}')
+            self._assumed.append(f'assumed.{assumption.field}')
+            self.health.show(self._assumed[-1], assumption.value)
+
+    def _probe(self, engine: Engine) -> None:
+        """Say what a run on pictures of ours shows; hints, which may well be right, stay out of the diagnostics' level.
+
+        As for `warm_up`, feeds and outputs are in host memory, whatever the engine runs on.
+        """
+        from isaac_inference.evaluation.probe import probe  # only where it is wanted
+
+        report = probe(self.card, engine)
+        self.health.show('probe', report.summary())
+        for finding in report.findings:
+            text = f'model {self.card.name} on a picture of a street: {finding.sentence}'
+            if finding.is_hint:
+                self.get_logger().warning(text)
+                continue
+            self._suspicions.append(f'implausible.{finding.name}')
+            self.health.problem(self._suspicions[-1], text)
 
     def _on_tensors(self, frame: TensorFrame, clock: StageClock) -> None:
         engine = self._engine

@@ -57,7 +57,7 @@ def figures(snapshot: Snapshot) -> dict[str, object]:
     """A snapshot's key-value pairs: rates in Hz, times in ms, counts since activation.
 
     All are of frames, the messages of the primary input; only `dropped_other` counts messages of other inputs.
-    `dropped.<reason>` says why, of both.
+    `dropped.<reason>` says why, of both. Values that the node shows besides come last.
     """
     values: dict[str, object] = {
         'rate_in_hz': snapshot.recent_received / snapshot.elapsed_s,
@@ -74,6 +74,7 @@ def figures(snapshot: Snapshot) -> dict[str, object]:
     reasons = Counter(snapshot.drops) + Counter(snapshot.refusals)
     values.update({f'dropped.{reason}': count for reason, count in sorted(reasons.items())})
     values.update({f'skipped.{reason}': count for reason, count in sorted(snapshot.skips.items())})
+    values.update(snapshot.shown)
     return values
 
 

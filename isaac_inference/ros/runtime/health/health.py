@@ -40,6 +40,7 @@ class Snapshot:
     measured: dict[str, dict[str, float]] = field(default_factory=dict)
     refusals: dict[str, int] = field(default_factory=dict)
     recent_refusals: dict[str, int] = field(default_factory=dict)
+    shown: dict[str, object] = field(default_factory=dict)
 
     @property
     def faults(self) -> dict[str, int]:
@@ -69,10 +70,11 @@ class Health:
         self._last_logged: dict[str, float] = {}
         self._suppressed: Counter[str] = Counter()
         self._problems: dict[str, tuple[bool, str]] = {}
+        self._shown: dict[str, object] = {}
         self.reset()
 
     def reset(self) -> None:
-        """Reset the figures, at activation; standing problems stay."""
+        """Reset the figures, at activation; standing problems and shown values stay."""
         with self._lock:
             self._total, self._recent = _Counts(), _Counts()
             self._durations_ms: deque[float] = deque(maxlen=_WINDOW)
@@ -141,17 +143,30 @@ class Health:
             silent = self._suppressed.pop(key, 0)
         self._log(error, f'{text} [{silent} more of this kind since the last line]' if silent else text)
 
-    def problem(self, key: str, text: str, *, error: bool = False) -> None:
-        """A standing problem: logged, and shown in diagnostics until `clear(key)`."""
+    def problem(self, key: str, text: str, *, error: bool = False, log_again: bool = True) -> None:
+        """A standing problem: logged, and shown in diagnostics until `clear(key)`.
+
+        With `log_again=False` it is logged when it begins, and a later call only changes what diagnostics show.
+        """
         with self._lock:
+            is_new = key not in self._problems
             self._problems[key] = (error, text)
-        self.warn(key, text, error=error)
+        if is_new or log_again:
+            self.warn(key, text, error=error)
 
     def clear(self, key: str) -> None:
         """The problem is over."""
         if key in self._problems:
             with self._lock:
                 self._problems.pop(key, None)
+
+    def show(self, key: str, value: object | None) -> None:
+        """Show a value in diagnostics, until another one takes its place; None takes it away."""
+        with self._lock:
+            if value is None:
+                self._shown.pop(key, None)
+            else:
+                self._shown[key] = value
 
     def snapshot(self) -> Snapshot:
         """The figures now; starts the next `recent` interval."""
@@ -175,6 +190,7 @@ class Health:
                 {name: percentiles(values) for name, values in self._measured.items()},
                 dict(self._total.refusals),
                 dict(recent.refusals),
+                dict(self._shown),
             )
 
 

@@ -164,3 +164,25 @@ def test_a_snapshot_does_not_change_afterwards(health):
     before = health.snapshot()
     health.dropped('bad_step')
     assert before.drops == before.recent_drops == {'bad_step': 1}
+
+
+def test_values_that_a_node_shows_stay_until_they_are_taken_away(health):
+    health.show('best_score', 0.25)
+    health.show('assumed.preprocess', 'RGB')
+    health.show('best_score', 0.5)
+    health.reset()
+    assert health.snapshot().shown == {'best_score': 0.5, 'assumed.preprocess': 'RGB'}
+    health.show('best_score', None)
+    health.show('best_score', None)
+    assert health.snapshot().shown == {'assumed.preprocess': 'RGB'}
+
+
+def test_a_problem_that_is_logged_when_it_begins_changes_its_text_in_silence(health, clock, lines):
+    for count in (1, 2):
+        health.problem('quiet', f'{count} frames', log_again=False)
+        clock.now += LOG_PERIOD_S
+    assert lines == [(False, '1 frames')]
+    assert health.snapshot().problems == ((False, '2 frames'),)
+    health.clear('quiet')
+    health.problem('quiet', '3 frames', log_again=False)
+    assert lines[1:] == [(False, '3 frames')]
