@@ -26,6 +26,8 @@ _IMAGENET_BYTES_BGR: dict[str, Any] = {
     'std': (57.375, 57.12, 58.395),
 }
 _CAFFE: dict[str, Any] = {'color': ColorOrder.BGR, 'scale': 1.0, 'mean': (104.0, 117.0, 123.0)}
+_DETECTRON: dict[str, Any] = {'color': ColorOrder.BGR, 'scale': 1.0, 'mean': (102.9801, 115.9465, 122.7717)}
+_CENTERNET: dict[str, Any] = {'color': ColorOrder.BGR, 'mean': (0.408, 0.447, 0.47), 'std': (0.289, 0.274, 0.278)}
 _STRETCH: dict[str, Any] = {'fit': Fit.STRETCH}
 _TOP_LEFT: dict[str, Any] = {'fit': Fit.LETTERBOX, 'anchor': Anchor.TOP_LEFT, 'rounding': Rounding.FLOOR}
 _CENTERED: dict[str, Any] = {'fit': Fit.LETTERBOX, 'anchor': Anchor.CENTER, 'rounding': Rounding.NEAREST}
@@ -94,9 +96,43 @@ CONVENTIONS: Mapping[str, Convention] = {
         _convention('tensorflow', 'TensorFlow Object Detection API, EfficientDet', (512, 512), **_BYTES, **_STRETCH),
         _convention('torchvision', 'torchvision: the graph normalises by itself', (800, 800), **_STRETCH),
         _convention('caffe', 'SSD of Caffe and OpenVINO', (300, 300), **_CAFFE, **_STRETCH),
+        _convention('detectron', 'Faster R-CNN of Detectron and maskrcnn-benchmark', (800, 800), **_DETECTRON, **_STRETCH),
+        _convention('centernet', 'CenterNet', (512, 512), **_CENTERNET, **_CENTERED, pad_value=0),
+        _convention('efficientdet', 'EfficientDet in PyTorch', (512, 512), **_IMAGENET, **_TOP_LEFT, pad_value=124),
+        _convention('libreyolo', 'the YOLO models of LibreYOLO', **_TOP_LEFT),
         _convention('ssd', 'pytorch-ssd, jetson-inference', (300, 300), **_BYTES, **_HALF_BYTES, **_STRETCH),
         _convention('detectnet', 'TAO DetectNet_v2', (960, 544), **_STRETCH),
         _convention('bytes', 'networks on raw 0..255, RGB', (512, 512), **_BYTES, **_STRETCH),
     )
 }
 """Every convention by name, in the order in which messages list them."""
+
+_BY_FAMILY: Mapping[str, str] = {
+    'yolox': 'yolox',
+    'rtmdet': 'rtmdet',
+    'picodet': 'paddle',
+    'ppyoloe': 'paddle',
+    'dfine': 'rt_detr',
+    'deim': 'rt_detr',
+    'rtdetr': 'rt_detr',
+    'rfdetr': 'rf_detr',
+    'lwdetr': 'rf_detr',
+    'nanodet': 'nanodet',
+    'damoyolo': 'damo_yolo',
+    'yolonas': 'yolo_nas',
+    'efficientdet': 'efficientdet',
+    'centernet': 'centernet',
+    'detr': 'detr',
+    'yolos': 'detr',
+}
+
+
+def convention_of(family: str) -> str:
+    """The convention of a family that an exporter names in the metadata, '' where that names none.
+
+    Args:
+        family: such as 'rtmdet' or 'RF-DETR'.
+    """
+    plain = ''.join(letter for letter in family.lower() if letter.isalnum())
+    found = _BY_FAMILY.get(plain, '')
+    return found or ('libreyolo' if plain.startswith('yolo') else '')

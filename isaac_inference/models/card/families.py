@@ -117,6 +117,13 @@ def _first_label(value: Any) -> int:
     return int(value)
 
 
+def _class_ids(value: Any) -> tuple[int, ...]:
+    """Class ids from a YAML list."""
+    if not isinstance(value, (list, tuple)) or not all(type(item) is int and item >= 0 for item in value):
+        raise ValueError('a list of class ids, such as [0, 12]')
+    return tuple(value)
+
+
 def _offset(value: Any) -> float:
     """Where in its cell a grid point lies."""
     if value not in (0, 0.5) or isinstance(value, bool):
@@ -215,7 +222,7 @@ FAMILIES: Mapping[str, Family] = {
             'YOLOv10/26 end-to-end',
             '[N, boxes, 6] as x1, y1, x2, y2, score, class',
             ('predictions',),
-            ('ultralytics', 'rt_detr', 'yolox', 'paddle', 'tensorflow', 'bytes', 'caffe'),
+            ('ultralytics', 'rt_detr', 'yolox', 'paddle', 'tensorflow', 'centernet', 'caffe'),
             options={'columns': (*_CORNERS, 'score', 'class'), 'normalized': False, 'first_label': 0, 'nms': False},
             checks={'columns': _columns, 'normalized': _flag, 'first_label': _first_label, 'nms': _flag},
             optional_roles=('num_detections',),
@@ -226,8 +233,8 @@ FAMILIES: Mapping[str, Family] = {
             'logits [N, queries, nc] and boxes [N, queries, 4]',
             ('logits', 'boxes'),
             ('rt_detr', 'rf_detr', 'detr'),
-            options={'activation': 'sigmoid', 'box_format': 'cxcywh', 'normalized': True},
-            checks={'activation': _one_of('sigmoid', 'softmax'), **_BOXES},
+            options={'activation': 'sigmoid', 'box_format': 'cxcywh', 'normalized': True, 'unused': ()},
+            checks={'activation': _one_of('sigmoid', 'softmax'), **_BOXES, 'unused': _class_ids},
         ),
         Family(
             'boxes_scores',
@@ -243,13 +250,14 @@ FAMILIES: Mapping[str, Family] = {
                 'nms': True,
             },
             checks={**_BOXES, 'activation': _ACTIVATIONS, 'background': _BACKGROUNDS, 'nms': _flag},
+            optional_roles=('selected',),
         ),
         Family(
             'boxes_scores_labels',
             'RT-DETR with postprocessing',
             'boxes [N, boxes, 4], scores [N, boxes] and labels [N, boxes]',
             ('boxes', 'labels'),
-            ('rt_detr', 'rf_detr', 'detr', 'rtmdet', 'torchvision'),
+            ('rt_detr', 'rf_detr', 'rtmdet', 'torchvision', 'detectron', 'ultralytics', 'ssd'),
             options={**_FINISHED, 'nms': False},
             checks={**_FINISHED_CHECKS, 'nms': _flag},
             optional_roles=('scores',),
@@ -308,7 +316,7 @@ FAMILIES: Mapping[str, Family] = {
             'CenterNet heat maps',
             'heatmap [N, nc, rows, columns], sizes and offsets [N, 2, rows, columns]',
             ('heatmap', 'sizes'),
-            ('detr', 'bytes'),
+            ('centernet', 'detr', 'bytes'),
             options={'activation': 'none'},
             checks={'activation': _one_of('none', 'sigmoid')},
             optional_roles=('offsets',),

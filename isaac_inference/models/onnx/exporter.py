@@ -11,6 +11,7 @@ from typing import Any
 
 _TASKS = {'detect': 'detection', 'pose': 'keypoints'}
 _NAME_KEYS = ('names', 'class_names', 'labels', 'classes', 'id2label', 'character')
+_FAMILY_KEYS = ('model_family', 'family', 'architecture', 'model_type')
 _MOST_NAMES = 100_000
 
 
@@ -28,6 +29,7 @@ class ExporterFacts:
         keypoint_shape: (keypoints per box, values per keypoint: 2 or 3) of a pose model.
         decoders: the decoders that this exporter's detectors need, () if the exporter is unknown.
         description: the exporter's own text about the model, in lower case.
+        family: what the exporter calls the network, '' where it does not say.
         notes: what of the metadata could not be used as it is.
     """
 
@@ -40,37 +42,39 @@ class ExporterFacts:
     keypoint_shape: tuple[int, int] | None = None
     decoders: tuple[str, ...] = ()
     description: str = ''
+    family: str = ''
     notes: tuple[str, ...] = field(default=())
 
     @property
     def is_ultralytics(self) -> bool:
         """True for an export of ultralytics, whose detectors are prepared for alike."""
-        return bool(self.decoders) or 'ultralytics' in self.description
+        return bool(self.decoders)
 
 
 def exporter_facts(metadata: Mapping[str, str]) -> ExporterFacts:
     """Read the metadata of an ONNX file. What cannot be used becomes a note: a card may still say it."""
     task = metadata.get('task')
-    is_ultralytics = metadata.get('author') == 'Ultralytics' or ('names' in metadata and task is not None)
+    is_ultralytics = metadata.get('author') == 'Ultralytics' or 'Ultralytics' in metadata.get('description', '')
     decoders: tuple[str, ...] = ()
     if is_ultralytics:
         decoders = ('yolov8', 'end_to_end')
-    elif 'names' in metadata and 'stride' in metadata:
+    elif 'names' in metadata and 'stride' in metadata and task is None:
         decoders = ('yolov5',)
     options = _literal(metadata.get('args', ''))
     with_nms = bool(options.get('nms')) if isinstance(options, dict) else False
     key = next((key for key in _NAME_KEYS if metadata.get(key, '').strip()), '')
     names, notes = _names(key, metadata[key]) if key else (None, ())
     return ExporterFacts(
-        task=_TASKS.get(task, task) if decoders and task is not None else None,
+        task=_TASKS.get(task, task) if task is not None and 'names' in metadata else None,
         names=names,
         names_key=key,
-        input_wh=_input_wh(_literal(metadata.get('imgsz', ''))) if decoders else None,
-        stride=_stride(_literal(metadata.get('stride', ''))) if decoders else None,
+        input_wh=_input_wh(_literal(metadata.get('imgsz', ''))) if 'names' in metadata else None,
+        stride=_stride(_literal(metadata.get('stride', ''))) if 'names' in metadata else None,
         end_to_end=with_nms or _literal(metadata.get('end2end', '')) in (True, 'true'),
         keypoint_shape=_keypoint_shape(_literal(metadata.get('kpt_shape', ''))),
         decoders=decoders,
         description=metadata.get('description', '').lower(),
+        family=next((metadata[key] for key in _FAMILY_KEYS if key in metadata), ''),
         notes=notes,
     )
 

@@ -90,7 +90,7 @@ def nonsense(card: ModelCard, outputs: Mapping[str, np.ndarray]) -> str | None:
         found = decode_all(card, outputs)
     except FrameError as error:
         return str(error)
-    wrong = implausible(found, card.image.wh) or implausibly_alike(found, card.image.wh)
+    wrong = implausible(found, card.image.wh, found.best_score) or implausibly_alike(found, card.image.wh)
     return None if wrong is None else wrong.sentence
 
 

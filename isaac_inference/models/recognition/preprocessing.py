@@ -9,7 +9,7 @@ from typing import Any
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.assumption import Assumption
-from isaac_inference.models.card.conventions import CONVENTIONS, Convention
+from isaac_inference.models.card.conventions import CONVENTIONS, Convention, convention_of
 from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.inputs import PreprocessSpec
 from isaac_inference.models.card.sourced import CardValues, Sourced, values_of
@@ -117,6 +117,9 @@ def _convention(
     if exporter.is_ultralytics:
         name = 'rt_detr' if 'detr' in exporter.description else 'ultralytics'
         return CONVENTIONS[name], f'convention {name}, by the metadata', True
+    named = convention_of(exporter.family)
+    if named:
+        return CONVENTIONS[named], f'convention {named}, by the metadata: {exporter.family}', True
     family = FAMILIES[finding.decoder.value]
     if activation == 'softmax' and 'detr' in family.conventions:
         return CONVENTIONS['detr'], 'convention detr, as networks with softmax have', False

@@ -40,6 +40,8 @@ def decode(
     Roles:
         boxes: (N, 4) or (N, 1, 4), in input pixels.
         scores: (N, C) or (C, N), C classes and the background if there is one. A square is read as (N, C).
+        selected: (M, 3) as (image, class, row), where the graph has suppressed boxes itself: ONNX's NonMaxSuppression
+            gives that. Then these are the detections; rows with a negative number fill up the output.
 
     Args:
         box_format: what the box's four columns are; see `BoxFormat`.
@@ -63,11 +65,35 @@ def decode(
         table = table.T
     if table.shape != (len(boxes), columns):
         raise bad_shape('scores', table, f'({len(boxes)}, {columns}) or ({columns}, {len(boxes)})')
+    if 'selected' in outputs:
+        return _selected(outputs, boxes, table, thresholds, class_count, box_format, input_wh if normalized else None)
     scores = rate(table, 'scores', activation, background)
     index = find_candidates(scores, thresholds, 'scores')
     class_ids = best_classes(table[index], background)
     corners = to_corners(boxes[index], box_format, input_wh if normalized else None)
     return collect(corners, scores[index], class_ids, thresholds, 'boxes', best_score=highest(scores))
+
+
+def _selected(
+    outputs: Mapping[str, np.ndarray],
+    boxes: np.ndarray,
+    table: np.ndarray,
+    thresholds: np.ndarray,
+    class_count: int,
+    box_format: str,
+    input_wh: tuple[int, int] | None,
+) -> Detections:
+    """The boxes that the graph has selected; `table` is (N, C)."""
+    chosen = take_any(outputs, 'selected', ('M', 3)).astype(np.int64)
+    chosen = chosen[(chosen >= 0).all(axis=1)]
+    _, class_ids, rows = chosen.T
+    if (rows >= len(boxes)).any():
+        raise bad_shape('boxes', boxes, f'({rows.max() + 1} or more, 4)')
+    check_labels(class_ids, class_count, 'selected')
+    scores = table[rows, class_ids]
+    left = find_candidates(scores, thresholds, 'scores')
+    corners = to_corners(boxes[rows[left]], box_format, input_wh)
+    return collect(corners, scores[left], class_ids[left], thresholds, 'boxes', best_score=highest(scores))
 
 
 DECODER = Decoder(
@@ -76,6 +102,7 @@ DECODER = Decoder(
     needs_nms=True,
     option_names=('box_format', 'normalized', 'activation', 'background'),
     decode=decode,
-    ranks={'boxes': 2, 'scores': 2},
+    ranks={'boxes': 2, 'scores': 2, 'selected': 2},
+    optional_roles=('selected',),
     other_ranks={'boxes': (3,)},
 )

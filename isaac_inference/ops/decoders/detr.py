@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -32,6 +32,7 @@ def decode(
     activation: str = 'sigmoid',
     box_format: str = 'cxcywh',
     normalized: bool = True,
+    unused: Sequence[int] = (),
 ) -> Detections:
     """Reads one box per query, with its best class.
 
@@ -44,6 +45,7 @@ def decode(
         activation: 'sigmoid' (RT-DETR, DINO), 'softmax' (DETR), or 'none' for exports that end in one of them.
         box_format: what the box's four columns are; see `BoxFormat`.
         normalized: False for boxes in input pixels.
+        unused: class ids that no object has, such as a spare column; a query's best class is none of them.
 
     Example: a logit of 0 is a score of 0.5.
         >>> outputs = {'logits': np.zeros((1, 1), np.float32), 'boxes': np.array([[0.5, 0.5, 0.5, 1]], np.float32)}
@@ -57,6 +59,9 @@ def decode(
     has_background = kind is Activation.SOFTMAX or (kind is Activation.NONE and logits.shape[1] == class_count + 1)
     if logits.shape[1] != class_count + has_background:
         raise bad_shape('logits', logits, ('Q', class_count + has_background))
+    if unused:
+        logits = logits.copy()
+        logits[:, list(unused)] = -np.inf
     background = 'last' if has_background else 'none'
     boxes = take_output(outputs, 'boxes', ('Q', 4))
     if len(boxes) != len(logits):
@@ -72,7 +77,7 @@ DECODER = Decoder(
     'detr',
     ('logits', 'boxes'),
     needs_nms=False,
-    option_names=('activation', 'box_format', 'normalized'),
+    option_names=('activation', 'box_format', 'normalized', 'unused'),
     decode=decode,
     ranks={'logits': 2, 'boxes': 2},
 )

@@ -36,7 +36,7 @@ def finished_boxes(evidence: Evidence) -> list[Candidate]:
     rows = boxes.shape[-2]
     if not counted and rows is not None and rows > _GRID_ROWS:
         options['nms'] = True
-    return [Candidate(decoder, roles, 'shapes and names of the outputs', options, class_count, convention, notes)]
+    return [Candidate(decoder, roles, 'shapes and names of the outputs', options, class_count, convention, notes=notes)]
 
 
 def _tensorflow_roles(named: Mapping[str, TensorSpec]) -> dict[str, TensorSpec] | None:
