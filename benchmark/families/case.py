@@ -34,7 +34,8 @@ class Preprocess:
         fit: 'letterbox', 'stretch', or 'any' where the project's own code depends on a setting.
         anchor: 'center' or 'top_left', where a letterboxed image sits.
         pad: pixel value of the padding, 0..255.
-        certain: False where the project leaves the values to whoever trains, and these are its defaults.
+        certain: False where the project leaves the values to whoever trains, or where its source was not at hand
+            when this was written.
     """
 
     color: str

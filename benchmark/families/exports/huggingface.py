@@ -58,7 +58,17 @@ def cases() -> list[FamilyCase]:
         _plain('hf_deformable_detr', 'DeformableDetr', 91, sigmoid_of, _DETR, (800, 800), _DEFORMABLE),
         _plain('hf_dab_detr', 'DabDetr', 91, sigmoid_of, _DETR, (800, 800), _DAB),
         _plain('hf_lw_detr', 'LwDetr', 91, sigmoid_of, _SQUARE, (640, 640), _LW, fixed=True),
-        _plain('hf_deimv2', 'Deimv2', 80, sigmoid_of, _RT_DETR, (640, 640), _LEVELS, fixed=True),
+        _plain(
+            'hf_deimv2',
+            'Deimv2',
+            80,
+            sigmoid_of,
+            _RT_DETR,
+            (640, 640),
+            _LEVELS,
+            fixed=True,
+            note='ONNX Runtime 1.23 has no Cos for its float64 position embedding; 1.32 has',
+        ),  # fmt: skip
     ]
 
 
@@ -143,6 +153,7 @@ def _plain(
     size: Mapping[str, Any],
     mask: bool = False,
     fixed: bool = False,
+    note: str = '',
 ) -> FamilyCase:
     """A network of random weights, exported by torch with optimum's names and axes."""
 
@@ -152,7 +163,9 @@ def _plain(
         return path
 
     feeds = (lambda wh: {'pixel_mask': np.ones((1, wh[1], wh[0]), np.int64)}) if mask else None
-    return FamilyCase(name, 'transformers, torch.onnx', build, _truth(classes, scores, preprocess, input_wh, feeds))
+    return FamilyCase(
+        name, 'transformers, torch.onnx', build, _truth(classes, scores, preprocess, input_wh, feeds), note
+    )
 
 
 def network(kind: str, classes: int, size: Mapping[str, Any]) -> Any:

@@ -22,7 +22,7 @@ from isaac_inference.models.card.labels import SHIPPED
 
 _YOLOX = Preprocess('bgr', 'LibreYOLO, preprocess/yolox.py: no scaling, 114', scale=1.0, anchor='top_left')
 _YOLO9 = Preprocess('rgb', 'LibreYOLO, preprocess/yolo9.py: letterbox at the top left, 114', anchor='top_left')
-_DARKNET = Preprocess('rgb', 'LibreYOLO, export/deepstream.py: letterbox of yolo4', certain=False)
+_DARKNET = Preprocess('rgb', 'LibreYOLO, models/darknet/preprocess.py: top left, 128', anchor='top_left', pad=128)
 _NAS = Preprocess('rgb', 'LibreYOLO, preprocess/yolonas.py: long side 636, centred')
 _PICODET = Preprocess('rgb', 'LibreYOLO, models/picodet/utils.py: ImageNet', **IMAGENET, fit='stretch')
 _PPYOLOE = Preprocess('rgb', 'LibreYOLO, models/ppyoloe/utils.py: ImageNet', **IMAGENET, fit='stretch')

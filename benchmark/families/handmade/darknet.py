@@ -14,10 +14,16 @@ from benchmark.families.network import Network, cell_total, level_sizes
 YOLOV3_ANCHORS = (((116, 90), (156, 198), (373, 326)), ((30, 61), (62, 45), (59, 119)), ((10, 13), (16, 30), (33, 23)))
 YOLOV4_ANCHORS = (((12, 16), (19, 36), (40, 28)), ((36, 75), (76, 55), (72, 146)), ((142, 110), (192, 243), (459, 401)))
 _TINY_V2 = ((1.08, 1.19), (3.42, 4.41), (6.63, 11.38), (9.42, 5.11), (16.62, 10.52))
-_YOLOV3 = Preprocess('rgb', 'onnx/models, vision/object_detection_segmentation/yolov3: letterbox, 128, 1/255', pad=128)
-_YOLOV4 = Preprocess('rgb', 'pytorch-YOLOv4, demo.py do_detect: cv2.resize, RGB, 1/255', fit='stretch')
-_TINY = Preprocess('rgb', 'onnx/models, tiny-yolov2: the graph scales 0..255 itself', scale=1.0, fit='stretch')
-_JKJUNG = Preprocess('rgb', 'tensorrt_demos, utils/yolo_with_plugins.py: cv2.resize, RGB, 1/255', fit='stretch')
+_YOLOV3 = Preprocess(
+    'rgb', 'onnx/models, vision/object_detection_segmentation/yolov3: letterbox, 128, 1/255', pad=128, certain=False
+)
+_YOLOV4 = Preprocess('rgb', 'pytorch-YOLOv4, demo.py do_detect: cv2.resize, RGB, 1/255', fit='stretch', certain=False)
+_TINY = Preprocess(
+    'rgb', 'onnx/models, tiny-yolov2: the graph scales 0..255 itself', scale=1.0, fit='stretch', certain=False
+)
+_JKJUNG = Preprocess(
+    'rgb', 'tensorrt_demos, utils/yolo_with_plugins.py: cv2.resize, RGB, 1/255', fit='stretch', certain=False
+)
 
 
 def cases() -> list[FamilyCase]:

@@ -14,10 +14,9 @@ from benchmark.families.network import Network, cell_total, level_sizes
 
 _ULTRAFACE = Preprocess(
     'rgb', 'onnx/models ultraface, demo.py: (x - 127) / 128', scale=1.0, mean=(127.0,) * 3, std=(128.0,) * 3,
-    fit='stretch',
-)  # fmt: skip
+    fit='stretch', certain=False)  # fmt: skip
 _YUNET = Preprocess(
-    'bgr', 'OpenCV, modules/objdetect/src/face_detect.cpp: blobFromImage as it is', scale=1.0, fit='any'
+    'bgr', 'OpenCV, modules/objdetect/src/face_detect.cpp: blobFromImage as it is', scale=1.0, fit='any', certain=False
 )
 _RETINAFACE = Preprocess(
     'bgr', 'Pytorch_Retinaface, detect.py: minus 104, 117, 123', scale=1.0, mean=(104.0, 117.0, 123.0), fit='any'
@@ -95,23 +94,23 @@ def _retinaface() -> FamilyCase:
 
     def build(folder: Path) -> Path:
         net = Network()
-        image = net.input('input0', (1, 3, wh[1], wh[0]))
+        image = net.input('input', (1, 3, wh[1], wh[0]))
         offsets, logits = anchor_rows(net, image, wh, strides, 2, 2, 1 / 128)
-        net.op('Identity', offsets, name='output0')
-        net.op('Softmax', logits, axis=2, name='output1')
+        net.op('Identity', offsets, name='output')
+        net.op('Softmax', logits, axis=2, name='outputt')
         points = [net.reshape(net.transpose(net.head(feature, 20), [0, 2, 3, 1]), [1, -1, 10])
                   for feature in net.features(image, strides, 1 / 128)]  # fmt: skip
-        net.concat(points, 1, name='output2')
-        for name, width in (('output0', 4), ('output1', 2), ('output2', 10)):
+        net.concat(points, 1, name='outputtt')
+        for name, width in (('output', 4), ('outputt', 2), ('outputtt', 10)):
             net.output(name, (1, len(anchors), width))
         return net.save(folder / 'retinaface.onnx', ('pytorch', '1.3'))
 
     def decode(outputs: Outputs, input_wh: tuple[int, int]) -> Decoded:
-        rows = outputs['output0'][0].astype(np.float64)
+        rows = outputs['output'][0].astype(np.float64)
         centers = anchors[:, :2] + rows[:, :2] * 0.1 * anchors[:, 2:]
         half = anchors[:, 2:] * np.exp(rows[:, 2:] * 0.2) / 2
         boxes = np.concatenate([centers - half, centers + half], 1)
-        return best(boxes, outputs['output1'][0, :, 1:], first_class=1)
+        return best(boxes, outputs['outputt'][0, :, 1:], first_class=1)
 
     columns = (
         'output0 [1, N, 4] offsets of priors that are not in the file, output1 background and face, output2 points'

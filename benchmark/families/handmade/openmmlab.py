@@ -18,7 +18,7 @@ _PREPROCESS = Preprocess(
     'bgr', 'mmdetection, configs/rtmdet: mean 103.53, 116.28, 123.675, bgr_to_rgb False, Pad 114', scale=1.0,
     mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395), anchor='top_left',
 )  # fmt: skip
-_MMYOLO = Preprocess('rgb', 'mmyolo, configs/yolov8: mean 0, std 255, bgr_to_rgb True, letterbox 114')
+_MMYOLO = Preprocess('rgb', 'mmyolo, configs/yolov8: mean 0, std 255, bgr_to_rgb True, letterbox 114', certain=False)
 
 
 def cases() -> list[FamilyCase]:

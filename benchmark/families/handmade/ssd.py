@@ -14,20 +14,19 @@ from benchmark.families.suppression import suppress
 
 _JETSON = Preprocess(
     'rgb', 'jetson-inference, c/detectNet.cpp pre-processing of SSD ONNX: mean 127, std 128', scale=1.0,
-    mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), fit='stretch',
-)  # fmt: skip
-_MLPERF = Preprocess('rgb', 'onnx/models, ssd-12 README: resize 1200 x 1200, ImageNet', **IMAGENET, fit='stretch')
+    mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), fit='stretch', certain=False)  # fmt: skip
+_MLPERF = Preprocess(
+    'rgb', 'onnx/models, ssd-12 README: resize 1200 x 1200, ImageNet', **IMAGENET, fit='stretch', certain=False
+)
 _CAFFE = Preprocess(
     'bgr', 'OpenCV, samples/dnn/face_detector: mean 104, 177, 123', scale=1.0, mean=(104.0, 177.0, 123.0), fit='stretch'
 )
 _MASKRCNN = Preprocess(
     'bgr', 'onnx/models, faster-rcnn README: mean 102.9801, 115.9465, 122.7717, sides multiples of 32', scale=1.0,
-    mean=(102.9801, 115.9465, 122.7717), fit='any',
-)  # fmt: skip
+    mean=(102.9801, 115.9465, 122.7717), fit='any', certain=False)  # fmt: skip
 _ZYLO = Preprocess(
     'rgb', 'Yet-Another-EfficientDet-Pytorch, utils/utils.py preprocess: ImageNet, zeros after normalizing',
-    **IMAGENET, anchor='top_left', pad=116,
-)  # fmt: skip
+    **IMAGENET, anchor='top_left', pad=116, certain=False)  # fmt: skip
 
 
 def cases() -> list[FamilyCase]:

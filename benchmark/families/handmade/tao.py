@@ -14,12 +14,16 @@ from benchmark.families.handmade.yolox import decode_fixed
 from benchmark.families.network import Network
 from benchmark.families.suppression import PluginNames, fixed_outputs, suppress
 
-_DETECTNET = Preprocess('rgb', 'TAO, DetectNet_v2 deployment: net-scale-factor 1/255, RGB', fit='stretch')
+_DETECTNET = Preprocess(
+    'rgb', 'TAO, DetectNet_v2 deployment: net-scale-factor 1/255, RGB', fit='stretch', certain=False
+)
 _CAFFE = Preprocess(
     'bgr', 'TAO, YOLOv4 deployment: offsets 103.939;116.779;123.68, model-color-format 1', scale=1.0,
     mean=(103.939, 116.779, 123.68), fit='letterbox', anchor='top_left', pad=0, certain=False,
 )  # fmt: skip
-_DINO = Preprocess('rgb', 'TAO, DINO deployment: offsets and scale of ImageNet', **IMAGENET, fit='stretch')
+_DINO = Preprocess(
+    'rgb', 'TAO, DINO deployment: offsets and scale of ImageNet', **IMAGENET, fit='stretch', certain=False
+)
 
 
 def cases() -> list[FamilyCase]:
