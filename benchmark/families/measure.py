@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -80,13 +80,13 @@ def read_family(case: FamilyCase, path: Path) -> Reading:
     refusal, advice = '', ()
     for needs, lines in tries:
         try:
-            return _judged(case, build_card(file, _values(lines)), needs, lines)
+            return _judged(case, file, build_card(file, _values(lines)), needs, lines)
         except UnclearModelError as error:
             refusal, advice = str(error), error.lines
         except PerceptionError as error:
             refusal, advice = str(error), ()
     usable = tuple(line for line in advice if '<' not in line and 'first name' not in line)
-    bad = tuple(line for line in usable if not _accepts(file, (line, labels)))
+    bad = tuple(line for line in usable if _accepted(file, (line, labels)) is None)
     short = ' '.join(refusal.replace(str(path), path.name).split())
     return Reading(case, 'refused', refusal=short[:300], advice=usable, bad_advice=bad)
 
@@ -99,21 +99,29 @@ def _values(lines: Sequence[str]) -> CardValues:
     return values  # type: ignore[return-value]
 
 
-def _accepts(file: ModelFile, lines: Sequence[str]) -> bool:
-    """True when a card of these lines is accepted."""
+def _accepted(file: ModelFile, lines: Sequence[str]) -> ModelCard | None:
+    """The card with these lines; None where they are refused."""
     try:
-        build_card(file, _values(lines))
+        return build_card(file, _values(lines))
     except PerceptionError:
-        return False
-    return True
+        return None
 
 
-def _judged(case: FamilyCase, card: ModelCard, needs: str, lines: tuple[str, ...]) -> Reading:
-    """An accepted file: its boxes and its preparation against the truth."""
+def _judged(case: FamilyCase, file: ModelFile, card: ModelCard, needs: str, lines: tuple[str, ...]) -> Reading:
+    """An accepted file: its boxes and its preparation against the truth. Boxes that are wrong because of a value that
+    the card says it assumes, and right with an alternative that it names, need that line.
+    """
+    boxes = _compare_boxes(case, card)
+    if boxes != 'equal':
+        for line in (line for item in card.assumptions for line, _ in item.alternatives if '[' not in line):
+            other = _accepted(file, (*lines, line))
+            if other is not None and _compare_boxes(case, other) == 'equal':
+                card, boxes, needs, lines = other, 'equal', 'card', (*lines, line)
+                break
     return Reading(
         case,
         needs,
-        boxes=_compare_boxes(case, card),
+        boxes=boxes,
         preparation=_compare_preparation(case.truth.preprocess, card),
         decoder=card.detection.decoder,
         convention=card.sources['preprocess.scale'],
@@ -125,15 +133,18 @@ def _compare_boxes(case: FamilyCase, card: ModelCard) -> str:
     """'equal', or how the best boxes of a run differ from the family's own decode."""
     truth = case.truth
     outputs = run_file(card.path, truth)
+    if card.image.dynamic_size:
+        card = replace(card, inputs=(replace(card.image, wh=truth.input_wh), *card.value_inputs))
     try:
         found = decode_all(card, outputs, kept=None)
     except PerceptionError as error:
         return f'not read: {error}'
-    scale = np.asarray([*truth.input_wh, *truth.input_wh]) / np.asarray([*card.image.wh, *card.image.wh])
     first = truth.first_class if card.class_count == truth.class_count else 0
     true = _distinct(*truth.decode(outputs, truth.input_wh), first)
-    ours = _distinct(found.boxes * scale if card.image.dynamic_size else found.boxes, found.scores, found.class_ids, 0)
-    missing, extra = _unmatched(true, ours), _unmatched(ours, true)
+    ours = _distinct(found.boxes, found.scores, found.class_ids, 0)
+    least = true[1].min(initial=1.0) + _SCORE  # the truth may be cut off there
+    above = (ours[0][ours[1] > least], ours[1][ours[1] > least], ours[2][ours[1] > least])
+    missing, extra = _unmatched(true, ours), _unmatched(above, true)
     if not len(true[1]):
         return 'equal' if not len(ours[1]) else f'{len(ours[1])} boxes where there are none'
     return 'equal' if not missing and not extra else f'{missing} missing, {extra} more of the best {COMPARED}'

@@ -96,7 +96,9 @@ CONVENTIONS: Mapping[str, Convention] = {
         _convention('tensorflow', 'TensorFlow Object Detection API, EfficientDet', (512, 512), **_BYTES, **_STRETCH),
         _convention('torchvision', 'torchvision: the graph normalises by itself', (800, 800), **_STRETCH),
         _convention('caffe', 'SSD of Caffe and OpenVINO', (300, 300), **_CAFFE, **_STRETCH),
-        _convention('detectron', 'Faster R-CNN of Detectron and maskrcnn-benchmark', (800, 800), **_DETECTRON, **_STRETCH),
+        _convention(
+            'detectron', 'Faster R-CNN of Detectron and maskrcnn-benchmark', (800, 800), **_DETECTRON, **_STRETCH
+        ),
         _convention('centernet', 'CenterNet', (512, 512), **_CENTERNET, **_CENTERED, pad_value=0),
         _convention('efficientdet', 'EfficientDet in PyTorch', (512, 512), **_IMAGENET, **_TOP_LEFT, pad_value=124),
         _convention('libreyolo', 'the YOLO models of LibreYOLO', **_TOP_LEFT),

@@ -30,7 +30,6 @@ ANCHORS: Mapping[str, tuple[tuple[tuple[float, float], ...], ...]] = {
 
 _CORNERS = ('x1', 'y1', 'x2', 'y2')
 _CENTER = ('cx', 'cy', 'w', 'h')
-_CORNER_SIZE = ('x1', 'y1', 'w', 'h')
 Check = Callable[[Any], Any]
 
 
@@ -134,7 +133,7 @@ def _offset(value: Any) -> float:
 def _columns(value: Any) -> tuple[str, ...]:
     """The columns of a table of boxes."""
     names = re.split(r'[\s,]+', value.strip()) if isinstance(value, str) else value
-    boxes = (_CORNERS, _CENTER, _CORNER_SIZE)
+    boxes = (_CORNERS, _CENTER)
     if (
         not isinstance(names, (list, tuple))
         or len(set(map(str, names))) != len(names)

@@ -13,6 +13,9 @@ from isaac_inference.models.onnx.reader import ModelFile
 
 _SHIPPED_BY_COUNT = {len(names): (name, names) for name, names in SHIPPED.items()}
 _COCO_IDS = 91
+UNUSED = 'unused_'
+"""How the name of an id begins that no class has."""
+
 Found = tuple[Sourced[tuple[str, ...]], tuple[str, ...]]
 
 
@@ -23,6 +26,7 @@ def resolve_labels(
     class_count: int | None,
     *,
     has_spare: bool = False,
+    spare: int = 0,
 ) -> Found:
     """The class names, and notes for the log.
 
@@ -35,7 +39,8 @@ def resolve_labels(
         values: what the cards say.
         exporter: what the exporter says.
         class_count: number of classes from the shape of the outputs, None if unknown.
-        has_spare: the family's heads have columns that no class uses: one more than classes, or COCO's 91 ids.
+        spare: how many columns at the end have no class in every model of the family.
+        has_spare: the family's heads may have columns that no class uses: one more than classes, or COCO's 91 ids.
 
     Raises:
         ModelError: the number of names differs from the number of classes, or neither is known.
@@ -59,10 +64,11 @@ def resolve_labels(
         return found, exporter.notes
     card = file.path.with_suffix('.yaml').name
     note = (
-        f'nothing names the {class_count} classes of {file.path.name}; they are called class_0 to '
-        f'class_{class_count - 1} until the card {card} has `labels: [...]`'
+        f'nothing names the {class_count - spare} classes of {file.path.name}; they are called class_0 to '
+        f'class_{class_count - spare - 1} until the card {card} has `labels: [...]`'
     )
-    numbered = tuple(f'class_{index}' for index in range(class_count))
+    named = class_count - spare
+    numbered = tuple(f'class_{index}' if index < named else f'{UNUSED}{index}' for index in range(class_count))
     return Sourced(numbered, 'numbered, since nothing names them'), (*exporter.notes, note)
 
 
@@ -92,7 +98,7 @@ def _fitted(file: ModelFile, labels: tuple[str, ...], source: str, class_count: 
         note = f'{source}: labels: the 80 names of COCO stand at their category ids of the 91 class scores'
         return Sourced(SHIPPED['coco91'], f"{source}, at COCO's category ids"), (note,)
     if has_spare and len(labels) < class_count and (class_count == len(labels) + 1 or class_count == _COCO_IDS):
-        unused = tuple(f'unused_{index}' for index in range(len(labels), class_count))
+        unused = tuple(f'{UNUSED}{index}' for index in range(len(labels), class_count))
         shown = unused[0] if len(unused) == 1 else f'{unused[0]} to {unused[-1]}'
         note = (
             f'{source}: labels: {len(labels)} names for the {class_count} class scores of {file.path.name}; '

@@ -32,6 +32,7 @@ class DecoderFinding:
         convention: how the network's family prepares images, '' where that is not known.
         alternatives: other conventions that exports of just this layout follow; None for those of the family.
         looks_like: the decoder that the outputs speak for, where a card names another one.
+        spare_columns: class scores at the end that no class has.
         notes: what is worth a line in a log.
     """
 
@@ -42,6 +43,7 @@ class DecoderFinding:
     convention: str = ''
     alternatives: tuple[str, ...] | None = None
     looks_like: str = ''
+    spare_columns: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -184,6 +186,7 @@ def _finding(item: Candidate, given: Mapping[str, Sourced[TensorSpec]]) -> Decod
         item.class_count,
         item.convention,
         item.alternatives,
+        spare_columns=item.spare_columns,
         notes=item.notes,
     )
 

@@ -19,6 +19,7 @@ from isaac_inference.models.recognition.layouts.grid import cell_count, strides_
 from isaac_inference.models.recognition.layouts.single import NANODET_BOX_COLUMNS
 
 _OTHER_COLUMNS = {'yolox': 5, 'yolov5': 5, 'yolov8': 4, 'yolov8_obb': 5, 'nanodet': NANODET_BOX_COLUMNS}
+_PICKED = ('end_to_end', 'boxes_scores_labels', 'efficient_nms')
 _CHANNELS_EITHER_WAY = ('yolov8', 'yolov8_obb')
 _ANCHORS_PER_LEVEL = 3
 _COCO_WITH_NO_OBJECT = 92
@@ -65,7 +66,9 @@ def resolve_options(
     options.update(given)
     assumptions: list[Assumption] = []
     columns = finding.class_count
-    if columns is None or decoder == 'detr':
+    if decoder in _PICKED and evidence.label_count is not None:
+        columns = None  # the outputs do not show the number of classes, and the last layers are no proof
+    if decoder == 'detr' or (columns is None and decoder not in _PICKED):
         columns = class_columns(evidence, decoder, {role: item.value for role, item in finding.roles.items()})
     if decoder == 'detr' and 'activation' not in given:
         options['activation'], assumed = _activation(evidence, finding, columns)

@@ -6,7 +6,7 @@ Every step returns its value together with where it came from (`Sourced`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from isaac_inference.models.card.tasks import SPECS, DetectionSpec, KeypointDete
 from isaac_inference.models.onnx.exporter import ExporterFacts, exporter_facts
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.advice import nonsense, tried
-from isaac_inference.models.recognition.class_labels import Found, known_label_count, resolve_labels
+from isaac_inference.models.recognition.class_labels import UNUSED, Found, known_label_count, resolve_labels
 from isaac_inference.models.recognition.class_objects import resolve_objects
 from isaac_inference.models.recognition.decoder_choice import DecoderFinding, find_decoder
 from isaac_inference.models.recognition.decoder_options import OptionFinding, resolve_options
@@ -94,7 +94,11 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     labels: Found = (Sourced((), ''), ())
     with problems:
         has_spare = finding.decoder.value == 'detr'
-        labels = resolve_labels(file, values, exporter, options.class_count, has_spare=has_spare)
+        labels = resolve_labels(
+            file, values, exporter, options.class_count, has_spare=has_spare, spare=finding.spare_columns
+        )
+    if finding.decoder.value == 'detr':
+        options = replace(options, options=_without_unused(options.options, labels[0].value))
     objects: tuple[Mapping[str, Sourced[ObjectSpec]], tuple[str, ...]] = ({}, ())
     if labels[0].value:
         with problems:
@@ -136,6 +140,17 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     with problems:
         _check_decoder(file, card, finding)
     return card
+
+
+def _without_unused(options: Mapping[str, Sourced[Any]], labels: Sequence[str]) -> Mapping[str, Sourced[Any]]:
+    """The options with the columns before the first class and behind the last, so that none is found as one."""
+    named = [index for index, label in enumerate(labels) if not label.startswith(UNUSED)]
+    if not named or options['activation'].value != 'sigmoid':
+        return options
+    unused = (*range(named[0]), *range(named[-1] + 1, len(labels)))
+    if not unused or options['unused'].value:
+        return options
+    return {**options, 'unused': Sourced(unused, 'columns without a class')}
 
 
 def _check_decoder(file: ModelFile, card: ModelCard, finding: DecoderFinding) -> None:

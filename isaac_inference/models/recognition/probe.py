@@ -7,7 +7,6 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from isaac_inference.errors import PerceptionError
@@ -24,6 +23,8 @@ PICTURE = Path(__file__).with_name('street.jpg')
 @functools.cache
 def probe_picture() -> np.ndarray:
     """(360, 640, 3) uint8 BGR, not to be written to."""
+    import cv2
+
     picture = cv2.imread(str(PICTURE), cv2.IMREAD_COLOR)
     if picture is None:  # an incomplete installation
         picture = np.full((360, 640, 3), 127, np.uint8)
@@ -33,6 +34,8 @@ def probe_picture() -> np.ndarray:
 
 def _tensor(image: ImageInput, spec: PreprocessSpec) -> np.ndarray:
     """The picture as the model's input tensor, stretched to its size, with its batch axis where it has one."""
+    import cv2
+
     pixels = cv2.resize(probe_picture(), image.wh, interpolation=cv2.INTER_LINEAR)
     pixels = pixels[..., ::-1] if spec.color is ColorOrder.RGB else pixels
     tensor = (pixels.astype(np.float32) * spec.scale - np.asarray(spec.mean)) / np.asarray(spec.std)

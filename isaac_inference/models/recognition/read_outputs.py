@@ -33,6 +33,10 @@ def decode_all(card: ModelCard, outputs: Mapping[str, np.ndarray], kept: int | N
         options |= {'keypoint_count': card.keypoints.count, 'keypoint_dims': card.keypoints.dims}
     by_role = {role: one_image(outputs[name], decoder.ranks_of(role), 0) for role, name in card.spec.roles.items()}
     found = decoder.decode(
-        by_role, input_wh=card.image.wh, class_count=card.class_count, score_threshold=np.float32(_ABOVE_NOTHING), **options
+        by_role,
+        input_wh=card.image.wh,
+        class_count=card.class_count,
+        score_threshold=np.float32(_ABOVE_NOTHING),
+        **options,
     )
     return found.select(np.argsort(-found.scores, kind='stable')[:kept])

@@ -13,6 +13,7 @@ from isaac_inference.ops.decoders.base import (
     Decoder,
     bad_shape,
     best_classes,
+    check_labels,
     check_thresholds,
     collect,
     find_candidates,
@@ -20,6 +21,7 @@ from isaac_inference.ops.decoders.base import (
     rate,
     score_columns,
     take,
+    take_any,
     take_output,
 )
 

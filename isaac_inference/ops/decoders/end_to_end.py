@@ -18,6 +18,7 @@ _BOXES = {
     frozenset(('x1', 'y1', 'x2', 'y2')): (('x1', 'y1', 'x2', 'y2'), 'xyxy'),
     frozenset(('cx', 'cy', 'w', 'h')): (('cx', 'cy', 'w', 'h'), 'cxcywh'),
 }
+_NO_CLASS = -1
 _OTHERS = ('score', 'class', 'image', 'angle')
 
 
@@ -39,8 +40,8 @@ def decode(
 
     Args:
         columns: what the columns are, each once and in any order: x1, y1, x2, y2 or cx, cy, w, h of the box in input
-            pixels; `score` in [0, 1]; `class`, the label; `image`, the number of the image within the batch, and rows
-            of other images than 0, or with a negative class, are filling and ignored; `angle` [rad] of a rotated box,
+            pixels; `score` in [0, 1]; `class`, the label, and rows of class -1 are filling and ignored; `image`, the
+            number of the image within the batch, and rows of other images than 0 are ignored too; `angle` [rad] of a rotated box,
             clockwise. Without `class` there is one class only.
         normalized: boxes are in fractions of the input's width and height instead of pixels.
         first_label: what the model outputs for the first class; see `boxes_scores_labels`.
@@ -61,10 +62,12 @@ def decode(
     if 'num_detections' in outputs:
         predictions = predictions[: take_count(outputs, len(predictions))]
     scores = predictions[:, at['score']]
+    is_filling = np.zeros(len(predictions), bool)
     if 'image' in at:
-        is_filling = predictions[:, at['image']] != 0
-        if 'class' in at:
-            is_filling |= predictions[:, at['class']] < 0
+        is_filling |= predictions[:, at['image']] != 0
+    if 'class' in at:
+        is_filling |= predictions[:, at['class']] == _NO_CLASS
+    if is_filling.any():
         predictions, scores = predictions[~is_filling], scores[~is_filling]
     index = find_candidates(scores, thresholds, 'predictions')
     if 'class' in at:

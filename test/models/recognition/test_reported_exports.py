@@ -64,6 +64,7 @@ def test_a_column_that_most_queries_choose_is_no_object(tmp_path):
 @pytest.mark.parametrize('columns', [4, 6, 91])
 def test_an_rf_detr_of_any_class_count_has_imagenet_s_mean(tmp_path, columns):
     card = read_card(rf_detr(tmp_path / 'm.onnx', columns))
+    assert (card.labels[-1] == f'unused_{columns - 1}') is (columns != 91)  # a column more than classes
     assert card.image.preprocess == CONVENTIONS['rf_detr'].preprocess
     (assumed,) = card.assumptions
     assert assumed.field == 'preprocess' and '`preprocess: {convention: rt_detr}`' in assumed.text()

@@ -30,7 +30,12 @@ def test_table(rows: list, scores: list, class_ids: list) -> None:
     assert found.class_ids.tolist() == class_ids
 
 
-@pytest.mark.parametrize('class_id', [-1, 3, 1.5, np.nan, np.inf])
+def test_rows_without_a_class_fill_up_the_output() -> None:
+    rows = np.array([[*BOX, 0.9, 1], [*BOX, 0.9, -1]], np.float32)
+    assert decode({'predictions': rows}, **OPTIONS).class_ids.tolist() == [1]
+
+
+@pytest.mark.parametrize('class_id', [-2, 3, 1.5, np.nan, np.inf])
 def test_bad_class_ids(class_id: float) -> None:
     rows = np.array([[*BOX, 0.9, 1], [*BOX, 0.9, class_id]], np.float32)
     with pytest.raises(FrameError, match=f'got class {np.float32(class_id)!s}.*0..2') as caught:

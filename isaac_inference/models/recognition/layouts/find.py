@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.recognition.layouts.candidate import Candidate, Evidence
 from isaac_inference.models.recognition.layouts.finished import finished_boxes, two_tables
+from isaac_inference.models.recognition.layouts.grid import strides_of
 from isaac_inference.models.recognition.layouts.levels import level_outputs
 from isaac_inference.models.recognition.layouts.separate import boxes_and_scores
 from isaac_inference.models.recognition.layouts.single import single_output
@@ -33,7 +36,7 @@ def find_layouts(evidence: Evidence) -> list[Candidate]:
     if not found and evidence.exporter.decoders and None in predictions.shape[1:]:
         decoder = evidence.exporter.decoders[0]
         found = [Candidate(decoder, {'predictions': predictions}, 'metadata of the exporter')]
-    return [_noted(item, notes) for item in _settled(evidence, found)]
+    return [replace(item, notes=notes) for item in _settled(evidence, found)]
 
 
 def _the_table(evidence: Evidence) -> TensorSpec | None:
@@ -48,8 +51,16 @@ def _the_table(evidence: Evidence) -> TensorSpec | None:
     if len(outputs) == 1 and len(outputs[0].shape) == 4 and outputs[0].shape[1] == 1 and outputs[0].shape[3] == 7:
         return outputs[0]
     tables = [spec for spec in outputs if len(spec.shape) == 3]
+    finished = [spec for spec in tables if spec.shape[2] == 6]
+    if len(tables) == 2 == len(outputs) and len(finished) == 1 and _is_grid(evidence, tables):  # NMS, and what it had
+        return finished[0]
     maps = [spec for spec in outputs if len(spec.shape) in (4, 5)]
     return tables[0] if len(tables) == 1 and len(tables) + len(maps) == len(outputs) else None
+
+
+def _is_grid(evidence: Evidence, tables: list[TensorSpec]) -> bool:
+    """True when one of two tables has a row or column per cell."""
+    return any(strides_of(size, evidence.input_wh) for spec in tables for size in spec.shape[1:])
 
 
 def _settled(evidence: Evidence, found: list[Candidate]) -> list[Candidate]:
@@ -65,14 +76,6 @@ def _end_to_end(evidence: Evidence, spec: TensorSpec) -> Candidate:
     columns = ('cx', 'cy', 'w', 'h', 'score', 'class', 'angle') if evidence.exporter.task == 'obb' else _COLUMNS
     options = {'columns': columns} if spec.shape[-1] in (len(columns), None) else {}
     return Candidate('end_to_end', {'predictions': spec}, 'metadata (end-to-end export)', options, None, 'ultralytics')
-
-
-def _noted(item: Candidate, notes: tuple[str, ...]) -> Candidate:
-    if not notes:
-        return item
-    return Candidate(
-        item.decoder, item.roles, item.why, item.options, item.class_count, item.convention, item.alternatives, notes
-    )
 
 
 _COLUMNS = ('x1', 'y1', 'x2', 'y2', 'score', 'class')

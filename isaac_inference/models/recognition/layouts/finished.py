@@ -28,15 +28,17 @@ def finished_boxes(evidence: Evidence) -> list[Candidate]:
     boxes = roles['boxes']
     counted = 'num_detections' in roles
     decoder = 'efficient_nms' if counted else 'boxes_scores_labels'
-    options, convention, notes = _details(evidence, named, roles)
+    options, convention = _details(evidence, named, roles)
     if options.get('box_format') == 'yxyx':
         class_count = _tensorflow_classes(named)
     else:
         class_count = classes_by_width(evidence.tail(roles['labels'])) or classes_by_width(evidence.tail(boxes))
+    if convention == 'torchvision' and class_count is not None:
+        class_count, options['first_label'] = class_count - 1, 1  # the first class is the background
     rows = boxes.shape[-2]
     if not counted and rows is not None and rows > _GRID_ROWS:
         options['nms'] = True
-    return [Candidate(decoder, roles, 'shapes and names of the outputs', options, class_count, convention, notes=notes)]
+    return [Candidate(decoder, roles, 'shapes and names of the outputs', options, class_count, convention)]
 
 
 def _tensorflow_roles(named: Mapping[str, TensorSpec]) -> dict[str, TensorSpec] | None:
@@ -54,15 +56,15 @@ def _tensorflow_roles(named: Mapping[str, TensorSpec]) -> dict[str, TensorSpec] 
 
 def _details(
     evidence: Evidence, named: Mapping[str, TensorSpec], roles: Mapping[str, TensorSpec]
-) -> tuple[dict[str, object], str, tuple[str, ...]]:
-    """Options, convention and notes of finished boxes."""
+) -> tuple[dict[str, object], str]:
+    """Options and convention of finished boxes."""
     options: dict[str, object] = {}
     count = roles.get('num_detections')
     is_float_count = count is not None and count.dtype.startswith('float')
     if 'detection_boxes' in named and (is_float_count or any(name in named for name in _TENSORFLOW_ONLY)):
-        return {'box_format': 'yxyx', 'normalized': True, 'first_label': 1}, 'tensorflow', ()
+        return {'box_format': 'yxyx', 'normalized': True, 'first_label': 1}, 'tensorflow'
     if any(word in spec.name.lower() for spec in roles.values() for word in _TAO):
-        return {'normalized': True}, 'detectnet', ()
+        return {'normalized': True}, 'detectnet'
     if evidence.tail(roles['labels']).last == {'Add'}:  # the class with the best score, and one
         options['first_label'] = 1
     numbers = evidence.numbers(roles['boxes'], roles['boxes'].shape[-1] or 4)
@@ -73,10 +75,18 @@ def _details(
         if values.box_format_of(numbers[:, :4]) == 'cxcywh':
             options['box_format'] = 'cxcywh'
     if evidence.file.mentions('efficientnms') or 'detection_boxes' in named:
-        return options, 'yolox' if 'detection_boxes' in named else '', ()
-    if len(roles['boxes'].shape) == 2:
-        return options, 'torchvision', ()
-    return options, '', ()
+        return options, 'yolox' if 'detection_boxes' in named else ''
+    if len(roles['boxes'].shape) == 2 and _is_torchvision(evidence):
+        options['first_label'] = 1
+        return options, 'torchvision'
+    return options, 'rtmdet' if roles['boxes'].shape[-1] == 5 else ''
+
+
+def _is_torchvision(evidence: Evidence) -> bool:
+    """True where the graph subtracts ImageNet's mean itself, or has torchvision's names of outputs."""
+    entries = [evidence.file.entry(spec.name) for spec in evidence.file.inputs]
+    by_name = {base_name(spec.name) for spec in evidence.outputs} >= {'boxes', 'labels', 'scores'}
+    return by_name or any(entry.offset[0] and abs(entry.offset[0] / entry.scale[0] + 0.485) < 0.01 for entry in entries)
 
 
 def _tensorflow_classes(named: Mapping[str, TensorSpec]) -> int | None:

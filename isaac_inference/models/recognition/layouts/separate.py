@@ -12,6 +12,8 @@ from isaac_inference.models.recognition.layouts.grid import strides_of
 from isaac_inference.models.recognition.layouts.roles import base_name, split_pair
 
 _MOST_QUERIES = 1000
+_RF_DETR = {'dets', 'labels'}
+_COCO_IDS = 91
 _BACKGROUND_FIRST = (21, 91)  # VOC and COCO's ids with a background class in front, as SSD has
 
 
@@ -43,13 +45,14 @@ def _are_logits_of_queries(evidence: Evidence, boxes: TensorSpec, scores: Tensor
 
 def _queries(evidence: Evidence, boxes: TensorSpec, logits: TensorSpec) -> Candidate:
     """A transformer's queries."""
+    names = {base_name(boxes.name), base_name(logits.name)}
+    is_rf_detr = names == _RF_DETR and logits.shape[-1] not in (None, _COCO_IDS, 80)
     return Candidate(
         'detr',
         {'logits': logits, 'boxes': boxes},
         'shapes and names of the outputs',
-        {},
-        None,
-        _detr_family(evidence, logits),
+        convention=_detr_family(evidence, logits),
+        spare_columns=int(is_rf_detr),  # RF-DETR's own export has one column more than classes
     )
 
 
@@ -66,7 +69,7 @@ def _detr_family(evidence: Evidence, logits: TensorSpec) -> str:
         'class_labels_classifier', 'bbox_predictor', 'query_position_embeddings', 'detection_tokens', 'refpoint'
     ):
         return 'detr'
-    if {base_name(spec.name) for spec in evidence.outputs} >= {'dets', 'labels'}:
+    if {base_name(spec.name) for spec in evidence.outputs} >= _RF_DETR:
         return 'rf_detr'
     return 'rf_detr' if logits.shape[-1] == 91 else ''
 
@@ -102,9 +105,12 @@ def _dense(evidence: Evidence, boxes: TensorSpec, scores: TensorSpec) -> Candida
         count, convention = count - 1, convention or 'ssd'
     if rows is not None and rows <= _MOST_QUERIES and not strides_of(rows, evidence.input_wh, rare=True):
         options['nms'] = False
-    return Candidate(
-        'boxes_scores', {'boxes': boxes, 'scores': scores}, 'shapes of the outputs', options, count, convention
-    )
+    roles = {'boxes': boxes, 'scores': scores}
+    selected = [spec for spec in evidence.outputs if spec.dtype.startswith('int') and spec.shape[-1:] == (3,)]
+    if len(selected) == 1:
+        roles['selected'] = selected[0]
+        options['nms'] = False
+    return Candidate('boxes_scores', roles, 'shapes of the outputs', options, count, convention)
 
 
 def _dense_family(evidence: Evidence, boxes: TensorSpec, scores: TensorSpec, is_swapped: bool) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.graph_tail import Tail
 from isaac_inference.models.recognition.layouts import values
@@ -17,6 +19,7 @@ NANODET_BOX_COLUMNS = 32
 _NANODET_BINS = (32, 44, 64, 68)  # four sides, 8 to 17 distances each
 _ANCHORS_PER_CELL = 3
 _COCO = 80
+_ANCHOR_COUNTS = (9, 6, 5)
 _BOX_WIDTHS = (1, 2, 4, 32, 64, 68)
 _MOST_QUERIES = 1000
 _BEST_FIRST = ('x1', 'y1', 'x2', 'y2', 'score', 'class')
@@ -38,8 +41,13 @@ def classes_by_width(tail: Tail) -> int | None:
         tail: of the output.
     """
     rest = [width for width in tail.widths if width not in _BOX_WIDTHS]
-    if len(rest) == 2 and rest[1] == 4 * rest[0]:  # a box for each class, and the background among them
-        return rest[0]
+    pairs = [width for width in rest if 4 * width in rest]
+    if len(pairs) == 1:  # a box for each class, and the background among them
+        return pairs[0]
+    anchors = next((count for count in _ANCHOR_COUNTS if 4 * count in tail.widths), None)
+    multiples = [width for width in rest if anchors and width % anchors == 0 and width != 4 * anchors]
+    if anchors and len(multiples) == 1 and multiples[0] // anchors > 1:
+        return multiples[0] // anchors
     if len(rest) != 1:
         return None
     (width,) = rest
@@ -55,6 +63,9 @@ def single_output(evidence: Evidence, spec: TensorSpec) -> list[Candidate]:
         evidence: what is known about the model.
         spec: the output, [N, rows, columns] or [rows, columns].
     """
+    fixed = _as_run(evidence, spec)
+    if fixed is not None:
+        return [replace(item, roles={'predictions': spec}) for item in single_output(evidence, fixed)]
     rows, columns = spec.shape[-2:]
     if len(spec.shape) == 4:  # [1, 1, N, 7]: Caffe's DetectionOutput, which OpenVINO kept
         ssd = _finished(evidence, spec, _DETECTION_OUTPUT, 'the seven columns of a DetectionOutput', 'caffe')
@@ -78,17 +89,52 @@ def single_output(evidence: Evidence, spec: TensorSpec) -> list[Candidate]:
     return _rows_of_queries(evidence, spec, columns)
 
 
+def _as_run(evidence: Evidence, spec: TensorSpec) -> TensorSpec | None:
+    """The output with the sizes that one run gave to its open axes; None where all are known or it cannot be run."""
+    if len(spec.shape) != 3 or None not in spec.shape[1:]:
+        return None
+    array = evidence.values().get(spec.name)
+    if array is None or array.ndim != 3 or not array.size:
+        return None
+    return replace(
+        spec,
+        shape=(spec.shape[0], *(known or size for known, size in zip(spec.shape[1:], array.shape[1:], strict=True))),
+    )
+
+
 def _channels_first(evidence: Evidence, spec: TensorSpec, rows: int | None, columns: int | None) -> list[Candidate]:
     """YOLOv8's layout: one column per grid cell."""
     if rows is None or rows <= 4:
         return []
     is_grid = columns is None or strides_of(columns, evidence.input_wh)
-    if not is_grid and not (columns > rows and strides_of(columns, evidence.input_wh, rare=True)):  # type: ignore[operator]
+    if not is_grid and not (columns > rows and _is_rare_grid(columns, evidence.input_wh)):  # type: ignore[operator,arg-type]
         return []
     if evidence.exporter.task == 'obb':
         return [Candidate('yolov8_obb', {'predictions': spec}, 'metadata "task"', {}, rows - 5, 'ultralytics')]
     why = f'shape of {spec.name}: 4 + {rows - 4} rows, one column per grid cell'
-    return [Candidate('yolov8', {'predictions': spec}, why, {}, rows - 4)]
+    return [Candidate('yolov8', {'predictions': spec}, why, _units(evidence, spec, True), rows - 4)]
+
+
+def _is_rare_grid(cells: int, input_wh: tuple[int, int]) -> bool:
+    """True for heads with a level more or less, and for three anchors per cell."""
+    per_anchor = cells % _ANCHORS_PER_CELL == 0 and strides_of(cells // _ANCHORS_PER_CELL, input_wh, rare=True)
+    return bool(strides_of(cells, input_wh, rare=True) or per_anchor)
+
+
+def _units(evidence: Evidence, spec: TensorSpec, channels_first: bool) -> dict[str, object]:
+    """Whether boxes of unknown origin are corners, and in fractions, by the numbers of a run."""
+    if evidence.exporter.is_ultralytics:
+        return {}
+    array = evidence.values().get(spec.name)
+    if array is None or array.ndim != 3 or min(array.shape[1:]) < 4:
+        return {}
+    boxes = np.asarray(array[0, :4].T if channels_first else array[0, :, :4], np.float32)
+    found: dict[str, object] = {}
+    if values.box_format_of(boxes) == 'xyxy':
+        found['box_format'] = 'xyxy'
+    if values.are_normalized(boxes):
+        found['normalized'] = True
+    return found
 
 
 def _row_per_cell(evidence: Evidence, spec: TensorSpec, columns: int, strides: tuple[int, ...]) -> list[Candidate]:
@@ -118,7 +164,8 @@ def _row_per_cell(evidence: Evidence, spec: TensorSpec, columns: int, strides: t
         'yolox',
         ('yolox_legacy', 'ultralytics'),
     )
-    swapped = Candidate('yolov8', roles, f'{cells}, 4 + {columns - 4} columns', {}, columns - 4, 'ultralytics')
+    units = _units(evidence, spec, False)
+    swapped = Candidate('yolov8', roles, f'{cells}, 4 + {columns - 4} columns', units, columns - 4, 'ultralytics')
     with_ones = Candidate(
         'yolov5',
         roles,
@@ -261,12 +308,6 @@ def _open_rows(evidence: Evidence, spec: TensorSpec, columns: int) -> list[Candi
     why = f'columns of {spec.name}'
     roles = {'predictions': spec}
     tail = evidence.tail(spec)
-    numbers = evidence.numbers(spec, columns)
-    if numbers is not None and evidence.values():  # the run says how many rows there are for this input
-        fixed = TensorSpec(spec.name, spec.dtype, (None, len(numbers), columns))
-        found = [item for item in single_output(evidence, fixed) if item.decoder != 'end_to_end' or columns in (6, 7)]
-        if found:
-            return [_with_role(item, spec) for item in found]
     if columns in _DEFAULT_COLUMNS and tail.picks:
         return [_finished(evidence, spec, None, why)]
     found = []
@@ -280,17 +321,3 @@ def _open_rows(evidence: Evidence, spec: TensorSpec, columns: int) -> list[Candi
     if columns > NANODET_BOX_COLUMNS:
         found.append(Candidate('nanodet', roles, why, {}, columns - NANODET_BOX_COLUMNS))
     return found
-
-
-def _with_role(item: Candidate, spec: TensorSpec) -> Candidate:
-    """The candidate for the output as the file declares it."""
-    return Candidate(
-        item.decoder,
-        {'predictions': spec},
-        item.why,
-        item.options,
-        item.class_count,
-        item.convention,
-        item.alternatives,
-        item.notes,
-    )
