@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which candidate the pictures speak for, and whether they speak clearly.
+
+Without true boxes a candidate is judged by its CONFIRMED boxes: boxes that the network also finds in the mirrored
+picture, at the same place, of the same class. Each counts IoU x the geometric mean of both scores. A network that
+sees garbage is not consistent like that. One that always finds the same boxes, whatever it is shown, would be; so what
+the boxes agree with those of the OTHER pictures' mirror images is taken off. The highest score alone is no criterion: a
+wrong scale can saturate it.
+
+With true boxes it is F1: boxes of the right class at IoU 0.5, at the default score threshold.
+
+Two candidates are told apart by the bootstrap over pictures. Candidates that differ from the best in where the image
+sits on the input alone are hardly ever told apart, because networks bear that: then the convention that is first in
+order (the one in force, the decoder's family, others) is chosen. Anything else that is not told apart is not clear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from isaac_inference.evaluation.accuracy.average_precision import DetectionScores, mean_average_precision
+from isaac_inference.evaluation.accuracy.frame_record import Boxes
+from isaac_inference.evaluation.agreement.boxes import match_boxes
+from isaac_inference.evaluation.card_choice.candidates import Candidate
+from isaac_inference.evaluation.card_choice.trial import PictureResult
+from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.boxes.nms import box_iou
+
+CONFIDENCE = 0.95  # of the resamplings in which the better one must be better
+MIN_PICTURES = 6  # with five, all favour one of two equal candidates once in 16
+MIN_SCORE = 0.05  # confirmed boxes per picture, or F1: below this nothing was found
+_IOU = 0.5
+_DRAWS, _SEED = 2000, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One candidate's figures.
+
+    Attributes:
+        candidate: the card.
+        results: what it finds in each picture.
+        counts: (pictures, 2) float64: [confirmed, 1], or [2 x right, found + true] with true boxes; the score of a set
+            of pictures is the sum of the first column over that of the second.
+        order: its place among the candidates before any picture was seen; 0 is the likeliest.
+        ahead: share of the resamplings in which the leader is ahead of it; 0 for the leader.
+    """
+
+    candidate: Candidate
+    results: Sequence[PictureResult]
+    counts: np.ndarray
+    order: int
+    ahead: float = 0.0
+
+    @property
+    def score(self) -> float:
+        """Confirmed boxes per picture, or F1 with true boxes."""
+        return _ratio(self.counts)
+
+    @property
+    def top_score(self) -> float:
+        """Mean over the pictures of the best box's score; 0 where there is none."""
+        return float(np.mean([item.found.scores.max(initial=0.0) for item in self.results]))
+
+    @property
+    def boxes(self) -> float:
+        """Boxes per picture at the default score threshold."""
+        return float(np.mean([len(item.found) for item in self.results]))
+
+    @property
+    def empty(self) -> float:
+        """Share of the pictures without any box."""
+        return float(np.mean([not len(item.found) for item in self.results]))
+
+    @cached_property
+    def precision(self) -> DetectionScores | None:
+        """The average precision; None without true boxes."""
+        pairs = [
+            (item.truth, item.widely) for item in self.results if item.truth is not None and item.widely is not None
+        ]
+        return mean_average_precision(pairs) if pairs else None
+
+    def same_inputs(self, other: Entry) -> bool:
+        """True when both gave the network the same tensors of all pictures."""
+        pairs = zip(self.results, other.results, strict=True)
+        return all(one.input_id == two.input_id for one, two in pairs)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """The candidates, and which one is chosen.
+
+    Attributes:
+        entries: the chosen one first, then by falling score.
+        tied: further entries that the pictures do not tell apart from the best, but that only place the image
+            otherwise, or give the network the same tensors of these pictures.
+        rivals: entries that the pictures do not tell apart from the best although they mean something else.
+        has_labels: True when the score is F1 against true boxes.
+    """
+
+    entries: tuple[Entry, ...]
+    tied: tuple[Entry, ...]
+    rivals: tuple[Entry, ...]
+    has_labels: bool
+
+    @property
+    def chosen(self) -> Entry:
+        """The candidate that the pictures speak for."""
+        return self.entries[0]
+
+    @property
+    def margin(self) -> float:
+        """By how much the best of the others that mean something else falls short of the best score, 0 to 1."""
+        leader = max(item.score for item in self.entries)
+        others = [item for item in self.entries[1:] if all(item is not tie for tie in self.tied)]
+        return 1.0 - max((item.score for item in others), default=0.0) / leader if leader > 0 else 0.0
+
+    @property
+    def doubt(self) -> str:
+        """Why the result is not clear, in one sentence; '' where it is."""
+        count = len(self.chosen.results)
+        if self.chosen.score < MIN_SCORE:
+            return f'no candidate finds objects in these {count} pictures that {self._witness}'
+        if count < MIN_PICTURES:
+            return f'{count} pictures are too few to tell candidates apart; at least {MIN_PICTURES} are needed'
+        if self.rivals:
+            names = ', '.join(
+                f'{item.candidate.name} ({item.score:.3f}, {_common(self.chosen, item):.0%} the same boxes)'
+                for item in self.rivals
+            )
+            return f'{count} pictures do not tell {self.chosen.candidate.name} ({self.chosen.score:.3f}) from {names}'
+        return ''
+
+    @property
+    def _witness(self) -> str:
+        return 'the labels confirm' if self.has_labels else 'their mirror images confirm'
+
+
+def rank(candidates: Sequence[Candidate], trials: Sequence[Sequence[PictureResult]], has_labels: bool) -> Ranking:
+    """Judges the candidates.
+
+    Args:
+        candidates: by falling likelihood before any picture was seen.
+        trials: for each what it finds, at least one picture, the same for all.
+        has_labels: True when the pictures' true boxes are known.
+    """
+    measured = [
+        _labelled(item, rows) if has_labels else _confirmed(rows) for item, rows in zip(candidates, trials, strict=True)
+    ]
+    leader = max(range(len(measured)), key=lambda place: (_ratio(measured[place]), -place))
+    entries = [
+        Entry(item, rows, counts, place, _ahead(measured[leader], counts) if place != leader else 0.0)
+        for place, (item, rows, counts) in enumerate(zip(candidates, trials, measured, strict=True))
+    ]
+    best = entries[leader]
+    open_ = [item for item in entries if item.ahead < CONFIDENCE]
+    alike = [item for item in open_ if item.candidate.reads_alike(best.candidate) or _is_same(item, best)]
+    chosen = min(alike, key=lambda item: item.order)
+    others = sorted((item for item in entries if item is not chosen), key=lambda item: (-item.score, item.order))
+    return Ranking(
+        (chosen, *others),
+        tuple(item for item in others if any(item is one for one in alike)),
+        tuple(item for item in others if item in open_ and not any(item is one for one in alike)),
+        has_labels,
+    )
+
+
+def _common(one: Entry, two: Entry) -> float:
+    """Share of the boxes of both that have a partner of the same class at IoU 0.5."""
+    pairs = [(a.found, b.found) for a, b in zip(one.results, two.results, strict=True)]
+    boxes = sum(len(a) + len(b) for a, b in pairs)
+    return sum(2 * len(match_boxes(a, b, _IOU).pairs) for a, b in pairs) / boxes if boxes else 1.0
+
+
+def _is_same(one: Entry, two: Entry) -> bool:
+    return one.candidate.card.spec == two.candidate.card.spec and one.same_inputs(two)
+
+
+def _ratio(counts: np.ndarray) -> float:
+    over, under = counts.sum(axis=0)
+    return float(over / under) if under else 0.0
+
+
+def _ahead(leader: np.ndarray, other: np.ndarray) -> float:
+    """Share of the resamplings of the pictures in which the leader scores higher; an equal score counts half."""
+    count = len(leader)
+    draws = np.random.default_rng(_SEED).multinomial(count, np.full(count, 1 / count), _DRAWS)
+    one, two = draws @ leader, draws @ other
+    difference = one[:, 0] / np.maximum(one[:, 1], 1e-9) - two[:, 0] / np.maximum(two[:, 1], 1e-9)
+    return float(np.mean(difference > 0) + np.mean(difference == 0) / 2)
+
+
+def _labelled(candidate: Candidate, results: Sequence[PictureResult]) -> np.ndarray:
+    """[2 x right, found + true] of each picture; their sums make F1."""
+    names = candidate.card.labels
+    rows = []
+    for item in results:
+        truth = item.truth or Boxes.empty()
+        wanted = Detections(
+            truth.boxes.astype(np.float32),
+            np.ones(len(truth), np.float32),
+            np.array([names.index(name) for name in truth.classes], np.int32),
+        )
+        right = len(match_boxes(wanted, item.found, _IOU).pairs)
+        rows.append((2.0 * right, float(len(item.found) + len(truth))))
+    return np.array(rows)
+
+
+def _confirmed(results: Sequence[PictureResult]) -> np.ndarray:
+    """[confirmed boxes less what chance confirms, 1] of each picture."""
+    plain = [_normalized(item.found, item.wh) for item in results]
+    mirrored = [_normalized(item.mirrored or Detections.empty(), item.wh) for item in results]
+    table = np.array([[_agreed(one, two) for two in mirrored] for one in plain])
+    own = np.diagonal(table)
+    chance = (table.sum(axis=1) - own) / max(len(results) - 1, 1)
+    return np.stack([own - chance, np.ones(len(results))], axis=1)
+
+
+def _normalized(found: Detections, wh: tuple[int, int]) -> Detections:
+    """Boxes in fractions of the picture, so that pictures of different sizes can be compared."""
+    boxes = found.boxes / np.array([*wh, *wh], np.float32)
+    return Detections(boxes, found.scores, found.class_ids)
+
+
+def _agreed(one: Detections, two: Detections) -> float:
+    """Sum over pairs of boxes of one class of IoU x the geometric mean of the scores, best pair first."""
+    if not len(one) or not len(two):
+        return 0.0
+    overlap = box_iou(one.boxes, two.boxes)
+    same = one.class_ids[:, None] == two.class_ids[None]
+    worth = np.where(same & (overlap >= _IOU), overlap * np.sqrt(np.outer(one.scores, two.scores)), 0.0)
+    total = 0.0
+    while True:
+        row, column = np.unravel_index(int(worth.argmax()), worth.shape)
+        if worth[row, column] <= 0.0:
+            return total
+        total += float(worth[row, column])
+        worth[row], worth[:, column] = 0.0, 0.0
+
+
+def summary(ranking: Ranking) -> dict[str, Any]:
+    """The figures for JSON."""
+    return {
+        'chosen': ranking.chosen.candidate.name,
+        'is_clear': not ranking.doubt,
+        'doubt': ranking.doubt,
+        'criterion': 'f1' if ranking.has_labels else 'confirmed_boxes',
+        'pictures': len(ranking.chosen.results),
+        'margin': round(ranking.margin, 4),
+        'candidates': [_entry_summary(item, ranking) for item in ranking.entries],
+    }
+
+
+def _entry_summary(entry: Entry, ranking: Ranking) -> dict[str, Any]:
+    precision = entry.precision
+    return {
+        'name': entry.candidate.name,
+        'prepares': entry.candidate.prepares,
+        'card': dict(entry.candidate.yaml_lines()),
+        'is_current': entry.candidate.is_current,
+        'score': round(entry.score, 4),
+        'leader_ahead': round(entry.ahead, 4),
+        'not_told_apart': any(entry is item for item in (*ranking.tied, *ranking.rivals)),
+        'mean_top_score': round(entry.top_score, 4),
+        'boxes_per_picture': round(entry.boxes, 3),
+        'empty_pictures': round(entry.empty, 4),
+        'ap50': None if precision is None else precision.map50,
+        'ap50_95': None if precision is None else precision.map50_95,
+    }
