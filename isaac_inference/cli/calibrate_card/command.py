@@ -35,10 +35,11 @@ pictures of yours, shows what each finds, and writes the one that the pictures s
 at least {MIN_PICTURES} pictures, better 20, that show what the model was trained to find, in colour and in the camera's
 shape."""
 _EPILOG = f"""Without --labels the score of a candidate is the number of boxes per picture that the network also finds
-in the mirrored picture, each by its IoU and scores, less what chance confirms. With --labels it is F1 at IoU 0.5. The
-result is clear when the best score is ahead in {100 * CONFIDENCE:.0f} of 100 resamplings of the pictures. Where only the
-place of the image on the input is not told apart, the convention likelier for this kind of model is taken. Exit
-status: 0 for a clear result, 1 for one that is not."""
+in the mirrored picture, each by its IoU and scores, less those that it does not find there and less what chance
+confirms. With --labels it is F1 at IoU 0.5, each box by its score. The result is clear when the best score is ahead in
+{100 * CONFIDENCE:.0f} of 100 resamplings of the pictures. Where only the place of the image on the input is not told
+apart, the convention likelier for this kind of model is taken. Exit status: 0 for a clear result, 1 for one that is
+not."""
 
 
 def add_command(commands: Any) -> None:
@@ -159,6 +160,9 @@ def _text_of(path: Path) -> str:
 def _check(arguments: argparse.Namespace, text: str, target: Path, chosen: Candidate) -> None:
     """Raise ConfigError unless the model, read with the new text, is prepared and decoded as chosen."""
     file, values = read_sources(arguments.model, arguments.card or None)
+    used = [card_beside(file.path), find_card(arguments.card) if arguments.card else None]
+    if any(item is not None and item.resolve() == target.resolve() for item in used):
+        values = {key: item for key, item in values.items() if item.source != f'card {target.name}'}
     try:
         card = build_card(file, {**values, **parse_card(text, target.name, target.parent)})
     except ModelError as error:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from isaac_inference.evaluation.card_choice.ranking import Entry, Ranking
+from isaac_inference.evaluation.card_choice.ranking import MIN_SCORE, Entry, Ranking
 
 _SHOWN = 16
 
@@ -16,6 +16,8 @@ def print_ranking(screen: Console, ranking: Ranking, model: str) -> None:
     screen.print(_table(ranking, model))
     chosen = ranking.chosen
     leader = max(ranking.entries, key=lambda item: item.score)
+    if chosen.score < MIN_SCORE:
+        return
     if leader is not chosen:
         screen.print(
             f'{chosen.candidate.name} comes first although {leader.candidate.name} scores {leader.score:.3f}: the '
@@ -48,7 +50,7 @@ def verdict(ranking: Ranking) -> str:
 
 def _table(ranking: Ranking, model: str) -> Table:
     count = len(ranking.chosen.results)
-    how = 'F1 at IoU 0.5' if ranking.has_labels else 'boxes per picture that the mirrored picture confirms'
+    how = 'F1 at IoU 0.5' if ranking.has_labels else 'boxes per picture that the mirrored picture confirms, less others'
     table = Table(
         title=f'{model}: {len(ranking.entries)} candidate cards on {count} pictures',
         caption=f'score: {how}; ahead: how surely the best score is better than this one',

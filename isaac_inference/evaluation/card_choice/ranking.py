@@ -2,12 +2,17 @@
 """Which candidate the pictures speak for, and whether they speak clearly.
 
 Without true boxes a candidate is judged by its CONFIRMED boxes: boxes that the network also finds in the mirrored
-picture, at the same place, of the same class. Each counts IoU x the geometric mean of both scores. A network that
-sees garbage is not consistent like that. One that always finds the same boxes, whatever it is shown, would be; so what
-the boxes agree with those of the OTHER pictures' mirror images is taken off. The highest score alone is no criterion: a
-wrong scale can saturate it.
+picture, at the same place, of the same class. Each counts IoU x the geometric mean of both scores. Taken off are:
 
-With true boxes it is F1: boxes of the right class at IoU 0.5, at the default score threshold.
+- the scores of boxes that are not found in the mirrored picture, because a network that sees garbage, such as a wrong
+  scale that saturates it, finds a hundred sure boxes and by accident some of them again;
+- what the boxes agree with those of the OTHER pictures' mirror images, because a network may find the same boxes
+  whatever it is shown.
+
+The highest scores alone are no criterion: those of garbage are the highest.
+
+With true boxes it is F1 (right class, IoU 0.5, default score threshold) in which each found box counts by its score:
+finer than counting, so that few pictures tell more.
 
 Two candidates are told apart by the bootstrap over pictures. Candidates that differ from the best in where the image
 sits on the input alone are hardly ever told apart, because networks bear that: then the convention that is first in
@@ -59,7 +64,7 @@ class Entry:
 
     @property
     def score(self) -> float:
-        """Confirmed boxes per picture, or F1 with true boxes."""
+        """Confirmed boxes per picture less unconfirmed ones, may be negative; or F1 with true boxes."""
         return _ratio(self.counts)
 
     @property
@@ -118,7 +123,7 @@ class Ranking:
         """By how much the best of the others that mean something else falls short of the best score, 0 to 1."""
         leader = max(item.score for item in self.entries)
         others = [item for item in self.entries[1:] if all(item is not tie for tie in self.tied)]
-        return 1.0 - max((item.score for item in others), default=0.0) / leader if leader > 0 else 0.0
+        return 1.0 - max([0.0, *(item.score for item in others)]) / leader if leader > 0 else 0.0
 
     @property
     def doubt(self) -> str:
@@ -196,7 +201,7 @@ def _ahead(leader: np.ndarray, other: np.ndarray) -> float:
 
 
 def _labelled(candidate: Candidate, results: Sequence[PictureResult]) -> np.ndarray:
-    """[2 x right, found + true] of each picture; their sums make F1."""
+    """[2 x right, found + true] of each picture, found boxes by their scores; their sums make F1."""
     names = candidate.card.labels
     rows = []
     for item in results:
@@ -206,19 +211,20 @@ def _labelled(candidate: Candidate, results: Sequence[PictureResult]) -> np.ndar
             np.ones(len(truth), np.float32),
             np.array([names.index(name) for name in truth.classes], np.int32),
         )
-        right = len(match_boxes(wanted, item.found, _IOU).pairs)
-        rows.append((2.0 * right, float(len(item.found) + len(truth))))
+        pairs = match_boxes(wanted, item.found, _IOU).pairs
+        right = float(item.found.scores[pairs[:, 1]].sum())
+        rows.append((2.0 * right, float(item.found.scores.sum()) + len(truth)))
     return np.array(rows)
 
 
 def _confirmed(results: Sequence[PictureResult]) -> np.ndarray:
-    """[confirmed boxes less what chance confirms, 1] of each picture."""
+    """[confirmed boxes less what chance confirms and less unconfirmed ones, 1] of each picture."""
     plain = [_normalized(item.found, item.wh) for item in results]
     mirrored = [_normalized(item.mirrored or Detections.empty(), item.wh) for item in results]
-    table = np.array([[_agreed(one, two) for two in mirrored] for one in plain])
-    own = np.diagonal(table)
-    chance = (table.sum(axis=1) - own) / max(len(results) - 1, 1)
-    return np.stack([own - chance, np.ones(len(results))], axis=1)
+    table = np.array([[_agreed(one, two) for two in mirrored] for one in plain])  # (N, N, 2)
+    own, unconfirmed = np.diagonal(table)
+    chance = (table[..., 0].sum(axis=1) - own) / max(len(results) - 1, 1)
+    return np.stack([own - chance - unconfirmed, np.ones(len(results))], axis=1)
 
 
 def _normalized(found: Detections, wh: tuple[int, int]) -> Detections:
@@ -227,10 +233,13 @@ def _normalized(found: Detections, wh: tuple[int, int]) -> Detections:
     return Detections(boxes, found.scores, found.class_ids)
 
 
-def _agreed(one: Detections, two: Detections) -> float:
-    """Sum over pairs of boxes of one class of IoU x the geometric mean of the scores, best pair first."""
+def _agreed(one: Detections, two: Detections) -> tuple[float, float]:
+    """(sum over pairs of boxes of one class of IoU x the geometric mean of the scores, best pair first; sum of the
+    scores of boxes without a partner, mean of both sides).
+    """
+    alone = float(one.scores.sum() + two.scores.sum()) / 2
     if not len(one) or not len(two):
-        return 0.0
+        return 0.0, alone
     overlap = box_iou(one.boxes, two.boxes)
     same = one.class_ids[:, None] == two.class_ids[None]
     worth = np.where(same & (overlap >= _IOU), overlap * np.sqrt(np.outer(one.scores, two.scores)), 0.0)
@@ -238,8 +247,9 @@ def _agreed(one: Detections, two: Detections) -> float:
     while True:
         row, column = np.unravel_index(int(worth.argmax()), worth.shape)
         if worth[row, column] <= 0.0:
-            return total
+            return total, alone
         total += float(worth[row, column])
+        alone -= float(one.scores[row] + two.scores[column]) / 2
         worth[row], worth[:, column] = 0.0, 0.0
 
 
