@@ -42,10 +42,7 @@ def verdict(ranking: Ranking) -> str:
             f'clear: {chosen.candidate.name} ({chosen.candidate.prepares}){now}; {chosen.score:.3f} {unit}, what '
             f'prepares the values otherwise has {ranking.margin:.0%} less or worse'
         )
-    help_ = 'more pictures of what the model was trained for'
-    if not ranking.has_labels:
-        help_ += ', or the true boxes of some (--labels)'
-    return f'not clear: {ranking.doubt}. What would make it clear: {help_}'
+    return f'not clear: {ranking.doubt}. What would make it clear: {ranking.remedy}'
 
 
 def _table(ranking: Ranking, model: str) -> Table:

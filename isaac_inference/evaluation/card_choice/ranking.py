@@ -14,9 +14,10 @@ The highest scores alone are no criterion: those of garbage are the highest.
 With true boxes it is F1 (right class, IoU 0.5, default score threshold) in which each found box counts by its score:
 finer than counting, so that few pictures tell more.
 
-Two candidates are told apart by the bootstrap over pictures. Candidates that differ from the best in where the image
-sits on the input alone are hardly ever told apart, because networks bear that: then the convention that is first in
-order (the one in force, the decoder's family, others) is chosen. Anything else that is not told apart is not clear.
+Two candidates are told apart by the bootstrap over pictures. Of those that are not told apart from the best the one
+that is first in order (the one in force, the decoder's family, others) is chosen. That is clear where they differ only
+in where the image sits on the input: networks bear that, so it hardly ever shows. Anything else that is not told apart
+is not clear.
 """
 
 from __future__ import annotations
@@ -142,6 +143,17 @@ class Ranking:
         return ''
 
     @property
+    def remedy(self) -> str:
+        """What would make the result clear; '' where it is."""
+        if not self.doubt:
+            return ''
+        own = self.chosen.candidate.card.image.preprocess.color
+        colors = {item.candidate.card.image.preprocess.color for item in self.rivals} - {own}
+        what = ' in strong colours' if colors else ''
+        more = f'more pictures{what} of what the model was trained to find'
+        return more if self.has_labels else f'{more}, or the true boxes of some (--labels)'
+
+    @property
     def _witness(self) -> str:
         return 'the labels confirm' if self.has_labels else 'their mirror images confirm'
 
@@ -162,10 +174,9 @@ def rank(candidates: Sequence[Candidate], trials: Sequence[Sequence[PictureResul
         Entry(item, rows, counts, place, _ahead(measured[leader], counts) if place != leader else 0.0)
         for place, (item, rows, counts) in enumerate(zip(candidates, trials, measured, strict=True))
     ]
-    best = entries[leader]
     open_ = [item for item in entries if item.ahead < CONFIDENCE]
-    alike = [item for item in open_ if item.candidate.reads_alike(best.candidate) or _is_same(item, best)]
-    chosen = min(alike, key=lambda item: item.order)
+    chosen = min(open_, key=lambda item: item.order)
+    alike = [item for item in open_ if item.candidate.reads_alike(chosen.candidate) or _is_same(item, chosen)]
     others = sorted((item for item in entries if item is not chosen), key=lambda item: (-item.score, item.order))
     return Ranking(
         (chosen, *others),
@@ -259,6 +270,7 @@ def summary(ranking: Ranking) -> dict[str, Any]:
         'chosen': ranking.chosen.candidate.name,
         'is_clear': not ranking.doubt,
         'doubt': ranking.doubt,
+        'remedy': ranking.remedy,
         'criterion': 'f1' if ranking.has_labels else 'confirmed_boxes',
         'pictures': len(ranking.chosen.results),
         'margin': round(ranking.margin, 4),
