@@ -4,8 +4,9 @@
 Without true boxes a candidate is judged by its CONFIRMED boxes: boxes that the network also finds in the mirrored
 picture, at the same place, of the same class. Each counts IoU x the geometric mean of both scores. Taken off are:
 
-- the scores of boxes that are not found in the mirrored picture, because a network that sees garbage, such as a wrong
-  scale that saturates it, finds a hundred sure boxes and by accident some of them again;
+- the scores of boxes that are not found in the mirrored picture, times their share, because a network that sees
+  garbage, such as a wrong scale that saturates it, finds a hundred sure boxes and by accident some of them again. Times
+  their share: a few unconfirmed boxes are normal, and to count them in full only adds noise;
 - what the boxes agree with those of the OTHER pictures' mirror images, because a network may find the same boxes
   whatever it is shown.
 
@@ -42,6 +43,7 @@ MIN_PICTURES = 6  # with five, all favour one of two equal candidates once in 16
 MIN_SCORE = 0.05  # confirmed boxes per picture, or F1: below this nothing was found
 _IOU = 0.5
 _DRAWS, _SEED = 2000, 1
+_TINY = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,22 +53,19 @@ class Entry:
     Attributes:
         candidate: the card.
         results: what it finds in each picture.
-        counts: (pictures, 2) float64: [confirmed, 1], or [2 x right, found + true] with true boxes; the score of a set
-            of pictures is the sum of the first column over that of the second.
+        sums: (pictures, 3) float64: [confirmed, confirmed by chance, unconfirmed], or with true boxes
+            [2 x right, found + true, 0].
+        score: confirmed boxes per picture less what is taken off, which may be negative; or F1 with true boxes.
         order: its place among the candidates before any picture was seen; 0 is the likeliest.
         ahead: share of the resamplings in which the leader is ahead of it; 0 for the leader.
     """
 
     candidate: Candidate
     results: Sequence[PictureResult]
-    counts: np.ndarray
+    sums: np.ndarray
+    score: float
     order: int
     ahead: float = 0.0
-
-    @property
-    def score(self) -> float:
-        """Confirmed boxes per picture less unconfirmed ones, may be negative; or F1 with true boxes."""
-        return _ratio(self.counts)
 
     @property
     def top_score(self) -> float:
@@ -169,10 +168,11 @@ def rank(candidates: Sequence[Candidate], trials: Sequence[Sequence[PictureResul
     measured = [
         _labelled(item, rows) if has_labels else _confirmed(rows) for item, rows in zip(candidates, trials, strict=True)
     ]
-    leader = max(range(len(measured)), key=lambda place: (_ratio(measured[place]), -place))
+    scores = [float(_scores(sums.mean(axis=0), has_labels)) for sums in measured]
+    best = scores.index(max(scores))
     entries = [
-        Entry(item, rows, counts, place, _ahead(measured[leader], counts) if place != leader else 0.0)
-        for place, (item, rows, counts) in enumerate(zip(candidates, trials, measured, strict=True))
+        Entry(item, rows, sums, score, place, 0.0 if place == best else _ahead(measured[best], sums, has_labels))
+        for place, (item, rows, sums, score) in enumerate(zip(candidates, trials, measured, scores, strict=True))
     ]
     open_ = [item for item in entries if item.ahead < CONFIDENCE]
     chosen = min(open_, key=lambda item: item.order)
@@ -197,22 +197,24 @@ def _is_same(one: Entry, two: Entry) -> bool:
     return one.candidate.card.spec == two.candidate.card.spec and one.same_inputs(two)
 
 
-def _ratio(counts: np.ndarray) -> float:
-    over, under = counts.sum(axis=0)
-    return float(over / under) if under else 0.0
+def _scores(means: np.ndarray, has_labels: bool) -> np.ndarray:
+    """(...) the scores of sets of pictures whose mean `Entry.sums` are (..., 3)."""
+    one, two, three = np.moveaxis(means, -1, 0)
+    if has_labels:
+        return np.asarray(one / np.maximum(two, _TINY))
+    return np.asarray(one - two - three * three / np.maximum(one + three, _TINY))
 
 
-def _ahead(leader: np.ndarray, other: np.ndarray) -> float:
+def _ahead(leader: np.ndarray, other: np.ndarray, has_labels: bool) -> float:
     """Share of the resamplings of the pictures in which the leader scores higher; an equal score counts half."""
     count = len(leader)
-    draws = np.random.default_rng(_SEED).multinomial(count, np.full(count, 1 / count), _DRAWS)
-    one, two = draws @ leader, draws @ other
-    difference = one[:, 0] / np.maximum(one[:, 1], 1e-9) - two[:, 0] / np.maximum(two[:, 1], 1e-9)
+    draws = np.random.default_rng(_SEED).multinomial(count, np.full(count, 1 / count), _DRAWS) / count
+    difference = _scores(draws @ leader, has_labels) - _scores(draws @ other, has_labels)
     return float(np.mean(difference > 0) + np.mean(difference == 0) / 2)
 
 
 def _labelled(candidate: Candidate, results: Sequence[PictureResult]) -> np.ndarray:
-    """[2 x right, found + true] of each picture, found boxes by their scores; their sums make F1."""
+    """[2 x right, found + true, 0] of each picture, found boxes by their scores."""
     names = candidate.card.labels
     rows = []
     for item in results:
@@ -224,18 +226,18 @@ def _labelled(candidate: Candidate, results: Sequence[PictureResult]) -> np.ndar
         )
         pairs = match_boxes(wanted, item.found, _IOU).pairs
         right = float(item.found.scores[pairs[:, 1]].sum())
-        rows.append((2.0 * right, float(item.found.scores.sum()) + len(truth)))
+        rows.append((2.0 * right, float(item.found.scores.sum()) + len(truth), 0.0))
     return np.array(rows)
 
 
 def _confirmed(results: Sequence[PictureResult]) -> np.ndarray:
-    """[confirmed boxes less what chance confirms and less unconfirmed ones, 1] of each picture."""
+    """[confirmed, confirmed by chance, unconfirmed] of each picture."""
     plain = [_normalized(item.found, item.wh) for item in results]
     mirrored = [_normalized(item.mirrored or Detections.empty(), item.wh) for item in results]
     table = np.array([[_agreed(one, two) for two in mirrored] for one in plain])  # (N, N, 2)
     own, unconfirmed = np.diagonal(table)
     chance = (table[..., 0].sum(axis=1) - own) / max(len(results) - 1, 1)
-    return np.stack([own - chance - unconfirmed, np.ones(len(results))], axis=1)
+    return np.stack([own, chance, unconfirmed], axis=1)
 
 
 def _normalized(found: Detections, wh: tuple[int, int]) -> Detections:

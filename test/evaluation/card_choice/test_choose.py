@@ -140,6 +140,28 @@ def test_a_network_that_always_finds_the_same_scores_nothing(tmp_path):
     assert scores[mirrored_elsewhere.name] < 0.1
 
 
+def test_a_hundred_sure_boxes_of_garbage_lose_to_one_that_the_mirror_confirms(tmp_path):
+    model = write_color_detector(tmp_path / 'm.onnx', CONVENTIONS['yolox'].preprocess)
+    garbage, sound = CandidateMaker(*read_sources(model)).conventions()[:2]
+    random = np.random.default_rng(5)
+
+    def boxes(corners, score):
+        corners = np.asarray(corners, np.float32)
+        scores = np.full(len(corners), score, np.float32)
+        return Detections(np.concatenate([corners, corners + 14], axis=1), scores, np.zeros(len(corners), np.int32))
+
+    sure, real = [], []
+    for number in range(8):
+        places = random.uniform(0, [WH[0] - 14, WH[1] - 14], (2, 90, 2))
+        places[1, :30] = places[0, :30]  # what saturates is often found again
+        sure.append(PictureResult(str(number), WH, boxes(places[0], 1.0), boxes(places[1], 1.0), None, None, b''))
+        one = boxes(places[0, :1], 0.5)
+        real.append(PictureResult(str(number), WH, one, one, None, None, b''))
+    ranking = rank([garbage, sound], [sure, real], has_labels=False)
+    assert ranking.chosen.candidate is sound and ranking.doubt == ''
+    assert ranking.chosen.top_score < ranking.entries[1].top_score and ranking.entries[1].score < 0
+
+
 def test_a_sample_is_spread_evenly_and_names_what_is_damaged(tmp_path):
     folder = write_pictures(tmp_path / 'p', 9)
     (folder / '03.png').write_bytes(b'no picture')
