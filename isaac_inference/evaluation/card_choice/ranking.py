@@ -202,7 +202,8 @@ def _scores(means: np.ndarray, has_labels: bool) -> np.ndarray:
     one, two, three = np.moveaxis(means, -1, 0)
     if has_labels:
         return np.asarray(one / np.maximum(two, _TINY))
-    return np.asarray(one - two - three * three / np.maximum(one + three, _TINY))
+    confirmed = one - two
+    return np.asarray(confirmed - three * three / np.maximum(np.maximum(confirmed, 0.0) + three, _TINY))
 
 
 def _ahead(leader: np.ndarray, other: np.ndarray, has_labels: bool) -> float:
