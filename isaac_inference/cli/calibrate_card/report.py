@@ -39,8 +39,8 @@ def verdict(ranking: Ranking) -> str:
         unit = 'F1' if ranking.has_labels else 'confirmed boxes per picture'
         now = ', which is in force now' if chosen.candidate.is_current else ''
         return (
-            f'clear: {chosen.candidate.name} ({chosen.candidate.prepares}){now}; {chosen.score:.3f} {unit}, what '
-            f'prepares the values otherwise has {ranking.margin:.0%} less or worse'
+            f'clear: {chosen.candidate.name} ({chosen.candidate.prepares}){now}: {chosen.score:.3f} {unit}; the best '
+            f'candidate that means something else scores {ranking.margin:.0%} less than the best score'
         )
     return f'not clear: {ranking.doubt}. What would make it clear: {ranking.remedy}'
 

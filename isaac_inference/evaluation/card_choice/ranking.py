@@ -223,7 +223,7 @@ def _labelled(candidate: Candidate, results: Sequence[PictureResult]) -> np.ndar
         wanted = Detections(
             truth.boxes.astype(np.float32),
             np.ones(len(truth), np.float32),
-            np.array([names.index(name) for name in truth.classes], np.int32),
+            np.array([names.index(name) if name in names else -1 for name in truth.classes], np.int32),
         )
         pairs = match_boxes(wanted, item.found, _IOU).pairs
         right = float(item.found.scores[pairs[:, 1]].sum())
