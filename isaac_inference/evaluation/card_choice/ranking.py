@@ -122,7 +122,8 @@ class Ranking:
     def margin(self) -> float:
         """By how much the best of the others that mean something else falls short of the best score, 0 to 1."""
         leader = max(item.score for item in self.entries)
-        others = [item for item in self.entries[1:] if all(item is not tie for tie in self.tied)]
+        own = self.chosen.candidate
+        others = [item for item in self.entries[1:] if not item.candidate.reads_alike(own)]
         return 1.0 - max([0.0, *(item.score for item in others)]) / leader if leader > 0 else 0.0
 
     @property
