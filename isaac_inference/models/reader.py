@@ -17,7 +17,7 @@ from isaac_inference.models.card.card_file import (
     read_card_file,
 )
 from isaac_inference.models.card.find_card import card_beside, find_card
-from isaac_inference.models.onnx.reader import find_model, read_model_file
+from isaac_inference.models.onnx.reader import ModelFile, find_model, read_model_file
 from isaac_inference.models.recognition.infer import build_card
 
 _Stamp = tuple[int, int] | None
@@ -62,22 +62,47 @@ def read_card(model: str | Path, card: str | Path | None = None) -> ModelCard:
         return entry.card
 
 
-def _read(path: Path, explicit: Path | None) -> _Entry:
-    """Read all files from scratch. The stamps are taken first, so that a file that changes meanwhile is read again
-    later.
+def read_sources(model: str | Path, card: str | Path | None = None) -> tuple[ModelFile, CardValues]:
+    """What `read_card` makes a card of, for those who try other values: what the file says, and what all cards say.
+
+    Never cached; `build_card` makes the card of it.
+
+    Args:
+        model, card: as for `read_card`.
+
+    Raises:
+        ModelError: the file is not a usable model, or a card cannot be read.
     """
-    beside = card_beside(path)
-    cards = [item for item in dict.fromkeys((explicit, beside)) if item is not None]
-    watched = {path, *cards, path.with_suffix('.yaml'), path.with_suffix('.yml')}
-    stamps = {item: _stamp(item) for item in watched}
+    path = find_model(model)
+    return _sources(path, _cards(path, find_card(card) if card is not None and str(card) else None))
+
+
+def _cards(path: Path, explicit: Path | None) -> list[Path]:
+    """The card files of a model, the one that wins first."""
+    return [item for item in dict.fromkeys((explicit, card_beside(path))) if item is not None]
+
+
+def _sources(path: Path, cards: list[Path]) -> tuple[ModelFile, CardValues]:
+    """What the file says, and what these card files and the embedded card say."""
     layers: list[CardValues] = [read_card_file(item) for item in cards]
     file = read_model_file(path)
     if EMBEDDED_KEY in file.metadata:
         layers.append(parse_card(file.metadata[EMBEDDED_KEY], f'card in {path.name}', None, path.parent))
+    return file, merge(layers)
+
+
+def _read(path: Path, explicit: Path | None) -> _Entry:
+    """Read all files from scratch. The stamps are taken first, so that a file that changes meanwhile is read again
+    later.
+    """
+    cards = _cards(path, explicit)
+    watched = {path, *cards, path.with_suffix('.yaml'), path.with_suffix('.yml')}
+    stamps = {item: _stamp(item) for item in watched}
+    file, values = _sources(path, cards)
     for item in (*file.external_files, *(label_file_of(item) for item in cards)):
         if item is not None:
             stamps[item] = _stamp(item)
-    return _Entry(build_card(file, merge(layers)), stamps)
+    return _Entry(build_card(file, values), stamps)
 
 
 def _stamp(path: Path) -> _Stamp:

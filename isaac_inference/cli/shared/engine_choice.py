@@ -68,6 +68,20 @@ def add_engine_arguments(command: Any) -> None:
             add_setting_options(group, backend.settings_type, without=_NOT_HERE)
 
 
+def add_one_engine_arguments(command: Any, default: str) -> None:
+    """The options of the engine of a command that runs one model: the backend, and for each backend a group."""
+    command.add_argument('--backend', default=default, metavar='B', help=f'what runs MODEL; default: {default}')
+    for backend in BACKENDS:
+        if backend.settings:
+            group = command.add_argument_group(backend.title)
+            add_setting_options(group, backend.settings_type, without=_NOT_HERE)
+
+
+def engine_choice(arguments: argparse.Namespace) -> EngineChoice:
+    """MODEL's from the command line of `add_one_engine_arguments`; ConfigError for a setting that can't be used."""
+    return EngineChoice(arguments.backend, _given(arguments, 1))
+
+
 def engine_choices(arguments: argparse.Namespace, max_batch: int = 1) -> tuple[EngineChoice, EngineChoice]:
     """(MODEL's, OTHER's) from the command line.
 
@@ -78,6 +92,13 @@ def engine_choices(arguments: argparse.Namespace, max_batch: int = 1) -> tuple[E
     Raises:
         ConfigError: a setting that can't be used, of whichever backend.
     """
+    own = _given(arguments, max_batch)
+    both = {name: {key: value for key, value in given.items() if key != _OF_MODEL} for name, given in own.items()}
+    return EngineChoice(arguments.backend, own), EngineChoice(arguments.against_backend or arguments.backend, both)
+
+
+def _given(arguments: argparse.Namespace, max_batch: int) -> dict[str, dict[str, Any]]:
+    """Backend's name -> the settings that the command line gives it, checked."""
     own: dict[str, dict[str, Any]] = {}
     for backend in BACKENDS:
         given = given_settings(arguments, backend.settings_type, without=_NOT_HERE)
@@ -85,8 +106,7 @@ def engine_choices(arguments: argparse.Namespace, max_batch: int = 1) -> tuple[E
             given.update(zip(_BATCHES, (1, max_batch, max_batch), strict=True))
         backend.choose_settings(**given)
         own[backend.name] = given
-    both = {name: {key: value for key, value in given.items() if key != _OF_MODEL} for name, given in own.items()}
-    return EngineChoice(arguments.backend, own), EngineChoice(arguments.against_backend or arguments.backend, both)
+    return own
 
 
 def card_of(model: str, card: str) -> ModelCard:

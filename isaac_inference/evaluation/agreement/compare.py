@@ -124,7 +124,7 @@ class _Side:
                 max_detections=_MAX_DETECTIONS,
             ),
         )
-        self._find_widely = Postprocessor(card, _precision_settings(card)) if with_precision else None
+        self._find_widely = Postprocessor(card, precision_settings(card)) if with_precision else None
 
     def outputs(self, image: np.ndarray) -> tuple[dict[str, np.ndarray], Letterbox]:
         """The model's outputs, owned by the caller."""
@@ -216,7 +216,7 @@ class _Comparison:
         return time_in_turn(calls, runs=self.settings.runs, block=_BLOCK)
 
 
-def _precision_settings(card: ModelCard) -> DetectionSettings:
+def precision_settings(card: ModelCard) -> DetectionSettings:
     """As COCO's own evaluation is usually fed: nearly everything, and a wider NMS."""
     return detection_settings(card, score_threshold=0.001, iou_threshold=0.65, max_detections=300, top_k=30000)
 

@@ -43,6 +43,7 @@ class ModelFile:
         tails: output name -> what the graph does behind its last weights to make it.
         entries: input of rank 3 or 4 -> what the graph does with it before its first layer.
         words: names of the graph's nodes, values and weights, in lower case; what they mention hints at the family.
+        probed: input size -> outputs of a run of the model, so that several cards of one file need one run.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class ModelFile:
     tails: Mapping[str, Tail] = field(default_factory=dict)
     entries: Mapping[str, ImageEntry] = field(default_factory=dict)
     words: str = ''
+    probed: dict[Any, Mapping[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def tail(self, output: str) -> Tail:
         """What the graph does behind its last weights to make an output."""

@@ -44,7 +44,7 @@ def _tensor(image: ImageInput, spec: PreprocessSpec) -> np.ndarray:
 
 
 class Probe:
-    """Runs a model once, when its numbers are first asked for.
+    """Runs a model once per input size, when its numbers are first asked for.
 
     Args:
         file: the model.
@@ -53,13 +53,13 @@ class Probe:
 
     def __init__(self, file: ModelFile, inputs: InputFinding) -> None:
         self._file, self._inputs = file, inputs
-        self._values: Mapping[str, np.ndarray] | None = None
 
     def __call__(self) -> Mapping[str, np.ndarray]:
         """The outputs by name; {} for a model that cannot be run here."""
-        if self._values is None:
-            self._values = self._run()
-        return self._values
+        size = self._inputs.wh.value
+        if size not in self._file.probed:
+            self._file.probed[size] = self._run()
+        return self._file.probed[size]
 
     def _run(self) -> Mapping[str, np.ndarray]:
         if not self._file.path.is_file():
