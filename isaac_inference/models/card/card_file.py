@@ -10,6 +10,7 @@
       activation: none                # what makes scores from the outputs: or sigmoid, softmax
       background: none                # which column of scores is "no object": or first, last
       first_label: 0                  # the class id of the first label: or 1
+      unused: [3]                     # detr: class ids that no object has
       nms: true                       # boxes may overlap
       columns: [x1, y1, x2, y2, score, class]    # end_to_end
       strides: [8, 16, 32]            # yolox, nanodet: px between two grid cells

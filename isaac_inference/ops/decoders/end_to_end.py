@@ -41,8 +41,8 @@ def decode(
     Args:
         columns: what the columns are, each once and in any order: x1, y1, x2, y2 or cx, cy, w, h of the box in input
             pixels; `score` in [0, 1]; `class`, the label, and rows of class -1 are filling and ignored; `image`, the
-            number of the image within the batch, and rows of other images than 0 are ignored too; `angle` [rad] of a rotated box,
-            clockwise. Without `class` there is one class only.
+            number of the image within the batch, and rows of other images than 0 are ignored too; `angle` [rad] of
+            a rotated box, clockwise. Without `class` there is one class only.
         normalized: boxes are in fractions of the input's width and height instead of pixels.
         first_label: what the model outputs for the first class; see `boxes_scores_labels`.
 

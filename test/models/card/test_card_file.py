@@ -27,7 +27,7 @@ preprocess:
   scale: 1/255
   mean: 0.5
   std: [0.1, 0.2, 0.3]
-  fit: crop
+  fit: letterbox
   anchor: center
   rounding: nearest
   pad_value: 0
@@ -42,7 +42,7 @@ def test_a_card_can_say_everything(tmp_path):
     assert (card.name, card.labels) == ('cups', ('cup', 'bottle', 'box'))
     spec = card.image.preprocess
     assert (spec.color, spec.scale, spec.mean, spec.std) == ('rgb', 1 / 255, (0.5, 0.5, 0.5), (0.1, 0.2, 0.3))
-    assert (spec.fit, spec.rounding, spec.pad_value, spec.interpolation) == ('crop', 'nearest', 0, 'area')
+    assert (spec.fit, spec.rounding, spec.pad_value, spec.interpolation) == ('letterbox', 'nearest', 0, 'area')
     changed = {key: source for key, source in card.sources.items() if source != 'card full.yaml'}
     assert not changed
 

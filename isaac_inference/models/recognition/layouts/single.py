@@ -64,8 +64,9 @@ def single_output(evidence: Evidence, spec: TensorSpec) -> list[Candidate]:
         spec: the output, [N, rows, columns] or [rows, columns].
     """
     fixed = _as_run(evidence, spec)
-    if fixed is not None:
-        return [replace(item, roles={'predictions': spec}) for item in single_output(evidence, fixed)]
+    found = [] if fixed is None else single_output(evidence, fixed)
+    if found:
+        return [replace(item, roles={'predictions': spec}) for item in found]
     rows, columns = spec.shape[-2:]
     if len(spec.shape) == 4:  # [1, 1, N, 7]: Caffe's DetectionOutput, which OpenVINO kept
         ssd = _finished(evidence, spec, _DETECTION_OUTPUT, 'the seven columns of a DetectionOutput', 'caffe')

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 
 from isaac_inference.errors import FrameError
@@ -122,6 +121,8 @@ def _activated(heatmap: np.ndarray, kind: Activation) -> np.ndarray:
 
 def _neighbourhood_maximum(scores: np.ndarray) -> np.ndarray:
     """The highest score of the 3x3 cells about each cell, class by class."""
+    import cv2  # no other decoder needs it
+
     return np.stack([cv2.dilate(np.ascontiguousarray(plane), _NEIGHBOURS) for plane in scores])
 
 
