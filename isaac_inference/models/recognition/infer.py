@@ -95,10 +95,10 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     with problems:
         has_spare = finding.decoder.value == 'detr'
         labels = resolve_labels(
-            file, values, exporter, options.class_count, has_spare=has_spare, spare=finding.spare_columns
+            file, values, exporter, options.class_count, has_spare=has_spare, unused_ids=finding.unused_ids
         )
     if finding.decoder.value == 'detr':
-        options = replace(options, options=_without_unused(options.options, labels[0].value))
+        options = replace(options, options=_without_unused(options.options, labels[0].value, finding))
     objects: tuple[Mapping[str, Sourced[ObjectSpec]], tuple[str, ...]] = ({}, ())
     if labels[0].value:
         with problems:
@@ -142,12 +142,14 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     return card
 
 
-def _without_unused(options: Mapping[str, Sourced[Any]], labels: Sequence[str]) -> Mapping[str, Sourced[Any]]:
-    """The options with the columns before the first class and behind the last, so that none is found as one."""
-    named = [index for index, label in enumerate(labels) if not label.startswith(UNUSED)]
-    if not named or options['activation'].value != 'sigmoid':
+def _without_unused(
+    options: Mapping[str, Sourced[Any]], labels: Sequence[str], finding: DecoderFinding
+) -> Mapping[str, Sourced[Any]]:
+    """The options with the columns that no class has, so that nothing is found as one of them."""
+    if options['activation'].value != 'sigmoid':
         return options
-    unused = (*range(named[0]), *range(named[-1] + 1, len(labels)))
+    last = max((index for index, label in enumerate(labels) if not label.startswith(UNUSED)), default=len(labels))
+    unused = tuple(sorted({*finding.unused_ids, *range(last + 1, len(labels))}))
     if not unused or options['unused'].value:
         return options
     return {**options, 'unused': Sourced(unused, 'columns without a class')}

@@ -74,7 +74,7 @@ class Candidate:
         class_count: number of classes, None if it does not follow from the outputs.
         convention: a key of `conventions.CONVENTIONS`, where the family of the network is known; else ''.
         alternatives: other keys that exports of just this layout follow; None for those of the decoder's family.
-        spare_columns: class scores at the end that no class has.
+        unused_ids: columns of class scores that no class has in any model of the family.
         notes: what is worth a line in a log.
     """
 
@@ -85,5 +85,5 @@ class Candidate:
     class_count: int | None = None
     convention: str = ''
     alternatives: tuple[str, ...] | None = None
-    spare_columns: int = 0
+    unused_ids: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()

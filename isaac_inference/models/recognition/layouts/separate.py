@@ -45,15 +45,21 @@ def _are_logits_of_queries(evidence: Evidence, boxes: TensorSpec, scores: Tensor
 
 def _queries(evidence: Evidence, boxes: TensorSpec, logits: TensorSpec) -> Candidate:
     """A transformer's queries."""
-    names = {base_name(boxes.name), base_name(logits.name)}
-    is_rf_detr = names == _RF_DETR and logits.shape[-1] not in (None, _COCO_IDS, 80)
     return Candidate(
         'detr',
         {'logits': logits, 'boxes': boxes},
         'shapes and names of the outputs',
         convention=_detr_family(evidence, logits),
-        spare_columns=int(is_rf_detr),  # RF-DETR's own export has one column more than classes
+        unused_ids=_unused_ids(boxes, logits),
     )
+
+
+def _unused_ids(boxes: TensorSpec, logits: TensorSpec) -> tuple[int, ...]:
+    """Columns of RF-DETR's own export that no class has: one more than classes; of COCO's 91 category ids the first."""
+    columns = logits.shape[-1]
+    if columns is None or {base_name(boxes.name), base_name(logits.name)} != _RF_DETR:
+        return ()
+    return (0,) if columns == _COCO_IDS else (columns - 1,)
 
 
 def _detr_family(evidence: Evidence, logits: TensorSpec) -> str:
