@@ -148,8 +148,9 @@ def _without_unused(
     """The options with the columns that no class has, so that nothing is found as one of them."""
     if options['activation'].value != 'sigmoid':
         return options
-    last = max((index for index, label in enumerate(labels) if not label.startswith(UNUSED)), default=len(labels))
-    unused = tuple(sorted({*finding.unused_ids, *range(last + 1, len(labels))}))
+    nameless = [index for index, label in enumerate(labels) if label.startswith(UNUSED)]
+    last = max(set(range(len(labels))) - set(nameless), default=len(labels))
+    unused = tuple(index for index in nameless if index > last or index in finding.unused_ids)
     if not unused or options['unused'].value:
         return options
     return {**options, 'unused': Sourced(unused, 'columns without a class')}
