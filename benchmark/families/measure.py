@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,8 +88,13 @@ def read_family(case: FamilyCase, path: Path) -> Reading:
             refusal, advice = str(error), ()
     usable = tuple(line for line in advice if '<' not in line and 'first name' not in line)
     bad = tuple(line for line in usable if _accepted(file, (line, labels)) is None)
-    short = ' '.join(refusal.replace(str(path), path.name).split())
-    return Reading(case, 'refused', refusal=short[:300], advice=usable, bad_advice=bad)
+    return Reading(case, 'refused', refusal=_short(refusal, file), advice=usable, bad_advice=bad)
+
+
+def _short(refusal: str, file: ModelFile) -> str:
+    """An error in a few lines: without the list of tensors, which it has once more."""
+    text = refusal.replace(f'Found:{file.describe()}', '').replace(f'{file.path}: ', '')
+    return re.sub(r'\(([^()]{60})[^()]*\)', r'(\1...)', ' '.join(text.split()))
 
 
 def _values(lines: Sequence[str]) -> CardValues:

@@ -23,7 +23,7 @@ each value came from, what is assumed, and what one run on a picture shows.
 
 ## How a file is read
 
-1. **Cards win.** What a YAML card beside the model (`x.yaml`), or the one named by `model_card`, says is taken, for
+1. **Cards win.** What a YAML card beside the model (x.yaml for x.onnx), or the one named by `model_card`, says is taken, for
    every field; a value that contradicts the file, or that has no effect, is an error. Start from
    [config/models/template.yaml](../config/models/template.yaml).
 2. **Metadata**: task, class names, image size and NMS of ultralytics, YOLOv5 and others. Names that are empty,
@@ -120,7 +120,7 @@ def _row(*cells: str) -> str:
 
 def _roles(family: Family) -> str:
     """Roles; optional ones in brackets, those of levels with their stride."""
-    levels = [f'{role}_<stride>' for role in family.level_roles]
+    levels = [f'`{role}_<stride>`' for role in family.level_roles]
     return ', '.join((*family.roles, *levels, *(f'[{role}]' for role in family.optional_roles)))
 
 
