@@ -23,8 +23,8 @@ each value came from, what is assumed, and what one run on a picture shows.
 
 ## How a file is read
 
-1. **Cards win.** What a YAML card beside the model (x.yaml for x.onnx), or the one named by `model_card`, says is taken, for
-   every field; a value that contradicts the file, or that has no effect, is an error. Start from
+1. **Cards win.** What a YAML card beside the model (x.yaml for x.onnx), or the one named by `model_card`, says is
+   taken, for every field; a value that contradicts the file, or that has no effect, is an error. Start from
    [config/models/template.yaml](../config/models/template.yaml).
 2. **Metadata**: task, class names, image size and NMS of ultralytics, YOLOv5 and others. Names that are empty,
    double or counted from 1 are mended, with a note.

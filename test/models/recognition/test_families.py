@@ -14,7 +14,7 @@ from benchmark.families.measure import read_family
 
 sys.path.remove(str(ROOT))
 
-REFUSED = {'tiny_yolov2_zoo', 'yunet', 'retinaface', 'scrfd', 'efficientdet_zylo'}
+REFUSED = {'tiny_yolov2_zoo', 'yunet', 'retinaface', 'scrfd'}
 NEEDS_A_LINE = {'yolov7_maps': 'decoder_options: {anchors: yolov4}'}  # named by the card's own assumption
 CASES = catalog.all_cases(real=False)
 

@@ -112,11 +112,26 @@ def _dense(evidence: Evidence, boxes: TensorSpec, scores: TensorSpec) -> Candida
     if rows is not None and rows <= _MOST_QUERIES and not strides_of(rows, evidence.input_wh, rare=True):
         options['nms'] = False
     roles = {'boxes': boxes, 'scores': scores}
+    anchors = _anchors(evidence, boxes)
+    if anchors is not None:
+        roles['anchors'] = anchors
+        options = {name: value for name, value in options.items() if name not in ('normalized', 'box_format')}
+        convention = 'efficientdet'
     selected = [spec for spec in evidence.outputs if spec.dtype.startswith('int') and spec.shape[-1:] == (3,)]
     if len(selected) == 1:
         roles['selected'] = selected[0]
         options['nms'] = False
     return Candidate('boxes_scores', roles, 'shapes of the outputs', options, count, convention)
+
+
+def _anchors(evidence: Evidence, boxes: TensorSpec) -> TensorSpec | None:
+    """The output with the anchors that boxes are relative to, as EfficientDet in PyTorch gives: the same each time."""
+    found = [
+        spec
+        for spec in evidence.file.outputs
+        if evidence.file.tail(spec.name).is_constant and spec.shape[-1:] == (4,) and spec.shape[1:] == boxes.shape[1:]
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _dense_family(evidence: Evidence, boxes: TensorSpec, scores: TensorSpec, is_swapped: bool) -> str:
