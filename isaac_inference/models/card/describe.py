@@ -41,6 +41,8 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
         rows.append(_row(card, 'keypoints', _keypoints(card.keypoints)))
     rows += [_row(card, f'objects.{name}', _object(spec)) for name, spec in card.objects.items()]
     for image in card.images:
+        if image.convention:
+            rows.append(_row(card, 'preprocess.convention', image.convention))
         rows += [
             _row(card, f'preprocess.{item.name}', _text(getattr(image.preprocess, item.name)))
             for item in fields(image.preprocess)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -78,6 +78,8 @@ class ImageInput:
         wh: (width, height) in px that preprocessing makes; the model's own, or the one chosen for a dynamic model.
         preprocess: how an image becomes the tensor.
         role: which image of a frame it takes: 'image' where there is one, 'left' and 'right' of a stereo pair.
+        convention: whose preparation `preprocess` follows but for what the graph or a card says: a name in
+            `conventions.CONVENTIONS`; '' where none was asked.
     """
 
     tensor: TensorSpec
@@ -85,6 +87,7 @@ class ImageInput:
     wh: tuple[int, int]
     preprocess: PreprocessSpec = PreprocessSpec()
     role: str = 'image'
+    convention: str = field(default='', compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'layout', option(TensorLayout, self.layout, 'layout'))

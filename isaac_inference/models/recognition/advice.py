@@ -20,7 +20,7 @@ Build = Callable[[CardValues], tuple[ModelCard, Mapping[str, np.ndarray]]]
 """Makes a card with further values; and the outputs of a run with it, {} where the model cannot be run here."""
 
 _MOST_LINES = 4
-_PLACEHOLDERS = ('first name', '<')
+_PLACEHOLDERS = ('first name', '<')  # of lines that a person must fill in
 
 
 def tried(file: ModelFile, problems: Problems, build: Build) -> Problems:
@@ -44,15 +44,14 @@ def _tried(file: ModelFile, problem: UnclearModelError, others: list[str], build
     """One problem with the lines that work."""
     if not problem.lines:
         return UnclearModelError(file, problem.what, (), instead=_export_advice(file))
-    if any(word in line for line in problem.lines for word in _PLACEHOLDERS):
-        return problem
+    templates = tuple(line for line in problem.lines if any(word in line for word in _PLACEHOLDERS))
     found: dict[str, str] = {}
     for line in problem.lines:
-        verdict = try_lines([line, *others], build)
+        verdict = None if line in templates else try_lines([line, *others], build)
         if verdict is not None and len(found) < _MOST_LINES:
             found[line] = verdict
-    if found:
-        return UnclearModelError(file, problem.what, tuple(found), found)
+    if found or templates:
+        return UnclearModelError(file, problem.what, (*templates, *found), found)
     count = len(problem.lines)
     instead = f'{count} lines for the card were tried on this file, and none of them works. {_export_advice(file)}'
     return UnclearModelError(file, problem.what, (), instead=instead)

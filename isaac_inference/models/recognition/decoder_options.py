@@ -59,7 +59,7 @@ def resolve_options(
     decoder = finding.decoder.value
     family = FAMILIES[decoder]
     given = _given_options(family, values)
-    options = {name: Sourced(value, f'default of the {family.title} family') for name, value in family.options.items()}
+    options = {name: Sourced(value, f'default of the decoder {decoder}') for name, value in family.options.items()}
     options.update({name: Sourced(value, 'outputs') for name, value in finding.options.items() if name in options})
     if 'normalized' in options and scales_boxes and family.decoder != 'detr':
         options['normalized'] = Sourced(False, 'the size input')
@@ -220,7 +220,7 @@ def _activation(
         'as RT-DETR and RF-DETR have; nothing says how the logits become scores',
         (('decoder_options: {activation: softmax}', 'DETR, YOLOS and others whose last class is "no object"'),),
     )
-    return Sourced('sigmoid', 'default of the RT-DETR family'), (assumption,)
+    return Sourced('sigmoid', 'default of the decoder detr'), (assumption,)
 
 
 def _assumed_anchors(anchors: Any) -> Assumption:

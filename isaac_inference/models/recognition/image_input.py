@@ -41,9 +41,10 @@ class InputFinding:
     values: tuple[ValueFinding, ...]
     size_is_assumed: bool = False
 
-    def image_input(self, preprocess: PreprocessSpec) -> ImageInput:
+    def image_input(self, preprocess: PreprocessSpec, convention: str = '') -> ImageInput:
         """The image input, once it is known how an image becomes its tensor."""
-        return ImageInput(self.image.value, self.layout.value, self.wh.value, preprocess)
+        spec, layout, wh = self.image.value, self.layout.value, self.wh.value
+        return ImageInput(spec, layout, wh, preprocess, convention=convention)
 
     def value_inputs(self) -> tuple[ValueInput, ...]:
         """The inputs that do not take an image."""

@@ -120,13 +120,15 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
         **_sources('decoder_options', options.options),
         **_sources('roles', finding.roles),
         **_sources('objects', objects[0]),
+        'preprocess.convention': prepared.source,
         **_sources('preprocess', prepared.values),
     }
+    image = inputs.image_input(PreprocessSpec(**values_of(prepared.values)), prepared.convention.name)
     card = ModelCard(
         name=name.value,
         path=file.path,
         sha256=file.sha256,
-        inputs=(inputs.image_input(PreprocessSpec(**values_of(prepared.values))), *inputs.value_inputs()),
+        inputs=(image, *inputs.value_inputs()),
         outputs=file.outputs,
         spec=_spec(finding, values_of(options.options), points),
         labels=labels[0].value,

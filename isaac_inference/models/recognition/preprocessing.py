@@ -32,11 +32,13 @@ class PreprocessFinding:
     Attributes:
         values: field of `PreprocessSpec` -> value.
         convention: the convention that they follow where nothing else is said.
+        source: where that came from.
         assumptions: empty where the file or a card settles them.
     """
 
     values: Mapping[str, Sourced[Any]]
     convention: Convention
+    source: str
     assumptions: tuple[Assumption, ...] = ()
 
 
@@ -70,26 +72,26 @@ def resolve_preprocess(
     }
     if image.dtype == 'uint8':
         _check_bytes(image, overrides)
-    _check_used(_applied(convention, source, in_graph, overrides), overrides)
+    _check_used(_applied(convention, in_graph, overrides), overrides)
     if is_certain:
-        return PreprocessFinding(_applied(convention, source, in_graph, overrides), convention)
+        return PreprocessFinding(_applied(convention, in_graph, overrides), convention, source)
     common = FAMILIES[finding.decoder.value].conventions if finding.alternatives is None else finding.alternatives
     names = _likeliest_first(file, [convention.name, *common])
     if not in_graph:
         names = _agreeing(names, file.entry(image.name).takes_bytes)
     if names[0] != convention.name:
         convention = CONVENTIONS[names[0]]
-        source = f'convention {names[0]}, by the first convolution and the exporter; the file does not state it'
-    found = _applied(convention, source, in_graph, overrides)
+        source = 'by the first convolution and the exporter; the file does not state it'
+    found = _applied(convention, in_graph, overrides)
     others = []
     for name in names[1:]:
         other = CONVENTIONS[name]
-        if values_of(_applied(other, '', in_graph, overrides)) != values_of(found):
+        if values_of(_applied(other, in_graph, overrides)) != values_of(found):
             others.append((f'preprocess: {{convention: {name}}}', f'{other.title}: {other.describe()}'))
     if not others:
-        return PreprocessFinding(found, convention)
+        return PreprocessFinding(found, convention, source)
     assumption = Assumption('preprocess', f'{convention.name}: {convention.describe()}', source, tuple(others))
-    return PreprocessFinding(found, convention, (assumption,))
+    return PreprocessFinding(found, convention, source, (assumption,))
 
 
 def _likeliest_first(file: ModelFile, names: Sequence[str]) -> list[str]:
@@ -113,22 +115,22 @@ def _convention(
     """The convention, where it came from, and whether that leaves no doubt."""
     given = values.get('preprocess.convention')
     if given is not None:
-        return CONVENTIONS[given.value], f'convention {given.value} of {given.source}', True
+        return CONVENTIONS[given.value], given.source, True
     if exporter.is_ultralytics:
         name = 'rt_detr' if 'detr' in exporter.description else 'ultralytics'
-        return CONVENTIONS[name], f'convention {name}, by the metadata', True
+        return CONVENTIONS[name], 'metadata of the exporter', True
     named = convention_of(exporter.family)
     if named:
-        return CONVENTIONS[named], f'convention {named}, by the metadata: {exporter.family}', True
+        return CONVENTIONS[named], f'metadata: {exporter.family}', True
     family = FAMILIES[finding.decoder.value]
     if activation == 'softmax' and 'detr' in family.conventions:
-        return CONVENTIONS['detr'], 'convention detr, as networks with softmax have', False
+        return CONVENTIONS['detr'], 'as networks with softmax have', False
     if finding.convention:
         hint = 'by the outputs and the names in the graph; the file does not state it'
-        return CONVENTIONS[finding.convention], f'convention {finding.convention}, {hint}', False
+        return CONVENTIONS[finding.convention], hint, False
     name = family.conventions[0]
     hint = f'the most common for {family.title}; the file does not state it'
-    return CONVENTIONS[name], f'convention {name}, {hint}', False
+    return CONVENTIONS[name], hint, False
 
 
 def _in_graph(file: ModelFile, image: TensorSpec) -> Mapping[str, Sourced[Any]]:
@@ -149,10 +151,10 @@ def _swapped(entry: ImageEntry, source: str) -> Mapping[str, Sourced[Any]]:
 
 
 def _applied(
-    convention: Convention, source: str, in_graph: Mapping[str, Sourced[Any]], overrides: Mapping[str, Sourced[Any]]
+    convention: Convention, in_graph: Mapping[str, Sourced[Any]], overrides: Mapping[str, Sourced[Any]]
 ) -> dict[str, Sourced[Any]]:
     """The convention's values, under what the graph does itself, under what cards say."""
-    spec = convention.preprocess
+    spec, source = convention.preprocess, f'convention {convention.name}'
     found = {item.name: Sourced(getattr(spec, item.name), source) for item in fields(PreprocessSpec)}
     return {**found, **in_graph, **overrides}
 

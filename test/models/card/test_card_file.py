@@ -23,6 +23,7 @@ input_size: [96, 64]
 outputs: {predictions: output}
 labels: [cup, bottle, box]
 preprocess:
+  convention: yolox
   color: rgb
   scale: 1/255
   mean: 0.5

@@ -35,7 +35,7 @@ def test_every_convention_that_a_family_names_exists_and_differs():
 def test_metadata_leaves_no_doubt(tmp_path):
     metadata = ultralytics_metadata(['a', 'b', 'c'])
     card = read_card(write_model(tmp_path / 'm.onnx', 'yolov8', metadata=metadata))
-    assert not card.assumptions and 'by the metadata' in card.sources['preprocess.color']
+    assert not card.assumptions and card.sources['preprocess.convention'] == 'metadata of the exporter'
 
 
 def test_a_card_settles_it_and_is_not_assumed(tmp_path):
@@ -45,7 +45,8 @@ def test_a_card_settles_it_and_is_not_assumed(tmp_path):
     card = read_card(path)
     assert not card.assumptions
     assert card.image.preprocess.mean == (0.485, 0.456, 0.406) and card.image.preprocess.color == 'bgr'
-    assert card.sources['preprocess.mean'] == 'convention rf_detr of card m.yaml'
+    assert card.sources['preprocess.mean'] == 'convention rf_detr'
+    assert card.sources['preprocess.convention'] == 'card m.yaml' and card.image.convention == 'rf_detr'
 
 
 def test_only_alternatives_that_would_change_something_are_named(tmp_path):
@@ -95,7 +96,7 @@ def test_the_first_convolution_decides_where_it_can(tmp_path, response, alternat
         ('{fit: stretch, pad_value: 3}', 'preprocess.pad_value: has no effect with fit stretch'),
         ('{fit: stretch, anchor: center}', 'preprocess.anchor: has no effect'),
         ('{fit: crop, pad_value: 0}', 'has no effect with fit crop'),
-        ('{convention: rt_detr, rounding: floor}', r'rounding: has no effect with fit stretch \(convention rt_detr of'),
+        ('{convention: rt_detr, rounding: floor}', r'rounding: has no effect with fit stretch \(convention rt_detr\)'),
         ('{convention: rtdetr}', 'got .rtdetr., expected one of ultralytics, yolox'),
         ('{color: rgba, fit: round}', r'preprocess.color: got(.|\n)*and: preprocess.fit: got'),
     ],
