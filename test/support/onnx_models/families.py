@@ -89,6 +89,16 @@ def _end_to_end(tiny: Tiny) -> None:
     tiny.add_output('predictions', tiny.affine(slope, base), slope.shape)
 
 
+def _end_to_end_pose(tiny: Tiny) -> None:
+    count, dims = tiny.keypoint_shape
+    slope = np.zeros((_ROWS, 6 + count * dims), np.float32)
+    base = np.zeros_like(slope)
+    for row, known in enumerate(known_detections(tiny.classes, tiny.input_wh)):
+        base[row] = (*known.xyxy, 0.0, known.class_id, *np.ravel(known_keypoints(known, tiny.keypoint_shape)))
+        slope[row, 4] = known.score
+    tiny.add_output('predictions', tiny.affine(slope, base), slope.shape)
+
+
 def _nanodet(tiny: Tiny) -> None:
     slope = np.zeros((_cells(tiny.input_wh, (8, 16, 32, 64)), tiny.classes + 32), np.float32)
     base = np.zeros_like(slope)
@@ -182,6 +192,9 @@ KINDS: dict[str, Kind] = {
         'yolov8_pose', lambda tiny: _yolov8_pose(tiny, True), {'predictions': 'output0'}, {}, metadata=_KEYPOINTS
     ),
     'end_to_end': Kind('end_to_end', _end_to_end, {'predictions': 'output0'}, {}),
+    'end_to_end_pose': Kind(
+        'end_to_end_pose', _end_to_end_pose, {'predictions': 'output0'}, {}, metadata=_KEYPOINTS
+    ),
     'detr': Kind('detr', _detr, {'logits': 'logits', 'boxes': 'pred_boxes'}, {'activation': 'sigmoid'}),
     'detr_softmax': Kind(
         'detr',
