@@ -13,13 +13,13 @@ from isaac_inference.models.card.families import ANCHORS, FAMILIES, Family
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.recognition.decoder_choice import DecoderFinding, proto_channels
-from isaac_inference.models.recognition.keypoints import pose_class_columns
+from isaac_inference.models.recognition.keypoints import check_finished_columns, pose_class_columns
 from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.layouts.grid import cell_count, strides_of
 from isaac_inference.models.recognition.layouts.single import NANODET_BOX_COLUMNS
 
 _OTHER_COLUMNS = {'yolox': 5, 'yolov5': 5, 'yolov8': 4, 'yolov8_obb': 5, 'nanodet': NANODET_BOX_COLUMNS}
-_PICKED = ('end_to_end', 'boxes_scores_labels', 'efficient_nms')
+_PICKED = ('end_to_end', 'end_to_end_pose', 'boxes_scores_labels', 'efficient_nms')
 _CHANNELS_EITHER_WAY = ('yolov8', 'yolov8_obb')
 _ANCHORS_PER_LEVEL = 3
 _COCO_WITH_NO_OBJECT = 92
@@ -84,6 +84,8 @@ def resolve_options(
         table = finding.roles['predictions'].value
         if table.shape[-1] not in (len(options['columns'].value), None):
             raise _misfit(evidence, decoder, table)
+    if decoder == 'end_to_end_pose' and evidence.keypoints is not None:
+        check_finished_columns(evidence, evidence.keypoints, finding.roles['predictions'].value)
     if 'strides' in options:
         _check_strides(evidence, finding, options['strides'])
     if decoder == 'anchor_heads' and 'anchors' not in given:
@@ -118,12 +120,12 @@ def class_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorSp
         rows = boxes.shape[1]
         return scores.shape[1] if rows is not None and scores.shape[1] != rows == scores.shape[2] else scores.shape[2]
     spec = roles.get('logits') or roles.get('predictions')
-    if spec is None or decoder == 'end_to_end':
+    if spec is None or decoder in _PICKED:
         return None
     if len(spec.shape) != 3:
         raise _misfit(evidence, decoder, spec)
-    if decoder == 'yolov8_pose':
-        return pose_class_columns(evidence, spec)
+    if decoder == 'yolov8_pose' and evidence.keypoints is not None:
+        return pose_class_columns(evidence, evidence.keypoints, spec)
     if decoder == 'detr':
         return spec.shape[2]
     size = spec.shape[_class_axis(evidence, spec) if decoder in _CHANNELS_EITHER_WAY else 2]

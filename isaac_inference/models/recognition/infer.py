@@ -74,7 +74,7 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     inputs: InputFinding | None = None
     with problems:
         inputs = find_inputs(file, values, exporter, problems)
-    if inputs is None or task is None:
+    if inputs is None or task is None or (points is None and task.value is Task.KEYPOINTS):
         return None
     evidence = Evidence(
         file,

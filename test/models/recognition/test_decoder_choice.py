@@ -255,9 +255,32 @@ def test_keypoints_settle_the_decoder(shape):
     assert finding.decoder.value == 'yolov8_pose' and finding.roles['predictions'].value.name == 'output0'
 
 
+@pytest.mark.parametrize(
+    'shape, more, labels, decoder',
+    [
+        ((1, 300, 57), {'end2end': 'True'}, 1, 'end_to_end_pose'),
+        ((None, None, None), {'end2end': 'True'}, 1, 'end_to_end_pose'),
+        ((1, 300, 57), {}, 1, 'end_to_end_pose'),
+        ((1, 300, 57), {}, 2, 'end_to_end_pose'),  # as many columns as box, two class scores and keypoints have
+        ((1, 300, 57), {}, None, 'end_to_end_pose'),
+        ((1, 300, 54), {}, None, 'end_to_end_pose'),  # wrong, and its error says so
+        ((1, 57, 300), {}, 2, 'yolov8_pose'),
+        ((1, 8400, 57), {}, None, 'yolov8_pose'),
+        ((1, 57, 8400), {}, 2, 'yolov8_pose'),
+        ((1, 57, 34000), {}, None, 'yolov8_pose'),  # with a level of stride 4
+    ],
+)
+def test_keypoints_of_finished_boxes_are_told_from_a_grid_s(shape, more, labels, decoder):
+    finding = find_decoder(with_keypoints(('output0', F, shape), metadata={**POSE, **more}, labels=labels), {})
+    assert finding.decoder.value == decoder
+
+
+def test_300_finished_boxes_are_no_grid_of_stride_32():
+    shape = ('output0', F, (1, 300, 57))
+    assert find_decoder(with_keypoints(shape, wh=(640, 480), labels=1), {}).decoder.value == 'end_to_end_pose'
+
+
 def test_keypoints_in_another_layout_are_refused():
-    with pytest.raises(ModelError, match=r'end-to-end export \(metadata\) are not supported; export'):
-        find_decoder(with_keypoints(('output0', F, (1, 300, 57)), metadata={**POSE, 'end2end': 'True'}, labels=1), {})
     two = [('heatmaps', F, (1, 17, 64, 48)), ('boxes', F, (1, 300, 4))]
     with pytest.raises(ModelError, match=r'no known layout with keypoints(.|\n)*decoder: yolov8_pose'):
         find_decoder(with_keypoints(*two), {})

@@ -192,9 +192,7 @@ KINDS: dict[str, Kind] = {
         'yolov8_pose', lambda tiny: _yolov8_pose(tiny, True), {'predictions': 'output0'}, {}, metadata=_KEYPOINTS
     ),
     'end_to_end': Kind('end_to_end', _end_to_end, {'predictions': 'output0'}, {}),
-    'end_to_end_pose': Kind(
-        'end_to_end_pose', _end_to_end_pose, {'predictions': 'output0'}, {}, metadata=_KEYPOINTS
-    ),
+    'end_to_end_pose': Kind('end_to_end_pose', _end_to_end_pose, {'predictions': 'output0'}, {}, metadata=_KEYPOINTS),
     'detr': Kind('detr', _detr, {'logits': 'logits', 'boxes': 'pred_boxes'}, {'activation': 'sigmoid'}),
     'detr_softmax': Kind(
         'detr',

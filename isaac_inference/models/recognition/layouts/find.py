@@ -10,12 +10,15 @@ from isaac_inference.models.recognition.layouts.candidate import Candidate, Evid
 from isaac_inference.models.recognition.layouts.finished import finished_boxes, two_tables
 from isaac_inference.models.recognition.layouts.grid import strides_of
 from isaac_inference.models.recognition.layouts.levels import level_outputs
+from isaac_inference.models.recognition.layouts.pose import boxes_with_keypoints
 from isaac_inference.models.recognition.layouts.separate import boxes_and_scores
 from isaac_inference.models.recognition.layouts.single import single_output
 
 
 def find_layouts(evidence: Evidence) -> list[Candidate]:
     """All ways to read the outputs that fit, the likeliest first; [] where none does."""
+    if evidence.keypoints is not None:
+        return boxes_with_keypoints(evidence, evidence.keypoints)
     predictions = _the_table(evidence)
     if evidence.exporter.end_to_end and predictions is not None:
         return [_end_to_end(evidence, predictions)]

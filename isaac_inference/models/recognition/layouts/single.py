@@ -63,7 +63,7 @@ def single_output(evidence: Evidence, spec: TensorSpec) -> list[Candidate]:
         evidence: what is known about the model.
         spec: the output, [N, rows, columns] or [rows, columns].
     """
-    fixed = _as_run(evidence, spec)
+    fixed = as_run(evidence, spec)
     found = [] if fixed is None else single_output(evidence, fixed)
     if found:
         return [replace(item, roles={'predictions': spec}) for item in found]
@@ -90,7 +90,7 @@ def single_output(evidence: Evidence, spec: TensorSpec) -> list[Candidate]:
     return _rows_of_queries(evidence, spec, columns)
 
 
-def _as_run(evidence: Evidence, spec: TensorSpec) -> TensorSpec | None:
+def as_run(evidence: Evidence, spec: TensorSpec) -> TensorSpec | None:
     """The output with the sizes that one run gave to its open axes; None where all are known or it cannot be run."""
     if len(spec.shape) != 3 or None not in spec.shape[1:]:
         return None
