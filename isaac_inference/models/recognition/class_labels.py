@@ -39,8 +39,8 @@ def resolve_labels(
         values: what the cards say.
         exporter: what the exporter says.
         class_count: number of classes from the shape of the outputs, None if unknown.
-        spare: how many columns at the end have no class in every model of the family.
         has_spare: the family's heads may have columns that no class uses: one more than classes, or COCO's 91 ids.
+        spare: how many columns at the end have no class in every model of the family.
 
     Raises:
         ModelError: the number of names differs from the number of classes, or neither is known.

@@ -150,9 +150,8 @@ def _roles_for(evidence: Evidence, family: Family, same: Candidate | None) -> di
         roles = finished_roles(outputs) or {}
     elif family.decoder in ('detr', 'boxes_scores'):
         pair = split_pair(outputs)
-        roles = (
-            {} if pair is None else dict(zip(('boxes', family.roles[0].replace('boxes', 'scores')), pair, strict=True))
-        )
+        scores_role = 'logits' if family.decoder == 'detr' else 'scores'
+        roles = {} if pair is None else {'boxes': pair[0], scores_role: pair[1]}
     known = family.all_roles
     return {role: Sourced(spec, source) for role, spec in roles.items() if role in known}
 

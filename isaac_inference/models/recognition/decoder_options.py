@@ -69,7 +69,7 @@ def resolve_options(
     if decoder in _PICKED and evidence.label_count is not None:
         columns = None  # the outputs do not show the number of classes, and the last layers are no proof
     if decoder == 'detr' or (columns is None and decoder not in _PICKED):
-        columns = class_columns(evidence, decoder, {role: item.value for role, item in finding.roles.items()})
+        columns = _class_columns(evidence, decoder, {role: item.value for role, item in finding.roles.items()})
     if decoder == 'detr' and 'activation' not in given:
         options['activation'], assumed = _activation(evidence, finding, columns)
         assumptions += assumed
@@ -103,7 +103,7 @@ def _class_count(columns: int | None, options: Mapping[str, Sourced[Any]]) -> in
     return columns - (softmax or background)
 
 
-def class_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorSpec]) -> int | None:
+def _class_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorSpec]) -> int | None:
     """How many class scores each box has; None if the outputs give only the best class, or leave the number
     open.
 

@@ -98,7 +98,7 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
             file, values, exporter, options.class_count, has_spare=has_spare, spare=finding.spare_columns
         )
     if finding.decoder.value == 'detr':
-        options = replace(options, options=_without_unused(options.options, labels[0].value))
+        options = replace(options, options=_with_unused(options.options, labels[0].value))
     objects: tuple[Mapping[str, Sourced[ObjectSpec]], tuple[str, ...]] = ({}, ())
     if labels[0].value:
         with problems:
@@ -142,8 +142,10 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     return card
 
 
-def _without_unused(options: Mapping[str, Sourced[Any]], labels: Sequence[str]) -> Mapping[str, Sourced[Any]]:
-    """The options with the columns before the first class and behind the last, so that none is found as one."""
+def _with_unused(options: Mapping[str, Sourced[Any]], labels: Sequence[str]) -> Mapping[str, Sourced[Any]]:
+    """The options, with `unused` naming the columns before the first class and behind the last, so that no object is
+    found as one of them.
+    """
     named = [index for index, label in enumerate(labels) if not label.startswith(UNUSED)]
     if not named or options['activation'].value != 'sigmoid':
         return options

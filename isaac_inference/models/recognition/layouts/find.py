@@ -12,7 +12,7 @@ from isaac_inference.models.recognition.layouts.grid import strides_of
 from isaac_inference.models.recognition.layouts.levels import level_outputs
 from isaac_inference.models.recognition.layouts.pose import boxes_with_keypoints
 from isaac_inference.models.recognition.layouts.separate import boxes_and_scores
-from isaac_inference.models.recognition.layouts.single import single_output
+from isaac_inference.models.recognition.layouts.single import BEST_FIRST, ROTATED, single_output
 
 
 def find_layouts(evidence: Evidence) -> list[Candidate]:
@@ -76,9 +76,6 @@ def _settled(evidence: Evidence, found: list[Candidate]) -> list[Candidate]:
 
 def _end_to_end(evidence: Evidence, spec: TensorSpec) -> Candidate:
     """What ultralytics exports with NMS inside, or by networks that need none."""
-    columns = ('cx', 'cy', 'w', 'h', 'score', 'class', 'angle') if evidence.exporter.task == 'obb' else _COLUMNS
+    columns = ROTATED if evidence.exporter.task == 'obb' else BEST_FIRST
     options = {'columns': columns} if spec.shape[-1] in (len(columns), None) else {}
     return Candidate('end_to_end', {'predictions': spec}, 'metadata (end-to-end export)', options, None, 'ultralytics')
-
-
-_COLUMNS = ('x1', 'y1', 'x2', 'y2', 'score', 'class')

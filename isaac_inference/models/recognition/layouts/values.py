@@ -74,7 +74,7 @@ def columns_of(rows: np.ndarray) -> tuple[str, ...] | None:
 
 
 def is_class_column(column: np.ndarray) -> bool:
-    """True for a column of class ids: whole numbers, not all the same unless there is one class."""
+    """True for a column of class ids: whole numbers of 0 or more. A column of zeros is one too."""
     used = column[np.isfinite(column)]
     return bool(len(used) and (used == np.trunc(used)).all() and used.min() >= 0)
 
