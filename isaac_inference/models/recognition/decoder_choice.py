@@ -106,16 +106,20 @@ def _as_card_says(
             'do not show which is which',
             f'outputs: {{{names}}}',
         )
+    if same is not None:
+        return replace(_finding(same, roles), decoder=decoder)
     related = next((item for item in found if {item.decoder, decoder.value} in _SHARE_A_NETWORK), None)
-    near = same or related
-    convention, alternatives = (near.convention, near.alternatives) if near else ('', None)
-    options, count = (same.options, same.class_count) if same else ({}, None)
-    looks_like = found[0].decoder if found and same is None else ''
-    return DecoderFinding(decoder, roles, options, count, convention, alternatives, looks_like)
+    convention, alternatives = (related.convention, related.alternatives) if related else ('', None)
+    looks_like = found[0].decoder if found else ''
+    return DecoderFinding(decoder, roles, {}, None, convention, alternatives, looks_like)
 
 
 def _by_roles(evidence: Evidence, given: Mapping[str, Sourced[TensorSpec]]) -> DecoderFinding:
-    """The decoder that the roles in a card leave, by the layout of these outputs where they leave several."""
+    """The decoder that the roles in a card leave, by the layout of these outputs where they leave several.
+
+    Raises:
+        ModelError: the roles or the outputs fit no decoder, or several.
+    """
     families = _families_of(_task_of(evidence))
     fitting = [name for name, family in families.items() if family.takes(given)]
     if not fitting:
@@ -126,8 +130,10 @@ def _by_roles(evidence: Evidence, given: Mapping[str, Sourced[TensorSpec]]) -> D
             f'The roles of each: {known}'
         )
     found = [item for item in find_layouts(evidence) if item.decoder in fitting]
-    if found:
+    if len(found) == 1:
         return _finding(found[0], given)
+    if found:
+        raise _undecided(evidence, found)
     source = ', '.join(dict.fromkeys(item.source for item in given.values()))
     if len(fitting) == 1:
         return DecoderFinding(Sourced(fitting[0], f'roles of {source}'), given)

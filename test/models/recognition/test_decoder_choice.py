@@ -10,6 +10,7 @@ import pytest
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models import KeypointSpec, TensorSpec
+from isaac_inference.models.card.sourced import Sourced
 from isaac_inference.models.onnx.exporter import exporter_facts
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.decoder_choice import find_decoder
@@ -284,3 +285,23 @@ def test_keypoints_in_another_layout_are_refused():
     two = [('heatmaps', F, (1, 17, 64, 48)), ('boxes', F, (1, 300, 4))]
     with pytest.raises(ModelError, match=r'no known layout with keypoints(.|\n)*decoder: yolov8_pose'):
         find_decoder(with_keypoints(*two), {})
+
+
+def test_named_outputs_do_not_settle_a_choice_of_decoders():
+    open_rows = evidence(('output0', F, (1, None, 85)))
+    with pytest.raises(ModelError, match=r'fit several decoders(.|\n)*decoder: yolox(.|\n)*decoder: yolov5'):
+        find_decoder(open_rows, {'outputs.predictions': Sourced('output0', 'card m.yaml')})
+
+
+@pytest.mark.parametrize(
+    'outputs, decoder',
+    [
+        ([('a', F, (1, 84, 8400)), ('b', F, (1, 84, 8400))], 'yolov8'),  # with a note on which one is read
+        ([('dets', F, (1, 300, 4)), ('labels', F, (1, 300, 6))], 'detr'),  # with a spare column
+    ],
+)
+def test_naming_the_decoder_that_is_found_anyway_changes_nothing_else(outputs, decoder):
+    by_itself = find_decoder(evidence(*outputs), {})
+    named = find_decoder(evidence(*outputs), {'decoder': Sourced(decoder, 'card m.yaml')})
+    assert named == dataclasses.replace(by_itself, decoder=Sourced(decoder, 'card m.yaml'))
+    assert by_itself.notes or by_itself.spare_columns

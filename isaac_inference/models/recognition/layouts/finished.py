@@ -106,9 +106,7 @@ def _table_with_count(evidence: Evidence) -> list[Candidate]:
     numbers = evidence.numbers(tables[0], 6)
     columns = (None if numbers is None else values.columns_of(numbers)) or _PADDLE
     roles = {'predictions': tables[0], 'num_detections': counts[0]}
-    is_detr = any(
-        spec.name == 'im_shape' for spec in evidence.file.inputs
-    )  # Paddle's RT-DETR is told the image's shape
+    is_detr = any(spec.name == 'im_shape' for spec in evidence.file.inputs)  # as Paddle's RT-DETR has beside its image
     return [
         Candidate(
             'end_to_end',

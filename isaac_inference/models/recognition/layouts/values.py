@@ -66,7 +66,8 @@ def columns_of(rows: np.ndarray) -> tuple[str, ...] | None:
             continue
         if used[:, roles['class']].min() < -1 or (box < -_MOST_FRACTION).all():
             continue
-        corners = ('x1', 'y1', 'x2', 'y2') if box_format_of(box) != 'cxcywh' else ('cx', 'cy', 'w', 'h')
+        is_centered = 'angle' in roles or box_format_of(box) == 'cxcywh'
+        corners = ('cx', 'cy', 'w', 'h') if is_centered else ('x1', 'y1', 'x2', 'y2')
         names = {index: name for name, index in roles.items()}
         names |= {box_at + index: name for index, name in enumerate(corners)}
         return tuple(names[index] for index in range(width))
