@@ -15,7 +15,7 @@ from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.recognition.decoder_choice import DecoderFinding, proto_channels
 from isaac_inference.models.recognition.keypoints import check_finished_columns, pose_class_columns
 from isaac_inference.models.recognition.layouts.candidate import Evidence
-from isaac_inference.models.recognition.layouts.grid import cell_count, strides_of
+from isaac_inference.models.recognition.layouts.grid import cell_count, channel_axis
 from isaac_inference.models.recognition.layouts.single import NANODET_BOX_COLUMNS
 
 _OTHER_COLUMNS = {'yolox': 5, 'yolov5': 5, 'yolov8': 4, 'yolov8_obb': 5, 'nanodet': NANODET_BOX_COLUMNS}
@@ -128,7 +128,7 @@ def _class_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorS
         return pose_class_columns(evidence, evidence.keypoints, spec)
     if decoder == 'detr':
         return spec.shape[2]
-    size = spec.shape[_class_axis(evidence, spec) if decoder in _CHANNELS_EITHER_WAY else 2]
+    size = spec.shape[channel_axis(spec, evidence.input_wh) if decoder in _CHANNELS_EITHER_WAY else 2]
     others = _OTHER_COLUMNS[decoder] + (proto_channels(evidence) if decoder == 'yolov8' else 0)
     if size is None:
         return None
@@ -150,16 +150,6 @@ def _level_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorS
     if decoder != 'anchor_heads' or channels is None:
         return channels
     return (channels if len(spec.shape) == 5 else channels // _ANCHORS_PER_LEVEL) - 5
-
-
-def _class_axis(evidence: Evidence, spec: TensorSpec) -> int:
-    """The axis of a YOLOv8 output that holds box and scores: second as exported, third when transposed."""
-    _, rows, columns = spec.shape
-    if strides_of(columns, evidence.input_wh):
-        return 1
-    if strides_of(rows, evidence.input_wh):
-        return 2
-    return 2 if rows is not None and columns is not None and columns < rows else 1
 
 
 def _misfit(evidence: Evidence, decoder: str, spec: TensorSpec) -> ModelError:

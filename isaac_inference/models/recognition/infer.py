@@ -43,8 +43,8 @@ def build_card(file: ModelFile, values: CardValues) -> ModelCard:
         values: what the cards say, already merged.
 
     Raises:
-        ModelError: a card contradicts the file, or something is not said anywhere: all of it at once. A line that the
-            error tells to add has been tried on the file.
+        ModelError: a card contradicts the file, or something is not said anywhere: all of it at once. Where lines in
+            the card settle all of it, each line that the error tells to add has been tried on the file.
     """
     problems = Problems(file)
     card = _build(file, values, problems)

@@ -10,7 +10,7 @@ from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.layouts.candidate import Evidence
-from isaac_inference.models.recognition.layouts.grid import strides_of
+from isaac_inference.models.recognition.layouts.grid import channel_axis
 from isaac_inference.models.recognition.layouts.pose import FINISHED_COLUMNS, GRID_COLUMNS
 
 _POINTS_OF = {'cuboid8': 8}
@@ -70,7 +70,7 @@ def pose_class_columns(evidence: Evidence, keypoints: KeypointSpec, spec: Tensor
     values = keypoints.values
     classes = evidence.label_count
     needed = None if classes is None else GRID_COLUMNS + classes + values
-    found = spec.shape[_channel_axis(evidence, spec, needed)]
+    found = spec.shape[channel_axis(spec, evidence.input_wh, needed)]
     if found is None:
         return None
     if found != needed if needed is not None else found <= GRID_COLUMNS + values:
@@ -94,16 +94,3 @@ def check_finished_columns(evidence: Evidence, keypoints: KeypointSpec, spec: Te
             f'{keypoints.count} x {keypoints.dims}]: expected {needed}; correct keypoints (count, dims) or the decoder '
             'in the card'
         )
-
-
-def _channel_axis(evidence: Evidence, spec: TensorSpec, needed: int | None) -> int:
-    """The axis that holds box, scores and keypoints: second as exported, third when transposed."""
-    _, rows, columns = spec.shape
-    if needed is not None and needed in (rows, columns):
-        return 1 if rows == needed else 2
-    for rare in (False, True):
-        if strides_of(columns, evidence.input_wh, rare):
-            return 1
-        if strides_of(rows, evidence.input_wh, rare):
-            return 2
-    return 2 if rows is not None and columns is not None and columns < rows else 1

@@ -39,7 +39,7 @@ def find_layouts(evidence: Evidence) -> list[Candidate]:
     if not found and evidence.exporter.decoders and None in predictions.shape[1:]:
         decoder = evidence.exporter.decoders[0]
         found = [Candidate(decoder, {'predictions': predictions}, 'metadata of the exporter')]
-    return [replace(item, notes=notes) for item in _settled(evidence, found)]
+    return [replace(item, notes=(*item.notes, *notes)) for item in _settled(evidence, found)]
 
 
 def _the_table(evidence: Evidence) -> TensorSpec | None:
