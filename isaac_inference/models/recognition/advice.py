@@ -50,7 +50,7 @@ def _tried(file: ModelFile, problem: UnclearModelError, others: list[str], build
         return problem
     found: dict[str, str] = {}
     for line in problem.lines:
-        verdict = _try_lines([line, *others], build)
+        verdict = try_lines([line, *others], build)
         if verdict is not None and len(found) < _MOST_LINES:
             found[line] = verdict
     if found:
@@ -60,7 +60,7 @@ def _tried(file: ModelFile, problem: UnclearModelError, others: list[str], build
     return UnclearModelError(file, problem.what, (), instead=instead)
 
 
-def _try_lines(lines: list[str], build: Build) -> str | None:
+def try_lines(lines: list[str], build: Build) -> str | None:
     """What a run with these lines in the card found, for people; None where they do not fit or give nonsense."""
     values: dict[str, object] = {}
     try:
