@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from support.paths import PACKAGE, ROOT
 
 PAGES = sorted([ROOT / 'README.md', *(ROOT / 'docs').glob('*.md'), *(ROOT / 'interfaces').glob('*.md')])
+README = ROOT / 'README.md'
 FIRST_NODE = ROOT / 'docs' / 'first_node.md'
 NAMED = re.compile(r'`([\w./-]+/[\w./*<>-]*|[\w-]+\.(?:py|cu|md|yaml|xml|cfg))`')
 LINK = re.compile(r'\]\((?!https?:|mailto:|#)([^)#\s]+)')
@@ -37,6 +39,16 @@ def test_every_file_that_is_named_exists(page):
 def test_every_link_leads_somewhere(page):
     links = LINK.findall(page.read_text(encoding='utf-8'))
     assert {link for link in links if not (page.parent / link).exists()} == set()
+
+
+def test_the_page_of_models_is_what_the_tables_and_the_last_measurement_say(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmark.families.page import PAGE, models_page
+
+    stored = json.loads((ROOT / 'benchmark' / 'results' / 'families.json').read_text())
+    assert PAGE.read_text() == models_page(stored), 'renew it with `python -m benchmark --report`'
+    right, _, count = stored['figures'][0]['measured'].split()
+    assert f'Of {count} files' in README.read_text() and f'{right} need no card' in README.read_text()
 
 
 def test_the_first_node_works(ros, tmp_path, monkeypatch):

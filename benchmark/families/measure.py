@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from isaac_inference.models.recognition.read_outputs import decode_all
 
 COMPARED = 100  # best boxes of a file
 _PX, _SCORE = 0.5, 2e-3
+_ROUNDING = 1e-6  # of float32, where untrained weights make huge boxes
 _SEED = 7
 
 
@@ -86,9 +88,20 @@ def read_family(case: FamilyCase, path: Path) -> Reading:
         except PerceptionError as error:
             refusal, advice = str(error), ()
     usable = tuple(line for line in advice if '<' not in line and 'first name' not in line)
-    bad = tuple(line for line in usable if _accepted(file, (line, labels)) is None)
-    short = ' '.join(refusal.replace(str(path), path.name).split())
-    return Reading(case, 'refused', refusal=short[:300], advice=usable, bad_advice=bad)
+    bad = tuple(line for line in usable if not _helps(case, file, (line, labels)))
+    return Reading(case, 'refused', refusal=_short(refusal, file), advice=usable, bad_advice=bad)
+
+
+def _helps(case: FamilyCase, file: ModelFile, lines: Sequence[str]) -> bool:
+    """True when a card of these lines is accepted, and reads the boxes right."""
+    card = _accepted(file, lines)
+    return card is not None and _compare_boxes(case, card) == 'equal'
+
+
+def _short(refusal: str, file: ModelFile) -> str:
+    """An error in a few lines: without the list of tensors, which it has once more."""
+    text = refusal.replace(f'Found:{file.describe()}', '').replace(f'{file.path}: ', '')
+    return re.sub(r'\(([^()]{60})[^()]*\)', r'(\1...)', ' '.join(text.split()))
 
 
 def _values(lines: Sequence[str]) -> CardValues:
@@ -170,8 +183,9 @@ def _unmatched(rows: Rows, among: Rows) -> int:
     count = 0
     for box, score, index in zip(*(part[:COMPARED] for part in rows), strict=True):
         near = np.abs(scores - score) <= _SCORE
-        same = near & (ids == index) & (np.abs(boxes - box).max(axis=1, initial=0) <= _PX)
-        ties = near & (np.abs(boxes - box).max(axis=1, initial=0) <= _PX)  # two classes of one score
+        at = np.abs(boxes - box).max(axis=1, initial=0) <= _PX + _ROUNDING * np.abs(box).max()
+        same = near & (ids == index) & at
+        ties = near & at  # two classes of one score
         count += not (same.any() or ties.any() and (np.abs(scores[ties] - score) < 1e-6).any())
     return count
 

@@ -250,7 +250,7 @@ FAMILIES: Mapping[str, Family] = {
             'boxes and class scores',
             'boxes [N, boxes, 4] and scores [N, boxes, nc] or [N, nc, boxes], before NMS',
             ('boxes', 'scores'),
-            ('yolo_nas', 'damo_yolo', 'rt_detr', 'paddle', 'darknet', 'ssd', 'rtmdet'),
+            ('yolo_nas', 'damo_yolo', 'rt_detr', 'paddle', 'darknet', 'ssd', 'rtmdet', 'efficientdet'),
             options={
                 'box_format': 'xyxy',
                 'normalized': False,
@@ -259,7 +259,7 @@ FAMILIES: Mapping[str, Family] = {
                 'nms': True,
             },
             checks={**_BOXES, 'activation': _ACTIVATIONS, 'background': _BACKGROUNDS, 'nms': _flag},
-            optional_roles=('selected',),
+            optional_roles=('selected', 'anchors'),
         ),
         Family(
             'boxes_scores_labels',

@@ -52,11 +52,13 @@ class Tail:
         widths: channels of these last convolutions or matrix products, rising, each once: a YOLOX head ends in 1, 4
             and as many as there are classes.
         last: types of the last nodes that do more than move values, at most one for each part that is concatenated.
+        is_constant: it does not depend on any input, as anchors do not.
     """
 
     ops: frozenset[str] = frozenset()
     widths: tuple[int, ...] = ()
     last: frozenset[str] = frozenset()
+    is_constant: bool = False
 
     @property
     def is_known(self) -> bool:
@@ -82,7 +84,18 @@ def output_tails(graph: Any) -> dict[str, Tail]:
         if node.op_type == 'Constant':
             tensors.update((node.output[0], item.t) for item in node.attribute if item.name == 'value')
     weights = {name: _Weight(tuple(item.dims), _counts_up(item)) for name, item in tensors.items()}
-    return {item.name: _tail(item.name, producer, weights) for item in graph.output}
+    seen = _behind_inputs(graph, set(tensors))
+    return {item.name: _tail(item.name, producer, weights, item.name not in seen) for item in graph.output}
+
+
+def _behind_inputs(graph: Any, constants: set[str]) -> set[str]:
+    """The values that depend on an input; the nodes of a graph stand in the order in which they are computed."""
+    seen = {item.name for item in graph.input} - constants
+    for node in graph.node:
+        inner = any(item.HasField('g') for item in node.attribute)  # a branch or loop body may use anything
+        if inner or any(name in seen for name in node.input):
+            seen.update(node.output)
+    return seen
 
 
 class _Weight(NamedTuple):
@@ -103,7 +116,7 @@ def _counts_up(tensor: Any) -> bool:
     return bool(values.dtype.kind in 'fiu' and np.allclose(values.astype(np.float64), np.arange(count), atol=0.01))
 
 
-def _tail(output: str, producer: Mapping[str, Any], weights: Mapping[str, _Weight]) -> Tail:
+def _tail(output: str, producer: Mapping[str, Any], weights: Mapping[str, _Weight], is_constant: bool) -> Tail:
     """Walk back from an output to the last weights on each way."""
     ops: set[str] = set()
     widths: set[int] = set()
@@ -128,7 +141,7 @@ def _tail(output: str, producer: Mapping[str, Any], weights: Mapping[str, _Weigh
         return []
 
     _walk(output, producer, visit_last)
-    return Tail(frozenset(ops), tuple(sorted(widths)), frozenset(last))
+    return Tail(frozenset(ops), tuple(sorted(widths)), frozenset(last), is_constant)
 
 
 def _walk(start: str, producer: Mapping[str, Any], visit: Callable[[Any], list[str]]) -> None:

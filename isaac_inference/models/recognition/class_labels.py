@@ -26,7 +26,7 @@ def resolve_labels(
     class_count: int | None,
     *,
     has_spare: bool = False,
-    spare: int = 0,
+    unused_ids: tuple[int, ...] = (),
 ) -> Found:
     """The class names, and notes for the log.
 
@@ -39,8 +39,8 @@ def resolve_labels(
         values: what the cards say.
         exporter: what the exporter says.
         class_count: number of classes from the shape of the outputs, None if unknown.
+        unused_ids: columns that no class has in any model of the family.
         has_spare: the family's heads may have columns that no class uses: one more than classes, or COCO's 91 ids.
-        spare: how many columns at the end have no class in every model of the family.
 
     Raises:
         ModelError: the number of names differs from the number of classes, or neither is known.
@@ -64,11 +64,10 @@ def resolve_labels(
         return found, exporter.notes
     card = file.path.with_suffix('.yaml').name
     note = (
-        f'nothing names the {class_count - spare} classes of {file.path.name}; they are called class_0 to '
-        f'class_{class_count - spare - 1} until the card {card} has `labels: [...]`'
+        f'nothing names the {class_count - len(unused_ids)} classes of {file.path.name}; they are called class_0 to '
+        f'class_{class_count - len(unused_ids) - 1} until the card {card} has `labels: [...]`'
     )
-    named = class_count - spare
-    numbered = tuple(f'class_{index}' if index < named else f'{UNUSED}{index}' for index in range(class_count))
+    numbered = tuple(f'{UNUSED if index in unused_ids else "class_"}{index}' for index in range(class_count))
     return Sourced(numbered, 'numbered, since nothing names them'), (*exporter.notes, note)
 
 

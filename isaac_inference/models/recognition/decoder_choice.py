@@ -32,7 +32,7 @@ class DecoderFinding:
         convention: how the network's family prepares images, '' where that is not known.
         alternatives: other conventions that exports of just this layout follow; None for those of the family.
         looks_like: the decoder that the outputs speak for, where a card names another one.
-        spare_columns: class scores at the end that no class has.
+        unused_ids: columns of class scores that no class has in any model of the family.
         notes: what is worth a line in a log.
     """
 
@@ -43,7 +43,7 @@ class DecoderFinding:
     convention: str = ''
     alternatives: tuple[str, ...] | None = None
     looks_like: str = ''
-    spare_columns: int = 0
+    unused_ids: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -201,7 +201,7 @@ def _finding(item: Candidate, given: Mapping[str, Sourced[TensorSpec]]) -> Decod
         item.class_count,
         item.convention,
         item.alternatives,
-        spare_columns=item.spare_columns,
+        unused_ids=item.unused_ids,
         notes=item.notes,
     )
 

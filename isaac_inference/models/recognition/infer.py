@@ -95,10 +95,10 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     with problems:
         has_spare = finding.decoder.value == 'detr'
         labels = resolve_labels(
-            file, values, exporter, options.class_count, has_spare=has_spare, spare=finding.spare_columns
+            file, values, exporter, options.class_count, has_spare=has_spare, unused_ids=finding.unused_ids
         )
     if finding.decoder.value == 'detr':
-        options = replace(options, options=_with_unused(options.options, labels[0].value))
+        options = replace(options, options=_with_unused(options.options, labels[0].value, finding))
     objects: tuple[Mapping[str, Sourced[ObjectSpec]], tuple[str, ...]] = ({}, ())
     if labels[0].value:
         with problems:
@@ -142,14 +142,15 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     return card
 
 
-def _with_unused(options: Mapping[str, Sourced[Any]], labels: Sequence[str]) -> Mapping[str, Sourced[Any]]:
-    """The options, with `unused` naming the columns before the first class and behind the last, so that no object is
-    found as one of them.
-    """
-    named = [index for index, label in enumerate(labels) if not label.startswith(UNUSED)]
-    if not named or options['activation'].value != 'sigmoid':
+def _with_unused(
+    options: Mapping[str, Sourced[Any]], labels: Sequence[str], finding: DecoderFinding
+) -> Mapping[str, Sourced[Any]]:
+    """The options, with `unused` naming the columns that no class has, so that nothing is found as one of them."""
+    if options['activation'].value != 'sigmoid':
         return options
-    unused = (*range(named[0]), *range(named[-1] + 1, len(labels)))
+    nameless = [index for index, label in enumerate(labels) if label.startswith(UNUSED)]
+    last = max(set(range(len(labels))) - set(nameless), default=len(labels))
+    unused = tuple(index for index in nameless if index > last or index in finding.unused_ids)
     if not unused or options['unused'].value:
         return options
     return {**options, 'unused': Sourced(unused, 'columns without a class')}

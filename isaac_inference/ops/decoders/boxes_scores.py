@@ -44,6 +44,8 @@ def decode(
         scores: (N, C) or (C, N), C classes and the background if there is one. A square is read as (N, C).
         selected: (M, 3) as (image, class, row), where the graph has suppressed boxes itself: ONNX's NonMaxSuppression
             gives that. Then these are the detections; rows with a negative number fill up the output.
+        anchors: (N, 4) as (y_min, x_min, y_max, x_max) in input pixels; then boxes are (dy, dx, dh, dw) relative to
+            them: the centre in anchor sizes, the logarithm of the size (EfficientDet in PyTorch).
 
     Args:
         box_format: what the box's four columns are; see `BoxFormat`.
@@ -69,11 +71,23 @@ def decode(
         raise bad_shape('scores', table, f'({len(boxes)}, {columns}) or ({columns}, {len(boxes)})')
     if 'selected' in outputs:
         return _selected(outputs, boxes, table, thresholds, class_count, box_format, input_wh if normalized else None)
+    if 'anchors' in outputs:
+        boxes = _from_anchors(boxes, take_output(outputs, 'anchors', (len(boxes), 4)))
     scores = rate(table, 'scores', activation, background)
     index = find_candidates(scores, thresholds, 'scores')
     class_ids = best_classes(table[index], background)
     corners = to_corners(boxes[index], box_format, input_wh if normalized else None)
     return collect(corners, scores[index], class_ids, thresholds, 'boxes', best_score=highest(scores))
+
+
+def _from_anchors(offsets: np.ndarray, anchors: np.ndarray) -> np.ndarray:
+    """(N, 4) offsets from anchors to (x_min, y_min, x_max, y_max), as `decode` describes them."""
+    sizes = anchors[:, 2:] - anchors[:, :2]
+    with np.errstate(over='ignore', invalid='ignore'):  # `collect` reports what is not finite
+        centers = offsets[:, :2] * sizes + (anchors[:, :2] + anchors[:, 2:]) / 2
+        half = np.exp(offsets[:, 2:]) * sizes / 2
+        corners = np.concatenate((centers - half, centers + half), axis=1)
+    return corners[:, [1, 0, 3, 2]]
 
 
 def _selected(
@@ -104,7 +118,7 @@ DECODER = Decoder(
     needs_nms=True,
     option_names=('box_format', 'normalized', 'activation', 'background'),
     decode=decode,
-    ranks={'boxes': 2, 'scores': 2, 'selected': 2},
-    optional_roles=('selected',),
+    ranks={'boxes': 2, 'scores': 2, 'selected': 2, 'anchors': 2},
+    optional_roles=('selected', 'anchors'),
     other_ranks={'boxes': (3,)},
 )

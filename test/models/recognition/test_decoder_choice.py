@@ -304,4 +304,4 @@ def test_naming_the_decoder_that_is_found_anyway_changes_nothing_else(outputs, d
     by_itself = find_decoder(evidence(*outputs), {})
     named = find_decoder(evidence(*outputs), {'decoder': Sourced(decoder, 'card m.yaml')})
     assert named == dataclasses.replace(by_itself, decoder=Sourced(decoder, 'card m.yaml'))
-    assert by_itself.notes or by_itself.spare_columns
+    assert by_itself.notes or by_itself.unused_ids

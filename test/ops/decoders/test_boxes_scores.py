@@ -61,3 +61,21 @@ def test_softmax_with_a_background() -> None:
 def test_wrong_shapes(boxes: list, scores: list, says: str) -> None:
     with pytest.raises(FrameError, match=says):
         run(boxes, scores)
+
+
+def test_what_the_graph_has_selected_are_the_detections() -> None:
+    boxes = np.float32([[0, 0, 8, 8], [0, 0, 9, 9], [16, 16, 24, 24]])
+    scores = np.float32([[0.9, 0.2, 0.7], [0.1, 0.1, 0.6]])  # (classes, boxes)
+    selected = np.int64([[0, 0, 0], [0, 1, 2], [-1, -1, -1]])
+    outputs = {'boxes': boxes, 'scores': scores, 'selected': selected}
+    found = decode(outputs, input_wh=(32, 32), class_count=2, score_threshold=0.5)
+    assert found.boxes.tolist() == [[0, 0, 8, 8], [16, 16, 24, 24]] and found.class_ids.tolist() == [0, 1]
+    assert found.scores.tolist() == pytest.approx([0.9, 0.6])
+
+
+def test_offsets_from_anchors() -> None:
+    anchors = np.float32([[10, 20, 30, 60]])  # y from 10 to 30, x from 20 to 60
+    offsets = np.float32([[0.5, -0.25, np.log(2), 0]])  # down by 10, left by 10, twice as high
+    outputs = {'boxes': offsets, 'scores': np.float32([[0.75]]), 'anchors': anchors}
+    found = decode(outputs, input_wh=(64, 64), class_count=1, score_threshold=0.5)
+    assert found.boxes[0] == pytest.approx([10, 10, 50, 50], abs=1e-4)

@@ -33,7 +33,7 @@ class Evidence:
         label_count: how many class names a card or the metadata gives, or None.
         exporter: what the exporter says.
         keypoints: the keypoints that a card or the metadata gives, or None.
-        outputs: the outputs to look at: the file's, or those that a card names.
+        outputs: the outputs to look at: those of the file that depend on the picture, or those that a card names.
         values: runs the model once on a picture, where the file alone leaves a choice; its outputs by name, {} where it
             cannot be run.
     """
@@ -48,7 +48,8 @@ class Evidence:
 
     def __post_init__(self) -> None:
         if not self.outputs:
-            object.__setattr__(self, 'outputs', self.file.outputs)
+            seen = tuple(spec for spec in self.file.outputs if not self.file.tail(spec.name).is_constant)
+            object.__setattr__(self, 'outputs', seen or self.file.outputs)
 
     def tail(self, spec: TensorSpec) -> Tail:
         """What the graph does behind its last weights to make an output."""
@@ -74,7 +75,7 @@ class Candidate:
         class_count: number of classes, None if it does not follow from the outputs.
         convention: a key of `conventions.CONVENTIONS`, where the family of the network is known; else ''.
         alternatives: other keys that exports of just this layout follow; None for those of the decoder's family.
-        spare_columns: class scores at the end that no class has.
+        unused_ids: columns of class scores that no class has in any model of the family.
         notes: what is worth a line in a log.
     """
 
@@ -85,5 +86,5 @@ class Candidate:
     class_count: int | None = None
     convention: str = ''
     alternatives: tuple[str, ...] | None = None
-    spare_columns: int = 0
+    unused_ids: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()

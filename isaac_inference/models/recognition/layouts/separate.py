@@ -44,15 +44,21 @@ def _are_logits_of_queries(evidence: Evidence, boxes: TensorSpec, scores: Tensor
 
 def _queries(evidence: Evidence, boxes: TensorSpec, logits: TensorSpec) -> Candidate:
     """A transformer's queries."""
-    names = {base_name(boxes.name), base_name(logits.name)}
-    is_rf_detr = names == _RF_DETR and logits.shape[-1] not in (None, _COCO_IDS, 80)
     return Candidate(
         'detr',
         {'logits': logits, 'boxes': boxes},
         'shapes and names of the outputs',
         convention=_detr_family(evidence, logits),
-        spare_columns=int(is_rf_detr),  # RF-DETR's own export has one column more than classes
+        unused_ids=_unused_ids(boxes, logits),
     )
+
+
+def _unused_ids(boxes: TensorSpec, logits: TensorSpec) -> tuple[int, ...]:
+    """Columns of RF-DETR's own export that no class has: one more than classes; of COCO's 91 category ids the first."""
+    columns = logits.shape[-1]
+    if columns is None or {base_name(boxes.name), base_name(logits.name)} != _RF_DETR:
+        return ()
+    return (0,) if columns == _COCO_IDS else (columns - 1,)
 
 
 def _detr_family(evidence: Evidence, logits: TensorSpec) -> str:
@@ -105,11 +111,26 @@ def _dense(evidence: Evidence, boxes: TensorSpec, scores: TensorSpec) -> Candida
     if rows is not None and rows <= _MOST_QUERIES and not strides_of(rows, evidence.input_wh, rare=True):
         options['nms'] = False
     roles = {'boxes': boxes, 'scores': scores}
+    anchors = _anchors(evidence, boxes)
+    if anchors is not None:
+        roles['anchors'] = anchors
+        options = {name: value for name, value in options.items() if name not in ('normalized', 'box_format')}
+        convention = 'efficientdet'
     selected = [spec for spec in evidence.outputs if spec.dtype.startswith('int') and spec.shape[-1:] == (3,)]
     if len(selected) == 1:
         roles['selected'] = selected[0]
         options['nms'] = False
     return Candidate('boxes_scores', roles, 'shapes of the outputs', options, count, convention)
+
+
+def _anchors(evidence: Evidence, boxes: TensorSpec) -> TensorSpec | None:
+    """The output with the anchors that boxes are relative to, as EfficientDet in PyTorch gives: the same each time."""
+    found = [
+        spec
+        for spec in evidence.file.outputs
+        if evidence.file.tail(spec.name).is_constant and spec.shape[-1:] == (4,) and spec.shape[1:] == boxes.shape[1:]
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _dense_family(evidence: Evidence, boxes: TensorSpec, scores: TensorSpec, is_swapped: bool) -> str:
