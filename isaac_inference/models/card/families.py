@@ -227,6 +227,16 @@ FAMILIES: Mapping[str, Family] = {
             optional_roles=('num_detections',),
         ),
         Family(
+            'end_to_end_pose',
+            'YOLO26-pose end-to-end',
+            '[N, boxes, 6 + values of the keypoints] as x1, y1, x2, y2, score, class, keypoints',
+            ('predictions',),
+            ('ultralytics',),
+            options={'nms': False},
+            checks={'nms': _flag},
+            task=Task.KEYPOINTS,
+        ),
+        Family(
             'detr',
             'DETR',
             'logits [N, queries, nc] and boxes [N, queries, 4]',

@@ -74,6 +74,11 @@ class KeypointSpec:
     dims: int = 3
     model: str = ''
 
+    @property
+    def values(self) -> int:
+        """Numbers in the model's output for the keypoints of one box."""
+        return self.count * self.dims
+
 
 @dataclass(frozen=True)
 class KeypointDetectionSpec(DetectionSpec):

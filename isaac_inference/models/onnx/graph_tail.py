@@ -39,7 +39,6 @@ _DATA_INPUTS = {'Concat': None, 'ScatterND': (0, 2)}  # None: all; every other m
 _ARITHMETIC = frozenset({'Add', 'Div', 'Exp', 'Mul', 'Pow', 'Sub'})
 _WEIGHTED = frozenset({'Conv', 'ConvInteger', 'ConvTranspose', 'Gemm', 'MatMul', 'MatMulInteger', 'QLinearConv'})
 _PICKING = frozenset({'ArgMax', 'BatchedNMS_TRT', 'EfficientNMS_TRT', 'NonMaxSuppression', 'TopK'})
-_SQUASHING = frozenset({'HardSigmoid', 'Sigmoid', 'Softmax'})
 _MOST_BINS = 33  # of a distribution that is turned into a distance by a product with 0, 1, 2, ...
 _MOST_NODES = 4000
 
@@ -70,11 +69,6 @@ class Tail:
     def is_computed(self) -> bool:
         """Sums, products or exponentials come last, as where boxes are decoded in the graph."""
         return bool(self.last & _ARITHMETIC)
-
-    @property
-    def is_squashed(self) -> bool:
-        """A part of the output is a sigmoid or softmax, as scores in [0, 1] are."""
-        return bool(self.ops & _SQUASHING)
 
     @property
     def picks(self) -> bool:

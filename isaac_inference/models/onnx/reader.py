@@ -43,7 +43,8 @@ class ModelFile:
         tails: output name -> what the graph does behind its last weights to make it.
         entries: input of rank 3 or 4 -> what the graph does with it before its first layer.
         words: names of the graph's nodes, values and weights, in lower case; what they mention hints at the family.
-        probed: input size -> outputs of a run of the model, so that several cards of one file need one run.
+        probed: what was fed and how -> outputs of that run of the model, so that several cards of one file need one
+            run.
     """
 
     path: Path

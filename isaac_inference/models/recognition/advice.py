@@ -26,6 +26,8 @@ _PLACEHOLDERS = ('first name', '<')  # of lines that a person must fill in
 def tried(file: ModelFile, problems: Problems, build: Build) -> Problems:
     """The same problems, each with the lines that were found to work on this file and what a run with them found.
 
+    Where a line in the card cannot settle one of the problems, no line can be tried, and they are returned as they are.
+
     Args:
         file: the model.
         problems: what is wrong with it; where there are several, a line is tried with the first line of each other.

@@ -61,8 +61,6 @@ def find_decoder(evidence: Evidence, values: CardValues) -> DecoderFinding:
     if given:
         return _by_roles(evidence, given)
     _refuse_masks(evidence)
-    if evidence.keypoints is not None:
-        return _with_keypoints(evidence)
     found = find_layouts(evidence)
     if len(found) == 1:
         return _finding(found[0], {})
@@ -90,7 +88,7 @@ def _as_card_says(
     evidence: Evidence, decoder: Sourced[str], given: Mapping[str, Sourced[TensorSpec]]
 ) -> DecoderFinding:
     """The card's decoder, with what the layout says of its outputs and options."""
-    _check_task(decoder, evidence.keypoints is not None)
+    _check_task(decoder, _task_of(evidence))
     family = FAMILIES[decoder.value]
     unknown = [role for role in given if role not in family.all_roles]
     if unknown:
@@ -108,27 +106,34 @@ def _as_card_says(
             'do not show which is which',
             f'outputs: {{{names}}}',
         )
+    if same is not None:
+        return replace(_finding(same, roles), decoder=decoder)
     related = next((item for item in found if {item.decoder, decoder.value} in _SHARE_A_NETWORK), None)
-    near = same or related
-    convention, alternatives = (near.convention, near.alternatives) if near else ('', None)
-    options, count = (same.options, same.class_count) if same else ({}, None)
-    looks_like = found[0].decoder if found and same is None else ''
-    return DecoderFinding(decoder, roles, options, count, convention, alternatives, looks_like)
+    convention, alternatives = (related.convention, related.alternatives) if related else ('', None)
+    looks_like = found[0].decoder if found else ''
+    return DecoderFinding(decoder, roles, {}, None, convention, alternatives, looks_like)
 
 
 def _by_roles(evidence: Evidence, given: Mapping[str, Sourced[TensorSpec]]) -> DecoderFinding:
-    """The decoder that the roles in a card leave, by the layout of these outputs where they leave several."""
-    fitting = [name for name, family in FAMILIES.items() if family.takes(given)]
+    """The decoder that the roles in a card leave, by the layout of these outputs where they leave several.
+
+    Raises:
+        ModelError: the roles or the outputs fit no decoder, or several.
+    """
+    families = _families_of(_task_of(evidence))
+    fitting = [name for name, family in families.items() if family.takes(given)]
     if not fitting:
         source = next(iter(given.values())).source
-        known = '; '.join(f'{name}: {", ".join(_shown_roles(family))}' for name, family in FAMILIES.items())
+        known = '; '.join(f'{name}: {", ".join(_shown_roles(family))}' for name, family in families.items())
         raise ModelError(
             f'{source}: outputs: no decoder has exactly the roles {", ".join(given)}; correct them, or add `decoder`. '
             f'The roles of each: {known}'
         )
     found = [item for item in find_layouts(evidence) if item.decoder in fitting]
-    if found:
+    if len(found) == 1:
         return _finding(found[0], given)
+    if found:
+        raise _undecided(evidence, found)
     source = ', '.join(dict.fromkeys(item.source for item in given.values()))
     if len(fitting) == 1:
         return DecoderFinding(Sourced(fitting[0], f'roles of {source}'), given)
@@ -151,9 +156,8 @@ def _roles_for(evidence: Evidence, family: Family, same: Candidate | None) -> di
         roles = finished_roles(outputs) or {}
     elif family.decoder in ('detr', 'boxes_scores'):
         pair = split_pair(outputs)
-        roles = (
-            {} if pair is None else dict(zip(('boxes', family.roles[0].replace('boxes', 'scores')), pair, strict=True))
-        )
+        scores_role = 'logits' if family.decoder == 'detr' else 'scores'
+        roles = {} if pair is None else {'boxes': pair[0], scores_role: pair[1]}
     known = family.all_roles
     return {role: Sourced(spec, source) for role, spec in roles.items() if role in known}
 
@@ -163,13 +167,24 @@ def _shown_roles(family: Family) -> tuple[str, ...]:
     return (*family.roles, *family.optional_roles, *(f'{role}_<stride>' for role in family.level_roles))
 
 
-def _check_task(decoder: Sourced[str], has_keypoints: bool) -> None:
+def _task_of(evidence: Evidence) -> Task:
+    """What the model's decoder has to do."""
+    return Task.DETECTION if evidence.keypoints is None else Task.KEYPOINTS
+
+
+def _families_of(task: Task) -> dict[str, Family]:
+    """The families for a task, by decoder."""
+    return {name: family for name, family in FAMILIES.items() if family.task is task}
+
+
+def _check_task(decoder: Sourced[str], task: Task) -> None:
     """Raise ModelError for a decoder that reads no keypoints although there are some, or vice versa."""
-    if (FAMILIES[decoder.value].task is Task.KEYPOINTS) is has_keypoints:
+    fitting = _families_of(task)
+    if decoder.value in fitting:
         return
-    task = Task.KEYPOINTS if has_keypoints else Task.DETECTION
-    fitting = [name for name, family in FAMILIES.items() if family.task is task]
-    reads = 'reads no keypoints, but the model has some' if has_keypoints else 'reads keypoints, but there are none'
+    reads = 'reads keypoints, but there are none'
+    if task is Task.KEYPOINTS:
+        reads = 'reads no keypoints, but the model has some'
     raise ModelError(
         f'{decoder.source}: decoder: {decoder.value} {reads} (task {task.value}); expected one of '
         f'{", ".join(fitting)}, or no line `decoder`'
@@ -188,31 +203,6 @@ def _finding(item: Candidate, given: Mapping[str, Sourced[TensorSpec]]) -> Decod
         item.alternatives,
         unused_ids=item.unused_ids,
         notes=item.notes,
-    )
-
-
-def _with_keypoints(evidence: Evidence) -> DecoderFinding:
-    """The decoder of a model with keypoints: there is one such layout."""
-    file = evidence.file
-    if evidence.exporter.end_to_end:
-        raise ModelError(
-            f'{file.path}: keypoints of an end-to-end export (metadata) are not supported; export the model without '
-            'NMS inside (`end2end=False, nms=False` for ultralytics), so that its output has one column per grid cell'
-        )
-    tables = [spec for spec in evidence.outputs if len(spec.shape) != 5]
-    if len(tables) != 1 or len(tables[0].shape) != 3:
-        raise file.unclear(
-            'the outputs fit no known layout with keypoints',
-            *(
-                f'{{decoder: yolov8_pose, outputs: {{predictions: {spec.name}}}}}'
-                for spec in tables
-                if len(spec.shape) == 3
-            ),
-        )
-    return DecoderFinding(
-        Sourced('yolov8_pose', 'the keypoints'),
-        {'predictions': Sourced(tables[0], 'shapes and names of the outputs')},
-        convention='ultralytics',
     )
 
 
@@ -239,6 +229,14 @@ def _refuse_masks(evidence: Evidence) -> None:
 def _undecided(evidence: Evidence, found: list[Candidate]) -> ModelError:
     """The error for outputs that fit several decoders, or none."""
     file = evidence.file
+    if evidence.keypoints is not None:
+        tables = [spec.name for spec in evidence.outputs if len(spec.shape) == 3]
+        lines = (
+            f'{{decoder: {name}, outputs: {{predictions: {table}}}}}'
+            for table in tables
+            for name in _families_of(Task.KEYPOINTS)
+        )
+        return file.unclear('the outputs fit no known layout with keypoints', *lines)
     outputs = '; '.join(spec.describe() for spec in evidence.outputs)
     wh = f'{evidence.input_wh[0]} x {evidence.input_wh[1]}'
     if found:

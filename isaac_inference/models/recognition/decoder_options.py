@@ -13,13 +13,13 @@ from isaac_inference.models.card.families import ANCHORS, FAMILIES, Family
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.recognition.decoder_choice import DecoderFinding, proto_channels
-from isaac_inference.models.recognition.keypoints import pose_class_columns
+from isaac_inference.models.recognition.keypoints import check_finished_columns, pose_class_columns
 from isaac_inference.models.recognition.layouts.candidate import Evidence
-from isaac_inference.models.recognition.layouts.grid import cell_count, strides_of
+from isaac_inference.models.recognition.layouts.grid import cell_count, channel_axis
 from isaac_inference.models.recognition.layouts.single import NANODET_BOX_COLUMNS
 
 _OTHER_COLUMNS = {'yolox': 5, 'yolov5': 5, 'yolov8': 4, 'yolov8_obb': 5, 'nanodet': NANODET_BOX_COLUMNS}
-_PICKED = ('end_to_end', 'boxes_scores_labels', 'efficient_nms')
+_PICKED = ('end_to_end', 'end_to_end_pose', 'boxes_scores_labels', 'efficient_nms')
 _CHANNELS_EITHER_WAY = ('yolov8', 'yolov8_obb')
 _ANCHORS_PER_LEVEL = 3
 _COCO_WITH_NO_OBJECT = 92
@@ -69,7 +69,7 @@ def resolve_options(
     if decoder in _PICKED and evidence.label_count is not None:
         columns = None  # the outputs do not show the number of classes, and the last layers are no proof
     if decoder == 'detr' or (columns is None and decoder not in _PICKED):
-        columns = class_columns(evidence, decoder, {role: item.value for role, item in finding.roles.items()})
+        columns = _class_columns(evidence, decoder, {role: item.value for role, item in finding.roles.items()})
     if decoder == 'detr' and 'activation' not in given:
         options['activation'], assumed = _activation(evidence, finding, columns)
         assumptions += assumed
@@ -84,6 +84,8 @@ def resolve_options(
         table = finding.roles['predictions'].value
         if table.shape[-1] not in (len(options['columns'].value), None):
             raise _misfit(evidence, decoder, table)
+    if decoder == 'end_to_end_pose' and evidence.keypoints is not None:
+        check_finished_columns(evidence, evidence.keypoints, finding.roles['predictions'].value)
     if 'strides' in options:
         _check_strides(evidence, finding, options['strides'])
     if decoder == 'anchor_heads' and 'anchors' not in given:
@@ -101,7 +103,7 @@ def _class_count(columns: int | None, options: Mapping[str, Sourced[Any]]) -> in
     return columns - (softmax or background)
 
 
-def class_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorSpec]) -> int | None:
+def _class_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorSpec]) -> int | None:
     """How many class scores each box has; None if the outputs give only the best class, or leave the number
     open.
 
@@ -118,15 +120,15 @@ def class_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorSp
         rows = boxes.shape[1]
         return scores.shape[1] if rows is not None and scores.shape[1] != rows == scores.shape[2] else scores.shape[2]
     spec = roles.get('logits') or roles.get('predictions')
-    if spec is None or decoder == 'end_to_end':
+    if spec is None or decoder in _PICKED:
         return None
     if len(spec.shape) != 3:
         raise _misfit(evidence, decoder, spec)
-    if decoder == 'yolov8_pose':
-        return pose_class_columns(evidence, spec)
+    if decoder == 'yolov8_pose' and evidence.keypoints is not None:
+        return pose_class_columns(evidence, evidence.keypoints, spec)
     if decoder == 'detr':
         return spec.shape[2]
-    size = spec.shape[_class_axis(evidence, spec) if decoder in _CHANNELS_EITHER_WAY else 2]
+    size = spec.shape[channel_axis(spec, evidence.input_wh) if decoder in _CHANNELS_EITHER_WAY else 2]
     others = _OTHER_COLUMNS[decoder] + (proto_channels(evidence) if decoder == 'yolov8' else 0)
     if size is None:
         return None
@@ -148,16 +150,6 @@ def _level_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorS
     if decoder != 'anchor_heads' or channels is None:
         return channels
     return (channels if len(spec.shape) == 5 else channels // _ANCHORS_PER_LEVEL) - 5
-
-
-def _class_axis(evidence: Evidence, spec: TensorSpec) -> int:
-    """The axis of a YOLOv8 output that holds box and scores: second as exported, third when transposed."""
-    _, rows, columns = spec.shape
-    if strides_of(columns, evidence.input_wh):
-        return 1
-    if strides_of(rows, evidence.input_wh):
-        return 2
-    return 2 if rows is not None and columns is not None and columns < rows else 1
 
 
 def _misfit(evidence: Evidence, decoder: str, spec: TensorSpec) -> ModelError:

@@ -43,8 +43,8 @@ def build_card(file: ModelFile, values: CardValues) -> ModelCard:
         values: what the cards say, already merged.
 
     Raises:
-        ModelError: a card contradicts the file, or something is not said anywhere: all of it at once. A line that the
-            error tells to add has been tried on the file.
+        ModelError: a card contradicts the file, or something is not said anywhere: all of it at once. Where lines in
+            the card settle all of it, each line that the error tells to add has been tried on the file.
     """
     problems = Problems(file)
     card = _build(file, values, problems)
@@ -74,7 +74,7 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     inputs: InputFinding | None = None
     with problems:
         inputs = find_inputs(file, values, exporter, problems)
-    if inputs is None or task is None:
+    if inputs is None or task is None or (points is None and task.value is Task.KEYPOINTS):
         return None
     evidence = Evidence(
         file,
@@ -98,7 +98,7 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
             file, values, exporter, options.class_count, has_spare=has_spare, unused_ids=finding.unused_ids
         )
     if finding.decoder.value == 'detr':
-        options = replace(options, options=_without_unused(options.options, labels[0].value, finding))
+        options = replace(options, options=_with_unused(options.options, labels[0].value, finding))
     objects: tuple[Mapping[str, Sourced[ObjectSpec]], tuple[str, ...]] = ({}, ())
     if labels[0].value:
         with problems:
@@ -144,10 +144,10 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     return card
 
 
-def _without_unused(
+def _with_unused(
     options: Mapping[str, Sourced[Any]], labels: Sequence[str], finding: DecoderFinding
 ) -> Mapping[str, Sourced[Any]]:
-    """The options with the columns that no class has, so that nothing is found as one of them."""
+    """The options, with `unused` naming the columns that no class has, so that nothing is found as one of them."""
     if options['activation'].value != 'sigmoid':
         return options
     nameless = [index for index, label in enumerate(labels) if label.startswith(UNUSED)]

@@ -10,10 +10,10 @@ from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.layouts.candidate import Evidence
-from isaac_inference.models.recognition.layouts.grid import strides_of
+from isaac_inference.models.recognition.layouts.grid import channel_axis
+from isaac_inference.models.recognition.layouts.pose import FINISHED_COLUMNS, GRID_COLUMNS
 
 _POINTS_OF = {'cuboid8': 8}
-_BOX = 4
 
 
 def resolve_keypoints(
@@ -61,40 +61,36 @@ def resolve_keypoints(
     return Sourced(keypoints, ', '.join(dict.fromkeys(item.source for item in given.values())))
 
 
-def pose_class_columns(evidence: Evidence, spec: TensorSpec) -> int | None:
+def pose_class_columns(evidence: Evidence, keypoints: KeypointSpec, spec: TensorSpec) -> int | None:
     """How many class scores each box of a model with keypoints has; None if the output leaves it open.
 
     Raises:
         ModelError: the output does not have the channels that the keypoints need.
     """
-    keypoints = evidence.keypoints
-    if keypoints is None:
-        raise evidence.file.unclear('the decoder yolov8_pose needs keypoints', 'keypoints: {count: 8, dims: 3}')
-    values = keypoints.count * keypoints.dims
+    values = keypoints.values
     classes = evidence.label_count
-    needed = None if classes is None else _BOX + classes + values
-    found = spec.shape[_channel_axis(evidence, spec, needed)]
+    needed = None if classes is None else GRID_COLUMNS + classes + values
+    found = spec.shape[channel_axis(spec, evidence.input_wh, needed)]
     if found is None:
         return None
-    if found != needed if needed is not None else found <= _BOX + values:
-        sum_text = f'{_BOX} + {"nc" if classes is None else classes} + {keypoints.count} x {keypoints.dims}'
-        expected = f'at least {_BOX + values + 1}' if needed is None else str(needed)
+    if found != needed if needed is not None else found <= GRID_COLUMNS + values:
+        sum_text = f'{GRID_COLUMNS} + {"nc" if classes is None else classes} + {keypoints.count} x {keypoints.dims}'
+        expected = f'at least {GRID_COLUMNS + values + 1}' if needed is None else str(needed)
         raise ModelError(
             f'{evidence.file.path}: the output {spec.describe()} has {found} channels, but box, classes and '
             f'{keypoints.count} keypoints of {keypoints.dims} values need {sum_text}: expected {expected}; correct '
             'labels or keypoints (count, dims) in the card'
         )
-    return found - _BOX - values
+    return found - GRID_COLUMNS - values
 
 
-def _channel_axis(evidence: Evidence, spec: TensorSpec, needed: int | None) -> int:
-    """The axis that holds box, scores and keypoints: second as exported, third when transposed."""
-    _, rows, columns = spec.shape
-    if needed is not None and needed in (rows, columns):
-        return 1 if rows == needed else 2
-    for rare in (False, True):
-        if strides_of(columns, evidence.input_wh, rare):
-            return 1
-        if strides_of(rows, evidence.input_wh, rare):
-            return 2
-    return 2 if rows is not None and columns is not None and columns < rows else 1
+def check_finished_columns(evidence: Evidence, keypoints: KeypointSpec, spec: TensorSpec) -> None:
+    """Raise ModelError unless finished boxes have as many columns as box, score, class and keypoints need."""
+    needed = FINISHED_COLUMNS + keypoints.values
+    if len(spec.shape) != 3 or spec.shape[2] not in (needed, None):
+        raise ModelError(
+            f'{evidence.file.path}: the output {spec.describe()} has {spec.shape[-1]} columns, but box, score, class '
+            f'and {keypoints.count} keypoints of {keypoints.dims} values need [N, boxes, {FINISHED_COLUMNS} + '
+            f'{keypoints.count} x {keypoints.dims}]: expected {needed}; correct keypoints (count, dims) or the decoder '
+            'in the card'
+        )

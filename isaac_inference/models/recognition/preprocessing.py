@@ -61,7 +61,8 @@ def resolve_preprocess(
         activation: the decoder's option of that name, None where it has none.
 
     Raises:
-        ModelError: a scale, mean or std for an input that takes whole numbers.
+        ModelError: a scale, mean or std for an input that takes whole numbers, or a value that has no effect with the
+            fit.
     """
     convention, source, is_certain = _convention(values, exporter, finding, activation)
     in_graph = _in_graph(file, image)
@@ -72,9 +73,10 @@ def resolve_preprocess(
     }
     if image.dtype == 'uint8':
         _check_bytes(image, overrides)
-    _check_used(_applied(convention, in_graph, overrides), overrides)
     if is_certain:
-        return PreprocessFinding(_applied(convention, in_graph, overrides), convention, source)
+        found = _applied(convention, in_graph, overrides)
+        _check_used(found, overrides)
+        return PreprocessFinding(found, convention, source)
     common = FAMILIES[finding.decoder.value].conventions if finding.alternatives is None else finding.alternatives
     names = _likeliest_first(file, [convention.name, *common])
     if not in_graph:
@@ -83,6 +85,7 @@ def resolve_preprocess(
         convention = CONVENTIONS[names[0]]
         source = 'by the first convolution and the exporter; the file does not state it'
     found = _applied(convention, in_graph, overrides)
+    _check_used(found, overrides)
     others = []
     for name in names[1:]:
         other = CONVENTIONS[name]

@@ -44,7 +44,7 @@ def _tensor(image: ImageInput, spec: PreprocessSpec) -> np.ndarray:
 
 
 class Probe:
-    """Runs a model once per input size, when its numbers are first asked for.
+    """Runs a model once for each way to feed it, when its numbers are first asked for.
 
     Args:
         file: the model.
@@ -56,10 +56,12 @@ class Probe:
 
     def __call__(self) -> Mapping[str, np.ndarray]:
         """The outputs by name; {} for a model that cannot be run here."""
-        size = self._inputs.wh.value
-        if size not in self._file.probed:
-            self._file.probed[size] = self._run()
-        return self._file.probed[size]
+        inputs = self._inputs
+        roles = tuple((role, item.value.name) for role, item in inputs.values)
+        way = (inputs.image.value.name, inputs.layout.value, inputs.wh.value, roles)
+        if way not in self._file.probed:
+            self._file.probed[way] = self._run()
+        return self._file.probed[way]
 
     def _run(self) -> Mapping[str, np.ndarray]:
         if not self._file.path.is_file():

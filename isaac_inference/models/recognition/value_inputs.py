@@ -26,21 +26,17 @@ def find_value_inputs(file: ModelFile, image: TensorSpec, values: CardValues) ->
     Raises:
         ModelError: an input that cannot be fed, with all of them named at once.
     """
-    given = _from_card(file, values)
+    given = {item.value.name: (role, item) for role, item in _from_card(file, values)}
     found: list[ValueFinding] = []
     unknown = []
     for spec in file.inputs:
         if spec.name == image.name:
             continue
-        role = next((role for role, item in given if item.value.name == spec.name), None)
-        source = next(
-            (item.source for _, item in given if item.value.name == spec.name), f'name and shape of {spec.name}'
-        )
-        role = role or _role(spec)
+        role, item = given.get(spec.name, (_role(spec), Sourced(spec, f'name and shape of {spec.name}')))
         if role is None or any(role is taken for taken, _ in found):
             unknown.append(spec)
         else:
-            found.append((role, Sourced(spec, source)))
+            found.append((role, item))
     if unknown:
         raise _cannot_feed(file, unknown)
     return tuple(found)

@@ -44,16 +44,12 @@ def decode(
         ([[8.0, 19.0, 12.0, 21.0]], [[[9.0, 21.0, 1.0]]])
     """
     thresholds = check_thresholds(score_threshold, class_count)
-    if keypoint_count < 1 or keypoint_dims not in (2, 3):
-        raise ConfigError(
-            f'keypoint_count and keypoint_dims: got {keypoint_count} and {keypoint_dims}, expected 1 or more '
-            'keypoints of 2 or 3 values; give the model card the numbers that the model was trained with'
-        )
+    check_keypoints(keypoint_count, keypoint_dims)
     predictions = take_output(outputs, 'predictions', ('C', 'N'))
     channels = channels_first(predictions, 4 + class_count + keypoint_dims * keypoint_count)
     index, scores, class_ids, best = read_scores(channels, class_count, thresholds)
     boxes = corners_from_centers(channels[:4, index].T)
-    keypoints = _read_keypoints(channels[4 + class_count :, index], keypoint_count)
+    keypoints = read_keypoints(channels[4 + class_count :, index].T, keypoint_count)
     return collect(boxes, scores, class_ids, thresholds, 'predictions', keypoints, best_score=best)
 
 
@@ -79,11 +75,35 @@ def channels_first(predictions: np.ndarray, needed: int, what: str = 'box, class
     raise bad_shape('predictions', predictions, f'({needed}, N) or (N, {needed}), {what}')
 
 
-def _read_keypoints(rows: np.ndarray, count: int) -> np.ndarray:
-    """(dims * count, M) channels of the candidates to (M, count, 3), a copy."""
-    dims = len(rows) // count
-    keypoints = np.ones((rows.shape[1], count, 3), np.float32)
-    keypoints[..., :dims] = rows.T.reshape(-1, count, dims)
+def check_keypoints(count: int, dims: int) -> None:
+    """Raise ConfigError unless there are 1 or more keypoints of 2 or 3 values.
+
+    Example:
+        >>> check_keypoints(count=17, dims=3)
+    """
+    if count < 1 or dims not in (2, 3):
+        raise ConfigError(
+            f'keypoint_count and keypoint_dims: got {count} and {dims}, expected 1 or more keypoints of 2 or 3 values; '
+            'give the model card the numbers that the model was trained with'
+        )
+
+
+def read_keypoints(rows: np.ndarray, count: int) -> np.ndarray:
+    """Keypoints (M, count, 3) float32 from the candidates' rows, a copy; finite confidences are clipped to [0, 1].
+
+    Args:
+        rows: (M, dims * count), for each keypoint x and y in input pixels and, for 3 dims, a confidence.
+        count: keypoints per box.
+
+    Example: a confidence that rounding has put above 1, and keypoints that have none.
+        >>> read_keypoints(np.array([[9, 21, 1.001]], np.float32), count=1).tolist()
+        [[[9.0, 21.0, 1.0]]]
+        >>> read_keypoints(np.array([[9, 21, 4, 5]], np.float32), count=2).tolist()
+        [[[9.0, 21.0, 1.0], [4.0, 5.0, 1.0]]]
+    """
+    dims = rows.shape[1] // count
+    keypoints = np.ones((len(rows), count, 3), np.float32)
+    keypoints[..., :dims] = rows.reshape(-1, count, dims)
     confidence = keypoints[..., 2]
     np.clip(confidence, 0.0, 1.0, out=confidence, where=np.isfinite(confidence))  # `collect` reports infinity
     return keypoints

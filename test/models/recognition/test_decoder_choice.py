@@ -10,6 +10,7 @@ import pytest
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models import KeypointSpec, TensorSpec
+from isaac_inference.models.card.sourced import Sourced
 from isaac_inference.models.onnx.exporter import exporter_facts
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.decoder_choice import find_decoder
@@ -255,9 +256,52 @@ def test_keypoints_settle_the_decoder(shape):
     assert finding.decoder.value == 'yolov8_pose' and finding.roles['predictions'].value.name == 'output0'
 
 
+@pytest.mark.parametrize(
+    'shape, more, labels, decoder',
+    [
+        ((1, 300, 57), {'end2end': 'True'}, 1, 'end_to_end_pose'),
+        ((None, None, None), {'end2end': 'True'}, 1, 'end_to_end_pose'),
+        ((1, 300, 57), {}, 1, 'end_to_end_pose'),
+        ((1, 300, 57), {}, 2, 'end_to_end_pose'),  # as many columns as box, two class scores and keypoints have
+        ((1, 300, 57), {}, None, 'end_to_end_pose'),
+        ((1, 300, 54), {}, None, 'end_to_end_pose'),  # wrong, and its error says so
+        ((1, 57, 300), {}, 2, 'yolov8_pose'),
+        ((1, 8400, 57), {}, None, 'yolov8_pose'),
+        ((1, 57, 8400), {}, 2, 'yolov8_pose'),
+        ((1, 57, 34000), {}, None, 'yolov8_pose'),  # with a level of stride 4
+    ],
+)
+def test_keypoints_of_finished_boxes_are_told_from_a_grid_s(shape, more, labels, decoder):
+    finding = find_decoder(with_keypoints(('output0', F, shape), metadata={**POSE, **more}, labels=labels), {})
+    assert finding.decoder.value == decoder
+
+
+def test_300_finished_boxes_are_no_grid_of_stride_32():
+    shape = ('output0', F, (1, 300, 57))
+    assert find_decoder(with_keypoints(shape, wh=(640, 480), labels=1), {}).decoder.value == 'end_to_end_pose'
+
+
 def test_keypoints_in_another_layout_are_refused():
-    with pytest.raises(ModelError, match=r'end-to-end export \(metadata\) are not supported; export'):
-        find_decoder(with_keypoints(('output0', F, (1, 300, 57)), metadata={**POSE, 'end2end': 'True'}, labels=1), {})
     two = [('heatmaps', F, (1, 17, 64, 48)), ('boxes', F, (1, 300, 4))]
     with pytest.raises(ModelError, match=r'no known layout with keypoints(.|\n)*decoder: yolov8_pose'):
         find_decoder(with_keypoints(*two), {})
+
+
+def test_named_outputs_do_not_settle_a_choice_of_decoders():
+    open_rows = evidence(('output0', F, (1, None, 85)))
+    with pytest.raises(ModelError, match=r'fit several decoders(.|\n)*decoder: yolox(.|\n)*decoder: yolov5'):
+        find_decoder(open_rows, {'outputs.predictions': Sourced('output0', 'card m.yaml')})
+
+
+@pytest.mark.parametrize(
+    'outputs, decoder',
+    [
+        ([('a', F, (1, 84, 8400)), ('b', F, (1, 84, 8400))], 'yolov8'),  # with a note on which one is read
+        ([('dets', F, (1, 300, 4)), ('labels', F, (1, 300, 6))], 'detr'),  # with a spare column
+    ],
+)
+def test_naming_the_decoder_that_is_found_anyway_changes_nothing_else(outputs, decoder):
+    by_itself = find_decoder(evidence(*outputs), {})
+    named = find_decoder(evidence(*outputs), {'decoder': Sourced(decoder, 'card m.yaml')})
+    assert named == dataclasses.replace(by_itself, decoder=Sourced(decoder, 'card m.yaml'))
+    assert by_itself.notes or by_itself.unused_ids

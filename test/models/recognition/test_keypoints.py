@@ -75,6 +75,76 @@ def test_a_detector_has_no_keypoints(tmp_path):
     assert card.keypoints is None and card.task is Task.DETECTION
 
 
+def test_outputs_named_in_a_card_leave_only_decoders_of_keypoints(tmp_path):
+    card = pose_model(tmp_path, 'labels: [a, b, c]\nkeypoints: {count: 8}\noutputs: {predictions: output0}')
+    assert card.detection.decoder == 'yolov8_pose'
+
+
+FINISHED = {'kind': 'end_to_end_pose'}
+
+
+@pytest.mark.parametrize('more', [{'end2end': True}, {'args': {'nms': True}, 'end2end': False}])
+def test_an_end_to_end_export_is_enough_with_its_metadata(tmp_path, more):
+    metadata = ultralytics_metadata(NAMES, task='pose', kpt_shape=[17, 3], **more)
+    card = pose_model(tmp_path, metadata=metadata, keypoint_shape=(17, 3), **FINISHED)
+    assert (card.detection.decoder, card.keypoints) == ('end_to_end_pose', KeypointSpec(17, 3))
+    assert card.labels == tuple(NAMES) and dict(card.detection.options) == {'nms': False}
+    assert card.sources['decoder'] == 'metadata (end-to-end export)'
+
+
+@pytest.mark.parametrize(
+    'content, shape',
+    [
+        ('keypoints: {count: 8, dims: 3}', (8, 3)),  # 30 boxes, as many as the input has cells of strides 16 and 32
+        ('keypoints: {count: 4, dims: 2}', (4, 2)),
+        ('keypoints: {model: cuboid8, dims: 2}\ndecoder: end_to_end_pose', (8, 2)),
+        ('keypoints: {count: 8}\noutputs: {predictions: output0}', (8, 3)),
+        ('keypoints: {count: 8}\ndecoder_options: {nms: true}', (8, 3)),
+    ],
+)
+@pytest.mark.parametrize('labels', [['a', 'b'], NAMES])  # two classes make as many columns as the class and the score
+def test_finished_boxes_are_told_from_a_grid_without_metadata(tmp_path, content, shape, labels):
+    content = f'labels: {labels}\n{content}'
+    card = pose_model(tmp_path, content, keypoint_shape=shape, classes=len(labels), **FINISHED)
+    assert (card.detection.decoder, card.class_count) == ('end_to_end_pose', len(labels))
+    assert card.detection.options['nms'] is ('nms: true' in content)
+
+
+def test_the_classes_of_finished_boxes_come_from_labels(tmp_path):
+    with pytest.raises(ModelError, match=r'labels: \['):
+        pose_model(tmp_path, 'keypoints: {count: 8}', **FINISHED)
+
+
+@pytest.mark.parametrize(
+    'content, metadata, says',
+    [
+        (
+            '',
+            ultralytics_metadata(NAMES, task='pose', kpt_shape=[17, 3], end2end=True),
+            r'has 30 columns, but .* 17 keypoints of 3 values need \[N, boxes, 6 \+ 17 x 3\]: expected 57; correct',
+        ),
+        (
+            'labels: [a, b, c]\nkeypoints: {count: 9}\ndecoder: end_to_end_pose',
+            None,
+            r'has 30 columns, .* need \[N, boxes, 6 \+ 9 x 3\]: expected 33',
+        ),
+        (
+            'labels: [a, b, c]\nkeypoints: {count: 8}\ndecoder: yolov8_pose',
+            None,
+            r'has 30 channels, .* need 4 \+ 3 \+ 8 x 3: expected 31',
+        ),
+        (
+            'labels: [a, b, c]\nkeypoints: {count: 8}\ndecoder: end_to_end',
+            None,
+            'end_to_end reads no keypoints, but the model has some .*expected one of yolov8_pose, end_to_end_pose,',
+        ),
+    ],
+)
+def test_finished_boxes_with_another_number_of_keypoints(tmp_path, content, metadata, says):
+    with pytest.raises(ModelError, match=says):
+        pose_model(tmp_path, content, metadata=metadata, **FINISHED)
+
+
 @pytest.mark.parametrize(
     'content, metadata, says',
     [
@@ -119,7 +189,17 @@ def test_a_detector_has_no_keypoints(tmp_path):
             None,
             r'yolov8_pose reads keypoints, but there are none \(task detection\); expected one of yolox, ',
         ),
-        ('', ultralytics_metadata(NAMES, task='pose', kpt_shape=[8, 3], end2end=True), 'end-to-end export'),
+        (
+            '',
+            ultralytics_metadata(NAMES, task='pose', kpt_shape=[8, 3], end2end=True),
+            r'has 126 columns, but box, score, class and 8 keypoints of 3 values need \[N, boxes, 6 \+ 8 x 3\]: '
+            'expected 30; correct keypoints',
+        ),
+        (
+            'labels: [a, b, c]\nkeypoints: {count: 8}\noutputs: {boxes: output0}',
+            None,
+            'no decoder has exactly the roles',
+        ),
     ],
 )
 def test_cards_that_contradict_the_model_or_leave_it_open(tmp_path, content, metadata, says):

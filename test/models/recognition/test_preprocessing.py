@@ -130,3 +130,12 @@ def test_tensorflow_s_own_comes_first_for_a_file_of_its_converter(tmp_path):
 def test_real_detectors_are_prepared_for_as_they_were_trained(name, convention, labels):
     card = read_card(REAL / f'{name}.onnx')
     assert card.image.preprocess == CONVENTIONS[convention].preprocess
+
+
+def test_a_value_without_effect_is_told_by_the_convention_that_is_taken_in_the_end(tmp_path):
+    model = build_model('end_to_end')
+    model.producer_name = 'tf2onnx'  # which makes TensorFlow's convention, without a letterbox, the likeliest
+    path = save_model(model, tmp_path / 'm.onnx')
+    path.with_suffix('.yaml').write_text('labels: [a, b, c]\npreprocess: {pad_value: 3}\n')
+    with pytest.raises(ModelError, match=r'pad_value: has no effect with fit stretch \(convention tensorflow'):
+        read_card(path)

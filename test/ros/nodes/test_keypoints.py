@@ -29,12 +29,13 @@ LABELS = ['cup', 'can', 'box']
 BLACK = np.zeros((64, 64, 3), np.uint8)
 
 
-@pytest.fixture(scope='module')
-def pose_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope='module', params=['yolov8_pose', 'end_to_end_pose'])
+def pose_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """cup, can and box on white, eight keypoints each; nothing on black."""
-    metadata = ultralytics_metadata(LABELS, imgsz=(64, 64), task='pose', kpt_shape=[8, 3])
+    is_finished = request.param == 'end_to_end_pose'
+    metadata = ultralytics_metadata(LABELS, imgsz=(64, 64), task='pose', kpt_shape=[8, 3], end2end=is_finished)
     path = tmp_path_factory.mktemp('model') / 'pose.onnx'
-    return write_model(path, 'yolov8_pose', input_wh=(64, 64), metadata=metadata)
+    return write_model(path, request.param, input_wh=(64, 64), metadata=metadata)
 
 
 class Seen:

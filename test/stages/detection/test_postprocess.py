@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 import yaml
 from support.cards import with_detection
-from support.onnx_models import KINDS, WH, known_detections, known_keypoints, ultralytics_metadata, write_model
+from support.onnx_models import (
+    KINDS,
+    WH,
+    known_angle,
+    known_detections,
+    known_keypoints,
+    ultralytics_metadata,
+    write_model,
+)
 
 from isaac_inference.engines import create_engine
 from isaac_inference.errors import ConfigError, FrameError
@@ -309,6 +317,10 @@ def test_every_family_finds_what_is_there_from_image_to_source_pixels(kind, tmp_
     assert detections.class_ids.tolist() == [known.class_id for known in expected]
     np.testing.assert_allclose(detections.scores, [known.score for known in expected], atol=0.01)
     np.testing.assert_allclose(detections.boxes, [np.multiply(known.xyxy, 2) for known in expected], atol=0.5)
+    if kind in ('yolov8_obb', 'end_to_end_rotated'):
+        np.testing.assert_allclose(detections.angles, [known_angle(known) for known in expected], atol=1e-4)
+    else:
+        assert detections.angles is None
     if card.keypoints is None:
         assert detections.keypoints is None
     else:

@@ -302,7 +302,8 @@ def test_it_says_which_models_it_serves(gpu: FakeGpu) -> None:
             ('nanodet', {'cell_offset': 0.5}),
         )
     ]
-    for card in (detr, doubles, many, unbatched, *others):
+    finished = with_detection(card_of('yolov8_pose'), decoder='end_to_end_pose', options={'nms': False})
+    for card in (detr, doubles, many, unbatched, finished, *others):
         assert not GpuPostprocessor.serves(card)
         with pytest.raises(EngineError, match='decode it on the CPU'):
             GpuPostprocessor(card, gpu)

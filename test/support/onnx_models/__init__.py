@@ -15,7 +15,7 @@ Families that need NMS give each box twice: the neighbouring cell's, 0.2 less su
 from __future__ import annotations
 
 from support.onnx_models.families import KINDS, Kind
-from support.onnx_models.graph import WH, Known, known_detections, known_keypoints
+from support.onnx_models.graph import WH, Known, known_angle, known_detections, known_keypoints
 from support.onnx_models.write import (
     build_model,
     save_model,
@@ -30,6 +30,7 @@ __all__ = [
     'Kind',
     'Known',
     'build_model',
+    'known_angle',
     'known_detections',
     'known_keypoints',
     'save_model',

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from support.onnx_models.graph import Known, Tiny, known_detections, known_keypoints
+from support.onnx_models.graph import Known, Tiny, known_angle, known_detections, known_keypoints
 
 _ROWS = 30  # boxes of the families without a grid
 _GARBAGE = 5  # rows of efficient_nms after the valid ones
@@ -80,11 +80,40 @@ def _yolov8_pose(tiny: Tiny, transposed: bool = False) -> None:
     tiny.add_output('predictions', tiny.affine(slope, base), slope.shape)
 
 
+def _yolov8_obb(tiny: Tiny) -> None:
+    slope = np.zeros((5 + tiny.classes, _cells(tiny.input_wh, (8, 16, 32))), np.float32)
+    base = np.zeros_like(slope)
+    for known, row, _, _, score in _grid_rows(tiny):
+        base[:4, row] = _centre(known)
+        slope[4 + known.class_id, row] = score
+        base[-1, row] = known_angle(known)
+    tiny.add_output('predictions', tiny.affine(slope, base), slope.shape)
+
+
 def _end_to_end(tiny: Tiny) -> None:
     slope = np.zeros((_ROWS, 6), np.float32)
     base = np.zeros_like(slope)
     for row, known in enumerate(known_detections(tiny.classes, tiny.input_wh)):
         base[row] = (*known.xyxy, 0.0, known.class_id)
+        slope[row, 4] = known.score
+    tiny.add_output('predictions', tiny.affine(slope, base), slope.shape)
+
+
+def _end_to_end_rotated(tiny: Tiny) -> None:
+    slope = np.zeros((_ROWS, 7), np.float32)
+    base = np.zeros_like(slope)
+    for row, known in enumerate(known_detections(tiny.classes, tiny.input_wh)):
+        base[row] = (*_centre(known), 0.0, known.class_id, known_angle(known))
+        slope[row, 4] = known.score
+    tiny.add_output('predictions', tiny.affine(slope, base), slope.shape)
+
+
+def _end_to_end_pose(tiny: Tiny) -> None:
+    count, dims = tiny.keypoint_shape
+    slope = np.zeros((_ROWS, 6 + count * dims), np.float32)
+    base = np.zeros_like(slope)
+    for row, known in enumerate(known_detections(tiny.classes, tiny.input_wh)):
+        base[row] = (*known.xyxy, 0.0, known.class_id, *np.ravel(known_keypoints(known, tiny.keypoint_shape)))
         slope[row, 4] = known.score
     tiny.add_output('predictions', tiny.affine(slope, base), slope.shape)
 
@@ -171,6 +200,7 @@ class Kind:
 
 _KEYPOINTS = {'isaac_inference.card': 'keypoints: {count: 8, dims: 3}'}
 
+_ROTATED = {'author': 'Ultralytics', 'task': 'obb', 'names': "{0: 'a', 1: 'b', 2: 'c'}"}
 
 KINDS: dict[str, Kind] = {
     'yolox': Kind('yolox', _yolox, {'predictions': 'output'}, {'strides': (8, 16, 32)}),
@@ -181,7 +211,16 @@ KINDS: dict[str, Kind] = {
     'yolov8_pose_transposed': Kind(
         'yolov8_pose', lambda tiny: _yolov8_pose(tiny, True), {'predictions': 'output0'}, {}, metadata=_KEYPOINTS
     ),
+    'yolov8_obb': Kind('yolov8_obb', _yolov8_obb, {'predictions': 'output0'}, {}, metadata=_ROTATED),
     'end_to_end': Kind('end_to_end', _end_to_end, {'predictions': 'output0'}, {}),
+    'end_to_end_rotated': Kind(
+        'end_to_end',
+        _end_to_end_rotated,
+        {'predictions': 'output0'},
+        {'columns': ('cx', 'cy', 'w', 'h', 'score', 'class', 'angle')},
+        metadata={**_ROTATED, 'end2end': 'True'},
+    ),
+    'end_to_end_pose': Kind('end_to_end_pose', _end_to_end_pose, {'predictions': 'output0'}, {}, metadata=_KEYPOINTS),
     'detr': Kind('detr', _detr, {'logits': 'logits', 'boxes': 'pred_boxes'}, {'activation': 'sigmoid'}),
     'detr_softmax': Kind(
         'detr',

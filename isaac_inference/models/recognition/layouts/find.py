@@ -10,12 +10,15 @@ from isaac_inference.models.recognition.layouts.candidate import Candidate, Evid
 from isaac_inference.models.recognition.layouts.finished import finished_boxes, two_tables
 from isaac_inference.models.recognition.layouts.grid import strides_of
 from isaac_inference.models.recognition.layouts.levels import level_outputs
+from isaac_inference.models.recognition.layouts.pose import boxes_with_keypoints
 from isaac_inference.models.recognition.layouts.separate import boxes_and_scores
-from isaac_inference.models.recognition.layouts.single import single_output
+from isaac_inference.models.recognition.layouts.single import BEST_FIRST, ROTATED, single_output
 
 
 def find_layouts(evidence: Evidence) -> list[Candidate]:
     """All ways to read the outputs that fit, the likeliest first; [] where none does."""
+    if evidence.keypoints is not None:
+        return boxes_with_keypoints(evidence, evidence.keypoints)
     predictions = _the_table(evidence)
     if evidence.exporter.end_to_end and predictions is not None:
         return [_end_to_end(evidence, predictions)]
@@ -36,7 +39,7 @@ def find_layouts(evidence: Evidence) -> list[Candidate]:
     if not found and evidence.exporter.decoders and None in predictions.shape[1:]:
         decoder = evidence.exporter.decoders[0]
         found = [Candidate(decoder, {'predictions': predictions}, 'metadata of the exporter')]
-    return [replace(item, notes=notes) for item in _settled(evidence, found)]
+    return [replace(item, notes=(*item.notes, *notes)) for item in _settled(evidence, found)]
 
 
 def _the_table(evidence: Evidence) -> TensorSpec | None:
@@ -73,9 +76,6 @@ def _settled(evidence: Evidence, found: list[Candidate]) -> list[Candidate]:
 
 def _end_to_end(evidence: Evidence, spec: TensorSpec) -> Candidate:
     """What ultralytics exports with NMS inside, or by networks that need none."""
-    columns = ('cx', 'cy', 'w', 'h', 'score', 'class', 'angle') if evidence.exporter.task == 'obb' else _COLUMNS
+    columns = ROTATED if evidence.exporter.task == 'obb' else BEST_FIRST
     options = {'columns': columns} if spec.shape[-1] in (len(columns), None) else {}
     return Candidate('end_to_end', {'predictions': spec}, 'metadata (end-to-end export)', options, None, 'ultralytics')
-
-
-_COLUMNS = ('x1', 'y1', 'x2', 'y2', 'score', 'class')

@@ -15,6 +15,7 @@ _TENSORFLOW_ONLY = ('raw_detection_boxes', 'raw_detection_scores', 'detection_mu
 _GRID_ROWS = 1000
 _COCO_90 = 90
 _TAO = ('batchednms', 'nmsed')
+_PADDLE = ('class', 'score', 'x1', 'y1', 'x2', 'y2')
 
 
 def finished_boxes(evidence: Evidence) -> list[Candidate]:
@@ -23,8 +24,6 @@ def finished_boxes(evidence: Evidence) -> list[Candidate]:
     roles = _tensorflow_roles(named) or finished_roles(evidence.outputs)
     if roles is None:
         return _table_with_count(evidence)
-    if 'logits' in roles:
-        return []
     boxes = roles['boxes']
     counted = 'num_detections' in roles
     decoder = 'efficient_nms' if counted else 'boxes_scores_labels'
@@ -107,7 +106,7 @@ def _table_with_count(evidence: Evidence) -> list[Candidate]:
     numbers = evidence.numbers(tables[0], 6)
     columns = (None if numbers is None else values.columns_of(numbers)) or _PADDLE
     roles = {'predictions': tables[0], 'num_detections': counts[0]}
-    convention = 'rt_detr' if _is_paddle_detr(evidence) else 'paddle'
+    is_detr = any(spec.name == 'im_shape' for spec in evidence.file.inputs)  # as Paddle's RT-DETR has beside its image
     return [
         Candidate(
             'end_to_end',
@@ -115,20 +114,11 @@ def _table_with_count(evidence: Evidence) -> list[Candidate]:
             'a table and its number of rows',
             {'columns': columns},
             classes_by_width(evidence.tail(tables[0])),
-            convention,
+            'rt_detr' if is_detr else 'paddle',
         )
     ]
-
-
-def _is_paddle_detr(evidence: Evidence) -> bool:
-    """True where the graph is told the image's shape and its scale, as Paddle's RT-DETR is, or names say PP-YOLOE+."""
-    names = {spec.name for spec in evidence.file.inputs}
-    return 'im_shape' in names
 
 
 def two_tables(outputs: Sequence[TensorSpec]) -> bool:
     """True for two outputs of one shape, as a network with an auxiliary head has."""
     return len(outputs) == 2 and outputs[0].shape == outputs[1].shape and len(outputs[0].shape) == 3
-
-
-_PADDLE = ('class', 'score', 'x1', 'y1', 'x2', 'y2')

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from isaac_inference.models.card.tensor_spec import TensorSpec
+
 STRIDES = (8, 16, 32)
 STRIDES_P6 = (8, 16, 32, 64)
 _USUAL = (STRIDES, STRIDES_P6)
@@ -34,3 +36,22 @@ def strides_of(cells: int | None, input_wh: tuple[int, int], rare: bool = False)
     """
     sets = (*_USUAL, *_RARE) if rare else _USUAL
     return next((strides for strides in sets if cell_count(input_wh, strides) == cells), None)
+
+
+def channel_axis(spec: TensorSpec, input_wh: tuple[int, int], needed: int | None = None) -> int:
+    """The axis of YOLOv8's layout that holds box and scores: 1 as exported, 2 when transposed.
+
+    Args:
+        spec: the output, [N, channels, cells] or [N, cells, channels].
+        input_wh: (width, height) of the network's input in px.
+        needed: how many channels there must be, None where that is not known.
+    """
+    _, rows, columns = spec.shape
+    if needed is not None and needed in (rows, columns):
+        return 1 if rows == needed else 2
+    for rare in (False, True):
+        if strides_of(columns, input_wh, rare):
+            return 1
+        if strides_of(rows, input_wh, rare):
+            return 2
+    return 2 if rows is not None and columns is not None and columns < rows else 1

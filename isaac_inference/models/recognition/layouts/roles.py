@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from isaac_inference.models.card.tensor_spec import TensorSpec
 
 _NAME_PARTS = {
-    'predictions': ('pred', 'output', 'det'),
     'logits': ('logit', 'label', 'class', 'cls', 'score'),
     'boxes': ('box', 'det', 'bbox'),
     'scores': ('score', 'conf', 'prob', 'cls'),
@@ -87,8 +86,7 @@ def split_pair(outputs: Sequence[TensorSpec]) -> tuple[TensorSpec, TensorSpec] |
         named = {base_name(spec.name): spec for spec in outputs}
         if 'logits' in named and 'pred_boxes' in named:
             return named['pred_boxes'], named['logits']
-        box_names = [spec for spec in boxes if _named('boxes', spec) and spec not in scores] or boxes
-        boxes = box_names
+        boxes = [spec for spec in boxes if _named('boxes', spec) and spec not in scores] or boxes
     if len(boxes) > 1:
         boxes = [spec for spec in boxes if _named('boxes', spec) and not base_name(spec.name).startswith('enc')]
     if len(boxes) != 1:

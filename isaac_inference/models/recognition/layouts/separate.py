@@ -14,7 +14,6 @@ from isaac_inference.models.recognition.layouts.roles import base_name, split_pa
 _MOST_QUERIES = 1000
 _RF_DETR = {'dets', 'labels'}
 _COCO_IDS = 91
-_BACKGROUND_FIRST = (21, 91)  # VOC and COCO's ids with a background class in front, as SSD has
 
 
 def boxes_and_scores(evidence: Evidence) -> list[Candidate]:
@@ -30,7 +29,7 @@ def boxes_and_scores(evidence: Evidence) -> list[Candidate]:
 
 def _are_logits_of_queries(evidence: Evidence, boxes: TensorSpec, scores: TensorSpec) -> bool:
     """True for DETR and its relatives: some hundred queries, with logits and boxes in fractions."""
-    if len(boxes.shape) != 3 or (boxes.shape[1] is not None and scores.shape[1] != boxes.shape[1] != None):  # noqa: E711
+    if len(boxes.shape) != 3 or boxes.shape[1] not in (None, scores.shape[1]):
         return False
     name = base_name(scores.name)
     if 'logit' in name or base_name(boxes.name) == 'pred_boxes':

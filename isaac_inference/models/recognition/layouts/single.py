@@ -15,6 +15,10 @@ from isaac_inference.models.recognition.layouts.grid import STRIDES_P6, strides_
 
 NANODET_BOX_COLUMNS = 32
 """Four box sides, each a distribution over 8 distances."""
+BEST_FIRST = ('x1', 'y1', 'x2', 'y2', 'score', 'class')
+"""The columns that most exporters give finished boxes."""
+ROTATED = ('cx', 'cy', 'w', 'h', 'score', 'class', 'angle')
+"""The columns of ultralytics' finished boxes of the task obb."""
 
 _NANODET_BINS = (32, 44, 64, 68)  # four sides, 8 to 17 distances each
 _ANCHORS_PER_CELL = 3
@@ -22,13 +26,11 @@ _COCO = 80
 _ANCHOR_COUNTS = (9, 6, 5)
 _BOX_WIDTHS = (1, 2, 4, 32, 64, 68)
 _MOST_QUERIES = 1000
-_BEST_FIRST = ('x1', 'y1', 'x2', 'y2', 'score', 'class')
 _IMAGE_FIRST = ('image', 'x1', 'y1', 'x2', 'y2', 'class', 'score')
 _DETECTION_OUTPUT = ('image', 'class', 'score', 'x1', 'y1', 'x2', 'y2')
 _CENTER_FIRST = ('cx', 'cy', 'w', 'h', 'score', 'class')
 _AUTOML = ('image', 'y1', 'x1', 'y2', 'x2', 'score', 'class')
-_ROTATED = ('cx', 'cy', 'w', 'h', 'score', 'class', 'angle')
-_DEFAULT_COLUMNS = {6: _BEST_FIRST, 7: _IMAGE_FIRST}
+_DEFAULT_COLUMNS = {6: BEST_FIRST, 7: _IMAGE_FIRST}
 
 
 def classes_by_width(tail: Tail) -> int | None:
@@ -63,7 +65,7 @@ def single_output(evidence: Evidence, spec: TensorSpec) -> list[Candidate]:
         evidence: what is known about the model.
         spec: the output, [N, rows, columns] or [rows, columns].
     """
-    fixed = _as_run(evidence, spec)
+    fixed = as_run(evidence, spec)
     found = [] if fixed is None else single_output(evidence, fixed)
     if found:
         return [replace(item, roles={'predictions': spec}) for item in found]
@@ -82,15 +84,15 @@ def single_output(evidence: Evidence, spec: TensorSpec) -> list[Candidate]:
     per_anchor = strides_of(rows // _ANCHORS_PER_CELL, evidence.input_wh, rare=True)
     if strides is not None:
         return found + _row_per_cell(evidence, spec, columns, strides)
-    is_rare = rows <= _MOST_QUERIES and not strides_of(rows // _ANCHORS_PER_CELL, evidence.input_wh)
-    if rows % _ANCHORS_PER_CELL == 0 and columns > 5 and per_anchor and not is_rare:
+    may_be_queries = rows <= _MOST_QUERIES and not strides_of(rows // _ANCHORS_PER_CELL, evidence.input_wh)
+    if rows % _ANCHORS_PER_CELL == 0 and columns > 5 and per_anchor and not may_be_queries:
         return found + _row_per_anchor(evidence, spec, columns, per_anchor)
     if found:
         return found
     return _rows_of_queries(evidence, spec, columns)
 
 
-def _as_run(evidence: Evidence, spec: TensorSpec) -> TensorSpec | None:
+def as_run(evidence: Evidence, spec: TensorSpec) -> TensorSpec | None:
     """The output with the sizes that one run gave to its open axes; None where all are known or it cannot be run."""
     if len(spec.shape) != 3 or None not in spec.shape[1:]:
         return None
@@ -236,7 +238,7 @@ def _row_per_anchor(evidence: Evidence, spec: TensorSpec, columns: int, strides:
 
 def _picked_rows(evidence: Evidence, spec: TensorSpec, columns: int) -> list[Candidate]:
     """One row per cell with the best class picked in the graph, before NMS, as DeepStream-Yolo exports it."""
-    if columns != len(_BEST_FIRST) or evidence.exporter.decoders:
+    if columns != len(BEST_FIRST) or evidence.exporter.decoders:
         return []
     tail = evidence.tail(spec)
     if tail.is_known and not tail.picks and not tail.ops & {'ReduceMax', 'Max'}:
@@ -246,7 +248,7 @@ def _picked_rows(evidence: Evidence, spec: TensorSpec, columns: int) -> list[Can
         return []
     found = None if numbers is None else values.columns_of(numbers)
     why = f'{spec.name}: one row per grid cell, with the best class picked in the graph'
-    options = {'columns': found or _BEST_FIRST, 'nms': True}
+    options = {'columns': found or BEST_FIRST, 'nms': True}
     count = classes_by_width(tail)
     return [Candidate('end_to_end', {'predictions': spec}, why, options, count, 'ultralytics')]
 
@@ -287,11 +289,11 @@ def _finished(
         columns, convention = _AUTOML, 'tensorflow'
     if columns is None and is_detr and width == len(_CENTER_FIRST):
         columns = _CENTER_FIRST
-    if columns is None and evidence.exporter.task == 'obb' and width == len(_ROTATED):
-        columns = _ROTATED
+    if columns is None and evidence.exporter.task == 'obb' and width == len(ROTATED):
+        columns = ROTATED
     if columns is None and not evidence.exporter.decoders and numbers is not None and width in _DEFAULT_COLUMNS:
         columns = values.columns_of(numbers)
-    columns = columns or _DEFAULT_COLUMNS.get(width, _BEST_FIRST)
+    columns = columns or _DEFAULT_COLUMNS.get(width, BEST_FIRST)
     options: dict[str, object] = {'columns': columns, 'first_label': int(columns == _AUTOML)}
     if numbers is not None:
         start = next(index for index, name in enumerate(columns) if name in ('x1', 'y1', 'cx'))

@@ -66,7 +66,8 @@ def columns_of(rows: np.ndarray) -> tuple[str, ...] | None:
             continue
         if used[:, roles['class']].min() < -1 or (box < -_MOST_FRACTION).all():
             continue
-        corners = ('x1', 'y1', 'x2', 'y2') if box_format_of(box) != 'cxcywh' else ('cx', 'cy', 'w', 'h')
+        is_centered = 'angle' in roles or box_format_of(box) == 'cxcywh'
+        corners = ('cx', 'cy', 'w', 'h') if is_centered else ('x1', 'y1', 'x2', 'y2')
         names = {index: name for name, index in roles.items()}
         names |= {box_at + index: name for index, name in enumerate(corners)}
         return tuple(names[index] for index in range(width))
@@ -74,7 +75,7 @@ def columns_of(rows: np.ndarray) -> tuple[str, ...] | None:
 
 
 def is_class_column(column: np.ndarray) -> bool:
-    """True for a column of class ids: whole numbers, not all the same unless there is one class."""
+    """True for a column of class ids: whole numbers of 0 or more. A column of zeros is one too."""
     used = column[np.isfinite(column)]
     return bool(len(used) and (used == np.trunc(used)).all() and used.min() >= 0)
 
