@@ -92,7 +92,7 @@ def _read(path: Path, count: int) -> FixedArray:
         raise ModelError(f'vocabulary.embeddings: {path} has rows that are zero or not finite; {what}')
     array.flags.writeable = False
     digest = hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()
-    return FixedArray(array, digest, f'{array.shape[0]} classes x {array.shape[1]} of {path.name}')
+    return FixedArray(array, digest, f'{array.shape[0]} x {array.shape[1]} of {path.name}')
 
 
 def _missing(file: ModelFile, spec: TensorSpec, *, has_labels: bool, has_vocabulary: bool) -> str:

@@ -185,6 +185,6 @@ def _origin(recipe: Recipe, output: TensorSpec, values: np.ndarray) -> str:
     how = f'mean of {output.name} over the tokens' if len(output.shape) == 3 else output.name
     length = ', length 1' if recipe.normalize else ''
     return (
-        f'{values.shape[0]} classes x {values.shape[1]}, encoded with {recipe.encoder.name} and '
+        f'{values.shape[0]} x {values.shape[1]}, encoded with {recipe.encoder.name} and '
         f'{recipe.tokenizer.name} ({how}{length}), the first as {recipe.prompts[0]!r}'
     )

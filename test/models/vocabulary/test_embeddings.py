@@ -74,13 +74,11 @@ def test_the_constant_follows_the_batch(shape, batch, expected):
 
 def test_info_says_where_the_classes_come_from(folder):
     rows = {name: (value, source) for name, value, source in card_rows(card_of(folder, FILE))}
-    assert rows['vocabulary.text_embeddings'] == ('3 classes x 4 of classes.npy', 'card m.yaml')
+    assert rows['vocabulary.text_embeddings'] == ('3 x 4 of classes.npy', 'card m.yaml')
     assert rows['value_inputs.text_embeddings'] == ('txt_feats: float32 [1, 3, 4]', 'name and shape of txt_feats')
     rows = {name: (value, source) for name, value, source in card_rows(card_of(folder, ENCODED + '  # again'))}
     how, source = rows['vocabulary.text_embeddings']
-    assert (
-        how == "3 classes x 4, encoded with encoder.onnx and tokenizer.json (text_embeds, length 1), the first as 'cup'"
-    )
+    assert how == "3 x 4, encoded with encoder.onnx and tokenizer.json (text_embeds, length 1), the first as 'cup'"
     assert source == 'card m.yaml'
 
 
