@@ -66,7 +66,8 @@ ROS = {
     'tf2_msgs',
     'isaac_ros_tensor_list_interfaces',
 }
-HEAVY = {'onnxruntime', 'tensorrt', 'pycuda', 'tritonclient'}  # imported when chosen, not when the package is
+# imported when chosen, not when the package is
+HEAVY = {'onnxruntime', 'tensorrt', 'pycuda', 'tritonclient', 'tokenizers'}
 
 
 def room(path: Path) -> str:

@@ -15,6 +15,7 @@ from isaac_inference.models.card.card_file import (
     merge,
     parse_card,
     read_card_file,
+    vocabulary_files_of,
 )
 from isaac_inference.models.card.find_card import card_beside, find_card
 from isaac_inference.models.onnx.reader import ModelFile, find_model, read_model_file
@@ -99,7 +100,7 @@ def _read(path: Path, explicit: Path | None) -> _Entry:
     watched = {path, *cards, path.with_suffix('.yaml'), path.with_suffix('.yml')}
     stamps = {item: _stamp(item) for item in watched}
     file, values = _sources(path, cards)
-    for item in (*file.external_files, *(label_file_of(item) for item in cards)):
+    for item in (*file.external_files, *(label_file_of(item) for item in cards), *vocabulary_files_of(values)):
         if item is not None:
             stamps[item] = _stamp(item)
     return _Entry(build_card(file, values), stamps)

@@ -112,7 +112,7 @@ def test_tensorrt_goes_first_and_runs_only_with_a_gpu(monkeypatch):
 def test_libraries_are_imported_only_when_needed():
     code = (
         'import sys, isaac_inference.engines, isaac_inference.models; '
-        'print(sorted({"onnx", "onnxruntime", "rclpy", "cv2", "pycuda", "tensorrt"} & set(sys.modules)))'
+        'print(sorted({"onnx", "onnxruntime", "rclpy", "cv2", "pycuda", "tensorrt", "tokenizers"} & set(sys.modules)))'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == '[]'

@@ -178,7 +178,9 @@ def bench_feeds(card: ModelCard, batch: int = 1, seed: int = _SEED) -> dict[str,
         smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.int16)
         noise = random.integers(-_NOISE, _NOISE + 1, smooth.shape, np.int16)
         images.append(prepare(np.clip(smooth + noise, 0, 255).astype(np.uint8))[0])
-    return {name: np.concatenate([image[name] for image in images]) for name in images[0]}
+    name = card.image.tensor.name
+    beside = {item.tensor.name: item.constant(card.image.wh, batch) for item in card.value_inputs}
+    return {name: np.concatenate([image[name] for image in images]), **beside}
 
 
 def _call(engine: Engine, feeds: Mapping[str, np.ndarray]) -> Callable[[], object]:

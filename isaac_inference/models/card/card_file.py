@@ -21,11 +21,18 @@
       activated: false                # anchor_heads: the sigmoid is in the graph
     input: images                     # name of the image input, where there are several
     size_input: orig_target_sizes     # name of the input that takes the image size that boxes refer to
-    value_inputs: {scale_factor: s}   # or image_size, image_shape, pixel_mask: names of the inputs beside the image
+    value_inputs: {scale_factor: s}   # or image_size, image_shape, pixel_mask, text_embeddings: inputs beside the image
     layout: NCHW                      # or NHWC
     input_size: [640, 480]            # [width, height] in px, for models of dynamic size
     outputs: {boxes: dets, logits: labels}    # decoder role: tensor name
     labels: [cup, bottle]             # or a text file with one name per line, or coco80, coco90, coco91
+    vocabulary:                       # of a model that takes its classes as text embeddings: where these come from
+      embeddings: classes.npy         # (C, D), one row per label, fed as they are; relative to this card; or
+      encoder: text_encoder.onnx      # made from the labels when the card is read, with this text encoder and
+      tokenizer: tokenizer.json       # its tokenizer
+      prompt: a photo of a {}         # what is encoded for a label; default: the label alone
+      normalize: true                 # to length 1
+      output: text_embeds             # of the encoder; last_hidden_state is averaged over the tokens
     keypoints:                        # task keypoints: what each box has in addition
       count: 8
       dims: 3                         # x, y, confidence; 2 without the confidence
@@ -73,6 +80,7 @@ from isaac_inference.models.card.tasks import KEYPOINT_MODELS, SPECS
 from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Interpolation, Rounding, TensorLayout
 
 EMBEDDED_KEY = 'isaac_inference.card'
+_VOCABULARY_FILES = ('vocabulary.embeddings', 'vocabulary.encoder', 'vocabulary.tokenizer')
 _NEXT = '\n  and: '  # between two problems of a card
 
 KEYS: Mapping[str, check.Check] = {
@@ -105,7 +113,14 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
         'model': check.one_of(*KEYPOINT_MODELS),
     },
     'outputs': {role: check.text for family in FAMILIES.values() for role in family.all_roles},
-    'value_inputs': dict.fromkeys(('image_size', 'image_shape', 'scale_factor', 'pixel_mask'), check.text),
+    'value_inputs': dict.fromkeys(
+        ('image_size', 'image_shape', 'scale_factor', 'pixel_mask', 'text_embeddings'), check.text
+    ),
+    'vocabulary': {
+        **dict.fromkeys(('embeddings', 'encoder', 'tokenizer', 'output'), check.text),
+        'prompt': check.prompt,
+        'normalize': check.true_or_false,
+    },
     'decoder_options': {option: check.anything for family in FAMILIES.values() for option in family.options},
 }
 
@@ -126,7 +141,7 @@ def parse_card(content: str, origin: str, folder: Path | None, mesh_folder: Path
         content: YAML or JSON.
         origin: what to call the card in messages and sources.
         folder: where label files are looked for; None for an embedded card.
-        mesh_folder: where meshes are looked for; None: in `folder`.
+        mesh_folder: where meshes and the files of a vocabulary are looked for; None: in `folder`.
     """
     try:
         data = yaml.load(content, Loader=_StrictLoader)
@@ -154,6 +169,9 @@ def parse_card(content: str, origin: str, folder: Path | None, mesh_folder: Path
             problems.append(error)
     if problems:
         raise _all(problems, origin)
+    for key in _VOCABULARY_FILES:
+        if key in values:
+            values[key] = Sourced(((mesh_folder or folder or Path()) / Path(values[key].value).expanduser()), origin)
     return values
 
 
@@ -170,6 +188,17 @@ def label_file_of(card: Path) -> Path | None:
     data = yaml.load(card.read_text(encoding='utf-8'), Loader=_StrictLoader)
     labels = data.get('labels') if isinstance(data, dict) else None
     return label_file(labels, card.parent) if isinstance(labels, str) and labels not in SHIPPED else None
+
+
+def vocabulary_files_of(values: CardValues) -> list[Path]:
+    """The files that a card's vocabulary is made from; used to notice when one of them changes."""
+    found = [values[key].value for key in _VOCABULARY_FILES if key in values]
+    return found + (weights_beside(values['vocabulary.encoder'].value) if 'vocabulary.encoder' in values else [])
+
+
+def weights_beside(encoder: Path) -> list[Path]:
+    """Where a text encoder's weights may be, under the names that exporters give such files."""
+    return [encoder.with_name(encoder.name + suffix) for suffix in ('.data', '_data')]
 
 
 def merge(cards: Iterable[CardValues]) -> CardValues:

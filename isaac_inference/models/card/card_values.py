@@ -57,6 +57,20 @@ def byte(value: Any) -> int:
     return value
 
 
+def true_or_false(value: Any) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise ValueError('true or false')
+    return value
+
+
+def prompt(value: Any) -> str:
+    """A text with one `{}`, in whose place the name of a class is put."""
+    if not isinstance(value, str) or value.count('{}') != 1:
+        raise ValueError('a text with {} once, where the name of the class goes, such as "a photo of a {}"')
+    return value
+
+
 def factor(value: Any) -> float:
     """A positive number, or a fraction written as text: '1/255'."""
     if isinstance(value, str) and value.count('/') == 1:

@@ -33,6 +33,11 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
             _row(card, 'input_wh', f'{width} x {height} px'),
         ]
     rows += [_row(card, f'value_inputs.{item.role.value}', item.tensor.describe()) for item in card.value_inputs]
+    rows += [
+        _row(card, f'vocabulary.{item.role.value}', item.fixed.origin)
+        for item in card.value_inputs
+        if item.fixed is not None
+    ]
     rows.append(('outputs', '; '.join(spec.describe() for spec in card.outputs), 'file'))
     rows += [_row(card, f'roles.{role}', name) for role, name in card.spec.roles.items()]
     if card.labels:

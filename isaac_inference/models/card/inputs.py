@@ -121,20 +121,46 @@ class ValueRole(str, Enum):
     IMAGE_SHAPE = 'image_shape'  # [N, 2] (height, width), such as Paddle's `im_shape`
     SCALE_FACTOR = 'scale_factor'  # [N, 2], by which the graph divides its boxes, such as Paddle's `scale_factor`
     PIXEL_MASK = 'pixel_mask'  # [N, H, W], 1 where the image is and 0 where it is padded
+    TEXT_EMBEDDINGS = (
+        'text_embeddings'  # [N, C, D] or [C, D], a vector for each class, as open-vocabulary detectors take
+    )
     DEPTH = 'depth'  # a depth image, as depth completion takes it
     TOKENS = 'tokens'  # a tokenized text
     STATE = 'state'  # the robot's own state
 
 
 @dataclass(frozen=True)
+class FixedArray:
+    """An array that a model is fed with every frame; two are equal where they were made from the same.
+
+    Attributes:
+        values: what is fed, without a batch axis; not to be written to.
+        digest: hex digest over what it was made from. An encoder's numbers differ in the last bits from one machine to
+            the next, so that this, and not the numbers, tells arrays apart.
+        origin: how it was made, for people.
+    """
+
+    values: np.ndarray = field(compare=False, repr=False)
+    digest: str
+    origin: str = field(default='', compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class ValueInput:
-    """A tensor that takes something other than a camera image."""
+    """A tensor that takes something other than a camera image.
+
+    Attributes:
+        tensor: the model's tensor.
+        role: what it takes.
+        fixed: what it is fed, for a role whose value does not follow from the size of the image: TEXT_EMBEDDINGS.
+    """
 
     tensor: TensorSpec
     role: ValueRole
+    fixed: FixedArray | None = None
 
     def constant(self, wh: tuple[int, int], batch: int = 1) -> np.ndarray:
-        """What the tensor is fed so that boxes come back in px of the network's input.
+        """What the tensor is fed: sizes so that boxes come back in px of the network's input; embeddings as they are.
 
         Args:
             wh: (width, height) of the network's input in px.
@@ -147,6 +173,10 @@ class ValueInput:
         if self.role is ValueRole.PIXEL_MASK:
             shape = [size or side for size, side in zip(self.tensor.shape[1:], (height, width), strict=False)]
             return np.ones((batch, *shape), self.tensor.dtype)
+        if self.fixed is not None:
+            values = self.fixed.values.astype(self.tensor.dtype)
+            is_batched = len(self.tensor.shape) > values.ndim
+            return np.repeat(values[None], self.tensor.shape[0] or batch, axis=0) if is_batched else values
         rows = {
             ValueRole.IMAGE_SIZE: (width, height),
             ValueRole.IMAGE_SHAPE: (height, width),

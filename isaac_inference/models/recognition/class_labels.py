@@ -78,6 +78,13 @@ def known_label_count(values: CardValues, exporter: ExporterFacts) -> int | None
     return None if exporter.names is None else len(exporter.names)
 
 
+def known_labels(values: CardValues, exporter: ExporterFacts) -> tuple[str, ...] | None:
+    """The class names that a card or the metadata gives; None where neither does."""
+    if 'labels' in values:
+        return tuple(values['labels'].value)
+    return None if exporter.names is None else _dense(exporter.names, len(exporter.names))
+
+
 def _dense(names: Mapping[int, str], class_count: int | None) -> tuple[str, ...]:
     """One name for each class from numbered ones; numbers that start at 1 start at 0 where that fits the outputs."""
     first, last = min(names), max(names)

@@ -3,10 +3,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isaac_inference.errors import ModelError
-from isaac_inference.models.card.inputs import ImageInput, PreprocessSpec, ValueInput, ValueRole, spatial_dims
+from isaac_inference.models.card.inputs import (
+    FixedArray,
+    ImageInput,
+    PreprocessSpec,
+    ValueInput,
+    ValueRole,
+    spatial_dims,
+)
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.exporter import ExporterFacts
@@ -33,6 +40,7 @@ class InputFinding:
         wh: (width, height) in px that preprocessing makes.
         values: the inputs beside the image.
         size_is_assumed: nothing says the size.
+        embeddings: what the input for text embeddings is fed, where there is one and `feed` has been called.
     """
 
     image: Sourced[TensorSpec]
@@ -40,6 +48,7 @@ class InputFinding:
     wh: Sourced[tuple[int, int]]
     values: tuple[ValueFinding, ...]
     size_is_assumed: bool = False
+    embeddings: Sourced[FixedArray] | None = None
 
     def image_input(self, preprocess: PreprocessSpec, convention: str = '') -> ImageInput:
         """The image input, once it is known how an image becomes its tensor."""
@@ -48,7 +57,25 @@ class InputFinding:
 
     def value_inputs(self) -> tuple[ValueInput, ...]:
         """The inputs that do not take an image."""
-        return tuple(ValueInput(item.value, role) for role, item in self.values)
+        fixed = {} if self.embeddings is None else {ValueRole.TEXT_EMBEDDINGS: self.embeddings.value}
+        return tuple(ValueInput(item.value, role, fixed.get(role)) for role, item in self.values)
+
+    @property
+    def takes_embeddings(self) -> TensorSpec | None:
+        """The input that takes a text embedding per class, or None."""
+        return next((item.value for role, item in self.values if role is ValueRole.TEXT_EMBEDDINGS), None)
+
+    def feed(self, embeddings: Sourced[FixedArray]) -> InputFinding:
+        """The same inputs with what the one for text embeddings is fed, and its open axes as these make them."""
+
+        def closed(spec: TensorSpec) -> TensorSpec:
+            return replace(spec, shape=(*spec.shape[:-2], *embeddings.value.values.shape))
+
+        values = tuple(
+            (role, replace(item, value=closed(item.value)) if role is ValueRole.TEXT_EMBEDDINGS else item)
+            for role, item in self.values
+        )
+        return replace(self, values=values, embeddings=embeddings)
 
     @property
     def scales_boxes(self) -> bool:
@@ -59,6 +86,8 @@ class InputFinding:
     def sources(self) -> dict[str, str]:
         """Field of the card -> where it came from."""
         found = {'image_input': self.image.source, 'layout': self.layout.source, 'input_wh': self.wh.source}
+        if self.embeddings is not None:
+            found['vocabulary.text_embeddings'] = self.embeddings.source
         return found | {f'value_inputs.{role.value}': item.source for role, item in self.values}
 
 

@@ -23,7 +23,13 @@ from isaac_inference.models.card.tasks import SPECS, DetectionSpec, KeypointDete
 from isaac_inference.models.onnx.exporter import ExporterFacts, exporter_facts
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.advice import nonsense, tried
-from isaac_inference.models.recognition.class_labels import UNUSED, Found, known_label_count, resolve_labels
+from isaac_inference.models.recognition.class_labels import (
+    UNUSED,
+    Found,
+    known_label_count,
+    known_labels,
+    resolve_labels,
+)
 from isaac_inference.models.recognition.class_objects import resolve_objects
 from isaac_inference.models.recognition.decoder_choice import DecoderFinding, find_decoder
 from isaac_inference.models.recognition.decoder_options import OptionFinding, resolve_options
@@ -33,6 +39,7 @@ from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.preprocessing import PreprocessFinding, resolve_preprocess
 from isaac_inference.models.recognition.probe import Probe, outputs_of
 from isaac_inference.models.recognition.problems import Problems
+from isaac_inference.models.vocabulary.embeddings import find_embeddings
 
 
 def build_card(file: ModelFile, values: CardValues) -> ModelCard:
@@ -73,7 +80,7 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     points = None if keypoints is None else keypoints.value
     inputs: InputFinding | None = None
     with problems:
-        inputs = find_inputs(file, values, exporter, problems)
+        inputs = _with_embeddings(file, values, exporter, find_inputs(file, values, exporter, problems))
     if inputs is None or task is None or (points is None and task.value is Task.KEYPOINTS):
         return None
     evidence = Evidence(
@@ -142,6 +149,22 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     with problems:
         _check_decoder(file, card, finding)
     return card
+
+
+def _with_embeddings(
+    file: ModelFile, values: CardValues, exporter: ExporterFacts, inputs: InputFinding
+) -> InputFinding:
+    """The inputs with the classes of an open-vocabulary detector; as they are for any other model."""
+    spec = inputs.takes_embeddings
+    if spec is not None:
+        return inputs.feed(find_embeddings(file, spec, values, known_labels(values, exporter)))
+    needless = next((item for key, item in values.items() if key.startswith('vocabulary.')), None)
+    if needless is not None:
+        raise ModelError(
+            f'{needless.source}: vocabulary: {file.path.name} has no input for text embeddings; leave the section out, '
+            f'or name the input: `value_inputs: {{text_embeddings: <name>}}`. Found:{file.describe()}'
+        )
+    return inputs
 
 
 def _with_unused(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model's inputs beside the image take: sizes, scales and masks that are constants for one input size."""
+"""What a model's inputs beside the image take: sizes, scales, masks and embeddings, constants for one input size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ CARD_ROLES = {
     'image_shape': ValueRole.IMAGE_SHAPE,
     'scale_factor': ValueRole.SCALE_FACTOR,
     'pixel_mask': ValueRole.PIXEL_MASK,
+    'text_embeddings': ValueRole.TEXT_EMBEDDINGS,
 }
+_SHAPES = {
+    ValueRole.PIXEL_MASK: '[N, height, width]',
+    ValueRole.TEXT_EMBEDDINGS: 'float [N, classes, D] or [classes, D]',
+}
+_EMBEDDING_WORDS = ('text', 'txt', 'embed', 'vocab', 'prompt', 'class_feat', 'cls_feat')
+_OTHER_EMBEDDINGS = ('mask', 'visual', 'image', 'pos')  # beside those of texts
+_EMBEDDING_NAMES = ('tpe',)  # YOLOE's text prompt embedding
 _TEXT = ('input_ids', 'token', 'text', 'txt', 'prompt', 'caption')
 
 
@@ -58,10 +66,9 @@ def _from_card(file: ModelFile, values: CardValues) -> list[ValueFinding]:
                 f'its inputs are: {", ".join(by_name)}'
             )
         if not _fits(role, spec):
-            expected = '[N, height, width]' if role is ValueRole.PIXEL_MASK else '[N, 2]'
             raise ModelError(
                 f'{file.path}: the input {spec.describe()} cannot be the {role.value.replace("_", " ")} input; '
-                f'expected {expected}'
+                f'expected {_SHAPES.get(role, "[N, 2]")}'
             )
         found.append((role, Sourced(spec, sourced.source)))
     return found
@@ -72,6 +79,10 @@ def _role(spec: TensorSpec) -> ValueRole | None:
     name = spec.name.lower()
     if 'pixel_mask' in name and _fits(ValueRole.PIXEL_MASK, spec):
         return ValueRole.PIXEL_MASK
+    is_embedding = name in _EMBEDDING_NAMES or any(word in name for word in _EMBEDDING_WORDS)
+    is_other = any(word in name for word in _OTHER_EMBEDDINGS)
+    if is_embedding and not is_other and _fits(ValueRole.TEXT_EMBEDDINGS, spec):
+        return ValueRole.TEXT_EMBEDDINGS
     if not _fits(ValueRole.IMAGE_SIZE, spec):
         return None
     if 'scale_factor' in name:
@@ -85,6 +96,9 @@ def _fits(role: ValueRole, spec: TensorSpec) -> bool:
     """True when a tensor has the shape that its role needs."""
     if role is ValueRole.PIXEL_MASK:
         return len(spec.shape) == 3
+    if role is ValueRole.TEXT_EMBEDDINGS:
+        has_rank = len(spec.shape) == 2 or (len(spec.shape) == 3 and spec.shape[0] in (1, None))
+        return has_rank and spec.dtype in ('float32', 'float16')
     return len(spec.shape) == 2 and spec.shape[1] in (2, None)
 
 
@@ -93,12 +107,13 @@ def _cannot_feed(file: ModelFile, unknown: list[TensorSpec]) -> ModelError:
     names = ', '.join(spec.describe() for spec in unknown)
     if any(word in spec.name.lower() for spec in unknown for word in _TEXT):
         return ModelError(
-            f'{file.path}: besides the image the model takes a text ({names}), as open-vocabulary detectors do, '
-            'which is not supported; export it with its classes fixed in the graph, as '
-            '`model.set_classes([...])` before `model.export(format="onnx")` of YOLO-World does'
+            f'{file.path}: besides the image the model takes a text ({names}), as Grounding DINO takes its tokens, '
+            'which is not supported. What works: a detector that takes an embedding per class, as exports of '
+            'YOLO-World with an input txt_feats [1, classes, 512] and `vocabulary:` in the card; or one whose classes '
+            'are fixed in the graph, as with `model.set_classes([...])` before `model.export(format="onnx")`'
         )
     return ModelError(
         f'{file.path}: besides the image the model needs {names}, which is not supported; expected '
-        'nothing else, or inputs [N, 2] for the image size (orig_target_sizes), im_shape or scale_factor, or a '
-        f'pixel_mask. Found:{file.describe()}\n  Export it without'
+        'nothing else, or inputs [N, 2] for the image size (orig_target_sizes), im_shape or scale_factor, a pixel_mask '
+        f'or text_embeddings [N, classes, D]. Found:{file.describe()}\n  Export it without'
     )

@@ -62,6 +62,7 @@ def test_the_template_says_nothing_until_it_is_uncommented():
     named = {key.split('.')[0] for key in full} | {key.split('.')[1] for key in full if '.' in key}
     assert {key.rpartition('.')[2] for key in full if key.startswith('objects.')} == set(OBJECT_KEYS)
     assert named >= {*SECTIONS['keypoints'], *KEYS, *SECTIONS, *SECTIONS['preprocess'], *SECTIONS['decoder_options']}
+    assert named >= SECTIONS['vocabulary'].keys()
 
 
 def _card(folder):

@@ -109,6 +109,28 @@ def test_one_of_two_images_is_chosen_by_the_card():
 
 
 @pytest.mark.parametrize(
+    'name, dtype, shape',
+    [
+        ('txt_feats', F, (1, 80, 512)),
+        ('text_features', 'float16', (None, None, 512)),
+        ('class_embeddings', F, (None, 512)),
+        ('embeddings', F, (None, None)),
+        ('text', F, (4, 2)),
+        ('tpe', F, (1, None, 512)),
+    ],
+)
+def test_an_input_for_text_embeddings_is_found(name, dtype, shape):
+    found = find(('x', F, (1, 3, 32, 32)), (name, dtype, shape))
+    assert [role for role, _ in found.values] == [ValueRole.TEXT_EMBEDDINGS]
+    assert found.takes_embeddings == TensorSpec(name, dtype, shape)
+
+
+def test_a_card_names_the_input_for_text_embeddings():
+    found = find(('x', F, (1, 3, 32, 32)), ('t', F, (1, 4, 8)), card='value_inputs: {text_embeddings: t}')
+    assert found.values[0][0] is ValueRole.TEXT_EMBEDDINGS
+
+
+@pytest.mark.parametrize(
     'inputs, card, says',
     [
         ([], '', 'no input takes an image: expected one of rank 4'),
@@ -130,6 +152,17 @@ def test_one_of_two_images_is_chosen_by_the_card():
         ([('x', F, (1, 3, 8, 8)), ('mask', 'int64', (1, 64, 64))], '', r'needs mask: int64 .*not supported'),
         ([('x', F, (1, 3, 8, 8)), ('factor', F, (1, 2))], '', 'needs factor'),
         ([('x', F, (1, 3, 8, 8)), SIZES, ('t', 'int64', (1, 2))], '', 'needs t: int64'),
+        (
+            [('x', F, (1, 3, 8, 8)), *((name, 'int64', (1, 256)) for name in ('input_ids', 'token_type_ids'))],
+            '',
+            r'takes a text \(input_ids.*Grounding DINO.*What works: .*txt_feats \[1, classes, 512\].*set_classes',
+        ),
+        ([('x', F, (1, 3, 8, 8)), ('visual_prompt', F, (1, 4, 512))], '', r'takes a text \(visual_prompt'),
+        (
+            [('x', F, (1, 3, 8, 8)), ('s', 'int64', (1, 4, 8))],
+            'value_inputs: {text_embeddings: s}',
+            r'cannot be the text embeddings input; expected float \[N, classes, D\] or \[classes, D\]',
+        ),
         (
             [('x', F, (1, 3, 8, 8)), ('s', 'int64', (1, 3))],
             'size_input: s',

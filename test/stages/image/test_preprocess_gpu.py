@@ -15,10 +15,11 @@ from support.cuda.grey_levels import assert_same_pixels
 from support.cuda.host_build import why_no_compiler
 from support.cuda.host_gpu import FakeGpu
 from support.onnx_models import WH, ultralytics_metadata
+from support.onnx_models.open_vocabulary import embeddings_of, write_open_vocabulary
 from support.raw_images import NORMALISED, card_with, raw_image
 
 from isaac_inference.errors import ConfigError, DeviceError, FrameError
-from isaac_inference.models import PreprocessSpec
+from isaac_inference.models import PreprocessSpec, read_card
 from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
 from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.stages import Preprocessor
@@ -125,6 +126,16 @@ def test_a_model_that_asks_for_the_size_gets_it(card_of):
     image = raw_image()
     tensors, _ = preprocessor(image)
     assert np.asarray(tensors['orig_target_sizes']).tolist() == [list(WH)]
+
+
+def test_a_model_that_takes_its_classes_gets_them(tmp_path):
+    path = write_open_vocabulary(tmp_path / 'm.onnx', rank=2)
+    np.save(tmp_path / 'classes.npy', embeddings_of(('cup', 'can')))
+    (tmp_path / 'm.yaml').write_text('labels: [cup, can]\nvocabulary: {embeddings: classes.npy}')
+    card = read_card(path)
+    tensors, _ = GpuPreprocessor(card, FakeGpu())(raw_image())
+    assert list(tensors) == list(on_the_cpu(card, raw_image())[0]) == ['images', 'txt_feats']
+    assert np.array_equal(np.asarray(tensors['txt_feats']), embeddings_of(('cup', 'can')))
 
 
 def test_results_stay_until_nobody_holds_them(card_of):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.onnx_models import write_model
+from support.onnx_models.open_vocabulary import embeddings_of, write_open_vocabulary
 
 from isaac_inference.engines import create_engine
 from isaac_inference.engines.reference import cpu_reference
@@ -57,6 +58,15 @@ def test_every_input_is_fed(tmp_path):
     card = read_card(write_model(tmp_path / 'm.onnx', 'boxes_scores_labels'))
     with create_engine(card, 'onnxruntime') as engine, cpu_reference(card) as model:
         assert check_plan(card, engine.infer, model, 0.99)
+
+
+def test_the_classes_are_fed_to_a_batch(tmp_path):
+    np.save(tmp_path / 'classes.npy', embeddings_of(('cup', 'can')))
+    (tmp_path / 'm.yaml').write_text('labels: [cup, can]\nvocabulary: {embeddings: classes.npy}')
+    card = read_card(write_open_vocabulary(tmp_path / 'm.onnx', batch='batch'))
+    assert np.array_equal(image_feeds(card, 3, seed=1)['txt_feats'], embeddings_of(('cup', 'can'))[None])
+    with create_engine(card, 'onnxruntime') as engine, cpu_reference(card) as model:
+        assert check_plan(card, engine.infer, model, 0.99, batch=3)
 
 
 def test_nan_is_refused_by_name(card, run, model):

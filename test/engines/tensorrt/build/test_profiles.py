@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from support.onnx_models import write_model
+from support.onnx_models.open_vocabulary import embeddings_of, write_open_vocabulary
 
 from isaac_inference.engines.tensorrt.build.profiles import add_profile, profile_shapes
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
@@ -47,6 +49,16 @@ def test_the_size_input_takes_the_batch(tmp_path):
     card = card_of(tmp_path, kind='boxes_scores_labels', dynamic='batch', card='labels: [a, b, c]\n')
     shapes = profile_shapes(card, TensorRtSettings(max_batch=4))
     assert shapes[card.size_input.name] == ((1, 2), (1, 2), (4, 2))
+
+
+@pytest.mark.parametrize('rank', [2, 3])
+def test_the_classes_do_not_take_the_batch(tmp_path, rank):
+    path = write_open_vocabulary(tmp_path / 'm.onnx', rank=rank, batch='batch')
+    np.save(tmp_path / 'classes.npy', embeddings_of(('cup', 'can')))
+    (tmp_path / 'm.yaml').write_text('labels: [cup, can]\nvocabulary: {embeddings: classes.npy}')
+    shapes = profile_shapes(read_card(path), TensorRtSettings(opt_batch=2, max_batch=4))
+    assert shapes['images'][2] == (4, 3, 64, 96)
+    assert shapes['txt_feats'] == ((2, 4) if rank == 2 else (1, 2, 4),) * 3
 
 
 @pytest.mark.parametrize(
