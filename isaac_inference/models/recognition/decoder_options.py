@@ -15,8 +15,8 @@ from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.recognition.decoder_choice import DecoderFinding, proto_channels
 from isaac_inference.models.recognition.keypoints import check_finished_columns, pose_class_columns
 from isaac_inference.models.recognition.layouts.candidate import Evidence
+from isaac_inference.models.recognition.layouts.cells import NANODET_BOX_COLUMNS
 from isaac_inference.models.recognition.layouts.grid import cell_count, channel_axis
-from isaac_inference.models.recognition.layouts.single import NANODET_BOX_COLUMNS
 
 _OTHER_COLUMNS = {'yolox': 5, 'yolov5': 5, 'yolov8': 4, 'yolov8_obb': 5, 'nanodet': NANODET_BOX_COLUMNS}
 _PICKED = ('end_to_end', 'end_to_end_pose', 'boxes_scores_labels', 'efficient_nms')

@@ -7,7 +7,7 @@ Every step returns its value together with where it came from (`Sourced`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,22 @@ def build_card(file: ModelFile, values: CardValues) -> ModelCard:
     raise tried(file, problems, again).error()
 
 
+@dataclass(frozen=True)
+class _Findings:
+    """Everything that a card is made of, each part with where it came from."""
+
+    file: ModelFile
+    name: Sourced[str]
+    task: Sourced[Task]
+    keypoints: Sourced[KeypointSpec] | None
+    inputs: InputFinding
+    decoder: DecoderFinding
+    options: OptionFinding
+    labels: Found
+    objects: tuple[Mapping[str, Sourced[ObjectSpec]], tuple[str, ...]]
+    prepared: PreprocessFinding
+
+
 def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard | None:
     """The card as far as it can be made; None, and what is wrong in `problems`, where it cannot."""
     exporter = exporter_facts(file.metadata)
@@ -83,29 +99,25 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
         inputs = _with_embeddings(file, values, exporter, find_inputs(file, values, exporter, problems))
     if inputs is None or task is None or (points is None and task.value is Task.KEYPOINTS):
         return None
-    evidence = Evidence(
-        file,
-        inputs.wh.value,
-        known_label_count(values, exporter),
-        exporter,
-        points,
-        values=Probe(file, inputs),
-    )
-    found: tuple[DecoderFinding, OptionFinding] | None = None
+    count = known_label_count(values, exporter)
+    evidence = Evidence(file, inputs.wh.value, count, exporter, points, values=Probe(file, inputs))
+    read: tuple[DecoderFinding, OptionFinding] | None = None
     with problems:
-        finding = find_decoder(evidence, values)
-        found = finding, resolve_options(evidence, finding, values, inputs.scales_boxes)
-    if found is None:
+        decoder = find_decoder(evidence, values)
+        read = decoder, resolve_options(evidence, decoder, values, inputs.scales_boxes)
+    if read is None:
         return None
-    finding, options = found
+    decoder, options = read
     labels: Found = (Sourced((), ''), ())
     with problems:
-        has_spare = finding.decoder.value == 'detr'
         labels = resolve_labels(
-            file, values, exporter, options.class_count, has_spare=has_spare, unused_ids=finding.unused_ids
+            file,
+            values,
+            exporter,
+            options.class_count,
+            has_spare=decoder.decoder.value == 'detr',
+            unused_ids=decoder.unused_ids,
         )
-    if finding.decoder.value == 'detr':
-        options = replace(options, options=_with_unused(options.options, labels[0].value, finding))
     objects: tuple[Mapping[str, Sourced[ObjectSpec]], tuple[str, ...]] = ({}, ())
     if labels[0].value:
         with problems:
@@ -113,42 +125,51 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     prepared: PreprocessFinding | None = None
     with problems:
         activation = options.options['activation'].value if 'activation' in options.options else None
-        prepared = resolve_preprocess(file, inputs.image.value, values, exporter, finding, activation)
+        prepared = resolve_preprocess(file, inputs.image.value, values, exporter, decoder, activation)
     if problems or prepared is None:
         return None
-    inputs, size = _settled_size(inputs, prepared)
-    sources = {
-        'name': name.source,
-        'task': task.source,
-        'decoder': finding.decoder.source,
-        'labels': labels[0].source,
-        **({} if keypoints is None else {'keypoints': keypoints.source}),
-        **inputs.sources(),
-        **_sources('decoder_options', options.options),
-        **_sources('roles', finding.roles),
-        **_sources('objects', objects[0]),
-        'preprocess.convention': prepared.source,
-        **_sources('preprocess', prepared.values),
-    }
-    image = inputs.image_input(PreprocessSpec(**values_of(prepared.values)), prepared.convention.name)
-    card = ModelCard(
-        name=name.value,
-        path=file.path,
-        sha256=file.sha256,
-        inputs=(image, *inputs.value_inputs()),
-        outputs=file.outputs,
-        spec=_spec(finding, values_of(options.options), points),
-        labels=labels[0].value,
-        objects=values_of(objects[0]),
-        sources=sources,
-        notes=(*finding.notes, *labels[1], *objects[1]),
-        assumptions=(*prepared.assumptions, *size, *options.assumptions),
-        opset=file.opset,
-        producer=file.producer,
-    )
+    if decoder.decoder.value == 'detr':
+        options = replace(options, options=_with_unused(options.options, labels[0].value, decoder))
+    card = _card_of(_Findings(file, name, task, keypoints, inputs, decoder, options, labels, objects, prepared))
     with problems:
-        _check_decoder(file, card, finding)
+        _check_decoder(file, card, decoder)
     return card
+
+
+def _card_of(found: _Findings) -> ModelCard:
+    """The card that findings make."""
+    inputs, size = _settled_size(found.inputs, found.prepared)
+    options, points = found.options.options, None if found.keypoints is None else found.keypoints.value
+    sources = {
+        'name': found.name.source,
+        'task': found.task.source,
+        'decoder': found.decoder.decoder.source,
+        'labels': found.labels[0].source,
+        **({} if found.keypoints is None else {'keypoints': found.keypoints.source}),
+        **inputs.sources(),
+        **_sources('decoder_options', options),
+        **_sources('roles', found.decoder.roles),
+        **_sources('objects', found.objects[0]),
+        'preprocess.convention': found.prepared.source,
+        **_sources('preprocess', found.prepared.values),
+    }
+    spec = PreprocessSpec(**values_of(found.prepared.values))
+    image = inputs.image_input(spec, found.prepared.convention.name)
+    return ModelCard(
+        name=found.name.value,
+        path=found.file.path,
+        sha256=found.file.sha256,
+        inputs=(image, *inputs.value_inputs()),
+        outputs=found.file.outputs,
+        spec=_spec(found.decoder, values_of(options), points),
+        labels=found.labels[0].value,
+        objects=values_of(found.objects[0]),
+        sources=sources,
+        notes=(*found.decoder.notes, *found.labels[1], *found.objects[1]),
+        assumptions=(*found.prepared.assumptions, *size, *found.options.assumptions),
+        opset=found.file.opset,
+        producer=found.file.producer,
+    )
 
 
 def _with_embeddings(

@@ -12,7 +12,8 @@ from isaac_inference.models.recognition.layouts.grid import strides_of
 from isaac_inference.models.recognition.layouts.levels import level_outputs
 from isaac_inference.models.recognition.layouts.pose import boxes_with_keypoints
 from isaac_inference.models.recognition.layouts.separate import boxes_and_scores
-from isaac_inference.models.recognition.layouts.single import BEST_FIRST, ROTATED, single_output
+from isaac_inference.models.recognition.layouts.single import single_output
+from isaac_inference.models.recognition.layouts.tables import BEST_FIRST, ROTATED
 
 
 def find_layouts(evidence: Evidence) -> list[Candidate]:

@@ -9,7 +9,7 @@ from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.recognition.layouts import values
 from isaac_inference.models.recognition.layouts.candidate import Candidate, Evidence
 from isaac_inference.models.recognition.layouts.roles import base_name, finished_roles
-from isaac_inference.models.recognition.layouts.single import classes_by_width
+from isaac_inference.models.recognition.layouts.tables import classes_by_width
 
 _TENSORFLOW_ONLY = ('raw_detection_boxes', 'raw_detection_scores', 'detection_multiclass_scores', 'anchor_indices')
 _GRID_ROWS = 1000
