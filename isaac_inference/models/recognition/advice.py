@@ -55,7 +55,8 @@ def _tried(file: ModelFile, problem: UnclearModelError, others: list[str], build
     if found or templates:
         return UnclearModelError(file, problem.what, (*templates, *found), found)
     count = len(problem.lines)
-    instead = f'{count} lines for the card were tried on this file, and none of them works. {_export_advice(file)}'
+    was = 'One line for the card was' if count == 1 else f'{count} lines for the card were'
+    instead = f'{was} tried on this file, and none works. {_export_advice(file)}'
     return UnclearModelError(file, problem.what, (), instead=instead)
 
 

@@ -60,7 +60,8 @@ def find_decoder(evidence: Evidence, values: CardValues) -> DecoderFinding:
         return _as_card_says(evidence, values['decoder'], given)
     if given:
         return _by_roles(evidence, given)
-    _refuse_masks(evidence)
+    if 'task' not in values:
+        _refuse_masks(evidence)
     found = find_layouts(evidence)
     if len(found) == 1:
         return _finding(found[0], {})
@@ -206,23 +207,13 @@ def _finding(item: Candidate, given: Mapping[str, Sourced[TensorSpec]]) -> Decod
     )
 
 
-def proto_channels(evidence: Evidence) -> int:
-    """Mask coefficients in each row of an instance segmentation export: the channels of its prototype masks; else 0."""
-    width, height = evidence.input_wh
-    maps = [spec for spec in evidence.file.outputs if len(spec.shape) == 4]
-    tables = [spec for spec in evidence.file.outputs if len(spec.shape) == 3]
-    if len(maps) != 1 or len(tables) != 1 or maps[0].shape[2:] not in ((height // 4, width // 4), (None, None)):
-        return 0
-    return maps[0].shape[1] or 0
-
-
 def _refuse_masks(evidence: Evidence) -> None:
     """Raise ModelError for an instance segmentation export, whose masks nothing here reads."""
-    if proto_channels(evidence) and evidence.exporter.task != 'segment':
-        raise ModelError(
-            f'{evidence.file.path}: an instance segmentation export, with prototype masks beside its boxes, is not '
-            f'supported yet. Found:{evidence.file.describe()}\n  `task: detection`, `decoder: yolov8`, '
-            '`outputs: {predictions: <the table>}` and `labels: [...]` in its card read its boxes alone'
+    if evidence.mask_channels:
+        raise evidence.file.unclear(
+            'an instance segmentation export, with prototype masks beside its boxes, is not supported yet; its boxes '
+            'alone can be read',
+            'task: detection',
         )
 
 

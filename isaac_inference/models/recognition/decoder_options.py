@@ -12,7 +12,7 @@ from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.families import ANCHORS, FAMILIES, Family
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tensor_spec import TensorSpec
-from isaac_inference.models.recognition.decoder_choice import DecoderFinding, proto_channels
+from isaac_inference.models.recognition.decoder_choice import DecoderFinding
 from isaac_inference.models.recognition.keypoints import check_finished_columns, pose_class_columns
 from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.layouts.cells import NANODET_BOX_COLUMNS
@@ -129,7 +129,7 @@ def _class_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorS
     if decoder == 'detr':
         return spec.shape[2]
     size = spec.shape[channel_axis(spec, evidence.input_wh) if decoder in _CHANNELS_EITHER_WAY else 2]
-    others = _OTHER_COLUMNS[decoder] + (proto_channels(evidence) if decoder == 'yolov8' else 0)
+    others = _OTHER_COLUMNS[decoder] + (evidence.mask_channels if decoder == 'yolov8' else 0)
     if size is None:
         return None
     if size <= others:

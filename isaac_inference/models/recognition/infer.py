@@ -256,8 +256,8 @@ def _task(file: ModelFile, values: CardValues, exporter: ExporterFacts) -> Sourc
         return Sourced(Task.DETECTION, 'the outputs')
     supported = [task.value for task in SPECS]
     if exporter.task not in supported:
-        raise ModelError(
-            f'{file.path}: task {exporter.task} is not supported yet (metadata "task"); '
-            f'supported: {", ".join(supported)}. Give a model for one of them'
-        )
+        what = f'task {exporter.task} is not supported yet (metadata "task"); supported: {", ".join(supported)}'
+        if exporter.task == 'segment':
+            raise file.unclear(f'{what}. Its boxes alone can be read', 'task: detection')
+        raise ModelError(f'{file.path}: {what}. Give a model for one of them')
     return Sourced(Task(exporter.task), 'metadata "task"')

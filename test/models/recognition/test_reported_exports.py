@@ -167,6 +167,19 @@ def test_outputs_of_a_named_role_without_a_decoder_are_not_ignored(tmp_path):
         read_card(path)
 
 
+@pytest.mark.parametrize('metadata', [None, ultralytics_metadata(NAMES, task='segment', imgsz=(640, 640))])
+def test_masks_are_refused_and_boxes_beside_them_are_read_when_a_card_asks(tmp_path, metadata):
+    rows = np.zeros((1, 4 + 3 + 32, 8400), np.float32)
+    rows[0, :4, 5], rows[0, 4, 5], rows[0, 7:, 5] = (150, 160, 100, 120), 0.9, 0.5
+    outputs = {'output0': rows, 'output1': np.zeros((1, 32, 160, 160), np.float32)}
+    path = write_constant(tmp_path / 'm.onnx', outputs, image=IMAGE, metadata=metadata)
+    with pytest.raises(
+        ModelError, match=r'not supported yet.*boxes alone can be read(.|\n)*`task: detection`  \(tried'
+    ):
+        read_card(path)
+    assert boxes_of(path, f'task: detection\nlabels: {NAMES}\n') == [('cat', 0.9, [100, 100, 200, 220])]
+
+
 def test_all_problems_come_in_one_message(tmp_path):
     image = ('x', 'float32', (1, 3, 64, 3))
     beside = [('tokens', 'int64', (1, 7))]

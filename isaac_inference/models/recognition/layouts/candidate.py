@@ -51,6 +51,16 @@ class Evidence:
             seen = tuple(spec for spec in self.file.outputs if not self.file.tail(spec.name).is_constant)
             object.__setattr__(self, 'outputs', seen or self.file.outputs)
 
+    @property
+    def mask_channels(self) -> int:
+        """Mask coefficients in each row of an instance segmentation export: the channels of its prototypes; else 0."""
+        width, height = self.input_wh
+        maps = [spec for spec in self.file.outputs if len(spec.shape) == 4]
+        tables = [spec for spec in self.file.outputs if len(spec.shape) == 3]
+        if len(maps) != 1 or len(tables) != 1 or maps[0].shape[2:] not in ((height // 4, width // 4), (None, None)):
+            return 0
+        return maps[0].shape[1] or 0
+
     def tail(self, spec: TensorSpec) -> Tail:
         """What the graph does behind its last weights to make an output."""
         return self.file.tail(spec.name)

@@ -73,8 +73,10 @@ def _channels_first(evidence: Evidence, spec: TensorSpec, rows: int | None, colu
         return []
     if evidence.exporter.task == 'obb':
         return [Candidate('yolov8_obb', {'predictions': spec}, 'metadata "task"', {}, rows - 5, 'ultralytics')]
-    why = f'shape of {spec.name}: 4 + {rows - 4} rows, one column per grid cell'
-    return [Candidate('yolov8', {'predictions': spec}, why, units_of(evidence, spec, channels_first=True), rows - 4)]
+    masks = evidence.mask_channels
+    count, beside = rows - 4 - masks, f' + {masks} of masks' if masks else ''
+    why = f'shape of {spec.name}: 4 + {count}{beside} rows, one column per grid cell'
+    return [Candidate('yolov8', {'predictions': spec}, why, units_of(evidence, spec, channels_first=True), count)]
 
 
 def _is_rare_grid(cells: int, input_wh: tuple[int, int]) -> bool:
