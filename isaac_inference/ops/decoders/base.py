@@ -183,7 +183,7 @@ def bad_shape(role: str, array: np.ndarray, expected: tuple[int | str, ...] | st
     )
 
 
-def non_finite(role: str, where: str = 'a box or score') -> FrameError:
+def non_finite(role: str, where: str = 'a box or score', hint: str = '') -> FrameError:
     """The error for NaN or infinity where a number is needed.
 
     Example:
@@ -193,7 +193,7 @@ def non_finite(role: str, where: str = 'a box or score') -> FrameError:
     return FrameError(
         'non_finite_output',
         f'output {role!r}: got NaN or infinity in {where}, expected finite numbers; '
-        f'check the precision of the model and its input',
+        f'{hint or "check the precision of the model and its input"}',
     )
 
 

@@ -14,10 +14,16 @@ from isaac_inference.ops.decoders.base import (
     bad_shape,
     check_thresholds,
     collect,
+    non_finite,
     score_candidates,
     take_output,
 )
 from isaac_inference.ops.decoders.grid import grid_points
+
+DECODED_ALREADY = 'the graph seems to decode its boxes itself: then the decoder is yolov5; else check the precision'
+"""What to look at where a raw grid's sizes are no numbers."""
+
+_MOST_LOG_SIZE = 80.0  # float32 ends at exp(88)
 
 
 def decode(
@@ -50,7 +56,9 @@ def decode(
         raise bad_shape('predictions', predictions, (len(cells), 5 + class_count))
     index, scores, class_ids, best = score_candidates(predictions, thresholds)
     raw, stride_px = predictions[index, :4], strides_px[index]
-    with np.errstate(over='ignore'):  # an infinite size is reported below
+    if len(raw) and np.isfinite(raw).all() and raw[:, 2:].max() > _MOST_LOG_SIZE:
+        raise non_finite('predictions', f'a size of exp({raw[:, 2:].max():.4g}) cells', DECODED_ALREADY)
+    with np.errstate(over='ignore'):  # NaN and infinity are reported below
         boxes = np.concatenate(((raw[:, :2] + cells[index]) * stride_px, np.exp(raw[:, 2:]) * stride_px), axis=1)
     return collect(corners_from_centers(boxes), scores, class_ids, thresholds, 'predictions', best_score=best)
 
