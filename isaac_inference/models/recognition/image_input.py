@@ -153,7 +153,9 @@ def _image(file: ModelFile, values: CardValues) -> Sourced[TensorSpec]:
         spec = candidates[0]
         source = f'the only input of rank {len(spec.shape)}'
     if len(spec.shape) != 4 and not _is_single_image(spec):
-        raise ModelError(f'{file.path}: the input {spec.describe()} takes no image; expected rank 4')
+        raise ModelError(
+            f'{file.path}: the input {spec.describe()} takes no image; expected rank 4, or rank 3 with 3 channels'
+        )
     if spec.dtype not in IMAGE_DTYPES:
         raise ModelError(
             f'{file.path}: the image input {spec.describe()} has an unsupported element type; '

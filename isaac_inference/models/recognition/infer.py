@@ -129,7 +129,7 @@ def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard
     if problems or prepared is None:
         return None
     if decoder.decoder.value == 'detr':
-        options = replace(options, options=_with_unused(options.options, labels[0].value, decoder))
+        options = replace(options, options=_with_unused(options.options, labels[0].value, decoder, values))
     card = _card_of(_Findings(file, name, task, keypoints, inputs, decoder, options, labels, objects, prepared))
     with problems:
         _check_decoder(file, card, decoder)
@@ -189,15 +189,15 @@ def _with_embeddings(
 
 
 def _with_unused(
-    options: Mapping[str, Sourced[Any]], labels: Sequence[str], finding: DecoderFinding
+    options: Mapping[str, Sourced[Any]], labels: Sequence[str], finding: DecoderFinding, values: CardValues
 ) -> Mapping[str, Sourced[Any]]:
     """The options, with `unused` naming the columns that no class has, so that nothing is found as one of them."""
-    if options['activation'].value != 'sigmoid':
+    if options['activation'].value != 'sigmoid' or 'decoder_options.unused' in values:
         return options
     nameless = [index for index, label in enumerate(labels) if label.startswith(UNUSED)]
     last = max(set(range(len(labels))) - set(nameless), default=len(labels))
     unused = tuple(index for index in nameless if index > last or index in finding.unused_ids)
-    if not unused or options['unused'].value:
+    if not unused:
         return options
     return {**options, 'unused': Sourced(unused, 'columns without a class')}
 

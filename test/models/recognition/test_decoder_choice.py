@@ -182,6 +182,7 @@ def test_several_outputs(decoder, outputs, roles):
         ([('a', F, (1, 84, 8400)), ('b', F, (1, 84, 8400))], 'yolov8'),
         ([('cov', F, (1, 3, 40, 40)), ('bbox', F, (1, 12, 40, 40))], 'detectnet'),
         ([('hm', F, (1, 80, 160, 160)), ('wh', F, (1, 2, 160, 160)), ('reg', F, (1, 2, 160, 160))], 'centernet'),
+        ([('hm', F, (1, 8, 160, 160)), ('wh', F, (1, 2, 160, 160))], 'centernet'),  # no DetectNet of two classes
         ([(f'p{size}', F, (1, 255, size, size)) for size in (80, 40, 20)], 'anchor_heads'),
         ([(f'p{size}', F, (1, size, size, 255)) for size in (80, 40, 20)], 'anchor_heads'),
         ([(f'p{size}', F, (1, 3, size, size, 85)) for size in (80, 40, 20)], 'anchor_heads'),

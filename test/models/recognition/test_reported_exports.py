@@ -61,6 +61,17 @@ def test_a_column_that_most_queries_choose_is_no_object(tmp_path):
     assert read_card(path).image.preprocess == CONVENTIONS['detr'].preprocess
 
 
+def test_a_card_says_which_columns_are_unused(tmp_path):
+    path = rf_detr(tmp_path / 'm.onnx', 4)
+    for line, unused in (
+        ('', (3,)),
+        ('decoder_options: {unused: []}\n', ()),
+        ('decoder_options: {unused: [1]}\n', (1,)),
+    ):
+        path.with_suffix('.yaml').write_text(f'labels: {NAMES}\n{line}')
+        assert read_card(path).detection.options['unused'] == unused
+
+
 @pytest.mark.parametrize('columns', [4, 6, 91])
 def test_an_rf_detr_of_any_class_count_has_imagenet_s_mean(tmp_path, columns):
     card = read_card(rf_detr(tmp_path / 'm.onnx', columns))

@@ -10,6 +10,7 @@ from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.recognition.layouts.candidate import Candidate, Evidence
 from isaac_inference.models.recognition.layouts.roles import base_name
 
+_HEAT_MAPS = ('heat', 'hm')  # in CenterNet's names of outputs
 _BINS = (4, 32, 64, 68, 72)  # 4 sides as distances, or as distributions of 8, 16, 17 or 18 bins
 _ANCHORS_PER_LEVEL = 3
 
@@ -135,7 +136,8 @@ def _one_level(evidence: Evidence) -> list[Candidate]:
     if len(sizes) != 1 or None in next(iter(sizes)):
         return []
     by_channels = {spec.shape[1]: spec for spec in maps}
-    if len(maps) == 2:
+    is_named = any(word in base_name(spec.name) for spec in maps for word in _HEAT_MAPS)
+    if len(maps) == 2 and not is_named:
         for count, spec in by_channels.items():
             if count and 4 * count in by_channels:
                 roles = {'scores': spec, 'boxes': by_channels[4 * count]}
@@ -145,7 +147,7 @@ def _one_level(evidence: Evidence) -> list[Candidate]:
 
 def _centernet(evidence: Evidence, maps: Sequence[TensorSpec]) -> list[Candidate]:
     """A heat map with sizes, and offsets where they are there."""
-    heat = [spec for spec in maps if any(word in base_name(spec.name) for word in ('heat', 'hm'))]
+    heat = [spec for spec in maps if any(word in base_name(spec.name) for word in _HEAT_MAPS)]
     heat = heat or [spec for spec in maps if spec.shape[1] != 2]
     pairs = [spec for spec in maps if spec.shape[1] == 2 and spec not in heat]
     if len(heat) != 1 or not pairs:
