@@ -34,6 +34,8 @@ class Evidence:
         exporter: what the exporter says.
         keypoints: the keypoints that a card or the metadata gives, or None.
         outputs: the outputs to look at: those of the file that depend on the picture, or those that a card names.
+        constants: outputs of the file that are the same for any picture, such as anchors; () where a card names
+            outputs.
         values: runs the model once on a picture, where the file alone leaves a choice; its outputs by name, {} where it
             cannot be run.
     """
@@ -44,12 +46,15 @@ class Evidence:
     exporter: ExporterFacts
     keypoints: KeypointSpec | None = None
     outputs: tuple[TensorSpec, ...] = ()
+    constants: tuple[TensorSpec, ...] = ()
     values: Values = no_values
 
     def __post_init__(self) -> None:
         if not self.outputs:
-            seen = tuple(spec for spec in self.file.outputs if not self.file.tail(spec.name).is_constant)
+            fixed = tuple(spec for spec in self.file.outputs if self.file.tail(spec.name).is_constant)
+            seen = tuple(spec for spec in self.file.outputs if spec not in fixed)
             object.__setattr__(self, 'outputs', seen or self.file.outputs)
+            object.__setattr__(self, 'constants', fixed if seen else ())
 
     @property
     def mask_channels(self) -> int:

@@ -23,7 +23,7 @@ def find_layouts(evidence: Evidence) -> list[Candidate]:
     predictions = _the_table(evidence)
     if evidence.exporter.end_to_end and predictions is not None:
         return [_end_to_end(evidence, predictions)]
-    if len(evidence.outputs) > 1:
+    if len(evidence.outputs) + len(evidence.constants) > 1:
         for find in (finished_boxes, boxes_and_scores, level_outputs):
             found = find(evidence)
             if found:

@@ -99,9 +99,10 @@ def _tensorflow_classes(named: Mapping[str, TensorSpec]) -> int | None:
 
 def _table_with_count(evidence: Evidence) -> list[Candidate]:
     """Paddle's table of class, score and box, beside the number of its rows."""
-    tables = [spec for spec in evidence.outputs if len(spec.shape) == 2 and spec.shape[1] in (6, None)]
-    counts = [spec for spec in evidence.outputs if len(spec.shape) == 1 and spec.dtype.startswith('int')]
-    if len(tables) != 1 or len(counts) != 1 or len(evidence.outputs) != 2 or not tables[0].dtype.startswith('float'):
+    outputs = (*evidence.outputs, *evidence.constants)  # the number may be a constant
+    tables = [spec for spec in outputs if len(spec.shape) == 2 and spec.shape[1] in (6, None)]
+    counts = [spec for spec in outputs if len(spec.shape) == 1 and spec.dtype.startswith('int')]
+    if len(tables) != 1 or len(counts) != 1 or len(outputs) != 2 or not tables[0].dtype.startswith('float'):
         return []
     numbers = evidence.numbers(tables[0], 6)
     columns = (None if numbers is None else values.columns_of(numbers)) or _PADDLE

@@ -165,6 +165,6 @@ def _centernet(evidence: Evidence, maps: Sequence[TensorSpec]) -> list[Candidate
             'a heat map and sizes',
             {'activation': 'none' if activated else 'sigmoid'},
             heat[0].shape[1],
-            'detr',
+            'centernet',
         )
     ]

@@ -125,11 +125,7 @@ def _dense(evidence: Evidence, boxes: TensorSpec, scores: TensorSpec) -> Candida
 
 def _anchors(evidence: Evidence, boxes: TensorSpec) -> TensorSpec | None:
     """The output with the anchors that boxes are relative to, as EfficientDet in PyTorch gives: the same each time."""
-    found = [
-        spec
-        for spec in evidence.file.outputs
-        if evidence.file.tail(spec.name).is_constant and spec.shape[-1:] == (4,) and spec.shape[1:] == boxes.shape[1:]
-    ]
+    found = [spec for spec in evidence.constants if spec.shape[-1:] == (4,) and spec.shape[1:] == boxes.shape[1:]]
     return found[0] if len(found) == 1 else None
 
 
