@@ -57,6 +57,11 @@ class DetectionSpec(TaskSpec):
         super().__post_init__()
         object.__setattr__(self, 'options', MappingProxyType(dict(self.options)))
 
+    @property
+    def decode_arguments(self) -> dict[str, Any]:
+        """The keyword arguments of the decoder's `decode`: its options, but for `nms`, which comes after it."""
+        return {name: value for name, value in self.options.items() if name != 'nms'}
+
 
 @dataclass(frozen=True)
 class KeypointSpec:
@@ -86,6 +91,12 @@ class KeypointDetectionSpec(DetectionSpec):
 
     task: ClassVar[Task] = Task.KEYPOINTS
     keypoints: KeypointSpec = KeypointSpec(1)
+
+    @property
+    def decode_arguments(self) -> dict[str, Any]:
+        """The decoder's options, and how many keypoints there are, of how many values."""
+        points = {'keypoint_count': self.keypoints.count, 'keypoint_dims': self.keypoints.dims}
+        return {**super().decode_arguments, **points}
 
 
 SPECS: Mapping[Task, type[TaskSpec]] = {spec.task: spec for spec in (DetectionSpec, KeypointDetectionSpec)}

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from isaac_inference.models.onnx.graph_constants import constant_tensors
+
 _THROUGH = frozenset({'Cast', 'Identity', 'Transpose', 'Pad', 'Squeeze', 'Unsqueeze', 'Resize'})
 _AFFINE = frozenset({'Add', 'Div', 'Mul', 'Sub'})
 _ASIDE = frozenset({'Shape', 'ReduceMean'})  # they look at the image without changing it
@@ -75,7 +77,8 @@ class ImageEntry:
 
 def image_entry(graph: Any, name: str) -> ImageEntry:
     """What an `onnx.GraphProto` does with the input `name` before its first layer."""
-    constants = _small_constants(graph)
+    tensors = constant_tensors(graph)
+    constants = _small_constants(tensors)
     consumers: dict[str, list[Any]] = {}
     for node in graph.node:
         for item in node.input:
@@ -96,21 +99,17 @@ def image_entry(graph: Any, name: str) -> ImageEntry:
         elif node.op_type not in _THROUGH:
             break
         name = node.output[0]
-    weights = _first_weights(graph, name, consumers)
+    weights = _first_weights(tensors, name, consumers)
     response = None if weights is None else _response(weights, scale)
     return ImageEntry(tuple(scale.tolist()), tuple(offset.tolist()), swaps, response)
 
 
-def _first_weights(graph: Any, name: str, consumers: Mapping[str, list[Any]]) -> np.ndarray | None:
+def _first_weights(tensors: Mapping[str, Any], name: str, consumers: Mapping[str, list[Any]]) -> np.ndarray | None:
     """The weights (filters, 3, rows, columns) of the first convolution behind a value; None where they are not in the
     file itself. YOLOX and YOLOv5 fold a 2 x 2 neighbourhood into 12 channels first; these are added up.
     """
     from onnx import TensorProto, numpy_helper
 
-    tensors = {item.name: item for item in graph.initializer}
-    for node in graph.node:
-        if node.op_type == 'Constant':
-            tensors.update((node.output[0], item.t) for item in node.attribute if item.name == 'value')
     todo, seen = [name], 0
     while todo and seen < _MOST_STEPS:
         seen += 1
@@ -144,14 +143,10 @@ def _response(weights: np.ndarray, scale: np.ndarray) -> float:
     return float(np.sqrt(np.median(used))) if len(used) else 0.0
 
 
-def _small_constants(graph: Any) -> dict[str, np.ndarray]:
+def _small_constants(tensors: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Constants of a few numbers that the file holds itself, by name."""
     from onnx import TensorProto, numpy_helper
 
-    tensors = {item.name: item for item in graph.initializer}
-    for node in graph.node:
-        if node.op_type == 'Constant':
-            tensors.update((node.output[0], item.t) for item in node.attribute if item.name == 'value')
     found = {}
     for name, tensor in tensors.items():
         if np.prod(tensor.dims, dtype=np.int64) <= 16 and tensor.data_location != TensorProto.EXTERNAL:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from isaac_inference.models.onnx.graph_constants import constant_tensors
+
 _MOVING = frozenset(
     {
         'Cast',
@@ -79,10 +81,7 @@ class Tail:
 def output_tails(graph: Any) -> dict[str, Tail]:
     """The tail of each output of an `onnx.GraphProto`, by its name."""
     producer = {name: node for node in graph.node for name in node.output}
-    tensors = {item.name: item for item in graph.initializer}
-    for node in graph.node:
-        if node.op_type == 'Constant':
-            tensors.update((node.output[0], item.t) for item in node.attribute if item.name == 'value')
+    tensors = constant_tensors(graph)
     weights = {name: _Weight(tuple(item.dims), _counts_up(item)) for name, item in tensors.items()}
     seen = _behind_inputs(graph, set(tensors))
     return {item.name: _tail(item.name, producer, weights, item.name not in seen) for item in graph.output}

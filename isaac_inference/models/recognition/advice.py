@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from isaac_inference.errors import ConfigError, FrameError, PerceptionError
+from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models.card.card import ModelCard
 from isaac_inference.models.card.card_file import parse_card
 from isaac_inference.models.card.sourced import CardValues
 from isaac_inference.models.onnx.reader import ModelFile, UnclearModelError
 from isaac_inference.models.recognition.problems import Problems
 from isaac_inference.models.recognition.read_outputs import decode_all
+from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.boxes.plausibility import implausible, implausibly_alike
 
 Build = Callable[[CardValues], tuple[ModelCard, Mapping[str, np.ndarray]]]
@@ -67,14 +68,12 @@ def try_lines(lines: list[str], build: Build) -> str | None:
         for line in lines:
             values |= parse_card(line.partition('  #')[0], 'tried', None)
         card, outputs = build(values)  # type: ignore[arg-type]
-        if not outputs:
-            return 'fits the shapes; it could not be run here'
-        found = decode_all(card, outputs)
-    except (FrameError, ConfigError):
+    except ConfigError:
         return None
-    except PerceptionError:
+    if not outputs:
         return 'fits the shapes; it could not be run here'
-    if nonsense(card, outputs) is not None:
+    found, wrong = _read(card, outputs)
+    if found is None or wrong:
         return None
     return f'tried on a picture: best score {found.scores.max():.2f}' if len(found) else 'fits the shapes'
 
@@ -88,12 +87,17 @@ def nonsense(card: ModelCard, outputs: Mapping[str, np.ndarray]) -> str | None:
     """
     if not outputs:
         return None
+    return _read(card, outputs)[1]
+
+
+def _read(card: ModelCard, outputs: Mapping[str, np.ndarray]) -> tuple[Detections | None, str | None]:
+    """What a card makes of one run's outputs, and why that cannot be right; None each where there is no such."""
     try:
         found = decode_all(card, outputs)
     except FrameError as error:
-        return str(error)
+        return None, str(error)
     wrong = implausible(found, card.image.wh, found.best_score) or implausibly_alike(found, card.image.wh)
-    return None if wrong is None else wrong.sentence
+    return found, None if wrong is None else wrong.sentence
 
 
 def _export_advice(file: ModelFile) -> str:

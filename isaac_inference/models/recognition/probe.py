@@ -11,7 +11,7 @@ import numpy as np
 
 from isaac_inference.errors import PerceptionError
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.models.card.inputs import ImageInput, PreprocessSpec
+from isaac_inference.models.card.inputs import ImageInput, PreprocessSpec, ValueInput
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.image_input import InputFinding
 from isaac_inference.ops.image.options import ColorOrder, Fit, TensorLayout
@@ -32,10 +32,11 @@ def probe_picture() -> np.ndarray:
     return picture
 
 
-def _tensor(image: ImageInput, spec: PreprocessSpec) -> np.ndarray:
+def _tensor(image: ImageInput) -> np.ndarray:
     """The picture as the model's input tensor, stretched to its size, with its batch axis where it has one."""
     import cv2
 
+    spec = image.preprocess
     pixels = cv2.resize(probe_picture(), image.wh, interpolation=cv2.INTER_LINEAR)
     pixels = pixels[..., ::-1] if spec.color is ColorOrder.RGB else pixels
     tensor = (pixels.astype(np.float32) * spec.scale - np.asarray(spec.mean)) / np.asarray(spec.std)
@@ -44,7 +45,7 @@ def _tensor(image: ImageInput, spec: PreprocessSpec) -> np.ndarray:
 
 
 class Probe:
-    """Runs a model once for each way to feed it, when its numbers are first asked for.
+    """Runs a model when its numbers are first asked for, before it is known how its images are prepared.
 
     Args:
         file: the model.
@@ -56,52 +57,34 @@ class Probe:
 
     def __call__(self) -> Mapping[str, np.ndarray]:
         """The outputs by name; {} for a model that cannot be run here."""
-        inputs = self._inputs
-        roles = tuple((role, item.value.name) for role, item in inputs.values)
-        way = (inputs.image.value.name, inputs.layout.value, inputs.wh.value, roles)
-        if way not in self._file.probed:
-            self._file.probed[way] = self._run()
-        return self._file.probed[way]
-
-    def _run(self) -> Mapping[str, np.ndarray]:
-        if not self._file.path.is_file():
-            return {}
         spec = self._inputs.image.value
-        entry = self._file.entry(spec.name)
-        is_raw = spec.dtype == 'uint8' or entry.unit == 1.0
+        is_raw = spec.dtype == 'uint8' or self._file.entry(spec.name).unit == 1.0
         prepared = PreprocessSpec(scale=1.0 if is_raw else 1 / 255, fit=Fit.STRETCH)
-        image = self._inputs.image_input(prepared)
-        try:
-            return run_once(self._file, spec.name, _tensor(image, prepared), self._values_beside())
-        except PerceptionError:
-            return {}
-
-    def _values_beside(self) -> Mapping[str, np.ndarray]:
-        wh = self._inputs.wh.value
-        return {item.tensor.name: item.constant(wh) for item in self._inputs.value_inputs()}
+        return _outputs(self._file, self._inputs.image_input(prepared), self._inputs.value_inputs())
 
 
 def outputs_of(file: ModelFile, card: ModelCard) -> Mapping[str, np.ndarray]:
     """The outputs by name of one run on the picture, prepared as a card says; {} where it cannot be run here."""
-    try:
-        image = card.image
-        beside = {item.tensor.name: item.constant(image.wh) for item in card.value_inputs}
-        return run_once(file, image.tensor.name, _tensor(image, image.preprocess), beside)
-    except PerceptionError:
-        return {}
+    return _outputs(file, card.image, card.value_inputs)
 
 
-def run_once(
-    file: ModelFile, image: str, tensor: np.ndarray, beside: Mapping[str, np.ndarray]
-) -> Mapping[str, np.ndarray]:
-    """The outputs by name of one run on the CPU.
+def _outputs(file: ModelFile, image: ImageInput, beside: tuple[ValueInput, ...]) -> Mapping[str, np.ndarray]:
+    """The outputs by name; {} where the model cannot be run here. Each way to feed a file is run once."""
+    way = (image, beside)
+    if way not in file.probed:
+        file.probed[way] = _run(file, image, beside)
+    return file.probed[way]
 
-    Raises:
-        ModelError: ONNX Runtime cannot load or run the model.
-        ConfigError: ONNX Runtime is missing.
-    """
+
+def _run(file: ModelFile, image: ImageInput, beside: tuple[ValueInput, ...]) -> Mapping[str, np.ndarray]:
     from isaac_inference.models.precision.session import Session
 
-    session = Session(file.path)
-    outputs = session.run({image: tensor, **beside})
+    if not file.path.is_file():
+        return {}
+    try:
+        session = Session(file.path)
+        feeds = {item.tensor.name: item.constant(image.wh) for item in beside}
+        outputs = session.run({image.tensor.name: _tensor(image), **feeds})
+    except PerceptionError:
+        return {}
     return dict(zip(session.output_names, outputs, strict=True))

@@ -28,15 +28,12 @@ def decode_all(card: ModelCard, outputs: Mapping[str, np.ndarray], kept: int | N
         FrameError: the outputs are not what the card says.
     """
     decoder = DECODERS[card.detection.decoder]
-    options = {name: value for name, value in card.detection.options.items() if name != 'nms'}
-    if card.keypoints is not None:
-        options |= {'keypoint_count': card.keypoints.count, 'keypoint_dims': card.keypoints.dims}
     by_role = {role: one_image(outputs[name], decoder.ranks_of(role), 0) for role, name in card.spec.roles.items()}
     found = decoder.decode(
         by_role,
         input_wh=card.image.wh,
         class_count=card.class_count,
         score_threshold=np.float32(_ABOVE_NOTHING),
-        **options,
+        **card.detection.decode_arguments,
     )
     return found.select(np.argsort(-found.scores, kind='stable')[:kept])

@@ -90,10 +90,8 @@ class Postprocessor:
     def __init__(self, card: ModelCard, settings: DetectionSettings | None = None) -> None:
         self._card = card
         self._decoder = DECODERS[card.detection.decoder]
-        self._options = dict(card.detection.options)
-        self._needs_nms = bool(self._options.pop('nms', self._decoder.needs_nms))
-        if card.keypoints is not None:
-            self._options.update(keypoint_count=card.keypoints.count, keypoint_dims=card.keypoints.dims)
+        self._arguments = card.detection.decode_arguments
+        self._needs_nms = bool(card.detection.options.get('nms', self._decoder.needs_nms))
         self.settings = detection_settings(card) if settings is None else settings
 
     def __call__(self, outputs: Mapping[str, np.ndarray], letterbox: Letterbox, index: int = 0) -> Detections:
@@ -119,7 +117,7 @@ class Postprocessor:
             input_wh=letterbox.input_wh,
             class_count=self._card.class_count,
             score_threshold=settings.score_thresholds,
-            **self._options,
+            **self._arguments,
         )
         check_plausible(self._card, implausible(found, letterbox.input_wh, found.best_score))
         if self._needs_nms:

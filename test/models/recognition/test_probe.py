@@ -26,5 +26,5 @@ def test_a_file_is_run_once_for_several_cards(tmp_path, monkeypatch):
     file = read_model_file(write_model(tmp_path / 'm.onnx', 'yolov8'))
     inputs = InputFinding(Sourced(file.inputs[0], ''), Sourced(TensorLayout.NCHW, ''), Sourced(WH, ''), ())
     first = probe.Probe(file, inputs)()
-    monkeypatch.setattr(probe, 'run_once', None)
+    monkeypatch.setattr(probe, '_run', None)
     assert first and probe.Probe(file, inputs)() is first
