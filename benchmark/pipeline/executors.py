@@ -164,7 +164,7 @@ def _camera(namespace: str, picture: np.ndarray, over: Any) -> None:
 
     rclpy.init()
     node = rclpy.create_node('camera', namespace=namespace)
-    publisher = node.create_publisher(Image, 'image', QosParameters(reliability=Reliability.RELIABLE).profile())
+    publisher = node.create_publisher(Image, 'image', QosParameters(reliability=Reliability.RELIABLE).offered())
 
     def send() -> None:
         header = Header(stamp=node.get_clock().now().to_msg(), frame_id='camera_optical_frame')

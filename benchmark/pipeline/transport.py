@@ -130,7 +130,7 @@ def _publish(pipe: Any, picture: np.ndarray, frames: int, keep_memory: bool) -> 
     _prepare(keep_memory)
     rclpy.init()
     node = rclpy.create_node('benchmark_publisher')
-    publisher = node.create_publisher(Image, TOPIC, QosParameters(reliability=Reliability.RELIABLE).profile())
+    publisher = node.create_publisher(Image, TOPIC, QosParameters(reliability=Reliability.RELIABLE).offered())
     end = time.monotonic() + START_S
     while not publisher.get_subscription_count() and time.monotonic() < end:
         time.sleep(0.05)
@@ -183,7 +183,7 @@ def _subscribe(pipe: Any, reliability: Reliability, keep_memory: bool) -> None:
             resource.getrusage(resource.RUSAGE_SELF).ru_minflt,
         )
 
-    node.create_subscription(Image, TOPIC, on_image, QosParameters(reliability=reliability).profile())
+    node.create_subscription(Image, TOPIC, on_image, QosParameters(reliability=reliability).requested())
     executor.add_node(node)
     while not pipe.poll():
         executor.spin_once(timeout_sec=0.1)

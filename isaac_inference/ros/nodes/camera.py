@@ -20,7 +20,7 @@ from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
-from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.qos import QosParameters
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 
 RETRY_S = 2.0  # wait before a lost camera is opened again
@@ -46,7 +46,7 @@ class CameraParameters(NodeParameters):
         'YAML file from the camera_calibration tool; empty publishes CameraInfo without '
         'intrinsics (K all zero, which means uncalibrated).',
     )
-    image_qos: QosParameters = group(QosParameters(reliability=Reliability.RELIABLE), 'QoS of the image publisher.')
+    image_qos: QosParameters = group(QosParameters(), 'QoS of the image publisher.')
 
 
 class CameraNode(PipelineNode):

@@ -30,7 +30,7 @@ from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParamete
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.parameters.schema import group, param
-from isaac_inference.ros.runtime.topics.qos import LATCHED, RELIABLE, QosParameters
+from isaac_inference.ros.runtime.topics.qos import LATCHED, RESULTS, QosParameters
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.stages.detection.frame_watch import FrameWatch
 from isaac_inference.stages.detection.postprocess import DetectionSettings, Postprocessor, detection_settings
@@ -77,7 +77,7 @@ class DetectionParameters(ModelParameters):
         minimum=0,
     )
     tensor_qos: QosParameters = group(QosParameters(), 'Subscription to the tensors.')
-    detections_qos: QosParameters = group(RELIABLE, 'Publisher of the detections.')
+    detections_qos: QosParameters = group(RESULTS, 'Publisher of the detections.')
 
 
 class DetectionNode(ModelNode):

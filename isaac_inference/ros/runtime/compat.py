@@ -11,13 +11,14 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
 try:  # Iron and later
-    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks, UnsupportedEventTypeError
 except ImportError:  # Humble
-    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 __all__ = [
     'PublisherEventCallbacks',
     'SubscriptionEventCallbacks',
+    'UnsupportedEventTypeError',
     'parameter_overrides',
     'release_lifecycle',
     'shutdown_context',

@@ -20,13 +20,16 @@ from isaac_inference.ros.runtime.compat import release_lifecycle
 from isaac_inference.ros.runtime.health import diagnostics
 from isaac_inference.ros.runtime.health.health import Health
 from isaac_inference.ros.runtime.health.timing import StageTiming
+from isaac_inference.ros.runtime.input_report import InputReport
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters, ParameterServer
 from isaac_inference.ros.runtime.periodic import Periodic
 from isaac_inference.ros.runtime.preparation import Preparation, PreparationWatch
-from isaac_inference.ros.runtime.topics.endpoints import Publisher, Subscription
 from isaac_inference.ros.runtime.topics.mailbox import Mailbox, Worker
+from isaac_inference.ros.runtime.topics.publisher import Publisher
 from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.topics.subscription import Subscription
+from isaac_inference.ros.runtime.topics.topic_graph import Source
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter, plain
 
 T = TypeVar('T')
@@ -104,7 +107,9 @@ class PipelineNode(LifecycleNode):
         self._periodic_open: list[Periodic] = []
         self._publishers_open: list[Publisher[Any]] = []
         self._preparing = PreparationWatch(self.health, self.on_prepared)
-        self._active_since = time.monotonic()
+        self._input_report = InputReport(
+            self.health, lambda text: self.get_logger().warning(text), lambda text: self.get_logger().info(text)
+        )
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics = Publisher(self, plain(DiagnosticArray), '/diagnostics', RELIABLE, self.health)
         self._timings = Publisher(self, plain(DiagnosticArray), '~/timings', RELIABLE, self.health)
@@ -252,7 +257,7 @@ class PipelineNode(LifecycleNode):
         if self._preparing.refuse_activation():
             return TransitionCallbackReturn.FAILURE
         self.health.reset()
-        self._active_since = time.monotonic()
+        self._input_report.restart()
         try:
             self._worker.start()
             for one in self._wanted:
@@ -362,10 +367,17 @@ class PipelineNode(LifecycleNode):
                 'zero_stamp',
                 'messages arrive without a stamp: outputs carry stamp 0 and can be '
                 'matched with nothing; have their publisher fill in header.stamp',
+                log_again=False,
+                log=not self._is_fed_by_us(),
             )
             return None
         self.health.clear('zero_stamp')
         return (self.get_clock().now().nanoseconds - stamp) / 1e6  # type: ignore[no-any-return]
+
+    def _is_fed_by_us(self) -> bool:
+        """Whether the frames come from a node of this package, which has said already what is wrong with them."""
+        primary = next((one for one in self._subscriptions_open if one.is_primary), None)
+        return primary is not None and primary.source is Source.OURS
 
     # Reports
 
@@ -385,6 +397,15 @@ class PipelineNode(LifecycleNode):
             self.trigger_activate()
         for subscription in self._subscriptions_open:
             subscription.check_remote()
+        self.health.input_timeout_s = self.parameters.input_timeout_s
+        if (primary := self._primary_subscription()) is not None:
+            self._input_report.check(primary)
+
+    def _primary_subscription(self) -> Subscription[Any] | None:
+        """The open subscription whose silence means STALE."""
+        if not self.has_input():
+            return None
+        return next((one for one in self._subscriptions_open if one.is_primary), None)
 
     def _check_name(self) -> None:
         own = self.get_fully_qualified_name()
@@ -400,14 +421,9 @@ class PipelineNode(LifecycleNode):
     def _report(self) -> None:
         self._check_name()
         snapshot = self.health.snapshot()
-        inputs = ', '.join(one.describe() for one in self._subscriptions_open if one.is_primary)
-        level, message = diagnostics.judge(
-            snapshot,
-            state=self.state,
-            inputs=inputs,
-            active_s=time.monotonic() - self._active_since,
-            input_timeout_s=self.parameters.input_timeout_s if self.has_input() else None,
-        )
+        primary = self._primary_subscription()
+        silence, unsteady = ('', '') if primary is None else self._input_report.words(primary)
+        level, message = diagnostics.judge(snapshot, state=self.state, silence=silence, unsteady=unsteady)
         values = {'state': self.state, 'model': self.model, 'device': self.device, **diagnostics.figures(snapshot)}
         status = diagnostics.status(self.get_fully_qualified_name(), self.device, level, message, values)
         header = Header(stamp=self.get_clock().now().to_msg())

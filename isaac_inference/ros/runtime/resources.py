@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import rclpy
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 from isaac_inference.errors import ConfigError
@@ -39,6 +40,15 @@ def dds_profile_variable() -> str:
     prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
     is_fast_dds_3 = any(Path(prefix, 'share', 'fastdds').is_dir() for prefix in prefixes if prefix)
     return DDS_PROFILE_VARIABLES[is_fast_dds_3]
+
+
+def large_message_advice() -> str:
+    """How messages of megabytes get through from one process to another, as the imperative part of a sentence."""
+    middleware = rclpy.get_rmw_implementation_identifier()
+    if 'fastrtps' not in middleware:
+        return f'set up {middleware} for large messages, in whoever publishes them and in this process'
+    where = 'whoever publishes them' if any(map(os.environ.get, DDS_PROFILE_VARIABLES)) else 'both ends'
+    return f'start {where} with {dds_profile_variable()}={shared_file(DDS_PROFILE)} in the environment'
 
 
 def dds_environment(environment: Mapping[str, str]) -> dict[str, str]:

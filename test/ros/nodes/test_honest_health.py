@@ -30,7 +30,7 @@ from isaac_inference.ros.messages.camera_info import camera_info
 from isaac_inference.ros.messages.poses import detection_3d
 from isaac_inference.ros.runtime.health.diagnostics import judge
 from isaac_inference.ros.runtime.node import PipelineNode
-from isaac_inference.ros.runtime.topics.endpoints import Publisher
+from isaac_inference.ros.runtime.topics.publisher import Publisher
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 
@@ -314,7 +314,9 @@ def hand_over(node: PipelineNode, topic: str, message: Any) -> None:
 
 def silence(node: PipelineNode) -> tuple[bytes, str]:
     """What diagnostics would say of a node that is active for long, were silence a fault of it."""
-    return judge(node.health.snapshot(), state='active', inputs='it', active_s=9.0, input_timeout_s=2.0)
+    node.health.input_timeout_s = 0.0
+    quiet = node.health.look_at_input()[0].is_quiet
+    return judge(node.health.snapshot(), state='active', silence='silent' if quiet else '')
 
 
 def test_an_evaluation_client_counts_answers_not_truths_and_diagnostics(ros):

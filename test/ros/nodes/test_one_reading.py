@@ -32,7 +32,7 @@ from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, 
 from isaac_inference.ros.nodes.pose import cloud as cloud_module
 from isaac_inference.ros.nodes.pose.node import observed_objects
 from isaac_inference.ros.nodes.track.node import TrackNode
-from isaac_inference.ros.runtime.topics.endpoints import Publisher
+from isaac_inference.ros.runtime.topics.publisher import Publisher
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.sim import default_camera

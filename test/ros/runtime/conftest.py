@@ -19,7 +19,7 @@ from support.ros.topic_ends import RELIABLE, REMOTE_RELIABLE, WORD, Inbox
 
 from isaac_inference.ros.runtime.container.spin import SpinThread
 from isaac_inference.ros.runtime.health.health import Health
-from isaac_inference.ros.runtime.topics.endpoints import Publisher
+from isaac_inference.ros.runtime.topics.publisher import Publisher
 
 _numbers = itertools.count(1)
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rclpy.parameter import Parameter
 from std_msgs.msg import Header, String
 from support.ros.topic_ends import WORD
 from support.waiting import wait_until
@@ -16,8 +17,9 @@ from support.waiting import wait_until
 from isaac_inference.errors import FrameError
 from isaac_inference.ros.runtime import node as module
 from isaac_inference.ros.runtime.health import diagnostics
+from isaac_inference.ros.runtime.health.input_watch import InputState
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
-from isaac_inference.ros.runtime.topics.endpoints import Publisher
+from isaac_inference.ros.runtime.topics.publisher import Publisher
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 
@@ -142,7 +144,7 @@ def test_messages_of_other_inputs_make_a_node_neither_alive_nor_busy(make_active
     wait_until(lambda: len(taken) == 5, WAIT_S)
     node.trigger_deactivate()
     found = node.health.snapshot()
-    assert (found.received, found.processed, found.since_input_s, found.percentiles_ms) == (0, 0, None, {})
+    assert (found.received, found.processed, node.health.look_at_input()[1], found.percentiles_ms) == (0, 0, 0, {})
 
 
 @pytest.mark.parametrize(
@@ -282,10 +284,12 @@ def test_a_stale_node_names_its_primary_input_alone(make_active, send, monkeypat
     node = make_active()
     reports: list[Any] = []
     monkeypatch.setattr(node._diagnostics, 'publish', reports.append)
-    node._active_since -= 100.0
     send(node, 'others', String())
+    assert node.set_parameters([Parameter('input_timeout_s', value=0.05)])[0].successful
+    node._check_graph()
+    wait_until(lambda: node.health.look_at_input()[0] is InputState.MISSING, WAIT_S)
     node._report()
     [status] = reports[0].status
     assert status.level == diagnostics.STALE
-    assert f'{node.get_fully_qualified_name()}/frames has no publisher' in status.message
+    assert f'nobody publishes {node.get_fully_qualified_name()}/frames (std_msgs/msg/String)' in status.message
     assert 'others' not in status.message

@@ -8,13 +8,13 @@ from std_msgs.msg import String
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ros.runtime.health.health import Health
-from isaac_inference.ros.runtime.topics.endpoints import Subscription
 from isaac_inference.ros.runtime.topics.mailbox import Mailbox, Worker
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.subscription import Subscription
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter
 
 RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=50)
-BEST_EFFORT = QosParameters()
+BEST_EFFORT = QosParameters(reliability=Reliability.BEST_EFFORT)
 REMOTE_RELIABLE = QoSProfile(depth=50, reliability=QoSReliabilityPolicy.RELIABLE)
 REMOTE_BEST_EFFORT = QoSProfile(depth=50, reliability=QoSReliabilityPolicy.BEST_EFFORT)
 REMOTE_LATCHED = QoSProfile(

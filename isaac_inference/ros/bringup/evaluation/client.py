@@ -20,7 +20,7 @@ from isaac_inference.ros.bringup.evaluation.messages import boxes_from_message, 
 from isaac_inference.ros.messages.image import IMAGE, from_image_message
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings
 from isaac_inference.ros.runtime.node import StageClock
-from isaac_inference.ros.runtime.topics.endpoints import Publisher
+from isaac_inference.ros.runtime.topics.publisher import Publisher
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain

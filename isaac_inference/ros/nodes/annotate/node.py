@@ -28,7 +28,7 @@ from isaac_inference.ros.runtime.node import PipelineNode, StageClock
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
-from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms import TransformLibrary, TransformSource, make_transform_source
@@ -63,10 +63,8 @@ class AnnotateParameters(NodeParameters):
         20, 'Past positions drawn for each tracked object; 0 draws none.', minimum=0, maximum=1000, live=True
     )
     image_qos: QosParameters = group(QosParameters(), 'Subscription to the images.')
-    detections_qos: QosParameters = group(RELIABLE, 'Subscription to the detections.')
-    debug_image_qos: QosParameters = group(
-        QosParameters(reliability=Reliability.RELIABLE), 'Publisher of the pictures.'
-    )
+    detections_qos: QosParameters = group(RESULTS, 'Subscription to the detections.')
+    debug_image_qos: QosParameters = group(QosParameters(), 'Publisher of the pictures.')
 
 
 class AnnotateNode(PipelineNode):

@@ -9,7 +9,7 @@ from isaac_inference.ops.pose.pnp import PnpSettings
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.ros.nodes.shared.model_node import ModelParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
-from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters
+from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
 from isaac_inference.ros.runtime.transforms import TransformLibrary
 from isaac_inference.stages.poses import PoseMethod, PoseSettings
 
@@ -135,8 +135,8 @@ class PoseParameters(ModelParameters):
     pnp: PnpParameters = group(PnpParameters(), 'Poses from keypoints.')
     registration: RegistrationParameters = group(RegistrationParameters(), 'Poses from registration.')
     image_qos: QosParameters = group(QosParameters(), 'Subscriptions to images and camera infos.')
-    detections_qos: QosParameters = group(RELIABLE, 'Subscriptions to detections and keypoints.')
-    poses_qos: QosParameters = group(RELIABLE, 'Publishers of the poses.')
+    detections_qos: QosParameters = group(RESULTS, 'Subscriptions to detections and keypoints.')
+    poses_qos: QosParameters = group(RESULTS, 'Publishers of the poses.')
 
     def settings(self) -> PoseSettings:
         """The ops' settings: what is a parameter here, and their own defaults."""

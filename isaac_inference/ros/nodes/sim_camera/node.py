@@ -22,7 +22,7 @@ from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
-from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms.broadcaster import FramePose, TransformBroadcaster
@@ -51,9 +51,7 @@ class SimCameraParameters(NodeParameters):
     frame_id: str = param('camera_optical_frame', 'frame_id of the images: the optical frame, z forward.')
     world_frame: str = param('world', 'Frame of the table, z up.')
     base_frame: str = param('base_link', "The robot's base, fixed to the table's edge.")
-    image_qos: QosParameters = group(
-        QosParameters(reliability=Reliability.RELIABLE), 'QoS of the image and CameraInfo publishers.'
-    )
+    image_qos: QosParameters = group(QosParameters(), 'QoS of the image and CameraInfo publishers.')
 
 
 class SimCameraNode(PipelineNode):

@@ -29,7 +29,7 @@ from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
-from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters
+from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms.broadcaster import TransformBroadcaster
 
@@ -91,8 +91,8 @@ class TrackParameters(NodeParameters):
         minimum=1,
         maximum=100,
     )
-    input_qos: QosParameters = group(RELIABLE, 'Subscriptions to the detections.')
-    output_qos: QosParameters = group(RELIABLE, 'Publishers of the tracked detections and poses.')
+    input_qos: QosParameters = group(RESULTS, 'Subscriptions to the detections.')
+    output_qos: QosParameters = group(RESULTS, 'Publishers of the tracked detections and poses.')
 
 
 class TrackNode(PipelineNode):

@@ -9,42 +9,55 @@ from collections.abc import Iterable, Mapping
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
-from isaac_inference.ros.runtime.health.health import Snapshot
+from isaac_inference.ros.runtime.health.health import SUPERSEDED, Snapshot
 from isaac_inference.ros.runtime.health.timing import StageTiming, total_ms
 
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
 
-def judge(
-    snapshot: Snapshot, *, state: str, input_timeout_s: float | None, active_s: float, inputs: str
-) -> tuple[bytes, str]:
+def judge(snapshot: Snapshot, *, state: str, silence: str = '', unsteady: str = '') -> tuple[bytes, str]:
     """(level, message) of a node: the worst that is true of it now.
 
     Args:
         state: lifecycle state label.
-        input_timeout_s: seconds without input after which an active node is STALE; None for a node without inputs.
-        active_s: seconds since activation.
-        inputs: what the node waits for, in words: its primary input.
+        silence: why its primary input is quiet, in words; '' where it is not, or may be.
+        unsteady: what is to be said of a primary input that comes and goes, or ''.
     """
     errors = [text for is_error, text in snapshot.problems if is_error]
     if errors:
         return ERROR, '; '.join(errors)
     if state != 'active':
         return WARN, '; '.join([*(text for _, text in snapshot.problems), f'not active: {state}'])
-    quiet_s = active_s if snapshot.since_input_s is None else snapshot.since_input_s
-    if input_timeout_s is not None and quiet_s > input_timeout_s:
-        since = 'since activation' if snapshot.since_input_s is None else f'for {quiet_s:.1f} s'
-        return STALE, f'no input {since}: {inputs}'
-    lost = [f'messages of other inputs dropped: {_counted(snapshot.recent_refusals)}'] * bool(snapshot.recent_refusals)
+    if silence:
+        return STALE, silence
     if snapshot.faults and not snapshot.recent_processed:
-        return ERROR, '; '.join([f'every frame dropped: {_counted(snapshot.faults)}', *lost])
+        return ERROR, '; '.join([f'every frame dropped: {_counted(snapshot.faults)}', *_others(snapshot)])
     if snapshot.faults:
-        return WARN, '; '.join([f'frames dropped: {_counted(snapshot.faults)}', *lost])
-    if lost:
-        return WARN, lost[0]
-    if snapshot.problems:
-        return WARN, '; '.join(text for _, text in snapshot.problems)
-    return OK, 'running'
+        return WARN, '; '.join([f'frames dropped: {_counted(snapshot.faults)}', *_others(snapshot)])
+    warnings = [*_others(snapshot), *(text for _, text in snapshot.problems), *([unsteady] if unsteady else [])]
+    if warnings:
+        return WARN, '; '.join(warnings)
+    return OK, _running(snapshot)
+
+
+def _others(snapshot: Snapshot) -> list[str]:
+    """What is wrong beside the frames themselves: messages of other inputs, and what is in the frames."""
+    found = []
+    if snapshot.recent_refusals:
+        found.append(f'messages of other inputs dropped: {_counted(snapshot.recent_refusals)}')
+    if snapshot.recent_kept == 0 and snapshot.recent_skips:
+        found.append(f'nothing comes out of the frames, everything is left out: {_counted(snapshot.recent_skips)}')
+    return found
+
+
+def _running(snapshot: Snapshot) -> str:
+    """'running', and how many frames are taken where more come than the node has time for."""
+    if not snapshot.recent_drops.get(SUPERSEDED):
+        return 'running'
+    return (
+        f'running; takes the newest {snapshot.rate_out_hz:.0f} of {snapshot.rate_in_hz:.0f} frames per second, as '
+        'more come than it has time for'
+    )
 
 
 def status(name: str, hardware: str, level: bytes, message: str, values: Mapping[str, object]) -> DiagnosticStatus:
@@ -60,8 +73,8 @@ def figures(snapshot: Snapshot) -> dict[str, object]:
     `dropped.<reason>` says why, of both. Values that the node shows besides come last.
     """
     values: dict[str, object] = {
-        'rate_in_hz': snapshot.recent_received / snapshot.elapsed_s,
-        'rate_out_hz': snapshot.recent_processed / snapshot.elapsed_s,
+        'rate_in_hz': snapshot.rate_in_hz,
+        'rate_out_hz': snapshot.rate_out_hz,
     }
     values.update({f'{name}_ms': value for name, value in snapshot.percentiles_ms.items()})
     for name, found in snapshot.measured.items():

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from isaac_inference.ros.runtime.health.input_watch import InputState, InputWatch
+
 SUPERSEDED = 'superseded'  # displaced by a newer frame while the stage was busy: expected under load, not a fault
 _WINDOW = 512  # frames over which percentiles are taken
 LOG_PERIOD_S = 5.0
@@ -22,7 +24,7 @@ class Snapshot:
 
     `received`, `processed` and `drops` are of frames, the messages of the primary input:
     received = processed + dropped + those that wait. `refusals` are of messages of other inputs, `skips` of items of
-    frames that went on.
+    frames that went on, `recent_kept` of items that got what the node is there for (None where it does not say).
     """
 
     elapsed_s: float
@@ -34,13 +36,24 @@ class Snapshot:
     recent_drops: dict[str, int]
     percentiles_ms: dict[str, float]
     input_age_ms: float | None
-    since_input_s: float | None
     problems: tuple[tuple[bool, str], ...]
     skips: dict[str, int] = field(default_factory=dict)
     measured: dict[str, dict[str, float]] = field(default_factory=dict)
     refusals: dict[str, int] = field(default_factory=dict)
     recent_refusals: dict[str, int] = field(default_factory=dict)
+    recent_skips: dict[str, int] = field(default_factory=dict)
+    recent_kept: int | None = None
     shown: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def rate_in_hz(self) -> float:
+        """Frames that arrived, per second."""
+        return self.recent_received / self.elapsed_s
+
+    @property
+    def rate_out_hz(self) -> float:
+        """Frames whose work was done, per second."""
+        return self.recent_processed / self.elapsed_s
 
     @property
     def faults(self) -> dict[str, int]:
@@ -55,6 +68,7 @@ class _Counts:
     drops: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     skips: Counter[str] = field(default_factory=Counter)
+    kept: int | None = None
 
 
 class Health:
@@ -71,6 +85,8 @@ class Health:
         self._suppressed: Counter[str] = Counter()
         self._problems: dict[str, tuple[bool, str]] = {}
         self._shown: dict[str, object] = {}
+        self._input = InputWatch(lambda: time.monotonic())
+        self.input_timeout_s = float('inf')
         self.reset()
 
     def reset(self) -> None:
@@ -80,7 +96,7 @@ class Health:
             self._durations_ms: deque[float] = deque(maxlen=_WINDOW)
             self._ages_ms: deque[float] = deque(maxlen=_WINDOW)
             self._measured: dict[str, deque[float]] = {}
-            self._last_input: float | None = None
+            self._input.restart()
             self._since = time.monotonic()
 
     def received(self, age_ms: float | None = None) -> None:
@@ -88,7 +104,7 @@ class Health:
         with self._lock:
             self._total.received += 1
             self._recent.received += 1
-            self._last_input = time.monotonic()
+            self._input.arrived(self.input_timeout_s)
             if age_ms is not None:
                 self._ages_ms.append(age_ms)
 
@@ -129,8 +145,23 @@ class Health:
         """One item of a frame, such as an object without a pose, was left out, and why; the frame itself goes on."""
         with self._lock:
             self._total.skips[reason] += 1
+            self._recent.skips[reason] += 1
         if text:
             self.warn(reason, f'left out ({reason}): {text}')
+
+    def kept(self, count: int) -> None:
+        """So many items of a frame, such as objects with a pose, were not left out."""
+        with self._lock:
+            self._recent.kept = count + (self._recent.kept or 0)
+
+    def look_at_input(self) -> tuple[InputState, int, float]:
+        """(state of the primary input, its messages since activation, seconds that it has been quiet).
+
+        Where it flows again: the seconds that it was silent before.
+        """
+        with self._lock:
+            state = self._input.look(self.input_timeout_s)
+            return state, self._input.count, self._input.quiet_s if state.is_quiet else self._input.silent_s
 
     def warn(self, key: str, text: str, *, error: bool = False) -> None:
         """Log `text`, at most once per period and key."""
@@ -143,15 +174,16 @@ class Health:
             silent = self._suppressed.pop(key, 0)
         self._log(error, f'{text} [{silent} more of this kind since the last line]' if silent else text)
 
-    def problem(self, key: str, text: str, *, error: bool = False, log_again: bool = True) -> None:
+    def problem(self, key: str, text: str, *, error: bool = False, log_again: bool = True, log: bool = True) -> None:
         """A standing problem: logged, and shown in diagnostics until `clear(key)`.
 
-        With `log_again=False` it is logged when it begins, and a later call only changes what diagnostics show.
+        With `log_again=False` it is logged when it begins, and a later call only changes what diagnostics show; with
+        `log=False` it is only shown.
         """
         with self._lock:
             is_new = key not in self._problems
             self._problems[key] = (error, text)
-        if is_new or log_again:
+        if log and (is_new or log_again):
             self.warn(key, text, error=error)
 
     def clear(self, key: str) -> None:
@@ -184,12 +216,13 @@ class Health:
                 dict(recent.drops),
                 percentiles(self._durations_ms),
                 float(np.median(self._ages_ms)) if self._ages_ms else None,
-                None if self._last_input is None else now - self._last_input,
                 tuple(self._problems.values()),
                 dict(self._total.skips),
                 {name: percentiles(values) for name, values in self._measured.items()},
                 dict(self._total.refusals),
                 dict(recent.refusals),
+                dict(recent.skips),
+                recent.kept,
                 dict(self._shown),
             )
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from rclpy.duration import Duration
 from rclpy.qos import (
@@ -21,15 +23,24 @@ from isaac_inference.ros.runtime.parameters.schema import param
 
 
 class Reliability(str, Enum):
-    """A best-effort subscription also hears reliable publishers; a reliable one hears only reliable ones."""
+    """A best-effort subscription also hears reliable publishers; a reliable one hears only reliable ones.
 
+    'auto': a publisher is reliable, so that everybody hears it; a subscription is where all its publishers are, since
+    a large image that goes best-effort through small buffers rarely arrives whole.
+    """
+
+    AUTO = 'auto'
     BEST_EFFORT = 'best_effort'
     RELIABLE = 'reliable'
 
 
 class Durability(str, Enum):
-    """A volatile subscription also hears transient-local publishers; the reverse is incompatible."""
+    """A volatile subscription also hears transient-local publishers; the reverse is incompatible.
 
+    'auto': a publisher is volatile; a subscription is transient-local where all its publishers are, and reliable.
+    """
+
+    AUTO = 'auto'
     VOLATILE = 'volatile'
     TRANSIENT_LOCAL = 'transient_local'
 
@@ -38,26 +49,69 @@ class Durability(str, Enum):
 class QosParameters:
     """One topic's quality of service."""
 
-    reliability: Reliability = param(Reliability.BEST_EFFORT, 'Reliability policy.')
-    durability: Durability = param(Durability.VOLATILE, 'Durability policy.')
+    reliability: Reliability = param(
+        Reliability.AUTO, 'Reliability policy; auto: publishers are reliable, subscriptions ask for what is offered.'
+    )
+    durability: Durability = param(
+        Durability.AUTO, 'Durability policy; auto: publishers are volatile, subscriptions ask for what is offered.'
+    )
     depth: int = param(1, 'History depth; 1 keeps the newest message only.', unit='messages', minimum=1, maximum=1000)
     deadline_s: float = param(0.0, 'Longest expected gap between messages; 0 sets no deadline.', unit='s', minimum=0.0)
 
-    def profile(self) -> QoSProfile:
-        """The rclpy profile."""
+    def offered(self) -> QoSProfile:
+        """What a publisher offers."""
+        return self._profile(
+            QoSReliabilityPolicy.RELIABLE if self.reliability is Reliability.AUTO else _policy(self.reliability),
+            QoSDurabilityPolicy.VOLATILE if self.durability is Durability.AUTO else _policy(self.durability),
+        )
+
+    def requested(self, offers: Sequence[QoSProfile] = ()) -> QoSProfile:
+        """What a subscription asks of publishers that offer `offers`; without any, what all of them could fulfil."""
+        reliable = bool(offers) and all(offer.reliability == QoSReliabilityPolicy.RELIABLE for offer in offers)
+        reliability = QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT
+        if self.reliability is not Reliability.AUTO:
+            reliability = _policy(self.reliability)
+        latched = reliability == QoSReliabilityPolicy.RELIABLE and all(
+            offer.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL for offer in offers
+        )
+        durability = QoSDurabilityPolicy.TRANSIENT_LOCAL if offers and latched else QoSDurabilityPolicy.VOLATILE
+        if self.durability is not Durability.AUTO:
+            durability = _policy(self.durability)
+        return self._profile(reliability, durability)
+
+    @property
+    def follows(self) -> bool:
+        """Whether a subscription asks for what its publishers offer."""
+        return any(map(self.follows_policy, ('reliability', 'durability')))
+
+    def follows_policy(self, name: str) -> bool:
+        """Whether a subscription asks for what its publishers offer of the policy 'reliability', 'durability', ..."""
+        return getattr(self, name, None) in (Reliability.AUTO, Durability.AUTO)
+
+    def _profile(self, reliability: QoSReliabilityPolicy, durability: QoSDurabilityPolicy) -> QoSProfile:
         deadline = {'deadline': Duration(nanoseconds=int(self.deadline_s * 1e9))} if self.deadline_s else {}
         return QoSProfile(
             history=QoSHistoryPolicy.KEEP_LAST,
             depth=self.depth,
-            reliability=QoSReliabilityPolicy[self.reliability.name],
-            durability=QoSDurabilityPolicy[self.durability.name],
+            reliability=reliability,
+            durability=durability,
             **deadline,
         )
 
 
 RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=10)
-"""For results and reports, which are small and of which none should get lost."""
+"""For reports, which are small and of which none should get lost."""
+RESULTS = QosParameters(depth=10)
+"""For results, which are small: published reliably, and heard as reliably as whoever publishes them offers."""
 LATCHED = QosParameters(reliability=Reliability.RELIABLE, durability=Durability.TRANSIENT_LOCAL)
+
+
+def in_words(profile: QoSProfile) -> str:
+    """'reliable', 'best effort', 'reliable, transient local': what decides who hears whom."""
+    words = [profile.reliability.name.lower().replace('_', ' ')]
+    if profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL:
+        words.append('transient local')
+    return ', '.join(words)
 
 
 def incompatibility(offered: QoSProfile, requested: QoSProfile) -> str:
@@ -69,3 +123,9 @@ def incompatibility(offered: QoSProfile, requested: QoSProfile) -> str:
 def policy_name(kind: QoSPolicyKind | int) -> str:
     """'reliability' for QoSPolicyKind.RELIABILITY, and so on."""
     return QoSPolicyKind(kind).name.lower()
+
+
+def _policy(chosen: Reliability | Durability) -> Any:
+    """The rclpy policy of the same name."""
+    kind = QoSReliabilityPolicy if isinstance(chosen, Reliability) else QoSDurabilityPolicy
+    return kind[chosen.name]

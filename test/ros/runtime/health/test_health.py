@@ -10,6 +10,7 @@ import pytest
 
 from isaac_inference.ros.runtime.health import health as module
 from isaac_inference.ros.runtime.health.health import LOG_PERIOD_S, SUPERSEDED, Health, percentiles
+from isaac_inference.ros.runtime.health.input_watch import InputState
 
 
 @pytest.fixture
@@ -98,11 +99,12 @@ def test_faults_are_recent_ones_only(health):
     assert health.snapshot().faults == {}
 
 
-def test_the_time_since_the_last_input(health, clock):
-    assert health.snapshot().since_input_s is None
+def test_an_input_is_silent_after_its_timeout(health, clock):
+    health.input_timeout_s = 1.0
+    assert health.look_at_input() == (InputState.WAITING, 0, 0.0)
     health.received()
     clock.now += 1.5
-    assert health.snapshot().since_input_s == 1.5
+    assert health.look_at_input() == (InputState.SILENT, 1, 1.5)
 
 
 def test_the_input_age_is_the_median_of_what_had_a_stamp(health):
@@ -154,7 +156,8 @@ def test_reset_starts_the_figures_anew_and_keeps_problems(health, clock):
     clock.now += 1.0
     snapshot = health.snapshot()
     assert (snapshot.received, snapshot.processed, snapshot.drops, snapshot.recent_received) == (0, 0, {}, 0)
-    assert (snapshot.percentiles_ms, snapshot.input_age_ms, snapshot.since_input_s) == ({}, None, None)
+    assert (snapshot.percentiles_ms, snapshot.input_age_ms) == ({}, None)
+    assert health.look_at_input() == (InputState.WAITING, 0, 0.0)
     assert snapshot.elapsed_s == 1.0
     assert snapshot.problems == ((False, 'incompatible'),)
 

@@ -7,6 +7,7 @@ import pytest
 
 from isaac_inference.ros.runtime.health.diagnostics import ERROR, OK, WARN, figures, judge
 from isaac_inference.ros.runtime.health.health import SUPERSEDED, Health
+from isaac_inference.ros.runtime.health.input_watch import InputState
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def health(lines):
 
 
 def judged(health):
-    return judge(health.snapshot(), state='active', inputs='/frames', active_s=0.0, input_timeout_s=2.0)
+    return judge(health.snapshot(), state='active')
 
 
 def test_received_is_processed_dropped_and_waiting(health):
@@ -39,7 +40,7 @@ def test_a_refused_message_is_no_frame(health, lines):
     health.refused('bad_intrinsics', 'K is zero')
     health.refused('bad_intrinsics', 'K is zero')
     found = health.snapshot()
-    assert (found.received, found.drops, found.since_input_s) == (0, {}, None)
+    assert (found.received, found.drops, health.look_at_input()[:2]) == (0, {}, (InputState.WAITING, 0))
     assert found.refusals == found.recent_refusals == {'bad_intrinsics': 2}
     assert lines == [(False, 'message dropped (bad_intrinsics): K is zero')]
     again = health.snapshot()

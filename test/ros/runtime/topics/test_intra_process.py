@@ -15,11 +15,12 @@ TEXT = TypeAdapter('Text', str, str, str)
 LOCAL = TypeAdapter('Local', None, str, str)
 KEY = (1, '/topic')
 RELIABLE = QosParameters(reliability=Reliability.RELIABLE)
+BEST_EFFORT = QosParameters(reliability=Reliability.BEST_EFFORT)
 
 
 class FakeListener:
     def __init__(self, adapter=TEXT, qos=None, remote=False):
-        self.adapter, self.qos, self.remote = adapter, (qos or QosParameters()).profile(), remote
+        self.adapter, self.qos, self.remote = adapter, (qos or QosParameters()).requested(), remote
         self.on_device = False
         self.items, self.refusals = [], []
 
@@ -31,7 +32,7 @@ class FakeListener:
 
 
 def fake_talker(adapter=TEXT, qos=None, retained=None):
-    return SimpleNamespace(adapter=adapter, qos=(qos or QosParameters()).profile(), retained=lambda: retained)
+    return SimpleNamespace(adapter=adapter, qos=(qos or QosParameters()).offered(), retained=lambda: retained)
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_another_type_is_refused_by_name(bus, talker_first):
 @pytest.mark.parametrize(
     ('offered', 'requested', 'reason'),
     [
-        (QosParameters(), RELIABLE, 'Best effort'),
+        (BEST_EFFORT, RELIABLE, 'Best effort'),
         (RELIABLE, LATCHED, 'ransient'),
         (QosParameters(), QosParameters(deadline_s=1.0), 'eadline'),
         (QosParameters(deadline_s=2.0), QosParameters(deadline_s=1.0), 'eadline'),
@@ -127,7 +128,7 @@ def test_a_stronger_offer_is_heard(bus, offered, requested):
 
 
 def test_one_mismatched_listener_does_not_shut_out_the_others(bus):
-    talker, good, bad = fake_talker(), FakeListener(), FakeListener(qos=RELIABLE)
+    talker, good, bad = fake_talker(qos=BEST_EFFORT), FakeListener(), FakeListener(qos=RELIABLE)
     bus.join_talker(KEY, talker)
     bus.join_listener(KEY, bad)
     bus.join_listener(KEY, good)

@@ -18,10 +18,13 @@ from isaac_inference.ros.runtime.topics.qos import (
 )
 
 RELIABLE = QosParameters(reliability=Reliability.RELIABLE)
+BEST_EFFORT = QosParameters(reliability=Reliability.BEST_EFFORT)
 
 
-def test_the_default_is_sensor_data_of_depth_one():
-    profile = QosParameters().profile()
+def test_by_default_a_publisher_is_reliable_and_a_subscription_hears_everybody():
+    assert QosParameters().offered().reliability == QoSReliabilityPolicy.RELIABLE
+    assert QosParameters().offered().durability == QoSDurabilityPolicy.VOLATILE
+    profile = QosParameters().requested()
     assert profile.reliability == QoSReliabilityPolicy.BEST_EFFORT
     assert profile.durability == QoSDurabilityPolicy.VOLATILE
     assert profile.history == QoSHistoryPolicy.KEEP_LAST
@@ -33,11 +36,52 @@ def test_every_setting_reaches_the_profile():
     chosen = build(
         QosParameters, {'reliability': 'reliable', 'durability': 'transient_local', 'depth': 7, 'deadline_s': 0.25}
     )
-    profile = chosen.profile()
-    assert profile.reliability == QoSReliabilityPolicy.RELIABLE
-    assert profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
-    assert profile.depth == 7
-    assert profile.deadline.nanoseconds == 250_000_000
+    for profile in (chosen.offered(), chosen.requested()):
+        assert profile.reliability == QoSReliabilityPolicy.RELIABLE
+        assert profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
+        assert profile.depth == 7
+        assert profile.deadline.nanoseconds == 250_000_000
+
+
+OFFERED = {
+    'r': QosParameters(reliability=Reliability.RELIABLE).offered(),
+    'b': QosParameters(reliability=Reliability.BEST_EFFORT).offered(),
+    'R': LATCHED.offered(),
+    'B': QosParameters(reliability=Reliability.BEST_EFFORT, durability=Durability.TRANSIENT_LOCAL).offered(),
+}
+
+
+@pytest.mark.parametrize(
+    ('offers', 'reliable', 'latched'),
+    [
+        ('', False, False),
+        ('r', True, False),
+        ('b', False, False),
+        ('rr', True, False),
+        ('rb', False, False),
+        ('R', True, True),
+        ('RR', True, True),
+        ('Rr', True, False),
+        ('Rb', False, False),
+        ('B', False, False),
+        ('RB', False, False),
+    ],
+)
+def test_auto_asks_for_what_all_publishers_offer(offers, reliable, latched):
+    offered = [OFFERED[name] for name in offers]
+    profile = QosParameters().requested(offered)
+    assert (profile.reliability == QoSReliabilityPolicy.RELIABLE) is reliable
+    assert (profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL) is latched
+    assert all(incompatibility(offer, profile) == '' for offer in offered)
+
+
+@pytest.mark.parametrize('name', OFFERED)
+def test_what_is_set_is_asked_for_whatever_is_offered(name):
+    strict = QosParameters(reliability=Reliability.RELIABLE, durability=Durability.VOLATILE)
+    assert strict.requested([OFFERED[name]]) == strict.requested()
+    assert not strict.follows
+    assert QosParameters(reliability=Reliability.RELIABLE).follows_policy('durability')
+    assert not QosParameters(reliability=Reliability.RELIABLE).follows_policy('reliability')
 
 
 def test_latched_is_reliable_and_transient_local():
@@ -47,9 +91,9 @@ def test_latched_is_reliable_and_transient_local():
 @pytest.mark.parametrize(
     ('name', 'value', 'expected'),
     [
-        ('reliability', 'RELIABLE', "one of 'best_effort', 'reliable'"),
-        ('reliability', 'system_default', "one of 'best_effort', 'reliable'"),
-        ('durability', 'latched', "one of 'volatile', 'transient_local'"),
+        ('reliability', 'RELIABLE', "one of 'auto', 'best_effort', 'reliable'"),
+        ('reliability', 'system_default', "one of 'auto', 'best_effort', 'reliable'"),
+        ('durability', 'latched', "one of 'auto', 'volatile', 'transient_local'"),
         ('depth', 0, r'whole number in \[1, 1000\]'),
         ('depth', 1001, r'whole number in \[1, 1000\]'),
         ('deadline_s', -0.1, 'number of at least 0'),
@@ -65,7 +109,8 @@ def test_a_wrong_setting_is_refused(name, value, expected):
     [
         (QosParameters(), QosParameters(), True),
         (RELIABLE, QosParameters(), True),
-        (QosParameters(), RELIABLE, False),
+        (QosParameters(), RELIABLE, True),
+        (BEST_EFFORT, RELIABLE, False),
         (LATCHED, RELIABLE, True),
         (RELIABLE, LATCHED, False),
         (QosParameters(deadline_s=0.1), QosParameters(deadline_s=0.2), True),
@@ -75,7 +120,7 @@ def test_a_wrong_setting_is_refused(name, value, expected):
     ],
 )
 def test_incompatibility_is_empty_exactly_where_messages_would_arrive(offered, requested, fits):
-    assert (incompatibility(offered.profile(), requested.profile()) == '') is fits
+    assert (incompatibility(offered.offered(), requested.requested()) == '') is fits
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Says, once each, that a node's primary input is silent and that it is back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from isaac_inference.ros.runtime.health.health import Health
+from isaac_inference.ros.runtime.health.input_watch import InputState
+from isaac_inference.ros.runtime.topics.subscription import Subscription
+from isaac_inference.ros.runtime.topics.topic_graph import Source
+
+
+class InputReport:
+    """Watches the arrivals that `health` counts.
+
+    Where other nodes of this package publish the input, nothing is logged: the first of them says it. Diagnostics show
+    the silence all the same.
+
+    Args:
+        warn, inform: write a line to the log.
+    """
+
+    def __init__(self, health: Health, warn: Callable[[str], None], inform: Callable[[str], None]) -> None:
+        self._health, self._warn, self._inform = health, warn, inform
+        self._said: Source | None = None
+
+    def restart(self) -> None:
+        """The node has been activated."""
+        self._said = None
+
+    def check(self, subscription: Subscription[Any]) -> None:
+        """Log what has changed; called some ten times a second."""
+        state, count, seconds = self._health.look_at_input()
+        if state.is_quiet:
+            source = subscription.source
+            is_news = self._said is None or (state is InputState.MISSING and source is not self._said)
+            if is_news and source is not Source.OURS:
+                self._said = source
+                self._warn(_silence(subscription, count, seconds))
+        elif state is InputState.FLOWING and self._said is not None:
+            self._said = None
+            self._inform(f'{subscription.topic}: messages arrive, after {seconds:.1f} s without')
+
+    def words(self, subscription: Subscription[Any]) -> tuple[str, str]:
+        """For `judge`: (why the input is quiet, what is to be said of one that comes and goes), or '' each."""
+        state, count, seconds = self._health.look_at_input()
+        if state.is_quiet:
+            return _silence(subscription, count, seconds), ''
+        if state is InputState.RETURNING:
+            return '', f'{subscription.topic} comes and goes: messages arrive again, after {seconds:.1f} s without'
+        return '', ''
+
+
+def _silence(subscription: Subscription[Any], count: int, seconds: float) -> str:
+    messages = f'{count} message{"s" if count > 1 else ""}'
+    since = f'for {seconds:.1f} s, after {messages}' if count else f'in {seconds:.1f} s since activation'
+    return f'no input {since}: {subscription.explain(count)}'

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A publisher that hands over by reference inside a process and serialises only for others."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from rclpy.node import Node
+from rclpy.qos import QoSDurabilityPolicy
+
+from isaac_inference.ros.runtime.compat import PublisherEventCallbacks
+from isaac_inference.ros.runtime.health.health import Health
+from isaac_inference.ros.runtime.topics.intra_process import BUS
+from isaac_inference.ros.runtime.topics.qos import QosParameters, policy_name
+from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter
+
+T = TypeVar('T')
+
+
+class Publisher(Generic[T]):
+    """Publishes in-process objects of one adapter.
+
+    `publish(item)` hands `item` itself to every subscription of this process, so no one may change it afterwards;
+    it is converted and serialised only while a DDS reader exists, or where the topic is latched.
+    """
+
+    def __init__(self, node: Node, adapter: TypeAdapter[T], topic: str, qos: QosParameters, health: Health) -> None:
+        self.adapter, self.qos = adapter, qos.offered()
+        self.topic = node.resolve_topic_name(topic)
+        self._node, self._health = node, health
+        self._latched = self.qos.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
+        self._last: T | None = None
+        self._key = (id(node.context), self.topic)
+        self._writer = None
+        if adapter.message_type is not None:
+            self._writer = node.create_publisher(
+                adapter.message_type,
+                topic,
+                self.qos,
+                event_callbacks=PublisherEventCallbacks(incompatible_qos=self._on_incompatible_qos),
+            )
+        BUS.join_talker(self._key, self)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody listens, in this process or outside."""
+        return bool(BUS.listeners(self)) or (self._writer is not None and self._writer.get_subscription_count() > 0)
+
+    @property
+    def wanted_on_device(self) -> bool:
+        """Whether a listener of this process takes items whose bytes are on a GPU."""
+        return any(listener.on_device and not listener.remote for listener in BUS.listeners(self))
+
+    def publish(self, item: T) -> None:
+        """Give `item` to every listener, once each."""
+        if self._latched:
+            self._last = item
+        for listener in BUS.listeners(self):
+            if not listener.remote:
+                listener.deliver(item)
+        if self._writer is not None and (self._latched or self._writer.get_subscription_count() > 0):
+            self._writer.publish(self.adapter.to_message(item))
+
+    def retained(self) -> T | None:
+        """The last item of a latched topic."""
+        return self._last
+
+    def close(self) -> None:
+        """Leave the topic."""
+        BUS.leave_talker(self._key, self)
+        if self._writer is not None:
+            self._node.destroy_publisher(self._writer)
+            self._writer = None
+
+    def _on_incompatible_qos(self, event: Any) -> None:
+        policy = policy_name(event.last_policy_kind)
+        self._health.problem(
+            f'qos {self.topic}',
+            f'{self.topic}: a subscriber asks for incompatible {policy} and hears '
+            f'nothing; change its QoS, or the "*_qos.{policy}" parameter of {self._node.get_name()}',
+        )
