@@ -21,6 +21,7 @@ __all__ = [
     'UnsupportedEventTypeError',
     'parameter_overrides',
     'release_lifecycle',
+    'sequence_number',
     'shutdown_context',
 ]
 
@@ -42,6 +43,11 @@ def release_lifecycle(node: LifecycleNode) -> None:
     machine = getattr(node, '_state_machine', None)
     if machine is not None and hasattr(machine, 'destroy_when_not_in_use'):
         machine.destroy_when_not_in_use()
+
+
+def sequence_number(info: Any) -> int | None:
+    """A message's number among those of its publisher, from what a callback is told beside it; None on Humble."""
+    return info.get('publication_sequence_number') if isinstance(info, Mapping) else None
 
 
 def shutdown_context(context: Context) -> None:

@@ -30,8 +30,10 @@ class InputReport:
         """The node has been activated."""
         self._said = None
 
-    def check(self, subscription: Subscription[Any]) -> None:
-        """Log what has changed; called some ten times a second."""
+    def check(self, subscription: Subscription[Any] | None) -> None:
+        """Log what has changed; called some ten times a second. None: the node makes its frames itself."""
+        if subscription is None:
+            return
         state, count, seconds = self._health.look_at_input()
         if state.is_quiet:
             source = subscription.source
@@ -43,17 +45,19 @@ class InputReport:
             self._said = None
             self._inform(f'{subscription.topic}: messages arrive, after {seconds:.1f} s without')
 
-    def words(self, subscription: Subscription[Any]) -> tuple[str, str]:
+    def words(self, subscription: Subscription[Any] | None) -> tuple[str, str]:
         """For `judge`: (why the input is quiet, what is to be said of one that comes and goes), or '' each."""
         state, count, seconds = self._health.look_at_input()
         if state.is_quiet:
             return _silence(subscription, count, seconds), ''
         if state is InputState.RETURNING:
-            return '', f'{subscription.topic} comes and goes: messages arrive again, after {seconds:.1f} s without'
+            name = 'its source' if subscription is None else subscription.topic
+            return '', f'{name} comes and goes: messages arrive again, after {seconds:.1f} s without'
         return '', ''
 
 
-def _silence(subscription: Subscription[Any], count: int, seconds: float) -> str:
+def _silence(subscription: Subscription[Any] | None, count: int, seconds: float) -> str:
     messages = f'{count} message{"s" if count > 1 else ""}'
     since = f'for {seconds:.1f} s, after {messages}' if count else f'in {seconds:.1f} s since activation'
-    return f'no input {since}: {subscription.explain(count)}'
+    why = 'its source gives no frames' if subscription is None else subscription.explain(count)
+    return f'no input {since}: {why}'

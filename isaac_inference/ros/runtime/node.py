@@ -376,7 +376,7 @@ class PipelineNode(LifecycleNode):
 
     def _is_fed_by_us(self) -> bool:
         """Whether the frames come from a node of this package, which has said already what is wrong with them."""
-        primary = next((one for one in self._subscriptions_open if one.is_primary), None)
+        primary = self._primary_subscription()
         return primary is not None and primary.source is Source.OURS
 
     # Reports
@@ -398,13 +398,11 @@ class PipelineNode(LifecycleNode):
         for subscription in self._subscriptions_open:
             subscription.check_remote()
         self.health.input_timeout_s = self.parameters.input_timeout_s
-        if (primary := self._primary_subscription()) is not None:
-            self._input_report.check(primary)
+        if self.has_input():
+            self._input_report.check(self._primary_subscription())
 
     def _primary_subscription(self) -> Subscription[Any] | None:
-        """The open subscription whose silence means STALE."""
-        if not self.has_input():
-            return None
+        """The open subscription whose messages are the frames."""
         return next((one for one in self._subscriptions_open if one.is_primary), None)
 
     def _check_name(self) -> None:
@@ -421,8 +419,8 @@ class PipelineNode(LifecycleNode):
     def _report(self) -> None:
         self._check_name()
         snapshot = self.health.snapshot()
-        primary = self._primary_subscription()
-        silence, unsteady = ('', '') if primary is None else self._input_report.words(primary)
+        is_fed = self.has_input() and self.state == 'active'
+        silence, unsteady = self._input_report.words(self._primary_subscription()) if is_fed else ('', '')
         level, message = diagnostics.judge(snapshot, state=self.state, silence=silence, unsteady=unsteady)
         values = {'state': self.state, 'model': self.model, 'device': self.device, **diagnostics.figures(snapshot)}
         status = diagnostics.status(self.get_fully_qualified_name(), self.device, level, message, values)

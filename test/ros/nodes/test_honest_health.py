@@ -5,6 +5,7 @@ or is refused in the pairing is not processed."""
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,8 +90,8 @@ class Watch:
             ),
         )
         message = self.probe.status(self.name).message
-        assert f'{topic} has' in message
-        assert not [other for other in others if f'{other} has' in message]
+        named = [name for name in (topic, *others) if re.search(rf'{name}(?![\w/])', message)]
+        assert named == [topic]
 
 
 def stamped(ns: int, frame_id: str = 'lens') -> Header:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from enum import Enum
 
+_STEADY_S = 5.0  # the longest that an input which has come back must be steady to flow
 _PATIENCE = 3  # timeouts for which an input that has just come back may pause again before it counts as silent
 
 
@@ -29,8 +30,8 @@ class InputWatch:
     """Follows the arrivals of one input. Not thread-safe: its owner locks.
 
     The first message makes an input flow. Without any for the timeout it is silent; then it flows again when messages
-    have come for as long as the timeout without such a pause, and until then it takes three timeouts to be silent
-    again. So an input that comes and goes, such as a camera whose images get lost on the way, does not flicker.
+    have come for as long as the timeout (at most 5 s) without such a pause, and until then it takes three timeouts to
+    be silent again. So an input that comes and goes, such as one whose images get lost on the way, does not flicker.
 
     Args:
         now: clock in seconds.
@@ -77,6 +78,6 @@ class InputWatch:
         elif self.state is InputState.RETURNING:
             if quiet_s > _PATIENCE * timeout_s:
                 self.state = InputState.SILENT
-            elif quiet_s <= timeout_s <= self._last - self._steady_since:
+            elif quiet_s <= timeout_s and self._last - self._steady_since >= min(timeout_s, _STEADY_S):
                 self.state = InputState.FLOWING
         return self.state

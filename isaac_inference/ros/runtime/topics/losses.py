@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages that a publisher sent and that never arrived: how many, and since when that is worth a word."""
+"""Messages that were sent and that nobody saw: lost on the way, or displaced by newer ones before they were read."""
 
 from __future__ import annotations
 
@@ -21,17 +21,30 @@ class LossWatch:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._arrived = self._lost = 0
+        self._arrived = self._lost = self._missed = self._told = 0
+        self._sequence: int | None = None  # of the message that arrived last
         self._samples: deque[tuple[float, int, int]] = deque([(now(), 0, 0)])
         self.is_lossy = False
 
-    def arrived(self) -> None:
-        """A message has arrived."""
+    def arrived(self, sequence: int | None = None) -> None:
+        """A message has arrived; `sequence`: its number among its publisher's, where there is but one publisher."""
         self._arrived += 1
+        if sequence is not None and self._sequence is not None:
+            self._missed += max(0, sequence - self._sequence - 1)
+        self._sequence = sequence
 
     def lost(self, count: int) -> None:
         """The middleware found that `count` more messages will never arrive."""
         self._lost += count
+
+    def displaced(self) -> int:
+        """How many messages did arrive, since the last call, and were displaced by newer ones in the reader.
+
+        They are those missing between the numbers of the others, less what was lost on the way.
+        """
+        count = max(0, self._missed - self._lost - self._told)
+        self._told += count
+        return count
 
     def check(self) -> tuple[int, int, float] | None:
         """(lost, sent, seconds) of the window while messages get lost, else None.

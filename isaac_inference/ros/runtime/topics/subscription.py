@@ -3,21 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ros.runtime.compat import SubscriptionEventCallbacks, UnsupportedEventTypeError
+from isaac_inference.ros.runtime.compat import (
+    SubscriptionEventCallbacks,
+    UnsupportedEventTypeError,
+    sequence_number,
+)
 from isaac_inference.ros.runtime.health.health import Health
 from isaac_inference.ros.runtime.resources import large_message_advice
 from isaac_inference.ros.runtime.topics.intra_process import BUS
 from isaac_inference.ros.runtime.topics.losses import LossWatch
 from isaac_inference.ros.runtime.topics.mailbox import Mailbox
 from isaac_inference.ros.runtime.topics.qos import QosParameters, in_words, policy_name
-from isaac_inference.ros.runtime.topics.topic_graph import Source, TopicGraph
+from isaac_inference.ros.runtime.topics.topic_graph import Offer, Source, TopicGraph
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter
 
 T = TypeVar('T')
@@ -56,6 +60,7 @@ class Subscription(Generic[T]):
         self.remote = False
         self._chosen = qos
         self._losses = LossWatch()
+        self._has_one_writer = False
         self._wanted = wanted
         self._node, self._mailbox, self._health = node, mailbox, health
         self._requested_topic = topic
@@ -89,11 +94,13 @@ class Subscription(Generic[T]):
             if self._reader is not None:
                 self._close_reader()
             return
-        profile = self._profile()
+        offers = self.graph.fitting_offers()
+        self._has_one_writer = len(offers) == 1
+        profile = self._chosen.requested([offer.qos for offer in offers])
         if self._reader is not None and (profile.reliability, profile.durability) != self._asked:
             self._close_reader()
         if self._reader is None:
-            self._open_reader(profile)
+            self._open_reader(profile, offers)
         self._check_losses()
 
     def deliver(self, item: T) -> None:
@@ -127,11 +134,7 @@ class Subscription(Generic[T]):
     def _deadline_problem(self) -> str:
         return f'deadline {self.topic}'
 
-    def _profile(self) -> QoSProfile:
-        """What the reader is to ask of the publishers that there are now."""
-        return self._chosen.requested([offer.qos for offer in self.graph.fitting_offers()])
-
-    def _open_reader(self, profile: QoSProfile) -> None:
+    def _open_reader(self, profile: QoSProfile, offers: Sequence[Offer]) -> None:
         self.remote = True  # before the reader exists: an item may be missed now, but none comes twice
         try:
             self._reader = self._subscribe(profile)
@@ -143,7 +146,7 @@ class Subscription(Generic[T]):
         self._losses = LossWatch()
         self._asked = profile.reliability, profile.durability
         if self._chosen.follows:
-            self._say_what_was_chosen(profile)
+            self._say_what_was_chosen(profile, offers)
 
     def _subscribe(self, profile: QoSProfile) -> Any:
         events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos, message_lost=self._on_lost)
@@ -161,11 +164,11 @@ class Subscription(Generic[T]):
             events.message_lost = None
             return create()
 
-    def _say_what_was_chosen(self, profile: QoSProfile) -> None:
+    def _say_what_was_chosen(self, profile: QoSProfile, offers: Sequence[Offer]) -> None:
         chosen = in_words(profile)
-        offers = ', '.join(f'{offer.node} ({in_words(offer.qos)})' for offer in self.graph.fitting_offers())
+        theirs = ', '.join(f'{offer.node} ({in_words(offer.qos)})' for offer in offers) or 'nobody yet'
         self._health.show(f'qos.{self.topic}', chosen)
-        self._node.get_logger().info(f'{self.topic}: subscribes {chosen}, as offered by {offers or "nobody yet"}')
+        self._node.get_logger().info(f'{self.topic}: subscribes {chosen}; offered by {theirs}')
 
     def _close_reader(self) -> None:
         self.remote = False
@@ -176,6 +179,8 @@ class Subscription(Generic[T]):
         self._health.show(f'qos.{self.topic}', None)
 
     def _check_losses(self) -> None:
+        for _ in range(self._losses.displaced() if self.is_primary else 0):
+            self._health.superseded()
         found = self._losses.check()
         if found is None:
             self._health.clear(self._loss_problem)
@@ -193,8 +198,8 @@ class Subscription(Generic[T]):
     def _on_lost(self, event: Any) -> None:
         self._losses.lost(event.total_count_change)
 
-    def _on_message(self, message: Any) -> None:
-        self._losses.arrived()
+    def _on_message(self, message: Any, info: Any) -> None:
+        self._losses.arrived(sequence_number(info) if self._has_one_writer else None)
         try:
             self.deliver(self.adapter.from_message(message))
         except FrameError as error:

@@ -77,3 +77,19 @@ def test_it_ends_when_the_stream_does(watch, clock):
     watch.check()
     clock.now += WINDOW_S + 1
     assert watch.check() is None
+
+
+def test_what_is_missing_between_numbers_and_was_not_lost_was_displaced(watch):
+    for sequence in (100, 101, 105, 106):
+        watch.arrived(sequence)
+    watch.lost(1)
+    assert watch.displaced() == 2
+    assert watch.displaced() == 0
+    watch.arrived(110)
+    assert watch.displaced() == 3
+
+
+def test_numbers_that_begin_anew_or_are_not_known_tell_nothing(watch):
+    for sequence in (100, 3, None, 90, 4):
+        watch.arrived(sequence)
+    assert watch.displaced() == 0

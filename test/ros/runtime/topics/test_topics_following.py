@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import rclpy
 from rclpy.context import Context
+from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.qos import QoSDurabilityPolicy, QoSReliabilityPolicy
 from std_msgs.msg import Int32, String
 from support.ros.topic_ends import (
     REMOTE_BEST_EFFORT,
@@ -17,7 +19,7 @@ from support.ros.topic_ends import (
     Word,
     say,
 )
-from support.waiting import wait_until
+from support.waiting import LIMIT_S, wait_until
 
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.topic_graph import Source, full_type_name
@@ -196,6 +198,27 @@ def test_policies_of_a_reader_follow_even_where_only_one_is_auto(inbox, far_publ
     receiver = inbox(QosParameters(reliability=Reliability.RELIABLE, depth=5))
     far_publisher(REMOTE_LATCHED)
     wait_until(lambda: asked(receiver) == 'reliable, transient local')
-    profile = receiver.subscription._profile()
-    assert profile.reliability == QoSReliabilityPolicy.RELIABLE
-    assert profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
+
+
+def test_messages_that_newer_ones_displace_in_the_reader_are_counted_as_superseded(inbox, far_publisher):
+    receiver, sender = inbox(QosParameters(depth=1)), far_publisher(REMOTE_RELIABLE)
+    wait_until(lambda: asked(receiver) == 'reliable')
+    hears(receiver, sender, 'first')
+    before, taken, held = receiver.health.snapshot(), threading.Event(), threading.Event()
+
+    def hold() -> None:  # the thread that reads is busy meanwhile
+        taken.set()
+        held.wait(LIMIT_S)
+
+    receiver.subscription._node.executor.create_task(hold)
+    assert taken.wait(LIMIT_S)
+    say(sender, *(str(number) for number in range(20)))
+    sender.wait_for_all_acked(Duration(seconds=LIMIT_S))
+    held.set()
+    wait_until(lambda: '19' in receiver.texts)
+    read = sum(text.isdigit() for text in receiver.texts)
+    assert read < 20
+    receiver.subscription.check_remote()
+    found = receiver.health.snapshot()
+    assert found.drops['superseded'] - before.drops.get('superseded', 0) == 20 - read
+    assert receiver.problems() == ()
