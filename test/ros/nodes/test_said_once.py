@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong with the frames is one line in the log, from the first node that sees it; all others only show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
+from support.ros.probe import image_message
+
+NODES = ('preprocess', 'inference', 'detection')
+SOON = 0.5  # seconds without input after which a node is STALE; nothing depends on how soon
+
+
+class Lines:
+    """All lines that the nodes of a graph log as warnings or worse, and those that say that an input is back."""
+
+    def __init__(self, nodes: dict[str, Any]) -> None:
+        self.warnings: list[tuple[str, str]] = []
+        self.remarks: list[tuple[str, str]] = []
+        for name, node in nodes.items():
+            node.health._log = lambda is_error, text, name=name: self.warnings.append((name, text))
+            node._input_report._warn = lambda text, name=name: self.warnings.append((name, text))
+            node._input_report._inform = lambda text, name=name: self.remarks.append((name, text))
+
+
+@pytest.fixture
+def graph(make_graph: Any, model: Path) -> Iterator[Any]:
+    with make_graph() as made:
+        yield made
+
+
+def is_stale(graph: Any, *nodes: str) -> bool:
+    return all(graph.probe.status(name).level == DiagnosticStatus.STALE for name in nodes)
+
+
+def test_silence_and_its_end_are_one_line_each_from_the_node_at_the_camera(graph: Any, model: Path) -> None:
+    nodes = graph.load_all(model, annotate=False, **{name: {'input_timeout_s': SOON} for name in NODES})
+    lines = Lines(nodes)
+    graph.probe.wait_until(lambda: is_stale(graph, *NODES), 'all nodes are stale')
+    graph.probe.wait_until(lambda: lines.warnings, 'somebody says so')
+    for name in NODES:
+        graph.probe.wait_report(name)
+    [(name, text)] = lines.warnings
+    assert name == 'preprocess'
+    assert text.endswith(
+        f'since activation: {graph.namespace}/probe offers {graph.namespace}/image, but nothing arrives; does '
+        f'"ros2 topic hz {graph.namespace}/image" show messages?'
+    )
+    status = graph.probe.status('inference').message
+    assert f'the node of this process that publishes {graph.namespace}/input_tensors sends nothing' in status
+    graph.probe.ask(image_message())
+    graph.probe.wait_until(lambda: lines.remarks, 'the end is said')
+    [(name, text)] = lines.remarks
+    assert name == 'preprocess'
+    assert text.startswith(f'{graph.namespace}/image: messages arrive, after ')
+    graph.probe.wait_until(lambda: len(lines.warnings) == 2, 'the next silence is said')
+    assert 'no input for' in lines.warnings[1][1]
+    assert 'after 1 message: ' in lines.warnings[1][1]
+
+
+def test_images_without_a_stamp_are_one_line(graph: Any, model: Path) -> None:
+    nodes = graph.load_all(model)
+    lines = Lines(nodes)
+    message = image_message()
+    message.header.stamp = Time()
+    for _ in range(3):
+        graph.probe.ask(message)
+        graph.probe.detections.clear()
+    for name in NODES:
+        graph.probe.wait_until(lambda name=name: 'without a stamp' in graph.probe.status(name).message, f'{name} shows')
+    assert [name for name, text in lines.warnings if 'stamp' in text] == ['preprocess']
+    graph.probe.ask(image_message())
+    graph.probe.wait_until(lambda: 'stamp' not in graph.probe.status('preprocess').message, 'it is over')
