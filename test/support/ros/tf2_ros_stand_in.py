@@ -48,9 +48,11 @@ class Buffer:
 
     def set_transform(self, transform, authority):
         stamp = transform.header.stamp.sec * 10**9 + transform.header.stamp.nanosec
+        self.static.pop(transform.child_frame_id, None)  # a frame is of the kind that came last
         self.dynamic[transform.child_frame_id][stamp] = transform
 
     def set_transform_static(self, transform, authority):
+        self.dynamic.pop(transform.child_frame_id, None)
         self.static[transform.child_frame_id] = transform
 
     def lookup_transform(self, target_frame, source_frame, time, timeout=None):

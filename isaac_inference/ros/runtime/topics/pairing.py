@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-JUMP_NS = 1_000_000_000  # a stream whose stamps fall back by more has started over (a bag loop, a reset clock)
+from isaac_inference.ros.runtime.topics.stamp import JUMP_NS
+
 WATCHDOG_S = 2.0  # unmatched for so long is worth a message
 _RATE_WINDOW = 64  # arrivals over which a rate is taken
 

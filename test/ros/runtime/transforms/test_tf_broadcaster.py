@@ -93,6 +93,30 @@ def test_a_late_joiner_hears_all_static_transforms(far, frames):
         assert x_of(late.wait('one', 'two', START, WAIT_S)) == 1
 
 
+def test_a_late_joiner_is_not_told_that_a_frame_stands_still_that_moves_now(far, frames):
+    map_frame, base_frame = frames
+    with contextlib.closing(TransformBroadcaster(far)) as broadcaster, contextlib.ExitStack() as stack:
+        for child in (base_frame, 'one', 'two'):
+            broadcaster.send_static([(map_frame, child, 0, (1, 0, 0), NO_TURN)])
+        broadcaster.send([(map_frame, base_frame, START, (2, 0, 0), NO_TURN)])
+        late = stack.enter_context(listening(stack.enter_context(spun('late'))))
+        assert x_of(late.wait('one', 'two', START, WAIT_S)) == 0
+        with pytest.raises(TransformError, match=f'{base_frame!r} was never received'):
+            late.lookup(map_frame, base_frame, START)
+
+
+def test_frames_are_published_without_a_leading_slash(far):
+    published = []
+    with contextlib.closing(TransformBroadcaster(far)) as broadcaster:
+        for name in ('_dynamic_writer', '_static_writer'):
+            getattr(broadcaster, name).publish = lambda message: published.extend(message.transforms)
+        broadcaster.send([('/map', '/base', START, (0, 0, 0), NO_TURN)])
+        broadcaster.send_static([('/map', '/lens', 0, (0, 0, 0), NO_TURN)])
+        assert [(item.header.frame_id, item.child_frame_id) for item in published] == [('map', 'base'), ('map', 'lens')]
+        with pytest.raises(FrameError, match='two different frames'):
+            broadcaster.send([('/map', 'map', START, (0, 0, 0), NO_TURN)])
+
+
 def test_publishers_as_tf2_makes_them_are_heard(far, source, frames):
     map_frame, base_frame = frames
     static = far.create_publisher(
