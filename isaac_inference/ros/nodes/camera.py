@@ -87,6 +87,8 @@ class CameraNode(PipelineNode):
             self._thread = None
 
     def _run(self) -> None:
+        if not self.time_watch.wait(self._stop):  # before that no image has a stamp
+            return
         due = time.monotonic()
         for frame in self._frames():
             begin = time.perf_counter()

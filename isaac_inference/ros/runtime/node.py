@@ -23,6 +23,7 @@ from isaac_inference.ros.runtime.health.timing import StageTiming
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters, ParameterServer
 from isaac_inference.ros.runtime.periodic import Periodic
 from isaac_inference.ros.runtime.preparation import Preparation, PreparationWatch
+from isaac_inference.ros.runtime.time_watch import TimeWatch
 from isaac_inference.ros.runtime.topics.endpoints import Publisher, Subscription
 from isaac_inference.ros.runtime.topics.mailbox import Mailbox, Worker
 from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters
@@ -105,6 +106,7 @@ class PipelineNode(LifecycleNode):
         self._publishers_open: list[Publisher[Any]] = []
         self._preparing = PreparationWatch(self.health, self.on_prepared)
         self._active_since = time.monotonic()
+        self.time_watch = TimeWatch(self, self.health, self.on_time_jump)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics = Publisher(self, plain(DiagnosticArray), '/diagnostics', RELIABLE, self.health)
         self._timings = Publisher(self, plain(DiagnosticArray), '~/timings', RELIABLE, self.health)
@@ -131,6 +133,11 @@ class PipelineNode(LifecycleNode):
 
     def on_parameters(self, updated: Any) -> None:
         """A live change is about to be accepted; raise ConfigError to refuse it."""
+
+    def on_time_jump(self, now_ns: int) -> None:
+        """Time went back by over a second, to `now_ns`: forget what was learnt of later times. In the worker's thread,
+        before the first message after it.
+        """
 
     def has_input(self) -> bool:
         """Whether silence of the primary input means STALE."""
@@ -292,6 +299,7 @@ class PipelineNode(LifecycleNode):
         self._free()
         for publisher in (self._diagnostics, self._timings):
             publisher.close()
+        self.time_watch.close()
         super().destroy_node()
         release_lifecycle(self)
 
@@ -333,6 +341,7 @@ class PipelineNode(LifecycleNode):
 
     def _handle(self, handler: Callable[[Any, StageClock], None], item: Any, arrived_ns: int, is_primary: bool) -> None:
         clock = StageClock(self.stage, arrived_ns)
+        self.time_watch.take(item, is_primary)
         if is_primary:
             self._handle_frame(handler, item, clock)
             return
@@ -356,6 +365,7 @@ class PipelineNode(LifecycleNode):
             self.health.skipped(reason, text)
 
     def _age_ms(self, header: Header) -> float | None:
+        """Since the header's stamp; None where there is no stamp, or no time."""
         stamp = stamp_ns(header)
         if stamp == 0:
             self.health.problem(
@@ -365,6 +375,8 @@ class PipelineNode(LifecycleNode):
             )
             return None
         self.health.clear('zero_stamp')
+        if not self.time_watch.has_time:
+            return None
         return (self.get_clock().now().nanoseconds - stamp) / 1e6  # type: ignore[no-any-return]
 
     # Reports
@@ -399,6 +411,7 @@ class PipelineNode(LifecycleNode):
 
     def _report(self) -> None:
         self._check_name()
+        self.time_watch.check()
         snapshot = self.health.snapshot()
         inputs = ', '.join(one.describe() for one in self._subscriptions_open if one.is_primary)
         level, message = diagnostics.judge(

@@ -282,7 +282,8 @@ class TrackNode(PipelineNode):
     def _count(self, reason: str, text: str) -> None:
         """Something of a frame is lost, though not the frame."""
         self.health.skipped(reason)
-        self.health.warn(reason, f'{reason}: {text}')
+        if text:
+            self.health.warn(reason, f'{reason}: {text}')
 
 
 @dataclass

@@ -143,15 +143,16 @@ class Health:
             silent = self._suppressed.pop(key, 0)
         self._log(error, f'{text} [{silent} more of this kind since the last line]' if silent else text)
 
-    def problem(self, key: str, text: str, *, error: bool = False, log_again: bool = True) -> None:
+    def problem(self, key: str, text: str, *, error: bool = False, log_again: bool = True, log: bool = True) -> None:
         """A standing problem: logged, and shown in diagnostics until `clear(key)`.
 
-        With `log_again=False` it is logged when it begins, and a later call only changes what diagnostics show.
+        With `log_again=False` it is logged when it begins, and a later call only changes what diagnostics show; with
+        `log=False` it is only shown.
         """
         with self._lock:
             is_new = key not in self._problems
             self._problems[key] = (error, text)
-        if is_new or log_again:
+        if log and (is_new or log_again):
             self.warn(key, text, error=error)
 
     def clear(self, key: str) -> None:

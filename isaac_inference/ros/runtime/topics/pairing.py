@@ -194,7 +194,19 @@ class StampPairing:
             if name == self._primary:
                 self.counts['forgotten'] += len(self._pending)
                 self._pending.clear()
+                self._forget_later(stamp_ns)
         stream.last_ns = stamp_ns
+
+    def _forget_later(self, stamp_ns: int) -> None:
+        """Of streams that have not jumped back yet: what they sent belongs to the time before, and says nothing of
+        what they will send.
+        """
+        for name in self._secondaries:
+            stream = self._streams[name]
+            if stream.last_ns is not None and stream.last_ns > stamp_ns + JUMP_NS:
+                self.counts[f'jump.{name}'] += 1
+                stream.forget()
+                stream.last_ns = None
 
     def _put_primary(self, stamp_ns: int, item: Any) -> None:
         pending = _Pending(stamp_ns, item, self._now())

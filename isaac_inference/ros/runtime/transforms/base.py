@@ -37,9 +37,9 @@ class TransformSource(Protocol):
     """Transforms at a stamp. Thread-safe; filled by the node's executor, queried by its worker.
 
     `counts` has, by name: 'tf_timeout' (waits that ended without a transform), 'tf_time_jump' (stamps jumped back by
-    over a second, dynamic transforms were forgotten), 'tf_reparented' (a frame has another parent than before, or turned
-    from static to dynamic or back; the newest counts), 'tf_invalid', 'tf_self_parent' and 'tf_zero_stamp' (messages
-    refused).
+    over a second, dynamic transforms were forgotten), 'tf_reparented' (a frame has another parent than before, or
+    turned from static to dynamic or back; the newest counts), 'tf_invalid', 'tf_self_parent' and 'tf_zero_stamp'
+    (messages refused).
     """
 
     counts: Counter[str]
@@ -63,7 +63,7 @@ class TransformSource(Protocol):
         """
 
     def rewind(self, stamp_ns: int) -> None:
-        """Time has gone back to `stamp_ns`: dynamic transforms of later times are from before, and forgotten."""
+        """Time has gone back to `stamp_ns`: dynamic transforms from before that reach over it are forgotten."""
 
     def close(self) -> None:
         """Stop listening; pending waits raise their error at once."""

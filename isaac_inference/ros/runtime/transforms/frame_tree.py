@@ -88,8 +88,13 @@ class FrameTree:
         return True
 
     def rewind(self, stamp_ns: int) -> None:
-        """Time has gone back to `stamp_ns`: what was known of later times is from before, and forgotten."""
-        if any(not edge.is_static and edge.newest_ns > stamp_ns + JUMP_NS for edge in self._edges.values()):
+        """Time has gone back to `stamp_ns`: forget what was known from before of that time and of later ones.
+
+        Samples that are all later stay until their own stamps fall back: they answer nothing yet, and whoever told this
+        may only have had one late message.
+        """
+        now_ns = stamp_ns + JUMP_NS
+        if any(not edge.is_static and edge.oldest_ns <= now_ns < edge.newest_ns for edge in self._edges.values()):
             self._drop_dynamic()
 
     def path(self, target: str, source: str, stamp_ns: int) -> Path:
@@ -179,7 +184,8 @@ class FrameTree:
             self._say(
                 'tf_reparented',
                 link.child,
-                f'{link.child!r} was {before} in {old.parent!r} and is now {after} in {link.parent!r}; the newest counts',
+                f'{link.child!r} was {before} in {old.parent!r} and is now {after} in {link.parent!r}; the newest '
+                'counts',
             )
             if old.parent != link.parent:
                 self._note_change(link, old.parent)
@@ -200,8 +206,10 @@ class FrameTree:
             self._say('tf_two_parents', link.child, self._two_parents(link.child, link.parent))
 
     def _alternates(self, child: str) -> bool:
-        changes = self._changes.get(child, ())
-        return len(changes) == _ALTERNATIONS and time.monotonic() - changes[0][0] <= ALTERNATING_S
+        changes = self._changes.get(child)
+        if changes is None or len(changes) < _ALTERNATIONS:
+            return False
+        return time.monotonic() - changes[0][0] <= ALTERNATING_S
 
     def _two_parents(self, child: str, parent: str) -> str:
         return (

@@ -51,7 +51,7 @@ class ListeningSource(ABC):
                 self._arrived.wait(left_s)
 
     def rewind(self, stamp_ns: int) -> None:
-        """Time has gone back to `stamp_ns`: dynamic transforms of later times are forgotten."""
+        """Time has gone back to `stamp_ns`: dynamic transforms from before that reach over it are forgotten."""
         with self._arrived:
             self._tree.rewind(stamp_ns)
 

@@ -328,7 +328,7 @@ def test_of_a_static_and_a_dynamic_frame_the_newest_kind_counts(unthrottled, ben
     assert len(bench.node.lines) == 1, 'it is said once'
 
 
-def test_what_was_known_of_later_times_is_forgotten_when_time_goes_back(bench):
+def test_what_was_known_of_a_time_is_forgotten_when_time_goes_back_to_it(bench):
     bench.put('lab', 'world', shift=(1, 0, 0), static=True)
     for second in range(3):
         bench.put('world', 'base', START + second * S, (9, 0, 0))
@@ -339,6 +339,14 @@ def test_what_was_known_of_later_times_is_forgotten_when_time_goes_back(bench):
     bench.source.rewind(START - S // 2)  # told by one who is late
     assert bench.source.lookup('lab', 'base', START) == near(pose((3, 0, 0)))
     assert bench.counts == {'tf_time_jump': 1}
+
+
+def test_one_late_message_of_another_topic_forgets_nothing(bench):
+    for second in (10, 13):
+        bench.put('world', 'base', START + second * S)
+    bench.source.rewind(START)
+    assert bench.reason('world', 'base', START) == 'tf_past'
+    assert bench.source.lookup('world', 'base', START + 12 * S) == near(np.eye(4))
 
 
 def test_a_jump_is_said_once(unthrottled, bench):
