@@ -21,6 +21,7 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header, String
 from support.onnx_models import WH, ultralytics_metadata, write_model
+from support.ros.bags import write_db3, write_ros1, write_rosbag2
 from support.ros.probe import image_message
 from support.waiting import LIMIT_S, wait_until
 
@@ -269,6 +270,16 @@ def test_pictures_of_a_recording(folder):
         assert "/image, 101000000000.jpg: image encoding 'odd'" in str(odd)
 
 
+@pytest.mark.parametrize('write', [write_db3, write_ros1, write_rosbag2], ids=['a.db3', 'a.bag', 'bag'])
+def test_pictures_of_recordings_of_others(tmp_path, request, write):
+    items = [('/image', picture(level, second), second * SECOND) for second, level in enumerate((0, 90, 255), 1)]
+    source = picture_source(str(write(tmp_path / request.node.callspec.id, items)))
+    assert (source.topic, len(source)) == ('/image', 3)
+    assert [(frame.image.max(), frame.name) for frame in source] == [
+        (level, f'{second * SECOND}.jpg') for second, level in enumerate((0, 90, 255), 1)
+    ]
+
+
 def test_channels_are_brought_into_order_and_missing_stamps_replaced(tmp_path):
     red = np.zeros((8, 8, 3), np.uint8)
     red[:, :, 0] = 200
@@ -320,7 +331,7 @@ def test_sources_without_a_picture_topic_are_refused(tmp_path):
     path = recording(tmp_path / 'a.mcap', ('/words', String(data='a')))
     with pytest.raises(ConfigError, match='no image topic in this recording, it has /words'):
         picture_source(path)
-    with pytest.raises(ConfigError, match='no such file; give an MCAP recording'):
+    with pytest.raises(ConfigError, match='no such file; give an MCAP file'):
         picture_source(str(tmp_path / 'none.mcap'))
     with pytest.raises(ConfigError, match='--image-topic /image: only for a recording'):
         picture_source('0', '/image')
