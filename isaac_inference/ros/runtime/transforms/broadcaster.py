@@ -20,6 +20,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from isaac_inference.errors import FrameError
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.transforms.base import frame_name
 
 
@@ -61,11 +62,18 @@ class TransformBroadcaster:
         """Publish poses at their stamps, in one message; nothing if there are none.
 
         Raises:
-            FrameError: 'bad_transform': a pose that is not a transform; nothing is published then.
+            FrameError: 'bad_transform': a pose that is not a transform; 'tf_zero_stamp': one without a stamp, which
+                holds at no time. Nothing is published then.
         """
         messages = [_message(FramePose(*pose)) for pose in poses]
         if not messages:
             return
+        if unstamped := [item.child_frame_id for item in messages if not stamp_ns(item.header)]:
+            raise FrameError(
+                'tf_zero_stamp',
+                f'{", ".join(unstamped)}: no stamp, so not sent on /tf, where it would hold at no time; have the '
+                'publisher of the images fill in header.stamp',
+            )
         moving = {message.child_frame_id for message in messages} & self._statics.keys()
         if moving:  # whoever listens later must not be told that they stand still
             self._statics = {child: message for child, message in self._statics.items() if child not in moving}

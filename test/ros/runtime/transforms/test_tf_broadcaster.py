@@ -201,6 +201,17 @@ def test_what_is_no_transform_is_not_sent(here, source, frames, bad, text, name)
             source.lookup(*frames, 0)
 
 
+@pytest.mark.parametrize('stamp', [0, Time()])
+def test_what_moves_is_not_sent_without_a_stamp(here, source, frames, stamp):
+    with contextlib.closing(TransformBroadcaster(here)) as broadcaster:
+        with pytest.raises(FrameError, match=f'{frames[1]}: no stamp') as caught:
+            broadcaster.send([FramePose(*frames, stamp, (0, 0, 0), NO_TURN)])
+        assert caught.value.reason == 'tf_zero_stamp'
+        broadcaster.send_static([FramePose(frames[0], 'after', stamp, (0, 0, 0), NO_TURN)])
+        source.wait(frames[0], 'after', START, WAIT_S)
+        assert source.counts['tf_zero_stamp'] == 0
+
+
 def test_a_stamp_may_be_a_message_s(here, source, frames):
     with contextlib.closing(TransformBroadcaster(here)) as broadcaster:
         wait_heard(broadcaster, source)

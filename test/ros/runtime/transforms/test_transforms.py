@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms at a stamp: one table of cases for both sources (tf2_ros by a stand-in)."""
+"""Transforms at a stamp: one table of cases for both sources (tf2_ros by a stand-in, where it is not installed)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from support.ros import tf2_ros_stand_in
+from support.ros.tf2_ros_stand_in import tf2_ros
 from support.ros.transform_bench import START, Bench, FakeNode, S, near, pose, turn
 
 from isaac_inference.errors import ConfigError, FrameError
@@ -20,7 +20,7 @@ from isaac_inference.ros.runtime.transforms import frame_tree, make_transform_so
 
 @pytest.fixture(params=['pytransform3d', 'tf2_ros'])
 def make(request, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'tf2_ros', tf2_ros_stand_in.as_module())
+    monkeypatch.setitem(sys.modules, 'tf2_ros', tf2_ros())
     return lambda **options: Bench(request.param, **options)
 
 
@@ -378,7 +378,7 @@ def test_refused_names_do_not_pile_up(bench):
 
 
 def test_auto_takes_tf2_where_it_is(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'tf2_ros', tf2_ros_stand_in.as_module())
+    monkeypatch.setitem(sys.modules, 'tf2_ros', tf2_ros())
     assert type(make_transform_source(FakeNode())).__name__ == 'Tf2Source'
     monkeypatch.setitem(sys.modules, 'tf2_ros', None)
     assert type(make_transform_source(FakeNode())).__name__ == 'PytransformSource'
@@ -410,7 +410,7 @@ metres = st.floats(-100, 100)
 def test_both_agree_on_any_motion(shift, first, second, part):
     benches = [Bench('pytransform3d')]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, 'tf2_ros', tf2_ros_stand_in.as_module())
+        patch.setitem(sys.modules, 'tf2_ros', tf2_ros())
         benches.append(Bench('tf2_ros'))
     for bench in benches:
         bench.put('world', 'base', START, shift, Rotation.from_euler('xz', first, degrees=True).as_quat())
