@@ -148,6 +148,7 @@ def test_an_existing_file_is_kept_and_bad_values_are_refused(tmp_path, capsys):
         (['--output', path, '--exclude', '('], 'not a regular expression'),
         (['--output', path, '--duration', '-1'], '--duration: got -1.0'),
         (['--output', path, '--max-size', 'nan'], '--max-size: got nan'),
+        (['--output', 'run.bag'], '--output run.bag: recordings are MCAP files'),
     ):
         assert main(['record', *arguments]) == 1
         assert says in said(capsys)
@@ -155,8 +156,14 @@ def test_an_existing_file_is_kept_and_bad_values_are_refused(tmp_path, capsys):
 
 
 @pytest.mark.system
-def test_replay_prints_what_it_played(tmp_path, capsys):
-    path = recording(tmp_path / 'run.mcap', ('/words_of_four', String(data='a')), ('/other', String(data='b')))
+@pytest.mark.parametrize('name', ['run.mcap', 'run.db3', 'run.bag'])
+def test_replay_prints_what_it_played(tmp_path, capsys, name):
+    spoken = ('/words_of_four', String(data='a')), ('/other', String(data='b'))
+    if name == 'run.mcap':
+        path = recording(tmp_path / name, *spoken)
+    else:
+        write = write_db3 if name == 'run.db3' else write_ros1
+        path = str(write(tmp_path / name, [(*item, SECOND) for item in spoken]))
     context, heard = Context(), []
     rclpy.init(context=context)
     spin = SpinThread(Node('listener', context=context))
