@@ -57,10 +57,11 @@ def execute(arguments: argparse.Namespace) -> int:
     if not arguments.model:
         raise ConfigError('MODEL: missing, expected an ONNX file (or --list, or --clean)')
     card = read_card(arguments.model, arguments.card or None)
+    source = picture_source(arguments.images, arguments.image_topic) if arguments.images else None
     print_assumptions(screen, card)
     entry: CacheEntry = build_engine(screen, BackgroundBuild(card, settings))
-    if arguments.images:
-        _check_boxes(screen, card, settings, entry, picture_source(arguments.images, arguments.image_topic))
+    if source is not None:
+        _check_boxes(screen, card, settings, entry, source)
     _probe(screen, card, settings)
     _show(screen, entry)
     return 0
