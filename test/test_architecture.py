@@ -42,7 +42,7 @@ ROS_ALLOWED = {
     'runtime': set(),
     'messages': {'runtime'},
     'recording': {'runtime', 'messages'},
-    'nodes': {'runtime', 'messages'},
+    'nodes': {'runtime', 'messages', 'recording'},
     'bringup': {'runtime', 'messages', 'nodes', 'recording'},
 }
 MAY_IMPORT_ROS = ('ros', 'cli')

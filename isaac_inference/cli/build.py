@@ -17,6 +17,8 @@ from isaac_inference.engines.tensorrt.build.process import BackgroundBuild
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import ConfigError, EngineError, PerceptionError
 from isaac_inference.models import ModelCard, read_card
+from isaac_inference.pictures import FrameSource
+from isaac_inference.ros.recording.picture_source import picture_source
 from isaac_inference.store.engine_cache import CacheEntry, EngineCache
 
 
@@ -36,6 +38,7 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         '--clean', action='store_true', help='remove the engines of other TensorRT versions and other GPUs, and end'
     )
+    command.add_argument('--image-topic', default='', metavar='NAME', help='image topic, if --images is a recording')
     add_tensorrt_options(command, without=('auto_build',))
     command.set_defaults(execute=execute)
 
@@ -54,10 +57,11 @@ def execute(arguments: argparse.Namespace) -> int:
     if not arguments.model:
         raise ConfigError('MODEL: missing, expected an ONNX file (or --list, or --clean)')
     card = read_card(arguments.model, arguments.card or None)
+    source = picture_source(arguments.images, arguments.image_topic) if arguments.images else None
     print_assumptions(screen, card)
     entry: CacheEntry = build_engine(screen, BackgroundBuild(card, settings))
-    if arguments.images:
-        _check_boxes(screen, card, settings, entry, arguments.images)
+    if source is not None:
+        _check_boxes(screen, card, settings, entry, source)
     _probe(screen, card, settings)
     _show(screen, entry)
     return 0
@@ -74,7 +78,9 @@ def _probe(screen: Console, card: ModelCard, settings: TensorRtSettings) -> None
         screen.print(f'the engine could not be opened for a probe: {error}', style='yellow')
 
 
-def _check_boxes(screen: Console, card: ModelCard, settings: TensorRtSettings, entry: CacheEntry, images: str) -> None:
+def _check_boxes(
+    screen: Console, card: ModelCard, settings: TensorRtSettings, entry: CacheEntry, source: FrameSource
+) -> None:
     """Compare the boxes that the engine finds with ONNX Runtime's; removes the engine where too few agree.
 
     Raises:
@@ -85,11 +91,9 @@ def _check_boxes(screen: Console, card: ModelCard, settings: TensorRtSettings, e
     from isaac_inference.engines.tensorrt.build.ensure import least_agreement
     from isaac_inference.evaluation.agreement.compare import agreement_of
     from isaac_inference.evaluation.agreement.validation_result import ValidationSettings
-    from isaac_inference.pictures import FrameSource
 
-    source = FrameSource(images)
     if source.is_live:
-        raise ConfigError(f'--images: got the camera {images!r}, expected a folder of pictures')
+        raise ConfigError(f'--images: got the camera {source.source!r}, expected a folder of pictures')
     with (
         create_engine(card, 'tensorrt', settings={'tensorrt': settings}) as engine,
         create_engine(card, cpu_backend().name) as reference,

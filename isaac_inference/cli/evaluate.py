@@ -37,7 +37,7 @@ def add_command(commands: Any) -> None:
     command = commands.add_parser('evaluate', help='measure the accuracy of the node graph against a known truth')
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument('--sim', action='store_true', help='images and truth from the simulated camera')
-    source.add_argument('--recording', default='', metavar='FILE', help='images and truth from an MCAP recording')
+    source.add_argument('--recording', default='', metavar='FILE', help='images and truth from a recording')
     command.add_argument('--model', default='', help='ONNX file; default with --sim: the demo model')
     command.add_argument('--card', default='', help='YAML card; default: beside the model')
     command.add_argument('--frames', type=int, default=0, metavar='N', help='default: 500, or the whole recording')

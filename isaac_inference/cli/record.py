@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -50,6 +51,8 @@ def execute(arguments: argparse.Namespace) -> int:
     for name in ('duration', 'max_size'):
         if not getattr(arguments, name) >= 0.0:
             raise ConfigError(f'--{name.replace("_", "-")}: got {getattr(arguments, name)}, expected 0 or more')
+    if Path(arguments.output).suffix in ('.bag', '.db3'):
+        raise ConfigError(f'--output {arguments.output}: recordings are MCAP files, expected a name ending in .mcap')
     selection = Selection(tuple(arguments.topics), arguments.all, arguments.exclude, arguments.namespace)
     path = arguments.output or f'recording_{datetime.now():%Y-%m-%d_%H-%M-%S}.mcap'
     screen = console()

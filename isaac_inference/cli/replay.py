@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""isaac-inference replay: publish the topics of an MCAP file again."""
+"""isaac-inference replay: publish the topics of a recording again."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _LATE_S = 0.1  # reported from here on
 
 def add_command(commands: Any) -> None:
     """Add `replay` to the command line."""
-    command = commands.add_parser('replay', help='publish the topics of an MCAP recording')
+    command = commands.add_parser('replay', help='publish the topics of a recording')
     command.add_argument(
-        'file', help='MCAP recording from "isaac-inference record" or "ros2 bag", or a folder with one'
+        'file',
+        help='recording of "isaac-inference record" or "ros2 bag" (MCAP, SQLite), or a ROS 1 bag; file or folder',
     )
     command.add_argument('--topics', nargs='+', default=[], metavar='NAME', help='only these recorded topics')
     command.add_argument('--rate', type=float, default=1.0, metavar='R', help='2: twice as fast; 0: without pauses')

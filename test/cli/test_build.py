@@ -16,6 +16,7 @@ from isaac_inference.engines.preparation import BuildProgress
 from isaac_inference.engines.settings import settings_info
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
 from isaac_inference.errors import ConfigError, EngineError
+from isaac_inference.pictures import FrameSource
 from isaac_inference.store.engine_cache import EngineCache, EngineKey
 
 KEY = EngineKey(
@@ -164,10 +165,11 @@ def test_an_engine_whose_boxes_differ_is_removed(tmp_path, monkeypatch):
     cv2.imwrite(str(image / 'a.png'), np.zeros((8, 8, 3), np.uint8))
     entry, screen = cache.store(KEY, b'plan'), Console(file=io.StringIO())
     with pytest.raises(EngineError, match='agreement 0.5; the engine was removed'):
-        build._check_boxes(screen, None, settings, entry, str(image))
+        build._check_boxes(screen, None, settings, entry, FrameSource(str(image)))
     assert cache.find(KEY) is None
     entry = cache.store(KEY, b'plan')
-    build._check_boxes(screen, None, TensorRtSettings(cache_dir=str(tmp_path), min_agreement=0.5), entry, str(image))
+    settings = TensorRtSettings(cache_dir=str(tmp_path), min_agreement=0.5)
+    build._check_boxes(screen, None, settings, entry, FrameSource(str(image)))
     assert cache.find(KEY) == entry
 
 

@@ -21,6 +21,7 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header, String
 from support.onnx_models import WH, ultralytics_metadata, write_model
+from support.ros.bags import write_db3, write_ros1, write_rosbag2
 from support.ros.probe import image_message
 from support.waiting import LIMIT_S, wait_until
 
@@ -147,6 +148,7 @@ def test_an_existing_file_is_kept_and_bad_values_are_refused(tmp_path, capsys):
         (['--output', path, '--exclude', '('], 'not a regular expression'),
         (['--output', path, '--duration', '-1'], '--duration: got -1.0'),
         (['--output', path, '--max-size', 'nan'], '--max-size: got nan'),
+        (['--output', 'run.bag'], '--output run.bag: recordings are MCAP files'),
     ):
         assert main(['record', *arguments]) == 1
         assert says in said(capsys)
@@ -154,8 +156,14 @@ def test_an_existing_file_is_kept_and_bad_values_are_refused(tmp_path, capsys):
 
 
 @pytest.mark.system
-def test_replay_prints_what_it_played(tmp_path, capsys):
-    path = recording(tmp_path / 'run.mcap', ('/words_of_four', String(data='a')), ('/other', String(data='b')))
+@pytest.mark.parametrize('name', ['run.mcap', 'run.db3', 'run.bag'])
+def test_replay_prints_what_it_played(tmp_path, capsys, name):
+    spoken = ('/words_of_four', String(data='a')), ('/other', String(data='b'))
+    if name == 'run.mcap':
+        path = recording(tmp_path / name, *spoken)
+    else:
+        write = write_db3 if name == 'run.db3' else write_ros1
+        path = str(write(tmp_path / name, [(*item, SECOND) for item in spoken]))
     context, heard = Context(), []
     rclpy.init(context=context)
     spin = SpinThread(Node('listener', context=context))
@@ -269,6 +277,16 @@ def test_pictures_of_a_recording(folder):
         assert "/image, 101000000000.jpg: image encoding 'odd'" in str(odd)
 
 
+@pytest.mark.parametrize('write', [write_db3, write_ros1, write_rosbag2], ids=['a.db3', 'a.bag', 'bag'])
+def test_pictures_of_recordings_of_others(tmp_path, request, write):
+    items = [('/image', picture(level, second), second * SECOND) for second, level in enumerate((0, 90, 255), 1)]
+    source = picture_source(str(write(tmp_path / request.node.callspec.id, items)))
+    assert (source.topic, len(source)) == ('/image', 3)
+    assert [(frame.image.max(), frame.name) for frame in source] == [
+        (level, f'{second * SECOND}.jpg') for second, level in enumerate((0, 90, 255), 1)
+    ]
+
+
 def test_channels_are_brought_into_order_and_missing_stamps_replaced(tmp_path):
     red = np.zeros((8, 8, 3), np.uint8)
     red[:, :, 0] = 200
@@ -320,7 +338,7 @@ def test_sources_without_a_picture_topic_are_refused(tmp_path):
     path = recording(tmp_path / 'a.mcap', ('/words', String(data='a')))
     with pytest.raises(ConfigError, match='no image topic in this recording, it has /words'):
         picture_source(path)
-    with pytest.raises(ConfigError, match='no such file; give an MCAP recording'):
+    with pytest.raises(ConfigError, match='no such file; give an MCAP file'):
         picture_source(str(tmp_path / 'none.mcap'))
     with pytest.raises(ConfigError, match='--image-topic /image: only for a recording'):
         picture_source('0', '/image')

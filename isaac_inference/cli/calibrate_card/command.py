@@ -25,7 +25,7 @@ from isaac_inference.models.card.card_file import parse_card
 from isaac_inference.models.card.find_card import card_beside, find_card
 from isaac_inference.models.reader import read_sources
 from isaac_inference.models.recognition.infer import build_card
-from isaac_inference.pictures import FrameSource
+from isaac_inference.ros.recording.picture_source import picture_source
 
 _MOST = 32
 _PASSES = 2  # over the pictures: the conventions, then what is close to the best
@@ -51,7 +51,8 @@ def add_command(commands: Any) -> None:
         epilog=_EPILOG,
     )
     command.add_argument('model', metavar='MODEL', help='ONNX file')
-    command.add_argument('--images', required=True, metavar='DIR', help='folder of pictures, or a video')
+    command.add_argument('--images', required=True, metavar='DIR', help='folder of pictures, a video, or a recording')
+    command.add_argument('--image-topic', default='', metavar='NAME', help='image topic, if the recording has several')
     command.add_argument('--labels', default='', metavar='DIR', help='YOLO text files of the true boxes of pictures')
     command.add_argument('--card', default='', metavar='CARD', help='YAML card to begin with; default: beside MODEL')
     command.add_argument(
@@ -77,7 +78,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Try the candidates, print them and write the card; 0 if the result is clear, 1 if not."""
     if arguments.max_images < 0:
         raise ConfigError(f'--max-images: got {arguments.max_images}, expected 0 or more')
-    source = FrameSource(arguments.images)
+    source = picture_source(arguments.images, arguments.image_topic)
     if source.is_live:
         raise ConfigError('--images: got a camera, expected pictures or a video that all candidates see alike')
     file, values = read_sources(arguments.model, arguments.card or None)

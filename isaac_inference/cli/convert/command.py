@@ -50,7 +50,7 @@ def add_command(commands: Any) -> None:
         '--calibration',
         default='',
         metavar='SET',
-        help='images of what the camera sees: a folder or an .mcap recording',
+        help='images of what the camera sees: a folder or a recording',
     )
     command.add_argument('--topic', default='', help='image topic, if the recording has several')
     command.add_argument('--method', default=DEFAULT_METHOD, choices=METHODS, help='how ranges are found')
@@ -108,7 +108,7 @@ def _check(arguments: argparse.Namespace) -> None:
         if not arguments.calibration:
             raise ConfigError(
                 f'--calibration: {arguments.precision} needs images of what the camera sees, 50 to 500 of them; give a '
-                'folder of pictures or an .mcap recording'
+                'folder of pictures or a recording'
             )
         if arguments.io_types != 'float32':
             raise ConfigError(f'--io-types {arguments.io_types}: only for --precision fp16')

@@ -32,7 +32,7 @@ def add_command(commands: Any) -> None:
     command.add_argument('--model', required=True, help='ONNX file')
     command.add_argument('--card', default='', help='YAML card; default: beside the model')
     command.add_argument(
-        '--source', required=True, help='folder of images, image, video file, MCAP recording, or camera index'
+        '--source', required=True, help='folder of images, image, video file, recording, or camera index'
     )
     command.add_argument('--image-topic', default='', metavar='NAME', help='image topic, if the recording has several')
     command.add_argument(

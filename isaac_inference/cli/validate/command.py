@@ -21,6 +21,7 @@ from isaac_inference.evaluation.agreement.compare import agreement_of, check_com
 from isaac_inference.evaluation.agreement.validation_result import ValidationResult, ValidationSettings
 from isaac_inference.models import ModelCard
 from isaac_inference.pictures import FrameSource
+from isaac_inference.ros.recording.picture_source import picture_source
 
 _DEFAULTS = ValidationSettings()
 _EPILOG = """JSON: agreement (share of both models' boxes that have a partner of the same class at --iou;
@@ -37,7 +38,10 @@ def add_command(commands: Any) -> None:
     )
     command.add_argument('models', nargs='+', metavar='MODEL', help='ONNX file that is judged; several: one by one')
     command.add_argument('--against', required=True, metavar='OTHER', help='ONNX file that is the reference')
-    command.add_argument('--images', required=True, metavar='DIR', help='folder of pictures, a picture, or a video')
+    command.add_argument(
+        '--images', required=True, metavar='DIR', help='folder of pictures, a picture, a video, or a recording'
+    )
+    command.add_argument('--image-topic', default='', metavar='NAME', help='image topic, if the recording has several')
     command.add_argument('--labels', default='', metavar='DIR', help='YOLO text files of the true boxes, for the AP')
     add_engine_arguments(command)
     command.add_argument(
@@ -68,7 +72,7 @@ def add_command(commands: Any) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Compare; 0 when all models are finite and agree well enough, 1 when one does not (one line says which)."""
     settings, reference, candidates = _check(arguments)
-    source = FrameSource(arguments.images)
+    source = picture_source(arguments.images, arguments.image_topic)
     if source.is_live:
         raise ConfigError('--images: got a camera, expected a folder, picture or video that shows both models the same')
     labels = LabelFolder(arguments.labels, reference.labels) if arguments.labels else None

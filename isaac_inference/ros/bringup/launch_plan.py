@@ -44,7 +44,9 @@ ARGUMENTS = (
     LaunchArgument('camera_info', 'camera_info', "topic that carries the camera's calibration"),
     LaunchArgument('depth', 'depth/image', 'topic that carries depth, registered to the images'),
     LaunchArgument('depth_info', 'depth/camera_info', "topic that carries the depth image's calibration"),
-    LaunchArgument('source', '', 'start a camera node on this image folder, video or camera index; empty starts none'),
+    LaunchArgument(
+        'source', '', 'start a camera node on this image folder, video, recording or camera index; empty: none'
+    ),
     LaunchArgument('poses', 'auto', "6-DoF poses; auto: if the model's card gives the objects' sizes", _AUTO),
     LaunchArgument('track', 'auto', 'persistent object ids and smooth poses; auto: with poses', _AUTO),
     LaunchArgument('target_frame', '', "frame of the poses, such as base_link; empty: the camera's optical frame"),

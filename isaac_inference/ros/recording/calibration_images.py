@@ -21,7 +21,7 @@ class CalibrationImages:
     Without a source: a grey image and a noise image, which show what overflows on any image.
 
     Args:
-        source: a folder, a picture, a video or an .mcap recording; '' for none.
+        source: a folder, a picture, a video or a recording; '' for none.
         topic: image topic, if the recording has several.
         max_images: maximum number, evenly spaced over all; 0 for all.
 
@@ -39,10 +39,10 @@ class CalibrationImages:
         if not source:
             return
         try:
-            self._pictures = picture_source(source, topic)
+            self._pictures = picture_source(source, topic, '--topic')
         except ConfigError as error:
             raise ConfigError(
-                f'--calibration {source}: {error}; give a folder with pictures of what the camera sees, or an .mcap '
+                f'--calibration {source}: {error}; give a folder with pictures of what the camera sees, or a '
                 'recording of its topic'
             ) from error
         if self._pictures.is_live:

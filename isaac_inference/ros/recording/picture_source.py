@@ -1,37 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures for `run` from the image topic of a recording."""
+"""Pictures from the image topic of a recording."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
 
 from isaac_inference.errors import ConfigError, FrameError, PerceptionError
 from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ops.image.preprocess import decode_compressed
-from isaac_inference.pictures import IMAGE_SUFFIXES, DamagedPictureError, FrameSource, SourceFrame
+from isaac_inference.pictures import DamagedPictureError, FrameSource, SourceFrame
 from isaac_inference.ros.messages.image import byte_view, color_image, from_image_message
 from isaac_inference.ros.recording import Recorded, RecordedTopic, Recording
+from isaac_inference.ros.recording.storage import is_recording
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 
-SUFFIX = '.mcap'
 _IMAGE, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+_CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+_OPTION = '--image-topic'
 _DEPTH_ENCODINGS = ('16UC1', '32FC1', '64FC1')
 
 
+@dataclass(frozen=True, eq=False)
+class RecordedFrame(SourceFrame):
+    """A picture of a recording: with its header, the time of its recording, and the CameraInfo that its camera had sent
+    last (None where there is none).
+    """
+
+    header: Header
+    log_time_ns: int
+    camera_info: CameraInfo | None
+
+
 class RecordedSource(FrameSource):
-    """The pictures of one image topic of an MCAP recording, each named by its header's stamp: '<nanoseconds>.jpg'.
+    """The pictures of one image topic of a recording, each named by its header's stamp: '<nanoseconds>.jpg'.
 
     A picture without a stamp, or with the same stamp as the previous one, is named by its log time.
 
     Args:
         source: the recording.
         topic: its image topic; '' if there is only one that isn't depth.
+        option: what gives `topic`, for errors.
 
     `problem` says why a recording ends early, '' if it doesn't.
 
@@ -39,8 +56,8 @@ class RecordedSource(FrameSource):
         ConfigError: no recording, or no such topic; the message lists the image topics.
     """
 
-    def __init__(self, source: str, topic: str = '') -> None:
-        self.source = source
+    def __init__(self, source: str, topic: str = '', option: str = _OPTION) -> None:
+        self.source, self._option = source, option
         self._recording = Recording(source)
         images = {name: item for name, item in self._recording.topics().items() if _is_image(item) and item.count}
         self.topic = self._choose(images, topic)
@@ -48,6 +65,7 @@ class RecordedSource(FrameSource):
         self._count = images[self.topic].count
         if mismatch := self._recording.mismatch(self.topic):
             raise ConfigError(f'source {source}: {self.topic}: {mismatch}')
+        self._info_topic = self._find_camera_info()
 
     @property
     def is_live(self) -> bool:
@@ -58,21 +76,25 @@ class RecordedSource(FrameSource):
         """Number of pictures in one pass."""
         return self._count
 
-    def __iter__(self) -> Iterator[SourceFrame | DamagedPictureError]:
+    def __iter__(self) -> Iterator[RecordedFrame | DamagedPictureError]:
         """One pass, in the order of the recording. A picture that can't be used is yielded as the error that says why.
 
         Raises:
             PerceptionError: the recording is damaged.
         """
-        last = 0
-        for item in self._recording.messages([self.topic]):
+        last, info = 0, self._first_camera_info()
+        for item in self._recording.messages([self.topic, *self._info_topic]):
+            if item.topic != self.topic:
+                with contextlib.suppress(FrameError):
+                    info = item.message
+                continue
             name = f'{item.log_time_ns}.jpg'
             try:
                 message = item.message
                 stamp = stamp_ns(message.header)
                 name = f'{stamp}.jpg' if stamp and stamp != last else name
                 last = stamp
-                yield SourceFrame(_picture(message, item), name)
+                yield RecordedFrame(self._picture(message, item), name, message.header, item.log_time_ns, info)
             except FrameError as error:
                 yield DamagedPictureError(name, f'{self.topic}, {name}: {error}')
 
@@ -80,7 +102,7 @@ class RecordedSource(FrameSource):
         if wanted:
             name = wanted if wanted.startswith('/') else f'/{wanted}'
             if name not in images:
-                raise ConfigError(f'--image-topic {wanted}: not in {self.source}; {_listing(images)}')
+                raise ConfigError(f'{self._option} {wanted}: not in {self.source}; {_listing(images)}')
             return name
         if not images:
             raise ConfigError(
@@ -90,9 +112,23 @@ class RecordedSource(FrameSource):
         pictures = [name for name in images if not self._is_depth(name)] or list(images)
         if len(pictures) > 1:
             raise ConfigError(
-                f'source {self.source}: several image topics, choose one with --image-topic; {_listing(images)}'
+                f'source {self.source}: several image topics, choose one with {self._option}; {_listing(images)}'
             )
         return pictures[0]
+
+    def _find_camera_info(self) -> tuple[str, ...]:
+        """The topic that describes this camera, by image_transport's convention; () if there is none."""
+        namespace = self.topic.removesuffix('/compressed').rpartition('/')[0]
+        found = self._recording.topics().get(f'{namespace}/camera_info')
+        usable = found is not None and found.type_name == _CAMERA_INFO and not self._recording.mismatch(found.name)
+        return (found.name,) if found is not None and usable else ()
+
+    def _first_camera_info(self) -> CameraInfo | None:
+        """What holds for pictures that come before any CameraInfo."""
+        with contextlib.suppress(PerceptionError):
+            for item in self._recording.messages(self._info_topic):
+                return item.message
+        return None
 
     def _is_depth(self, topic: str) -> bool:
         """Whether the topic's first message is depth; one that can't be read is shown to the user as an image."""
@@ -101,27 +137,45 @@ class RecordedSource(FrameSource):
                 return _is_depth_message(item.message)
         return False
 
+    def _picture(self, message: Any, item: Recorded) -> np.ndarray:
+        """(H, W, 3) uint8 BGR, perhaps a view of the message.
 
-def picture_source(source: str, image_topic: str = '') -> FrameSource:
-    """The source that `--source` means: a recording (an .mcap file, or the folder of a bag), or pictures.
+        Raises:
+            FrameError: it can't be converted.
+        """
+        if _is_depth_message(message):
+            raise FrameError('depth_image', f'{item.topic} holds depth, expected colour; choose another {self._option}')
+        if item.type_name == _COMPRESSED:
+            return decode_compressed(byte_view(message.data))
+        image, order = color_image(from_image_message(message), ColorOrder.BGR)
+        return image if order is ColorOrder.BGR else np.ascontiguousarray(image[:, :, ::-1])
+
+
+def picture_source(
+    source: str,
+    image_topic: str = '',
+    option: str = _OPTION,
+    warn: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
+) -> FrameSource:
+    """The source that a path or an index means: a recording (a file, or the folder of a bag), or pictures.
+
+    Args:
+        source: the path, or the index of a camera.
+        image_topic: a recording's image topic; '' if there is only one that isn't depth.
+        option: what gives `image_topic`, for errors.
+        warn: told why a recording ends early.
 
     Raises:
         ConfigError: no such source, or nothing usable in it.
     """
-    path = Path(source).expanduser()
-    if path.suffix == SUFFIX or (path.is_dir() and _is_bag(path)):
-        found = RecordedSource(source, image_topic)
+    if is_recording(Path(source).expanduser()):
+        found = RecordedSource(source, image_topic, option)
         if found.problem:
-            print(found.problem, file=sys.stderr)
+            warn(found.problem)
         return found
     if image_topic:
-        raise ConfigError(f'--image-topic {image_topic}: only for a recording, and source {source!r} is not one')
+        raise ConfigError(f'{option} {image_topic}: only for a recording, and source {source!r} is not one')
     return FrameSource(source)
-
-
-def _is_bag(folder: Path) -> bool:
-    suffixes = {item.suffix.lower() for item in folder.iterdir()}
-    return SUFFIX in suffixes and suffixes.isdisjoint(IMAGE_SUFFIXES)
 
 
 def _is_image(topic: RecordedTopic) -> bool:
@@ -132,20 +186,6 @@ def _is_depth_message(message: Any) -> bool:
     if hasattr(message, 'encoding'):
         return message.encoding in _DEPTH_ENCODINGS
     return 'compressedDepth' in message.format
-
-
-def _picture(message: Any, item: Recorded) -> np.ndarray:
-    """(H, W, 3) uint8 BGR, perhaps a view of the message.
-
-    Raises:
-        FrameError: it can't be converted.
-    """
-    if _is_depth_message(message):
-        raise FrameError('depth_image', f'{item.topic} holds depth, expected colour; choose another --image-topic')
-    if item.type_name == _COMPRESSED:
-        return decode_compressed(byte_view(message.data))
-    image, order = color_image(from_image_message(message), ColorOrder.BGR)
-    return image if order is ColorOrder.BGR else np.ascontiguousarray(image[:, :, ::-1])
 
 
 def _listing(images: dict[str, RecordedTopic]) -> str:

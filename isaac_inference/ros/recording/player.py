@@ -16,8 +16,9 @@ from rclpy.qos import QoSProfile
 from isaac_inference.errors import ConfigError, PerceptionError
 from isaac_inference.ros.recording.message_definition import UnknownTypeError, message_class
 from isaac_inference.ros.recording.qos_profiles import RELIABLE, in_words, offer_for
-from isaac_inference.ros.recording.reader import Recorded, RecordedTopic, Recording
+from isaac_inference.ros.recording.reader import Recorded, Recording
 from isaac_inference.ros.recording.stamps import shift_stamps
+from isaac_inference.ros.recording.storage import RecordedTopic
 
 _ACK_S = 5.0  # maximum wait for subscribers to acknowledge
 

@@ -92,15 +92,18 @@ def profiles_from_yaml(text: str) -> tuple[QoSProfile, ...]:
     found = []
     for item in items if isinstance(items, list) else []:
         if isinstance(item, dict):
-            found.append(
-                QoSProfile(
-                    history=QoSHistoryPolicy.KEEP_LAST,
-                    depth=_depth(item.get('depth')),
-                    reliability=_policy(QoSReliabilityPolicy, item.get('reliability'), RELIABLE),
-                    durability=_policy(QoSDurabilityPolicy, item.get('durability'), VOLATILE),
-                )
-            )
+            found.append(profile_of(item.get('reliability'), item.get('durability'), item.get('depth')))
     return tuple(found)
+
+
+def profile_of(reliability: Any, durability: Any, depth: Any = None) -> QoSProfile:
+    """A recorded profile from rmw's numbers or words, such as 'best_effort'."""
+    return QoSProfile(
+        history=QoSHistoryPolicy.KEEP_LAST,
+        depth=_depth(depth),
+        reliability=_policy(QoSReliabilityPolicy, reliability, RELIABLE),
+        durability=_policy(QoSDurabilityPolicy, durability, VOLATILE),
+    )
 
 
 def _depth(value: Any) -> int:

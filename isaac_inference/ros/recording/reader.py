@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading a recording: our own, one from `ros2 bag`, or what a killed recorder has left."""
+"""Reading a recording, whatever its format."""
 
 from __future__ import annotations
 
@@ -8,30 +8,13 @@ import functools
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 
-from isaac_inference.errors import ConfigError, FrameError, PerceptionError
-from isaac_inference.ros.recording import mcap_records
-from isaac_inference.ros.recording.mcap_records import Entry
+from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ros.recording.message_definition import difference, layout, message_class, message_definition
-from isaac_inference.ros.recording.qos_profiles import profiles_from_yaml
-
-
-@dataclass(frozen=True)
-class RecordedTopic:
-    """A topic of a recording: its name, type ('sensor_msgs/msg/Image'), number of messages, what its publishers
-    offered (() if the file doesn't say), and the text of its type's definition ('' if it isn't in the file).
-    """
-
-    name: str
-    type_name: str
-    count: int
-    qos: tuple[QoSProfile, ...] = ()
-    definition: str = ''
+from isaac_inference.ros.recording.storage import RecordedTopic, open_storage
 
 
 @dataclass(frozen=True)
@@ -64,31 +47,25 @@ class Recorded:
 
 
 class Recording:
-    """An MCAP file of ROS 2 messages. Iterations are independent of each other; the file is closed in between.
+    """An MCAP file, a bag of `ros2 bag` (MCAP or SQLite), or a ROS 1 bag, whose messages are given as those of ROS 2.
+    Iterations are independent of each other; its files are closed in between.
 
     Args:
-        path: the file, or a `ros2 bag` folder with one such file.
+        path: the file, or the folder of a bag.
 
     Raises:
-        ConfigError: there is none, or it isn't a recording of ROS 2 topics.
+        ConfigError: there is none, or it isn't a recording of ROS topics.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = find_recording(path)
-        try:
-            with mcap_records.open_file(self.path) as file:
-                contents = mcap_records.read_contents(file)
-        except OSError as error:
-            raise ConfigError(f'{self.path}: cannot be read ({error.strerror or error})') from error
-        if contents.profile == 'ros1':
-            raise ConfigError(f'{self.path}: a ROS 1 recording; convert it first, for example with rosbags-convert')
+        self._storage = open_storage(path)
+        self.path, contents = self._storage.path, self._storage.contents
         self.problem = contents.problem and f'{self.path}: {contents.problem}'
         self.first_ns, self.last_ns = contents.first_ns, contents.last_ns
-        self._indexed = contents.indexed
+        self.unusable: dict[str, str] = dict(contents.unusable)
         self._topics: dict[str, RecordedTopic] = {}
-        self.unusable: dict[str, str] = {}
-        for channel in contents.channels:
-            self._add(channel)
+        for topic in contents.topics:
+            self._add(topic)
 
     @property
     def duration_s(self) -> float:
@@ -132,63 +109,19 @@ class Recording:
         return difference(recorded, layout(message_definition(found.type_name), found.type_name))
 
     def _messages(self, wanted: set[str]) -> Iterator[Recorded]:
-        try:
-            with mcap_records.open_file(self.path) as file:
-                for entry in mcap_records.read_messages(file, wanted, self._indexed, bool(self.problem)):
-                    yield self._recorded(entry)
-        except OSError as error:
-            raise PerceptionError(f'{self.path}: cannot be read ({error.strerror or error})') from error
+        for entry in self._storage.messages(wanted):
+            type_name = self._topics[entry.topic].type_name
+            yield Recorded(entry.topic, type_name, entry.log_time_ns, entry.publish_time_ns, entry.data)
 
-    def _recorded(self, entry: Entry) -> Recorded:
-        topic = self._topics[entry.topic]
-        return Recorded(topic.name, topic.type_name, entry.log_time_ns, entry.publish_time_ns, entry.data)
-
-    def _add(self, channel: mcap_records.ChannelInfo) -> None:
-        name, type_name = channel.topic, _full_type(channel.type_name)
-        if channel.encoding != 'cdr':
-            self.unusable[name] = f'its messages are {channel.encoding or "in an unnamed encoding"}, expected cdr'
+    def _add(self, topic: RecordedTopic) -> None:
+        known = self._topics.get(topic.name)
+        if known is None:
+            self._topics[topic.name] = topic
             return
-        known = self._topics.get(name)
-        if known is not None and known.type_name != type_name:
+        if known.type_name != topic.type_name:
             raise ConfigError(
-                f'{self.path}: {name} is recorded both as {known.type_name} and as {type_name}; '
+                f'{self.path}: {topic.name} is recorded both as {known.type_name} and as {topic.type_name}; '
                 'split the recording first, for example with "mcap filter"'
             )
-        qos = profiles_from_yaml(channel.metadata.get('offered_qos_profiles', ''))
-        definition = channel.definition if channel.schema_encoding == 'ros2msg' else ''
-        if known is None:
-            self._topics[name] = RecordedTopic(name, type_name, channel.count, qos, definition)
-        else:
-            self._topics[name] = dataclasses.replace(known, count=known.count + channel.count, qos=known.qos + qos)
-
-
-def find_recording(path: str | os.PathLike[str]) -> Path:
-    """The MCAP file that `path` means.
-
-    Raises:
-        ConfigError: there is none, there are several, or it has another format.
-    """
-    given = Path(path).expanduser()
-    if given.is_dir():
-        files = sorted(given.glob('*.mcap'))
-        if len(files) == 1:
-            return files[0]
-        others = ', '.join(file.name for file in files)
-        if not files and list(given.glob('*.db3')):
-            raise ConfigError(f'{given}: an SQLite bag; convert it to MCAP with "ros2 bag convert"')
-        raise ConfigError(
-            f'{given}: ' + (f'several recordings, name one: {others}' if files else 'no .mcap file in it')
-        )
-    if not given.is_file():
-        raise ConfigError(f'{given}: no such file; give an MCAP recording, or the folder of a bag that holds one')
-    if given.suffix == '.db3':
-        raise ConfigError(f'{given}: an SQLite bag; convert it to MCAP with "ros2 bag convert"')
-    if given.suffix == '.zstd':
-        raise ConfigError(f'{given}: compressed as a whole; unpack it with "zstd -d" first')
-    return given
-
-
-def _full_type(name: str) -> str:
-    """'sensor_msgs/msg/Image', also from 'sensor_msgs/Image'."""
-    parts = name.split('/')
-    return f'{parts[0]}/msg/{parts[1]}' if len(parts) == 2 else name
+        total = known.count + topic.count
+        self._topics[topic.name] = dataclasses.replace(known, count=total, qos=known.qos + topic.qos)

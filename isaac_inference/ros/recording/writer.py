@@ -16,7 +16,7 @@ from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
 
 from isaac_inference.errors import ConfigError, PerceptionError
-from isaac_inference.ros.recording.mcap_library import mcap_module
+from isaac_inference.ros.recording.libraries import mcap_module
 from isaac_inference.ros.recording.message_definition import message_definition, type_name_of
 from isaac_inference.ros.recording.qos_profiles import profiles_to_yaml
 

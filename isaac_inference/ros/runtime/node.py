@@ -24,6 +24,7 @@ from isaac_inference.ros.runtime.input_report import InputReport
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters, ParameterServer
 from isaac_inference.ros.runtime.periodic import Periodic
 from isaac_inference.ros.runtime.preparation import Preparation, PreparationWatch
+from isaac_inference.ros.runtime.time_watch import TimeWatch
 from isaac_inference.ros.runtime.topics.mailbox import Mailbox, Worker
 from isaac_inference.ros.runtime.topics.publisher import Publisher
 from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters
@@ -110,6 +111,7 @@ class PipelineNode(LifecycleNode):
         self._input_report = InputReport(
             self.health, lambda text: self.get_logger().warning(text), lambda text: self.get_logger().info(text)
         )
+        self.time_watch = TimeWatch(self, self.health, self.on_time_jump)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics = Publisher(self, plain(DiagnosticArray), '/diagnostics', RELIABLE, self.health)
         self._timings = Publisher(self, plain(DiagnosticArray), '~/timings', RELIABLE, self.health)
@@ -136,6 +138,11 @@ class PipelineNode(LifecycleNode):
 
     def on_parameters(self, updated: Any) -> None:
         """A live change is about to be accepted; raise ConfigError to refuse it."""
+
+    def on_time_jump(self, now_ns: int) -> None:
+        """Time went back by over a second, to `now_ns`: forget what was learnt of later times. In the worker's thread,
+        before the first message after it.
+        """
 
     def has_input(self) -> bool:
         """Whether silence of the primary input means STALE."""
@@ -297,6 +304,7 @@ class PipelineNode(LifecycleNode):
         self._free()
         for publisher in (self._diagnostics, self._timings):
             publisher.close()
+        self.time_watch.close()
         super().destroy_node()
         release_lifecycle(self)
 
@@ -338,6 +346,7 @@ class PipelineNode(LifecycleNode):
 
     def _handle(self, handler: Callable[[Any, StageClock], None], item: Any, arrived_ns: int, is_primary: bool) -> None:
         clock = StageClock(self.stage, arrived_ns)
+        self.time_watch.take(item, is_primary)
         if is_primary:
             self._handle_frame(handler, item, clock)
             return
@@ -361,6 +370,7 @@ class PipelineNode(LifecycleNode):
             self.health.skipped(reason, text)
 
     def _age_ms(self, header: Header) -> float | None:
+        """Since the header's stamp; None where there is no stamp, or no time."""
         stamp = stamp_ns(header)
         if stamp == 0:
             self.health.problem(
@@ -372,6 +382,8 @@ class PipelineNode(LifecycleNode):
             )
             return None
         self.health.clear('zero_stamp')
+        if not self.time_watch.has_time:
+            return None
         return (self.get_clock().now().nanoseconds - stamp) / 1e6  # type: ignore[no-any-return]
 
     def _is_fed_by_us(self) -> bool:
@@ -418,6 +430,7 @@ class PipelineNode(LifecycleNode):
 
     def _report(self) -> None:
         self._check_name()
+        self.time_watch.check()
         snapshot = self.health.snapshot()
         is_fed = self.has_input() and self.state == 'active'
         silence, unsteady = self._input_report.words(self._primary_subscription()) if is_fed else ('', '')

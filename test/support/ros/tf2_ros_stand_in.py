@@ -2,11 +2,13 @@
 """A stand-in for tf2_ros, which no package index has: as much of its documented Python API as is used here.
 
 It isn't tf2: its maths is scipy's, its buffer a list. It shows that the calls fit the documented API and that the
-exceptions are understood; that the real one behaves so is tested on a machine that has it.
+exceptions are understood. The tests take the real one where that is installed: geometry2's branch for the ROS release
+in use, whose packages tf2, tf2_py and tf2_msgs CMake builds against the wheels, and whose tf2_ros_py is plain Python.
 """
 
 from __future__ import annotations
 
+import importlib
 import types
 from collections import defaultdict
 
@@ -48,9 +50,11 @@ class Buffer:
 
     def set_transform(self, transform, authority):
         stamp = transform.header.stamp.sec * 10**9 + transform.header.stamp.nanosec
+        self.static.pop(transform.child_frame_id, None)  # a frame is of the kind that came last
         self.dynamic[transform.child_frame_id][stamp] = transform
 
     def set_transform_static(self, transform, authority):
+        self.dynamic.pop(transform.child_frame_id, None)
         self.static[transform.child_frame_id] = transform
 
     def lookup_transform(self, target_frame, source_frame, time, timeout=None):
@@ -137,8 +141,16 @@ def stamped(matrix, parent, child):
     return message
 
 
+def tf2_ros():
+    """To be put into sys.modules as 'tf2_ros': the real one where it is installed."""
+    try:
+        return importlib.import_module('tf2_ros')
+    except ImportError:
+        return as_module()
+
+
 def as_module():
-    """To be put into sys.modules as 'tf2_ros'."""
+    """The stand-in as a module."""
     module = types.ModuleType('tf2_ros')
     for thing in (
         Buffer,

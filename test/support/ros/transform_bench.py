@@ -39,7 +39,7 @@ class FakeNode:
         return topic
 
     def destroy_subscription(self, topic):
-        del self.callbacks[topic]
+        self.callbacks.pop(topic, None)  # a second time is allowed, as in rclpy; the listener of tf2_ros does it
 
     def get_logger(self):
         return self

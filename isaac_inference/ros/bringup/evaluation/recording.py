@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames with a truth, from an MCAP recording."""
+"""Frames with a truth, from a recording."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class RecordedFrames:
     """The frames of a recording. Its topics' namespace is that of `truth/detections`.
 
     Args:
-        path: MCAP file.
+        path: the recording.
         topics: the answers that are looked for.
 
     Raises:

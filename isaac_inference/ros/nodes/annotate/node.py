@@ -112,6 +112,11 @@ class AnnotateNode(PipelineNode):
         if chosen.draw_poses or chosen.draw_keypoints:
             self.every(max(chosen.wait_s / 3, 0.02), lambda: self._draw(self._pairing.expire()))
 
+    def on_time_jump(self, now_ns: int) -> None:
+        self._trails.clear()
+        if self._transforms is not None:
+            self._transforms.rewind(now_ns)
+
     def on_stop(self) -> None:
         self._pairing.clear()
         self._trails.clear()

@@ -32,6 +32,7 @@ from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampP
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms import TransformSource, make_transform_source
+from isaac_inference.ros.runtime.transforms.base import frame_name
 from isaac_inference.ros.runtime.transforms.broadcaster import TransformBroadcaster
 from isaac_inference.stages.poses import DepthView, ObjectPose, Observed, PoseEstimator
 
@@ -71,7 +72,11 @@ class PoseNode(PipelineNode):
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.poses_qos)
         self._cloud = ObjectsCloud(self, card.labels if card else (), self._camera_of_depth)
         self._broadcaster = TransformBroadcaster(self) if chosen.publish_tf else None
-        if chosen.target_frame:
+        self._target_frame = frame_name(chosen.target_frame)
+        if self._target_frame != chosen.target_frame:
+            text = f"got {chosen.target_frame!r}, taken for {self._target_frame!r}: names in tf2 do not begin with '/'"
+            self.health.warn('target_frame', f'parameter target_frame: {text}')
+        if self._target_frame:
             self._transforms = make_transform_source(self, chosen.transform_source)
         streams = {}
         if self._estimator.uses_keypoints:
@@ -102,6 +107,10 @@ class PoseNode(PipelineNode):
         # the newest frame wins here; what belongs to it waits in the pairing
         self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, primary=True)
         self.every(max(chosen.wait_s / 3, 0.02), self._on_tick)
+
+    def on_time_jump(self, now_ns: int) -> None:
+        if self._transforms is not None:
+            self._transforms.rewind(now_ns)
 
     def on_stop(self) -> None:
         self._pairing.clear()
@@ -227,8 +236,8 @@ class PoseNode(PipelineNode):
         if not found and not self.parameters.publish_empty:
             return
         T_target_camera = self._target(header) if found else None
-        if self.parameters.target_frame:
-            header = Header(stamp=header.stamp, frame_id=self.parameters.target_frame)
+        if self._target_frame:
+            header = Header(stamp=header.stamp, frame_id=self._target_frame)
         objects = [_message(header, identity, item, T_target_camera) for identity, item in found]
         array = Detection3DArray(header=header, detections=objects)
         self._objects.publish(array)
@@ -242,8 +251,8 @@ class PoseNode(PipelineNode):
 
     def _target(self, header: Header) -> Pose | None:
         """T_target_camera at the image's stamp; None where poses stay in the camera's frame."""
-        target = self.parameters.target_frame
-        if self._transforms is None or target == header.frame_id:
+        target = self._target_frame
+        if self._transforms is None or target == frame_name(header.frame_id):
             return None
         matrix = self._transforms.wait(target, header.frame_id, stamp_ns(header), self.parameters.transform_wait_s)
         return Pose.from_matrix(matrix)

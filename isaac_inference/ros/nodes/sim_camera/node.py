@@ -113,6 +113,8 @@ class SimCameraNode(PipelineNode):
 
     def _run(self) -> None:
         chosen = self.parameters
+        if not self.time_watch.wait(self._stop):  # before that no image has a stamp
+            return
         period, begin_ns = 1.0 / chosen.rate_hz, self.get_clock().now().nanoseconds
         self._send_base()
         due, index, scene = time.monotonic(), 0, self._scene(0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from std_msgs.msg import Header
 
-from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.topics.stamp import JUMP_NS, stamp_ns
 
 
 @dataclass
@@ -28,7 +28,8 @@ class FrameFlow:
 
         Returns:
             Seconds since the stream began (small, so that float64 holds every ns), and what broke it just now, as
-            (reason, sentence), or None. After a break the stream begins with this frame.
+            (reason, sentence), or None; the sentence is empty for a jump back that `PipelineNode` itself tells of.
+            After a break the stream begins with this frame.
         """
         stamp = stamp_ns(header)
         broken = None if self._frame_id is None else self._broken(header.frame_id, stamp, max_gap_s)
@@ -44,6 +45,8 @@ class FrameFlow:
                 'reset_frame_id',
                 f'frame_id changed from {self._frame_id!r} to {frame_id!r}; tracks start from scratch',
             )
+        if stamp_ns < self._last_ns - JUMP_NS:
+            return 'reset_time_backwards', ''
         if step_s < 0.0:
             return 'reset_time_backwards', f'stamps went back by {-step_s:.3f} s; tracks start from scratch'
         if step_s > max_gap_s:

@@ -277,12 +277,16 @@ class TrackNode(PipelineNode):
         if named and not answer.header.frame_id:
             self._count('no_frame_id', 'poses come without a header.frame_id, so they have no place in /tf')
         elif self._broadcaster is not None:
-            self._broadcaster.send(object_frames(answer.header, named))
+            try:
+                self._broadcaster.send(object_frames(answer.header, named))
+            except FrameError as error:  # such as a frame without a stamp; the poses are out already
+                self._count(error.reason, str(error))
 
     def _count(self, reason: str, text: str) -> None:
         """Something of a frame is lost, though not the frame."""
         self.health.skipped(reason)
-        self.health.warn(reason, f'{reason}: {text}')
+        if text:
+            self.health.warn(reason, f'{reason}: {text}')
 
 
 @dataclass

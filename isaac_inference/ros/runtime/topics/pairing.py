@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-JUMP_NS = 1_000_000_000  # a stream whose stamps fall back by more has started over (a bag loop, a reset clock)
+from isaac_inference.ros.runtime.topics.stamp import JUMP_NS
+
 WATCHDOG_S = 2.0  # unmatched for so long is worth a message
 _RATE_WINDOW = 64  # arrivals over which a rate is taken
 
@@ -193,7 +194,19 @@ class StampPairing:
             if name == self._primary:
                 self.counts['forgotten'] += len(self._pending)
                 self._pending.clear()
+                self._forget_later(stamp_ns)
         stream.last_ns = stamp_ns
+
+    def _forget_later(self, stamp_ns: int) -> None:
+        """Of streams that have not jumped back yet: what they sent belongs to the time before, and says nothing of
+        what they will send.
+        """
+        for name in self._secondaries:
+            stream = self._streams[name]
+            if stream.last_ns is not None and stream.last_ns > stamp_ns + JUMP_NS:
+                self.counts[f'jump.{name}'] += 1
+                stream.forget()
+                stream.last_ns = None
 
     def _put_primary(self, stamp_ns: int, item: Any) -> None:
         pending = _Pending(stamp_ns, item, self._now())

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from std_msgs.msg import Header
 
+JUMP_NS = 1_000_000_000  # stamps that fall back by more have started over (a bag loop, a reset clock)
+
 
 def stamp_ns(header: Header) -> int:
     """A header's stamp in ns; 0 where the publisher left it empty."""

@@ -21,7 +21,9 @@ class TransformError(FrameError):
 
     Args:
         reason: 'tf_unknown_frame', 'tf_not_connected', 'tf_future' (newer than the newest sample), 'tf_past' (older
-            than the buffer), 'tf_loop' (the tree has a cycle) or 'tf_invalid' (what was sent is not a transform).
+            than the buffer), 'tf_loop' (the tree has a cycle), 'tf_two_parents' (two publishers send a frame in
+            different ones by turns), 'tf_invalid' (what was sent is not a transform) or 'tf_zero_stamp' (it was sent on
+            /tf without a stamp).
         message: both frames, the stamp, what is available, what to do.
         may_come: whether data that has yet to arrive can change that.
     """
@@ -35,8 +37,9 @@ class TransformSource(Protocol):
     """Transforms at a stamp. Thread-safe; filled by the node's executor, queried by its worker.
 
     `counts` has, by name: 'tf_timeout' (waits that ended without a transform), 'tf_time_jump' (stamps jumped back by
-    over a second, dynamic transforms were forgotten), 'tf_reparented', 'tf_invalid' and 'tf_self_parent' (messages
-    refused).
+    over a second, dynamic transforms were forgotten), 'tf_reparented' (a frame has another parent than before, or
+    turned from static to dynamic or back; the newest counts), 'tf_invalid', 'tf_self_parent' and 'tf_zero_stamp'
+    (messages refused).
     """
 
     counts: Counter[str]
@@ -58,6 +61,9 @@ class TransformSource(Protocol):
         Raises:
             TransformError: there is none, or none came in time.
         """
+
+    def rewind(self, stamp_ns: int) -> None:
+        """Time has gone back to `stamp_ns`: dynamic transforms from before that reach over it are forgotten."""
 
     def close(self) -> None:
         """Stop listening; pending waits raise their error at once."""

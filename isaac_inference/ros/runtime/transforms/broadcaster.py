@@ -20,6 +20,8 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from isaac_inference.errors import FrameError
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.transforms.base import frame_name
 
 
 class FramePose(NamedTuple):
@@ -40,7 +42,10 @@ _Given = FramePose | tuple[str, str, int | Time, _Numbers, _Numbers]
 
 
 class TransformBroadcaster:
-    """Publishes to /tf (reliable, depth 100) and, latched, to /tf_static, on behalf of a node."""
+    """Publishes to /tf (reliable, depth 100) and, latched, to /tf_static, on behalf of a node.
+
+    Frames are published without the leading '/' of older software, which tf2 refuses.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -57,11 +62,23 @@ class TransformBroadcaster:
         """Publish poses at their stamps, in one message; nothing if there are none.
 
         Raises:
-            FrameError: 'bad_transform': a pose that is not a transform; nothing is published then.
+            FrameError: 'bad_transform': a pose that is not a transform; 'tf_zero_stamp': one without a stamp, which
+                holds at no time. Nothing is published then.
         """
         messages = [_message(FramePose(*pose)) for pose in poses]
-        if messages:
-            self._dynamic_writer.publish(TFMessage(transforms=messages))
+        if not messages:
+            return
+        if unstamped := [item.child_frame_id for item in messages if not stamp_ns(item.header)]:
+            raise FrameError(
+                'tf_zero_stamp',
+                f'{", ".join(unstamped)}: no stamp, so not sent on /tf, where it would hold at no time; have the '
+                'publisher of the images fill in header.stamp',
+            )
+        moving = {message.child_frame_id for message in messages} & self._statics.keys()
+        if moving:  # whoever listens later must not be told that they stand still
+            self._statics = {child: message for child, message in self._statics.items() if child not in moving}
+            self._static_writer.publish(TFMessage(transforms=list(self._statics.values())))
+        self._dynamic_writer.publish(TFMessage(transforms=messages))
 
     def send_static(self, poses: Iterable[_Given]) -> None:
         """Publish poses that hold for all times, with those of earlier calls; a child's latest one counts.
@@ -82,6 +99,7 @@ class TransformBroadcaster:
 
 
 def _message(pose: FramePose) -> TransformStamped:
+    pose = pose._replace(parent=frame_name(pose.parent), child=frame_name(pose.child))
     shift, turn = [float(value) for value in pose.translation], [float(value) for value in pose.rotation]
     norm = math.hypot(*turn)
     finite = all(map(math.isfinite, (*shift, norm)))

@@ -50,6 +50,11 @@ class ListeningSource(ABC):
                         raise TransformError(error.reason, text, may_come=True) from None
                 self._arrived.wait(left_s)
 
+    def rewind(self, stamp_ns: int) -> None:
+        """Time has gone back to `stamp_ns`: dynamic transforms from before that reach over it are forgotten."""
+        with self._arrived:
+            self._tree.rewind(stamp_ns)
+
     def close(self) -> None:
         """Stop listening; pending waits raise their error at once. Safe to call twice."""
         with self._arrived:

@@ -17,6 +17,7 @@ from support.ros.pose_views import Card, View, view_of
 from support.waiting import LIMIT_S
 
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp, transform_covariance
+from isaac_inference.ros.runtime.node import PipelineNode
 from isaac_inference.ros.runtime.transforms import TransformError
 from isaac_inference.ros.runtime.transforms.broadcaster import FramePose, TransformBroadcaster
 
@@ -191,6 +192,36 @@ def test_a_broken_transform_drops_the_frame(hasty: Robot, view: View) -> None:
 def test_time_that_goes_back_is_followed(robot: Robot, view: View) -> None:
     robot.ask(view, 60.0)
     robot.assert_right(robot.ask(view, 1.0), view, 1.0)
+
+
+def test_transforms_of_before_are_not_used_when_time_goes_back(robot: Robot, view: View) -> None:
+    """A simulator that is reset gives the same stamps again, but the robot is elsewhere."""
+    robot.ask(view, 1.0)
+    robot.ask(view, 4.0)
+    header = robot.bench.send(view, header=robot.header(2.0))
+    robot.bench.wait_until(lambda: len(robot.bench.node._transforms._arrived._waiters) == 1, 'the node waits')
+    assert not robot.bench.has_answered(header)
+    robot.tell(1.95, 2.05)
+    robot.assert_right(robot.bench.answer(header), view, 2.0)
+
+
+@pytest.mark.parametrize('given', ['/{}', '//{}'])
+def test_a_leading_slash_of_the_target_frame_is_left_out_and_said(
+    around: Any, pose_model: Path, view: View, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    base = f'base_{next(_numbers)}'
+    said: list[str] = []
+    monkeypatch.setattr(PipelineNode, '_log', lambda node, is_error, text: said.append(text))
+    with contextlib.closing(PoseBench(around, model=str(pose_model), target_frame=given.format(base))) as bench:
+        broadcaster = TransformBroadcaster(bench.probe.node)
+        broadcaster.send_static([FramePose(f'/{base}', bench.frame, 0, (1, 0, 0), (0, 0, 0, 1))])
+        source = bench.node._transforms
+        bench.wait_until(lambda: base in source._tree._frames, 'the node knows the transform')
+        array = bench.answer(bench.send(view))
+        assert array.header.frame_id == bench.poses_of(array).header.frame_id == base
+        text = f"parameter target_frame: got '{given.format(base)}', taken for {base!r}"
+        assert [line.split(':')[:2] for line in said if 'target_frame' in line] == [text.split(':')]
+        broadcaster.close()
 
 
 def test_what_is_on_tf_hangs_below_the_target_frame(robot: Robot, view: View) -> None:

@@ -238,6 +238,14 @@ def test_without_a_frame_id_there_is_no_tf(make_bench: Any) -> None:
         bench.assert_nothing_on_tf()
 
 
+def test_without_a_stamp_there_is_no_tf(make_bench: Any) -> None:
+    with make_bench() as bench:
+        message = Detection3DArray(header=Header(frame_id='lens'), detections=[solid()])
+        assert ids(bench._ask(bench.objects, message, bench.smooth)) == ['1']
+        bench.counted('tf_zero_stamp')
+        bench.assert_nothing_on_tf()
+
+
 @pytest.fixture(scope='module')
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A detector of cans, round about z, and boxes."""

@@ -153,6 +153,18 @@ def test_after_a_jump_of_everything_pairing_goes_on(clock):
     assert [one.missing for one in released] == [()] * 10
 
 
+def test_after_a_jump_the_primary_waits_for_what_has_yet_to_jump(clock):
+    """The first frame of a new round is not released because depth of the round before was later."""
+    made = pairing(clock)
+    run(made, clock, 1)
+    clock.s += 0.001
+    assert made.put('boxes', START - 100 * S, 'first') == []
+    assert made.explain() is None
+    [released] = made.put('depth', START - 100 * S, 'd')
+    assert (released.item, released.matches) == ('first', {'depth': 'd'})
+    assert made.counts['jump.depth'] == 1
+
+
 def test_a_zero_stamp_matches_nothing(clock):
     made = pairing(clock)
     made.put('depth', 0, 'd')

@@ -93,6 +93,30 @@ def test_a_late_joiner_hears_all_static_transforms(far, frames):
         assert x_of(late.wait('one', 'two', START, WAIT_S)) == 1
 
 
+def test_a_late_joiner_is_not_told_that_a_frame_stands_still_that_moves_now(far, frames):
+    map_frame, base_frame = frames
+    with contextlib.closing(TransformBroadcaster(far)) as broadcaster, contextlib.ExitStack() as stack:
+        for child in (base_frame, 'one', 'two'):
+            broadcaster.send_static([(map_frame, child, 0, (1, 0, 0), NO_TURN)])
+        broadcaster.send([(map_frame, base_frame, START, (2, 0, 0), NO_TURN)])
+        late = stack.enter_context(listening(stack.enter_context(spun('late'))))
+        assert x_of(late.wait('one', 'two', START, WAIT_S)) == 0
+        with pytest.raises(TransformError, match=f'{base_frame!r} was never received'):
+            late.lookup(map_frame, base_frame, START)
+
+
+def test_frames_are_published_without_a_leading_slash(far):
+    published = []
+    with contextlib.closing(TransformBroadcaster(far)) as broadcaster:
+        for name in ('_dynamic_writer', '_static_writer'):
+            getattr(broadcaster, name).publish = lambda message: published.extend(message.transforms)
+        broadcaster.send([('/map', '/base', START, (0, 0, 0), NO_TURN)])
+        broadcaster.send_static([('/map', '/lens', 0, (0, 0, 0), NO_TURN)])
+        assert [(item.header.frame_id, item.child_frame_id) for item in published] == [('map', 'base'), ('map', 'lens')]
+        with pytest.raises(FrameError, match='two different frames'):
+            broadcaster.send([('/map', 'map', START, (0, 0, 0), NO_TURN)])
+
+
 def test_publishers_as_tf2_makes_them_are_heard(far, source, frames):
     map_frame, base_frame = frames
     static = far.create_publisher(
@@ -175,6 +199,17 @@ def test_what_is_no_transform_is_not_sent(here, source, frames, bad, text, name)
         source.wait(frames[0], 'after', START, WAIT_S)
         with pytest.raises(TransformError, match='was never received'):
             source.lookup(*frames, 0)
+
+
+@pytest.mark.parametrize('stamp', [0, Time()])
+def test_what_moves_is_not_sent_without_a_stamp(here, source, frames, stamp):
+    with contextlib.closing(TransformBroadcaster(here)) as broadcaster:
+        with pytest.raises(FrameError, match=f'{frames[1]}: no stamp') as caught:
+            broadcaster.send([FramePose(*frames, stamp, (0, 0, 0), NO_TURN)])
+        assert caught.value.reason == 'tf_zero_stamp'
+        broadcaster.send_static([FramePose(frames[0], 'after', stamp, (0, 0, 0), NO_TURN)])
+        source.wait(frames[0], 'after', START, WAIT_S)
+        assert source.counts['tf_zero_stamp'] == 0
 
 
 def test_a_stamp_may_be_a_message_s(here, source, frames):

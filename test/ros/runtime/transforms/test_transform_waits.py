@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for transforms that may still come, by both sources (tf2_ros by a stand-in)."""
+"""Waiting for transforms that may still come, by both sources (tf2_ros by a stand-in, where it is not installed)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import threading
 
 import pytest
-from support.ros import tf2_ros_stand_in
+from support.ros.tf2_ros_stand_in import tf2_ros
 from support.ros.transform_bench import START, Bench, S, near, pose
 from support.waiting import LIMIT_S, wait_until
 
@@ -16,7 +16,7 @@ from isaac_inference.ros.runtime.transforms import TransformError
 
 @pytest.fixture(params=['pytransform3d', 'tf2_ros'])
 def bench(request, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'tf2_ros', tf2_ros_stand_in.as_module())
+    monkeypatch.setitem(sys.modules, 'tf2_ros', tf2_ros())
     return Bench(request.param)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms at a stamp: one table of cases for both sources (tf2_ros by a stand-in)."""
+"""Transforms at a stamp: one table of cases for both sources (tf2_ros by a stand-in, where it is not installed)."""
 
 from __future__ import annotations
 
@@ -10,22 +10,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from support.ros import tf2_ros_stand_in
+from support.ros.tf2_ros_stand_in import tf2_ros
 from support.ros.transform_bench import START, Bench, FakeNode, S, near, pose, turn
 
 from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.ros.runtime.health import health
 from isaac_inference.ros.runtime.transforms import frame_tree, make_transform_source
 
 
 @pytest.fixture(params=['pytransform3d', 'tf2_ros'])
 def make(request, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'tf2_ros', tf2_ros_stand_in.as_module())
+    monkeypatch.setitem(sys.modules, 'tf2_ros', tf2_ros())
     return lambda **options: Bench(request.param, **options)
 
 
 @pytest.fixture
 def bench(make):
     return make()
+
+
+@pytest.fixture
+def unthrottled(monkeypatch):
+    """What is said, is heard, however soon after the last line."""
+    monkeypatch.setattr(health, 'LOG_PERIOD_S', 0.0)
 
 
 # What is found
@@ -247,6 +254,109 @@ def test_a_static_transform_can_be_corrected(bench):
     assert bench.counts == {}
 
 
+@pytest.mark.parametrize('before', [(), (START - S,)])
+def test_a_dynamic_transform_without_a_stamp_is_refused_and_named(unthrottled, bench, before):
+    """Nobody knows when it holds; it must neither be used nor make the stamps of others fall back."""
+    bench.put('world', 'arm', START)
+    for stamp_ns in before:
+        bench.put('world', 'base', stamp_ns)
+    for _ in range(3):
+        bench.put('world', 'base', 0, (1, 0, 0))
+    for target, source in (('world', 'base'), ('base', 'world')):
+        error = bench.refusal(target, source)
+        assert (error.reason, error.may_come) == ('tf_zero_stamp', False)
+        assert "'base' in 'world' comes on /tf without a stamp" in str(error)
+        assert 'send it on /tf_static if it never changes' in str(error)
+    assert bench.counts == {'tf_zero_stamp': 3}
+    assert len(bench.node.lines) == 1, 'it is said once'
+    assert bench.source.lookup('world', 'arm', START) == near(np.eye(4))
+    bench.put('world', 'base', START, (2, 0, 0))
+    assert bench.source.lookup('world', 'base', START) == near(pose((2, 0, 0)))
+
+
+def test_a_static_transform_needs_no_stamp(bench):
+    bench.put('world', 'base', 0, (1, 0, 0), static=True)
+    assert bench.source.lookup('world', 'base', START) == near(pose((1, 0, 0)))
+    assert bench.counts == {}
+
+
+def test_a_frame_sent_in_two_parents_by_turns_is_used_by_nobody(unthrottled, bench, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(frame_tree.time, 'monotonic', lambda: clock[0])
+    bench.put('map', 'odom', static=True)
+    bench.put('base', 'camera', shift=(0, 0, 1), static=True)
+    for turns in range(20):
+        clock[0] += 0.05
+        bench.put(('odom', 'map')[turns % 2], 'base', START + turns * S // 20, (turns % 2, 0, 0))
+    for target in ('odom', 'map'):
+        error = bench.refusal(target, 'camera', START + 19 * S // 20)
+        assert (error.reason, error.may_come) == ('tf_two_parents', False)
+        for part in ("'base' is sent in", "'odom'", "'map'", 'by turns', 'stop one of them'):
+            assert part in str(error)
+    assert bench.source.lookup('base', 'camera', START) == near(pose((0, 0, 1))), 'what lies below is sound'
+    assert bench.counts['tf_reparented'] == 19
+    assert ['by turns' in line for line in bench.node.lines] == [False, True], 'it is said once'
+    for step in range(3):  # one of them stops
+        clock[0] += 1.0
+        bench.put('odom', 'base', START + (2 + step) * S, (5, 0, 0))
+    assert bench.source.lookup('map', 'camera', START + 3 * S) == near(pose((5, 0, 1)))
+
+
+def test_a_frame_that_changes_hands_now_and_then_is_used(bench, monkeypatch):
+    """As a cup that is taken up and put down."""
+    clock = [0.0]
+    monkeypatch.setattr(frame_tree.time, 'monotonic', lambda: clock[0])
+    bench.put('world', 'hand', static=True)
+    for turns in range(6):
+        clock[0] += 1.5
+        bench.put(('world', 'hand')[turns % 2], 'cup', START + turns * S, (turns, 0, 0))
+        assert bench.source.lookup('world', 'cup', START + turns * S) == near(pose((turns, 0, 0)))
+
+
+@pytest.mark.parametrize('first', [True, False], ids=['static first', 'dynamic first'])
+def test_of_a_static_and_a_dynamic_frame_the_newest_kind_counts(unthrottled, bench, first):
+    bench.put('base', 'camera', shift=(0, 0, 1), static=True)
+    for static, x in ((first, 1), (not first, 2), (first, 3)):
+        bench.put('world', 'base', START, (x, 0, 0), static=static)
+        assert bench.source.lookup('world', 'camera', START) == near(pose((x, 0, 1)))
+        if static:
+            assert bench.source.lookup('world', 'camera', START + 9 * S) == near(pose((x, 0, 1)))
+        else:
+            assert bench.reason('world', 'camera', START + S) == 'tf_future'
+            assert bench.reason('world', 'camera', START - S) == 'tf_past'
+    assert bench.counts['tf_reparented'] == 2
+    assert len(bench.node.lines) == 1, 'it is said once'
+
+
+def test_what_was_known_of_a_time_is_forgotten_when_time_goes_back_to_it(bench):
+    bench.put('lab', 'world', shift=(1, 0, 0), static=True)
+    for second in range(3):
+        bench.put('world', 'base', START + second * S, (9, 0, 0))
+    bench.source.rewind(START)
+    assert bench.reason('lab', 'base', START) == 'tf_unknown_frame'
+    assert bench.source.lookup('lab', 'world', START) == near(pose((1, 0, 0)))
+    bench.put('world', 'base', START, (2, 0, 0))
+    bench.source.rewind(START - S // 2)  # told by one who is late
+    assert bench.source.lookup('lab', 'base', START) == near(pose((3, 0, 0)))
+    assert bench.counts == {'tf_time_jump': 1}
+
+
+def test_one_late_message_of_another_topic_forgets_nothing(bench):
+    for second in (10, 13):
+        bench.put('world', 'base', START + second * S)
+    bench.source.rewind(START)
+    assert bench.reason('world', 'base', START) == 'tf_past'
+    assert bench.source.lookup('world', 'base', START + 12 * S) == near(np.eye(4))
+
+
+def test_a_jump_is_said_once(unthrottled, bench):
+    for _ in range(3):
+        for second in (0, 5):
+            bench.put('world', 'base', START + second * S)
+    assert bench.counts['tf_time_jump'] == 2
+    assert len(bench.node.lines) == 1
+
+
 def test_frames_that_fell_silent_are_forgotten_when_new_ones_come(bench, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(frame_tree.time, 'monotonic', lambda: clock[0])
@@ -268,7 +378,7 @@ def test_refused_names_do_not_pile_up(bench):
 
 
 def test_auto_takes_tf2_where_it_is(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'tf2_ros', tf2_ros_stand_in.as_module())
+    monkeypatch.setitem(sys.modules, 'tf2_ros', tf2_ros())
     assert type(make_transform_source(FakeNode())).__name__ == 'Tf2Source'
     monkeypatch.setitem(sys.modules, 'tf2_ros', None)
     assert type(make_transform_source(FakeNode())).__name__ == 'PytransformSource'
@@ -300,7 +410,7 @@ metres = st.floats(-100, 100)
 def test_both_agree_on_any_motion(shift, first, second, part):
     benches = [Bench('pytransform3d')]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, 'tf2_ros', tf2_ros_stand_in.as_module())
+        patch.setitem(sys.modules, 'tf2_ros', tf2_ros())
         benches.append(Bench('tf2_ros'))
     for bench in benches:
         bench.put('world', 'base', START, shift, Rotation.from_euler('xz', first, degrees=True).as_quat())

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from isaac_inference.errors import ConfigError, PerceptionError
-from isaac_inference.ros.recording.mcap_library import mcap_module
+from isaac_inference.ros.recording.libraries import mcap_module
+from isaac_inference.ros.recording.storage.base import Entry
 
 MAGIC = b'\x89MCAP0\r\n'
 
@@ -32,25 +33,14 @@ class ChannelInfo:
 
 
 @dataclass(frozen=True)
-class Contents:
+class Records:
     """What a file holds; `indexed`: its chunks can be found by time; `problem`: why it ends early, '' if it doesn't."""
 
-    profile: str
     channels: tuple[ChannelInfo, ...]
     first_ns: int
     last_ns: int
     indexed: bool
     problem: str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One message."""
-
-    topic: str
-    log_time_ns: int
-    publish_time_ns: int
-    data: bytes
 
 
 class WholeReads:
@@ -84,7 +74,7 @@ def open_file(path: Path) -> IO[bytes]:
     return file
 
 
-def read_contents(file: IO[bytes]) -> Contents:
+def read_contents(file: IO[bytes]) -> Records:
     """From the index at the end; without one, from all records."""
     summary = _summary(file)
     if summary is None or summary.statistics is None:
@@ -95,7 +85,7 @@ def read_contents(file: IO[bytes]) -> Contents:
         for number, channel in summary.channels.items()
     )
     first, last = statistics.message_start_time, statistics.message_end_time
-    return Contents(_profile(file), channels, first, last, bool(summary.chunk_indexes), '')
+    return Records(channels, first, last, bool(summary.chunk_indexes), '')
 
 
 def read_messages(file: IO[bytes], topics: set[str], indexed: bool, is_cut: bool) -> Iterator[Entry]:
@@ -150,19 +140,17 @@ def _records(file: IO[bytes], on_damage: Any) -> Iterator[Any]:
         yield record
 
 
-def _scanned(file: IO[bytes]) -> Contents:
+def _scanned(file: IO[bytes]) -> Records:
     """Contents of a file without an index; everything after the first damage is lost."""
     records = mcap_module('mcap.records')
-    profile, counts = '', Counter[int]()
+    counts = Counter[int]()
     times: list[int] = []  # the first and the last
     schemas: dict[int, Any] = {}
     channels: dict[int, Any] = {}
     problems: list[str] = []
     is_ended = False
     for record in _records(file, lambda _, error: problems.append(f'{type(error).__name__}: {error}')):
-        if isinstance(record, records.Header):
-            profile = record.profile
-        elif isinstance(record, records.Schema):
+        if isinstance(record, records.Schema):
             schemas[record.id] = record
         elif isinstance(record, records.Channel):
             channels[record.id] = record
@@ -178,7 +166,7 @@ def _scanned(file: IO[bytes]) -> Contents:
         )
     infos = tuple(_channel_info(item, schemas.get(item.schema_id), counts[item.id]) for item in channels.values())
     first, last = times or (0, 0)
-    return Contents(profile, infos, first, last, False, problem)
+    return Records(infos, first, last, False, problem)
 
 
 def _summary(file: IO[bytes]) -> Any:
@@ -192,11 +180,6 @@ def _summary(file: IO[bytes]) -> Any:
     with contextlib.suppress(Exception):  # an index that can't be read is none: the records are read instead
         return mcap_module('mcap.reader').SeekingReader(file).get_summary()
     return None
-
-
-def _profile(file: IO[bytes]) -> str:
-    header = next(_records(file, _raise_damaged), None)
-    return str(getattr(header, 'profile', ''))
 
 
 def _channel_info(channel: Any, schema: Any, count: int) -> ChannelInfo:
