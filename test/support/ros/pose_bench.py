@@ -21,7 +21,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose
-from isaac_inference.ros.messages.camera_info import CameraFeed, camera_info, camera_model
+from isaac_inference.ros.messages.camera_info import CameraFeed, camera_info
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.detections import detection_array
 from isaac_inference.ros.messages.image import image_frame_from_array, to_image_message
@@ -233,19 +233,12 @@ class PoseBench:
 
 def _has_read(feed: CameraFeed, message: CameraInfo) -> bool:
     """Whether a feed knows the camera of a message, or none where the message describes none."""
+    fresh = CameraFeed(feed._chosen, feed._topics, feed._stereo)
     try:
-        expected = camera_model(message)
+        fresh.put(message)
     except FrameError:
         return feed.camera is None
-    camera = feed.camera
-    return (
-        camera is not None
-        and camera.K.tobytes() == expected.K.tobytes()
-        and (
-            (camera.width, camera.height, camera.model, camera.distortion)
-            == (expected.width, expected.height, expected.model, expected.distortion)
-        )
-    )
+    return (feed.calibration, feed.frame_id) == (fresh.calibration, fresh.frame_id)
 
 
 def pose_of(item: Detection3D) -> Pose:
