@@ -176,10 +176,10 @@ class Calibration:
             return full.window(0, 0, full.width, full.height, (bx, by))
         if (width, height) == (self.width, self.height):
             # the size is that of the part, as many drivers have it; K is of an image that holds all of it
-            if full.K[0, 2] < _LEAST * (x + width) or full.K[1, 2] < _LEAST * (y + height):
+            if any(self.k) and (self.k[2] < _LEAST * (x + width) or self.k[5] < _LEAST * (y + height)):
                 raise _bad_roi(
-                    f'{self._roi_text()}, which is the size too, but K has its centre at ({full.K[0, 2]:.1f}, '
-                    f'{full.K[1, 2]:.1f}), where no image that holds this part has it; leave roi empty if K is already '
+                    f'{self._roi_text()}, which is the size too, but K has its centre at ({self.k[2]:.1f}, '
+                    f'{self.k[5]:.1f}), where no image that holds this part has it; leave roi empty if K is already '
                     'that of the part, else publish the full width, height and K'
                 )
         elif width < 1 or height < 1 or x + width > self.width or y + height > self.height:

@@ -84,7 +84,9 @@ class CameraModel:
             raise _bad_intrinsics(f'got {matrix} {numbers.tolist()}, expected nine finite numbers')
         K = numbers.reshape(3, 3)
         if K[0, 0] <= 0.0 or K[1, 1] <= 0.0:
-            raise _bad_intrinsics(f'got focal lengths fx {K[0, 0]:g} and fy {K[1, 1]:g}, expected more than 0 pixels')
+            raise _bad_intrinsics(
+                f'got focal lengths fx {K[0, 0]:g} and fy {K[1, 1]:g} in {matrix}, expected more than 0 pixels'
+            )
         if K[0, 1] or K[1, 0] or K[2].tolist() != [0.0, 0.0, 1.0]:
             raise _bad_intrinsics(
                 f'got {matrix} {K.tolist()}, expected ((fx, 0, cx), (0, fy, cy), (0, 0, 1)), row by row'
@@ -106,7 +108,8 @@ class CameraModel:
             raise FrameError(
                 'camera_info_size',
                 f'CameraInfo: for {self.width}x{self.height} pixels, the image has {width}x{height}; publish the '
-                f'CameraInfo of the resized image, or subscribe to the one that belongs to this image',
+                'CameraInfo of the resized image, subscribe to the one that belongs to this image, or correct its '
+                'roi and binning',
             )
 
     def window(self, x: int, y: int, width: int, height: int, binning: tuple[int, int] = (1, 1)) -> CameraModel:

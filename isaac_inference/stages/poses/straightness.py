@@ -17,7 +17,7 @@ _FEWEST = 8  # objects compared before anything is decided
 _MOST = 400  # what these do not show is not shown by more
 _SURE = 5.0  # standard errors between the two
 _RATIO = 0.1  # logarithm of the ratio of their residuals, at least
-_FLOOR_PX = 0.25  # residuals below are alike
+_FLOOR_PX = 0.1  # residuals below are alike
 _CELLS = 8  # along a side of the image: one object that stays in one of them is one witness, not many
 _LOOSE = PnpSettings(min_inliers=0.5, inlier_px=50.0, max_rms_px=50.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,14 @@ STEP_NS = 100_000_000
 class PoseBench:
     """Sends frames to one PoseNode, in a namespace of its own below the graph's, and finds its answers by stamp.
 
-    `frame` is the frame_id of what is sent, of this bench alone: /tf is everybody's. For the node's pairing time stands
-    still, so that no wait is ever too short; `let_time_pass` ends its waits.
+    `topics` gives some of the node's topics other names. `frame` is the frame_id of what is sent, of this bench alone:
+    /tf is everybody's. For the node's pairing time stands still, so that no wait is ever too short; `let_time_pass`
+    ends its waits.
     """
 
-    def __init__(self, graph: Any, *, active: bool = True, **parameters: Any) -> None:
+    def __init__(
+        self, graph: Any, *, active: bool = True, topics: Mapping[str, str] | None = None, **parameters: Any
+    ) -> None:
         number = next(_numbers)
         self.graph, self.probe, self.name = graph, graph.probe, f'bench_{number}/pose'
         self.frame = f'lens_{number}'
@@ -55,6 +58,7 @@ class PoseBench:
             'PoseNode',
             node_name='pose',
             namespace=f'{graph.namespace}/bench_{number}',
+            remappings=[f'{topic}:={name}' for topic, name in (topics or {}).items()],
             parameters=[Parameter(key.replace('__', '.'), value=value) for key, value in values.items()],
         )
         self.node, self._component = component.spin.node, component.unique_id
@@ -71,7 +75,9 @@ class PoseBench:
             'detections': Detection2DArray,
         }
         self._writers = {
-            topic: self.probe.node.create_publisher(kind, f'bench_{number}/{topic}', RELIABLE)
+            topic: self.probe.node.create_publisher(
+                kind, f'bench_{number}/{(topics or {}).get(topic, topic)}', RELIABLE
+            )
             for topic, kind in kinds.items()
         }
         if active:

@@ -106,17 +106,18 @@ class DepthSource:
             FrameError: 'depth_unregistered', where they, or the sides of the two, show that the views differ.
         """
         expected, own = color.resized(image.width, image.height), self._own.camera
-        if own is None or (own.width, own.height) != (image.width, image.height):
+        if own is None:
             if abs(image.width * color.height / (image.height * color.width) - 1.0) > _SAME_ASPECT:
                 raise FrameError(
                     'depth_unregistered',
                     f'depth has {image.width}x{image.height} pixels, the image {color.width}x{color.height}: sides in '
-                    'another proportion show another view, and no depth/camera_info of that size says which; use the '
-                    'depth that is registered (aligned) to colour',
+                    'another proportion show another view, and no depth/camera_info says which; use the depth that is '
+                    'registered (aligned) to colour',
                 )
             return expected
-        if self._own.calibration is not None and self._own.rectified != self._color.rectified:
+        if self._own.rectified != self._color.rectified:
             own = self._like_color(own)
+        own = own.resized(image.width, image.height)  # as a rule, it is of that size
         if np.abs(own.K - expected.K).max() > _SAME_VIEW * expected.focal:
             raise FrameError(
                 'depth_unregistered',

@@ -75,7 +75,7 @@ class _Stream:
 
     def period_ns(self) -> int | None:
         """From one stamp to the next, by the median; None before there are two."""
-        return sorted(self.gaps)[len(self.gaps) // 2] if self.gaps else None
+        return sorted(self.gaps)[(len(self.gaps) - 1) // 2] if self.gaps else None
 
     def nearest(self, stamp_ns: int) -> int | None:
         """Index of the item nearest to a stamp."""
