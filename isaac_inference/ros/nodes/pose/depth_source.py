@@ -89,8 +89,10 @@ class DepthSource:
 
     def _own_camera(self, frame: ImageFrame, header: Header) -> CameraModel:
         own, size = self._own.camera, (frame.image.width, frame.image.height)
-        if own is None or (own.width, own.height) != size:
+        is_color_s = frame_name(self._own.frame_id) == frame_name(header.frame_id)
+        if own is None or is_color_s or (own.width, own.height) != size:
             has = 'has not arrived' if own is None else f'is for {own.width}x{own.height}'
+            has = f"is the image's own, by its frame {header.frame_id}" if own and is_color_s else has
             raise FrameError(
                 'depth_unregistered',
                 f'depth of {size[0]}x{size[1]} is in frame {frame_name(frame.header.frame_id)}, the image in '

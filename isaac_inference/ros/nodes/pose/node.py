@@ -57,7 +57,7 @@ class PoseNode(PipelineNode):
 
     def __init__(self, node_name: str = 'pose', **kwargs: object) -> None:
         self._camera, self._depth_camera = CameraFeed(), CameraFeed()
-        self._said: dict[str, str] = {}  # what was assumed
+        self._said: dict[str, str] = {}  # by parameter: what the log has of what was found for it
         self._straightness: Straightness | None = None
         self._broadcaster: TransformBroadcaster | None = None
         self._transforms: TransformSource | None = None
@@ -167,7 +167,7 @@ class PoseNode(PipelineNode):
     def _on_tick(self) -> None:
         self._release(self._pairing.expire())
         if self._estimator.uses_depth:
-            self.health.show('depth_tolerance_ms', self._pairing.tolerance_s('depth') * 1e3)
+            self._say_depth_tolerance()
         why = self._pairing.explain()
         if why:
             self.health.problem('unpaired', why)
@@ -183,12 +183,24 @@ class PoseNode(PipelineNode):
 
     def _say_what_is_assumed(self, assumed: Mapping[str, str]) -> None:
         """Each assumption once in the log, and in diagnostics as long as it holds."""
-        for name in {*self._said, *assumed}:
-            text = assumed.get(name)
-            self.health.show(f'assumed.{name}', text)
+        for name in ('image_rectified', 'stereo_frame'):
+            text = assumed.get(name, '')
+            self.health.show(f'assumed.{name}', text or None)
             if text and self._said.get(name) != text:
                 self.get_logger().warning(f'assumed: {name} is {text}; set {name} if it is not so')
-        self._said = dict(assumed)
+            self._said[name] = text
+
+    def _say_depth_tolerance(self) -> None:
+        """In diagnostics, and once in the log where it is measured."""
+        tolerance_s, period_s = self._pairing.tolerance_s('depth'), self._pairing.period_s('depth')
+        self.health.show('depth_tolerance_ms', tolerance_s * 1e3)
+        if period_s is None or self.parameters.depth_tolerance is not None or 'depth_tolerance_s' in self._said:
+            return
+        self._said['depth_tolerance_s'] = f'{tolerance_s:.3f}'
+        self.get_logger().info(
+            f'depth comes every {period_s * 1e3:.0f} ms, so it may be {tolerance_s * 1e3:.0f} ms off the image; '
+            'depth_tolerance_s sets another limit'
+        )
 
     def _put(self, stream: str, header: Header, item: object) -> None:
         self._release(self._pairing.put(stream, stamp_ns(header), item))
@@ -213,7 +225,7 @@ class PoseNode(PipelineNode):
         camera = self._known_camera()
         self._check_frame(message.header)
         _check_size(camera, boxes, keypoints)
-        depth = self._depth_view(matches.get('depth'), message.header)
+        depth = self._depth_view(matches.get('depth'), message.header) if seen else None
         found: list[tuple[str, ObjectPose]] = []
         for identity, item in seen:
             try:

@@ -18,6 +18,7 @@ from typing import Any
 JUMP_NS = 1_000_000_000  # a stream whose stamps fall back by more has started over (a bag loop, a reset clock)
 WATCHDOG_S = 2.0  # unmatched for so long is worth a message
 _RATE_WINDOW = 64  # arrivals over which a rate is taken
+_FEW_GAPS = 9  # between stamps: a period that is told to anybody is of more
 # Of a stream's period: its nearest item is never further away than half of it, and jitter adds to that.
 _HALF_PERIOD = 0.55
 _JITTER = 0.1  # of a distance: one that is smaller by less is not waited for
@@ -165,6 +166,12 @@ class StampPairing:
         """The tolerance of a secondary stream, as it is now."""
         with self._lock:
             return self._tolerance_ns(stream) / 1e9
+
+    def period_s(self, stream: str) -> float | None:
+        """From one stamp of a stream to the next; None before there are ten of them."""
+        with self._lock:
+            period_ns, gaps = self._streams[stream].period_ns(), len(self._streams[stream].gaps)
+            return None if period_ns is None or gaps < _FEW_GAPS else period_ns / 1e9
 
     def explain(self) -> str | None:
         """Why primaries find no match: None unless some secondary has matched none for `WATCHDOG_S`."""

@@ -203,6 +203,14 @@ def test_depth_of_an_unknown_lens_is_refused(by_depth: PoseBench) -> None:
         assert len(by_depth.answer(other.send(view, 11)).detections) == len(view.items)
 
 
+def test_the_colour_camera_s_info_is_not_taken_for_depth_s(by_depth: PoseBench) -> None:
+    view = view_of()
+    with beside(by_depth, view.camera) as other:
+        by_depth.put_camera(view.camera, topic='depth/camera_info')
+        other.tell_place(view)
+        assert_refused(by_depth, other.send(view, 11), "the image's own", by_depth.frame)
+
+
 def test_depth_of_another_shape_is_refused(by_depth: PoseBench) -> None:
     view = view_of()
     header = by_depth.stamp()
