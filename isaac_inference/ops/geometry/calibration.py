@@ -120,7 +120,8 @@ class Calibration:
     def only(self) -> bool | None:
         """Whether the image can only be rectified (True) or only be raw (False); None where it could be either.
 
-        An image of which K, D and P say the same counts as raw.
+        Where K, D and P say the same of the pixels it counts as raw, but as rectified if it is the second one of a
+        pair, of which P says more.
         """
         if not any(self.k):
             return any(self.p)
@@ -132,7 +133,7 @@ class Calibration:
         except FrameError:
             return None
         alike = raw.model == NONE and bool(abs(raw.K - rectified.K).max() <= _SAME * raw.focal)
-        return False if alike and not self.is_second else None
+        return self.is_second if alike else None
 
     def doubt(self) -> str:
         """Why K may not belong to the size, in words; '' where it does."""

@@ -97,7 +97,7 @@ class CameraFeed:
             return self._chosen is ImageRectified.TRUE, ''
         only = said.only()
         if only is not None:
-            return only, 'K is all zeros' if only else ''
+            return only, '' if any(said.k) else 'K is all zeros'
         for topic in self._topics:
             by_name = rectified_by_name(topic)
             if by_name is not None:

@@ -71,6 +71,27 @@ def test_the_nearest_wins() -> None:
     assert (np.abs(got - truth)[on_box] < 0.02).mean() > 0.95
 
 
+@pytest.mark.parametrize('name', COLOR)
+@pytest.mark.parametrize(
+    'T', [ASIDE, ASIDE.inverse(), Pose(so3_exp(np.array((0.1, -0.2, 0.3))), np.array((0, 0.1, 0)))]
+)
+def test_around_boxes_nothing_is_missing(name: str, T: Pose) -> None:
+    color = COLOR[name]
+    measured, _ = scene(DEPTH, T.inverse())
+    scale = np.array((color.width, color.height) * 2) / (320, 240, 320, 240)
+    boxes = np.array(((120, 80, 180, 150), (250, 150, 330, 200), (-20, -10, 40, 30))) * scale
+    whole, view = reproject(image(measured), DEPTH, color, T)
+    part, _ = reproject(image(measured), DEPTH, color, T, boxes)
+    ratio = view.width / color.width
+    for box in boxes:
+        side = box[2:] - box[:2]
+        left, top = np.maximum((box[:2] - 0.4 * side) * ratio, 0).astype(int)
+        right, bottom = ((box[2:] + 0.4 * side) * ratio).astype(int)
+        rows, columns = slice(top, bottom), slice(left, right)
+        np.testing.assert_array_equal(part.metres(rows, columns), whole.metres(rows, columns))
+    assert np.isfinite(part.metres()).sum() < 0.9 * np.isfinite(whole.metres()).sum()
+
+
 def test_millimetres_and_holes() -> None:
     measured, _ = scene(DEPTH, ASIDE.inverse())
     holed = np.round(measured * 1000).astype(np.uint16)

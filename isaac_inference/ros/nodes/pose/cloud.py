@@ -33,7 +33,7 @@ class ObjectsCloud:
         self,
         node: PipelineNode,
         labels: Sequence[str],
-        view: Callable[[ImageFrame, Header], DepthView],
+        view: Callable[[ImageFrame, Header, np.ndarray], DepthView],
         origin: Callable[[], np.ndarray],
     ) -> None:
         """Advertise on behalf of `node`, in its `on_setup`.
@@ -42,7 +42,8 @@ class ObjectsCloud:
             node: whose `poses_qos` and `depth_tolerance_s` hold.
             labels: class names by number, for the field `class_id`; other classes get the number of their first
                 appearance, from len(labels) on.
-            view: depth in the view of the image with that header; a FrameError leaves the cloud out.
+            view: depth in the view of the image with that header, at least around these boxes, (N, 4) px; a FrameError
+                leaves the cloud out.
             origin: (3,) m, where the camera is in its frame.
         """
         chosen = node.parameters
@@ -80,14 +81,15 @@ class ObjectsCloud:
 
     def _message(self, detections: Detection2DArray, image: ImageFrame, depth: ImageFrame) -> PointCloud2:
         color, order = color_image(image, ColorOrder.BGR)
-        view = self._view(depth, detections.header)
         # the frame itself counts what cannot be used
         items = read_detections(detections.detections, lambda reason, text: None)
+        boxes = np.array([item.box for item in items]).reshape(-1, 4)
+        view = self._view(depth, detections.header, boxes)
         points = object_points(
             color if order is ColorOrder.BGR else color[..., ::-1],
             view.image,
             view.camera,
-            np.array([item.box for item in items]).reshape(-1, 4),
+            boxes,
             np.array([self._class(item.label) for item in items], np.int64),
             np.array([_instance(item.identity, item.index) for item in items], np.int64),
         )

@@ -44,8 +44,8 @@ class DepthSource:
         self._patient = True  # what did not come once is not waited for again: it would delay every frame
         self._last: tuple[ImageFrame, Header, CameraModel, DepthView] | None = None
 
-    def view(self, frame: ImageFrame, header: Header) -> DepthView:
-        """Depth in the view of the image with that header.
+    def view(self, frame: ImageFrame, header: Header, boxes: np.ndarray) -> DepthView:
+        """Depth in the view of the image with that header, whose detections have these boxes, (N, 4) px.
 
         Raises:
             FrameError: 'no_camera_info', 'depth_unregistered' (it shows another view, and how to bring it over is not
@@ -61,7 +61,7 @@ class DepthSource:
         if T_color_depth is None:
             made = DepthView(image, self._registered(image, color))
         else:
-            made = DepthView(*reproject(image, self._own_camera(frame, header), color, T_color_depth))
+            made = DepthView(*reproject(image, self._own_camera(frame, header), color, T_color_depth, boxes))
         self._last = frame, header, color, made
         return made
 
@@ -81,7 +81,7 @@ class DepthSource:
                 f'({error}); publish that transform and depth/camera_info, or use the depth that is registered '
                 '(aligned) to colour',
             ) from error
-        shift = found.translation - self._color.origin
+        shift = found.translation + found.rotation @ self._own.origin - self._color.origin
         apart = max(float(np.linalg.norm(shift)), rotation_angle(found.rotation))
         if self._own.camera is None and apart < _SAME_PLACE:
             return None

@@ -225,7 +225,7 @@ class PoseNode(PipelineNode):
         camera = self._known_camera()
         self._check_frame(message.header)
         _check_size(camera, boxes, keypoints)
-        depth = self._depth_view(matches.get('depth'), message.header) if seen else None
+        depth = self._depth_view(matches.get('depth'), message.header, boxes) if boxes else None
         found: list[tuple[str, ObjectPose]] = []
         for identity, item in seen:
             try:
@@ -274,12 +274,12 @@ class PoseNode(PipelineNode):
             feed.show(shown)
             self._say_what_is_assumed(feed.assumed)
 
-    def _depth_view(self, frame: ImageFrame | None, header: Header) -> DepthView | None:
+    def _depth_view(self, frame: ImageFrame | None, header: Header, boxes: Sequence[SeenBox]) -> DepthView | None:
         """The depth that belongs to a frame; unusable depth is reported and then as good as none."""
         if frame is None:
             return None
         try:
-            view = self._depth.view(frame, header)
+            view = self._depth.view(frame, header, np.array([item.box for item in boxes]))
         except FrameError as error:
             self.health.skipped(error.reason, str(error))
             self._complain('depth_unregistered', str(error) if error.reason == 'depth_unregistered' else '')
