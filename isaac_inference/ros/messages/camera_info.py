@@ -77,6 +77,7 @@ class CameraFeed:
 
     def _take(self, said: Calibration) -> None:
         self.camera = self.calibration = None
+        self.assumed = {}
         told, why = self._told(said)
         if told is None:
             told, why = self._shown, 'its keypoints show so'

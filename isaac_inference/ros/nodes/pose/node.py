@@ -134,13 +134,14 @@ class PoseNode(PipelineNode):
 
     def _on_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
         before = self._camera.calibration
-        self._camera.put(message)
-        if self._camera.calibration is before:
-            return
-        self._straightness = None
-        doubt = self._camera.calibration.doubt() if self._camera.calibration else ''
-        self._complain('camera_info_roi', doubt)
-        self._say_what_is_assumed(self._camera.assumed)
+        try:
+            self._camera.put(message)
+        finally:
+            known = self._camera.calibration
+            if known is not before:
+                self._straightness = None
+                self._complain('camera_info_roi', known.doubt() if known else '')
+            self._say_what_is_assumed(self._camera.assumed)
 
     def _on_depth_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
         self._depth_camera.put(message)

@@ -133,6 +133,15 @@ def test_a_camera_that_has_p_only_is_rectified(make_bench: Callable[..., PoseBen
     assert_right(bench, scenes(rectified()))
 
 
+def test_what_was_assumed_of_a_camera_is_not_said_of_the_next(make_bench: Callable[..., PoseBench]) -> None:
+    bench = make_bench()
+    bench.put_camera(lens(), p=projection(rectified()))
+    assert assumed(bench, 'image_rectified')
+    bench.put_camera(lens(), k=[-1.0] * 9)
+    bench.wait_counted('dropped', 'bad_intrinsics')
+    assert not assumed(bench, 'image_rectified')
+
+
 def test_nothing_is_assumed_where_k_and_p_say_the_same(make_bench: Callable[..., PoseBench]) -> None:
     bench = make_bench()
     straight = default_camera(*WH)

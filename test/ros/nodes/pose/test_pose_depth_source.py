@@ -124,9 +124,12 @@ def free_running(bench: PoseBench, view: View, apart_ns: int) -> Header:
 @pytest.mark.parametrize('apart_ms', [33, -33, 48, -48])
 def test_depth_of_a_camera_that_runs_by_itself_is_used(by_depth: PoseBench, apart_ms: int) -> None:
     view = view_of()
+    depth = by_depth.node._pairing._streams['depth']
     for _ in range(2):  # a period is known from here on
         by_depth.stamp()
-        by_depth.put_depth(by_depth.header(by_depth.last_ns + apart_ms * MS), view.depth)
+        stamp_ns = by_depth.last_ns + apart_ms * MS
+        by_depth.put_depth(by_depth.header(stamp_ns), view.depth)
+        by_depth.wait_until(lambda stamp_ns=stamp_ns: depth.last_ns == stamp_ns, 'the node has the depth image')
     for _ in range(3):
         array = by_depth.answer(free_running(by_depth, view, apart_ms * MS))
         assert len(array.detections) == len(view.items)
