@@ -175,7 +175,7 @@ def region_points(
         inside &= _mask_crop(mask, color_wh, ratio, rows, columns)
     y, x = np.nonzero(np.isfinite(metres) if margin > 0.0 else np.isfinite(metres) & inside)
     z = metres[y, x]
-    rays = _ray_grid(depth_camera)[rows, columns][y, x]
+    rays = ray_grid(depth_camera)[rows, columns][y, x]
     points = np.empty((len(z), 3), np.float32)
     points[:, :2] = rays * z[:, None]
     points[:, 2] = z
@@ -228,7 +228,7 @@ def _mask_crop(
     return mask[y[:, None], x[None, :]].astype(np.bool_)
 
 
-def _ray_grid(camera: CameraModel) -> np.ndarray:
+def ray_grid(camera: CameraModel) -> np.ndarray:
     """(H, W, 2) float32 of x/z and y/z; cached by value, because a camera model may be created per message."""
     return _cached_rays(camera.width, camera.height, camera.K.tobytes(), camera.distortion, camera.model)
 

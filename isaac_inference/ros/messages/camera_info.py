@@ -3,19 +3,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+from isaac_inference.ops.geometry.calibration import Calibration, ImageRectified, StereoFrame, rectified_by_name
 from isaac_inference.ops.geometry.camera_model import CameraModel
 
 
 class CameraFeed:
-    """The camera that a topic's newest CameraInfo describes; made again only where the message says something new."""
+    """The camera that a topic's newest CameraInfo describes; made again only where the message says something new.
 
-    def __init__(self) -> None:
+    Args:
+        rectified: whether the image is.
+        topics: names that may tell where that is 'auto': of the image first, then of its CameraInfo.
+        stereo: where a stereo pair's second camera has the origin of its frame.
+
+    Attributes:
+        camera: of the image; None before a usable message.
+        calibration: what the message says; None as long as `camera` is.
+        frame_id: of the message.
+        rectified: what `camera` takes the image for.
+        origin: (3,) m, of the camera in its frame: not zero for a stereo pair's second camera in the first one's.
+        assumed: what had to be assumed, in words, by what it is assumed of ('image_rectified', 'stereo_frame'); empty
+            where the message leaves no choice, or the user made it.
+    """
+
+    def __init__(
+        self,
+        rectified: ImageRectified = ImageRectified.AUTO,
+        topics: Sequence[str] = (),
+        stereo: StereoFrame = StereoFrame.AUTO,
+    ) -> None:
         self.camera: CameraModel | None = None
-        self._said: tuple[object, ...] = ()
+        self.calibration: Calibration | None = None
+        self.frame_id = ''
+        self.rectified = False
+        self.origin: np.ndarray = np.zeros(3)
+        self.assumed: dict[str, str] = {}
+        self._chosen, self._topics, self._stereo = rectified, tuple(topics), stereo
+        self._shown: bool | None = None
 
     def put(self, message: CameraInfo) -> None:
         """Take a message; after one that can't be used no camera is known.
@@ -23,10 +52,58 @@ class CameraFeed:
         Raises:
             FrameError: as `camera_model`.
         """
-        said = (message.width, message.height, message.distortion_model, tuple(message.d), tuple(message.k))
-        if self.camera is None or said != self._said:
-            self.camera = None
-            self.camera, self._said = camera_model(message), said
+        said = calibration(message)
+        if said != self.calibration or message.header.frame_id != self.frame_id:
+            if said != self.calibration:
+                self._shown = None
+            self.frame_id = message.header.frame_id
+            self._take(said)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether K, D and P differ, and neither the user nor a name says which of them the image follows."""
+        return self.calibration is not None and self._told(self.calibration)[0] is None
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether its content has shown what an undecided image is."""
+        return self._shown is not None
+
+    def show(self, rectified: bool) -> None:
+        """Of an undecided image: its content shows whether it is rectified, until the calibration changes."""
+        if self.calibration is not None:
+            self._shown = rectified
+            self._take(self.calibration)
+
+    def _take(self, said: Calibration) -> None:
+        self.camera = self.calibration = None
+        self.assumed = {}
+        told, why = self._told(said)
+        if told is None:
+            told, why = self._shown, 'its keypoints show so'
+        if told is None:
+            told, why = False, 'nothing tells'
+        camera = said.camera(told)
+        self.camera, self.calibration, self.rectified = camera, said, told
+        self.assumed = {'image_rectified': f'{str(told).lower()}: {why}'} if why else {}
+        is_own = self._stereo.is_own(self.frame_id)
+        self.origin = np.zeros(3) if is_own else said.origin(told)
+        if told and said.is_second and self._stereo is StereoFrame.AUTO:
+            where = 'own: its name' if is_own else 'first: by P, and nothing in its name'
+            self.assumed['stereo_frame'] = f'{where}, {self.frame_id!r}, says that it is of the second camera'
+
+    def _told(self, said: Calibration) -> tuple[bool | None, str]:
+        """Whether the image is rectified, and how that is known where the user did not say it; None if it is not."""
+        if self._chosen is not ImageRectified.AUTO:
+            return self._chosen is ImageRectified.TRUE, ''
+        only = said.only()
+        if only is not None:
+            return only, '' if any(said.k) else 'K is all zeros'
+        for topic in self._topics:
+            by_name = rectified_by_name(topic)
+            if by_name is not None:
+                return by_name, f'the name of {topic} says so'
+        return (None, '') if any(said.p) else (False, '')
 
 
 def camera_info(header: Header, camera: CameraModel) -> CameraInfo:
@@ -45,10 +122,25 @@ def camera_info(header: Header, camera: CameraModel) -> CameraInfo:
     )
 
 
-def camera_model(message: CameraInfo) -> CameraModel:
-    """What a CameraInfo says of its camera.
+def calibration(message: CameraInfo) -> Calibration:
+    """The fields of a message, unchecked."""
+    roi = message.roi
+    return Calibration(
+        message.width,
+        message.height,
+        message.distortion_model,
+        tuple(message.d),
+        tuple(map(float, message.k)),
+        tuple(map(float, message.p)),
+        (message.binning_x, message.binning_y),
+        (roi.x_offset, roi.y_offset, roi.width, roi.height),
+    )
+
+
+def camera_model(message: CameraInfo, rectified: bool = False) -> CameraModel:
+    """What a CameraInfo says of the raw or the rectified image beside it.
 
     Raises:
-        FrameError: 'no_intrinsics', 'bad_intrinsics' or 'unknown_distortion'.
+        FrameError: 'no_intrinsics', 'bad_intrinsics', 'camera_info_roi' or 'unknown_distortion'.
     """
-    return CameraModel.from_camera_info(message.width, message.height, message.distortion_model, message.d, message.k)
+    return calibration(message).camera(rectified)

@@ -25,11 +25,12 @@ def message(**fields: Any) -> CameraInfo:
 @pytest.mark.parametrize(
     'reason, says, fields',
     [
-        ('no_intrinsics', 'K is all zeros', {'k': [0.0] * 9}),
+        ('no_intrinsics', 'K is all zeros', {'k': [0.0] * 9, 'p': [0.0] * 12}),
         ('bad_intrinsics', 'fx -300', {'k': [-300.0, 0.0, 160.0, 0.0, 300.0, 120.0, 0.0, 0.0, 1.0]}),
         ('bad_intrinsics', 'nine finite', {'k': [math.nan, 0.0, 160.0, 0.0, 300.0, 120.0, 0.0, 0.0, 1.0]}),
         ('bad_intrinsics', '0x240 pixels', {'width': 0}),
-        ('unknown_distortion', 'fisheye', {'distortion_model': 'fisheye', 'd': [0.1]}),
+        ('unknown_distortion', 'fov', {'distortion_model': 'fov', 'd': [0.1]}),
+        ('bad_intrinsics', '1 coefficients .* for fisheye, expected 4', {'distortion_model': 'fisheye', 'd': [0.1]}),
     ],
 )
 def test_an_unusable_camera_info_is_named_and_leaves_no_camera(reason: str, says: str, fields: dict[str, Any]) -> None:

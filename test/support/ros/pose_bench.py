@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose
-from isaac_inference.ros.messages.camera_info import CameraFeed, camera_info, camera_model
+from isaac_inference.ros.messages.camera_info import CameraFeed, camera_info
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.detections import detection_array
 from isaac_inference.ros.messages.image import image_frame_from_array, to_image_message
@@ -40,11 +40,14 @@ STEP_NS = 100_000_000
 class PoseBench:
     """Sends frames to one PoseNode, in a namespace of its own below the graph's, and finds its answers by stamp.
 
-    `frame` is the frame_id of what is sent, of this bench alone: /tf is everybody's. For the node's pairing time stands
-    still, so that no wait is ever too short; `let_time_pass` ends its waits.
+    `topics` gives some of the node's topics other names. `frame` is the frame_id of what is sent, of this bench alone:
+    /tf is everybody's. For the node's pairing time stands still, so that no wait is ever too short; `let_time_pass`
+    ends its waits.
     """
 
-    def __init__(self, graph: Any, *, active: bool = True, **parameters: Any) -> None:
+    def __init__(
+        self, graph: Any, *, active: bool = True, topics: Mapping[str, str] | None = None, **parameters: Any
+    ) -> None:
         number = next(_numbers)
         self.graph, self.probe, self.name = graph, graph.probe, f'bench_{number}/pose'
         self.frame = f'lens_{number}'
@@ -55,6 +58,7 @@ class PoseBench:
             'PoseNode',
             node_name='pose',
             namespace=f'{graph.namespace}/bench_{number}',
+            remappings=[f'{topic}:={name}' for topic, name in (topics or {}).items()],
             parameters=[Parameter(key.replace('__', '.'), value=value) for key, value in values.items()],
         )
         self.node, self._component = component.spin.node, component.unique_id
@@ -71,7 +75,9 @@ class PoseBench:
             'detections': Detection2DArray,
         }
         self._writers = {
-            topic: self.probe.node.create_publisher(kind, f'bench_{number}/{topic}', RELIABLE)
+            topic: self.probe.node.create_publisher(
+                kind, f'bench_{number}/{(topics or {}).get(topic, topic)}', RELIABLE
+            )
             for topic, kind in kinds.items()
         }
         if active:
@@ -233,19 +239,12 @@ class PoseBench:
 
 def _has_read(feed: CameraFeed, message: CameraInfo) -> bool:
     """Whether a feed knows the camera of a message, or none where the message describes none."""
+    fresh = CameraFeed(feed._chosen, feed._topics, feed._stereo)
     try:
-        expected = camera_model(message)
+        fresh.put(message)
     except FrameError:
         return feed.camera is None
-    camera = feed.camera
-    return (
-        camera is not None
-        and camera.K.tobytes() == expected.K.tobytes()
-        and (
-            (camera.width, camera.height, camera.model, camera.distortion)
-            == (expected.width, expected.height, expected.model, expected.distortion)
-        )
-    )
+    return (feed.calibration, feed.frame_id) == (fresh.calibration, fresh.frame_id)
 
 
 def pose_of(item: Detection3D) -> Pose:

@@ -83,6 +83,28 @@ def exact_keypoints(kind: ObjectKind, pose: Pose, camera: CameraModel) -> np.nda
     return np.column_stack((pixels, np.ones(8))).astype(np.float32)
 
 
+def seen_through(view: View, camera: CameraModel, least_px: float = 0.0) -> View:
+    """The view's objects as another camera at the same place sees them: boxes and keypoints; its pictures stay.
+
+    Objects of which a keypoint lies outside the image, or nearer than that to its edge, are left out.
+    """
+    items = []
+    for item in view.items:
+        keypoints = exact_keypoints(KINDS[item.label], item.pose, camera)
+        low, high = keypoints[:, :2].min(axis=0), keypoints[:, :2].max(axis=0)
+        if (low > least_px).all() and (high < np.array((camera.width, camera.height)) - least_px).all():
+            items.append(replace(item, keypoints=keypoints, box=np.concatenate((low, high)).astype(np.float32)))
+    return replace(view, camera=camera, items=tuple(items))
+
+
+def depth_seen_from(seed: int, camera: CameraModel, T_color_depth: Pose, time_s: float = 0.0) -> np.ndarray:
+    """(H, W) float32 m: depth of a scene as another camera, beside that of `view_of`, sees it."""
+    scene = Scene(camera, seed, sensor=CLEAN)
+    place = scene.camera_pose
+    scene.camera_pose = lambda time_s: place(time_s) @ T_color_depth  # type: ignore[method-assign]
+    return np.asarray(scene.frame(time_s).depth, np.float32)
+
+
 def noisy(keypoints: np.ndarray, px: float, seed: int = 0) -> np.ndarray:
     """The keypoints with noise of `px` standard deviation."""
     moved = keypoints.copy()

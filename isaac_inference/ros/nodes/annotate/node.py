@@ -16,6 +16,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.drawing.boxes import draw_caption
+from isaac_inference.ops.geometry.calibration import ImageRectified
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.camera_info import CameraFeed
@@ -62,6 +63,9 @@ class AnnotateParameters(NodeParameters):
     trail: int = param(
         20, 'Past positions drawn for each tracked object; 0 draws none.', minimum=0, maximum=1000, live=True
     )
+    image_rectified: ImageRectified = param(
+        ImageRectified.AUTO, "Whether poses are drawn by CameraInfo's P (true) or K and D (false); auto goes by names."
+    )
     image_qos: QosParameters = group(QosParameters(), 'Subscription to the images.')
     detections_qos: QosParameters = group(RESULTS, 'Subscription to the detections.')
     debug_image_qos: QosParameters = group(QosParameters(), 'Publisher of the pictures.')
@@ -106,6 +110,8 @@ class AnnotateNode(PipelineNode):
         self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, primary=True, depth=depth)
         if chosen.draw_poses:
             self.subscribe(plain(Detection3DArray), 'detections_3d', qos, self._on_poses, depth=depth)
+            topics = [self.resolve_topic_name(topic) for topic in ('image', 'camera_info')]
+            self._feed = CameraFeed(chosen.image_rectified, topics)
             self.subscribe(plain(CameraInfo), 'camera_info', chosen.image_qos, self._on_camera_info)
         if chosen.draw_keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=depth)
@@ -193,9 +199,10 @@ class AnnotateNode(PipelineNode):
         camera = self._feed.camera
         if camera is None:
             raise FrameError('no_camera_info', 'no usable CameraInfo yet; remap camera_info to that of the images')
-        T_image_poses = None
+        T_image_poses = Pose(np.eye(3), -self._feed.origin) if self._feed.origin.any() else None
         if poses.header.frame_id != frame.header.frame_id:
-            T_image_poses = self._transform(frame.header, poses.header.frame_id)
+            moved = self._transform(frame.header, poses.header.frame_id)
+            T_image_poses = moved if T_image_poses is None else T_image_poses @ moved
         resized = camera.resized(frame.image.width, frame.image.height)
         draw_poses(picture, poses.detections, resized, T_image_poses, self.health.skipped)
 

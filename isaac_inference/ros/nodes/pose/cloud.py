@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from sensor_msgs.msg import PointCloud2
@@ -11,18 +12,16 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.depth.point_cloud import object_points
-from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.cloud import point_cloud
-from isaac_inference.ros.messages.depth import depth_array
 from isaac_inference.ros.messages.detections import read_detections
 from isaac_inference.ros.messages.image import ImageFrame, color_image
 from isaac_inference.ros.runtime.node import PipelineNode
 from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
+from isaac_inference.stages.poses import DepthView
 
 _WAIT_S = 0.2
 
@@ -30,20 +29,28 @@ _WAIT_S = 0.2
 class ObjectsCloud:
     """Pairs detections with colour and depth, and publishes their points in the camera's frame."""
 
-    def __init__(self, node: PipelineNode, labels: Sequence[str], camera: Callable[[DepthImage], CameraModel]) -> None:
+    def __init__(
+        self,
+        node: PipelineNode,
+        labels: Sequence[str],
+        view: Callable[[ImageFrame, Header, np.ndarray], DepthView],
+        origin: Callable[[], np.ndarray],
+    ) -> None:
         """Advertise on behalf of `node`, in its `on_setup`.
 
         Args:
-            node: whose `poses_qos`, `depth_tolerance_s` and `depth_unit_scale` hold.
+            node: whose `poses_qos` and `depth_tolerance_s` hold.
             labels: class names by number, for the field `class_id`; other classes get the number of their first
                 appearance, from len(labels) on.
-            camera: the intrinsics of a depth image; a FrameError leaves the cloud out.
+            view: depth in the view of the image with that header, at least around these boxes, (N, 4) px; a FrameError
+                leaves the cloud out.
+            origin: (3,) m, where the camera is in its frame.
         """
         chosen = node.parameters
-        self._node, self._camera = node, camera
+        self._node, self._view, self._origin = node, view, origin
         self._classes = {name: index for index, name in enumerate(labels)}
         self._clouds = node.advertise(plain(PointCloud2), '~/objects_cloud', chosen.poses_qos)
-        stream = Secondary(tolerance_s=chosen.depth_tolerance_s, wait_s=_WAIT_S, depth=8)
+        stream = Secondary(tolerance_s=chosen.depth_tolerance, wait_s=_WAIT_S, depth=8)
         self._pairing = StampPairing('detections', {'image': stream, 'depth': stream})
 
     @property
@@ -74,19 +81,20 @@ class ObjectsCloud:
 
     def _message(self, detections: Detection2DArray, image: ImageFrame, depth: ImageFrame) -> PointCloud2:
         color, order = color_image(image, ColorOrder.BGR)
-        scale = self._node.parameters.depth_unit_scale or None
-        metres = DepthImage.check(depth_array(depth), depth.image.encoding, scale)
         # the frame itself counts what cannot be used
         items = read_detections(detections.detections, lambda reason, text: None)
+        boxes = np.array([item.box for item in items]).reshape(-1, 4)
+        view = self._view(depth, detections.header, boxes)
         points = object_points(
             color if order is ColorOrder.BGR else color[..., ::-1],
-            metres,
-            self._camera(metres),
-            np.array([item.box for item in items]).reshape(-1, 4),
+            view.image,
+            view.camera,
+            boxes,
             np.array([self._class(item.label) for item in items], np.int64),
             np.array([_instance(item.identity, item.index) for item in items], np.int64),
         )
-        return point_cloud(detections.header, points)
+        moved = replace(points, xyz=points.xyz + self._origin().astype(np.float32))
+        return point_cloud(detections.header, moved)
 
     def _class(self, name: str) -> int:
         return self._classes.setdefault(name, len(self._classes))

@@ -14,16 +14,15 @@ from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
 
 from isaac_inference.errors import FrameError
 from isaac_inference.models import read_card
-from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, transform_covariance
 from isaac_inference.ros.messages.camera_info import CameraFeed
-from isaac_inference.ros.messages.depth import depth_array
 from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoints, read_detections
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
 from isaac_inference.ros.messages.poses import detection_3d, object_frames, pose_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.pose.cloud import ObjectsCloud
+from isaac_inference.ros.nodes.pose.depth_source import DepthSource
 from isaac_inference.ros.nodes.pose.parameters import PoseParameters
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.health.timing import StageTiming
@@ -35,10 +34,11 @@ from isaac_inference.ros.runtime.transforms import TransformSource, make_transfo
 from isaac_inference.ros.runtime.transforms.base import frame_name
 from isaac_inference.ros.runtime.transforms.broadcaster import TransformBroadcaster
 from isaac_inference.stages.poses import DepthView, ObjectPose, Observed, PoseEstimator
+from isaac_inference.stages.poses.by_keypoints import model_points
+from isaac_inference.stages.poses.straightness import Straightness
 
 _BUFFER = 30  # frames of depth or keypoints kept while detections are made
 _BEYOND = 1.05  # of the image: a box that reaches further was found in a larger one
-_SAME_VIEW = 0.05  # relative: intrinsics of depth that differ more from the image's are not those of registered depth
 
 
 class PoseNode(PipelineNode):
@@ -57,6 +57,8 @@ class PoseNode(PipelineNode):
 
     def __init__(self, node_name: str = 'pose', **kwargs: object) -> None:
         self._camera, self._depth_camera = CameraFeed(), CameraFeed()
+        self._said: dict[str, str] = {}  # by parameter: what the log has of what was found for it
+        self._straightness: Straightness | None = None
         self._broadcaster: TransformBroadcaster | None = None
         self._transforms: TransformSource | None = None
         self._pairing = StampPairing('detections', {})
@@ -70,7 +72,11 @@ class PoseNode(PipelineNode):
         self._estimator = PoseEstimator(card, chosen.method, chosen.settings())
         self._objects = self.advertise(plain(Detection3DArray), '~/detections_3d', chosen.poses_qos)
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.poses_qos)
-        self._cloud = ObjectsCloud(self, card.labels if card else (), self._camera_of_depth)
+        self._points = model_points(card) if card and self._estimator.uses_keypoints else {}
+        self._open_cameras()
+        self._cloud = ObjectsCloud(
+            self, card.labels if card else (), lambda *depth: self._depth.view(*depth), lambda: self._camera.origin
+        )
         self._broadcaster = TransformBroadcaster(self) if chosen.publish_tf else None
         self._target_frame = frame_name(chosen.target_frame)
         if self._target_frame != chosen.target_frame:
@@ -82,7 +88,7 @@ class PoseNode(PipelineNode):
         if self._estimator.uses_keypoints:
             streams['keypoints'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=_BUFFER)
         if self._estimator.uses_depth:
-            streams['depth'] = Secondary(tolerance_s=chosen.depth_tolerance_s, wait_s=chosen.wait_s, depth=_BUFFER)
+            streams['depth'] = Secondary(tolerance_s=chosen.depth_tolerance, wait_s=chosen.wait_s, depth=_BUFFER)
         names = {'detections': 'detections', 'keypoints': KEYPOINTS_TOPIC, 'depth': 'depth/image'}
         topics = {stream: self.resolve_topic_name(name) for stream, name in names.items()}
         self._pairing = StampPairing('detections', streams, topics=topics)
@@ -115,7 +121,7 @@ class PoseNode(PipelineNode):
     def on_stop(self) -> None:
         self._pairing.clear()
         self._cloud.clear()
-        self._camera, self._depth_camera = CameraFeed(), CameraFeed()
+        self._open_cameras()
 
     def on_teardown(self) -> None:
         for open_one in (self._broadcaster, self._transforms):
@@ -123,10 +129,27 @@ class PoseNode(PipelineNode):
                 open_one.close()
         self._broadcaster = self._transforms = None
 
+    def _open_cameras(self) -> None:
+        """Know no camera yet."""
+        chosen: PoseParameters = self.parameters
+        names = [self.resolve_topic_name(name) for name in ('image', 'camera_info', 'depth/image', 'depth/camera_info')]
+        self._camera = CameraFeed(chosen.image_rectified, names[:2], chosen.stereo_frame)
+        self._depth_camera = CameraFeed(topics=names[2:], stereo=chosen.stereo_frame)
+        self._depth = DepthSource(self._camera, self._depth_camera, self._transform, chosen.depth_unit_scale)
+        self._straightness = None
+
     # Inputs
 
     def _on_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
-        self._camera.put(message)
+        before = self._camera.calibration
+        try:
+            self._camera.put(message)
+        finally:
+            known = self._camera.calibration
+            if known is not before:
+                self._straightness = None
+                self._complain('camera_info_roi', known.doubt() if known else '')
+            self._say_what_is_assumed(self._camera.assumed)
 
     def _on_depth_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
         self._depth_camera.put(message)
@@ -152,11 +175,41 @@ class PoseNode(PipelineNode):
 
     def _on_tick(self) -> None:
         self._release(self._pairing.expire())
+        if self._estimator.uses_depth:
+            self._say_depth_tolerance()
         why = self._pairing.explain()
         if why:
             self.health.problem('unpaired', why)
         else:
             self.health.clear('unpaired')
+
+    def _complain(self, key: str, text: str) -> None:
+        """A standing problem, or its end where there is no text."""
+        if text:
+            self.health.problem(key, text, log_again=False)
+        else:
+            self.health.clear(key)
+
+    def _say_what_is_assumed(self, assumed: Mapping[str, str]) -> None:
+        """Each assumption once in the log, and in diagnostics as long as it holds."""
+        for name in ('image_rectified', 'stereo_frame'):
+            text = assumed.get(name, '')
+            self.health.show(f'assumed.{name}', text or None)
+            if text and self._said.get(name) != text:
+                self.get_logger().warning(f'assumed: {name} is {text}; set {name} if it is not so')
+            self._said[name] = text
+
+    def _say_depth_tolerance(self) -> None:
+        """In diagnostics, and once in the log where it is measured."""
+        tolerance_s, period_s = self._pairing.tolerance_s('depth'), self._pairing.period_s('depth')
+        self.health.show('depth_tolerance_ms', tolerance_s * 1e3)
+        if period_s is None or self.parameters.depth_tolerance is not None or 'depth_tolerance_s' in self._said:
+            return
+        self._said['depth_tolerance_s'] = f'{tolerance_s:.3f}'
+        self.get_logger().info(
+            f'depth comes every {period_s * 1e3:.0f} ms, so it may be {tolerance_s * 1e3:.0f} ms off the image; '
+            'depth_tolerance_s sets another limit'
+        )
 
     def _put(self, stream: str, header: Header, item: object) -> None:
         self._release(self._pairing.put(stream, stamp_ns(header), item))
@@ -174,17 +227,22 @@ class PoseNode(PipelineNode):
 
     def _estimate(self, message: Detection2DArray, clock: StageClock, matches: Mapping[str, Any]) -> None:
         keypoints: TensorFrame | None = matches.get('keypoints')
-        camera = self._known_camera()
+        self._known_camera()
         rows = None if keypoints is None else keypoints.tensors.get(KEYPOINTS_TOPIC)
         boxes, seen = observed_objects(message, rows, self.health.skipped)
+        self._look_for_distortion([item for _, item in seen])
+        camera = self._known_camera()
+        self._check_frame(message.header)
         _check_size(camera, boxes, keypoints)
-        depth = self._depth_view(matches.get('depth'))
+        depth = self._depth_view(matches.get('depth'), message.header, boxes) if boxes else None
         found: list[tuple[str, ObjectPose]] = []
         for identity, item in seen:
             try:
                 found.append((identity, self._estimator.estimate(item, camera, depth)))
             except FrameError as error:
                 self.health.skipped(error.reason, str(error))
+        if boxes:
+            self.health.kept(len(found))
         self._publish(message.header, found)
         timings: tuple[StageTiming, ...] = () if keypoints is None else keypoints.timings
         self.report_timings(message.header, (*timings, clock.finish()))
@@ -199,38 +257,58 @@ class PoseNode(PipelineNode):
             )
         return camera
 
-    def _depth_view(self, frame: ImageFrame | None) -> DepthView | None:
+    def _check_frame(self, header: Header) -> None:
+        """Warn where CameraInfo names another frame than the image's."""
+        image, info = frame_name(header.frame_id), frame_name(self._camera.frame_id)
+        differ = bool(image and info and image != info)
+        self._complain(
+            'camera_info_frame',
+            f'the image is in frame {image}, its CameraInfo in {info}: do they belong to one camera? Poses are given '
+            f'in {image}; remap camera_info, or have the driver name one frame in both'
+            if differ
+            else '',
+        )
+
+    def _look_for_distortion(self, objects: Sequence[Observed]) -> None:
+        """Where neither the user nor a name says whether the image is rectified, see whether keypoints do."""
+        feed = self._camera
+        if not (feed.undecided and self._points and feed.calibration):
+            return
+        if self._straightness is None:
+            try:
+                raw, rectified = (feed.calibration.camera(rectified) for rectified in (False, True))
+            except FrameError:  # it can only be one of them
+                return
+            self._straightness = Straightness(self._points, raw, rectified, self.parameters.pnp.min_confidence)
+        shown = self._straightness.put(objects)
+        if shown is not None and (shown != feed.rectified or not feed.is_shown):
+            feed.show(shown)
+            self._say_what_is_assumed(feed.assumed)
+
+    def _depth_view(self, frame: ImageFrame | None, header: Header, boxes: Sequence[SeenBox]) -> DepthView | None:
         """The depth that belongs to a frame; unusable depth is reported and then as good as none."""
         if frame is None:
             return None
         try:
-            scale = self.parameters.depth_unit_scale or None
-            image = DepthImage.check(depth_array(frame), frame.image.encoding, scale)
-            return DepthView(image, self._camera_of_depth(image))
+            view = self._depth.view(frame, header, np.array([item.box for item in boxes]))
         except FrameError as error:
             self.health.skipped(error.reason, str(error))
+            self._complain('depth_unregistered', str(error) if error.reason == 'depth_unregistered' else '')
             return None
+        self.health.clear('depth_unregistered')
+        return view
 
-    def _camera_of_depth(self, image: DepthImage) -> CameraModel:
-        """The intrinsics that depth has of its own at this size, else the colour image's, resized.
+    def _transform(self, target: str, source: str, stamp_ns: int, patient: bool) -> Pose:
+        """T_target_source.
 
         Raises:
-            FrameError: 'no_camera_info', or 'depth_unregistered' where the two show that the views differ.
+            TransformError: there is none, or none in time.
         """
-        color, own = self._camera.camera, self._depth_camera.camera
-        if color is None:
-            raise FrameError('no_camera_info', 'no usable CameraInfo has arrived')
-        expected = color.resized(image.width, image.height)
-        if own is None or (own.width, own.height) != (image.width, image.height):
-            return expected
-        if abs(own.K - expected.K).max() > _SAME_VIEW * expected.focal:
-            raise FrameError(
-                'depth_unregistered',
-                f'depth/camera_info has K {own.K.ravel().round(1).tolist()}, the colour camera at that size '
-                f'{expected.K.ravel().round(1).tolist()}: depth shows another view; use the depth that is registered '
-                '(aligned) to colour',
-            )
-        return own
+        chosen: PoseParameters = self.parameters
+        if self._transforms is None:  # most graphs need none, and listening to /tf isn't free
+            self._transforms = make_transform_source(self, chosen.transform_source)
+        wait_s = chosen.transform_wait_s if patient else 0.0
+        return Pose.from_matrix(self._transforms.wait(target, source, stamp_ns, wait_s))
 
     def _publish(self, header: Header, found: list[tuple[str, ObjectPose]]) -> None:
         if not found and not self.parameters.publish_empty:
@@ -250,12 +328,13 @@ class PoseNode(PipelineNode):
                 self.health.skipped(error.reason, str(error))
 
     def _target(self, header: Header) -> Pose | None:
-        """T_target_camera at the image's stamp; None where poses stay in the camera's frame."""
-        target = self._target_frame
-        if self._transforms is None or target == frame_name(header.frame_id):
-            return None
-        matrix = self._transforms.wait(target, header.frame_id, stamp_ns(header), self.parameters.transform_wait_s)
-        return Pose.from_matrix(matrix)
+        """T_target_camera at the image's stamp, of the camera's centre; None where poses need not be moved."""
+        target, origin = self._target_frame, self._camera.origin
+        T_frame_camera = Pose(np.eye(3), origin) if origin.any() else None
+        if not target or target == frame_name(header.frame_id):
+            return T_frame_camera
+        T_target_frame = self._transform(target, header.frame_id, stamp_ns(header), True)
+        return T_target_frame if T_frame_camera is None else T_target_frame @ T_frame_camera
 
 
 def observed_objects(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from isaac_inference.ops.geometry.calibration import ImageRectified, StereoFrame
 from isaac_inference.ops.pose.pnp import PnpSettings
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.ros.nodes.shared.model_node import ModelParameters
@@ -121,8 +122,22 @@ class PoseParameters(ModelParameters):
     transform_source: TransformLibrary = param(
         TransformLibrary.AUTO, 'Library that keeps the transforms; auto takes tf2_ros where it is installed.'
     )
+    image_rectified: ImageRectified = param(
+        ImageRectified.AUTO,
+        "Whether the image follows CameraInfo's P (true) or K and D (false); auto goes by names and keypoints, and "
+        'says so.',
+    )
+    stereo_frame: StereoFrame = param(
+        StereoFrame.AUTO,
+        "Whose centre is the origin of the frame that a stereo pair's second camera names; auto: own where its name "
+        'has right or infra2 in it, else first.',
+    )
     depth_tolerance_s: float = param(
-        0.02, 'Largest difference between the stamps of depth and image.', unit='s', minimum=0.0, maximum=1.0
+        0.0,
+        "Largest difference between the stamps of depth and image; 0 follows depth's measured period: half of it.",
+        unit='s',
+        minimum=0.0,
+        maximum=1.0,
     )
     wait_s: float = param(
         0.15, 'How long detections wait for their depth or keypoints.', unit='s', minimum=0.0, maximum=10.0
@@ -137,6 +152,11 @@ class PoseParameters(ModelParameters):
     image_qos: QosParameters = group(QosParameters(), 'Subscriptions to images and camera infos.')
     detections_qos: QosParameters = group(RESULTS, 'Subscriptions to detections and keypoints.')
     poses_qos: QosParameters = group(RESULTS, 'Publishers of the poses.')
+
+    @property
+    def depth_tolerance(self) -> float | None:
+        """`depth_tolerance_s` as the pairing has it; None where it is measured."""
+        return self.depth_tolerance_s or None
 
     def settings(self) -> PoseSettings:
         """The ops' settings: what is a parameter here, and their own defaults."""

@@ -19,6 +19,12 @@ from isaac_inference.ros.runtime.topics.stamp import JUMP_NS
 
 WATCHDOG_S = 2.0  # unmatched for so long is worth a message
 _RATE_WINDOW = 64  # arrivals over which a rate is taken
+_FEW_GAPS = 9  # between stamps: a period that is told to anybody is of more
+# Of a stream's period: its nearest item is never further away than half of it, and jitter adds to that.
+_HALF_PERIOD = 0.55
+_JITTER = 0.1  # of a distance: one that is smaller by less is not waited for
+_UNMEASURED_NS = 33_500_000  # until there is a period: half of that at 15 Hz, the slowest that is common
+_WIDEST_NS = 100_000_000  # however slow a stream is
 
 
 @dataclass(frozen=True)
@@ -26,23 +32,20 @@ class Secondary:
     """How one stream is matched.
 
     Args:
-        tolerance_s: largest difference of stamps that still counts as the same moment.
+        tolerance_s: largest difference of stamps that still counts as the same moment; None: half of the stream's
+            measured period (and a tenth of that for jitter), the smallest within which a stream that runs by itself
+            always has an item; at most 0.1 s.
         wait_s: how long a primary waits for this stream, from the primary's arrival on.
         depth: items kept; the oldest goes first.
     """
 
-    tolerance_s: float
+    tolerance_s: float | None
     wait_s: float
     depth: int
 
     def __post_init__(self) -> None:
-        if self.tolerance_s < 0 or self.wait_s < 0 or self.depth < 1:
+        if (self.tolerance_s is not None and self.tolerance_s < 0) or self.wait_s < 0 or self.depth < 1:
             raise ValueError(f'{self}: tolerance_s and wait_s must be at least 0, depth at least 1')
-
-    @property
-    def tolerance_ns(self) -> int:
-        """The tolerance in ns."""
-        return round(self.tolerance_s * 1e9)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class _Stream:
     items: list[Any] = field(default_factory=list)
     last_ns: int | None = None  # of the message that arrived last; not the largest, so that a reordering waits
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW))
+    gaps: deque[int] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW))  # ns from one stamp to the next
     unmatched_since: float | None = None  # arrival of the first primary since the last match
     unmatched: int = 0
     gap_ns: int | None = None  # the largest distance of an unmatched primary to its nearest item since then
@@ -70,6 +74,10 @@ class _Stream:
     def forget(self) -> None:
         self.stamps.clear()
         self.items.clear()
+
+    def period_ns(self) -> int | None:
+        """From one stamp to the next, by the median; None before there are two."""
+        return sorted(self.gaps)[(len(self.gaps) - 1) // 2] if self.gaps else None
 
     def nearest(self, stamp_ns: int) -> int | None:
         """Index of the item nearest to a stamp."""
@@ -97,11 +105,12 @@ class _Pending:
 class StampPairing:
     """Pairs a primary stream with secondaries. Thread-safe; what is released has left.
 
-    A primary goes as soon as each secondary has an item within its tolerance, can no longer have one (its newest item
-    is already later than that), or has been waited for long enough; primaries keep their order. At most as many
-    primaries wait as the deepest secondary keeps items: one more releases the oldest as it is. Secondary items older
-    than what a released primary could have used are let go at once. A stamp of 0 is no stamp: such a primary comes
-    back unmatched, such a secondary is left aside; both are counted.
+    A primary goes as soon as each secondary has the nearest item within its tolerance, can no longer have one (its
+    newest item is already later than that), or has been waited for long enough; primaries keep their order. Where the
+    tolerance is measured, an item within it is the nearest unless the stream's period promises a nearer one. At most as
+    many primaries wait as the deepest secondary keeps items: one more releases the oldest as it is. Secondary items
+    older than what a released primary could have used are let go at once. A stamp of 0 is no stamp: such a primary
+    comes back unmatched, such a secondary is left aside; both are counted.
 
     Args:
         primary: name of the stream that is paired.
@@ -154,6 +163,17 @@ class StampPairing:
         with self._lock:
             self._reset()
 
+    def tolerance_s(self, stream: str) -> float:
+        """The tolerance of a secondary stream, as it is now."""
+        with self._lock:
+            return self._tolerance_ns(stream) / 1e9
+
+    def period_s(self, stream: str) -> float | None:
+        """From one stamp of a stream to the next; None before there are ten of them."""
+        with self._lock:
+            period_ns, gaps = self._streams[stream].period_ns(), len(self._streams[stream].gaps)
+            return None if period_ns is None or gaps < _FEW_GAPS else period_ns / 1e9
+
     def explain(self) -> str | None:
         """Why primaries find no match: None unless some secondary has matched none for `WATCHDOG_S`."""
         with self._lock:
@@ -195,6 +215,8 @@ class StampPairing:
                 self.counts['forgotten'] += len(self._pending)
                 self._pending.clear()
                 self._forget_later(stamp_ns)
+        elif stream.last_ns and stamp_ns > stream.last_ns:
+            stream.gaps.append(stamp_ns - stream.last_ns)
         stream.last_ns = stamp_ns
 
     def _forget_later(self, stamp_ns: int) -> None:
@@ -208,15 +230,22 @@ class StampPairing:
                 stream.forget()
                 stream.last_ns = None
 
+    def _tolerance_ns(self, name: str) -> int:
+        tolerance_s = self._secondaries[name].tolerance_s
+        if tolerance_s is not None:
+            return round(tolerance_s * 1e9)
+        period_ns = self._streams[name].period_ns()
+        return _UNMEASURED_NS if period_ns is None else min(round(period_ns * _HALF_PERIOD), _WIDEST_NS)
+
     def _put_primary(self, stamp_ns: int, item: Any) -> None:
         pending = _Pending(stamp_ns, item, self._now())
-        for name, secondary in self._secondaries.items():
+        for name in self._secondaries:
             stream = self._streams[name]
             if stream.unmatched_since is None:
                 stream.unmatched_since = pending.arrived
             index = stream.nearest(stamp_ns)
             if index is not None and stamp_ns > 0:
-                self._offer(pending, name, secondary, stream.stamps[index], stream.items[index])
+                self._offer(pending, name, stream.stamps[index], stream.items[index])
         self._pending.append(pending)
 
     def _put_secondary(self, name: str, stamp_ns: int, item: Any) -> None:
@@ -227,12 +256,11 @@ class StampPairing:
             del stream.stamps[0], stream.items[0]
         for pending in self._pending:
             if pending.stamp_ns > 0:
-                self._offer(pending, name, secondary, stamp_ns, item)
+                self._offer(pending, name, stamp_ns, item)
 
-    @staticmethod
-    def _offer(pending: _Pending, name: str, secondary: Secondary, stamp_ns: int, item: Any) -> None:
+    def _offer(self, pending: _Pending, name: str, stamp_ns: int, item: Any) -> None:
         distance = abs(stamp_ns - pending.stamp_ns)
-        if distance <= secondary.tolerance_ns and (name not in pending.found or distance < pending.found[name][0]):
+        if distance <= self._tolerance_ns(name) and (name not in pending.found or distance < pending.found[name][0]):
             pending.found[name] = (distance, item)
 
     def _release(self) -> list[Paired]:
@@ -249,14 +277,23 @@ class StampPairing:
 
     def _settled(self, pending: _Pending, name: str) -> bool:
         """Whether this stream holds the primary up no longer."""
-        if name in pending.found or pending.stamp_ns <= 0:
+        if pending.stamp_ns <= 0 or (name in pending.found and not self._nearer_to_come(pending, name)):
             return True
         secondary, last_ns = self._secondaries[name], self._streams[name].last_ns
-        passed = last_ns is not None and last_ns > pending.stamp_ns + secondary.tolerance_ns
+        passed = last_ns is not None and last_ns > pending.stamp_ns + self._tolerance_ns(name)
         return passed or self._now() - pending.arrived >= secondary.wait_s
 
+    def _nearer_to_come(self, pending: _Pending, name: str) -> bool:
+        """Whether the stream's next item is due nearer than the one that was found."""
+        stream = self._streams[name]
+        period_ns = stream.period_ns()
+        if self._secondaries[name].tolerance_s is not None or period_ns is None or stream.last_ns is None:
+            return False
+        due_ns = stream.last_ns + period_ns
+        return due_ns <= pending.stamp_ns + pending.found[name][0] * (1 - _JITTER)
+
     def _finish(self, pending: _Pending) -> Paired:
-        for name, secondary in self._secondaries.items():
+        for name in self._secondaries:
             stream = self._streams[name]
             if name in pending.found:
                 stream.unmatched_since, stream.unmatched, stream.gap_ns = None, 0, None
@@ -266,7 +303,7 @@ class StampPairing:
                 distance = stream.distance_ns(pending.stamp_ns)
                 if distance is not None:
                     stream.gap_ns = max(distance, stream.gap_ns or 0)
-            keep = bisect_left(stream.stamps, pending.stamp_ns - secondary.tolerance_ns)
+            keep = bisect_left(stream.stamps, pending.stamp_ns - self._tolerance_ns(name))
             del stream.stamps[:keep], stream.items[:keep]
         found = {name: pending.found.get(name, (0, None))[1] for name in self._secondaries}
         missing = tuple(name for name in self._secondaries if name not in pending.found)
@@ -288,7 +325,7 @@ class StampPairing:
         return f'{rate}, last stamp {stream.last_ns / 1e9:.3f}'
 
     def _complaint(self, name: str, now: float) -> str:
-        stream, tolerance_s = self._streams[name], self._secondaries[name].tolerance_s
+        stream, tolerance_s = self._streams[name], self._tolerance_ns(name) / 1e9
         text = self._figures(name, now)
         if not stream.arrivals:
             return f'{text}; is it published, is the topic remapped right, does its QoS fit?'

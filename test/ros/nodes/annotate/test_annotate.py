@@ -179,6 +179,26 @@ def test_axes_and_cuboid_are_drawn_where_the_pose_is(posed):
     assert '/tf' not in topics(posed)
 
 
+def test_poses_are_drawn_through_p_where_the_image_is_rectified(empty_graph):
+    """Here that of a stereo pair's second camera, whose poses are in the first one's frame."""
+    easel = Easel(empty_graph, draw_poses=True, image_rectified='true')
+    easel.look()
+    baseline_m = 0.1
+
+    def tell(header: Header) -> None:
+        message = camera_info(header, CAMERA)
+        message.k, message.d = (CAMERA.K * [[0.5], [0.5], [1.0]]).ravel().tolist(), [-0.3, 0.1, 0.0, 0.0, 0.0]
+        message.p[3] = -CAMERA.K[0, 0] * baseline_m
+        easel.probe.send(message, easel.infos)
+        easel.probe.wait_until(lambda: easel.node._feed.camera is not None, 'the camera is known')
+
+    in_first = Pose(POSE.rotation, POSE.translation + (baseline_m, 0.0, 0.0))
+    picture = easel.ask([box_message()], [in_first], before=tell, info=False)
+    for axis, channel in enumerate((2, 1, 0)):
+        [point] = projected(np.eye(3)[axis] * 0.6 * max(SIZE) / 2)
+        assert pixel(picture, point).argmax() == channel
+
+
 def test_poses_in_another_frame_come_back_by_tf_at_the_image_s_stamp(posed):
     here = posed.ask([box_message()], [POSE])
     T_base_camera = Pose(so3_exp(np.array([1.2, -0.4, 2.0])), np.array([0.3, -0.2, 0.9]))

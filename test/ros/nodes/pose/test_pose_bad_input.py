@@ -73,7 +73,7 @@ def test_without_camera_info_there_is_no_pose(by_keypoints: PoseBench, view: Vie
 
 def test_an_unusable_camera_info_is_not_replaced_by_the_last_good_one(by_keypoints: PoseBench, view: View) -> None:
     by_keypoints.ask(view)
-    by_keypoints.put_camera(view.camera, k=[0.0] * 9)
+    by_keypoints.put_camera(view.camera, k=[0.0] * 9, p=[0.0] * 12)
     by_keypoints.wait_counted('dropped', 'no_intrinsics')
     header = by_keypoints.send(view, info=False)
     by_keypoints.wait_counted('dropped', 'no_camera_info')

@@ -66,6 +66,72 @@ def test_the_nearest_one_within_tolerance_is_taken(clock):
     assert made.put('boxes', START, 'b')[0].matches == {'depth': 10}
 
 
+def measured(clock, **options):
+    """With the tolerance that follows the stream's period."""
+    return pairing(clock, tolerance_s=None, **options)
+
+
+@pytest.mark.parametrize('rate, expected_s', [(5, 0.1), (10, 0.055), (15, 0.0367), (30, 0.0183), (90, 0.0061)])
+def test_a_measured_tolerance_is_half_of_the_stream_s_period(clock, rate, expected_s):
+    made = measured(clock)
+    assert made.tolerance_s('depth') == pytest.approx(0.0335), 'that of a common slow camera, before it is known'
+    run(made, clock, 2, rate=rate)
+    assert made.tolerance_s('depth') == pytest.approx(expected_s, rel=0.01)
+
+
+def test_a_very_slow_stream_is_not_waited_for_by_its_period(clock):
+    made = measured(clock)
+    run(made, clock, 10, rate=1)
+    assert made.tolerance_s('depth') == pytest.approx(0.1)
+
+
+def test_the_period_is_that_of_most_gaps(clock):
+    """Lost frames, a pause and stamps that fall back are no period."""
+    made = measured(clock)
+    run(made, clock, 2, rate=30)
+    made.put('depth', START + 60 * S, 'after a pause')
+    made.put('depth', START, 'from the beginning')
+    for frame in (1, 2, 4, 5, 7, 8, 9):
+        made.put('depth', START + frame * 33 * MS, frame)
+    assert made.tolerance_s('depth') == pytest.approx(0.0183, rel=0.02)
+
+
+@pytest.mark.parametrize('offset_ms', [0, 5, 16, 17, 25, 32])
+def test_streams_that_run_by_themselves_meet_with_a_measured_tolerance(clock, offset_ms):
+    """At 30 Hz both, however they lie: after the first period each primary has its nearest."""
+    made, out = measured(clock), []
+    for frame in range(20):
+        stamp = START + frame * 100 * MS // 3
+        clock.s = frame / 30
+        out += made.put('boxes', stamp, frame)
+        out += made.put('depth', stamp + offset_ms * MS, stamp + offset_ms * MS)
+    assert [pair.item for pair in out] == list(range(len(out)))
+    assert len(out) >= 18
+    for pair in out[2:]:
+        assert pair.missing == ()
+        assert abs(pair.matches['depth'] - pair.stamp_ns) <= 18.4 * MS
+
+
+def test_a_nearer_one_that_is_due_is_waited_for(clock):
+    made = measured(clock, wait_s=0.15)
+    for frame in range(3):
+        made.put('depth', START + frame * 100 * MS, frame)
+    # 54 ms after the last one: within the tolerance, but the next is due in 46 ms
+    assert made.put('boxes', START + 254 * MS, 'b') == []
+    assert made.put('depth', START + 300 * MS, 'next')[0].matches == {'depth': 'next'}
+    # 30 ms after the last one: the next cannot be nearer
+    assert made.put('boxes', START + 330 * MS, 'b')[0].matches == {'depth': 'next'}
+
+
+def test_a_nearer_one_that_does_not_come_is_not_waited_for_longer_than_others(clock):
+    made = measured(clock, wait_s=0.15)
+    for frame in range(3):
+        made.put('depth', START + frame * 100 * MS, frame)
+    assert made.put('boxes', START + 254 * MS, 'b') == []
+    clock.s += 0.15
+    assert made.expire()[0].matches == {'depth': 2}
+
+
 def test_while_another_stream_is_awaited_a_nearer_item_takes_the_place(clock):
     made = pairing(clock, tolerance_s=0.05, names=('depth', 'colour'))
     made.put('boxes', START, 'b')

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth in the colour camera's view: as it comes where it is registered, brought there where /tf and its own CameraInfo
+say how, refused otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from std_msgs.msg import Header
+
+from isaac_inference.errors import FrameError
+from isaac_inference.ops.depth.depth_image import DepthImage
+from isaac_inference.ops.depth.reprojection import reproject
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
+from isaac_inference.ros.messages.camera_info import CameraFeed
+from isaac_inference.ros.messages.depth import depth_array
+from isaac_inference.ros.messages.image import ImageFrame
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.transforms.base import frame_name
+from isaac_inference.stages.poses import DepthView
+
+_SAME_VIEW = 0.05  # relative: intrinsics of depth that differ more from the image's are not those of registered depth
+_SAME_ASPECT = 0.02  # relative: what rounding a size to whole pixels, or to whole tens, can do
+_SAME_PLACE = 1e-4  # m and rad
+
+# T_target_source at a stamp in ns, waited for or not; raises FrameError
+Transform = Callable[[str, str, int, bool], Pose]
+
+
+class DepthSource:
+    """Makes `DepthView`s of depth messages.
+
+    Args:
+        color, own: the cameras of the image and of depth.
+        transform: looks /tf up, for depth that is in another frame than the image.
+        unit_scale: metres per unit; 0 goes by the encoding.
+    """
+
+    def __init__(self, color: CameraFeed, own: CameraFeed, transform: Transform, unit_scale: float) -> None:
+        self._color, self._own, self._transform = color, own, transform
+        self._unit_scale = unit_scale or None
+        self._patient = True  # what did not come once is not waited for again: it would delay every frame
+        self._last: tuple[ImageFrame, Header, CameraModel, DepthView] | None = None
+
+    def view(self, frame: ImageFrame, header: Header, boxes: np.ndarray) -> DepthView:
+        """Depth in the view of the image with that header, whose detections have these boxes, (N, 4) px.
+
+        Raises:
+            FrameError: 'no_camera_info', 'depth_unregistered' (it shows another view, and how to bring it over is not
+                known), 'depth_outside', and what `depth_array` and `DepthImage.check` raise.
+        """
+        color = self._color.camera
+        if color is None:
+            raise FrameError('no_camera_info', 'no usable CameraInfo has arrived')
+        if self._last is not None and self._last[0] is frame and self._last[1] == header and self._last[2] is color:
+            return self._last[3]
+        image = DepthImage.check(depth_array(frame), frame.image.encoding, self._unit_scale)
+        T_color_depth = self._from_depth(frame.header, header)
+        if T_color_depth is None:
+            made = DepthView(image, self._registered(image, color))
+        else:
+            made = DepthView(*reproject(image, self._own_camera(frame, header), color, T_color_depth, boxes))
+        self._last = frame, header, color, made
+        return made
+
+    def _from_depth(self, depth: Header, color: Header) -> Pose | None:
+        """T_color_depth, of the cameras' centres; None where both are in one frame."""
+        source, target = frame_name(depth.frame_id), frame_name(color.frame_id)
+        if source == target or not source or not target:
+            return None
+        try:
+            found = self._transform(target, source, stamp_ns(color), self._patient)
+            self._patient = True
+        except FrameError as error:
+            self._patient = False
+            raise FrameError(
+                'depth_unregistered',
+                f'depth is in frame {source}, the image in {target}, and /tf does not say where one is in the other '
+                f'({error}); publish that transform and depth/camera_info, or use the depth that is registered '
+                '(aligned) to colour',
+            ) from error
+        shift = found.translation + found.rotation @ self._own.origin - self._color.origin
+        apart = max(float(np.linalg.norm(shift)), rotation_angle(found.rotation))
+        if self._own.camera is None and apart < _SAME_PLACE:
+            return None
+        return Pose(found.rotation, shift)
+
+    def _own_camera(self, frame: ImageFrame, header: Header) -> CameraModel:
+        own, size = self._own.camera, (frame.image.width, frame.image.height)
+        is_color_s = frame_name(self._own.frame_id) == frame_name(header.frame_id)
+        if own is None or is_color_s or (own.width, own.height) != size:
+            has = 'has not arrived' if own is None else f'is for {own.width}x{own.height}'
+            has = f"is the image's own, by its frame {header.frame_id}" if own and is_color_s else has
+            raise FrameError(
+                'depth_unregistered',
+                f'depth of {size[0]}x{size[1]} is in frame {frame_name(frame.header.frame_id)}, the image in '
+                f"{frame_name(header.frame_id)}: to bring it over takes the depth camera's own intrinsics, and "
+                f'depth/camera_info {has}; remap it, or use the depth that is registered (aligned) to colour',
+            )
+        return own
+
+    def _registered(self, image: DepthImage, color: CameraModel) -> CameraModel:
+        """The intrinsics that depth in the image's frame has of its own at this size, else the image's, resized.
+
+        Raises:
+            FrameError: 'depth_unregistered', where they, or the sides of the two, show that the views differ.
+        """
+        expected, own = color.resized(image.width, image.height), self._own.camera
+        if own is None:
+            if abs(image.width * color.height / (image.height * color.width) - 1.0) > _SAME_ASPECT:
+                raise FrameError(
+                    'depth_unregistered',
+                    f'depth has {image.width}x{image.height} pixels, the image {color.width}x{color.height}: sides in '
+                    'another proportion show another view, and no depth/camera_info says which; use the depth that is '
+                    'registered (aligned) to colour',
+                )
+            return expected
+        if self._own.rectified != self._color.rectified:
+            own = self._like_color(own)
+        own = own.resized(image.width, image.height)  # as a rule, it is of that size
+        if np.abs(own.K - expected.K).max() > _SAME_VIEW * expected.focal:
+            raise FrameError(
+                'depth_unregistered',
+                f'depth/camera_info has K {own.K.ravel().round(1).tolist()}, the colour camera at that size '
+                f'{expected.K.ravel().round(1).tolist()}: depth shows another view; use the depth that is registered '
+                '(aligned) to colour',
+            )
+        return own
+
+    def _like_color(self, own: CameraModel) -> CameraModel:
+        """Registered depth is as rectified as the image is, where its calibration has both."""
+        try:
+            return self._own.calibration.camera(self._color.rectified) if self._own.calibration else own
+        except FrameError:
+            return own
