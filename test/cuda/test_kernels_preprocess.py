@@ -14,7 +14,7 @@ from support.cuda.host_build import KERNELS, host_kernels, nvcc_errors, why_no_c
 from support.encodings import row_bytes, row_count
 
 from isaac_inference.models.card.inputs import PreprocessSpec
-from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
+from isaac_inference.ops.image.encodings import PLAIN_ENCODINGS, to_color
 from isaac_inference.ops.image.letterbox import Letterbox, new_canvas, resize_into
 from isaac_inference.ops.image.options import Interpolation
 from isaac_inference.ops.image.preprocess import TensorWriter
@@ -86,16 +86,16 @@ def assert_same_canvas(image, input_wh, spec):
 
 
 def test_every_encoding_is_known():
-    assert KNOWN_ENCODINGS == SUPPORTED_ENCODINGS
+    assert KNOWN_ENCODINGS == PLAIN_ENCODINGS
 
 
 def test_the_arguments_are_as_long_as_the_kernel_s_struct():
-    assert (ARGUMENTS.itemsize, ARGUMENTS.itemsize % 8) == (112, 0)
-    assert arguments_bytes((640, 480)) == 112 + 24 * 1120
+    assert (ARGUMENTS.itemsize, ARGUMENTS.itemsize % 8) == (120, 0)
+    assert arguments_bytes((640, 480)) == 120 + 24 * 1120
 
 
 @needs_compiler
-@pytest.mark.parametrize('encoding', sorted(SUPPORTED_ENCODINGS))
+@pytest.mark.parametrize('encoding', sorted(PLAIN_ENCODINGS))
 @pytest.mark.parametrize('color', ['bgr', 'rgb'])
 @pytest.mark.parametrize(
     ('size_wh', 'input_wh', 'interpolation'),

@@ -6,16 +6,17 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from isaac_inference.errors import ConfigError, FrameError, PerceptionError
+from isaac_inference.ops.image.bit_depth import BitDepth
 from isaac_inference.ops.image.options import ColorOrder
-from isaac_inference.ops.image.preprocess import decode_compressed
 from isaac_inference.pictures import IMAGE_SUFFIXES, DamagedPictureError, FrameSource, SourceFrame
-from isaac_inference.ros.messages.image import byte_view, color_image, from_image_message
+from isaac_inference.ros.messages.image import color_image, from_image_message, image_frame
 from isaac_inference.ros.recording import Recorded, RecordedTopic, Recording
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 
@@ -64,7 +65,7 @@ class RecordedSource(FrameSource):
         Raises:
             PerceptionError: the recording is damaged.
         """
-        last = 0
+        last, bit_depth = 0, BitDepth()
         for item in self._recording.messages([self.topic]):
             name = f'{item.log_time_ns}.jpg'
             try:
@@ -72,7 +73,7 @@ class RecordedSource(FrameSource):
                 stamp = stamp_ns(message.header)
                 name = f'{stamp}.jpg' if stamp and stamp != last else name
                 last = stamp
-                yield SourceFrame(_picture(message, item), name)
+                yield SourceFrame(_picture(message, item, bit_depth), name)
             except FrameError as error:
                 yield DamagedPictureError(name, f'{self.topic}, {name}: {error}')
 
@@ -134,7 +135,7 @@ def _is_depth_message(message: Any) -> bool:
     return 'compressedDepth' in message.format
 
 
-def _picture(message: Any, item: Recorded) -> np.ndarray:
+def _picture(message: Any, item: Recorded, bit_depth: BitDepth) -> np.ndarray:
     """(H, W, 3) uint8 BGR, perhaps a view of the message.
 
     Raises:
@@ -142,9 +143,8 @@ def _picture(message: Any, item: Recorded) -> np.ndarray:
     """
     if _is_depth_message(message):
         raise FrameError('depth_image', f'{item.topic} holds depth, expected colour; choose another --image-topic')
-    if item.type_name == _COMPRESSED:
-        return decode_compressed(byte_view(message.data))
-    image, order = color_image(from_image_message(message), ColorOrder.BGR)
+    frame = image_frame(message) if item.type_name == _COMPRESSED else from_image_message(message)
+    image, order = color_image(replace(frame, image=bit_depth(frame.image)), ColorOrder.BGR)
     return image if order is ColorOrder.BGR else np.ascontiguousarray(image[:, :, ::-1])
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from sensor_msgs.msg import PointCloud2
+from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
@@ -16,6 +16,7 @@ from isaac_inference.ops.depth.point_cloud import object_points
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.cloud import point_cloud
+from isaac_inference.ros.messages.compressed_depth import depth_frame_of
 from isaac_inference.ros.messages.depth import depth_array
 from isaac_inference.ros.messages.detections import read_detections
 from isaac_inference.ros.messages.image import ImageFrame, color_image
@@ -72,9 +73,12 @@ class ObjectsCloud:
         except FrameError as error:
             health.skipped(error.reason, f'no objects_cloud for a frame: {error}')
 
-    def _message(self, detections: Detection2DArray, image: ImageFrame, depth: ImageFrame) -> PointCloud2:
+    def _message(
+        self, detections: Detection2DArray, image: ImageFrame, depth: ImageFrame | CompressedImage
+    ) -> PointCloud2:
         color, order = color_image(image, ColorOrder.BGR)
         scale = self._node.parameters.depth_unit_scale or None
+        depth = depth_frame_of(depth)
         metres = DepthImage.check(depth_array(depth), depth.image.encoding, scale)
         # the frame itself counts what cannot be used
         items = read_detections(detections.detections, lambda reason, text: None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseArray
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
 
@@ -18,6 +18,7 @@ from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, transform_covariance
 from isaac_inference.ros.messages.camera_info import CameraFeed
+from isaac_inference.ros.messages.compressed_depth import depth_frame_of
 from isaac_inference.ros.messages.depth import depth_array
 from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoints, read_detections
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
@@ -25,6 +26,8 @@ from isaac_inference.ros.messages.poses import detection_3d, object_frames, pose
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.pose.cloud import ObjectsCloud
 from isaac_inference.ros.nodes.pose.parameters import PoseParameters
+from isaac_inference.ros.nodes.shared.image_input import ImageInput
+from isaac_inference.ros.nodes.shared.image_source import ImageSource
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.health.timing import StageTiming
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
@@ -95,8 +98,10 @@ class PoseNode(PipelineNode):
             self._on_depth,
             depth=qos.depth,  # as many as detections may wait: each finds its own
             wanted=lambda: uses_depth or self._cloud.wanted,
+            source=ImageSource(self, 'depth/image', chosen.depth_transport, 'depth_transport', 'compressedDepth'),
         )
-        self.subscribe(IMAGE, 'image', image_qos, self._on_image, depth=2, wanted=lambda: self._cloud.wanted)
+        self._images = ImageInput(self, 'image', chosen)
+        self._images.subscribe(image_qos, self._on_image, depth=2, wanted=lambda: self._cloud.wanted)
         if self._estimator.uses_keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=qos.depth)
         # the newest frame wins here; what belongs to it waits in the pairing
@@ -122,13 +127,13 @@ class PoseNode(PipelineNode):
     def _on_depth_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
         self._depth_camera.put(message)
 
-    def _on_depth(self, frame: ImageFrame, clock: StageClock) -> None:
+    def _on_depth(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
         if self._estimator.uses_depth:
-            self._put('depth', frame.header, frame)
-        self._cloud.put('depth', frame.header, frame)
+            self._put('depth', item.header, item)  # decoded when it is used
+        self._cloud.put('depth', item.header, item)
 
-    def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
-        self._cloud.put('image', frame.header, frame)
+    def _on_image(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
+        self._cloud.put('image', item.header, self._images.read(item))
 
     def _on_keypoints(self, frame: TensorFrame, clock: StageClock) -> None:
         if self._card_id is not None:
@@ -190,11 +195,12 @@ class PoseNode(PipelineNode):
             )
         return camera
 
-    def _depth_view(self, frame: ImageFrame | None) -> DepthView | None:
+    def _depth_view(self, item: ImageFrame | CompressedImage | None) -> DepthView | None:
         """The depth that belongs to a frame; unusable depth is reported and then as good as none."""
-        if frame is None:
+        if item is None:
             return None
         try:
+            frame = depth_frame_of(item)
             scale = self.parameters.depth_unit_scale or None
             image = DepthImage.check(depth_array(frame), frame.image.encoding, scale)
             return DepthView(image, self._camera_of_depth(image))

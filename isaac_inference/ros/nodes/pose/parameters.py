@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from isaac_inference.ops.pose.pnp import PnpSettings
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
+from isaac_inference.ros.nodes.shared.image_input import ImageParameters
+from isaac_inference.ros.nodes.shared.image_source import DepthTransport
 from isaac_inference.ros.nodes.shared.model_node import ModelParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters
@@ -107,7 +109,7 @@ class RegistrationParameters:
 
 
 @dataclass(frozen=True)
-class PoseParameters(ModelParameters):
+class PoseParameters(ImageParameters, ModelParameters):
     """Parameters of the pose node."""
 
     method: PoseMethod = param(
@@ -120,6 +122,11 @@ class PoseParameters(ModelParameters):
     transform_wait_s: float = param(0.1, 'Longest wait for a transform.', unit='s', minimum=0.0, maximum=10.0)
     transform_source: TransformLibrary = param(
         TransformLibrary.AUTO, 'Library that keeps the transforms; auto takes tf2_ros where it is installed.'
+    )
+    depth_transport: DepthTransport = param(
+        DepthTransport.AUTO,
+        'How depth comes: Image on "depth/image", CompressedImage (compressedDepth: PNG or RVL) on '
+        '"depth/image/compressedDepth" or on "depth/image" itself, or the first of these that is published.',
     )
     depth_tolerance_s: float = param(
         0.02, 'Largest difference between the stamps of depth and image.', unit='s', minimum=0.0, maximum=1.0
