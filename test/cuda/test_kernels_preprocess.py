@@ -186,3 +186,15 @@ def test_tables_layouts_and_types(layout, dtype, color):
 @pytest.mark.parametrize('arch', ['sm_75', 'sm_90'])
 def test_it_compiles_for_the_gpu(arch):
     assert nvcc_errors(KERNELS / 'preprocess.cu', arch, '--fmad=false') == ''
+
+
+@needs_compiler
+@pytest.mark.parametrize('encoding', ['mono16', 'rgb16', 'bgra16', 'bayer_grbg16'])
+@pytest.mark.parametrize('bit_depth', [10, 12, 14, 16])
+@pytest.mark.parametrize('big', [False, True])
+def test_bits_in_the_low_end(encoding, bit_depth, big):
+    """Noise over all 16 bits: what is more than the bit depth holds is white in both."""
+    image = dataclasses.replace(raw_image(encoding, (62, 34), padding=6, big=big), bit_depth=bit_depth)
+    low = dataclasses.replace(image, data=(image.data.view('>u2' if big else '<u2') >> 16 - bit_depth).view(np.uint8))
+    for one in (image, low):
+        assert_same_canvas(one, (20, 30), RAW)

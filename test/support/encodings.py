@@ -31,6 +31,7 @@ GAPLESS = {'10p': 10, '12p': 12, '10packed': 12, '12packed': 12}
 
 def row_bytes(encoding: str, width: int) -> int:
     """Bytes of one row without padding."""
+    encoding = {'RGB8': 'rgb8', 'BayerRG12p': 'bayer_rggb12p'}.get(encoding, encoding)
     if encoding in PACKED:
         return width * len(PACKED[encoding])
     if encoding in PACKED_16:

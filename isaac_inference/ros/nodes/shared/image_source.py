@@ -130,6 +130,7 @@ class ImageSource:
             self._key,
             f'no images that this node reads: published are {listed}, expected Image on {self._topic} or '
             f'CompressedImage on {self._below}; {advice}',
+            error=True,  # more than the silence that it is too
             log_again=False,
         )
 
