@@ -35,20 +35,15 @@ def decode_rvl(data: np.ndarray, count: int) -> np.ndarray:
     """
     numbers = _numbers(data)
     places, lengths, firsts = _runs(numbers, count)
+    total = int(lengths.sum())
     pixels = np.zeros(count, np.uint16)
-    if lengths.any():
-        coded = numbers[_covered(firsts, lengths, numbers.size)]
-        differences = (coded >> 1) ^ -(coded & 1)
-        pixels[_covered(places, lengths, count)] = np.cumsum(differences).astype(np.uint16)  # modulo 65536
+    if total == 0:
+        return pixels
+    within = np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths)  # place in its run
+    coded = numbers[np.repeat(firsts, lengths) + within]
+    differences = (coded >> 1) ^ -(coded & 1)
+    pixels[np.repeat(places, lengths) + within] = np.cumsum(differences).astype(np.uint16)  # modulo 65536
     return pixels
-
-
-def _covered(starts: np.ndarray, lengths: np.ndarray, count: int) -> np.ndarray:
-    """(count,) bool: which places runs cover that do not overlap."""
-    changes = np.zeros(count + 1, np.int8)
-    np.add.at(changes, starts, 1)
-    np.add.at(changes, starts + lengths, -1)
-    return np.cumsum(changes[:-1], dtype=np.int8).view(np.bool_)
 
 
 def _numbers(data: np.ndarray) -> np.ndarray:
