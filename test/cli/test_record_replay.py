@@ -314,6 +314,17 @@ def test_compressed_pictures_are_read(tmp_path):
     assert damaged.reason == 'unreadable_image'
 
 
+def test_bits_in_the_low_end_and_exchanged_channels_are_read_as_the_nodes_do(tmp_path):
+    grey = np.arange(0, 4096, 16, np.uint16).reshape(16, 16) + 3
+    path = recording(tmp_path / 'a.mcap', ('/image', image_message(grey, encoding='mono16')))
+    [frame] = picture_source(path)
+    assert (frame.image == (grey >> 4)[..., None]).all(), '12 bits'
+    red = np.full((6, 8, 3), (200, 20, 10), np.uint8)
+    message = CompressedImage(format='rgb8; png compressed rgb8', data=cv2.imencode('.png', red)[1].tobytes())
+    [frame] = picture_source(recording(tmp_path / 'b.mcap', ('/image/compressed', message)))
+    assert (frame.image == red[..., ::-1]).all()
+
+
 def test_which_of_several_image_topics_must_be_said(tmp_path):
     path = recording(
         tmp_path / 'a.mcap', ('/left', picture(1, 1)), ('/right', picture(2, 1)), ('/right', picture(2, 2))

@@ -14,7 +14,7 @@ from support.cuda.host_build import KERNELS, host_kernels, nvcc_errors, why_no_c
 from support.encodings import row_bytes, row_count
 
 from isaac_inference.models.card.inputs import PreprocessSpec
-from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
+from isaac_inference.ops.image.encodings import PLAIN_ENCODINGS, to_color
 from isaac_inference.ops.image.letterbox import Letterbox, new_canvas, resize_into
 from isaac_inference.ops.image.options import Interpolation
 from isaac_inference.ops.image.preprocess import TensorWriter
@@ -86,16 +86,16 @@ def assert_same_canvas(image, input_wh, spec):
 
 
 def test_every_encoding_is_known():
-    assert KNOWN_ENCODINGS == SUPPORTED_ENCODINGS
+    assert KNOWN_ENCODINGS == PLAIN_ENCODINGS
 
 
 def test_the_arguments_are_as_long_as_the_kernel_s_struct():
-    assert (ARGUMENTS.itemsize, ARGUMENTS.itemsize % 8) == (112, 0)
-    assert arguments_bytes((640, 480)) == 112 + 24 * 1120
+    assert (ARGUMENTS.itemsize, ARGUMENTS.itemsize % 8) == (120, 0)
+    assert arguments_bytes((640, 480)) == 120 + 24 * 1120
 
 
 @needs_compiler
-@pytest.mark.parametrize('encoding', sorted(SUPPORTED_ENCODINGS))
+@pytest.mark.parametrize('encoding', sorted(PLAIN_ENCODINGS))
 @pytest.mark.parametrize('color', ['bgr', 'rgb'])
 @pytest.mark.parametrize(
     ('size_wh', 'input_wh', 'interpolation'),
@@ -186,3 +186,15 @@ def test_tables_layouts_and_types(layout, dtype, color):
 @pytest.mark.parametrize('arch', ['sm_75', 'sm_90'])
 def test_it_compiles_for_the_gpu(arch):
     assert nvcc_errors(KERNELS / 'preprocess.cu', arch, '--fmad=false') == ''
+
+
+@needs_compiler
+@pytest.mark.parametrize('encoding', ['mono16', 'rgb16', 'bgra16', 'bayer_grbg16'])
+@pytest.mark.parametrize('bit_depth', [10, 12, 14, 16])
+@pytest.mark.parametrize('big', [False, True])
+def test_bits_in_the_low_end(encoding, bit_depth, big):
+    """Noise over all 16 bits: what is more than the bit depth holds is white in both."""
+    image = dataclasses.replace(raw_image(encoding, (62, 34), padding=6, big=big), bit_depth=bit_depth)
+    low = dataclasses.replace(image, data=(image.data.view('>u2' if big else '<u2') >> 16 - bit_depth).view(np.uint8))
+    for one in (image, low):
+        assert_same_canvas(one, (20, 30), RAW)

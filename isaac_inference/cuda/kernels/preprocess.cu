@@ -14,7 +14,7 @@
 enum Kind { PACKED = 0, YUV = 1, YUV_FULL = 2, BAYER = 3 };
 enum Mode { POINT = 0, LINEAR = 1, CUBIC = 2, AREA = 3, BLOCK = 4 };
 
-// 112 bytes, written by stages/image/gpu_arguments.py, field by field in this order. Offsets and strides are in bytes,
+// 120 bytes, written by stages/image/gpu_arguments.py, field by field in this order. Offsets and strides are in bytes,
 // positions in pixels.
 struct Arguments {
     unsigned long long image;  // address of the image's first byte
@@ -30,6 +30,8 @@ struct Arguments {
     int shift_y;        // YUV: the same for rows
     int red_x, red_y;   // BAYER: column and row of a red pixel in the 2x2 pattern
     int width, height;  // of the image
+    int low_byte;       // 16-bit samples of fewer significant bits: from a sample's upper byte to its lower one; else 0
+    int shift;          // such samples: how many of their significant bits are dropped
     int left, top, right, bottom;  // first and last column and row that may be read: the part of the image shown
     int rgb;            // the tensor's order is red, green, blue
     int pad;            // pixel value around the image
@@ -64,10 +66,18 @@ static __device__ __forceinline__ const unsigned char *row_of(const Arguments &a
     return reinterpret_cast<const unsigned char *>(args.image) + y * args.step;
 }
 
+// The upper 8 of a sample's significant bits; a sample that has more bits than announced is as bright as can be.
+static __device__ __forceinline__ int sample_at(const Arguments &args, const unsigned char *at) {
+    if (args.low_byte == 0) return *at;
+    int value = (*at << 8 | at[args.low_byte]) >> args.shift;
+    return value > 255 ? 255 : value;
+}
+
 struct PackedReader {
     static __device__ __forceinline__ Pixel read(const Arguments &args, int x, int y) {
         const unsigned char *at = row_of(args, y) + x * args.stride;
-        return {at[args.offset[0]], at[args.offset[1]], at[args.offset[2]]};
+        return {sample_at(args, at + args.offset[0]), sample_at(args, at + args.offset[1]),
+                sample_at(args, at + args.offset[2])};
     }
 };
 
@@ -99,14 +109,17 @@ struct BayerReader {
         const unsigned char *middle = row_of(args, y) + x * args.stride + args.offset[0];
         const unsigned char *above = middle - args.step, *below = middle + args.step;
         int s = args.stride;
-        int beside = middle[-s] + middle[s], upright = above[0] + below[0], own = middle[0];
+        int beside = sample_at(args, middle - s) + sample_at(args, middle + s);
+        int upright = sample_at(args, above) + sample_at(args, below), own = sample_at(args, middle);
         bool red_row = (y & 1) == args.red_y, red_column = (x & 1) == args.red_x;
         if (red_row != red_column) {
             beside = (beside + 1) >> 1, upright = (upright + 1) >> 1;
             return red_row ? Pixel{upright, own, beside} : Pixel{beside, own, upright};
         }
         int cross = (beside + upright + 2) >> 2;
-        int diagonal = (above[-s] + above[s] + below[-s] + below[s] + 2) >> 2;
+        int diagonal = (sample_at(args, above - s) + sample_at(args, above + s) + sample_at(args, below - s) +
+                        sample_at(args, below + s) + 2) >>
+                       2;
         return red_row ? Pixel{diagonal, cross, own} : Pixel{own, cross, diagonal};
     }
 };

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the letterboxed 8-bit image to the model's input tensor; also the decoding of compressed images."""
+"""From the letterboxed 8-bit image to the model's input tensor."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -167,32 +166,6 @@ class TensorWriter:
         return self._tables[dtype]
 
 
-def decode_compressed(data: Any) -> np.ndarray:
-    """Decodes a JPEG, PNG or other image file held in memory.
-
-    Args:
-        data: the file's bytes: `array.array('B')`, bytes, memoryview or a uint8 array.
-
-    Returns:
-        (H, W, 3) uint8, BGR.
-
-    Raises:
-        FrameError: 'bad_compressed_image', when OpenCV can't read it.
-
-    Example:
-        >>> _, png = cv2.imencode('.png', np.array([[[1, 2, 3]]], np.uint8))
-        >>> decode_compressed(png).tolist()
-        [[[1, 2, 3]]]
-    """
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except (cv2.error, TypeError, ValueError, BufferError) as error:
-        raise _bad_compressed(data) from error
-    if image is None:
-        raise _bad_compressed(data)
-    return image
-
-
 def _look_up(image: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
     """`out = table[image]`; OpenCV has no float16 tables, but bits are bits, so 16-bit integers do."""
     if out.dtype == np.float16:
@@ -221,12 +194,3 @@ def _check_tensor(image: np.ndarray, out: np.ndarray, layout: TensorLayout) -> N
             f'input tensor: got {out.dtype} {out.shape}, expected {expected} with its last axis in one piece, of '
             f'{", ".join(TENSOR_TYPES)} for layout {layout}; check size and layout in the model card',
         )
-
-
-def _bad_compressed(data: Any) -> FrameError:
-    size = len(data) if hasattr(data, '__len__') else 'no'
-    return FrameError(
-        'bad_compressed_image',
-        f'compressed image: got {size} bytes that OpenCV cannot decode, expected a whole JPEG or PNG file; '
-        f'check the format field and the transport',
-    )

@@ -11,16 +11,18 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class RawImage:
-    """The bytes of an image and how to read them; checked by whoever reads them, see `encodings.check_image`.
+    """The bytes of an image and how to read them; checked by whoever reads them, see `encodings.readable`.
 
     Attributes:
         data: the bytes: (n,) uint8, `array.array('B')`, bytes or a memoryview; contiguous, not copied and never
             written to.
-        encoding: a name of `sensor_msgs/image_encodings.hpp`, such as 'bgr8'.
+        encoding: a name of `sensor_msgs/image_encodings.hpp`, such as 'bgr8', or another that `encoding_names` reads.
         height: of the image, in pixels.
         width: of the image, in pixels.
-        step: length of a row in bytes, padding included.
+        step: length of a row in bytes, padding included; 0, as some drivers leave it, means rows without padding.
         is_bigendian: byte order of samples of more than 8 bits.
+        bit_depth: of samples in 16-bit words, how many low bits are significant, 9 to 16; None where only the
+            encoding's name tells: 12 for 'mono12', 16 for 'mono16'. See `bit_depth.BitDepth`.
     """
 
     data: Any
@@ -29,6 +31,7 @@ class RawImage:
     width: int
     step: int
     is_bigendian: bool = False
+    bit_depth: int | None = None
 
     @classmethod
     def from_array(cls, image: np.ndarray, encoding: str) -> RawImage:

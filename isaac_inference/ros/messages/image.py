@@ -12,7 +12,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
+from isaac_inference.ops.image.compressed import decode_compressed
+from isaac_inference.ops.image.encodings import KNOWN, to_color
 from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ops.image.raw_image import RawImage
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter, plain
@@ -20,7 +21,7 @@ from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter, plain
 
 @dataclass(frozen=True, eq=False)
 class ImageFrame:
-    """A `sensor_msgs/Image` whose bytes are a NumPy view.
+    """A `sensor_msgs/Image`, or a decoded CompressedImage, whose bytes are a NumPy view.
 
     Attributes:
         header: the message's.
@@ -66,6 +67,17 @@ def from_image_message(message: Image) -> ImageFrame:
     return ImageFrame(message.header, image)
 
 
+def image_frame(item: ImageFrame | CompressedImage) -> ImageFrame:
+    """What a topic of images gave: the frame itself, or a compressed message decoded, which takes milliseconds.
+
+    Raises:
+        FrameError: 'bad_compressed_image', 'video_packet' or 'depth_image', see `decode_compressed`.
+    """
+    if isinstance(item, ImageFrame):
+        return item
+    return ImageFrame(item.header, decode_compressed(byte_view(item.data), item.format))
+
+
 def color_image(frame: ImageFrame, wanted: ColorOrder) -> tuple[np.ndarray, ColorOrder]:
     """(H, W, 3) uint8 and the order of its channels, which is `wanted` unless that would have cost a copy.
 
@@ -74,9 +86,12 @@ def color_image(frame: ImageFrame, wanted: ColorOrder) -> tuple[np.ndarray, Colo
     Raises:
         FrameError: the frame's size, step, data or encoding can't be used.
     """
-    if frame.image.encoding not in SUPPORTED_ENCODINGS:
-        return _decode_with_cv_bridge(frame), ColorOrder.BGR
-    return to_color(frame.image, wanted)
+    try:
+        return to_color(frame.image, wanted)
+    except FrameError as error:
+        if error.reason != 'unknown_encoding':
+            raise
+    return _decode_with_cv_bridge(frame), ColorOrder.BGR
 
 
 def _decode_with_cv_bridge(frame: ImageFrame) -> np.ndarray:
@@ -85,7 +100,7 @@ def _decode_with_cv_bridge(frame: ImageFrame) -> np.ndarray:
     Raises:
         FrameError: 'unknown_encoding' where cv_bridge is missing or doesn't know the encoding either.
     """
-    known = f'this node knows {", ".join(sorted(SUPPORTED_ENCODINGS))}'
+    known = f'this node knows {KNOWN}'
     try:
         from cv_bridge import CvBridge
     except ImportError as error:

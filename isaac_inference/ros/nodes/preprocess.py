@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +12,13 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from isaac_inference.errors import EngineError, FrameError
-from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS
+from isaac_inference.ops.image.encodings import is_supported
 from isaac_inference.ops.image.letterbox import Letterbox
-from isaac_inference.ops.image.options import ColorOrder
-from isaac_inference.ops.image.preprocess import decode_compressed
 from isaac_inference.ops.image.raw_image import RawImage
-from isaac_inference.ros.messages.image import COMPRESSED_IMAGE, IMAGE, ImageFrame, byte_view, color_image
+from isaac_inference.ros.messages.image import ImageFrame, color_image
 from isaac_inference.ros.messages.tensors import PICTURE_MARK, TENSORS, TensorFrame, picture_mark
 from isaac_inference.ros.nodes.shared.gpu_choice import Device, stage_on_gpu
+from isaac_inference.ros.nodes.shared.image_input import ImageInput, ImageParameters
 from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import StageClock
@@ -33,20 +31,10 @@ if TYPE_CHECKING:
     from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
 
 
-class Transport(str, Enum):
-    """Which topic carries the images: 'image', or 'image/compressed'."""
-
-    RAW = 'raw'
-    COMPRESSED = 'compressed'
-
-
 @dataclass(frozen=True)
-class PreprocessParameters(ModelParameters):
+class PreprocessParameters(ImageParameters, ModelParameters):
     """Parameters of the preprocess node."""
 
-    transport: Transport = param(
-        Transport.RAW, 'Subscribe to Image on "image", or CompressedImage on "image/compressed".'
-    )
     device: Device = param(
         Device.AUTO, 'Where images are prepared; "auto" takes the GPU where the next stage takes tensors there.'
     )
@@ -56,7 +44,7 @@ class PreprocessParameters(ModelParameters):
 
 
 class PreprocessNode(ModelNode):
-    """`image` (Image) or `image/compressed` (CompressedImage) to `input_tensors` (TensorList).
+    """`image` (Image), or where only that is published its CompressedImage, to `input_tensors` (TensorList).
 
     Letterbox, colour order, normalisation and layout follow the model's card; the letterbox travels with the tensors.
     On a GPU the tensors stay there for the stages of this process.
@@ -76,10 +64,8 @@ class PreprocessNode(ModelNode):
         chosen = self.parameters
         self._gpu_stage = stage_on_gpu(chosen.device, chosen.gpu, self._on_gpu, self.get_logger().warning)
         self._tensors = self.advertise(TENSORS, 'input_tensors', self.parameters.tensor_qos)
-        if self.parameters.transport is Transport.RAW:
-            self.subscribe(IMAGE, 'image', self.parameters.image_qos, self._on_image)
-        else:
-            self.subscribe(COMPRESSED_IMAGE, 'image/compressed', self.parameters.image_qos, self._on_compressed)
+        self._images = ImageInput(self, 'image', self.parameters)
+        self._images.subscribe(self.parameters.image_qos, self._on_image)
 
     def on_teardown(self) -> None:
         stage, self._gpu_stage = self._gpu_stage, None
@@ -93,7 +79,8 @@ class PreprocessNode(ModelNode):
         self._timer = GpuTimer(gpu)
         return GpuPreprocessor(self.card, gpu)
 
-    def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
+    def _on_image(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
+        frame = self._images.read(item)
         if self._gpu_stage is not None and self._takes_gpu(frame):
             tensors, letterbox = self._prepare_on_gpu(self._gpu_stage, frame.image)
             self._publish(frame.header, frame.image.data, tensors, letterbox, clock)
@@ -101,15 +88,10 @@ class PreprocessNode(ModelNode):
         image, order = color_image(frame, self._preprocessor.wanted)
         self._publish(frame.header, frame.image.data, *self._preprocessor(image, order), clock)
 
-    def _on_compressed(self, message: CompressedImage, clock: StageClock) -> None:
-        data = byte_view(message.data)
-        image = decode_compressed(data)
-        self._publish(message.header, data, *self._preprocessor(image, ColorOrder.BGR), clock)
-
     def _takes_gpu(self, frame: ImageFrame) -> bool:
         """Whether this frame goes the GPU's way; encodings that only cv_bridge knows never do."""
         asked = self.parameters.device is Device.CUDA or self._tensors.wanted_on_device
-        return asked and frame.image.encoding in SUPPORTED_ENCODINGS
+        return asked and is_supported(frame.image.encoding)
 
     def _prepare_on_gpu(self, stage: GpuPreprocessor, image: RawImage) -> tuple[Mapping[str, Any], Letterbox]:
         try:

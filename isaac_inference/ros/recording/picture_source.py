@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from isaac_inference.errors import ConfigError, FrameError, PerceptionError
+from isaac_inference.ops.image.bit_depth import BitDepth
 from isaac_inference.ops.image.options import ColorOrder
-from isaac_inference.ops.image.preprocess import decode_compressed
 from isaac_inference.pictures import DamagedPictureError, FrameSource, SourceFrame
-from isaac_inference.ros.messages.image import byte_view, color_image, from_image_message
+from isaac_inference.ros.messages.image import color_image, from_image_message, image_frame
 from isaac_inference.ros.recording import Recorded, RecordedTopic, Recording
 from isaac_inference.ros.recording.storage import is_recording
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
@@ -82,7 +82,7 @@ class RecordedSource(FrameSource):
         Raises:
             PerceptionError: the recording is damaged.
         """
-        last, info = 0, self._first_camera_info()
+        last, info, bit_depth = 0, self._first_camera_info(), BitDepth()
         for item in self._recording.messages([self.topic, *self._info_topic]):
             if item.topic != self.topic:
                 with contextlib.suppress(FrameError):
@@ -94,7 +94,8 @@ class RecordedSource(FrameSource):
                 stamp = stamp_ns(message.header)
                 name = f'{stamp}.jpg' if stamp and stamp != last else name
                 last = stamp
-                yield RecordedFrame(self._picture(message, item), name, message.header, item.log_time_ns, info)
+                picture = self._picture(message, item, bit_depth)
+                yield RecordedFrame(picture, name, message.header, item.log_time_ns, info)
             except FrameError as error:
                 yield DamagedPictureError(name, f'{self.topic}, {name}: {error}')
 
@@ -137,7 +138,7 @@ class RecordedSource(FrameSource):
                 return _is_depth_message(item.message)
         return False
 
-    def _picture(self, message: Any, item: Recorded) -> np.ndarray:
+    def _picture(self, message: Any, item: Recorded, bit_depth: BitDepth) -> np.ndarray:
         """(H, W, 3) uint8 BGR, perhaps a view of the message.
 
         Raises:
@@ -145,9 +146,8 @@ class RecordedSource(FrameSource):
         """
         if _is_depth_message(message):
             raise FrameError('depth_image', f'{item.topic} holds depth, expected colour; choose another {self._option}')
-        if item.type_name == _COMPRESSED:
-            return decode_compressed(byte_view(message.data))
-        image, order = color_image(from_image_message(message), ColorOrder.BGR)
+        frame = image_frame(message) if item.type_name == _COMPRESSED else from_image_message(message)
+        image, order = color_image(replace(frame, image=bit_depth(frame.image)), ColorOrder.BGR)
         return image if order is ColorOrder.BGR else np.ascontiguousarray(image[:, :, ::-1])
 
 

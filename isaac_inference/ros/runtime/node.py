@@ -34,6 +34,7 @@ from isaac_inference.ros.runtime.topics.topic_graph import Source
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter, plain
 
 T = TypeVar('T')
+InputSource = Callable[[], tuple[TypeAdapter[Any], str]]  # the adapter and the topic of an input
 GRAPH_PERIOD_S = 0.1  # how soon a publisher outside this process is noticed
 
 
@@ -70,11 +71,19 @@ class StageClock:
 
 @dataclass(frozen=True, eq=False)
 class _Input:
-    """A declared subscription: its topic, its mark (None: the primary where it is the only one), and how it opens."""
+    """A declared subscription: its topic, its mark (None: the primary where it is the only one), and how it opens.
+
+    `source` says where its messages come from now, which may change while the node is active.
+    """
 
     topic: str
     primary: bool | None
-    connect: Callable[[bool], Subscription[Any]]  # told whether it is the primary
+    source: InputSource
+    open: Callable[[TypeAdapter[Any], str, bool], Subscription[Any]]  # told whether it is the primary
+
+    def connect(self, is_primary: bool) -> Subscription[Any]:
+        """Open it from where its messages come now."""
+        return self.open(*self.source(), is_primary)
 
 
 class PipelineNode(LifecycleNode):
@@ -172,6 +181,7 @@ class PipelineNode(LifecycleNode):
         wanted: Callable[[], bool] = lambda: True,
         on_device: Callable[[], bool] = lambda: False,
         inline: Callable[[T], bool] = lambda item: False,
+        source: InputSource | None = None,
     ) -> None:
         """Declare, in `on_setup`, a subscription that opens with activation; `handler` runs in the worker.
 
@@ -180,10 +190,11 @@ class PipelineNode(LifecycleNode):
 
         What other processes publish is taken only while `wanted()`, asked some ten times a second. `on_device`, asked
         at activation, says that the handler takes items on a GPU; else they are brought into host memory first.
-        `inline` is that of `Mailbox`.
+        `inline` is that of `Mailbox`. `source`, asked as often as `wanted`, says which adapter and topic the input has
+        at that time, where they depend on what is published; it changes over as soon as another pair is returned.
         """
 
-        def connect(is_primary: bool) -> Subscription[T]:
+        def connect(adapter: TypeAdapter[Any], topic: str, is_primary: bool) -> Subscription[Any]:
             takes_device = on_device()
             take = handler if takes_device else lambda item, clock: handler(adapter.to_host(item), clock)
             mailbox = Mailbox(
@@ -195,7 +206,7 @@ class PipelineNode(LifecycleNode):
             )
             return Subscription(self, adapter, topic, qos, mailbox, self.health, wanted, takes_device, is_primary)
 
-        self._wanted.append(_Input(topic, primary, connect))
+        self._wanted.append(_Input(topic, primary, source or (lambda: (adapter, topic)), connect))
 
     @contextlib.contextmanager
     def work(self, clock: StageClock) -> Iterator[None]:
@@ -407,6 +418,8 @@ class PipelineNode(LifecycleNode):
     def _check_graph(self) -> None:
         if self._preparing.check():
             self.trigger_activate()
+        for index, subscription in enumerate(self._subscriptions_open):
+            self._follow_source(index, subscription)
         for subscription in self._subscriptions_open:
             subscription.check_remote()
         self.health.input_timeout_s = self.parameters.input_timeout_s
@@ -416,6 +429,14 @@ class PipelineNode(LifecycleNode):
     def _primary_subscription(self) -> Subscription[Any] | None:
         """The open subscription whose messages are the frames."""
         return next((one for one in self._subscriptions_open if one.is_primary), None)
+
+    def _follow_source(self, index: int, subscription: Subscription[Any]) -> None:
+        """Open an input anew where its source has changed; they are in the order in which they were declared."""
+        one = self._wanted[index]
+        adapter, topic = one.source()
+        if adapter is not subscription.adapter or self.resolve_topic_name(topic) != subscription.topic:
+            subscription.close()
+            self._subscriptions_open[index] = one.open(adapter, topic, one is self._primary)
 
     def _check_name(self) -> None:
         own = self.get_fully_qualified_name()

@@ -21,6 +21,7 @@ ARGUMENTS = np.dtype(
         *((name, '<i4') for name in ('kind', 'mode', 'stride')),
         ('offset', '<i4', (3,)),
         *((name, '<i4') for name in ('chroma_stride', 'shift_x', 'shift_y', 'red_x', 'red_y', 'width', 'height')),
+        *((name, '<i4') for name in ('low_byte', 'shift')),
         *((name, '<i4') for name in ('left', 'top', 'right', 'bottom', 'rgb', 'pad')),
         ('block_scale', '<f4'),
     ]
@@ -42,15 +43,24 @@ _PACKED_NAMES = {
     'rgb16': 'rgb',
     'bgra16': 'bgrx',
     'rgba16': 'rgbx',
+    '16UC3': 'bgr',
+    '16UC4': 'bgrx',
     'mono16': 'm',
 }
 # Encoding -> offsets of y in a pixel, of u and v in the four bytes that two pixels share.
-_YUV_422 = {'uyvy': (1, 0, 2), 'yuv422': (1, 0, 2), 'yuyv': (0, 1, 3), 'yuv422_yuy2': (0, 1, 3)}
+_YUV_422 = {
+    'uyvy': (1, 0, 2),
+    'yuv422': (1, 0, 2),
+    'yuyv': (0, 1, 3),
+    'yuv422_yuy2': (0, 1, 3),
+    'yvyu': (0, 3, 1),
+}
 # Encoding -> offsets of y, u and v in their planes.
 _YUV_420 = {'nv12': (0, 0, 1), 'nv21': (0, 1, 0)}
+_PLANAR = ('yuv420', 'yv12')  # u and v have planes of their own
 _BAYER_NAMES = {f'bayer_{pattern}{bits}': pattern for pattern in ('rggb', 'bggr', 'gbrg', 'grbg') for bits in (8, 16)}
 
-KNOWN_ENCODINGS = frozenset({*_PACKED_NAMES, *_YUV_422, *_YUV_420, 'nv24', *_BAYER_NAMES})
+KNOWN_ENCODINGS = frozenset({*_PACKED_NAMES, *_YUV_422, *_YUV_420, *_PLANAR, 'nv24', *_BAYER_NAMES})
 
 
 def arguments_bytes(input_wh: tuple[int, int]) -> int:
@@ -64,7 +74,7 @@ def write_arguments(letterbox: Letterbox, spec: PreprocessSpec, image: RawImage,
     Args:
         letterbox: where the image goes on the model's input.
         spec: how it gets there.
-        image: one of these images, checked; its bytes are not read.
+        image: one of these images, `encodings.readable`; its bytes are not read.
         address: where the kernel finds the first byte of each.
 
     Returns:
@@ -104,8 +114,8 @@ def write_arguments(letterbox: Letterbox, spec: PreprocessSpec, image: RawImage,
 def _image_fields(image: RawImage) -> dict[str, Any]:
     """Where the samples lie, by the encoding."""
     encoding, step = image.encoding, image.step
-    sample_bytes = 2 if encoding.endswith('16') else 1
-    upper = 1 if sample_bytes == 2 and not image.is_bigendian else 0  # of 16 bits the upper 8 are used
+    wide = _wide_fields(image) if '16' in encoding else {}
+    sample_bytes, upper = (2, int(not image.is_bigendian)) if wide else (1, 0)
     if encoding in _PACKED_NAMES:
         names = _PACKED_NAMES[encoding]
         places = [0, 0, 0] if names == 'm' else [names.index(color) for color in 'bgr']
@@ -113,14 +123,27 @@ def _image_fields(image: RawImage) -> dict[str, Any]:
             'kind': _PACKED,
             'stride': len(names) * sample_bytes,
             'offset': [place * sample_bytes + upper for place in places],
+            **wide,
         }
     if encoding in _BAYER_NAMES:
         red_y, red_x = divmod(_BAYER_NAMES[encoding].index('r'), 2)
-        return {'kind': _BAYER, 'stride': sample_bytes, 'offset': [upper] * 3, 'red_x': red_x, 'red_y': red_y}
+        return {'kind': _BAYER, 'stride': sample_bytes, 'offset': [upper] * 3, 'red_x': red_x, 'red_y': red_y, **wide}
     if encoding in _YUV_422:
         fields = {'stride': 2, 'offset': _YUV_422[encoding], 'chroma_step': step, 'chroma_stride': 4, 'shift_x': 1}
         return {'kind': _YUV, **fields}
     fields = {'stride': 1, 'chroma_start': image.height * step, 'chroma_stride': 2}
     if encoding == 'nv24':
         return {'kind': _YUV_FULL, 'offset': (0, 0, 1), 'chroma_step': 2 * step, **fields}
+    if encoding in _PLANAR:
+        second = image.height // 2 * (step // 2)
+        offset = (0, 0, second) if encoding == 'yuv420' else (0, second, 0)
+        fields |= {'offset': offset, 'chroma_step': step // 2, 'chroma_stride': 1, 'shift_x': 1, 'shift_y': 1}
+        return {'kind': _YUV, **fields}
     return {'kind': _YUV, 'offset': _YUV_420[encoding], 'chroma_step': step, 'shift_x': 1, 'shift_y': 1, **fields}
+
+
+def _wide_fields(image: RawImage) -> dict[str, Any]:
+    """What 16-bit samples need beside the place of their upper byte; where all bits are significant it is enough."""
+    bit_depth = image.bit_depth or 16
+    whole = bit_depth == 16
+    return {'low_byte': 0 if whole else 1 if image.is_bigendian else -1, 'shift': bit_depth - 8}

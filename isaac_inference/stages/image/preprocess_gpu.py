@@ -11,7 +11,7 @@ import numpy as np
 from isaac_inference.cuda.ring import ArrayRing
 from isaac_inference.errors import ConfigError, DeviceError, FrameError
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.ops.image.encodings import check_image
+from isaac_inference.ops.image.encodings import readable
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.ops.image.options import TensorLayout
 from isaac_inference.ops.image.preprocess import TensorWriter
@@ -94,7 +94,7 @@ class GpuPreprocessor:
             FrameError: as `ops.image.encodings.to_color`; 'device_buffers_busy' when `depth` results are in use.
             DeviceError: closed; or there is no memory for an image larger than those before (DeviceMemoryError).
         """
-        check_image(image)
+        image = readable(image)
         with self._gpu.current():
             arrays = self._ring.take()
             tensor = arrays[self._card.image.tensor.name]
@@ -117,7 +117,7 @@ class GpuPreprocessor:
             FrameError: as `ops.image.encodings.to_color`.
             DeviceError: as for a call.
         """
-        check_image(image)
+        image = readable(image)
         with self._gpu.current():
             return self._enqueue(image, target_ptr)
 
@@ -193,7 +193,7 @@ class GpuPreprocessor:
 
     def _write_arguments(self, target: int, letterbox: Letterbox, image: RawImage, address: int) -> None:
         """Brings the arguments for this kind of image to the device, unless they are there; in stream order."""
-        key = (address, image.encoding, letterbox.source_wh, image.step, image.is_bigendian)
+        key = (address, image.encoding, letterbox.source_wh, image.step, image.is_bigendian, image.bit_depth)
         if key == self._arguments_on_device:
             return
         if key not in self._arguments:

@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import array
-
-import cv2
 import numpy as np
 import pytest
 
 from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.ops.image.preprocess import TensorWriter, decode_compressed
+from isaac_inference.ops.image.preprocess import TensorWriter
 
 IMAGENET = {'scale': 1 / 255, 'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)}
 RAW = {'scale': 1.0, 'mean': (0.0, 0.0, 0.0), 'std': (1.0, 1.0, 1.0)}
@@ -141,34 +138,3 @@ def test_wrong_tensors(image: np.ndarray, out: np.ndarray, options: dict, error:
     with pytest.raises(FrameError, match=error) as caught:
         TensorWriter(swap=False, **options).write(image, out)
     assert caught.value.reason == 'bad_tensor'
-
-
-@pytest.mark.parametrize('extension', ['.png', '.jpg', '.bmp'])
-def test_decode_compressed(extension: str) -> None:
-    image = np.full((16, 24, 3), (200, 120, 40), np.uint8)
-    coded = cv2.imencode(extension, image)[1]
-    for data in (coded, coded.tobytes(), array.array('B', coded.tobytes())):
-        np.testing.assert_allclose(decode_compressed(data), image, atol=3)
-
-
-def test_decode_compressed_turns_gray_and_16_bit_into_bgr() -> None:
-    gray = np.full((8, 8), 25600, np.uint16)
-    image = decode_compressed(cv2.imencode('.png', gray)[1])
-    assert image.shape == (8, 8, 3)
-    assert image.dtype == np.uint8
-
-
-@pytest.mark.parametrize(
-    ('data', 'error'),
-    [
-        (b'', 'got 0 bytes'),
-        (b'\xff\xd8\xff nonsense', 'got 12 bytes that OpenCV cannot decode'),
-        (cv2.imencode('.png', np.zeros((64, 64, 3), np.uint8))[1].tobytes()[:30], 'got 30 bytes'),
-        ([1, 2, 3], 'cannot decode'),
-        (None, 'got no bytes'),
-    ],
-)
-def test_bad_compressed_images(data: object, error: str) -> None:
-    with pytest.raises(FrameError, match=error) as caught:
-        decode_compressed(data)
-    assert caught.value.reason == 'bad_compressed_image'

@@ -7,13 +7,18 @@ import sys
 import types
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from sensor_msgs.msg import CompressedImage
 from support.ros.probe import image_message
+from support.rvl import compressed_depth
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.image.options import ColorOrder
-from isaac_inference.ros.messages.image import ImageFrame, color_image, from_image_message
+from isaac_inference.ros.messages.compressed_depth import depth_frame_of
+from isaac_inference.ros.messages.depth import depth_array
+from isaac_inference.ros.messages.image import ImageFrame, color_image, from_image_message, image_frame
 
 
 class StandIn:
@@ -61,6 +66,37 @@ def test_without_cv_bridge_the_known_encodings_are_named(monkeypatch: pytest.Mon
     with pytest.raises(FrameError, match=r"'thermal8'.*bgr8.*install cv_bridge") as caught:
         color_image(frame('thermal8'), ColorOrder.BGR)
     assert caught.value.reason == 'unknown_encoding'
+
+
+def test_depth_is_not_sent_to_cv_bridge(cv_bridge: None) -> None:
+    with pytest.raises(FrameError, match='remap image to the colour topic') as caught:
+        color_image(frame('16UC1'), ColorOrder.BGR)
+    assert caught.value.reason == 'depth_image'
+
+
+def test_a_compressed_message_becomes_a_frame_of_its_header_and_pixels() -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    header = image_message().header
+    data = cv2.imencode('.png', pixels)[1].tobytes()
+    found = image_frame(CompressedImage(header=header, format='rgb8; png compressed rgb8', data=data))
+    assert found.header == header
+    assert found.image.encoding == 'rgb8'
+    np.testing.assert_array_equal(color_image(found, ColorOrder.BGR)[0], pixels)
+    assert image_frame(found) is found
+
+
+@pytest.mark.parametrize('codec', ['png', 'rvl'])
+def test_a_compressed_depth_message_becomes_a_depth_frame(codec: str) -> None:
+    depth = np.arange(12, dtype=np.uint16).reshape(3, 4) * 500
+    header = image_message().header
+    message = CompressedImage(
+        header=header, format=f'16UC1; compressedDepth {codec}', data=compressed_depth(depth, codec)
+    )
+    found = depth_frame_of(message)
+    assert found.header == header
+    assert found.image.encoding == '16UC1'
+    np.testing.assert_array_equal(depth_array(found), depth)
+    assert depth_frame_of(found) is found
 
 
 @pytest.mark.parametrize(

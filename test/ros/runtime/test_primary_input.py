@@ -258,7 +258,7 @@ def test_a_message_that_can_not_be_read_counts_as_one_of_its_input(make_node):
     frames, others = node._subscriptions_open
     for subscription, adapter in ((frames, WORD), (others, WORD)):
         subscription.adapter = adapter
-        subscription._on_message(String(data='bad'))
+        subscription._on_message(String(data='bad'), {})
     found = node.health.snapshot()
     assert (found.received, found.drops, found.refusals) == (1, {'bad_word': 1}, {'bad_word': 1})
 

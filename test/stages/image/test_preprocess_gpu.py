@@ -86,6 +86,10 @@ def test_a_change_of_size_encoding_or_step_mid_stream(card_of):
         raw_image(padding=9),
         raw_image('mono16'),
         raw_image('mono16', is_bigendian=True),
+        dataclasses.replace(raw_image('mono16'), bit_depth=12),
+        dataclasses.replace(raw_image('mono16'), bit_depth=10),
+        raw_image('BayerRG12p'),
+        dataclasses.replace(raw_image('RGB8'), step=0),
     ]
     for image in frames * 2 + frames[::-1]:
         assert_same(card, preprocessor, image)

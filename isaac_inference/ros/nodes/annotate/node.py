@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
@@ -24,6 +24,7 @@ from isaac_inference.ros.messages.detections import SeenBox, read_detections, re
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_keypoints, draw_poses
+from isaac_inference.ros.nodes.shared.image_input import ImageInput, ImageParameters
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
@@ -38,7 +39,7 @@ _DARK = (40, 40, 40)
 
 
 @dataclass(frozen=True)
-class AnnotateParameters(NodeParameters):
+class AnnotateParameters(ImageParameters, NodeParameters):
     """Parameters of the annotate node."""
 
     buffer_size: int = param(
@@ -74,6 +75,8 @@ class AnnotateParameters(NodeParameters):
 class AnnotateNode(PipelineNode):
     """`image` and `detections`, paired by stamp, to `~/debug_image` (Image, bgr8), only while anyone subscribes.
 
+    Images are raw or compressed, as for the preprocess node.
+
     With `draw_poses` also `detections_3d` and `camera_info`; poses in another frame than the image's are brought back
     by /tf at the image's stamp, and where that has no transform the picture comes without them. With `draw_keypoints`
     also `keypoints`, one row for each detection.
@@ -106,7 +109,8 @@ class AnnotateNode(PipelineNode):
         self._pairing = StampPairing('detections', streams)
         self._pictures = self.advertise(IMAGE, '~/debug_image', chosen.debug_image_qos)
         wanted = lambda: self._pictures.wanted  # noqa: E731
-        self.subscribe(IMAGE, 'image', chosen.image_qos, self._on_image, depth=depth, wanted=wanted)
+        self._images = ImageInput(self, 'image', chosen)
+        self._images.subscribe(chosen.image_qos, self._on_image, depth=depth, wanted=wanted)
         self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, primary=True, depth=depth)
         if chosen.draw_poses:
             self.subscribe(plain(Detection3DArray), 'detections_3d', qos, self._on_poses, depth=depth)
@@ -132,9 +136,9 @@ class AnnotateNode(PipelineNode):
         if transforms is not None:
             transforms.close()
 
-    def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
+    def _on_image(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
         if self._pictures.wanted:
-            self._put('image', frame.header, frame)
+            self._put('image', item.header, item)  # decoded when it is drawn on: most may never be
 
     def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
         self._times.append(time.monotonic())
@@ -174,7 +178,7 @@ class AnnotateNode(PipelineNode):
                     )
 
     def _publish(self, matches: Mapping[str, Any], message: Detection2DArray, detections: list[SeenBox]) -> None:
-        frame: ImageFrame = matches['image']
+        frame = self._images.read(matches['image'])
         poses: Detection3DArray | None = matches.get('detections_3d')
         keypoints: TensorFrame | None = matches.get('keypoints')
         picture = self._picture(frame)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from sensor_msgs.msg import PointCloud2
+from sensor_msgs.msg import CompressedImage, PointCloud2
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
@@ -15,6 +15,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.point_cloud import object_points
 from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.cloud import point_cloud
+from isaac_inference.ros.messages.compressed_depth import depth_frame_of
 from isaac_inference.ros.messages.detections import read_detections
 from isaac_inference.ros.messages.image import ImageFrame, color_image
 from isaac_inference.ros.runtime.node import PipelineNode
@@ -79,12 +80,14 @@ class ObjectsCloud:
         except FrameError as error:
             health.skipped(error.reason, f'no objects_cloud for a frame: {error}')
 
-    def _message(self, detections: Detection2DArray, image: ImageFrame, depth: ImageFrame) -> PointCloud2:
+    def _message(
+        self, detections: Detection2DArray, image: ImageFrame, depth: ImageFrame | CompressedImage
+    ) -> PointCloud2:
         color, order = color_image(image, ColorOrder.BGR)
         # the frame itself counts what cannot be used
         items = read_detections(detections.detections, lambda reason, text: None)
         boxes = np.array([item.box for item in items]).reshape(-1, 4)
-        view = self._view(depth, detections.header, boxes)
+        view = self._view(depth_frame_of(depth), detections.header, boxes)
         points = object_points(
             color if order is ColorOrder.BGR else color[..., ::-1],
             view.image,

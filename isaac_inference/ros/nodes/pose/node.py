@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseArray
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
 
@@ -17,6 +17,7 @@ from isaac_inference.models import read_card
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, transform_covariance
 from isaac_inference.ros.messages.camera_info import CameraFeed
+from isaac_inference.ros.messages.compressed_depth import depth_frame_of
 from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoints, read_detections
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
 from isaac_inference.ros.messages.poses import detection_3d, object_frames, pose_array
@@ -24,6 +25,8 @@ from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, T
 from isaac_inference.ros.nodes.pose.cloud import ObjectsCloud
 from isaac_inference.ros.nodes.pose.depth_source import DepthSource
 from isaac_inference.ros.nodes.pose.parameters import PoseParameters
+from isaac_inference.ros.nodes.shared.image_input import ImageInput
+from isaac_inference.ros.nodes.shared.image_source import ImageSource
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.health.timing import StageTiming
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
@@ -106,8 +109,10 @@ class PoseNode(PipelineNode):
             self._on_depth,
             depth=qos.depth,  # as many as detections may wait: each finds its own
             wanted=lambda: uses_depth or self._cloud.wanted,
+            source=ImageSource(self, 'depth/image', chosen.depth_transport, 'depth_transport', 'compressedDepth'),
         )
-        self.subscribe(IMAGE, 'image', image_qos, self._on_image, depth=2, wanted=lambda: self._cloud.wanted)
+        self._images = ImageInput(self, 'image', chosen)
+        self._images.subscribe(image_qos, self._on_image, depth=2, wanted=lambda: self._cloud.wanted)
         if self._estimator.uses_keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=qos.depth)
         # the newest frame wins here; what belongs to it waits in the pairing
@@ -154,13 +159,13 @@ class PoseNode(PipelineNode):
     def _on_depth_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
         self._depth_camera.put(message)
 
-    def _on_depth(self, frame: ImageFrame, clock: StageClock) -> None:
+    def _on_depth(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
         if self._estimator.uses_depth:
-            self._put('depth', frame.header, frame)
-        self._cloud.put('depth', frame.header, frame)
+            self._put('depth', item.header, item)  # decoded when it is used
+        self._cloud.put('depth', item.header, item)
 
-    def _on_image(self, frame: ImageFrame, clock: StageClock) -> None:
-        self._cloud.put('image', frame.header, frame)
+    def _on_image(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
+        self._cloud.put('image', item.header, self._images.read(item))
 
     def _on_keypoints(self, frame: TensorFrame, clock: StageClock) -> None:
         if self._card_id is not None:
@@ -285,12 +290,14 @@ class PoseNode(PipelineNode):
             feed.show(shown)
             self._say_what_is_assumed(feed.assumed)
 
-    def _depth_view(self, frame: ImageFrame | None, header: Header, boxes: Sequence[SeenBox]) -> DepthView | None:
+    def _depth_view(
+        self, item: ImageFrame | CompressedImage | None, header: Header, boxes: Sequence[SeenBox]
+    ) -> DepthView | None:
         """The depth that belongs to a frame; unusable depth is reported and then as good as none."""
-        if frame is None:
+        if item is None:
             return None
         try:
-            view = self._depth.view(frame, header, np.array([item.box for item in boxes]))
+            view = self._depth.view(depth_frame_of(item), header, np.array([box.box for box in boxes]))
         except FrameError as error:
             self.health.skipped(error.reason, str(error))
             self._complain('depth_unregistered', str(error) if error.reason == 'depth_unregistered' else '')

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from isaac_inference.ops.geometry.calibration import ImageRectified, StereoFrame
 from isaac_inference.ops.pose.pnp import PnpSettings
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
+from isaac_inference.ros.nodes.shared.image_input import ImageParameters
+from isaac_inference.ros.nodes.shared.image_source import DepthTransport
 from isaac_inference.ros.nodes.shared.model_node import ModelParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
@@ -108,7 +110,7 @@ class RegistrationParameters:
 
 
 @dataclass(frozen=True)
-class PoseParameters(ModelParameters):
+class PoseParameters(ImageParameters, ModelParameters):
     """Parameters of the pose node."""
 
     method: PoseMethod = param(
@@ -131,6 +133,11 @@ class PoseParameters(ModelParameters):
         StereoFrame.AUTO,
         "Whose centre is the origin of the frame that a stereo pair's second camera names; auto: own where its name "
         'has right or infra2 in it, else first.',
+    )
+    depth_transport: DepthTransport = param(
+        DepthTransport.AUTO,
+        'How depth comes: Image on "depth/image", CompressedImage (compressedDepth: PNG or RVL) on '
+        '"depth/image/compressedDepth" or on "depth/image" itself, or the first of these that is published.',
     )
     depth_tolerance_s: float = param(
         0.0,

@@ -47,7 +47,7 @@ def test_a_publisher_that_is_silent_is_told_apart_from_none(empty_graph: Any, mo
 
 def test_a_topic_of_another_type_is_told(make_graph: Any, model: Path) -> None:
     with make_graph(image_type=CompressedImage) as graph:
-        graph.load('PreprocessNode', 'preprocess', model=str(model), input_timeout_s=SOON)
+        graph.load('PreprocessNode', 'preprocess', model=str(model), transport='raw', input_timeout_s=SOON)
         words = ('carries sensor_msgs/msg/CompressedImage from', 'expected sensor_msgs/msg/Image')
         wait_said(graph, 'preprocess', DiagnosticStatus.STALE, *words)
 
