@@ -12,6 +12,7 @@ import pytest
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from support.ros.bags import Item, write_db3, write_ros1, write_rosbag2
+from support.ros.discovery import not_heard
 from support.ros.node_graph import Graph
 from support.ros.probe import image_message
 
@@ -67,7 +68,7 @@ def test_a_recording_is_a_camera(empty_graph: Graph, tmp_path: Path, make: Calla
     source = str(make(tmp_path, filmed()))
     node = empty_graph.load('CameraNode', 'camera', source=source, image_qos__depth=100, autostart=False)
     node.trigger_configure()
-    probe.wait_matched()
+    probe.wait_until(lambda: not not_heard(probe.node, [node]), 'the probe hears the camera before it begins')
     before_ns = node.get_clock().now().nanoseconds
     node.trigger_activate()
     probe.wait_until(lambda: len(images) >= 7 and len(infos) >= 7, 'two rounds and more')

@@ -167,11 +167,13 @@ def test_keypoints_of_other_detections_cost_the_pose_node_its_frame(array, rows)
 
 def test_the_objects_cloud_has_what_can_be_used(array, monkeypatch):
     given: list[Any] = []
-    monkeypatch.setattr(cloud_module, 'object_points', lambda *arguments: given.extend(arguments))
+    monkeypatch.setattr(cloud_module, 'object_points', lambda *arguments: given.extend(arguments) or points)
     monkeypatch.setattr(cloud_module, 'point_cloud', lambda header, points: header)
-    parameters = SimpleNamespace(poses_qos=None, depth_tolerance_s=0.0, depth_unit_scale=0.0)
+    monkeypatch.setattr(cloud_module, 'replace', lambda points, **changes: points)
+    points, view = SimpleNamespace(xyz=np.zeros((1, 3))), SimpleNamespace(image=None, camera=None)
+    parameters = SimpleNamespace(poses_qos=None, depth_tolerance=0.0)
     node = SimpleNamespace(parameters=parameters, advertise=lambda *arguments: None)
-    cloud = cloud_module.ObjectsCloud(node, ('cup', 'can'), lambda depth: None)
+    cloud = cloud_module.ObjectsCloud(node, ('cup', 'can'), lambda *depth: view, lambda: np.zeros(3))
     color = image_frame_from_array(np.zeros((4, 4, 3), np.uint8), 'bgr8', Header())
     cloud._message(array, color, depth_frame(np.ones((4, 4), np.float32), DepthEncoding.METRES, Header(), (4, 4)))
     *_, boxes, classes, instances = given

@@ -19,7 +19,7 @@ def unmatched(node: Node, nodes: Iterable[Any]) -> list[str]:
     """
     active = [other for other in nodes if other.state == 'active']
     try:
-        return [*_not_hearing(node, active), *_not_heard(node, active)]
+        return [*_not_hearing(node, active), *not_heard(node, active)]
     except InvalidHandle:  # an endpoint is just being closed in another thread: look again
         return ['endpoints are being closed']
 
@@ -44,7 +44,8 @@ def _not_hearing(node: Node, nodes: list[Any]) -> list[str]:
     return found
 
 
-def _not_heard(node: Node, nodes: list[Any]) -> list[str]:
+def not_heard(node: Node, nodes: list[Any]) -> list[str]:
+    """The publishers of pipeline nodes, active or not, that readers of a plain node have yet to find, in words."""
     readers = {reader.topic_name: reader for reader in node.subscriptions}
     writers = [
         (publisher.topic, publisher._writer)

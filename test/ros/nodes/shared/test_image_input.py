@@ -18,7 +18,7 @@ from support.ros.probe import RELIABLE, image_message
 from support.waiting import wait_until
 
 from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array
-from isaac_inference.ros.runtime.topics.endpoints import Publisher
+from isaac_inference.ros.runtime.topics.publisher import Publisher
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 
