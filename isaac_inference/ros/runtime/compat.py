@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = [
     'PublisherEventCallbacks',
     'SubscriptionEventCallbacks',
     'UnsupportedEventTypeError',
+    'host_memory_options',
     'parameter_overrides',
     'release_lifecycle',
     'sequence_number',
@@ -43,6 +45,16 @@ def release_lifecycle(node: LifecycleNode) -> None:
     machine = getattr(node, '_state_machine', None)
     if machine is not None and hasattr(machine, 'destroy_when_not_in_use'):
         machine.destroy_when_not_in_use()
+
+
+def host_memory_options(node: Node) -> dict[str, Any]:
+    """Options of `node.create_subscription` by which the bytes of messages arrive in host memory.
+
+    From Lyrical on a subscription may accept buffers elsewhere, such as on a GPU ('cuda', 'any'). Ours read bytes, so
+    they say 'cpu' themselves rather than rely on the default; before Lyrical there is nothing else.
+    """
+    known = inspect.signature(node.create_subscription).parameters
+    return {'acceptable_buffer_backends': 'cpu'} if 'acceptable_buffer_backends' in known else {}
 
 
 def sequence_number(info: Any) -> int | None:

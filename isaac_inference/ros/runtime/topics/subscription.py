@@ -13,6 +13,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ros.runtime.compat import (
     SubscriptionEventCallbacks,
     UnsupportedEventTypeError,
+    host_memory_options,
     sequence_number,
 )
 from isaac_inference.ros.runtime.health.health import Health
@@ -155,7 +156,12 @@ class Subscription(Generic[T]):
 
         def create() -> Any:
             return self._node.create_subscription(
-                self.adapter.message_type, self._requested_topic, self._on_message, profile, event_callbacks=events
+                self.adapter.message_type,
+                self._requested_topic,
+                self._on_message,
+                profile,
+                event_callbacks=events,
+                **host_memory_options(self._node),
             )
 
         try:

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What differs between releases of rclpy. No wheel of Lyrical exists here: its create_subscription is a fake."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from rclpy.node import Node
+from std_msgs.msg import String
+from support.ros.topic_ends import REMOTE_RELIABLE, say
+from support.waiting import wait_until
+
+from isaac_inference.ros.runtime.compat import host_memory_options, sequence_number
+from isaac_inference.ros.runtime.topics.qos import QosParameters
+
+
+class LyricalNode(Node):
+    """create_subscription as Lyrical has it: with one more argument."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.accepted = []
+
+    def create_subscription(self, *arguments, acceptable_buffer_backends='cpu', **options):
+        self.accepted.append(acceptable_buffer_backends)
+        return super().create_subscription(*arguments, **options)
+
+
+def test_bytes_are_asked_for_in_host_memory_where_that_can_be_said(ros):
+    node = LyricalNode('lyrical')
+    assert host_memory_options(node) == {'acceptable_buffer_backends': 'cpu'}
+    node.destroy_node()
+    assert host_memory_options(SimpleNamespace(create_subscription=lambda type, topic, callback, qos: None)) == {}
+
+
+def test_a_subscription_says_so(inbox, far, topic, monkeypatch):
+    receiver = inbox(QosParameters())
+    node = receiver.subscription._node
+    accepted, create = [], node.create_subscription
+
+    def lyrical(*arguments, acceptable_buffer_backends='any', **options):
+        accepted.append(acceptable_buffer_backends)
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(node, 'create_subscription', lyrical)
+    sender = far.create_publisher(String, topic, REMOTE_RELIABLE)
+    try:
+        wait_until(receiver.is_remote)
+        wait_until(lambda: say(sender, 'hello') or 'hello' in receiver.texts)
+    finally:
+        far.destroy_publisher(sender)
+    assert accepted == ['cpu']
+
+
+@pytest.mark.parametrize(
+    ('info', 'number'), [({'publication_sequence_number': 7}, 7), ({'source_timestamp': 1}, None), (None, None)]
+)
+def test_a_message_s_number_where_the_middleware_gives_one(info, number):
+    assert sequence_number(info) == number
