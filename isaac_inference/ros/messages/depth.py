@@ -27,6 +27,8 @@ _DTYPES: dict[str, np.dtype] = {
     'mono16': np.dtype(np.uint16),
 }
 
+_SPELLINGS = {name.lower(): name for name in _DTYPES}
+
 
 def depth_frame(depth: np.ndarray, encoding: DepthEncoding, header: Header, size_wh: tuple[int, int]) -> ImageFrame:
     """A frame to publish.
@@ -52,8 +54,8 @@ def depth_array(frame: ImageFrame) -> np.ndarray:
     Raises:
         FrameError: 'depth_encoding' for an encoding that isn't depth, 'bad_image' where bytes and sizes don't fit.
     """
-    image = frame.image
-    dtype = _DTYPES.get(image.encoding)
+    image, encoding = frame.image, depth_encoding(frame)
+    dtype = _DTYPES.get(encoding)
     if dtype is None:
         raise FrameError(
             'depth_encoding',
@@ -61,12 +63,19 @@ def depth_array(frame: ImageFrame) -> np.ndarray:
             'topic remapped to a colour image?',
         )
     row = image.width * dtype.itemsize
-    if image.height < 1 or image.width < 1 or image.step < row or image.data.size < image.step * image.height:
+    is_tight = image.step == 0 and image.data.size == row * image.height
+    step = row if is_tight else image.step
+    if image.height < 1 or image.width < 1 or step < row or image.data.size < step * image.height:
         raise FrameError(
             'bad_image',
             f'depth image: {image.data.size} bytes with step {image.step} for {image.width}x{image.height} '
             f'{image.encoding}, expected at least {row} bytes per row; look at the node that publishes it',
         )
-    rows = image.data[: image.step * image.height].reshape(image.height, image.step)[:, :row]
+    rows = image.data[: step * image.height].reshape(image.height, step)[:, :row]
     order: Literal['>', '<'] = '>' if image.is_bigendian else '<'
     return np.ascontiguousarray(rows).view(dtype.newbyteorder(order)).astype(dtype, copy=False)
+
+
+def depth_encoding(frame: ImageFrame) -> str:
+    """A frame's encoding in the spelling of sensor_msgs, '32FC1' for '32fc1'; as it came where it isn't depth."""
+    return _SPELLINGS.get(frame.image.encoding.lower(), frame.image.encoding)

@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.depth_image import DepthImage
-from isaac_inference.ros.messages.depth import DepthEncoding, depth_array, depth_frame
+from isaac_inference.ros.messages.depth import DepthEncoding, depth_array, depth_encoding, depth_frame
 from isaac_inference.ros.messages.image import from_image_message, to_image_message
 
 DEPTH = np.linspace(0.5, 3.0, 12, dtype=np.float32).reshape(3, 4)
@@ -25,7 +25,7 @@ def received(depth: np.ndarray, written: str, /, **fields: Any) -> DepthImage:
     for name, value in fields.items():
         setattr(message, name, value)
     frame = from_image_message(message)
-    return DepthImage.check(depth_array(frame), frame.image.encoding)
+    return DepthImage.check(depth_array(frame), depth_encoding(frame))
 
 
 @pytest.mark.parametrize('encoding, off', [('32FC1', 0.0), ('16UC1', 0.00051)])
@@ -33,6 +33,15 @@ def test_depth_that_is_written_is_read_back(encoding: str, off: float) -> None:
     holes = DEPTH.copy()
     holes[1, 2] = np.nan
     np.testing.assert_allclose(received(holes, encoding).metres(), holes, atol=off)
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [{'step': 0}, {'encoding': '32fc1'}, {'encoding': '32Fc1', 'step': 0}],
+    ids=['no step', 'lower case', 'both'],
+)
+def test_depth_is_read_whatever_way_its_fields_are_written(fields: dict[str, Any]) -> None:
+    np.testing.assert_array_equal(received(DEPTH, '32FC1', **fields).metres(), DEPTH)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +56,7 @@ def test_depth_that_is_written_is_read_back(encoding: str, off: float) -> None:
         ('depth_encoding', "encoding ''", '32FC1', 1.0, {'encoding': ''}),
         ('bad_image', 'step 8 for 4x3 32FC1', '16UC1', 1.0, {'encoding': '32FC1'}),
         ('bad_image', '10 bytes with step 16', '32FC1', 1.0, {'data': b'\0' * 10}),
+        ('bad_image', '47 bytes with step 0', '32FC1', 1.0, {'step': 0, 'data': b'\0' * 47}),
         ('bad_image', '0 bytes with step 16 for 4x0', '32FC1', 1.0, {'height': 0, 'data': b''}),
     ],
 )

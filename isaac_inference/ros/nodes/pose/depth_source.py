@@ -15,7 +15,7 @@ from isaac_inference.ops.depth.reprojection import reproject
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
 from isaac_inference.ros.messages.camera_info import CameraFeed
-from isaac_inference.ros.messages.depth import depth_array
+from isaac_inference.ros.messages.depth import depth_array, depth_encoding
 from isaac_inference.ros.messages.image import ImageFrame
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.transforms.base import frame_name
@@ -56,7 +56,7 @@ class DepthSource:
             raise FrameError('no_camera_info', 'no usable CameraInfo has arrived')
         if self._last is not None and self._last[0] is frame and self._last[1] == header and self._last[2] is color:
             return self._last[3]
-        image = DepthImage.check(depth_array(frame), frame.image.encoding, self._unit_scale)
+        image = DepthImage.check(depth_array(frame), depth_encoding(frame), self._unit_scale)
         T_color_depth = self._from_depth(frame.header, header)
         if T_color_depth is None:
             made = DepthView(image, self._registered(image, color))
