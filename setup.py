@@ -59,7 +59,6 @@ setup(
     entry_points={
         'console_scripts': [
             f'isaac-inference = {NAME}.cli.main:main',
-            f'component_container = {NAME}.ros.runtime.container.container:main',
             *NODE_LIST['console_scripts'](),
         ],
         'rclpy_components': NODE_LIST['component_entry_points'](),

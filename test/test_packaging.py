@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 from support.waiting import LIMIT_S
 
 import isaac_inference
+from isaac_inference.ros.bringup.node_list import MAIN_MODULES
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / 'requirements'
@@ -93,7 +94,8 @@ def test_package_xml_needs_only_what_rosdep_can_install(package_xml: ElementTree
 
 def test_every_component_has_an_executable(setup_py: setuptools.Distribution) -> None:
     components = {point.name: point for point in entry_points(setup_py, 'rclpy_components')}
-    executables = {point.module: point.name for point in entry_points(setup_py, 'console_scripts')}
+    scripts = [point.name for point in entry_points(setup_py, 'console_scripts')]
+    executables = {module: name for name, module in MAIN_MODULES.items() if name in scripts}
     assert components.keys() == {f'isaac_inference::{node}' for node in NODES}
     for point in components.values():
         name = point.module.removeprefix('isaac_inference.ros.nodes.').removesuffix('.node')
@@ -104,6 +106,8 @@ def test_every_component_has_an_executable(setup_py: setuptools.Distribution) ->
 def test_entry_points_can_be_imported(setup_py: setuptools.Distribution, group: str) -> None:
     for point in entry_points(setup_py, group):
         assert hasattr(importlib.import_module(point.module), point.attr), point
+    for module in MAIN_MODULES.values():
+        assert hasattr(importlib.import_module(module), 'main'), module
 
 
 @pytest.mark.parametrize('folder', ['config', 'launch', 'rviz'])
