@@ -23,6 +23,7 @@ from isaac_inference.ros.runtime.health.timing import StageTiming
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters, ParameterServer
 from isaac_inference.ros.runtime.periodic import Periodic
 from isaac_inference.ros.runtime.preparation import Preparation, PreparationWatch
+from isaac_inference.ros.runtime.resources import say_dds_profile
 from isaac_inference.ros.runtime.topics.endpoints import Publisher, Subscription
 from isaac_inference.ros.runtime.topics.mailbox import Mailbox, Worker
 from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters
@@ -92,6 +93,7 @@ class PipelineNode(LifecycleNode):
     def __init__(self, node_name: str, **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
         self.health = Health(self._log)
+        say_dds_profile(self.get_logger())
         self.device = 'CPU'
         self._is_destroyed = False
         self.model = ''

@@ -7,8 +7,10 @@ import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from rclpy.utilities import get_rmw_implementation_identifier
 
 from isaac_inference.errors import ConfigError
 
@@ -46,3 +48,19 @@ def dds_environment(environment: Mapping[str, str]) -> dict[str, str]:
     if any(environment.get(name) for name in DDS_PROFILE_VARIABLES):
         return {}
     return {dds_profile_variable(): str(shared_file(DDS_PROFILE))}
+
+
+def say_dds_profile(logger: Any) -> None:
+    """Log once in a process which profile Fast DDS has, and how to give it one where it has none: a process that is not
+    of this package, and has taken up a node of it, can't be given one any more.
+    """
+    given = next((os.environ[name] for name in DDS_PROFILE_VARIABLES if os.environ.get(name)), '')
+    if given:
+        logger.debug(f'profile of Fast DDS: {given}', once=True)
+    elif 'fastrtps' in get_rmw_implementation_identifier():
+        (name, profile), *_ = dds_environment({}).items()
+        logger.warning(
+            'this process has no Fast DDS profile for large images: many images from and to other processes will be '
+            f'late or lost; before you start it: export {name}={profile}',
+            once=True,
+        )
