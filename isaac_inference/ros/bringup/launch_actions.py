@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import launch.logging
+from composition_interfaces.srv import LoadNode
 from launch import LaunchDescription  # type: ignore[attr-defined]  # mypy finds the folder of that name
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LoadComposableNodes, Node
+from launch_ros.actions import Node
 from launch_ros.actions.load_composable_nodes import get_composable_node_load_request
 from launch_ros.descriptions import ComposableNode
 from launch_ros.ros_adapters import get_ros_node
@@ -25,12 +25,11 @@ from launch_ros.ros_adapters import get_ros_node
 from isaac_inference.ros.bringup.graph import PACKAGE, NodeSpec
 from isaac_inference.ros.bringup.launch_arguments import given_on_the_line, refuse_unknown
 from isaac_inference.ros.bringup.launch_plan import CONTAINER_EXECUTABLE, LaunchArgument, LaunchPlan, Program
+from isaac_inference.ros.bringup.loading import LOAD_SERVICE, Loading
 from isaac_inference.ros.runtime.container.roster import Roster
 from isaac_inference.ros.runtime.resources import dds_environment
 
 _RESPAWN_DELAY_S = 2.0
-_FIRST_WARNING_S, _NEXT_WARNING_S, _POLL_S = 5.0, 30.0, 0.2
-_LOAD_SERVICE = '/_container/load_node'
 
 
 def launch_description(
@@ -88,15 +87,18 @@ def _nodes(plan: LaunchPlan, context: Any) -> list[Any]:
         )
         for spec in plan.nodes
     ]
+    requests = [get_composable_node_load_request(description, context) for description in descriptions]
     if plan.attach:
-        watch = context.asyncio_loop.run_in_executor(None, _watch_for, plan.container, context)
-        context.add_completion_future(watch)
-        return [LoadComposableNodes(target_container=plan.container, composable_node_descriptions=descriptions)]
+        node = get_ros_node(context)
+        client = node.create_client(LoadNode, plan.container + LOAD_SERVICE)
+        loading = Loading(plan.container, node, client, _logger(), lambda: bool(context.is_shutdown))
+        context.add_completion_future(context.asyncio_loop.run_in_executor(None, loading.load, requests))
+        return []
     # the container loads them itself, in every process that takes the place of one that died
     roster = Roster(
         Path(launch.logging.launch_config.log_dir) / f'components{plan.container}'.replace('/', '-'), given=True
     )
-    roster.write(get_composable_node_load_request(description, context) for description in descriptions)
+    roster.write(requests)
     namespace, _, name = plan.container.rpartition('/')
     return [
         Node(
@@ -127,23 +129,6 @@ def _process(plan: LaunchPlan, spec: NodeSpec | Program, **options: Any) -> Node
 
 def _respawn(plan: LaunchPlan) -> dict[str, Any]:
     return {'respawn': True, 'respawn_delay': _RESPAWN_DELAY_S} if plan.respawn else {}
-
-
-def _watch_for(container: str, context: Any) -> None:
-    """Say which containers there are while the one to load into is missing: launch_ros waits for it in silence."""
-    node, begin, next_s = get_ros_node(context), time.monotonic(), _FIRST_WARNING_S
-    while not context.is_shutdown:
-        found = [name for name, _ in node.get_service_names_and_types() if name.endswith(_LOAD_SERVICE)]
-        if container + _LOAD_SERVICE in found:
-            return
-        if time.monotonic() - begin > next_s:
-            others = ', '.join(name.removesuffix(_LOAD_SERVICE) for name in found) or 'none'
-            _logger().error(
-                f'attach: no container {container}, so nothing is loaded; running containers: {others}. Start it, or '
-                'give the full name of another one with container:=/namespace/name; still waiting'
-            )
-            next_s += _NEXT_WARNING_S
-        time.sleep(_POLL_S)
 
 
 def _launch_file(context: Any) -> str:

@@ -22,7 +22,7 @@ KINDS = {
     'launch.actions': ['DeclareLaunchArgument', 'OpaqueFunction', 'SetEnvironmentVariable'],
     'launch.substitutions': ['LaunchConfiguration'],
     'launch_ros': [],
-    'launch_ros.actions': ['LoadComposableNodes', 'Node'],
+    'launch_ros.actions': ['Node'],
     'launch_ros.actions.load_composable_nodes': [],
     'launch_ros.descriptions': ['ComposableNode'],
     'launch_ros.ros_adapters': [],
@@ -53,7 +53,10 @@ class Context:
     def __init__(self, **configurations):
         self.launch_configurations = configurations
         self.asyncio_loop = self
-        self.watched = []
+        self.watched, self.asked = [], []
+
+    def create_client(self, kind, name):
+        self.asked.append(name)
 
     def get_locals_as_dict(self):
         return {'current_launch_file_path': '/share/launch/perception.launch.py'}
@@ -70,17 +73,7 @@ class Log:
 
     def __init__(self):
         self.lines = []
-        self.error = self.warning = self.lines.append
-
-
-class Graph:
-    """The node of launch_ros, in a graph with these containers."""
-
-    def __init__(self, *containers):
-        self.containers = list(containers)
-
-    def get_service_names_and_types(self):
-        return [(f'{name}/_container/load_node', ['x']) for name in self.containers] + [('/a/set_parameters', ['y'])]
+        self.warning = self.lines.append
 
 
 def load_request(description, context):
@@ -113,7 +106,7 @@ def launching(monkeypatch, tmp_path, log):
     made.launch_config, made.get_logger = Record(log_dir=str(tmp_path)), lambda name: log
     sys.modules['launch'].logging = made
     sys.modules['launch_ros.actions.load_composable_nodes'].get_composable_node_load_request = load_request
-    sys.modules['launch_ros.ros_adapters'].get_ros_node = lambda context: context.graph
+    sys.modules['launch_ros.ros_adapters'].get_ros_node = lambda context: context
     monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', 'mine.xml')
     name = 'isaac_inference.ros.bringup.launch_actions'
     monkeypatch.delitem(sys.modules, name, raising=False)
@@ -143,36 +136,11 @@ def test_a_composed_plan_is_one_container_that_loads_the_nodes_in_each_of_its_li
 
 def test_attached_nodes_go_to_the_container_of_that_name(launching):
     context = Context()
-    [load] = launching.actions(plan(attach=True), context)
-    assert load.target_container == '/front/box'
-    assert [node.name for node in load.composable_node_descriptions] == ['eye']
-    [(_, arguments)] = context.watched
-    assert arguments == ('/front/box', context)
-
-
-def test_a_container_that_is_not_there_is_named_with_those_that_are(launching, log, monkeypatch):
-    monkeypatch.setattr(launching, '_FIRST_WARNING_S', 0.0)
-    monkeypatch.setattr(launching, '_POLL_S', 0.0)
-    context = Context()
-    context.graph = Graph('/rear/box', '/box')
-    launching.actions(plan(attach=True), context)
-    [(watch, arguments)] = context.watched
-    log.error = lambda text: (
-        log.lines.append(text),
-        context.graph.containers.append('/front/box'),
-    )  # and now it starts
-    watch(*arguments)
-    [text] = log.lines
-    assert 'no container /front/box, so nothing is loaded; running containers: /rear/box, /box.' in text
-
-
-def test_a_container_that_is_there_is_not_worth_a_word(launching, log):
-    context = Context()
-    context.graph = Graph('/front/box')
-    launching.actions(plan(attach=True), context)
-    [(watch, arguments)] = context.watched
-    watch(*arguments)
-    assert log.lines == []
+    assert launching.actions(plan(attach=True), context) == []
+    assert context.asked == ['/front/box/_container/load_node']
+    [(load, ([request],))] = context.watched
+    assert load.__name__ == 'load'
+    assert (request.plugin_name, request.node_name, request.node_namespace) == ('pack::Eye', 'eye', '/front')
 
 
 def test_otherwise_every_node_is_a_process(launching):
