@@ -21,7 +21,7 @@ from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.depth import depth_array
 from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoints, read_detections
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
-from isaac_inference.ros.messages.poses import detection_3d, object_frames, pose_array
+from isaac_inference.ros.messages.poses import detection_3d, frame_prefix, object_frames, pose_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.pose.cloud import ObjectsCloud
 from isaac_inference.ros.nodes.pose.parameters import PoseParameters
@@ -71,6 +71,7 @@ class PoseNode(PipelineNode):
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.poses_qos)
         self._cloud = ObjectsCloud(self, card.labels if card else (), self._camera_of_depth)
         self._broadcaster = TransformBroadcaster(self) if chosen.publish_tf else None
+        self._frame_prefix = frame_prefix(chosen.tf_prefix, self.get_namespace())
         if chosen.target_frame:
             self._transforms = make_transform_source(self, chosen.transform_source)
         streams = {}
@@ -236,7 +237,7 @@ class PoseNode(PipelineNode):
             self._poses.publish(pose_array(array))
         if self._broadcaster is not None:
             try:
-                self._broadcaster.send(object_frames(header, objects))
+                self._broadcaster.send(object_frames(header, objects, self._frame_prefix))
             except FrameError as error:  # such as a frame without a name; the poses are out already
                 self.health.skipped(error.reason, str(error))
 
