@@ -50,6 +50,7 @@ setup(
     package_data={NAME: module_files('.yaml', '.txt', '.onnx', '.cu', '.jpg')},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        ('share/ament_index/resource_index/rclcpp_components', [f'resource/rclcpp_components/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
         *shared_files('config', 'launch', 'rviz', 'examples'),
     ],

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import setuptools  # before distutils, which it replaces
+import yaml
 
 from distutils.core import run_setup  # isort: skip
 from packaging.requirements import Requirement
@@ -87,9 +88,29 @@ def test_package_xml_describes_an_ament_python_package(package_xml: ElementTree.
 
 
 def test_package_xml_needs_only_what_rosdep_can_install(package_xml: ElementTree.Element) -> None:
-    needed = {element.text for element in package_xml if element.tag.endswith('depend')}
-    assert {'rclpy', 'sensor_msgs', 'vision_msgs', 'composition_interfaces', 'launch_ros'} <= needed
-    assert 'isaac_ros_tensor_list_interfaces' not in needed  # rosdep has no such key
+    known = yaml.safe_load((ROOT / 'test' / 'support' / 'rosdep_keys.yaml').read_text(encoding='utf-8'))
+    needed = [element.text for element in package_xml if element.tag.endswith('depend')]
+    assert Counter(needed) == Counter(set(needed))
+    assert set(needed) == {*known['released'], *known['ubuntu']}, 'look the key up in rosdep, and add it to the list'
+    assert not set(needed) & set(known['missing'])
+
+
+def test_the_readme_has_pip_install_what_rosdep_does_not_know() -> None:
+    known = yaml.safe_load((ROOT / 'test' / 'support' / 'rosdep_keys.yaml').read_text(encoding='utf-8'))
+    [line] = [line for line in (ROOT / 'README.md').read_text('utf-8').splitlines() if 'which rosdep does not' in line]
+    commands = re.findall(r'(?:apt|pip) install ([^#&]+)', line)
+    assert {name for command in commands for name in command.split()} <= set(known['missing']), line
+
+
+def test_the_component_index_names_every_plugin_and_its_container(setup_py: setuptools.Distribution) -> None:
+    """`ros2 component types` reads it; a C++ container that is asked for one of them says which file it can't load."""
+    index = 'resource/rclcpp_components/isaac_inference'
+    assert dict(setup_py.data_files)['share/ament_index/resource_index/rclcpp_components'] == [index]
+    lines = (ROOT / index).read_text(encoding='utf-8').splitlines()
+    assert [line.split(';')[0] for line in lines] == [
+        point.name for point in entry_points(setup_py, 'rclpy_components')
+    ]
+    assert {line.split(';')[1] for line in lines} == {'lib/isaac_inference/component_container'}
 
 
 def test_every_component_has_an_executable(setup_py: setuptools.Distribution) -> None:

@@ -76,9 +76,9 @@ class Launched:
 
     def wait(self) -> int:
         """Its exit code, once it and all that it has started are at an end."""
-        code = self.process.wait(LIMIT_S)
+        wait_until(lambda: self.process.poll() is not None, 'ros2 launch ends', notes=lambda: '\n'.join(self.lines))
         self._reader.join(LIMIT_S)
-        return code
+        return int(self.process.returncode)
 
     def close(self) -> None:
         with contextlib.suppress(ProcessLookupError):
