@@ -56,6 +56,9 @@ setup(
     ],
     # The rest is in package.xml: the OpenCV of a ROS distribution, for one, has no Python metadata.
     install_requires=['setuptools'],
+    extras_require={
+        'test': ['pytest', 'pytest-timeout', 'hypothesis']
+    },  # or colcon test takes unittest, and runs nothing
     zip_safe=False,
     entry_points={
         'console_scripts': [

@@ -113,6 +113,13 @@ def test_the_component_index_names_every_plugin_and_its_container(setup_py: setu
     assert {line.split(';')[1] for line in lines} == {'lib/isaac_inference/component_container'}
 
 
+def test_colcon_test_runs_pytest(setup_py: setuptools.Distribution, package_xml: ElementTree.Element) -> None:
+    """Without pytest in this list it runs unittest, which finds no test and is content."""
+    needed = {element.text for element in package_xml.iterfind('test_depend')}
+    assert 'pytest' in setup_py.extras_require['test']
+    assert {f'python3-{name}' for name in setup_py.extras_require['test']} == needed
+
+
 def test_every_component_has_an_executable(setup_py: setuptools.Distribution) -> None:
     components = {point.name: point for point in entry_points(setup_py, 'rclpy_components')}
     scripts = [point.name for point in entry_points(setup_py, 'console_scripts')]

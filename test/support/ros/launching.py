@@ -16,7 +16,13 @@ from pathlib import Path
 
 from support.waiting import LIMIT_S, Bell, wait_until
 
-_ROS2 = 'import sys; from ros2cli.cli import main; sys.exit(main())'
+# a shell has what it starts in the background ignore Ctrl-C, and whatever that starts
+_ROS2 = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from ros2cli.cli import main
+sys.exit(main())
+"""
 
 
 def why_not() -> str:
