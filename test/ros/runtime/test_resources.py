@@ -93,7 +93,7 @@ def test_a_process_without_a_profile_says_how_to_get_one(monkeypatch):
     [(level, text, options)] = log.lines
     command = f'export {dds_profile_variable()}={shared_file("config/fastdds_large_images.xml")}'
     assert (level, options) == ('warning', {'once': True})
-    assert text.endswith(command)
+    assert f'before you start it: {command} (and where the camera driver starts' in text
 
 
 def test_other_middleware_has_no_such_profile(monkeypatch):
