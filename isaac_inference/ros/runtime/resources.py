@@ -60,8 +60,8 @@ def say_dds_profile(logger: Any) -> None:
     elif 'fastrtps' in get_rmw_implementation_identifier():
         (name, profile), *_ = dds_environment({}).items()
         logger.warning(
-            'this process has no Fast DDS profile for large messages: most images and tensors that it publishes to other '
-            f'processes will be lost; before you start it: export {name}={profile} (and where the camera driver starts: '
-            "it is the publisher's profile that counts)",
+            'this process has no Fast DDS profile for large messages: most images and tensors that it publishes to '
+            f'other processes will be lost; before you start it: export {name}={profile} (and where the camera driver '
+            "starts: it is the publisher's profile that counts)",
             once=True,
         )
