@@ -50,16 +50,19 @@ setup(
     package_data={NAME: module_files('.yaml', '.txt', '.onnx', '.cu', '.jpg')},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        ('share/ament_index/resource_index/rclcpp_components', [f'resource/rclcpp_components/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
         *shared_files('config', 'launch', 'rviz', 'examples'),
     ],
     # The rest is in package.xml: the OpenCV of a ROS distribution, for one, has no Python metadata.
     install_requires=['setuptools'],
+    extras_require={
+        'test': ['pytest', 'pytest-timeout', 'hypothesis']
+    },  # or colcon test takes unittest, and runs nothing
     zip_safe=False,
     entry_points={
         'console_scripts': [
             f'isaac-inference = {NAME}.cli.main:main',
-            f'component_container = {NAME}.ros.runtime.container.container:main',
             *NODE_LIST['console_scripts'](),
         ],
         'rclpy_components': NODE_LIST['component_entry_points'](),

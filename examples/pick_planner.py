@@ -9,12 +9,16 @@ The gripper's frame: origin between the fingertips, z the approach to the object
 
 import signal
 
+if __name__ == '__main__':  # a Ctrl-C during the imports below must not end in a traceback either
+    stop = []
+    for number in (signal.SIGINT, signal.SIGTERM):  # a second one, as of a terminal and ros2 launch, changes nothing
+        signal.signal(number, lambda number, _: stop.append(signal.signal(number, signal.SIG_IGN)))
+
 import numpy as np
 import rclpy
 from geometry_msgs.msg import Point, Pose, PoseArray, PoseStamped, Quaternion
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from vision_msgs.msg import Detection3DArray
 
 PARAMETERS = {  # all may be changed while the node runs
@@ -60,8 +64,7 @@ class PickPlanner(Node):
 
     def __init__(self):
         super().__init__('pick_planner')
-        for name, (default, text) in PARAMETERS.items():
-            self.declare_parameter(name, default, ParameterDescriptor(description=text))
+        self.declare_parameters('', [(n, v, ParameterDescriptor(description=t)) for n, (v, t) in PARAMETERS.items()])
         self.pairs, self.seen, self.target = {}, {}, None  # messages by stamp; positions by (class, id); (class, id)
         self.grasp, self.pre_grasp = (self.create_publisher(PoseStamped, name, 10) for name in ('grasp', 'pre_grasp'))
         self.create_subscription(PoseArray, 'poses', lambda message: self.pair(0, message), 10)
@@ -83,12 +86,11 @@ class PickPlanner(Node):
         self.seen, self.target = {}, None
 
     def plan(self, poses, objects):
-        p = {name: self.get_parameter(name).value for name in PARAMETERS}
+        p, seen, found = {name: self.get_parameter(name).value for name in PARAMETERS}, {}, {}
         if poses.header.frame_id != p['frame'] or len(poses.poses) != len(objects):
             why = f'{len(poses.poses)} poses of {len(objects)} objects in {poses.header.frame_id!r}, not {p["frame"]!r}'
             self.get_logger().error(why + ': set target_frame of the pose node', throttle_duration_sec=5.0)
             return self.lose(why)
-        seen, found = {}, {}
         for pose, item in zip(poses.poses, objects, strict=True):
             best = max((one.hypothesis for one in item.results if item.id), key=lambda h: h.score, default=None)
             if best and best.score >= p['min_score'] and p['target_class'] in ('', best.class_id):
@@ -110,10 +112,8 @@ class PickPlanner(Node):
 
 
 if __name__ == '__main__':
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    node, stop = PickPlanner(), []
-    for number in (signal.SIGINT, signal.SIGTERM):  # a second one, as of a terminal and ros2 launch, changes nothing
-        signal.signal(number, lambda number, _: stop.append(signal.signal(number, signal.SIG_IGN)))
+    rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+    node = PickPlanner()
     while not stop:
         rclpy.spin_once(node, timeout_sec=0.1)
     rclpy.shutdown()

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 import setuptools  # before distutils, which it replaces
+import yaml
 
 from distutils.core import run_setup  # isort: skip
 from packaging.requirements import Requirement
 from support.waiting import LIMIT_S
 
 import isaac_inference
+from isaac_inference.ros.bringup.node_list import MAIN_MODULES
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / 'requirements'
@@ -86,14 +88,42 @@ def test_package_xml_describes_an_ament_python_package(package_xml: ElementTree.
 
 
 def test_package_xml_needs_only_what_rosdep_can_install(package_xml: ElementTree.Element) -> None:
-    needed = {element.text for element in package_xml if element.tag.endswith('depend')}
-    assert {'rclpy', 'sensor_msgs', 'vision_msgs', 'composition_interfaces', 'launch_ros'} <= needed
-    assert 'isaac_ros_tensor_list_interfaces' not in needed  # rosdep has no such key
+    known = yaml.safe_load((ROOT / 'test' / 'support' / 'rosdep_keys.yaml').read_text(encoding='utf-8'))
+    needed = [element.text for element in package_xml if element.tag.endswith('depend')]
+    assert Counter(needed) == Counter(set(needed))
+    assert set(needed) == {*known['released'], *known['ubuntu']}, 'look the key up in rosdep, and add it to the list'
+    assert not set(needed) & set(known['missing'])
+
+
+def test_the_readme_has_pip_install_what_rosdep_does_not_know() -> None:
+    known = yaml.safe_load((ROOT / 'test' / 'support' / 'rosdep_keys.yaml').read_text(encoding='utf-8'))
+    [line] = [line for line in (ROOT / 'README.md').read_text('utf-8').splitlines() if 'which rosdep does not' in line]
+    commands = re.findall(r'(?:apt|pip) install ([^#&]+)', line)
+    assert {name for command in commands for name in command.split()} <= set(known['missing']), line
+
+
+def test_the_component_index_names_every_plugin_and_its_container(setup_py: setuptools.Distribution) -> None:
+    """`ros2 component types` reads it; a C++ container that is asked for one of them says which file it can't load."""
+    index = 'resource/rclcpp_components/isaac_inference'
+    assert dict(setup_py.data_files)['share/ament_index/resource_index/rclcpp_components'] == [index]
+    lines = (ROOT / index).read_text(encoding='utf-8').splitlines()
+    assert [line.split(';')[0] for line in lines] == [
+        point.name for point in entry_points(setup_py, 'rclpy_components')
+    ]
+    assert {line.split(';')[1] for line in lines} == {'lib/isaac_inference/component_container'}
+
+
+def test_colcon_test_runs_pytest(setup_py: setuptools.Distribution, package_xml: ElementTree.Element) -> None:
+    """Without pytest in this list it runs unittest, which finds no test and is content."""
+    needed = {element.text for element in package_xml.iterfind('test_depend')}
+    assert 'pytest' in setup_py.extras_require['test']
+    assert {f'python3-{name}' for name in setup_py.extras_require['test']} == needed
 
 
 def test_every_component_has_an_executable(setup_py: setuptools.Distribution) -> None:
     components = {point.name: point for point in entry_points(setup_py, 'rclpy_components')}
-    executables = {point.module: point.name for point in entry_points(setup_py, 'console_scripts')}
+    scripts = [point.name for point in entry_points(setup_py, 'console_scripts')]
+    executables = {module: name for name, module in MAIN_MODULES.items() if name in scripts}
     assert components.keys() == {f'isaac_inference::{node}' for node in NODES}
     for point in components.values():
         name = point.module.removeprefix('isaac_inference.ros.nodes.').removesuffix('.node')
@@ -104,6 +134,8 @@ def test_every_component_has_an_executable(setup_py: setuptools.Distribution) ->
 def test_entry_points_can_be_imported(setup_py: setuptools.Distribution, group: str) -> None:
     for point in entry_points(setup_py, group):
         assert hasattr(importlib.import_module(point.module), point.attr), point
+    for module in MAIN_MODULES.values():
+        assert hasattr(importlib.import_module(module), 'main'), module
 
 
 @pytest.mark.parametrize('folder', ['config', 'launch', 'rviz'])

@@ -10,7 +10,7 @@ from support.paths import ROOT
 from isaac_inference.cli.docs import generated, node_class
 from isaac_inference.cli.main import main
 from isaac_inference.ros.bringup.node_list import NODES
-from isaac_inference.ros.bringup.params_file import node_section
+from isaac_inference.ros.bringup.params_file import ParamsFile
 from isaac_inference.ros.runtime.compat import parameter_overrides
 from isaac_inference.ros.runtime.parameters.schema import build, flatten, specs
 
@@ -52,7 +52,7 @@ def test_the_yaml_file_has_a_section_for_every_node():
 @pytest.mark.parametrize('name', NODES)
 def test_the_yaml_file_holds_the_defaults(name):
     parameters = node_class(name).Parameters
-    assert build(parameters, node_section(YAML, f'/front/{name}')) == parameters()
+    assert build(parameters, ParamsFile(YAML).node_section(f'/front/{name}')) == parameters()
 
 
 @pytest.mark.parametrize('namespace', ['', '/front/left'])

@@ -27,6 +27,16 @@ from isaac_inference.ros.runtime.container.spin import SpinThread
 
 planner = load_planner()
 PERIOD_S = 0.05 * TIME_FACTOR
+SLOW_IMPORT = """
+import importlib.abc, runpy, sys
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == 'rclpy.node':
+            print('importing', flush=True)
+            sys.stdin.read()
+sys.meta_path.insert(0, Slow())
+runpy.run_path(sys.argv[1], run_name='__main__')
+"""
 
 
 class Driven:
@@ -187,6 +197,26 @@ class Camera:
         finally:
             done.set()
             sender.join()
+
+
+@pytest.mark.parametrize('end', [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_cleanly_even_while_it_is_still_importing(end: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, '-c', SLOW_IMPORT, str(FILE)],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == 'importing\n'
+            process.send_signal(end)
+            _, err = process.communicate(timeout=LIMIT_S)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert 'Traceback' not in err
 
 
 @pytest.mark.system

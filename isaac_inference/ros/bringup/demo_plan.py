@@ -11,12 +11,14 @@ from isaac_inference.models.demo import demo_model
 from isaac_inference.ros.bringup.graph import perception_graph
 from isaac_inference.ros.bringup.launch_plan import (
     LOG_LEVEL,
+    RESPAWN,
     SWITCH,
     LaunchArgument,
     LaunchPlan,
     Program,
     absolute,
     check_files,
+    resolve,
     switch,
 )
 from isaac_inference.ros.runtime.resources import shared_file
@@ -31,16 +33,18 @@ ARGUMENTS = (
     LaunchArgument('target_class', '', 'class that the planner picks; empty: any'),
     LaunchArgument('rviz', 'false', 'start rviz2', SWITCH),
     LaunchArgument('composed', 'true', 'all nodes in one container (true) or one process per node (false)', SWITCH),
+    RESPAWN,
     LOG_LEVEL,
 )
 _CONTAINER = 'demo_container'
 
 
-def demo_plan(given: Mapping[str, str]) -> LaunchPlan:
+def demo_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     """From arguments to nodes and programs.
 
     Args:
         given: every argument's value, by name.
+        pushed: the namespace that including launch files have pushed.
 
     Raises:
         ConfigError: an argument is unusable, or a file of the package is missing.
@@ -55,6 +59,7 @@ def demo_plan(given: Mapping[str, str]) -> LaunchPlan:
         track=True,
         pose_parameters={'method': given['method'], 'target_frame': given['target_frame']},
     )
+    namespace = resolve(pushed, '')
     programs = []
     if switch('planner', given['planner']):
         programs.append(_planner(given['target_class']))
@@ -62,11 +67,12 @@ def demo_plan(given: Mapping[str, str]) -> LaunchPlan:
         programs.append(Program('rviz', 'rviz2', 'rviz2', ('-d', str(shared_file('rviz/demo.rviz')))))
     return LaunchPlan(
         nodes,
-        namespace='',
+        namespace=namespace,
         composed=switch('composed', given['composed']),
-        container=_CONTAINER,
+        container=resolve(namespace, _CONTAINER),
         attach=False,
         log_level=given['log_level'],
+        respawn=switch('respawn', given['respawn']),
         programs=tuple(programs),
     )
 

@@ -16,8 +16,8 @@ from typing import Any
 from isaac_inference.errors import ConfigError, PerceptionError
 from isaac_inference.models import ModelCard, read_card
 from isaac_inference.ros.bringup.graph import CameraTopics, NodeSpec, perception_graph
-from isaac_inference.ros.bringup.params_file import node_section
-from isaac_inference.ros.runtime.resources import shared_file
+from isaac_inference.ros.bringup.node_list import NODES
+from isaac_inference.ros.bringup.params_file import ParamsFile
 
 CONTAINER_EXECUTABLE = 'component_container'
 SWITCH = ('true', 'false')
@@ -37,6 +37,7 @@ class LaunchArgument:
 LOG_LEVEL = LaunchArgument(
     'log_level', 'info', 'minimum severity that is logged', ('debug', 'info', 'warn', 'error', 'fatal')
 )
+RESPAWN = LaunchArgument('respawn', 'true', 'start a process that ends by itself again, with its nodes', SWITCH)
 ARGUMENTS = (
     LaunchArgument('model', '', 'ONNX model; empty leaves it to the parameter file'),
     LaunchArgument('model_card', '', 'YAML card of the model; empty looks beside the model'),
@@ -51,11 +52,19 @@ ARGUMENTS = (
     LaunchArgument('track', 'auto', 'persistent object ids and smooth poses; auto: with poses', _AUTO),
     LaunchArgument('target_frame', '', "frame of the poses, such as base_link; empty: the camera's optical frame"),
     LaunchArgument('annotate', 'true', 'start the node that draws pictures', SWITCH),
-    LaunchArgument('namespace', '', 'namespace of all nodes'),
-    LaunchArgument('params_file', '', 'ROS parameter file; empty takes config/perception.yaml of this package'),
+    LaunchArgument(
+        'namespace', '', 'namespace of all nodes, below that of an including launch file unless it begins with /'
+    ),
+    LaunchArgument('params_file', '', 'ROS parameter file, like config/perception.yaml, which has all defaults'),
+    LaunchArgument(
+        'use_sim_time', '', "take the time from /clock; empty: as an including launch file's SetParameter says"
+    ),
     LaunchArgument('composed', 'true', 'all nodes in one container (true) or one process per node (false)', SWITCH),
-    LaunchArgument('container', 'perception_container', 'name of the container'),
+    LaunchArgument(
+        'container', 'perception_container', 'name of the container; a full one, as /front/box, stays as it is'
+    ),
     LaunchArgument('attach', 'false', 'load into an already running container of that name', SWITCH),
+    RESPAWN,
     LOG_LEVEL,
 )
 
@@ -74,7 +83,13 @@ class Program:
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """The nodes with their parameters resolved, and how to start them."""
+    """The nodes with their parameters resolved, and how to start them.
+
+    Attributes:
+        namespace: of all nodes, '' or with a leading slash.
+        container: full name of the container, whose namespace may be another one.
+        remarks: what the user should know, a sentence each.
+    """
 
     nodes: tuple[NodeSpec, ...]
     namespace: str
@@ -82,25 +97,28 @@ class LaunchPlan:
     container: str
     attach: bool
     log_level: str
+    respawn: bool
     programs: tuple[Program, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
-def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
+def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     """From arguments to nodes.
 
     Args:
         given: every argument's value, by name.
+        pushed: the namespace that including launch files have pushed.
 
     Raises:
         ConfigError: a file is missing or a switch is neither true nor false.
     """
-    switches = {name: switch(name, given[name]) for name in ('annotate', 'composed', 'attach')}
+    switches = {name: switch(name, given[name]) for name in ('annotate', 'composed', 'attach', 'respawn')}
     if switches['attach'] and not switches['composed']:
         raise ConfigError(
             'launch argument attach: true, but composed is false; separate processes have no container to attach to'
         )
     check_files(given, 'model', 'model_card', 'params_file')
-    namespace = '/' + given['namespace'].strip('/') if given['namespace'].strip('/') else ''
+    namespace = resolve(pushed, given['namespace'])
     card = _card(given)
     poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
     graph = perception_graph(
@@ -114,11 +132,28 @@ def launch_plan(given: Mapping[str, str]) -> LaunchPlan:
         keypoints=card is not None and card.keypoints is not None,
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
     )
-    params_file = absolute(given['params_file']) or str(shared_file('config/perception.yaml'))
-    nodes = tuple(_with_file(spec, params_file, namespace) for spec in graph)
+    nodes = [_with_time(spec, given['use_sim_time']) for spec in graph]
+    remarks: list[str] = []
+    if given['params_file']:  # else the nodes' own defaults, which a SetParameter of an including launch file changes
+        file = ParamsFile(absolute(given['params_file']))
+        remarks = file.unused([f'{namespace}/{spec.name}' for spec in nodes], NODES)
+        nodes = [_with_file(spec, file, namespace) for spec in nodes]
     return LaunchPlan(
-        nodes, namespace, switches['composed'], given['container'], switches['attach'], given['log_level']
+        tuple(nodes),
+        namespace,
+        switches['composed'],
+        resolve(namespace, given['container']),
+        switches['attach'],
+        given['log_level'],
+        switches['respawn'],
+        remarks=tuple(remarks),
     )
+
+
+def resolve(namespace: str, name: str) -> str:
+    """A name as ROS reads it: below the namespace, unless it begins with a slash; '' is the root namespace."""
+    words = [] if name.startswith('/') else namespace.split('/')
+    return ''.join(f'/{word}' for word in [*words, *name.split('/')] if word)
 
 
 def check_files(given: Mapping[str, str], *names: str) -> None:
@@ -134,8 +169,16 @@ def check_files(given: Mapping[str, str], *names: str) -> None:
             )
 
 
-def _with_file(spec: NodeSpec, params_file: str, namespace: str) -> NodeSpec:
-    from_file = node_section(params_file, f'{namespace}/{spec.name}')
+def _with_time(spec: NodeSpec, use_sim_time: str) -> NodeSpec:
+    if not use_sim_time:
+        return spec
+    return dataclasses.replace(
+        spec, parameters={**spec.parameters, 'use_sim_time': switch('use_sim_time', use_sim_time)}
+    )
+
+
+def _with_file(spec: NodeSpec, file: ParamsFile, namespace: str) -> NodeSpec:
+    from_file = file.node_section(f'{namespace}/{spec.name}')
     # launch_ros accepts no empty list, which is the default of every parameter that is a list of names
     parameters = {**{name: value for name, value in from_file.items() if value != []}, **spec.parameters}
     return dataclasses.replace(spec, parameters=parameters)

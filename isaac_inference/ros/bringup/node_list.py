@@ -15,6 +15,7 @@ NODES = {
     'pose': f'{PACKAGE}.ros.nodes.pose.node:PoseNode',
     'annotate': f'{PACKAGE}.ros.nodes.annotate.node:AnnotateNode',
 }
+EXECUTABLES = f'{PACKAGE}.ros.executables'  # the module of the console scripts
 
 
 def executable(name: str) -> str:
@@ -28,10 +29,17 @@ def plugin(name: str) -> str:
 
 
 def console_scripts() -> list[str]:
-    """Entry points of the nodes as processes."""
-    return [f'{executable(name)} = {where.partition(":")[0]}:main' for name, where in NODES.items()]
+    """Entry points of the nodes and the container as processes."""
+    return [f'{name} = {EXECUTABLES}:{name}' for name in MAIN_MODULES]
 
 
 def component_entry_points() -> list[str]:
     """Entry points of the nodes as components."""
     return [f'{plugin(name)} = {where}' for name, where in NODES.items()]
+
+
+# console script -> the module whose `main` it runs
+MAIN_MODULES = {
+    'component_container': f'{PACKAGE}.ros.runtime.container.container',
+    **{executable(name): where.partition(':')[0] for name, where in NODES.items()},
+}

@@ -161,11 +161,12 @@ def _command(spec: NodeSpec, namespace: str, params_file: str) -> list[str]:
         arguments += ['--params-file', params_file]
     for name, value in spec.parameters.items():
         arguments += ['-p', f'{name}:={value}']
-    return [sys.executable, '-c', f'import {_module(spec)} as node; node.main()', *arguments]
+    return [sys.executable, '-c', _start(spec), *arguments]
 
 
-def _module(spec: NodeSpec) -> str:
+def _start(spec: NodeSpec) -> str:
+    """The Python line that is the node's executable, wherever that lies."""
     for entry in entry_points(group='console_scripts'):
-        if entry.name == spec.executable and importlib.util.find_spec(entry.value.split(':')[0]):
-            return entry.value.split(':')[0]
+        if entry.name == spec.executable and importlib.util.find_spec(entry.module):
+            return f'from {entry.module} import {entry.attr} as main; main()'
     raise ConfigError(f'executable {spec.executable} of package {spec.package} is not installed; reinstall the package')

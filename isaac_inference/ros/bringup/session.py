@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import threading
 from collections.abc import Iterator
 
@@ -15,6 +14,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from isaac_inference.ros.runtime.compat import shutdown_context
 from isaac_inference.ros.runtime.container.process import tune_process
+from isaac_inference.ros.runtime.container.stop_request import StopRequest
 from isaac_inference.ros.runtime.resources import dds_environment
 
 
@@ -39,13 +39,21 @@ def ros_session() -> Iterator[tuple[Context, threading.Event]]:
     """A separate context, shut down at the end, and the event that SIGINT and SIGTERM set."""
     os.environ.update(dds_environment(os.environ))  # before the middleware starts
     tune_process()
-    stop, context = threading.Event(), Context()
+    stop, context, request = threading.Event(), Context(), StopRequest()
     rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    # the event is set by a thread of its own: a signal handler may interrupt whoever has its lock
+    watcher = threading.Thread(target=_pass_on, args=(request, stop), name='stop request', daemon=True)
+    watcher.start()
     try:
-        yield context, stop
+        with request.signals():
+            yield context, stop
     finally:
+        request.request()
+        watcher.join()
+        request.close()
         shutdown_context(context)
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+
+
+def _pass_on(request: StopRequest, stop: threading.Event) -> None:
+    request.wait()
+    stop.set()

@@ -117,8 +117,19 @@ def read_object(item: Detection3D, labels: Collection[str] | None = None) -> See
     return SeenObject(item, result, best.class_id, best.score, size)
 
 
-def object_frames(header: Header, objects: Iterable[Detection3D]) -> list[FramePose]:
-    """What /tf says of those objects that have an id: `<class>_<id>` below the frame that their poses are in.
+def frame_prefix(tf_prefix: str, namespace: str) -> str:
+    """What the frames of a node's objects begin with: 'front/', or ''.
+
+    Args:
+        tf_prefix: the parameter; 'auto' takes the namespace.
+        namespace: of the node, '/front'; '/' is the root, which gives ''.
+    """
+    name = (namespace if tf_prefix == 'auto' else tf_prefix).strip('/')
+    return f'{name}/' if name else ''
+
+
+def object_frames(header: Header, objects: Iterable[Detection3D], prefix: str = '') -> list[FramePose]:
+    """What /tf says of those objects that have an id: `<prefix><class>_<id>` below the frame that their poses are in.
 
     Class and pose are the best hypothesis's; what tf2 doesn't like in a name becomes '_'.
 
@@ -130,7 +141,7 @@ def object_frames(header: Header, objects: Iterable[Detection3D]) -> list[FrameP
         if item.id:
             best = best_result(item)
             position, turn = best.pose.pose.position, best.pose.pose.orientation
-            child = re.sub(r'[\s/]+', '_', f'{best.hypothesis.class_id}_{item.id}')
+            child = prefix + re.sub(r'[\s/]+', '_', f'{best.hypothesis.class_id}_{item.id}')
             move, rotation = (position.x, position.y, position.z), (turn.x, turn.y, turn.z, turn.w)
             frames.append(FramePose(header.frame_id, child, stamp_ns(header), move, rotation))
     return frames

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,11 +26,12 @@ class InputReport:
 
     def __init__(self, health: Health, warn: Callable[[str], None], inform: Callable[[str], None]) -> None:
         self._health, self._warn, self._inform = health, warn, inform
-        self._said: Source | None = None
+        self.restart()
 
     def restart(self) -> None:
         """The node has been activated."""
-        self._said = None
+        self._said: Source | None = None
+        self._source, self._since = Source.UNKNOWN, time.monotonic()
 
     def check(self, subscription: Subscription[Any] | None) -> None:
         """Log what has changed; called some ten times a second. None: the node makes its frames itself."""
@@ -36,14 +39,22 @@ class InputReport:
             return
         state, count, seconds = self._health.look_at_input()
         if state.is_quiet:
-            source = subscription.source
+            source = self._look_at_source(subscription)
             is_news = self._said is None or (state is InputState.MISSING and source is not self._said)
-            if is_news and source is not Source.OURS:
+            if is_news and source not in (Source.OURS, Source.UNKNOWN):
                 self._said = source
                 self._warn(_silence(subscription, count, seconds))
         elif state is InputState.FLOWING and self._said is not None:
             self._said = None
             self._inform(f'{subscription.topic}: messages arrive, after {seconds:.1f} s without')
+
+    def _look_at_source(self, subscription: Subscription[Any]) -> Source:
+        """Where its messages should come from; unknown while that has just changed, as a driver that starts needs time."""
+        source = subscription.source
+        if source is not self._source:
+            is_first, self._source = self._source is Source.UNKNOWN, source
+            self._since = -math.inf if is_first else time.monotonic()
+        return source if time.monotonic() - self._since > self._health.input_timeout_s else Source.UNKNOWN
 
     def words(self, subscription: Subscription[Any] | None) -> tuple[str, str]:
         """For `judge`: (why the input is quiet, what is to be said of one that comes and goes), or '' each."""

@@ -24,6 +24,7 @@ from isaac_inference.ros.runtime.input_report import InputReport
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters, ParameterServer
 from isaac_inference.ros.runtime.periodic import Periodic
 from isaac_inference.ros.runtime.preparation import Preparation, PreparationWatch
+from isaac_inference.ros.runtime.resources import say_dds_profile
 from isaac_inference.ros.runtime.time_watch import TimeWatch
 from isaac_inference.ros.runtime.topics.mailbox import Mailbox, Worker
 from isaac_inference.ros.runtime.topics.publisher import Publisher
@@ -105,6 +106,7 @@ class PipelineNode(LifecycleNode):
     def __init__(self, node_name: str, **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
         self.health = Health(self._log)
+        say_dds_profile(self.get_logger())
         self.device = 'CPU'
         self._is_destroyed = False
         self.model = ''
@@ -117,9 +119,7 @@ class PipelineNode(LifecycleNode):
         self._periodic_open: list[Periodic] = []
         self._publishers_open: list[Publisher[Any]] = []
         self._preparing = PreparationWatch(self.health, self.on_prepared)
-        self._input_report = InputReport(
-            self.health, lambda text: self.get_logger().warning(text), lambda text: self.get_logger().info(text)
-        )
+        self._input_report = InputReport(self.health, lambda text: self._log(False, text), self._inform)
         self.time_watch = TimeWatch(self, self.health, self.on_time_jump)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics = Publisher(self, plain(DiagnosticArray), '/diagnostics', RELIABLE, self.health)
@@ -409,6 +409,9 @@ class PipelineNode(LifecycleNode):
             self.get_logger().error(text)
         else:
             self.get_logger().warning(text)
+
+    def _inform(self, text: str) -> None:  # rclpy wants one severity a line
+        self.get_logger().info(text)
 
     def _warn_of_unknown_parameters(self) -> None:
         unknown = self._server.unknown()

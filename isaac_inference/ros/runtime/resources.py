@@ -7,9 +7,10 @@ import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import rclpy
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from rclpy.utilities import get_rmw_implementation_identifier
 
 from isaac_inference.errors import ConfigError
 
@@ -44,11 +45,11 @@ def dds_profile_variable() -> str:
 
 def large_message_advice() -> str:
     """How messages of megabytes get through from one process to another, as the imperative part of a sentence."""
-    middleware = rclpy.get_rmw_implementation_identifier()
+    middleware = get_rmw_implementation_identifier()
     if 'fastrtps' not in middleware:
         return f'set up {middleware} for large messages, in whoever publishes them and in this process'
-    where = 'whoever publishes them' if any(map(os.environ.get, DDS_PROFILE_VARIABLES)) else 'both ends'
-    return f'start {where} with {dds_profile_variable()}={shared_file(DDS_PROFILE)} in the environment'
+    # the publisher's profile decides, whatever the subscription's process has
+    return f'start whoever publishes them with {dds_profile_variable()}={shared_file(DDS_PROFILE)} in the environment'
 
 
 def dds_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -56,3 +57,20 @@ def dds_environment(environment: Mapping[str, str]) -> dict[str, str]:
     if any(environment.get(name) for name in DDS_PROFILE_VARIABLES):
         return {}
     return {dds_profile_variable(): str(shared_file(DDS_PROFILE))}
+
+
+def say_dds_profile(logger: Any) -> None:
+    """Log once in a process which profile Fast DDS has, and how to give it one where it has none: a process that is not
+    of this package, and has taken up a node of it, can't be given one any more.
+    """
+    given = next((os.environ[name] for name in DDS_PROFILE_VARIABLES if os.environ.get(name)), '')
+    if given:
+        logger.debug(f'profile of Fast DDS: {given}', once=True)
+    elif 'fastrtps' in get_rmw_implementation_identifier():
+        (name, profile), *_ = dds_environment({}).items()
+        logger.warning(
+            'this process has no Fast DDS profile for large messages: most images and tensors that it publishes to '
+            f'other processes will be lost; before you start it: export {name}={profile} (and where the camera driver '
+            "starts: it is the publisher's profile that counts)",
+            once=True,
+        )

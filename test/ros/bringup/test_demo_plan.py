@@ -30,8 +30,8 @@ def demo_file(tmp_path, monkeypatch):
     return path
 
 
-def plan(**given: str):
-    return demo_plan({**DEFAULTS, **given})
+def plan(pushed: str = '', **given: str):
+    return demo_plan({**DEFAULTS, **given}, pushed)
 
 
 def nodes(**given: str):
@@ -46,7 +46,7 @@ def test_without_arguments_it_is_the_whole_graph_in_one_container_and_the_planne
     made = plan()
     names = ['sim_camera', 'preprocess', 'inference', 'detection', 'track', 'pose', 'annotate']
     assert [spec.name for spec in made.nodes] == names
-    assert (made.composed, made.attach, made.container, made.log_level) == (True, False, 'demo_container', 'info')
+    assert (made.composed, made.attach, made.container, made.log_level) == (True, False, '/demo_container', 'info')
     assert [program.name for program in made.programs] == ['pick_planner']
     models = {spec.parameters['model'] for spec in made.nodes if 'model' in spec.parameters}
     assert models == {str(demo_file)}
@@ -129,3 +129,8 @@ def test_launch_files_hold_no_logic(file):
     assert not any(isinstance(node, (ast.If, ast.For, ast.comprehension)) for node in ast.walk(tree))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert 'isaac_inference.ros.bringup.launch_actions' in imported
+
+
+def test_a_pushed_namespace_is_that_of_everything():
+    made = plan('/robot1')
+    assert (made.namespace, made.container) == ('/robot1', '/robot1/demo_container')

@@ -9,6 +9,7 @@ import pytest
 from rclpy.node import Node
 
 from isaac_inference.ros.bringup.graph import CameraTopics, perception_graph
+from isaac_inference.ros.bringup.node_list import MAIN_MODULES
 from isaac_inference.ros.runtime.container.components import load_class
 
 WHOLE = perception_graph(
@@ -29,7 +30,7 @@ def test_every_plugin_is_an_installed_node(spec):
 def test_every_executable_is_installed_and_of_the_plugin_s_module(spec):
     [entry] = [entry for entry in entry_points(group='console_scripts') if entry.name == spec.executable]
     assert callable(entry.load())
-    assert entry.module == load_class(spec.package, spec.plugin).__module__
+    assert MAIN_MODULES[entry.attr] == load_class(spec.package, spec.plugin).__module__
 
 
 @pytest.mark.parametrize('spec', WHOLE, ids=lambda spec: spec.name)

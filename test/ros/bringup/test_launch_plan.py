@@ -11,12 +11,13 @@ from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import build
+from isaac_inference.ros.runtime.resources import shared_file
 
 DEFAULTS = {argument.name: argument.default for argument in ARGUMENTS}
 
 
-def plan(**given: str):
-    return launch_plan({**DEFAULTS, **given})
+def plan(pushed: str = '', **given: str):
+    return launch_plan({**DEFAULTS, **given}, pushed)
 
 
 def nodes(**given: str):
@@ -41,10 +42,11 @@ def test_the_defaults_are_one_container_with_four_nodes():
     assert (made.namespace, made.composed, made.container, made.attach, made.log_level) == (
         '',
         True,
-        'perception_container',
+        '/perception_container',
         False,
         'info',
     )
+    assert made.respawn
 
 
 def test_the_arguments_are_what_users_were_promised():
@@ -66,10 +68,15 @@ def test_the_arguments_are_what_users_were_promised():
 
 @pytest.mark.parametrize('name', ['', 'front'])
 def test_the_shipped_parameter_file_gives_every_node_valid_parameters(name):
-    for spec in plan(namespace=name, source='0').nodes:
+    for spec in plan(namespace=name, source='0', params_file=str(shared_file('config/perception.yaml'))).nodes:
         schema = load_class(spec.package, spec.plugin).Parameters
         build(schema, spec.parameters)
         assert 'diagnostics_period_s' in spec.parameters
+
+
+def test_without_a_parameter_file_a_node_is_given_what_was_asked_for_and_no_defaults():
+    """Launch puts a node's own parameters before those of a SetParameter, which all defaults would undo."""
+    assert [dict(spec.parameters) for spec in plan().nodes] == [{}] * 4
 
 
 def test_model_and_card_become_absolute_parameters_of_every_stage(tmp_path, monkeypatch):
@@ -124,6 +131,53 @@ def test_a_namespace_may_be_written_with_or_without_slashes(given, expected):
     assert plan(namespace=given).namespace == expected
 
 
+@pytest.mark.parametrize(
+    ('pushed', 'given', 'expected'),
+    [
+        ('/robot1', '', '/robot1'),
+        ('robot1', '', '/robot1'),
+        ('/robot1', 'front', '/robot1/front'),
+        ('/robot1', '/front', '/front'),
+        ('/robot1', '/', ''),
+        ('/', 'front', '/front'),
+    ],
+)
+@pytest.mark.parametrize('composed', ['true', 'false'])
+def test_a_pushed_namespace_goes_before_a_relative_one(pushed, given, expected, composed):
+    made = plan(pushed, namespace=given, composed=composed)
+    assert (made.namespace, made.container) == (expected, f'{expected}/perception_container')
+
+
+def test_the_parameter_file_is_resolved_for_the_pushed_namespace(params_file):
+    made = plan('/front', params_file=params_file)
+    assert {spec.name: spec for spec in made.nodes}['detection'].parameters['score_threshold'] == 0.9
+    assert made.remarks == ()
+
+
+def test_sections_for_nodes_elsewhere_are_remarked_on(params_file):
+    [remark] = plan('/rear', params_file=params_file).remarks
+    assert 'section /front/detection applies to no node that is started here; nearest is /rear/detection' in remark
+
+
+@pytest.mark.parametrize(
+    ('container', 'expected'),
+    [('box', '/robot1/front/box'), ('/box', '/box'), ('/a/box', '/a/box'), ('a/box', '/robot1/front/a/box')],
+)
+def test_the_container_is_in_the_nodes_namespace_unless_its_full_name_is_given(container, expected):
+    assert plan('/robot1', namespace='front', container=container, attach='true').container == expected
+
+
+@pytest.mark.parametrize(('given', 'expected'), [('true', True), ('True', True), ('false', False)])
+def test_the_time_of_clock_is_every_node_s_parameter(given, expected):
+    assert [spec.parameters['use_sim_time'] for spec in plan(use_sim_time=given, source='0').nodes] == [expected] * 5
+    assert not any('use_sim_time' in spec.parameters for spec in plan().nodes), 'left to a SetParameter'
+
+
+def test_the_time_of_clock_is_a_switch():
+    with pytest.raises(ConfigError, match="launch argument use_sim_time: got 'yes', expected true or false"):
+        plan(use_sim_time='yes')
+
+
 @pytest.mark.parametrize(('namespace', 'threshold'), [('', 0.1), ('rear', 0.1), ('front', 0.9), ('/front/', 0.9)])
 def test_the_parameter_file_is_resolved_for_the_namespace(params_file, namespace, threshold):
     found = nodes(namespace=namespace, params_file=params_file)
@@ -160,7 +214,7 @@ def test_a_bad_parameter_file_is_an_error(tmp_path):
 def test_the_start_mode(composed, attach, expected):
     made = plan(composed=composed, attach=attach, container='box', log_level='debug')
     assert (made.composed, made.attach) == expected
-    assert (made.container, made.log_level) == ('box', 'debug')
+    assert (made.container, made.log_level) == ('/box', 'debug')
 
 
 def test_the_start_mode_does_not_change_the_nodes():
@@ -172,7 +226,7 @@ def test_processes_attach_to_nothing():
         plan(composed='false', attach='true')
 
 
-@pytest.mark.parametrize('name', ['annotate', 'composed', 'attach'])
+@pytest.mark.parametrize('name', ['annotate', 'composed', 'attach', 'respawn'])
 @pytest.mark.parametrize('value', ['yes', '1', ''])
 def test_a_switch_is_true_or_false(name, value):
     with pytest.raises(ConfigError, match=f"launch argument {name}: got '{value}', expected true or false"):

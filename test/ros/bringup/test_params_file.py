@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from isaac_inference.errors import ConfigError
-from isaac_inference.ros.bringup.params_file import node_section
+from isaac_inference.ros.bringup.params_file import ParamsFile
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def section(tmp_path):
 
     def read(text, full_name):
         path.write_text(text, encoding='utf-8')
-        return node_section(path, full_name)
+        return ParamsFile(path).node_section(full_name)
 
     return read
 
@@ -115,10 +115,44 @@ def test_a_file_that_is_no_parameter_file_is_an_error(section, text, says):
 
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match=r'parameter file .*none\.yaml: .*No such file.*expected a YAML file'):
-        node_section(tmp_path / 'none.yaml', '/n')
+        ParamsFile(tmp_path / 'none.yaml')
 
 
 def test_a_model_instead_of_a_file_of_text_is_an_error(tmp_path):
     (tmp_path / 'm.onnx').write_bytes(b'\xff\xfe\x80\x00')
     with pytest.raises(ConfigError, match='expected a YAML file like config/perception.yaml'):
-        node_section(tmp_path / 'm.onnx', '/n')
+        ParamsFile(tmp_path / 'm.onnx')
+
+
+STARTED = ['/robot1/preprocess', '/robot1/detection']
+
+
+@pytest.mark.parametrize(
+    ('pattern', 'nearest'),
+    [
+        ('/detection', '/robot1/detection'),
+        ('detection', '/robot1/detection'),
+        ('/robot2/detection', '/robot1/detection'),
+        ('/robot/detection', '/robot1/detection'),
+        ('/*/a/detection', '/robot1/detection'),
+        ('/**/detecton', '/robot1/detection'),
+        ('/robot1/pre_process', '/robot1/preprocess'),
+        ('/camera', '/robot1/'),
+    ],
+)
+def test_a_section_that_no_node_takes_is_named_with_the_nearest_node(tmp_path, pattern, nearest):
+    path = tmp_path / 'parameters.yaml'
+    path.write_text(one(f'"{pattern}"') + one('/robot1/preprocess'), encoding='utf-8')
+    [sentence] = ParamsFile(path).unused(STARTED, ['camera', 'detection', 'preprocess'])
+    pattern = pattern if pattern.startswith('/') else f'/{pattern}'
+    assert sentence.startswith(f'parameter file {path}: section {pattern} applies to no node that is started here')
+    assert f'nearest is {nearest}' in sentence
+
+
+@pytest.mark.parametrize(
+    'pattern', ['/**', '/**/detection', '/robot1/*', '/**/camera', '/robot1/camera', '/**/nav_server']
+)
+def test_a_section_that_is_used_or_could_be_or_is_another_package_s_is_not_named(tmp_path, pattern):
+    path = tmp_path / 'parameters.yaml'
+    path.write_text(one(f'"{pattern}"'), encoding='utf-8')
+    assert ParamsFile(path).unused(STARTED, ['camera', 'detection', 'preprocess']) == []

@@ -21,7 +21,13 @@ from isaac_inference.ros.messages.detections import (
     read_detections,
     with_id,
 )
-from isaac_inference.ros.messages.poses import detection_3d, object_frames, pose_array, read_object
+from isaac_inference.ros.messages.poses import (
+    detection_3d,
+    frame_prefix,
+    object_frames,
+    pose_array,
+    read_object,
+)
 
 NAN, INF = math.nan, math.inf
 ASCENDING = [('cup', 0.2), ('box', 0.5), ('can', 0.8)]
@@ -195,4 +201,21 @@ def test_poses_and_frames_are_those_of_the_best_hypothesis():
     assert [pose.position.x for pose in array.poses] == [2.0]
     [frame] = object_frames(header, [item, solid(identity='')])
     assert (frame.child, frame.parent, frame.translation[0]) == ('can_7', 'lens', 2.0)
+    [frame] = object_frames(header, [item], 'front/')
+    assert frame.child == 'front/can_7'
     assert refused(pose_array, Detection3DArray(detections=[Detection3D()])) == 'no_class'
+
+
+@pytest.mark.parametrize(
+    ('given', 'namespace', 'prefix'),
+    [
+        ('auto', '/', ''),
+        ('auto', '/front', 'front/'),
+        ('auto', '/robot1/front', 'robot1/front/'),
+        ('', '/front', ''),
+        ('left', '/front', 'left/'),
+        ('/left/', '/front', 'left/'),
+    ],
+)
+def test_objects_of_two_cameras_have_frames_of_their_own(given, namespace, prefix):
+    assert frame_prefix(given, namespace) == prefix

@@ -6,7 +6,13 @@ from __future__ import annotations
 import pytest
 
 from isaac_inference.errors import ConfigError
-from isaac_inference.ros.runtime.resources import DDS_PROFILE_VARIABLES, dds_environment, shared_file
+from isaac_inference.ros.runtime.resources import (
+    DDS_PROFILE_VARIABLES,
+    dds_environment,
+    dds_profile_variable,
+    say_dds_profile,
+    shared_file,
+)
 
 
 def test_a_shipped_file_is_found():
@@ -54,3 +60,48 @@ def test_the_variable_that_this_fast_dds_reads_names_the_profile(tmp_path, monke
 def test_a_profile_of_the_user_is_left_alone(name):
     assert dds_environment({name: '/home/me/profile.xml'}) == {}
     assert dds_environment({name: ''}) != {}
+
+
+class Log:
+    """A logger that remembers."""
+
+    def __init__(self):
+        self.lines = []
+
+    def debug(self, text, **options):
+        self.lines.append(('debug', text, options))
+
+    def warning(self, text, **options):
+        self.lines.append(('warning', text, options))
+
+
+@pytest.mark.parametrize('name', DDS_PROFILE_VARIABLES)
+def test_the_profile_in_use_is_worth_a_line_for_debugging(monkeypatch, name):
+    for other in DDS_PROFILE_VARIABLES:
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, '/home/me/profile.xml')
+    log = Log()
+    say_dds_profile(log)
+    assert log.lines == [('debug', 'profile of Fast DDS: /home/me/profile.xml', {'once': True})]
+
+
+def test_a_process_without_a_profile_says_how_to_get_one(monkeypatch):
+    for name in DDS_PROFILE_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    log = Log()
+    say_dds_profile(log)
+    [(level, text, options)] = log.lines
+    command = f'export {dds_profile_variable()}={shared_file("config/fastdds_large_images.xml")}'
+    assert (level, options) == ('warning', {'once': True})
+    assert f'before you start it: {command} (and where the camera driver starts' in text
+
+
+def test_other_middleware_has_no_such_profile(monkeypatch):
+    for name in DDS_PROFILE_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(
+        'isaac_inference.ros.runtime.resources.get_rmw_implementation_identifier', lambda: 'rmw_cyclonedds_cpp'
+    )
+    log = Log()
+    say_dds_profile(log)
+    assert log.lines == []

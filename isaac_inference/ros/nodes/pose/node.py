@@ -20,7 +20,7 @@ from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.compressed_depth import depth_frame_of
 from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoints, read_detections
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
-from isaac_inference.ros.messages.poses import detection_3d, object_frames, pose_array
+from isaac_inference.ros.messages.poses import detection_3d, frame_prefix, object_frames, pose_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.pose.cloud import ObjectsCloud
 from isaac_inference.ros.nodes.pose.depth_source import DepthSource
@@ -81,6 +81,7 @@ class PoseNode(PipelineNode):
             self, card.labels if card else (), lambda *depth: self._depth.view(*depth), lambda: self._camera.origin
         )
         self._broadcaster = TransformBroadcaster(self) if chosen.publish_tf else None
+        self._frame_prefix = frame_prefix(chosen.tf_prefix, self.get_namespace())
         self._target_frame = frame_name(chosen.target_frame)
         if self._target_frame != chosen.target_frame:
             text = f"got {chosen.target_frame!r}, taken for {self._target_frame!r}: names in tf2 do not begin with '/'"
@@ -330,7 +331,7 @@ class PoseNode(PipelineNode):
             self._poses.publish(pose_array(array))
         if self._broadcaster is not None:
             try:
-                self._broadcaster.send(object_frames(header, objects))
+                self._broadcaster.send(object_frames(header, objects, self._frame_prefix))
             except FrameError as error:  # such as a frame without a name; the poses are out already
                 self.health.skipped(error.reason, str(error))
 

@@ -152,7 +152,12 @@ class PoseParameters(ImageParameters, ModelParameters):
     depth_unit_scale: float = param(
         0.0, 'Metres per unit of depth; 0 goes by the encoding: 16UC1 is mm, 32FC1 is m.', minimum=0.0
     )
-    publish_tf: bool = param(True, 'Send `<class>_<id>` of objects that have an id to /tf.')
+    publish_tf: bool = param(True, 'Send `<tf_prefix>/<class>_<id>` of objects that have an id to /tf.')
+    tf_prefix: str = param(
+        'auto',
+        'What the frames of objects begin with, before a slash: auto takes the namespace of the node, so that two '
+        'cameras do not give one frame two parents; empty: nothing.',
+    )
     publish_empty: bool = param(True, 'Publish empty arrays for a frame without poses.', live=True)
     pnp: PnpParameters = group(PnpParameters(), 'Poses from keypoints.')
     registration: RegistrationParameters = group(RegistrationParameters(), 'Poses from registration.')

@@ -19,6 +19,7 @@ from isaac_inference.ops.tracking import PoseFilter, PoseFilterSettings, Tracker
 from isaac_inference.ros.messages.detections import best_result, read_detections, with_id
 from isaac_inference.ros.messages.poses import (
     detection_3d,
+    frame_prefix,
     object_frames,
     pose_array,
     pose_from_message,
@@ -53,7 +54,12 @@ class TrackParameters(NodeParameters):
         'those of `keypoints`.',
         live=True,
     )
-    publish_tf: bool = param(True, 'Publish the smooth poses on /tf, as <class>_<id>.', live=True)
+    publish_tf: bool = param(True, 'Publish the smooth poses on /tf, as <tf_prefix>/<class>_<id>.', live=True)
+    tf_prefix: str = param(
+        'auto',
+        'What the frames of objects begin with, before a slash: auto takes the namespace of the node, so that two '
+        'cameras do not give one frame two parents; empty: nothing.',
+    )
     predict_s: float = param(
         0.0,
         'How long a missing pose is filled in by prediction, with a falling score; 0 fills in nothing.',
@@ -136,6 +142,7 @@ class TrackNode(PipelineNode):
         self._detections_3d = self.advertise(plain(Detection3DArray), '~/detections_3d', chosen.output_qos)
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.output_qos)
         self._broadcaster = TransformBroadcaster(self)
+        self._frame_prefix = frame_prefix(chosen.tf_prefix, self.get_namespace())
         depth = chosen.input_qos.depth
         boxes, poses, qos = plain(Detection2DArray), plain(Detection3DArray), chosen.input_qos
         if chosen.boxes:
@@ -278,7 +285,7 @@ class TrackNode(PipelineNode):
             self._count('no_frame_id', 'poses come without a header.frame_id, so they have no place in /tf')
         elif self._broadcaster is not None:
             try:
-                self._broadcaster.send(object_frames(answer.header, named))
+                self._broadcaster.send(object_frames(answer.header, named, self._frame_prefix))
             except FrameError as error:  # such as a frame without a stamp; the poses are out already
                 self._count(error.reason, str(error))
 

@@ -11,9 +11,11 @@ import gc
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.logging import LoggingSeverity
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -21,6 +23,7 @@ from rclpy.parameter import Parameter
 from isaac_inference.errors import ConfigError
 from isaac_inference.ros.runtime.container import components
 from isaac_inference.ros.runtime.container.process import node_main
+from isaac_inference.ros.runtime.container.roster import Roster
 from isaac_inference.ros.runtime.container.spin import SpinThread
 
 
@@ -40,6 +43,8 @@ class ComponentContainer(Node):
         super().__init__(node_name, **kwargs)
         self._components: dict[int, Component] = {}
         self._ids = itertools.count(1)
+        self._roster: Roster | None = None
+        self._requests: dict[int, LoadNode.Request] = {}  # what the roster holds, by component; failed ones below 0
         self.create_service(LoadNode, '~/_container/load_node', self._on_load)
         self.create_service(UnloadNode, '~/_container/unload_node', self._on_unload)
         self.create_service(ListNodes, '~/_container/list_nodes', self._on_list)
@@ -102,8 +107,31 @@ class ComponentContainer(Node):
         del component
         gc.collect()  # rclpy's lifecycle nodes hold themselves in a cycle, and stay in the ROS graph until it is broken
 
+    def survive(self, roster: Roster) -> None:
+        """Load what the roster of a process before this one holds, and keep it up to date from now on.
+
+        What can't be loaded is only logged: the rest is worth having.
+        """
+        try:
+            wanted = roster.read()
+        except ConfigError as error:
+            self.get_logger().error(str(error))
+            return
+        if wanted and not roster.given:
+            self.get_logger().warning(
+                f'the {self.get_fully_qualified_name()} before this one ended without unloading its components: '
+                f'loading {len(wanted)} again'
+            )
+        self._roster = roster
+        for request in wanted:
+            if not self._load(request).success:
+                self._requests[-len(self._requests) - 1] = request  # the next process may be luckier
+        self._write_roster()
+
     def destroy_node(self) -> None:
         """Unload everything, the last loaded first, then leave the graph."""
+        if self._roster is not None:
+            self._roster.end()
         for unique_id in reversed(list(self._components)):
             self.unload(unique_id)
         super().destroy_node()
@@ -131,7 +159,8 @@ class ComponentContainer(Node):
                 f'plugin {plugin} raised while being constructed: {type(error).__name__}: {error}'
             ) from error
 
-    def _on_load(self, request: LoadNode.Request, response: LoadNode.Response) -> LoadNode.Response:
+    def _load(self, request: LoadNode.Request) -> LoadNode.Response:
+        response = LoadNode.Response()
         try:
             loaded = self.load(
                 request.package_name,
@@ -147,15 +176,34 @@ class ComponentContainer(Node):
             response.success, response.error_message = False, str(error)
         else:
             response.success, response.unique_id, response.full_node_name = True, loaded.unique_id, loaded.name
+            self._requests[loaded.unique_id] = request
+        return response
+
+    def _on_load(self, request: LoadNode.Request, response: LoadNode.Response) -> LoadNode.Response:
+        response = self._load(request)
+        self._write_roster()
         return response
 
     def _on_unload(self, request: UnloadNode.Request, response: UnloadNode.Response) -> UnloadNode.Response:
         try:
             self.unload(request.unique_id)
             response.success = True
+            self._requests.pop(request.unique_id, None)
+            self._write_roster()
         except ConfigError as error:
             response.success, response.error_message = False, str(error)
         return response
+
+    def _write_roster(self) -> None:
+        if self._roster is None:
+            return
+        try:
+            self._roster.write(self._requests.values())
+        except OSError as error:
+            self.get_logger().warning(
+                f'component list {self._roster.path}: {error}; should this process die, the next has no components'
+            )
+            self._roster = None
 
     def _on_list(self, request: ListNodes.Request, response: ListNodes.Response) -> ListNodes.Response:
         response.unique_ids = list(self._components)
@@ -171,4 +219,19 @@ def _severity(log_level: int) -> LoggingSeverity | None:
         raise ConfigError(f'log level: got {log_level}, expected one of {known}') from None
 
 
-main = node_main(ComponentContainer)
+def _surviving_container() -> ComponentContainer:
+    container = ComponentContainer()
+    given = container.declare_parameter(
+        'components_file', '', ParameterDescriptor(description='Load requests to start with, as launch writes them.')
+    )
+    roster = (
+        Roster(Path(given.value), given=True)
+        if given.value
+        else Roster.of_process(container.get_fully_qualified_name())
+    )
+    if roster is not None:
+        container.survive(roster)
+    return container
+
+
+main = node_main(_surviving_container)

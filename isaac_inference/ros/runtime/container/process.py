@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import sys
-import threading
 from collections.abc import Callable, Sequence
 
 import rclpy
@@ -16,8 +15,9 @@ from isaac_inference.errors import PerceptionError
 from isaac_inference.ros.runtime.compat import shutdown_context
 from isaac_inference.ros.runtime.container.memory import keep_freed_memory
 from isaac_inference.ros.runtime.container.spin import SpinThread
+from isaac_inference.ros.runtime.container.stop_request import StopRequest
+from isaac_inference.ros.runtime.resources import dds_environment
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SWITCH_INTERVAL_S = 0.001  # a stage that wakes up waits at most this long for the interpreter lock
 
 
@@ -33,12 +33,11 @@ def run_until_signal(create: Callable[[], Node], args: Sequence[str] | None = No
     Returns:
         0 after a clean shutdown; 1 if the node could not be created, with the reason on stderr.
     """
-    stop = threading.Event()
+    stop = StopRequest()
+    stop.take_signals()
     rclpy.init(args=list(args) if args is not None else None, signal_handler_options=SignalHandlerOptions.NO)
-    for number in _SIGNALS:
-        signal.signal(number, lambda *_: stop.set())
     context = rclpy.get_default_context()
-    context.on_shutdown(stop.set)
+    context.on_shutdown(stop.request)
     try:
         node = create()
     except PerceptionError as error:
@@ -47,8 +46,7 @@ def run_until_signal(create: Callable[[], Node], args: Sequence[str] | None = No
         return 1
     spin = SpinThread(node)
     stop.wait()
-    for number in _SIGNALS:  # a second Ctrl-C must not interrupt the clean shutdown
-        signal.signal(number, signal.SIG_IGN)
+    stop.ignore_signals()  # a second Ctrl-C must not interrupt the clean shutdown
     spin.stop()
     shutdown_context(context)
     return 0
@@ -59,6 +57,7 @@ def node_main(node: Callable[..., Node]) -> Callable[..., None]:
 
     def main(args: Sequence[str] | None = None) -> None:
         tune_process()
+        os.environ.update(dds_environment(os.environ))  # before the middleware starts
         sys.exit(run_until_signal(node, args))
 
     return main

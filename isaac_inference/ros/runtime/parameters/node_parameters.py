@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ros.runtime.compat import parameter_overrides
+from isaac_inference.ros.runtime.parameters.package import package_parameters
 from isaac_inference.ros.runtime.parameters.schema import ParamSpec, build, coerce, param, specs, unknown_name
 
 P = TypeVar('P', bound='NodeParameters')
@@ -82,13 +83,16 @@ class ParameterServer(Generic[P]):
     def unknown(self) -> list[str]:
         """A sentence for each value that was given to the node under a name it never had; `load` refuses former ones.
 
-        Not an error, because a parameter file may address several nodes at once.
+        Not an error, because a launch file's SetParameter and a section '/**' address all nodes at once; so the name of
+        a parameter of another node of this package is no mistake at all.
         """
-        return [
-            unknown_name(name, self._specs)
+        names = [
+            name
             for name in parameter_overrides(self._node)
             if name not in self._specs and name not in self._schema.RENAMED and not name.startswith(_OF_RCLPY)
         ]
+        others = package_parameters() if names else frozenset()
+        return [unknown_name(name, self._specs) for name in names if name not in others]
 
     def _on_set(self, changes: list[Parameter]) -> SetParametersResult:
         ours = {change.name: change.value for change in changes if change.name in self._specs}

@@ -25,6 +25,7 @@ from isaac_inference.errors import ConfigError
 
 T = TypeVar('T')
 _KEY = 'param'
+_NEAREST = 3  # names that are offered for one that there is not
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,11 @@ def coerce(spec: ParamSpec, value: Any) -> Any:
 
 
 def unknown_name(name: str, known: Iterable[str]) -> str:
-    """The sentence for an undeclared parameter name."""
+    """The sentence for an undeclared parameter name; it gives the nearest of the known ones, not all."""
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f'did you mean {close[0]}?' if close else f'known are: {", ".join(known)}'
+    nearest = ', '.join(difflib.get_close_matches(name, known, n=_NEAREST, cutoff=0.0))
+    hint = f'did you mean {close[0]}?' if close else f'nearest are: {nearest}; "ros2 param list" has all'
     return f'parameter {name}: no such parameter, {hint}'
 
 

@@ -11,6 +11,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 _TIMINGS = 'diagnostic_msgs/msg/DiagnosticArray'
+_UNKNOWN_NODE = 'a node that is not discovered yet'
 _MOST_NAMED = 4  # topics or nodes in a message
 
 
@@ -28,6 +29,7 @@ class Source(Enum):
 
     NOBODY = 'nobody'
     OTHER_TYPE = 'other type'
+    UNKNOWN = 'unknown'  # somebody who has just been discovered, and whose node is yet to be
     OURS = 'ours'  # nodes of this package, which say themselves why they are silent
     OTHERS = 'others'
 
@@ -68,6 +70,8 @@ class TopicGraph:
         fitting = [offer for offer in offers if offer.type_name == self.type_name]
         if not fitting:
             return Source.OTHER_TYPE if offers else Source.NOBODY
+        if any(offer.node == _UNKNOWN_NODE for offer in fitting):
+            return Source.UNKNOWN
         return Source.OURS if all(self.is_ours(offer.node) for offer in fitting) else Source.OTHERS
 
     def explain(self, received: int) -> str:
@@ -112,6 +116,8 @@ def full_type_name(message_type: type) -> str:
 
 
 def _full_name(namespace: str, name: str) -> str:
+    if name.startswith('_NODE_NAME_UNKNOWN'):
+        return _UNKNOWN_NODE
     return f'{namespace.rstrip("/")}/{name}'
 
 

@@ -89,8 +89,9 @@ def test_an_object_with_an_id_is_on_tf_and_one_without_is_not(by_keypoints: Pose
     array = by_keypoints.ask(view)
     by_keypoints.wait_until(lambda: len(by_keypoints.transforms_at(array.header.stamp)) == len(view.items))
     sent = by_keypoints.transforms_at(array.header.stamp)
+    prefix = by_keypoints.node.get_namespace()[1:]
     for found, item in zip(array.detections, view.items, strict=True):
-        link, pose = sent[f'{item.label}_{item.identity}'], found.bbox.center
+        link, pose = sent[f'{prefix}/{item.label}_{item.identity}'], found.bbox.center
         assert link.header == array.header
         shift, turn = link.transform.translation, link.transform.rotation
         assert (shift.x, shift.y, shift.z) == (pose.position.x, pose.position.y, pose.position.z)

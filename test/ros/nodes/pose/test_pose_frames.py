@@ -232,4 +232,5 @@ def test_what_is_on_tf_hangs_below_the_target_frame(robot: Robot, view: View) ->
         return {item.child_frame_id: item for item in links if item.header == array.header}
 
     robot.bench.wait_until(lambda: len(sent()) == len(view.items))
-    assert set(sent()) == {f'{item.label}_{item.identity}' for item in view.items}
+    prefix = robot.bench.node.get_namespace()[1:]
+    assert set(sent()) == {f'{prefix}/{item.label}_{item.identity}' for item in view.items}

@@ -181,7 +181,7 @@ def test_poses_are_smoothed_in_order_and_published_thrice(make_bench: Any) -> No
         assert bench.poses[-1].poses == [item.results[0].pose.pose for item in answer.detections]
         bench.probe.wait_until(lambda: bench.transforms and bench.transforms[-1].transforms[0].header == answer.header)
         (transform,) = bench.transforms[-1].transforms
-        assert transform.child_frame_id == 'tin_can_7'
+        assert transform.child_frame_id == f'{bench.node.get_namespace()[1:]}/tin_can_7'
         turn, wanted = transform.transform.rotation, last.results[0].pose.pose.orientation
         assert [turn.x, turn.y, turn.z, turn.w] == pytest.approx([wanted.x, wanted.y, wanted.z, wanted.w], abs=1e-9)
         move = transform.transform.translation

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 import pytest
 from support.waiting import LIMIT_S
 
+from isaac_inference.ros.runtime.resources import DDS_PROFILE_VARIABLES, dds_profile_variable
+
 INT, TERM = signal.SIGINT, signal.SIGTERM
 SCRIPT = """
-import sys, time
+import os, sys, time
 import rclpy
 from isaac_inference.errors import ConfigError
 from isaac_inference.ros.runtime.node import PipelineNode
@@ -27,6 +29,8 @@ class Probe(PipelineNode):
         super().__init__(node_name, **kwargs)
 
     def on_start(self):
+        if 'profile' in sys.argv:
+            print(*(name for name in os.environ if name.endswith('_DEFAULT_PROFILES_FILE')), flush=True)
         print('active', flush=True)
         if 'shutdown' in sys.argv:
             self.create_timer(0.01, rclpy.shutdown)
@@ -66,6 +70,17 @@ def wait_for(process, line):
         if text.strip() == line:
             return
     pytest.fail(f'the process ended without saying {line!r}: {process.stderr.read()}')
+
+
+def test_a_process_of_this_package_has_the_profile_for_large_images(start, monkeypatch):
+    """However it is started: launch_ros gives a user's own Node() action no environment of ours."""
+    for name in DDS_PROFILE_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    process = start('profile')
+    assert process.stdout.readline() == f'{dds_profile_variable()}\n'
+    process.send_signal(TERM)
+    _, err = process.communicate(timeout=LIMIT_S)
+    assert 'Fast DDS profile' not in err
 
 
 @pytest.mark.parametrize('number', [INT, TERM])

@@ -172,6 +172,14 @@ def test_a_misspelt_name_is_reported_with_the_right_one(make_node):
     assert problems(node) == ['parameter treshold: no such parameter, did you mean threshold?']
 
 
+@pytest.mark.parametrize('name', ['score_threshold', 'poses_qos.reliability', 'target_frame'])
+def test_what_another_node_of_this_package_has_is_no_mistake(make_node, name):
+    """A SetParameter of a launch file, or a section '/**', reaches every node."""
+    node = make_node(Tuned, **{name.replace('.', '__'): 1})
+    assert node.trigger_configure() == SUCCESS
+    assert problems(node) == []
+
+
 def test_a_former_name_is_refused_with_the_name_of_today(make_node):
     node = make_node(Tuned, least_score=0.5, rows=0, treshold=0.5)
     assert node.trigger_configure() == FAILURE
