@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from rclpy.parameter import Parameter
 from support.paths import ROOT
-from support.ros import camera_drivers
+from support.ros.drivers import robot_cameras
 from support.ros.probe import Probe, probing
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
@@ -120,7 +120,7 @@ def started(plan: LaunchPlan) -> Iterator[ComponentContainer]:
 @contextlib.contextmanager
 def driving(kind: str) -> Iterator[None]:
     environment = {name: value for name, value in os.environ.items() if name not in DDS_PROFILE_VARIABLES}
-    command = [sys.executable, camera_drivers.__file__, kind]
+    command = [sys.executable, robot_cameras.__file__, kind]
     process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE)
     try:
         yield
@@ -173,7 +173,7 @@ def position(item: Any) -> np.ndarray:
 
 def test_every_set_up_of_the_page_is_a_launch_file_and_the_other_way_round() -> None:
     page = (ROOT / 'docs' / 'robots.md').read_text(encoding='utf-8')
-    assert {file.name for file in FILES} == {f'{kind}.launch.py' for kind in camera_drivers.KINDS}
+    assert {file.name for file in FILES} == {f'{kind}.launch.py' for kind in robot_cameras.KINDS}
     assert all(f'examples/robots/{file.name}' in page for file in FILES)
 
 
@@ -182,7 +182,7 @@ def test_a_realsense_gives_poses_in_the_robot_s_base(ros: None, launching: None)
         probe.wait_until(lambda: len(pairs(probe, 'track/detections_3d')) >= 8, 'poses')
         found = pairs(probe, 'track/detections_3d')
         assert {array.header.frame_id for array, _ in found} == {'base_link'}
-        missed = [error for pair in found for error in errors(*pair, offset_z=camera_drivers.BASE_HEIGHT_M)]
+        missed = [error for pair in found for error in errors(*pair, offset_z=robot_cameras.BASE_HEIGHT_M)]
         assert np.median(missed) < 0.02
         assert probe.value('preprocess', 'transport').startswith(
             'compressed (/camera/camera/color/image_raw/compressed)'
@@ -213,4 +213,4 @@ def test_a_recording_in_a_loop_goes_on_after_each_jump(ros: None, launching: Non
         before = len(probe.received['track/detections_3d'])
         probe.wait_until(lambda: len(probe.received['track/detections_3d']) >= before + 8, 'poses go on')
         stamps = [stamp_ns(array.header) for array in probe.received['track/detections_3d']]
-        assert {stamp // 10**12 for stamp in stamps} == {int(camera_drivers.BagLoop.begin_s) // 1000}
+        assert {stamp // 10**12 for stamp in stamps} == {int(robot_cameras.BagLoop.begin_s) // 1000}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from support.onnx_models import ultralytics_metadata, write_model
-from support.ros import plain_driver
+from support.ros.drivers import plain_camera
 from support.ros.probe import Probe, image_message, probing
 
 from isaac_inference.ros.bringup.graph import perception_graph
@@ -56,7 +56,7 @@ def node_process(name: str, namespace: str, **parameters: Any) -> list[str]:
 
 def driver(namespace: str, width: int, height: int, reliability: str = 'reliable', depth: int = 10) -> list[str]:
     sizes = [str(value) for value in (width, height, IMAGES, RATE_HZ)]
-    return [sys.executable, plain_driver.__file__, f'{namespace}/image', *sizes, reliability, str(depth)]
+    return [sys.executable, plain_camera.__file__, f'{namespace}/image', *sizes, reliability, str(depth)]
 
 
 @TIMING

@@ -31,7 +31,8 @@ class InputReport:
     def restart(self) -> None:
         """The node has been activated."""
         self._said: Source | None = None
-        self._source, self._since = Source.UNKNOWN, time.monotonic()
+        self._source: Source | None = None
+        self._since = -math.inf
 
     def check(self, subscription: Subscription[Any] | None) -> None:
         """Log what has changed; called some ten times a second. None: the node makes its frames itself."""
@@ -49,11 +50,11 @@ class InputReport:
             self._inform(f'{subscription.topic}: messages arrive, after {seconds:.1f} s without')
 
     def _look_at_source(self, subscription: Subscription[Any]) -> Source:
-        """Where its messages should come from; unknown while that has just changed, as a driver that starts needs time."""
+        """Where its messages should come from; unknown while that has just changed: a driver that starts needs time."""
         source = subscription.source
         if source is not self._source:
-            is_first, self._source = self._source is Source.UNKNOWN, source
-            self._since = -math.inf if is_first else time.monotonic()
+            self._since = -math.inf if self._source is None else time.monotonic()
+            self._source = source
         return source if time.monotonic() - self._since > self._health.input_timeout_s else Source.UNKNOWN
 
     def words(self, subscription: Subscription[Any] | None) -> tuple[str, str]:

@@ -202,7 +202,11 @@ class PoseNode(PipelineNode):
             text = assumed.get(name, '')
             self.health.show(f'assumed.{name}', text or None)
             if text and self._said.get(name) != text:
-                self.get_logger().warning(f'assumed: {name} is {text}; set {name} if it is not so')
+                line = f'assumed: {name} is {text}; set {name} if it is not so'
+                if self._camera.undecided:
+                    self.get_logger().warning(line)
+                else:
+                    self.get_logger().info(line)
             self._said[name] = text
 
     def _say_depth_tolerance(self) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A camera driver as ROS installs it: a process of its own, without this package, its DDS profile or its settings.
 
-python plain_driver.py TOPIC WIDTH HEIGHT COUNT HZ RELIABILITY DEPTH: once somebody listens, publishes COUNT images at
+python plain_camera.py TOPIC WIDTH HEIGHT COUNT HZ RELIABILITY DEPTH: once somebody listens, publishes COUNT images at
 HZ, then stays until its standard input ends.
 """
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stands in for the drivers of docs/robots.md: simulated pictures in their topics, types, encodings, stamps and QoS.
 
-python camera_drivers.py KIND: a process of its own, without this package's DDS profile; publishes until its standard
+python robot_cameras.py KIND: a process of its own, without this package's DDS profile; publishes until its standard
 input ends. The truth is on `/truth` (Detection3DArray), with the stamp of its picture.
 """
 
