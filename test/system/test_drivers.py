@@ -23,6 +23,7 @@ from isaac_inference.ros.runtime.resources import DDS_PROFILE_VARIABLES
 pytestmark = pytest.mark.system
 TIMING = pytest.mark.timing
 IMAGES, RATE_HZ = 30, 10
+SILENT_S = 2.0  # after so long without an image the driver has ended
 
 
 def without_profile() -> dict[str, str]:
@@ -54,9 +55,9 @@ def node_process(name: str, namespace: str, **parameters: Any) -> list[str]:
     return [str(Path(sys.executable).parent / f'{name}_node'), '--ros-args', *remaps, *words]
 
 
-def driver(namespace: str, width: int, height: int, reliability: str = 'reliable', depth: int = 10) -> list[str]:
-    sizes = [str(value) for value in (width, height, IMAGES, RATE_HZ)]
-    return [sys.executable, plain_camera.__file__, f'{namespace}/image', *sizes, reliability, str(depth)]
+def driver(namespace: str, width: int, height: int, reliability: str = 'reliable', count: int = IMAGES) -> list[str]:
+    figures = [str(value) for value in (width, height, count, RATE_HZ)]
+    return [sys.executable, plain_camera.__file__, f'{namespace}/image', *figures, reliability, '10']
 
 
 @TIMING
@@ -69,7 +70,7 @@ def test_all_images_of_a_driver_arrive_without_touching_it(model: Path, width: i
     namespace = f'/driver_{height}'
     with probing(namespace) as probe:
         probe.node.destroy_publisher(probe.images)
-        with running(node_process('preprocess', namespace, model=model, input_timeout_s=0.6)):
+        with running(node_process('preprocess', namespace, model=model, input_timeout_s=SILENT_S)):
             probe.wait_active('preprocess')
             with running(driver(namespace, width, height), without_profile()):
                 probe.wait_until(lambda: probe.status('preprocess').level == DiagnosticStatus.OK, 'images arrive')
@@ -78,9 +79,8 @@ def test_all_images_of_a_driver_arrive_without_touching_it(model: Path, width: i
                 reports = probe.reports_of('preprocess')[started:]
                 assert int(probe.value('preprocess', 'received')) >= fewest
                 assert probe.value('preprocess', f'qos.{namespace}/image') == 'reliable'
-        levels = [report.level for report in reports]
-        changes = [level for level, before in zip(levels, [None, *levels], strict=False) if level != before]
-        assert changes == [DiagnosticStatus.OK, DiagnosticStatus.STALE]  # no flicker
+        stale = [report.level == DiagnosticStatus.STALE for report in reports]
+        assert stale == sorted(stale)  # silent when the driver has ended, and not before
 
 
 def test_lost_images_of_a_best_effort_driver_are_said_with_what_helps(model: Path) -> None:
@@ -89,7 +89,7 @@ def test_lost_images_of_a_best_effort_driver_are_said_with_what_helps(model: Pat
         probe.node.destroy_publisher(probe.images)
         with running(node_process('preprocess', namespace, model=model)):
             probe.wait_active('preprocess')
-            with running(driver(namespace, 1920, 1080, 'best_effort'), without_profile()):
+            with running(driver(namespace, 640, 480, 'best_effort', count=600), without_profile()):
                 probe.wait_until(
                     lambda: f'{namespace}/image: messages get lost on the way' in probe.status('preprocess').message,
                     'losses are said',

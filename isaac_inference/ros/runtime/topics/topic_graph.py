@@ -10,8 +10,11 @@ from enum import Enum
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
+from isaac_inference.ros.runtime.resources import large_message_advice
+
 _TIMINGS = 'diagnostic_msgs/msg/DiagnosticArray'
 _UNKNOWN_NODE = 'a node that is not discovered yet'
+_LARGE = ('Image', 'CompressedImage', 'TensorList')  # types whose messages may have megabytes
 _MOST_NAMED = 4  # topics or nodes in a message
 
 
@@ -89,7 +92,10 @@ class TopicGraph:
             return f'{names} sends nothing on {self.topic}; see its own status'
         if received:
             return f'{names} still offers {self.topic}, but is silent'
-        return f'{names} offers {self.topic}, but nothing arrives; does "ros2 topic hz {self.topic}" show messages?'
+        text = f'{names} offers {self.topic}, but nothing arrives: it sends nothing'
+        if self.type_name.rpartition('/')[2] not in _LARGE:
+            return text
+        return f'{text}, or all of it gets lost on the way, as large messages do; then {large_message_advice()}'
 
     def _elsewhere(self) -> str:
         """Topics that have the right type, those with the most similar names first, and how to take one."""

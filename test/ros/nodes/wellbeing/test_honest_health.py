@@ -127,7 +127,7 @@ def test_a_pose_node_without_detections_is_stale_though_cameras_and_keypoints_fl
     space = f'{bench.graph.namespace}/{bench.name.removesuffix("/pose")}'
     others = [f'{space}/{name}' for name in ('camera_info', 'depth/image', 'depth/camera_info', 'keypoints', 'image')]
     watch.wait_stale(flow, f'{space}/detections', *others)
-    wait_until(lambda: bench.node._camera.camera is not None)  # they do arrive
+    watch.wait_while(flow, lambda: bench.node._camera.camera is not None)  # they do arrive
     watch.wait_values(received=0, processed=0, dropped=0)
     bench.ask(view, depth='32FC1')
     wait_until(lambda: watch.values('processed')[0] > 0)

@@ -149,8 +149,8 @@ def test_nobody_publishes_and_topics_of_that_type_are_named_the_most_similar_fir
         graph = receiver.subscription.graph
         wait_until(lambda: f'/{topic}_raw, ' in graph.explain(0) and '/zzz/other' in graph.explain(0))
         text = graph.explain(0)
-        assert text.startswith(f'nobody publishes /{topic} (std_msgs/msg/String); that type is on /{topic}_raw, ')
-        assert text.endswith(f'take it with {topic}:=/{topic}_raw')
+        assert text.startswith(f'nobody publishes /{topic} (std_msgs/msg/String); that type is on ')
+        assert text.index(f'/{topic}_raw, ') < text.index('/zzz/other; take it with ')
         assert '_count' not in text
         assert graph.source() is Source.NOBODY
     finally:
@@ -175,7 +175,7 @@ def test_a_publisher_that_never_sent_one_that_stopped_and_one_that_left_are_told
     graph = receiver.subscription.graph
     sender = far.create_publisher(String, topic, REMOTE_RELIABLE)
     wait_until(lambda: graph.source() is Source.OTHERS)
-    assert graph.explain(0).startswith(f'/plain offers /{topic}, but nothing arrives; ')
+    assert graph.explain(0) == f'/plain offers /{topic}, but nothing arrives: it sends nothing'
     assert graph.explain(5) == f'/plain still offers /{topic}, but is silent'
     far.destroy_publisher(sender)
     wait_until(lambda: graph.source() is Source.NOBODY)
