@@ -15,10 +15,11 @@ from rclpy.qos import QoSProfile
 
 from isaac_inference.errors import ConfigError, PerceptionError
 from isaac_inference.ros.recording.message_definition import UnknownTypeError, message_class
-from isaac_inference.ros.recording.qos_profiles import RELIABLE, in_words, offer_for
+from isaac_inference.ros.recording.qos_profiles import RELIABLE, offer_for
 from isaac_inference.ros.recording.reader import Recorded, Recording
 from isaac_inference.ros.recording.stamps import shift_stamps
 from isaac_inference.ros.recording.storage import RecordedTopic
+from isaac_inference.ros.runtime.topics.qos import in_words
 
 _ACK_S = 5.0  # maximum wait for subscribers to acknowledge
 

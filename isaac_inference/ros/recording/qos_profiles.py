@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 
+from isaac_inference.ros.runtime.topics.qos import strongest_request
+
 RELIABLE, BEST_EFFORT = QoSReliabilityPolicy.RELIABLE, QoSReliabilityPolicy.BEST_EFFORT
 TRANSIENT_LOCAL, VOLATILE = QoSDurabilityPolicy.TRANSIENT_LOCAL, QoSDurabilityPolicy.VOLATILE
 
@@ -19,16 +21,9 @@ _KEEP_LAST, _AUTOMATIC = 1, 1  # rmw's numbers; history and liveliness of a publ
 
 
 def request_for(offers: Sequence[QoSProfile]) -> QoSProfile:
-    """The strongest subscription that is compatible with all of the publishers.
-
-    Reliable if all are reliable, transient local if all are transient local: a stronger one would not match
-    the weaker publishers.
-    """
-    return QoSProfile(
-        depth=_DEPTH,
-        reliability=RELIABLE if all(offer.reliability == RELIABLE for offer in offers) else BEST_EFFORT,
-        durability=TRANSIENT_LOCAL if all(offer.durability == TRANSIENT_LOCAL for offer in offers) else VOLATILE,
-    )
+    """The strongest subscription that is compatible with all of the publishers, of which there is at least one."""
+    reliability, durability = strongest_request(offers)
+    return QoSProfile(depth=_DEPTH, reliability=reliability, durability=durability)
 
 
 def is_weaker(profile: QoSProfile, than: QoSProfile) -> bool:
@@ -50,12 +45,6 @@ def offer_for(recorded: Sequence[QoSProfile], count: int) -> QoSProfile:
         reliability=RELIABLE if is_reliable else BEST_EFFORT,
         durability=TRANSIENT_LOCAL if is_latched else VOLATILE,
     )
-
-
-def in_words(profile: QoSProfile) -> str:
-    """'reliable, latched' and so on."""
-    kind = 'reliable' if profile.reliability == RELIABLE else 'best effort'
-    return f'{kind}, latched' if profile.durability == TRANSIENT_LOCAL else kind
 
 
 def profiles_to_yaml(profiles: Iterable[QoSProfile]) -> str:

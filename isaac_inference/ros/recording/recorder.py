@@ -15,9 +15,10 @@ from rclpy.subscription import Subscription
 
 from isaac_inference.errors import ConfigError, PerceptionError
 from isaac_inference.ros.recording.message_definition import message_class
-from isaac_inference.ros.recording.qos_profiles import TRANSIENT_LOCAL, in_words, is_weaker, request_for
+from isaac_inference.ros.recording.qos_profiles import TRANSIENT_LOCAL, is_weaker, request_for
 from isaac_inference.ros.recording.write_queue import Item, WriteQueue
 from isaac_inference.ros.recording.writer import RecordingWriter
+from isaac_inference.ros.runtime.topics.qos import in_words
 
 HOUSEKEEPING = ('/parameter_events', '/rosout')  # left out unless requested
 SHARED = ('/clock', '/tf', '/tf_static')  # outside every namespace, and nothing can be placed without them

@@ -37,7 +37,7 @@ class Reliability(str, Enum):
 class Durability(str, Enum):
     """A volatile subscription also hears transient-local publishers; the reverse is incompatible.
 
-    'auto': a publisher is volatile; a subscription is transient-local where all its publishers are, and reliable.
+    'auto': a publisher is volatile; a subscription is transient-local where all its publishers are.
     """
 
     AUTO = 'auto'
@@ -67,14 +67,9 @@ class QosParameters:
 
     def requested(self, offers: Sequence[QoSProfile] = ()) -> QoSProfile:
         """What a subscription asks of publishers that offer `offers`; without any, what all of them could fulfil."""
-        reliable = bool(offers) and all(offer.reliability == QoSReliabilityPolicy.RELIABLE for offer in offers)
-        reliability = QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT
+        reliability, durability = strongest_request(offers)
         if self.reliability is not Reliability.AUTO:
             reliability = _policy(self.reliability)
-        latched = reliability == QoSReliabilityPolicy.RELIABLE and all(
-            offer.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL for offer in offers
-        )
-        durability = QoSDurabilityPolicy.TRANSIENT_LOCAL if offers and latched else QoSDurabilityPolicy.VOLATILE
         if self.durability is not Durability.AUTO:
             durability = _policy(self.durability)
         return self._profile(reliability, durability)
@@ -106,12 +101,24 @@ RESULTS = QosParameters(depth=10)
 LATCHED = QosParameters(reliability=Reliability.RELIABLE, durability=Durability.TRANSIENT_LOCAL)
 
 
+def strongest_request(offers: Sequence[QoSProfile]) -> tuple[QoSReliabilityPolicy, QoSDurabilityPolicy]:
+    """The strongest policies of a subscription that all of these publishers fulfil; the weakest without any.
+
+    Reliable if all are reliable, transient local if all are transient local: a stronger one would not match the weaker
+    publishers.
+    """
+    is_reliable = all(offer.reliability == QoSReliabilityPolicy.RELIABLE for offer in offers)
+    is_latched = all(offer.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+    return (
+        QoSReliabilityPolicy.RELIABLE if offers and is_reliable else QoSReliabilityPolicy.BEST_EFFORT,
+        QoSDurabilityPolicy.TRANSIENT_LOCAL if offers and is_latched else QoSDurabilityPolicy.VOLATILE,
+    )
+
+
 def in_words(profile: QoSProfile) -> str:
-    """'reliable', 'best effort', 'reliable, transient local': what decides who hears whom."""
-    words = [profile.reliability.name.lower().replace('_', ' ')]
-    if profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL:
-        words.append('transient local')
-    return ', '.join(words)
+    """'best effort', 'reliable, latched' and so on: what decides who hears whom."""
+    kind = 'reliable' if profile.reliability == QoSReliabilityPolicy.RELIABLE else 'best effort'
+    return f'{kind}, latched' if profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL else kind
 
 
 def incompatibility(offered: QoSProfile, requested: QoSProfile) -> str:

@@ -69,25 +69,28 @@ class TopicGraph:
 
     def source(self) -> Source:
         """Where the topic's messages should come from, as things are."""
-        offers = self.offers()
+        return self._source(self.offers())
+
+    def _source(self, offers: list[Offer]) -> Source:
         fitting = [offer for offer in offers if offer.type_name == self.type_name]
+        if any(offer.node == _UNKNOWN_NODE for offer in fitting or offers):
+            return Source.UNKNOWN
         if not fitting:
             return Source.OTHER_TYPE if offers else Source.NOBODY
-        if any(offer.node == _UNKNOWN_NODE for offer in fitting):
-            return Source.UNKNOWN
         return Source.OURS if all(self.is_ours(offer.node) for offer in fitting) else Source.OTHERS
 
     def explain(self, received: int) -> str:
         """Why nothing arrives, or no more, in words, and what to do; `received`: how many messages have."""
-        source, offers = self.source(), self.offers()
+        offers = self.offers()
+        source = self._source(offers)
         if source is Source.NOBODY and received:
             return f'whoever published {self.topic} has gone'
         if source is Source.NOBODY:
             return f'nobody publishes {self.topic} ({self.type_name}); {self._elsewhere()}'
-        if source is Source.OTHER_TYPE:
+        names = _listed([offer.node for offer in offers if offer.type_name == self.type_name])
+        if not names:
             found = ', '.join(sorted({f'{offer.type_name} from {offer.node}' for offer in offers}))
             return f'{self.topic} carries {found}, expected {self.type_name}; {self._elsewhere()}'
-        names = _listed([offer.node for offer in offers if offer.type_name == self.type_name])
         if source is Source.OURS:
             return f'{names} sends nothing on {self.topic}; see its own status'
         if received:

@@ -63,8 +63,8 @@ OFFERED = {
         ('RR', True, True),
         ('Rr', True, False),
         ('Rb', False, False),
-        ('B', False, False),
-        ('RB', False, False),
+        ('B', False, True),
+        ('RB', False, True),
     ],
 )
 def test_auto_asks_for_what_all_publishers_offer(offers, reliable, latched):

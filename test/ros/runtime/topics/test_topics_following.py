@@ -43,7 +43,7 @@ def hears(receiver, sender, text):
     [
         ([REMOTE_RELIABLE], 'reliable'),
         ([REMOTE_BEST_EFFORT], 'best effort'),
-        ([REMOTE_LATCHED], 'reliable, transient local'),
+        ([REMOTE_LATCHED], 'reliable, latched'),
         ([REMOTE_RELIABLE, REMOTE_RELIABLE], 'reliable'),
         ([REMOTE_RELIABLE, REMOTE_BEST_EFFORT], 'best effort'),
         ([REMOTE_LATCHED, REMOTE_RELIABLE], 'reliable'),
@@ -85,7 +85,7 @@ def test_it_hears_a_publisher_that_comes_back_with_another_quality(inbox, far, t
 def test_a_late_subscription_gets_what_a_publisher_elsewhere_has_latched(inbox, far_publisher):
     say(far_publisher(REMOTE_LATCHED), 'kept')
     receiver = inbox(AUTO)
-    wait_until(lambda: asked(receiver) == 'reliable, transient local' and receiver.texts == ['kept'])
+    wait_until(lambda: asked(receiver) == 'reliable, latched' and receiver.texts == ['kept'])
 
 
 def test_a_publisher_of_ours_is_heard_by_a_reliable_subscriber_elsewhere(publisher, far_inbox):
@@ -197,7 +197,7 @@ def test_type_names_are_those_of_the_graph():
 def test_policies_of_a_reader_follow_even_where_only_one_is_auto(inbox, far_publisher):
     receiver = inbox(QosParameters(reliability=Reliability.RELIABLE, depth=5))
     far_publisher(REMOTE_LATCHED)
-    wait_until(lambda: asked(receiver) == 'reliable, transient local')
+    wait_until(lambda: asked(receiver) == 'reliable, latched')
 
 
 def test_messages_that_newer_ones_displace_in_the_reader_are_counted_as_superseded(inbox, far_publisher):
