@@ -83,6 +83,7 @@ def test_all_images_of_a_driver_arrive_without_touching_it(model: Path, width: i
         assert stale == sorted(stale)  # silent when the driver has ended, and not before
 
 
+@TIMING
 def test_lost_images_of_a_best_effort_driver_are_said_with_what_helps(model: Path) -> None:
     namespace = '/lossy_driver'
     with probing(namespace) as probe:

@@ -229,7 +229,13 @@ def _mask_crop(
 
 
 def ray_grid(camera: CameraModel) -> np.ndarray:
-    """(H, W, 2) float32 of x/z and y/z; cached by value, because a camera model may be created per message."""
+    """(H, W, 2) float32 of x/z and y/z; cached by value, because a camera model may be created per message.
+
+    Example: with a focal length of 2 px and the centre at 1, pixels are half a unit apart at a distance of 1.
+        >>> camera = CameraModel(3, 3, np.array([[2.0, 0, 1], [0, 2, 1], [0, 0, 1]]))
+        >>> ray_grid(camera)[0, :, 0].tolist()
+        [-0.5, 0.0, 0.5]
+    """
     return _cached_rays(camera.width, camera.height, camera.K.tobytes(), camera.distortion, camera.model)
 
 

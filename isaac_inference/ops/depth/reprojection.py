@@ -48,6 +48,13 @@ def reproject(
     Raises:
         FrameError: 'camera_info_size' (depth has another size than its camera), 'depth_outside' (no reading lies in
             the colour image).
+
+    Example: a wall at 2 m, seen by a depth camera half a metre behind the colour camera.
+        >>> camera = CameraModel(8, 8, np.array([[8.0, 0, 3.5], [0, 8, 3.5], [0, 0, 1]]))
+        >>> wall = DepthImage.check(np.full((8, 8), 2.0, np.float32), '32FC1')
+        >>> seen, _ = reproject(wall, camera, camera, Pose(np.eye(3), np.array([0, 0, -0.5])))
+        >>> float(seen.metres()[4, 4])
+        1.5
     """
     depth_camera.check_image(depth.width, depth.height)
     ratio = min(1.0, depth_camera.focal / color_camera.focal)

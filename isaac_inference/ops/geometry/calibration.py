@@ -137,7 +137,7 @@ class Calibration:
 
     def doubt(self) -> str:
         """Why K may not belong to the size, in words; '' where it does."""
-        off = self._off_centre() if any(self.k) and not any(self.roi) else 0.0
+        off = self._off_centre() if any(self.k) and not any(self.roi[:2]) else 0.0
         if off <= _OFF_CENTRE:
             return ''
         return (
@@ -177,11 +177,11 @@ class Calibration:
             return full.window(0, 0, full.width, full.height, (bx, by))
         if (width, height) == (self.width, self.height):
             # the size is that of the part, as many drivers have it; K is of an image that holds all of it
-            if any(self.k) and (self.k[2] < _LEAST * (x + width) or self.k[5] < _LEAST * (y + height)):
+            if any(self.k) and (x or y) and not self._is_of_more_than_the_part():
                 raise _bad_roi(
                     f'{self._roi_text()}, which is the size too, but K has its centre at ({self.k[2]:.1f}, '
-                    f'{self.k[5]:.1f}), where no image that holds this part has it; leave roi empty if K is already '
-                    'that of the part, else publish the full width, height and K'
+                    f'{self.k[5]:.1f}), where an image that holds this part hardly has it; leave roi empty if K is '
+                    'already that of the part, else publish the full width, height and K'
                 )
         elif width < 1 or height < 1 or x + width > self.width or y + height > self.height:
             raise _bad_roi(
@@ -190,9 +190,21 @@ class Calibration:
             )
         return full.window(x, y, width, height, (bx, by))
 
-    def _off_centre(self) -> float:
-        """How far K's centre is off the middle, as a share of the image's side."""
-        return max(abs((c + 0.5) / size - 0.5) for c, size in ((self.k[2], self.width), (self.k[5], self.height)))
+    def _is_of_more_than_the_part(self) -> bool:
+        """Whether K, beside a size that is the part's, is that of an image around it.
+
+        Its centre must be where such an image can have it, and must not fit the part better than its place in that.
+        """
+        x, y, width, height = self.roi
+        if self.k[2] < _LEAST * (x + width) or self.k[5] < _LEAST * (y + height):
+            return False
+        own = self._off_centre()
+        return own > _OFF_CENTRE or own >= self._off_centre(x, y)
+
+    def _off_centre(self, x: int = 0, y: int = 0) -> float:
+        """How far K's centre is off the middle, as a share of the image's side; x, y: where the image begins."""
+        places = ((self.k[2] - x, self.width), (self.k[5] - y, self.height))
+        return max(abs((c + 0.5) / size - 0.5) for c, size in places)
 
     def _roi_text(self) -> str:
         x, y, width, height = self.roi

@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 from isaac_inference.errors import ConfigError, PerceptionError
 from isaac_inference.pictures import DamagedPictureError, SourceFrame
 from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array
-from isaac_inference.ros.recording.picture_source import RecordedFrame, RecordedSource, picture_source
+from isaac_inference.ros.recording.picture_source import RecordedFrame, picture_source
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
@@ -117,7 +117,7 @@ class CameraNode(PipelineNode):
             else:
                 self._publish(frame)
                 self.health.processed((time.perf_counter() - begin) * 1e3)
-            if isinstance(self._source, RecordedSource):
+            if isinstance(frame, RecordedFrame):
                 continue
             due = max(due + 1.0 / self.parameters.rate_hz, time.monotonic() - 1.0 / self.parameters.rate_hz)
             if self._stop.wait(max(0.0, due - time.monotonic())):

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
+from rclpy.subscription import Subscription
 
 try:  # Iron and later
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks, UnsupportedEventTypeError
@@ -25,6 +26,8 @@ __all__ = [
     'release_lifecycle',
     'sequence_number',
     'shutdown_context',
+    'takes_message_info',
+    'with_message_info',
 ]
 
 
@@ -55,6 +58,16 @@ def host_memory_options(node: Node) -> dict[str, Any]:
     """
     known = inspect.signature(node.create_subscription).parameters
     return {'acceptable_buffer_backends': 'cpu'} if 'acceptable_buffer_backends' in known else {}
+
+
+def takes_message_info() -> bool:
+    """Whether a subscription's callback may have a second argument, for what is known of the message; not on Humble."""
+    return hasattr(Subscription, 'CallbackType')
+
+
+def with_message_info(callback: Callable[[Any, Any], None]) -> Callable[..., None]:
+    """`callback(message, info)` as a subscription takes it; `info` is None where rclpy does not tell it."""
+    return callback if takes_message_info() else lambda message: callback(message, None)
 
 
 def sequence_number(info: Any) -> int | None:

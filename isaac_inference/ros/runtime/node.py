@@ -341,6 +341,7 @@ class PipelineNode(LifecycleNode):
         self._worker.stop()
         if running or self.state in ('activating', 'active', 'deactivating'):
             self.on_stop()
+            self.health.forget()
 
     def _free(self) -> None:
         self._server.frozen = False
@@ -352,16 +353,17 @@ class PipelineNode(LifecycleNode):
         for publisher in self._publishers_open:
             publisher.close()
         self._publishers_open.clear()
+        self.health.forget(all_but_node=True)
 
     # Frames
 
     def _handle(self, handler: Callable[[Any, StageClock], None], item: Any, arrived_ns: int, is_primary: bool) -> None:
         clock = StageClock(self.stage, arrived_ns)
-        self.time_watch.take(item, is_primary)
         if is_primary:
             self._handle_frame(handler, item, clock)
             return
         try:
+            self.time_watch.take(item, is_primary)
             handler(item, clock)
         except FrameError as error:
             self.health.refused(error.reason, str(error))
@@ -372,6 +374,7 @@ class PipelineNode(LifecycleNode):
         header = getattr(item, 'header', None)  # some messages, such as std_msgs/Empty, have none
         self.health.received(None if header is None else self._age_ms(header))
         with self.work(clock):
+            self.time_watch.take(item, True)
             handler(item, clock)
 
     def _lose(self, clock: StageClock, reason: str, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from isaac_inference.errors import ConfigError
 
 PACKAGE = 'isaac_inference'
 DDS_PROFILE = 'config/fastdds_large_images.xml'
+_saying = threading.Lock()
+_has_said_dds_profile = False
 DDS_PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 
 
@@ -48,8 +51,12 @@ def large_message_advice() -> str:
     middleware = get_rmw_implementation_identifier()
     if 'fastrtps' not in middleware:
         return f'set up {middleware} for large messages, in whoever publishes them and in this process'
+    try:
+        profile = str(shared_file(DDS_PROFILE))
+    except ConfigError:  # an incomplete installation must not stop whoever asks
+        profile = f'<this package>/{DDS_PROFILE}'
     # the publisher's profile decides, whatever the subscription's process has
-    return f'start whoever publishes them with {dds_profile_variable()}={shared_file(DDS_PROFILE)} in the environment'
+    return f'start whoever publishes them with {dds_profile_variable()}={profile} in the environment'
 
 
 def dds_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -63,14 +70,18 @@ def say_dds_profile(logger: Any) -> None:
     """Log once in a process which profile Fast DDS has, and how to give it one where it has none: a process that is not
     of this package, and has taken up a node of it, can't be given one any more.
     """
+    global _has_said_dds_profile
+    with _saying:
+        if _has_said_dds_profile:
+            return
+        _has_said_dds_profile = True
     given = next((os.environ[name] for name in DDS_PROFILE_VARIABLES if os.environ.get(name)), '')
     if given:
-        logger.debug(f'profile of Fast DDS: {given}', once=True)
+        logger.debug(f'profile of Fast DDS: {given}')
     elif 'fastrtps' in get_rmw_implementation_identifier():
         (name, profile), *_ = dds_environment({}).items()
         logger.warning(
             'this process has no Fast DDS profile for large messages: most images and tensors that it publishes to '
             f'other processes will be lost; before you start it: export {name}={profile} (and where the camera driver '
-            "starts: it is the publisher's profile that counts)",
-            once=True,
+            "starts: it is the publisher's profile that counts)"
         )

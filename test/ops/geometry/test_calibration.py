@@ -88,6 +88,23 @@ def test_size_roi_and_k_that_do_not_belong_together(fields: dict[str, Any], erro
     assert caught.value.reason == 'camera_info_roi'
 
 
+K_OF_THE_PART = (500.0, 0, 319.5, 0, 500.0, 239.5, 0, 0, 1)
+
+
+@pytest.mark.parametrize('roi', [(80, 60, 640, 480), (8, 0, 640, 480), (0, 200, 640, 480)])
+def test_a_k_that_is_already_that_of_the_part_is_not_shifted_in_silence(roi: tuple[int, int, int, int]) -> None:
+    with pytest.raises(FrameError) as caught:
+        said(roi=roi, k=K_OF_THE_PART).camera(False)
+    assert caught.value.reason == 'camera_info_roi'
+    assert 'leave roi empty if K is already that of the part' in str(caught.value)
+
+
+def test_a_part_that_is_the_whole_is_read_as_without_one() -> None:
+    odd = (500.0, 0, 192.0, 0, 500.0, 239.5, 0, 0, 1)
+    whole, none = (said(roi=roi, k=odd).camera(False) for roi in ((0, 0, 640, 480), (0, 0, 0, 0)))
+    assert np.array_equal(whole.K, none.K)
+
+
 @pytest.mark.parametrize(
     'size, is_doubted', [((640, 480), False), ((500, 480), False), ((400, 480), True), ((640, 300), True)]
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from support.ros.bags import Item, write_db3, write_ros1, write_rosbag2
 from support.ros.discovery import not_heard
@@ -129,3 +129,16 @@ def test_the_pace_is_that_of_the_recording_and_lost_time_is_not_made_up_for(monk
         waits.append(pace.delay_s(log_time_ns))
         now[0] += waits[-1] + work_s
     assert waits == pytest.approx([0.0, 1.0, 1.75, 0.0, 0.0, 1.0])
+
+
+def test_a_recording_of_what_cannot_be_read_keeps_its_rate_and_ends_at_once(empty_graph: Graph, tmp_path: Path) -> None:
+    packets = [
+        ('/image', CompressedImage(header=image_message().header, format='h264', data=b'\0\0\1\x67'), START + number)
+        for number in range(300)
+    ]
+    source = str(write_mcap(tmp_path / 'a.mcap', packets))
+    node = empty_graph.load('CameraNode', 'camera', source=source, rate_hz=5.0)
+    empty_graph.probe.wait_until(lambda: int(empty_graph.probe.value('camera', 'dropped.unreadable_image') or 0) >= 3)
+    assert node.health.snapshot().received < 150, 'a pass takes a minute'
+    node.trigger_deactivate()
+    assert node.state == 'inactive'

@@ -11,7 +11,8 @@ from std_msgs.msg import String
 from support.ros.topic_ends import REMOTE_RELIABLE, say
 from support.waiting import wait_until
 
-from isaac_inference.ros.runtime.compat import host_memory_options, sequence_number
+from isaac_inference.ros.runtime import compat
+from isaac_inference.ros.runtime.compat import host_memory_options, sequence_number, with_message_info
 from isaac_inference.ros.runtime.topics.qos import QosParameters
 
 
@@ -58,3 +59,33 @@ def test_a_subscription_says_so(inbox, far, topic, monkeypatch):
 )
 def test_a_message_s_number_where_the_middleware_gives_one(info, number):
     assert sequence_number(info) == number
+
+
+class HumbleSubscription:
+    """rclpy's class before callbacks could have a second argument."""
+
+
+def test_a_callback_gets_what_is_known_of_a_message_where_rclpy_tells_it(monkeypatch):
+    taken = []
+    assert with_message_info(taken.append) == taken.append
+    monkeypatch.setattr(compat, 'Subscription', HumbleSubscription)
+    with_message_info(lambda message, info: taken.append((message, info)))('hello')
+    assert taken == [('hello', None)]
+
+
+def test_a_subscription_hears_where_callbacks_have_one_argument(inbox, far, topic, monkeypatch):
+    receiver = inbox(QosParameters())
+    node = receiver.subscription._node
+    create = node.create_subscription
+
+    def humble(kind, name, callback, *arguments, **options):
+        return create(kind, name, lambda message: callback(message), *arguments, **options)
+
+    monkeypatch.setattr(compat, 'Subscription', HumbleSubscription)
+    monkeypatch.setattr(node, 'create_subscription', humble)
+    sender = far.create_publisher(String, topic, REMOTE_RELIABLE)
+    try:
+        wait_until(receiver.is_remote)
+        wait_until(lambda: say(sender, 'hello') or 'hello' in receiver.texts)
+    finally:
+        far.destroy_publisher(sender)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from isaac_inference.errors import ConfigError
+from isaac_inference.ros.runtime import resources
 from isaac_inference.ros.runtime.resources import (
     DDS_PROFILE_VARIABLES,
     dds_environment,
@@ -68,11 +69,16 @@ class Log:
     def __init__(self):
         self.lines = []
 
-    def debug(self, text, **options):
-        self.lines.append(('debug', text, options))
+    def debug(self, text):
+        self.lines.append(('debug', text))
 
-    def warning(self, text, **options):
-        self.lines.append(('warning', text, options))
+    def warning(self, text):
+        self.lines.append(('warning', text))
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_said(monkeypatch):
+    monkeypatch.setattr(resources, '_has_said_dds_profile', False)
 
 
 @pytest.mark.parametrize('name', DDS_PROFILE_VARIABLES)
@@ -82,7 +88,7 @@ def test_the_profile_in_use_is_worth_a_line_for_debugging(monkeypatch, name):
     monkeypatch.setenv(name, '/home/me/profile.xml')
     log = Log()
     say_dds_profile(log)
-    assert log.lines == [('debug', 'profile of Fast DDS: /home/me/profile.xml', {'once': True})]
+    assert log.lines == [('debug', 'profile of Fast DDS: /home/me/profile.xml')]
 
 
 def test_a_process_without_a_profile_says_how_to_get_one(monkeypatch):
@@ -90,10 +96,20 @@ def test_a_process_without_a_profile_says_how_to_get_one(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     log = Log()
     say_dds_profile(log)
-    [(level, text, options)] = log.lines
+    say_dds_profile(Log())
+    [(level, text)] = log.lines
     command = f'export {dds_profile_variable()}={shared_file("config/fastdds_large_images.xml")}'
-    assert (level, options) == ('warning', {'once': True})
+    assert level == 'warning'
     assert f'before you start it: {command} (and where the camera driver starts' in text
+
+
+def test_it_is_said_once_in_a_process_whatever_the_number_of_nodes(monkeypatch):
+    for name in DDS_PROFILE_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    logs = [Log(), Log(), Log()]
+    for log in logs:
+        say_dds_profile(log)
+    assert [len(log.lines) for log in logs] == [1, 0, 0]
 
 
 def test_other_middleware_has_no_such_profile(monkeypatch):

@@ -4,6 +4,7 @@ say how, refused otherwise."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -24,6 +25,7 @@ from isaac_inference.stages.poses import DepthView
 _SAME_VIEW = 0.05  # relative: intrinsics of depth that differ more from the image's are not those of registered depth
 _SAME_ASPECT = 0.02  # relative: what rounding a size to whole pixels, or to whole tens, can do
 _SAME_PLACE = 1e-4  # m and rad
+_IMPATIENCE_S = 3.0  # for so long after a transform that did not come none is waited for
 
 # T_target_source at a stamp in ns, waited for or not; raises FrameError
 Transform = Callable[[str, str, int, bool], Pose]
@@ -41,7 +43,8 @@ class DepthSource:
     def __init__(self, color: CameraFeed, own: CameraFeed, transform: Transform, unit_scale: float) -> None:
         self._color, self._own, self._transform = color, own, transform
         self._unit_scale = unit_scale or None
-        self._patient = True  # what did not come once is not waited for again: it would delay every frame
+        self._impatient_until_s = 0.0  # what did not come is not waited for again at once: it would delay every frame
+        self.assumed = ''  # what is taken for granted of the depth in hand, in words
         self._last: tuple[ImageFrame, Header, CameraModel, DepthView] | None = None
 
     def view(self, frame: ImageFrame, header: Header, boxes: np.ndarray) -> DepthView:
@@ -68,13 +71,13 @@ class DepthSource:
     def _from_depth(self, depth: Header, color: Header) -> Pose | None:
         """T_color_depth, of the cameras' centres; None where both are in one frame."""
         source, target = frame_name(depth.frame_id), frame_name(color.frame_id)
+        self.assumed = '' if source else 'registered to the image: its header names no frame'
         if source == target or not source or not target:
             return None
         try:
-            found = self._transform(target, source, stamp_ns(color), self._patient)
-            self._patient = True
+            found = self._transform(target, source, stamp_ns(color), time.monotonic() >= self._impatient_until_s)
         except FrameError as error:
-            self._patient = False
+            self._impatient_until_s = time.monotonic() + _IMPATIENCE_S
             raise FrameError(
                 'depth_unregistered',
                 f'depth is in frame {source}, the image in {target}, and /tf does not say where one is in the other '

@@ -103,14 +103,19 @@ class PoseNode(PipelineNode):
         self.subscribe(plain(CameraInfo), 'camera_info', image_qos, self._on_camera_info)
         self.subscribe(plain(CameraInfo), 'depth/camera_info', image_qos, self._on_depth_camera_info)
         uses_depth = self._estimator.uses_depth
+
+        def wants_depth() -> bool:
+            return uses_depth or self._cloud.wanted
+
+        transport = chosen.depth_transport
         self.subscribe(
             IMAGE,
             'depth/image',
             image_qos,
             self._on_depth,
             depth=qos.depth,  # as many as detections may wait: each finds its own
-            wanted=lambda: uses_depth or self._cloud.wanted,
-            source=ImageSource(self, 'depth/image', chosen.depth_transport, 'depth_transport', 'compressedDepth'),
+            wanted=wants_depth,
+            source=ImageSource(self, 'depth/image', transport, 'depth_transport', 'compressedDepth', wants_depth),
         )
         self._images = ImageInput(self, 'image', chosen)
         self._images.subscribe(image_qos, self._on_image, depth=2, wanted=lambda: self._cloud.wanted)
@@ -143,6 +148,7 @@ class PoseNode(PipelineNode):
         self._depth_camera = CameraFeed(topics=names[2:], stereo=chosen.stereo_frame)
         self._depth = DepthSource(self._camera, self._depth_camera, self._transform, chosen.depth_unit_scale)
         self._straightness = None
+        self._said.clear()
 
     # Inputs
 
@@ -208,6 +214,12 @@ class PoseNode(PipelineNode):
                 else:
                     self.get_logger().info(line)
             self._said[name] = text
+
+    def _say_what_depth_is_taken_for(self, text: str) -> None:
+        self.health.show('assumed.depth', text or None)
+        if text and self._said.get('depth') != text:
+            self.get_logger().warning(f'assumed: depth is {text}; have its driver fill in header.frame_id')
+        self._said['depth'] = text
 
     def _say_depth_tolerance(self) -> None:
         """In diagnostics, and once in the log where it is measured."""
@@ -300,6 +312,7 @@ class PoseNode(PipelineNode):
     ) -> DepthView | None:
         """The depth that belongs to a frame; unusable depth is reported and then as good as none."""
         if item is None:
+            self.health.clear('depth_unregistered')
             return None
         try:
             view = self._depth.view(depth_frame_of(item), header, np.array([box.box for box in boxes]))
@@ -308,6 +321,7 @@ class PoseNode(PipelineNode):
             self._complain('depth_unregistered', str(error) if error.reason == 'depth_unregistered' else '')
             return None
         self.health.clear('depth_unregistered')
+        self._say_what_depth_is_taken_for(self._depth.assumed)
         return view
 
     def _transform(self, target: str, source: str, stamp_ns: int, patient: bool) -> Pose:

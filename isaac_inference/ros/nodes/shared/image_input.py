@@ -54,7 +54,7 @@ class ImageInput:
 
     def __init__(self, node: PipelineNode, topic: str, chosen: ImageParameters) -> None:
         self._node, self._topic = node, topic
-        self._source = ImageSource(node, topic, chosen.transport)
+        self._transport = chosen.transport
         self._is_auto = chosen.bit_depth is BitDepthChoice.AUTO
         self._bit_depth = BitDepth(None if self._is_auto else int(chosen.bit_depth.value))
 
@@ -67,7 +67,11 @@ class ImageInput:
             options: those of `PipelineNode.subscribe`.
         """
         self._node.health.show('bit_depth', None)
-        self._node.subscribe(IMAGE, self._topic, qos, handler, source=self._source, **options)
+        wanted = options.get('wanted')  # only nodes that look at images beside something else want them now and then
+        source = ImageSource(
+            self._node, self._topic, self._transport, wanted=wanted or (lambda: True), is_logged=wanted is None
+        )
+        self._node.subscribe(IMAGE, self._topic, qos, handler, source=source, **options)
 
     def read(self, item: Any) -> ImageFrame:
         """The image in what the handler got, decoded, and with its bit depth.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -51,6 +52,8 @@ class ImageSource:
         transport: what the user asks for.
         key: of the diagnostics.
         suffix: of the topic that the plugin uses below `topic`.
+        wanted: whether the node wants images at all now; if not, nothing is amiss.
+        is_logged: whether what is amiss goes into the log too: of the nodes that take a topic one says it.
     """
 
     def __init__(
@@ -60,8 +63,12 @@ class ImageSource:
         transport: Transport | DepthTransport,
         key: str = 'transport',
         suffix: str = 'compressed',
+        wanted: Callable[[], bool] = lambda: True,
+        is_logged: bool = True,
     ) -> None:
         self._node, self._key, self._mode = node, key, transport.name
+        self._wanted, self._is_logged = wanted, is_logged
+        self._unreadable = 0  # looks in a row at which there was nothing but what cannot be read
         self._topic, self._below = node.resolve_topic_name(topic), _topic_below(node, topic, suffix)
         self._patience = _PATIENCE
         self._raw: tuple[TypeAdapter[Any], str] = (IMAGE, topic)
@@ -79,6 +86,7 @@ class ImageSource:
         if chosen is None:
             self._tell_of_streams(types)
         else:
+            self._unreadable = 0
             self._node.health.clear(self._key)
             self._take(chosen)
         return self._now
@@ -117,21 +125,30 @@ class ImageSource:
         return {info.topic_type for info in self._node.get_publishers_info_by_topic(topic)}
 
     def _tell_of_streams(self, types: set[str]) -> None:
-        """Nothing that can be taken is published; where video is, say so."""
+        """Nothing that can be taken is published; where something else has been for a while, say so."""
+        text = self._what_is_amiss(types) if self._wanted() else ''
+        self._unreadable = self._unreadable + 1 if text else 0
+        if not text:
+            self._node.health.clear(self._key)
+        elif self._unreadable > _PATIENCE:  # an error says more than the silence that it is too
+            self._node.health.problem(self._key, text, error=True, log_again=False, log=self._is_logged)
+
+    def _what_is_amiss(self, types: set[str]) -> str:
+        if _RAW in types:  # and it is not to be taken
+            return (
+                f'{self._key} is {self._mode.lower()}, but {self._topic} carries Image, and nobody publishes '
+                f'CompressedImage on {self._below}; set {self._key} to auto or raw'
+            )
         streams = {self._topic: types} if types else {}
         streams |= {below: found for name in _STREAMS if (found := self._types(below := f'{self._topic}/{name}'))}
         if not streams:
-            self._node.health.clear(self._key)
-            return
+            return ''
         listed = ', '.join(f'{topic} ({", ".join(sorted(found))})' for topic, found in sorted(streams.items()))
         kinds = {kind for found in streams.values() for kind in found}
         advice = next((text for kind, text in _DECODERS.items() if kind in kinds), _ADVICE)
-        self._node.health.problem(
-            self._key,
+        return (
             f'no images that this node reads: published are {listed}, expected Image on {self._topic} or '
-            f'CompressedImage on {self._below}; {advice}',
-            error=True,  # more than the silence that it is too
-            log_again=False,
+            f'CompressedImage on {self._below}; {advice}'
         )
 
 

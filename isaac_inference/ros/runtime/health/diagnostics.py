@@ -30,11 +30,11 @@ def judge(snapshot: Snapshot, *, state: str, silence: str = '', unsteady: str = 
         return WARN, '; '.join([*(text for _, text in snapshot.problems), f'not active: {state}'])
     if silence:
         return STALE, silence
-    if snapshot.faults and not snapshot.recent_processed:
-        return ERROR, '; '.join([f'every frame dropped: {_counted(snapshot.faults)}', *_others(snapshot)])
-    if snapshot.faults:
-        return WARN, '; '.join([f'frames dropped: {_counted(snapshot.faults)}', *_others(snapshot)])
     warnings = [*_others(snapshot), *(text for _, text in snapshot.problems), *([unsteady] if unsteady else [])]
+    if snapshot.faults and not snapshot.recent_processed:
+        return ERROR, '; '.join([f'every frame dropped: {_counted(snapshot.faults)}', *warnings])
+    if snapshot.faults:
+        return WARN, '; '.join([f'frames dropped: {_counted(snapshot.faults)}', *warnings])
     if warnings:
         return WARN, '; '.join(warnings)
     return OK, _running(snapshot)

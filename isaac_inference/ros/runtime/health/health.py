@@ -16,6 +16,8 @@ from isaac_inference.ros.runtime.health.input_watch import InputState, InputWatc
 SUPERSEDED = 'superseded'  # displaced by a newer frame while the stage was busy: expected under load, not a fault
 _WINDOW = 512  # frames over which percentiles are taken
 LOG_PERIOD_S = 5.0
+# Problems that have nothing to do with what the node is set up for.
+_OF_THE_NODE = frozenset({'activate', 'configure', 'name', 'no_clock', 'unknown_parameters'})
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Health:
         self._suppressed: Counter[str] = Counter()
         self._problems: dict[str, tuple[bool, str]] = {}
         self._shown: dict[str, object] = {}
+        self._standing: frozenset[str] = frozenset()  # problems and values that were there before activation
         self._input = InputWatch(lambda: time.monotonic())
         self.input_timeout_s = float('inf')
         self.reset()
@@ -92,6 +95,7 @@ class Health:
     def reset(self) -> None:
         """Reset the figures, at activation; standing problems and shown values stay."""
         with self._lock:
+            self._standing = frozenset((*self._problems, *self._shown))
             self._total, self._recent = _Counts(), _Counts()
             self._durations_ms: deque[float] = deque(maxlen=_WINDOW)
             self._ages_ms: deque[float] = deque(maxlen=_WINDOW)
@@ -99,11 +103,11 @@ class Health:
             self._input.restart()
             self._since = time.monotonic()
 
-    def received(self, age_ms: float | None = None) -> None:
+    def received(self, age_ms: float | None = None, count: int = 1) -> None:
         """A frame arrived: a message of the primary input; `age_ms` since its header stamp, where it has one."""
         with self._lock:
-            self._total.received += 1
-            self._recent.received += 1
+            self._total.received += count
+            self._recent.received += count
             self._input.arrived(self.input_timeout_s)
             if age_ms is not None:
                 self._ages_ms.append(age_ms)
@@ -128,10 +132,12 @@ class Health:
         if text:
             self.warn(reason, f'frame dropped ({reason}): {text}')
 
-    def superseded(self) -> None:
-        """A frame arrived and was displaced by a newer one before anybody looked at it."""
-        self.received()
-        self.dropped(SUPERSEDED)
+    def superseded(self, count: int = 1) -> None:
+        """So many frames arrived and were displaced by newer ones before anybody looked at them."""
+        self.received(count=count)
+        with self._lock:
+            self._total.drops[SUPERSEDED] += count
+            self._recent.drops[SUPERSEDED] += count
 
     def refused(self, reason: str, text: str = '') -> None:
         """A message of another input than the primary could not be used; no frame is lost by that alone."""
@@ -191,6 +197,16 @@ class Health:
         if key in self._problems:
             with self._lock:
                 self._problems.pop(key, None)
+
+    def forget(self, *, all_but_node: bool = False) -> None:
+        """The node is no longer active: what was said and shown since `reset` is not true any more.
+
+        With `all_but_node`, at cleanup, nor is what was said before; what is true of the node itself stays.
+        """
+        with self._lock:
+            kept = _OF_THE_NODE if all_but_node else _OF_THE_NODE | self._standing
+            self._problems = {key: value for key, value in self._problems.items() if key in kept}
+            self._shown = {key: value for key, value in self._shown.items() if key in kept}
 
     def show(self, key: str, value: object | None) -> None:
         """Show a value in diagnostics, until another one takes its place; None takes it away."""

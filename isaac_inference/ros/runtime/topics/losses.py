@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 WINDOW_S = 10.0
+_LARGEST_GAP = 1000  # between two numbers: more is another publisher, or a link that was down
 _FEWEST = 3  # lost messages in the window that are worth a word
 _MANY, _FEW = 0.1, 0.02  # shares of what was sent at which it begins and is over
 
@@ -25,12 +26,14 @@ class LossWatch:
         self._sequence: int | None = None  # of the message that arrived last
         self._samples: deque[tuple[float, int, int]] = deque([(now(), 0, 0)])
         self.is_lossy = False
+        self.is_counted = True  # whether the middleware tells what is lost
 
     def arrived(self, sequence: int | None = None) -> None:
         """A message has arrived; `sequence`: its number among its publisher's, where there is but one publisher."""
         self._arrived += 1
         if sequence is not None and self._sequence is not None:
-            self._missed += max(0, sequence - self._sequence - 1)
+            gap = sequence - self._sequence - 1
+            self._missed += gap if 0 < gap <= _LARGEST_GAP else 0
         self._sequence = sequence
 
     def lost(self, count: int) -> None:
@@ -42,7 +45,7 @@ class LossWatch:
 
         They are those missing between the numbers of the others, less what was lost on the way.
         """
-        count = max(0, self._missed - self._lost - self._told)
+        count = max(0, self._missed - self._lost - self._told) if self.is_counted else 0
         self._told += count
         return count
 

@@ -15,6 +15,7 @@ from isaac_inference.ros.runtime.compat import (
     UnsupportedEventTypeError,
     host_memory_options,
     sequence_number,
+    with_message_info,
 )
 from isaac_inference.ros.runtime.health.health import Health
 from isaac_inference.ros.runtime.resources import large_message_advice
@@ -137,6 +138,7 @@ class Subscription(Generic[T]):
 
     def _open_reader(self, profile: QoSProfile, offers: Sequence[Offer]) -> None:
         self.remote = True  # before the reader exists: an item may be missed now, but none comes twice
+        self._losses = LossWatch()
         try:
             self._reader = self._subscribe(profile)
         except Exception as error:  # such as a topic that carries another type in this process
@@ -144,7 +146,6 @@ class Subscription(Generic[T]):
             self._health.problem(f'reader {self.topic}', f'{self.topic}: cannot subscribe: {error}', error=True)
             return
         self._health.clear(f'reader {self.topic}')
-        self._losses = LossWatch()
         self._asked = profile.reliability, profile.durability
         if self._chosen.follows:
             self._say_what_was_chosen(profile, offers)
@@ -158,7 +159,7 @@ class Subscription(Generic[T]):
             return self._node.create_subscription(
                 self.adapter.message_type,
                 self._requested_topic,
-                self._on_message,
+                with_message_info(self._on_message),
                 profile,
                 event_callbacks=events,
                 **host_memory_options(self._node),
@@ -166,8 +167,8 @@ class Subscription(Generic[T]):
 
         try:
             return create()
-        except UnsupportedEventTypeError:  # a middleware that does not count what gets lost
-            events.message_lost = None
+        except UnsupportedEventTypeError:  # a middleware that does not count what gets lost: nor can what is displaced
+            events.message_lost, self._losses.is_counted = None, False
             return create()
 
     def _say_what_was_chosen(self, profile: QoSProfile, offers: Sequence[Offer]) -> None:
@@ -185,8 +186,8 @@ class Subscription(Generic[T]):
         self._health.show(f'qos.{self.topic}', None)
 
     def _check_losses(self) -> None:
-        for _ in range(self._losses.displaced() if self.is_primary else 0):
-            self._health.superseded()
+        if self.is_primary and (displaced := self._losses.displaced()):
+            self._health.superseded(displaced)
         found = self._losses.check()
         if found is None:
             self._health.clear(self._loss_problem)

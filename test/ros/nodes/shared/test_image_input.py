@@ -194,6 +194,28 @@ def test_a_stream_that_no_node_here_decodes_is_named(empty_graph: Any, model: Pa
     graph.probe.wait_until(lambda: 'ffmpeg' not in graph.probe.status('preprocess').message)
 
 
+def test_compressed_that_is_asked_for_where_only_raw_is_published_is_told(empty_graph: Any, model: Path) -> None:
+    graph = empty_graph
+    graph.load('PreprocessNode', 'preprocess', model=str(model), transport='compressed')
+    words = f'transport is compressed, but {graph.namespace}/image carries Image, and nobody publishes CompressedImage'
+    graph.probe.wait_until(lambda: words in graph.probe.status('preprocess').message)
+    assert graph.probe.status('preprocess').message.endswith('; set transport to auto or raw')
+
+
+def test_a_node_that_wants_no_images_now_finds_nothing_amiss(empty_graph: Any, model: Path) -> None:
+    graph = empty_graph
+    forget_raw(graph)
+    nodes = [graph.load(kind, name, model=str(model)) for kind, name in (('PreprocessNode', 'preprocess'),)]
+    nodes.append(graph.load('AnnotateNode', 'annotate'))
+    publisher(graph, String, 'image/ffmpeg')
+    graph.probe.wait_until(lambda: 'image/ffmpeg' in graph.probe.status('preprocess').message)
+    assert graph.probe.wait_report('annotate').level == DiagnosticStatus.OK
+    nodes[0].trigger_deactivate()
+    nodes[0].trigger_cleanup()
+    assert nodes[0].health.snapshot().problems == ()
+    assert 'transport' not in nodes[0].health.snapshot().shown
+
+
 @pytest.mark.parametrize(('encoding', 'bits'), [('mono16', 10), ('mono16', 12), ('bayer_rggb16', 12), ('mono16', 16)])
 def test_samples_in_the_low_end_are_as_bright_as_those_of_8_bits(
     empty_graph: Any, model: Path, encoding: str, bits: int

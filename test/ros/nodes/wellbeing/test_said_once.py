@@ -12,20 +12,32 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from support.ros.probe import image_message
 
+from isaac_inference.ros.runtime.node import PipelineNode
+
 NODES = ('preprocess', 'inference', 'detection')
 SOON = 0.5  # seconds without input after which a node is STALE; nothing depends on how soon
 
 
 class Lines:
-    """All lines that the nodes of a graph log as warnings or worse, and those that say that an input is back."""
+    """All lines that nodes log as warnings or worse, and those that say that an input is back, from their first on."""
 
-    def __init__(self, nodes: dict[str, Any]) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.warnings: list[tuple[str, str]] = []
         self.remarks: list[tuple[str, str]] = []
-        for name, node in nodes.items():
-            node.health._log = lambda is_error, text, name=name: self.warnings.append((name, text))
-            node._input_report._warn = lambda text, name=name: self.warnings.append((name, text))
-            node._input_report._inform = lambda text, name=name: self.remarks.append((name, text))
+
+        def log(node: PipelineNode, is_error: bool, text: str) -> None:
+            self.warnings.append((node.get_name(), text))
+
+        def inform(node: PipelineNode, text: str) -> None:
+            self.remarks.append((node.get_name(), text))
+
+        monkeypatch.setattr(PipelineNode, '_log', log)
+        monkeypatch.setattr(PipelineNode, '_inform', inform)
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
+    return Lines(monkeypatch)
 
 
 @pytest.fixture
@@ -38,9 +50,10 @@ def is_stale(graph: Any, *nodes: str) -> bool:
     return all(graph.probe.status(name).level == DiagnosticStatus.STALE for name in nodes)
 
 
-def test_silence_and_its_end_are_one_line_each_from_the_node_at_the_camera(graph: Any, model: Path) -> None:
-    nodes = graph.load_all(model, annotate=False, **{name: {'input_timeout_s': SOON} for name in NODES})
-    lines = Lines(nodes)
+def test_silence_and_its_end_are_one_line_each_from_the_node_at_the_camera(
+    lines: Lines, graph: Any, model: Path
+) -> None:
+    graph.load_all(model, annotate=False, **{name: {'input_timeout_s': SOON} for name in NODES})
     graph.probe.wait_until(lambda: is_stale(graph, *NODES), 'all nodes are stale')
     graph.probe.wait_until(lambda: lines.warnings, 'somebody says so')
     for name in NODES:
@@ -64,9 +77,8 @@ def test_silence_and_its_end_are_one_line_each_from_the_node_at_the_camera(graph
     assert 'after 1 message: ' in lines.warnings[1][1]
 
 
-def test_images_without_a_stamp_are_one_line(graph: Any, model: Path) -> None:
-    nodes = graph.load_all(model)
-    lines = Lines(nodes)
+def test_images_without_a_stamp_are_one_line(lines: Lines, graph: Any, model: Path) -> None:
+    graph.load_all(model)
     message = image_message()
     message.header.stamp = Time()
     for _ in range(3):

@@ -64,11 +64,11 @@ JUDGED = {
         'every frame dropped: bad_step x3',
     ),
     'a warning stands': ({'problems': (WARNED,)}, {}, WARN, 'no intrinsics'),
-    'drops hide a warning': (
+    'drops and a warning': (
         {'problems': (WARNED,), 'recent_drops': {'bad_step': 1}},
         {},
         WARN,
-        'frames dropped: bad_step x1',
+        'frames dropped: bad_step x1; no intrinsics',
     ),
     'an error stands': ({'problems': (WARNED, FAILED)}, {}, ERROR, 'incompatible reliability'),
     'two errors stand': ({'problems': (FAILED, (True, 'b'))}, {}, ERROR, 'incompatible reliability; b'),

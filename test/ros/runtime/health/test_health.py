@@ -189,3 +189,25 @@ def test_a_problem_that_is_logged_when_it_begins_changes_its_text_in_silence(hea
     health.clear('quiet')
     health.problem('quiet', '3 frames', log_again=False)
     assert lines[1:] == [(False, '3 frames')]
+
+
+def test_what_was_said_since_activation_is_not_true_afterwards(health):
+    health.problem('assumed', 'before')
+    health.show('model', 'before')
+    health.reset()
+    health.problem('lost', 'since')
+    health.problem('name', 'of the node')
+    health.show('transport', 'since')
+    health.forget()
+    snapshot = health.snapshot()
+    assert snapshot.problems == ((False, 'before'), (False, 'of the node'))
+    assert snapshot.shown == {'model': 'before'}
+    health.forget(all_but_node=True)
+    snapshot = health.snapshot()
+    assert (snapshot.problems, snapshot.shown) == (((False, 'of the node'),), {})
+
+
+def test_frames_that_were_displaced_are_counted_together(health):
+    health.superseded(3)
+    snapshot = health.snapshot()
+    assert (snapshot.received, snapshot.drops, snapshot.recent_received) == (3, {SUPERSEDED: 3}, 3)

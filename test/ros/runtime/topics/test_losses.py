@@ -93,3 +93,16 @@ def test_numbers_that_begin_anew_or_are_not_known_tell_nothing(watch):
     for sequence in (100, 3, None, 90, 4):
         watch.arrived(sequence)
     assert watch.displaced() == 0
+
+
+def test_a_gap_too_large_for_a_busy_reader_tells_nothing(watch):
+    watch.arrived(5)
+    watch.arrived(100_000)
+    assert watch.displaced() == 0
+
+
+def test_where_losses_are_not_told_nothing_counts_as_displaced(watch):
+    watch.is_counted = False
+    watch.arrived(5)
+    watch.arrived(9)
+    assert watch.displaced() == 0
