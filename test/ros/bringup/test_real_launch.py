@@ -118,7 +118,7 @@ def test_sections_parameters_and_remaps_reach_nodes_below_a_pushed_namespace(tmp
             'section /robot2/detection applies to no node that is started here; nearest is /robot1/detection'
         )
         probe.wait_active('preprocess', 'detection')
-        probe.wait_until(lambda: '/cam/image has no publisher' in probe.status('preprocess').message)
+        probe.wait_until(lambda: 'nobody publishes /cam/image' in probe.status('preprocess').message)
         assert run.interrupt() == 0
         assert not run.found('no such parameter|Traceback|exit code')
 
