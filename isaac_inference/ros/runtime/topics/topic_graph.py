@@ -63,7 +63,9 @@ class TopicGraph:
         return [offer for offer in self.offers() if offer.type_name == self.type_name]
 
     def is_ours(self, node_name: str) -> bool:
-        """Whether a node is one of this package's: they publish `<node>/timings`."""
+        """Whether a node is one of this package's: they publish `<node>/timings`. Not known is no."""
+        if node_name == _UNKNOWN_NODE:
+            return False
         infos = self._node.get_publishers_info_by_topic(f'{node_name}/timings')
         return any(info.topic_type == _TIMINGS for info in infos)
 
@@ -92,7 +94,7 @@ class TopicGraph:
             found = ', '.join(sorted({f'{offer.type_name} from {offer.node}' for offer in offers}))
             return f'{self.topic} carries {found}, expected {self.type_name}; {self._elsewhere()}'
         if source is Source.OURS:
-            return f'{names} sends nothing on {self.topic}; see its own status'
+            return f'nothing arrives from {names} on {self.topic}; see its own status'
         if received:
             return f'{names} still offers {self.topic}, but is silent'
         text = f'{names} offers {self.topic}, but nothing arrives: it sends nothing'

@@ -189,6 +189,22 @@ def test_a_publisher_of_this_process_is_ours(inbox, publisher):
     assert receiver.subscription.explain(0).startswith('the node of this process that publishes')
 
 
+def test_a_publisher_whose_node_is_not_discovered_yet_is_nobody_s(inbox, far_publisher, monkeypatch):
+    receiver = inbox(AUTO)
+    far_publisher(REMOTE_RELIABLE)
+    graph = receiver.subscription.graph
+    wait_until(lambda: graph.source() is Source.OTHERS)
+    [info] = receiver.subscription._node.get_publishers_info_by_topic(graph.topic)
+    info.node_name = '_NODE_NAME_UNKNOWN_'
+    monkeypatch.setattr(graph._node, 'get_publishers_info_by_topic', lambda topic: [info])
+    assert graph.source() is Source.UNKNOWN
+    assert (
+        graph.explain(0)
+        == f'a node that is not discovered yet offers {graph.topic}, but nothing arrives: it sends nothing'
+    )
+    assert graph._is_foreign(graph.topic)
+
+
 def test_type_names_are_those_of_the_graph():
     assert full_type_name(String) == 'std_msgs/msg/String'
     assert WORD.message_type is String
