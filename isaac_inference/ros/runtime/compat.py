@@ -26,7 +26,6 @@ __all__ = [
     'release_lifecycle',
     'sequence_number',
     'shutdown_context',
-    'takes_message_info',
     'with_message_info',
 ]
 
@@ -60,14 +59,9 @@ def host_memory_options(node: Node) -> dict[str, Any]:
     return {'acceptable_buffer_backends': 'cpu'} if 'acceptable_buffer_backends' in known else {}
 
 
-def takes_message_info() -> bool:
-    """Whether a subscription's callback may have a second argument, for what is known of the message; not on Humble."""
-    return hasattr(Subscription, 'CallbackType')
-
-
 def with_message_info(callback: Callable[[Any, Any], None]) -> Callable[..., None]:
-    """`callback(message, info)` as a subscription takes it; `info` is None where rclpy does not tell it."""
-    return callback if takes_message_info() else lambda message: callback(message, None)
+    """`callback(message, info)` as a subscription takes it; `info` is None on Humble, which gives the message alone."""
+    return callback if hasattr(Subscription, 'CallbackType') else lambda message: callback(message, None)
 
 
 def sequence_number(info: Any) -> int | None:

@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from rclpy.node import Node
-from std_msgs.msg import String
-from support.ros.topic_ends import REMOTE_RELIABLE, say
+from support.ros.topic_ends import hears
 from support.waiting import wait_until
 
 from isaac_inference.ros.runtime import compat
@@ -35,7 +34,7 @@ def test_bytes_are_asked_for_in_host_memory_where_that_can_be_said(ros):
     assert host_memory_options(SimpleNamespace(create_subscription=lambda type, topic, callback, qos: None)) == {}
 
 
-def test_a_subscription_says_so(inbox, far, topic, monkeypatch):
+def test_a_subscription_says_so(inbox, far_publisher, monkeypatch):
     receiver = inbox(QosParameters())
     node = receiver.subscription._node
     accepted, create = [], node.create_subscription
@@ -45,12 +44,9 @@ def test_a_subscription_says_so(inbox, far, topic, monkeypatch):
         return create(*arguments, **options)
 
     monkeypatch.setattr(node, 'create_subscription', lyrical)
-    sender = far.create_publisher(String, topic, REMOTE_RELIABLE)
-    try:
-        wait_until(receiver.is_remote)
-        wait_until(lambda: say(sender, 'hello') or 'hello' in receiver.texts)
-    finally:
-        far.destroy_publisher(sender)
+    sender = far_publisher()
+    wait_until(receiver.is_remote)
+    hears(receiver, sender, 'hello')
     assert accepted == ['cpu']
 
 
@@ -73,7 +69,7 @@ def test_a_callback_gets_what_is_known_of_a_message_where_rclpy_tells_it(monkeyp
     assert taken == [('hello', None)]
 
 
-def test_a_subscription_hears_where_callbacks_have_one_argument(inbox, far, topic, monkeypatch):
+def test_a_subscription_hears_where_callbacks_have_one_argument(inbox, far_publisher, monkeypatch):
     receiver = inbox(QosParameters())
     node = receiver.subscription._node
     create = node.create_subscription
@@ -83,9 +79,6 @@ def test_a_subscription_hears_where_callbacks_have_one_argument(inbox, far, topi
 
     monkeypatch.setattr(compat, 'Subscription', HumbleSubscription)
     monkeypatch.setattr(node, 'create_subscription', humble)
-    sender = far.create_publisher(String, topic, REMOTE_RELIABLE)
-    try:
-        wait_until(receiver.is_remote)
-        wait_until(lambda: say(sender, 'hello') or 'hello' in receiver.texts)
-    finally:
-        far.destroy_publisher(sender)
+    sender = far_publisher()
+    wait_until(receiver.is_remote)
+    hears(receiver, sender, 'hello')

@@ -12,6 +12,7 @@ from isaac_inference.ros.runtime.topics.mailbox import Mailbox, Worker
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.subscription import Subscription
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter
+from support.waiting import wait_until
 
 RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=50)
 BEST_EFFORT = QosParameters(reliability=Reliability.BEST_EFFORT)
@@ -74,6 +75,11 @@ def say(publisher, *texts):
     """Publish texts with a plain publisher."""
     for text in texts:
         publisher.publish(String(data=text))
+
+
+def hears(receiver, sender, text):
+    """Says `text` with a plain publisher until an inbox has it."""
+    wait_until(lambda: say(sender, text) or text in receiver.texts)
 
 
 def written(publisher):

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
+from sensor_msgs.msg import CompressedImage, Image
+
 from isaac_inference.ros.messages.image import COMPRESSED_IMAGE, IMAGE
 from isaac_inference.ros.runtime.node import PipelineNode
+from isaac_inference.ros.runtime.topics.topic_graph import full_type_name
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter
 
-_RAW, _COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+_RAW, _COMPRESSED = full_type_name(Image), full_type_name(CompressedImage)
 _PATIENCE = 5  # asked so often, half a second: a driver's raw topic may be discovered after its compressed one
 # What drivers and image_transport's plugins publish beside the raw topic and no image decoder reads by itself.
 _STREAMS = ('ffmpeg', 'theora', 'zstd', 'foxglove')

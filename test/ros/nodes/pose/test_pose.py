@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import PointCloud2
 from support.ros.pose_bench import SCORE, PoseBench, assert_near, covariance_of, pose_of
-from support.ros.pose_views import Card, View, view_of
+from support.ros.pose_views import View, view_of
 
 from isaac_inference.ops.geometry.cuboid import cuboid_corners
 from isaac_inference.sim import LABELS
@@ -22,11 +22,6 @@ from isaac_inference.sim import LABELS
 _COLOR = [(name, 'u1') for name in ('b', 'g', 'r', 'unused')]
 _POINT = [('xyz', '<f4', 3), *_COLOR, ('instance', '<u4'), ('class_id', '<u4')]
 MakeGraph = Callable[..., AbstractContextManager[Any]]
-
-
-@pytest.fixture(scope='module')
-def pose_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Card().write(tmp_path_factory.mktemp('pose'))
 
 
 @pytest.fixture(scope='module')

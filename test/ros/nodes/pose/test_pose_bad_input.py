@@ -27,11 +27,6 @@ MakeGraph = Callable[..., AbstractContextManager[Any]]
 
 
 @pytest.fixture(scope='module')
-def pose_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Card().write(tmp_path_factory.mktemp('pose'))
-
-
-@pytest.fixture(scope='module')
 def around(make_graph: MakeGraph) -> Iterator[Any]:
     with make_graph() as graph:
         yield graph

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import RegionOfInterest
 from support.ros.pose_bench import PoseBench, assert_near, pose_of
-from support.ros.pose_views import Card, View, seen_through, view_of
+from support.ros.pose_views import View, seen_through, view_of
 
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose
@@ -26,17 +25,6 @@ WH = (320, 240)
 FULL = (640, 480)
 BASELINE_M = 0.12
 SEEDS = (11, 3, 5, 8)
-
-
-@pytest.fixture(scope='module')
-def pose_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Card().write(tmp_path_factory.mktemp('pose'))
-
-
-@pytest.fixture(scope='module')
-def around(make_graph: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
-    with make_graph() as graph:
-        yield graph
 
 
 @pytest.fixture

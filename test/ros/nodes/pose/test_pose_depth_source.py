@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from geometry_msgs.msg import TransformStamped
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from support.ros.pose_bench import STEP_NS, PoseBench, assert_near
-from support.ros.pose_views import Card, View, depth_seen_from, view_of
+from support.ros.pose_views import View, depth_seen_from, view_of
 from support.ros.probe import LATCHED
 from tf2_msgs.msg import TFMessage
 
@@ -28,17 +27,6 @@ MS = 1_000_000
 SEEDS = (11, 3, 5)
 # where the depth camera is in the colour camera's frame
 ASIDE = Pose(so3_exp(np.array((0.004, 0.02, -0.006))), np.array((0.05, 0.003, -0.002)))
-
-
-@pytest.fixture(scope='module')
-def pose_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Card().write(tmp_path_factory.mktemp('pose'))
-
-
-@pytest.fixture(scope='module')
-def around(make_graph: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
-    with make_graph() as graph:
-        yield graph
 
 
 @pytest.fixture

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from support.ros.pose_bench import PoseBench, assert_near, covariance_of
-from support.ros.pose_views import Card, View, view_of
+from support.ros.pose_views import View, view_of
 from support.waiting import LIMIT_S
 
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp, transform_covariance
@@ -23,17 +22,6 @@ from isaac_inference.ros.runtime.transforms.broadcaster import FramePose, Transf
 
 S = 1_000_000_000
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope='module')
-def pose_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Card().write(tmp_path_factory.mktemp('pose'))
-
-
-@pytest.fixture(scope='module')
-def around(make_graph: Callable[..., AbstractContextManager[Any]]) -> Iterator[Any]:
-    with make_graph() as graph:
-        yield graph
 
 
 @pytest.fixture(scope='module')

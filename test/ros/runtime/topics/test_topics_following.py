@@ -17,6 +17,7 @@ from support.ros.topic_ends import (
     REMOTE_RELIABLE,
     WORD,
     Word,
+    hears,
     say,
 )
 from support.waiting import LIMIT_S, wait_until
@@ -31,11 +32,6 @@ def asked(receiver):
     """'reliable', 'best effort', ...: what the DDS reader asks for, as the diagnostics show; None without a reader."""
     receiver.subscription.check_remote()
     return receiver.health.snapshot().shown.get(f'qos.{receiver.subscription.topic}')
-
-
-def hears(receiver, sender, text):
-    """Says `text` until it is heard."""
-    wait_until(lambda: say(sender, text) or text in receiver.texts)
 
 
 @pytest.mark.parametrize(
