@@ -33,7 +33,7 @@ from isaac_inference.evaluation import FrameRecord
 from isaac_inference.models import read_card
 from isaac_inference.ros.bringup.evaluation.client import AnswerTopics, EvaluationClient
 from isaac_inference.ros.bringup.evaluation.drive import drive_freely, drive_steps
-from isaac_inference.ros.bringup.graph import perception_graph
+from isaac_inference.ros.bringup.graph import DEMO_CAMERA, perception_graph
 from isaac_inference.ros.bringup.runner import start_composed
 
 TITLE = 'The demo'
@@ -140,7 +140,7 @@ def _model_alone(model: str, runs: int) -> float:
 
 def _run(model: str, frames: int, *, step: bool) -> Run:
     specs = perception_graph(
-        model=model, simulator={'seed': SEED, 'rate_hz': RATE_HZ, 'step': step}, poses=True, track=True
+        model=model, simulator={'seed': SEED, 'rate_hz': RATE_HZ, 'step': step, **DEMO_CAMERA}, poses=True, track=True
     )
     with (
         tempfile.TemporaryDirectory() as folder,
