@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `demo.launch.py` starts, as data: the whole graph on a simulated camera, and a planner behind it."""
+"""What `demo.launch.py` starts, as data: the whole graph on a simulated camera, and a planner behind it.
+
+The camera is in the graph's own container: in a process of its own on the same two cores it costs a fifth more CPU time
+a frame (its images are then serialised, and read twice) than the interpreter lock that it shares here.
+"""
 
 from __future__ import annotations
 
