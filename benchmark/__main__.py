@@ -40,6 +40,7 @@ GROUPS = {
         'backlog',
         'transport',
         'executors',
+        'demo',
     ),
     'poses': ('accuracy', 'pnp', 'depth_units', 'registration', 'meshes', 'pose_node', 'simulator'),
     'families': ('families',),
