@@ -39,6 +39,17 @@ class SeenObject:
     score: float
     size: tuple[float, float, float]
 
+    def box_center(self, pose: Pose) -> np.ndarray | None:
+        """(3,) m in the object's frame, the middle of the box; None where that is the origin of `pose`, the object's.
+
+        A middle that is not finite counts as none.
+        """
+        center, origin = self.item.bbox.center.position, self.result.pose.pose.position
+        if center == origin:
+            return None
+        away = np.array((center.x - origin.x, center.y - origin.y, center.z - origin.z)) @ pose.rotation
+        return away if np.isfinite(away).all() else None
+
 
 def pose_message(pose: Pose) -> PoseMessage:
     """A pose as a message."""
@@ -70,6 +81,7 @@ def detection_3d(
     *,
     identity: str = '',
     covariance: np.ndarray | None = None,
+    box_center: np.ndarray | None = None,
 ) -> Detection3D:
     """One object.
 
@@ -77,10 +89,11 @@ def detection_3d(
         header: of the image that it was seen in, with the frame that `pose` is in.
         class_id: its class name.
         score: 0..1.
-        pose: the object's centre and axes in the header's frame.
+        pose: the object's origin and axes in the header's frame.
         size: (x, y, z) extent along its axes, m.
         identity: the tracker's number, '' for none.
         covariance: (6, 6), or None where it isn't known (all zeros in the message).
+        box_center: (3,) m in the object's frame, the middle of its box; None where that is its origin.
     """
     message, result = Detection3D(header=header, id=identity), ObjectHypothesisWithPose()
     result.hypothesis.class_id, result.hypothesis.score = class_id, float(score)
@@ -89,6 +102,8 @@ def detection_3d(
         result.pose.covariance = np.ascontiguousarray(covariance, np.float64).ravel()
     message.results = [result]
     message.bbox.center = result.pose.pose
+    if box_center is not None:
+        message.bbox.center = pose_message(Pose(pose.rotation, pose.rotation @ box_center + pose.translation))
     extent = message.bbox.size
     extent.x, extent.y, extent.z = (float(value) for value in size)
     return message
