@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from isaac_inference.ops.geometry.camera_model import CameraModel
-from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 
 CELL = 16  # px of the texture for one cell of a tag
 _MARGIN = 2  # cells of white around a tag
@@ -107,3 +107,8 @@ def _paste(picture: np.ndarray, tag: PrintedTag, T_camera_board: Pose, camera: C
     mean = values.reshape(shape).mean(axis=(1, 3))
     part = picture[low[1] : high[1], low[0] : high[0]]
     part[:] = part * (1.0 - share) + mean
+
+
+def facing(position: Sequence[float], turn: Sequence[float] = (0.0, 0.0, 0.0)) -> Pose:
+    """A board at a place in the camera's frame that looks at the camera, upright, then turned by a rotation vector."""
+    return Pose(so3_exp(turn) @ so3_exp((np.pi, 0.0, 0.0)), np.array(position, float))

@@ -124,35 +124,44 @@ def _check_extents(path: Path, extents: np.ndarray, unit: str, size: Sequence[fl
     """
     raw = extents / METRES[unit]
     numbers, doubt = _by(raw), ''
-    if size is None:
-        if not _SMALL <= extents.max() <= _LARGE:
-            doubt = f'extents {numbers} as {unit} are an object of {_shown(extents)}; {_plausible(raw, unit)}'
-        if not _SMALLEST <= extents.max() <= _LARGEST:
-            raise ModelError(f'mesh {path}: {doubt}')
-    else:
-        declared = np.asarray(size, np.float64)
-        thin = min(0.002, 0.1 * float(declared.max()))  # sizes are given in whole millimetres
-        against = f'extents {numbers} against size {_by(declared)} (m)'
-        if not np.allclose(extents, declared, rtol=_SIZE_TOLERANCE, atol=thin):
-            if np.allclose(np.sort(extents), np.sort(declared), rtol=_SIZE_TOLERANCE, atol=thin):
-                raise ModelError(f'mesh {path}: {against}: the axes are swapped: turn the mesh or reorder size')
-            other = _unit_of(raw, declared)
-            if other:
-                raise ModelError(
-                    f'mesh {path}: looks like {_NAMES[other]}: {against}, and mesh_unit is {unit}; '
-                    f'set mesh_unit: {other}'
-                )
-            raise ModelError(
-                f'mesh {path}: {against}, with mesh_unit {unit} {_shown(extents)}: more than {_SIZE_TOLERANCE:.0%} '
-                f'apart; {_unit_of_size(extents, declared)}correct size or the mesh'
-            )
+    declared = None if size is None else np.asarray(size, np.float64)
+    if declared is not None:
+        _check_size(path, extents, unit, declared)
+    is_object = _SMALLEST <= extents.max() <= _LARGEST
+    if not is_object or (declared is None and not _SMALL <= extents.max() <= _LARGE):
+        doubt = f'extents {numbers} as {unit} are an object of {_shown(extents)}; {_plausible(raw, unit)}'
+        doubt += '' if declared is None else ', and correct size, which is in metres'
+    if not is_object:
+        raise ModelError(f'mesh {path}: {doubt}')
     if extents.min() < _THINNEST:
         raise ModelError(f'mesh {path}: extents {numbers} {unit}: flat, expected a solid; give it a thickness')
     return doubt
 
 
+def _check_size(path: Path, extents: np.ndarray, unit: str, declared: np.ndarray) -> None:
+    """Raises ModelError: the mesh is not of the declared size."""
+    raw = extents / METRES[unit]
+    thin = min(0.002, 0.1 * float(declared.max()))  # sizes are given in whole millimetres
+    against = f'extents {_by(raw)} against size {_by(declared)} (m)'
+    if np.allclose(extents, declared, rtol=_SIZE_TOLERANCE, atol=thin):
+        return
+    if np.allclose(np.sort(extents), np.sort(declared), rtol=_SIZE_TOLERANCE, atol=thin):
+        raise ModelError(f'mesh {path}: {against}: the axes are swapped: turn the mesh or reorder size')
+    other = _unit_of(raw, declared)
+    if other:
+        raise ModelError(
+            f'mesh {path}: looks like {_NAMES[other]}: {against}, and mesh_unit is {unit}; set mesh_unit: {other}'
+        )
+    raise ModelError(
+        f'mesh {path}: {against}: more than {_SIZE_TOLERANCE:.0%} apart, as mesh_unit {unit} makes it '
+        f'{_shown(extents)}; {_unit_of_size(extents, declared)}correct size or the mesh'
+    )
+
+
 def _unit_of(raw: np.ndarray, declared: np.ndarray) -> str:
     """The unit in which the file's extents are those declared; '' for none."""
+    if not _SMALLEST <= declared.max() <= _LARGEST:
+        return ''  # what is declared is no object
     sides = np.sort(declared)
     alike = (name for name, per in METRES.items() if np.allclose(np.sort(raw) * per, sides, rtol=_IN_ANOTHER_UNIT))
     return next(alike, '')
@@ -161,9 +170,9 @@ def _unit_of(raw: np.ndarray, declared: np.ndarray) -> str:
 def _unit_of_size(extents: np.ndarray, declared: np.ndarray) -> str:
     """A hint where it is the declared size that is in another unit than metres."""
     factor = float(np.median(declared / extents))
-    for per, how in ((1000.0, 'millimetres'), (100.0, 'centimetres'), (0.001, 'kilometres')):
+    for per, how in ((1000.0, 'is in millimetres'), (100.0, 'is in centimetres'), (0.001, 'was divided by 1000 twice')):
         if abs(factor / per - 1.0) < _IN_ANOTHER_UNIT:
-            return f'size looks like {how}: give it in metres, as [{_by(extents, ", ")}]; else '
+            return f'it looks as if size {how}: metres are [{_by(extents, ", ")}]; else '
     return ''
 
 
