@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The corners of a tag to a few hundredths of a pixel: where the lines along its four edges meet.
+"""The corners of a tag to a few hundredths of a pixel: where its four edges meet.
 
 OpenCV's own refinements find them with a bias: on drawn tags of 22 to 45 px, 'none', 'contour' and 'subpix' put them
 0.3 to 0.7 px towards the middle of the tag, 'apriltag' half a pixel to the right and down, for it counts from the edge.
 Here each edge is measured on many lines across it, from black to white, and a line is laid through the places where
-half of the step is done. What blurs both sides alike does not move that place.
+half of the step is done. What blurs both sides alike does not move that place. A lens bends the edges of large tags:
+where a parabola fits clearly better than the line, it is taken.
 """
 
 from __future__ import annotations
@@ -13,16 +14,19 @@ import cv2
 import numpy as np
 
 _ACROSS = 17  # samples on a line across an edge
-_ALONG = 24  # such lines for an edge
+_ALONG = 20  # such lines for an edge
 _FIRST = 0.16  # where along the edge they begin and end: a blurred corner is round
-_REACH = (
-    0.5  # cells to either side: what lies beyond the black border of one cell, and beyond the paper, is blurred into it
-)
-_NEAREST, _FURTHEST = 1.2, 5.0  # px, limits of the reach
-_PASSES = 3  # the first may begin 1.5 px off
+_REACH = 0.5  # cells to either side: beyond the border of one cell, and beyond the paper, is something else
+_NEAREST = 1.2  # px, the least reach
+_FURTHEST = (15.0, 5.0, 5.0)  # px, the greatest, by pass; at first an edge may be bent, and further off
+_MOVED = 2.0  # px that a corner may move, and half a cell more
 _LEVELS = 3  # samples at either end whose mean is black or white
 _FEWEST = 0.5  # share of the lines across that must show an edge
-_OFF = 0.5  # px; a place further from the line through the others is none
+_OFF = 0.5  # px; a place further from the curve through the others is none, unless most are
+_BENT = 3.5  # standard deviations that the edges of a tag must be bent by, root mean square over the four
+_STRAIGHT = 48.0  # px; on shorter edges blur from the cells behind looks like a bend, and a lens makes hardly any
+
+_ALONG_X = np.linspace(_FIRST, 1.0 - _FIRST, _ALONG)
 
 
 def edge_corners(
@@ -53,82 +57,129 @@ def edge_corners(
     if not len(given):
         return found, good
     height, width = gray.shape
-    sides = np.linalg.norm(np.roll(given, -1, axis=1) - given, axis=2).mean(axis=1)
-    reach = np.clip(_REACH * sides / cells, _NEAREST, _FURTHEST)
-    for _ in range(_PASSES):
-        lines, measured = _edges(gray, found, reach, min_contrast)
-        met, crossing = _meetings(lines)
-        good &= measured & crossing
-        good &= (np.abs(met - given).max(axis=(1, 2)) < 2.0 + _FURTHEST) & np.isfinite(met).all(axis=(1, 2))
+    pixels = gray.astype(np.float32)
+    half_cell = _REACH * np.linalg.norm(np.roll(given, -1, axis=1) - given, axis=2).mean(axis=1) / cells
+    bend = np.zeros((len(given), 4))
+    for furthest in _FURTHEST:
+        edges = _Edges.between(found)
+        offset, usable = _offsets(pixels, edges, bend, np.clip(half_cell, _NEAREST, furthest), min_contrast)
+        curves, measured = _curves(offset, usable, edges.length > _STRAIGHT)
+        met, crossing = edges.meetings(curves)
+        good &= measured & crossing & np.isfinite(met).all(axis=(1, 2))
+        good &= np.abs(met - given).max(axis=(1, 2)) < _MOVED + half_cell
         good &= (met >= -0.5).all(axis=(1, 2)) & (met <= (width - 0.5, height - 0.5)).all(axis=(1, 2))
-        found[good] = met[good]
+        found[good], bend[good] = met[good], curves[good, :, 2]
     found[~good] = given[~good]
     return found, good
 
 
-def _edges(
-    gray: np.ndarray, corners: np.ndarray, reach: np.ndarray, min_contrast: float
+class _Edges:
+    """The straight lines from each corner of N tags to the next: (N, 4, 2) beginnings, directions, outward normals."""
+
+    def __init__(self, begin: np.ndarray, direction: np.ndarray, normal: np.ndarray, length: np.ndarray) -> None:
+        self.begin, self.direction, self.normal, self.length = begin, direction, normal, length
+
+    @classmethod
+    def between(cls, corners: np.ndarray) -> _Edges:
+        run = np.roll(corners, -1, axis=1) - corners
+        length = np.maximum(np.linalg.norm(run, axis=2), 1e-9)
+        direction = run / length[..., None]
+        normal = np.stack((direction[..., 1], -direction[..., 0]), axis=-1)
+        away = corners + run / 2 - corners.mean(axis=1, keepdims=True)
+        normal = normal * np.where(np.einsum('nki,nki->nk', away, normal) < 0.0, -1.0, 1.0)[..., None]
+        return cls(corners, direction, normal, length)
+
+    def meetings(self, curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 4, 2) where the tangents at the ends of neighbouring edges meet, and (N,) bool, whether all of them do.
+
+        Args:
+            curves: (N, 4, 3) px outward of the lines: a + b x + c x^2, with x from 0 to 1.
+        """
+        a, b, c = np.moveaxis(curves, -1, 0)
+        start = self.begin + self.normal * a[..., None]
+        start_run = self.direction * self.length[..., None] + self.normal * b[..., None]
+        end = self.begin + self.direction * self.length[..., None] + self.normal * (a + b + c)[..., None]
+        end_run = self.direction * self.length[..., None] + self.normal * (b + 2.0 * c)[..., None]
+        end, end_run = np.roll(end, 1, axis=1), np.roll(end_run, 1, axis=1)  # of the edge before
+        cross = _cross(end_run, start_run)
+        good = np.abs(cross) > 0.05 * np.linalg.norm(end_run, axis=-1) * np.linalg.norm(start_run, axis=-1)
+        along = _cross(start - end, start_run) / np.where(good, cross, 1.0)
+        return end + along[..., None] * end_run, good.all(axis=1)
+
+
+def _offsets(
+    pixels: np.ndarray, edges: _Edges, bend: np.ndarray, reach: np.ndarray, min_contrast: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 4, 3) lines a x + b y = c along the edges from each corner to the next, and (N,) bool, all four measured."""
-    along = np.linspace(_FIRST, 1.0 - _FIRST, _ALONG)
-    begin, end = corners, np.roll(corners, -1, axis=1)
-    direction = end - begin
-    length = np.maximum(np.linalg.norm(direction, axis=2), 1e-9)
-    direction = direction / length[..., None]
-    normal = np.stack((direction[..., 1], -direction[..., 0]), axis=-1)
-    middle = corners.mean(axis=1, keepdims=True)
-    outward = np.sign(np.einsum('nki,nki->nk', (begin + end) / 2 - middle, normal))
-    normal = normal * np.where(outward == 0.0, 1.0, outward)[..., None]
-    steps = np.linspace(-1.0, 1.0, _ACROSS)[None] * reach[:, None]  # (N, S) px
-    places = begin[:, :, None] + (along[:, None] * length[..., None, None]) * direction[:, :, None]  # (N, 4, A, 2)
-    points = places[:, :, :, None] + steps[:, None, None, :, None] * normal[:, :, None, None]
-    shape = points.shape[:-1]
-    flat = points.reshape(-1, _ALONG * _ACROSS, 2).astype(np.float32)
-    values = cv2.remap(gray.astype(np.float32), flat[..., 0], flat[..., 1], cv2.INTER_LINEAR).reshape(shape)
-    black, white = values[..., :_LEVELS].mean(axis=-1), values[..., -_LEVELS:].mean(axis=-1)
+    """(N, 4, A) px outward of the lines, where black turns to white, and (N, 4, A) bool, where it does.
+
+    Args:
+        pixels: (H, W) float32.
+        edges: where to look.
+        bend: (N, 4) px, the c of the curve that an edge is known to have.
+        reach: (N,) px to either side.
+        min_contrast: grey levels.
+    """
+    known = bend[..., None] * (_ALONG_X**2 - _ALONG_X)  # through both ends
+    steps = np.linspace(-1.0, 1.0, _ACROSS) * reach[:, None]
+    outward = (known[..., None] + steps[:, None, None]).astype(np.float32)  # (N, 4, A, S)
+    along = _ALONG_X * edges.length[..., None]
+    maps = []
+    for axis in (0, 1):
+        begin, direction, normal = (part[..., axis, None] for part in (edges.begin, edges.direction, edges.normal))
+        place = (begin + along * direction).astype(np.float32)
+        points = place[..., None] + outward * normal[..., None].astype(np.float32)
+        maps.append(points.reshape(-1, _ALONG * _ACROSS))
+    values = cv2.remap(pixels, maps[0], maps[1], cv2.INTER_LINEAR).reshape(outward.shape)
+    black, white = (values[..., part].mean(axis=-1) for part in (slice(_LEVELS), slice(-_LEVELS, None)))
     contrast = white - black
-    share = (values - black[..., None]) / np.maximum(contrast, 1e-6)[..., None]
-    # the place of the step that has the same area below it
-    step = 2.0 * reach[:, None, None] / (_ACROSS - 1)
-    offset = reach[:, None, None] - step * (share.sum(axis=-1) - 0.5 * (share[..., 0] + share[..., -1]))
-    usable = (contrast >= min_contrast) & (np.abs(offset) <= reach[:, None, None])
-    return _fitted(offset, usable, along, begin, direction, normal, length)
+    area = values.sum(axis=-1) - 0.5 * (values[..., 0] + values[..., -1]) - (_ACROSS - 1) * black
+    wide = reach[:, None, None]
+    # the place of the sharp step that has the same area below it
+    offset = wide - 2.0 * wide / (_ACROSS - 1) * area / np.maximum(contrast, 1e-6)
+    return known + offset, (contrast >= min_contrast) & (np.abs(offset) <= wide)
 
 
-def _fitted(
-    offset: np.ndarray,
-    usable: np.ndarray,
-    along: np.ndarray,
-    begin: np.ndarray,
-    direction: np.ndarray,
-    normal: np.ndarray,
-    length: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Lines through `offset` (N, 4, A) px outward of the edges from `begin`; places off the others are left out."""
+def _curves(offset: np.ndarray, usable: np.ndarray, bendable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 4, 3) a + b x + c x^2 through the offsets, c 0 for a straight edge, and (N,) bool, all four edges measured.
+
+    Places off the others are left out; an edge of which more than half is off was bent too far for the first line.
+    """
     kept = usable
     for _ in range(2):
-        weight = kept.astype(np.float64)
-        total = np.maximum(weight.sum(axis=-1), 1e-9)
-        x = (weight * along).sum(axis=-1) / total
-        y = (weight * offset).sum(axis=-1) / total
-        dx = along - x[..., None]
-        slope = (weight * dx * offset).sum(axis=-1) / np.maximum((weight * dx**2).sum(axis=-1), 1e-9)
-        kept = usable & (np.abs(offset - (y[..., None] + slope[..., None] * dx)) <= _OFF)
-    first = begin + normal * (y - slope * x)[..., None]
-    last = begin + direction * length[..., None] + normal * (y + slope * (1.0 - x))[..., None]
-    run = last - first
-    across = np.stack((run[..., 1], -run[..., 0]), axis=-1)
-    lines = np.concatenate((across, np.einsum('nki,nki->nk', across, first)[..., None]), axis=-1)
-    return lines, (kept.mean(axis=-1) >= _FEWEST).all(axis=-1)
+        _, residual = _fitted(offset, kept, bendable)
+        typical = np.median(np.where(kept, np.abs(residual), np.inf), axis=-1)
+        kept = usable & (np.abs(residual) <= np.maximum(_OFF, 3.0 * typical)[..., None])
+    curves, _ = _fitted(offset, kept, bendable)
+    return curves, (kept.mean(axis=-1) >= _FEWEST).all(axis=-1)
 
 
-def _meetings(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 4, 2) where each edge meets the one before it, and (N,) bool, whether all of them do."""
-    before = np.roll(lines, 1, axis=1)
-    cross = before[..., 0] * lines[..., 1] - before[..., 1] * lines[..., 0]
-    scale = np.linalg.norm(before[..., :2], axis=-1) * np.linalg.norm(lines[..., :2], axis=-1)
-    good = np.abs(cross) > 0.05 * np.maximum(scale, 1e-9)
-    cross = np.where(good, cross, 1.0)
-    x = (before[..., 2] * lines[..., 1] - before[..., 1] * lines[..., 2]) / cross
-    y = (before[..., 0] * lines[..., 2] - before[..., 2] * lines[..., 0]) / cross
-    return np.stack((x, y), axis=-1), good.all(axis=-1)
+def _fitted(offset: np.ndarray, kept: np.ndarray, bendable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least squares over those that are kept: the parabola where its bend is significant, else the line."""
+    weight = kept.astype(np.float64)
+    powers = np.stack((np.ones(_ALONG), _ALONG_X - 0.5, (_ALONG_X - 0.5) ** 2))
+    normal = np.einsum('nka,ia,ja->nkij', weight, powers, powers) + 1e-9 * np.eye(3)
+    right = np.einsum('nka,ia,nka->nki', weight, powers, np.where(kept, offset, 0.0))
+    line = np.zeros_like(right)
+    line[..., :2] = np.linalg.solve(normal[..., :2, :2], right[..., :2, None])[..., 0]
+    if not bendable.any():
+        return _from_start(line), offset - line @ powers
+    parabola = np.linalg.solve(normal, right[..., None])[..., 0]
+    residual = offset - parabola @ powers
+    count = weight.sum(axis=-1)
+    variance = (weight * residual**2).sum(axis=-1) / np.maximum(count - 3.0, 1.0)
+    sigma = np.sqrt(variance * np.linalg.inv(normal)[..., 2, 2])
+    sure = np.where(count > _ALONG / 2, parabola[..., 2] / np.maximum(sigma, 1e-9), 0.0)
+    together = np.sqrt((sure**2).mean(axis=1))  # a lens bends several edges of a tag, blur one or another
+    bent = bendable & (together > _BENT)[:, None]
+    chosen = np.where(bent[..., None], parabola, line)
+    return _from_start(chosen), offset - chosen @ powers
+
+
+def _from_start(middle: np.ndarray) -> np.ndarray:
+    """Coefficients of x for those of x - 1/2."""
+    a, b, c = np.moveaxis(middle, -1, 0)
+    return np.stack((a - b / 2 + c / 4, b - c, c), axis=-1)
+
+
+def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.asarray(first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0])
