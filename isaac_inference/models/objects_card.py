@@ -113,10 +113,11 @@ def _keypoints(values: CardValues, origin: str, problems: list[str]) -> Keypoint
         )
     most = max((*corners.values(), *points.values()), default=0)
     if corners:
-        if points:
+        others = [name for name in given if name not in corners]
+        if others:
             problems.append(
-                f'{origin}: objects: {next(iter(corners))} has tags and {next(iter(points))} keypoints of its own, '
-                'which come from two detectors; give each a card'
+                f'{origin}: objects: {next(iter(corners))} has tags, {", ".join(others)} none; what is found by tags '
+                'and what another detector finds are two sources: give each a card, and a pose node, of its own'
             )
         return KeypointSpec(most)
     if count is None and len(set(points.values())) > 1:

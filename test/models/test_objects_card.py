@@ -96,7 +96,8 @@ def test_what_belongs_to_a_model_is_not_used_and_said(tmp_path: Path) -> None:
         (TWO.replace(', [0, 1, 0]', ''), r'different numbers of keypoints \(cup 2, box 1\)'),
         (f'keypoints: {{count: 8}}\n{TAGS}', 'keypoints: board has tags, whose corners are the keypoints'),
         (TAGS.replace('size: [0.4, 0.3, 0.2]', 'keypoints: [[0, 0, 0]]'), 'crate.keypoints: the object has tags'),
-        (f'{TAGS}  bolt: {{keypoints: [[0, 0, 0]]}}', 'board has tags and bolt keypoints of its own'),
+        (f'{TAGS}  bolt: {{keypoints: [[0, 0, 0]]}}', 'board has tags, bolt none; what is found by tags'),
+        (f'{TAGS}  rack: {{size: [1, 1, 1]}}', 'board has tags, rack none'),
         (TAGS.replace('id: 40', 'id: 3'), 'tag 36h11 3 is on board and on crate; each tag must tell where it is'),
         (f'{TAGS}  again: {{tag_grid: {{family: 36h11, columns: 2, rows: 2, size: 0.01, gap: 0.1}}}}', 'tags 36h11 0, '
          '36h11 1, 36h11 2, 36h11 3 are on board and on again'),

@@ -36,7 +36,7 @@ class TaggedObjects:
 
 
 class TagFinder:
-    """Finds the objects of a card by their tags; objects without tags are not looked for."""
+    """Finds the objects of a card by their tags."""
 
     def __init__(self, card: ObjectsCard, settings: TagSettings | None = None) -> None:
         """Prepare.

@@ -23,7 +23,6 @@ objects:
   board: {tag_grid: {family: 36h11, columns: 6, rows: 6, size: 0.03, gap: 0.009, print: opencv}}
   small: {tag_grid: {family: 36h11, columns: 2, rows: 1, size: 0.03, gap: 0.009, first_id: 50, print: opencv}}
   tool: {tags: [{family: 36h11, id: 100, size: 0.04, print: opencv}]}
-  rack: {size: [0.3, 0.2, 0.1]}
 """
 BOARD, SMALL = grid(6, 6, 0.03, 0.009), grid(2, 1, 0.03, 0.009, first=50)
 TOOL = [PrintedTag('DICT_APRILTAG_36h11', 100, 0.04, Pose.identity())]
@@ -105,6 +104,18 @@ def test_two_boards_of_the_same_ids_are_never_mixed(card: ObjectsCard, finder: T
     with pytest.raises(FrameError) as caught:
         pose_of(card, seen, 0)
     assert caught.value.reason in ('too_few_inliers', 'reprojection')
+
+
+def test_a_board_of_the_other_print_is_refused(card: ObjectsCard, tmp_path: Path) -> None:
+    """Its tags are upside down, each in its place: no pose has them all."""
+    path = tmp_path / 'cell.yaml'
+    path.write_text(CARD.replace(', print: opencv', ''))
+    other = read_objects('', path)
+    assert isinstance(other, ObjectsCard)
+    seen = TagFinder(other)(draw(BOARD, facing((0.0, 0.0, 0.5), (0.1, 0.2, 0.0)), CAMERA))
+    with pytest.raises(FrameError) as caught:
+        pose_of(other, seen, 0)
+    assert caught.value.reason == 'too_few_inliers'
 
 
 def test_tags_of_nobody_are_told(card: ObjectsCard, finder: TagFinder) -> None:
