@@ -41,15 +41,15 @@ RESPAWN = LaunchArgument('respawn', 'true', 'start a process that ends by itself
 ARGUMENTS = (
     LaunchArgument('model', '', 'ONNX model; empty leaves it to the parameter file'),
     LaunchArgument('model_card', '', 'YAML card of the model; empty looks beside the model. Or one of objects alone'),
+    LaunchArgument('image', 'image', 'topic that carries the images'),
+    LaunchArgument('camera_info', 'camera_info', "topic that carries the camera's calibration"),
+    LaunchArgument('depth', 'depth/image', 'topic that carries depth, registered to the images'),
+    LaunchArgument('depth_info', 'depth/camera_info', "topic that carries the depth image's calibration"),
     LaunchArgument('tags', '', 'YAML card of objects with printed tags, which are found instead of those of a model'),
     LaunchArgument(
         'detections', '', 'topic of a detector of your own, whose Detection2DArray takes the place of a model here'
     ),
     LaunchArgument('keypoints', 'keypoints', 'topic that carries the keypoints of these detections'),
-    LaunchArgument('image', 'image', 'topic that carries the images'),
-    LaunchArgument('camera_info', 'camera_info', "topic that carries the camera's calibration"),
-    LaunchArgument('depth', 'depth/image', 'topic that carries depth, registered to the images'),
-    LaunchArgument('depth_info', 'depth/camera_info', "topic that carries the depth image's calibration"),
     LaunchArgument(
         'source', '', 'start a camera node on this image folder, video, recording or camera index; empty: none'
     ),
