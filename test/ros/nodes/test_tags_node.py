@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 import pytest
 from isaac_ros_tensor_list_interfaces.msg import TensorList
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
+from support.ros.node_graph import PATIENT, RELIABLE_IMAGES
 from support.ros.pose_bench import pose_of
 from support.ros.probe import LATCHED, RELIABLE
 from support.tag_boards import PrintedTag, draw, facing, grid
@@ -22,6 +24,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 from isaac_inference.models import read_objects
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
+from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
 from isaac_inference.ros.messages.camera_info import camera_info
 from isaac_inference.ros.messages.image import image_frame_from_array, to_image_message
 from isaac_inference.ros.messages.tensors import SOURCE_SIZE, from_tensor_list
@@ -181,3 +184,36 @@ def test_configure_says_what_is_wrong(empty_graph: Any, tmp_path: Path, content:
     probe = empty_graph.probe
     probe.wait_until(lambda: 'configure failed' in probe.status('tags').message, 'configure fails')
     assert said in probe.status('tags').message
+
+
+def test_the_graph_as_it_is_launched_tracks_a_board(empty_graph: Any, card: Path) -> None:
+    """Tags to track to pose and back to track, by the launch plan's own nodes, parameters and remappings."""
+    probe = empty_graph.probe
+    plan = launch_plan({**{item.name: item.default for item in ARGUMENTS}, 'tags': str(card), 'annotate': 'false'})
+    for spec in plan.nodes:
+        values = {**PATIENT, **(RELIABLE_IMAGES if spec.name != 'track' else {}), **spec.parameters}
+        empty_graph.container.load(
+            'isaac_inference',
+            spec.plugin,
+            node_name=spec.name,
+            namespace=empty_graph.namespace,
+            remappings=[f'{name}:={topic}' for name, topic in spec.remappings.items()],
+            parameters=[Parameter(name, value=value) for name, value in values.items()],
+        )
+    smooth = probe.listen('track/detections_3d', Detection3DArray)
+    info = probe.node.create_publisher(CameraInfo, 'camera_info', RELIABLE)
+    probe.wait_active('tags', 'track', 'pose')
+    probe.send(camera_info(Header(frame_id='lens'), CAMERA), info)
+    truth = facing((0.02, 0.01, 0.5), (0.1, 0.2, 0.0))
+    picture = np.repeat(draw(BOARD, truth, CAMERA, seed=5400)[..., None], 3, axis=2)
+    pose_node = empty_graph.node('pose')
+    probe.wait_until(lambda: pose_node._camera.camera is not None, 'the camera is known')
+    for frame in range(6):
+        header = Header(frame_id='lens')
+        header.stamp.sec, header.stamp.nanosec = 1_800_000_000, frame * 50_000_000
+        probe.send(to_image_message(image_frame_from_array(picture, 'bgr8', header)))
+        probe.wait_until(lambda wanted=frame: len(smooth) > wanted, f'frame {frame} comes out')
+    (item,) = smooth[-1].detections
+    assert item.results[0].hypothesis.class_id == 'board'
+    assert item.id == '1'
+    assert np.linalg.norm(pose_of(item).translation - truth.translation) < 0.001
