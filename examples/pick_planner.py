@@ -91,7 +91,7 @@ class PickPlanner(Node):
             why = f'{len(poses.poses)} poses of {len(objects)} objects in {poses.header.frame_id!r}, not {p["frame"]!r}'
             self.get_logger().error(why + ': set target_frame of the pose node', throttle_duration_sec=5.0)
             return self.lose(why)
-        for pose, item in zip(poses.poses, objects, strict=True):
+        for pose, item in ((one.bbox.center, one) for one in objects):  # an object's pose may be of a mesh's origin
             best = max((one.hypothesis for one in item.results if item.id), key=lambda h: h.score, default=None)
             if best and best.score >= p['min_score'] and p['target_class'] in ('', best.class_id):
                 key, center = (best.class_id, item.id), np.array([pose.position.x, pose.position.y, pose.position.z])

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / 'requirements'
 BUILD_INTERFACES = ROOT / 'interfaces' / 'build.py'
 DISTROS = ('jazzy', 'kilted')
+METADATA = ('setup.py', 'setup.cfg', 'isaac_inference/__init__.py', 'isaac_inference/ros/bringup/node_list.py')
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 OLDEST_GLIBC = (2, 28)
 RECIPE = '1'  # raise it when the steps below change what they leave behind
@@ -215,7 +216,7 @@ def interfaces_key(packages_key: str) -> str:
 
 def project_key() -> str:
     """Changes with the metadata; modules and data files are used in place."""
-    return hash_of([ROOT / name for name in ('setup.py', 'setup.cfg', 'isaac_inference/__init__.py')])
+    return hash_of([ROOT / name for name in METADATA])
 
 
 def link_shared_files(share: Path) -> None:

@@ -30,6 +30,7 @@ NODES = (
     'PreprocessNode',
     'InferenceNode',
     'DetectionNode',
+    'TagsNode',
     'CameraNode',
     'AnnotateNode',
     'TrackNode',

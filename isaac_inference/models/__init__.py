@@ -19,9 +19,11 @@ from isaac_inference.models.card.tasks import (
     TaskSpec,
 )
 from isaac_inference.models.card.tensor_spec import TensorSpec
-from isaac_inference.models.reader import read_card
+from isaac_inference.models.objects_card import AnyCard, ObjectsCard
+from isaac_inference.models.reader import read_card, read_objects
 
 __all__ = [
+    'AnyCard',
     'CardId',
     'DetectionSpec',
     'ImageInput',
@@ -29,6 +31,7 @@ __all__ = [
     'KeypointSpec',
     'ModelCard',
     'ObjectSpec',
+    'ObjectsCard',
     'PreprocessSpec',
     'Task',
     'TaskSpec',
@@ -37,4 +40,5 @@ __all__ = [
     'ValueRole',
     'card_rows',
     'read_card',
+    'read_objects',
 ]

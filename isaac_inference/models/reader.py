@@ -18,6 +18,7 @@ from isaac_inference.models.card.card_file import (
     vocabulary_files_of,
 )
 from isaac_inference.models.card.find_card import card_beside, find_card
+from isaac_inference.models.objects_card import ObjectsCard, read_objects_card
 from isaac_inference.models.onnx.reader import ModelFile, find_model, read_model_file
 from isaac_inference.models.recognition.infer import build_card
 
@@ -61,6 +62,21 @@ def read_card(model: str | Path, card: str | Path | None = None) -> ModelCard:
             entry = _read(path, explicit)
             _cache[path, explicit] = entry
         return entry.card
+
+
+def read_objects(model: str | Path, card: str | Path | None = None) -> ModelCard | ObjectsCard | None:
+    """What is known of the objects: by a model's card, or by a card alone where no model is given; None without either.
+
+    Args:
+        model: path of the ONNX file; '' for none.
+        card: path of a YAML card, or its name in config/models; '' is the same as None.
+
+    Raises:
+        ModelError: as of `read_card` and `read_objects_card`.
+    """
+    if str(model):
+        return read_card(model, card)
+    return read_objects_card(find_card(card)) if card is not None and str(card) else None
 
 
 def read_sources(model: str | Path, card: str | Path | None = None) -> tuple[ModelFile, CardValues]:

@@ -65,6 +65,10 @@ def driven(ros: None) -> Iterator[Driven]:
     node.destroy_node()
 
 
+def test_the_box_is_grasped_wherever_the_origin_of_the_object_is(driven):
+    assert driven.see(Thing(at=(0.3, 0.0, 0.0), middle=(0.2, 0.0, 0.04)), times=6)[-1] == pytest.approx(0.5)
+
+
 def test_an_object_is_taken_once_it_was_stable_for_n_frames(driven):
     assert driven.see(Thing(), times=4) == []
     assert driven.see(Thing(), times=2) == [0.5, 0.5]

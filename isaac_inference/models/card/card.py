@@ -17,7 +17,7 @@ from isaac_inference.models.card.objects import ObjectSpec
 from isaac_inference.models.card.tasks import DetectionSpec, KeypointDetectionSpec, KeypointSpec, Task, TaskSpec
 from isaac_inference.models.card.tensor_spec import TensorSpec
 
-_HASH_DIGITS = 16
+HASH_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class ModelCard:
         """What a frame that this card prepared carries."""
         spec = {name: dict(value) if isinstance(value, Mapping) else value for name, value in vars(self.spec).items()}
         meaning = (self.sha256, self.inputs, self.outputs, type(self.spec).__name__, sorted(spec.items()), self.labels)
-        return CardId(hashlib.sha256(repr(meaning).encode()).hexdigest()[:_HASH_DIGITS], self.name)
+        return CardId(hashlib.sha256(repr(meaning).encode()).hexdigest()[:HASH_DIGITS], self.name)
 
     @property
     def task(self) -> Task:

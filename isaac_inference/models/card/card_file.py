@@ -43,8 +43,11 @@
         shape: cylinder               # or cuboid, sphere, mesh
         symmetry: [{axis: z, order: 0}]    # looks the same at any angle about z; order n: after 1/n of a turn
         mesh: cup.ply                 # relative to this card, or to the model for an embedded card
-        mesh_unit: m                  # or mm
+        mesh_unit: m                  # or cm, mm, in
+        mesh_origin: center           # of its bounding box; or file: poses are of the file's origin, as are keypoints
         keypoints: [[0, 0, 0.06], [0, 0, -0.06]]    # where the model's keypoints are, unless they are cuboid8
+        tags: [{family: 36h11, id: 7, size: 0.08}]  # of a card without a model: see docs/tags.md
+        tag_grid: {family: 36h11, columns: 6, rows: 6, size: 0.088, gap: 0.0264}
     preprocess:                       # out = (pixel * scale - mean) / std, mean and std in the order of color
       convention: rt_detr             # whose; see conventions.py. The other keys change single values of it
       color: rgb                      # or bgr
@@ -81,7 +84,8 @@ from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Interpola
 
 EMBEDDED_KEY = 'isaac_inference.card'
 _VOCABULARY_FILES = ('vocabulary.embeddings', 'vocabulary.encoder', 'vocabulary.tokenizer')
-_NEXT = '\n  and: '  # between two problems of a card
+NEXT = '\n  and: '  # between two problems of a card
+_SHOWN = 200  # characters of a wrong value
 
 KEYS: Mapping[str, check.Check] = {
     'name': check.text,
@@ -177,10 +181,10 @@ def parse_card(content: str, origin: str, folder: Path | None, mesh_folder: Path
 
 def _all(problems: list[ModelError], origin: str) -> ModelError:
     """One error that says all of them; the only one as it is."""
-    texts = [line for item in problems for line in str(item).removeprefix(f'{origin}: ').split(_NEXT)]
+    texts = [line for item in problems for line in str(item).removeprefix(f'{origin}: ').split(NEXT)]
     if len(texts) == 1:
         return problems[0]
-    return ModelError(f'{origin}: {_NEXT.join(texts)}')
+    return ModelError(f'{origin}: {NEXT.join(texts)}')
 
 
 def label_file_of(card: Path) -> Path | None:
@@ -222,12 +226,18 @@ def _objects(data: Any, origin: str, folder: Path | None) -> dict[str, Sourced[A
     if not isinstance(data, dict):
         raise ModelError(f'{origin}: objects: got {data!r}, expected class names with keys and values below each')
     values: dict[str, Sourced[Any]] = {}
+    problems: list[ModelError] = []
     for name, fields in data.items():
-        if not isinstance(name, str):
-            raise ModelError(
-                f'{origin}: objects: the class {name!r} is read by YAML as {type(name).__name__}; put it in quotes'
-            )
-        values.update(_section(f'objects.{name}', fields, OBJECT_KEYS, origin))
+        try:
+            if not isinstance(name, str):
+                raise ModelError(
+                    f'{origin}: objects: the class {name!r} is read by YAML as {type(name).__name__}; put it in quotes'
+                )
+            values.update(_section(f'objects.{name}', fields, OBJECT_KEYS, origin))
+        except ModelError as error:
+            problems.append(error)
+    if problems:
+        raise _all(problems, origin)
     for key, sourced in values.items():
         if key.endswith('.mesh'):
             values[key] = Sourced((folder or Path()) / Path(sourced.value).expanduser(), origin)
@@ -258,7 +268,9 @@ def _checked(name: str, value: Any, checker: check.Check, origin: str) -> Any:
     try:
         return checker(value)
     except ValueError as error:
-        raise ModelError(f'{origin}: {name}: got {value!r}, expected {error}') from error
+        shown = repr(value)
+        shown = shown if len(shown) <= _SHOWN else f'{shown[:_SHOWN]}...'
+        raise ModelError(f'{origin}: {name}: got {shown}, expected {error}') from error
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -9,30 +9,39 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.models.card import card_values as check
+from isaac_inference.models.card.tags import TagSpec, tag_grid, tags
+from isaac_inference.ops.geometry.mesh import METRES
 
 SHAPES = ('cuboid', 'cylinder', 'sphere', 'mesh')
-MESH_UNITS = ('m', 'mm')
+MESH_UNITS = tuple(METRES)
+MESH_ORIGINS = ('center', 'file')
 LONGEST_M = 20.0
 DOUBTFUL_M = 5.0
 """Above this a length is accepted, with a warning that it may be in another unit."""
+DOUBTFULLY_SMALL_M = 0.005
+"""The same for an object whose longest side is below this."""
 
 Point = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """One class's object. Its frame has the origin in the centre of its cuboid, and the axes along its edges.
+    """One class's object. Its frame has the origin in the centre of its cuboid, and the axes along its edges; with
+    `mesh_origin` 'file' it is the frame of the mesh's file.
 
     Attributes:
         name: the class name.
         size: (x, y, z) lengths of the cuboid around it in m, or None where the card does not say.
         shape: 'cuboid', 'cylinder' (axis z), 'sphere' or 'mesh'.
         mesh: absolute path of its mesh, an existing file, or None.
-        mesh_unit: unit of the mesh's coordinates, 'm' or 'mm'.
+        mesh_unit: unit of the mesh's coordinates, one of `MESH_UNITS`.
+        mesh_origin: what poses are of, and what `keypoints` are measured from: 'center' of the mesh's bounding box, or
+            the origin of its 'file'.
         symmetries: (axis, order) each: turned about 'x', 'y' or 'z' it looks the same after a 1/order of a turn;
             order 0 is any angle.
         keypoints: where the model's keypoints are on it, (x, y, z) in m in its frame, in the model's order; None
-            if `KeypointSpec.model` says it, or nothing does.
+            if `KeypointSpec.model` says it, or nothing does. With `tags` their corners, one tag's after another's.
+        tags: the printed tags on it.
     """
 
     name: str
@@ -42,6 +51,8 @@ class ObjectSpec:
     mesh_unit: str = 'm'
     symmetries: tuple[tuple[str, int], ...] = ()
     keypoints: tuple[Point, ...] | None = None
+    tags: tuple[TagSpec, ...] = ()
+    mesh_origin: str = 'center'
 
 
 def lengths(value: Any) -> Point:
@@ -59,6 +70,12 @@ def looks_like(size: Any) -> str:
     """The likely units of lengths too large for metres."""
     centimetres, millimetres = (', '.join(f'{item / per:.4g}' for item in size) for per in (100, 1000))
     return f'looks like centimetres ([{centimetres}] m) or millimetres ([{millimetres}] m)'
+
+
+def looks_tiny(size: Any) -> str:
+    """What lengths too small for metres come from."""
+    shown = ', '.join(f'{item * 1000:.4g}' for item in size)
+    return f'these are [{shown}] mm; if it is [{shown}] m, multiply size by 1000'
 
 
 def symmetries(value: Any) -> tuple[tuple[str, int], ...]:
@@ -102,6 +119,9 @@ OBJECT_KEYS: Mapping[str, check.Check] = {
     'symmetry': symmetries,
     'mesh': check.text,
     'mesh_unit': check.one_of(*MESH_UNITS),
+    'mesh_origin': check.one_of(*MESH_ORIGINS),
     'keypoints': points,
+    'tags': tags,
+    'tag_grid': tag_grid,
 }
 """What a card may say about a class under `objects`, and the check of each."""

@@ -13,7 +13,8 @@ from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.layouts.grid import channel_axis
 from isaac_inference.models.recognition.layouts.pose import FINISHED_COLUMNS, GRID_COLUMNS
 
-_POINTS_OF = {'cuboid8': 8}
+POINTS_OF = {'cuboid8': 8}
+"""How many keypoints a keypoint model has."""
 
 
 def resolve_keypoints(
@@ -45,17 +46,17 @@ def resolve_keypoints(
         given = {'count': count, 'dims': dims, **given}
     model = str(given['model'].value) if 'model' in given else ''
     if 'count' not in given and model:
-        given['count'] = Sourced(_POINTS_OF[model], given['model'].source)
+        given['count'] = Sourced(POINTS_OF[model], given['model'].source)
     if 'count' not in given:
         said = file.metadata.get('kpt_shape')
         found = 'nothing says how many keypoints it has'
         if said is not None:
             found = f'the metadata "kpt_shape" is {said!r}, expected [count, 2 or 3]'
         raise file.unclear(f'the task is keypoints ({task.source}), but {found}', 'keypoints: {count: 8, dims: 3}')
-    if model and given['count'].value != _POINTS_OF[model]:
+    if model and given['count'].value != POINTS_OF[model]:
         raise ModelError(
             f'{given["count"].source}: keypoints.count: got {given["count"].value}, but the keypoint model {model} '
-            f'({given["model"].source}) has {_POINTS_OF[model]}; correct one of them'
+            f'({given["model"].source}) has {POINTS_OF[model]}; correct one of them'
         )
     keypoints = KeypointSpec(given['count'].value, given['dims'].value if 'dims' in given else 3, model)
     return Sourced(keypoints, ', '.join(dict.fromkeys(item.source for item in given.values())))

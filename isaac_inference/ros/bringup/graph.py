@@ -51,10 +51,25 @@ class CameraTopics:
         return {**self.color, 'depth/image': self.depth, 'depth/camera_info': self.depth_info}
 
 
+@dataclass(frozen=True)
+class FoundTopics:
+    """Where a detector publishes what it found."""
+
+    detections: str = 'detections'
+    keypoints: str = 'keypoints'
+
+    def remapped(self, name: str) -> dict[str, str]:
+        """The remapping of one of them, where it is needed."""
+        topic = getattr(self, name)
+        return {} if topic == name else {name: topic}
+
+
 def perception_graph(
     *,
     model: str = '',
     model_card: str = '',
+    tags: bool = False,
+    found: FoundTopics | None = None,
     camera: CameraTopics | None = None,
     source: str = '',
     simulator: Mapping[str, Any] | None = None,
@@ -68,7 +83,9 @@ def perception_graph(
 
     Args:
         model: path of the ONNX model; '' leaves it to the parameter file.
-        model_card: path of its YAML card; '' leaves it to the parameter file.
+        model_card: path of its YAML card, or of one of objects alone; '' leaves it to the parameter file.
+        tags: whether the objects are those of the card's tags, instead of a model's.
+        found: topics of a detector that runs elsewhere, instead of a model's; None for none.
         camera: topics of the camera.
         source: what a camera node publishes (folder, video or index); '' starts no camera node.
         simulator: parameters of a simulated camera; None starts none.
@@ -85,22 +102,28 @@ def perception_graph(
         nodes.append(_node('camera', {'source': source}, topics.color))
     if simulator is not None:
         nodes.append(_node('sim_camera', simulator, topics.all))
-    preprocess = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
-    nodes += [
-        _node('preprocess', given, preprocess),
-        _node('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
-        _node('detection', given),
-    ]
-    detections = 'track/detections' if track else 'detections'
+    images = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
+    if tags:
+        nodes.append(_node('tags', given, images))
+    elif found is None:
+        nodes += [
+            _node('preprocess', given, images),
+            _node('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
+            _node('detection', given),
+        ]
+    found = found or FoundTopics()
+    detections = 'track/detections' if track else found.detections
     objects = 'track/detections_3d' if track else 'pose/detections_3d'
     if track:  # boxes get their ids before the pose node, whose poses come back to be smoothed
-        nodes.append(_node('track', given, {'detections_3d': 'pose/detections_3d'} if poses else {}))
+        own = {'detections_3d': 'pose/detections_3d'} if poses else {}
+        nodes.append(_node('track', given, {**found.remapped('detections'), **own}))
     if poses:
         # /tf must have one pose per object only: the smooth one if there is one
         parameters = {**given, **({'publish_tf': False} if track else {}), **(pose_parameters or {})}
-        nodes.append(_node('pose', parameters, {**topics.all, 'detections': detections}))
+        taken = {'detections': detections, **found.remapped('keypoints')}
+        nodes.append(_node('pose', parameters, {**topics.all, **taken}))
     if annotate:
-        drawn = {**topics.color, 'detections': detections, 'detections_3d': objects}
+        drawn = {**topics.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
         parts = {'draw_poses': poses, 'draw_keypoints': keypoints and not poses}
         nodes.append(_node('annotate', {name: True for name, wanted in parts.items() if wanted}, drawn))
     return tuple(nodes)

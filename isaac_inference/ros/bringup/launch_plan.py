@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.errors import ConfigError, PerceptionError
-from isaac_inference.models import ModelCard, read_card
-from isaac_inference.ros.bringup.graph import CameraTopics, NodeSpec, perception_graph
+from isaac_inference.models import AnyCard, read_objects
+from isaac_inference.ros.bringup.graph import CameraTopics, FoundTopics, NodeSpec, perception_graph
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
 
@@ -40,15 +40,20 @@ LOG_LEVEL = LaunchArgument(
 RESPAWN = LaunchArgument('respawn', 'true', 'start a process that ends by itself again, with its nodes', SWITCH)
 ARGUMENTS = (
     LaunchArgument('model', '', 'ONNX model; empty leaves it to the parameter file'),
-    LaunchArgument('model_card', '', 'YAML card of the model; empty looks beside the model'),
+    LaunchArgument('model_card', '', 'YAML card of the model; empty looks beside the model. Or one of objects alone'),
     LaunchArgument('image', 'image', 'topic that carries the images'),
     LaunchArgument('camera_info', 'camera_info', "topic that carries the camera's calibration"),
     LaunchArgument('depth', 'depth/image', 'topic that carries depth, registered to the images'),
     LaunchArgument('depth_info', 'depth/camera_info', "topic that carries the depth image's calibration"),
+    LaunchArgument('tags', '', 'YAML card of objects with printed tags, which are found instead of those of a model'),
+    LaunchArgument(
+        'detections', '', 'topic of a detector of your own, whose Detection2DArray takes the place of a model here'
+    ),
+    LaunchArgument('keypoints', 'keypoints', 'topic that carries the keypoints of these detections'),
     LaunchArgument(
         'source', '', 'start a camera node on this image folder, video, recording or camera index; empty: none'
     ),
-    LaunchArgument('poses', 'auto', "6-DoF poses; auto: if the model's card gives the objects' sizes", _AUTO),
+    LaunchArgument('poses', 'auto', "6-DoF poses; auto: if the card gives the objects' sizes, or tags", _AUTO),
     LaunchArgument('track', 'auto', 'persistent object ids and smooth poses; auto: with poses', _AUTO),
     LaunchArgument('target_frame', '', "frame of the poses, such as base_link; empty: the camera's optical frame"),
     LaunchArgument('annotate', 'true', 'start the node that draws pictures', SWITCH),
@@ -117,13 +122,16 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         raise ConfigError(
             'launch argument attach: true, but composed is false; separate processes have no container to attach to'
         )
-    check_files(given, 'model', 'model_card', 'params_file')
+    check_files(given, 'model', 'model_card', 'tags', 'params_file')
+    _check_detector(given)
     namespace = resolve(pushed, given['namespace'])
     card = _card(given)
     poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
     graph = perception_graph(
         model=absolute(given['model']),
-        model_card=absolute(given['model_card']),
+        model_card=absolute(given['tags'] or given['model_card']),
+        tags=bool(given['tags']),
+        found=FoundTopics(given['detections'], given['keypoints']) if given['detections'] else None,
         camera=CameraTopics(given['image'], given['camera_info'], given['depth'], given['depth_info']),
         source=_source(given['source']),
         poses=poses,
@@ -184,12 +192,33 @@ def _with_file(spec: NodeSpec, file: ParamsFile, namespace: str) -> NodeSpec:
     return dataclasses.replace(spec, parameters=parameters)
 
 
-def _card(given: Mapping[str, str]) -> ModelCard | None:
-    """The model's card; None without a model, and for one that can't be read, which the nodes report."""
-    if not given['model']:
-        return None
+def _check_detector(given: Mapping[str, str]) -> None:
+    """Refuse two sources of detections.
+
+    Raises:
+        ConfigError: names both.
+    """
+    used = [f'{name}:={given[name]}' for name in ('model', 'tags', 'detections') if given[name]]
+    if len(used) > 1:
+        raise ConfigError(
+            f'launch arguments {" and ".join(used)}: each is a detector, expected one; launch the other ones a second '
+            'time, with a namespace of their own'
+        )
+    if given['tags'] and given['model_card']:
+        raise ConfigError(
+            f'launch arguments tags:={given["tags"]} and model_card:={given["model_card"]}: tags names the card of all '
+            'nodes; put what the other says of the objects into it'
+        )
+    if given['keypoints'] != 'keypoints' and not given['detections']:
+        raise ConfigError(
+            f'launch argument keypoints:={given["keypoints"]}: it belongs to detections, which is not given; set it too'
+        )
+
+
+def _card(given: Mapping[str, str]) -> AnyCard | None:
+    """What the nodes will read; None without any, and for one that can't be read, which the nodes report."""
     try:
-        return read_card(absolute(given['model']), absolute(given['model_card']) or None)
+        return read_objects(absolute(given['model']), absolute(given['tags'] or given['model_card']))
     except PerceptionError:
         return None
 

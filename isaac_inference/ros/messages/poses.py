@@ -49,6 +49,17 @@ class SeenObject:
     score: float
     size: tuple[float, float, float]
 
+    def box_center(self, pose: Pose) -> np.ndarray | None:
+        """(3,) m in the object's frame, the middle of the box; None where that is the origin of `pose`, the object's.
+
+        A middle that is not finite counts as none.
+        """
+        center, origin = self.item.bbox.center.position, self.result.pose.pose.position
+        if center == origin:
+            return None
+        away = np.array((center.x - origin.x, center.y - origin.y, center.z - origin.z)) @ pose.rotation
+        return away if np.isfinite(away).all() else None
+
 
 def pose_message(pose: Pose) -> PoseMessage:
     """A pose as a message."""
@@ -76,6 +87,7 @@ def detection_3d(
     *,
     identity: str = '',
     covariance: np.ndarray | None = None,
+    box_center: np.ndarray | None = None,
 ) -> Detection3D:
     """One object.
 
@@ -83,16 +95,20 @@ def detection_3d(
         header: of the image that it was seen in, with the frame that `pose` is in.
         class_id: its class name.
         score: 0..1.
-        pose: the object's centre and axes in the header's frame.
+        pose: the object's origin and axes in the header's frame.
         size: (x, y, z) extent along its axes, m.
         identity: the tracker's number, '' for none.
         covariance: (6, 6), or None where it isn't known (all zeros in the message).
+        box_center: (3,) m in the object's frame, the middle of its box; None where that is its origin.
     """
     placed = pose_message(pose)
+    middle = placed
+    if box_center is not None:
+        middle = pose_message(Pose(pose.rotation, pose.rotation @ box_center + pose.translation))
     given = np.zeros(36) if covariance is None else np.ascontiguousarray(covariance, np.float64).ravel()
     result = _result(_hypothesis(class_id, float(score)), _with_covariance(placed, given))
     x, y, z = size
-    return _detection(header, [result], _box(placed, _vector(float(x), float(y), float(z))), identity)
+    return _detection(header, [result], _box(middle, _vector(float(x), float(y), float(z))), identity)
 
 
 def pose_array(detections: Detection3DArray) -> PoseArray:

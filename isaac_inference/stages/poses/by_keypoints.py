@@ -8,8 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from isaac_inference.errors import FrameError
-from isaac_inference.models.card.card import ModelCard
-from isaac_inference.models.card.objects import ObjectSpec
+from isaac_inference.models import AnyCard, ObjectSpec
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.cuboid import cuboid_corners
 from isaac_inference.ops.geometry.symmetry import Symmetry
@@ -20,7 +19,7 @@ from isaac_inference.stages.poses.observation import DepthView, ObjectPose, Obse
 class KeypointMethod:
     """PnP on the points that the card gives each class."""
 
-    def __init__(self, card: ModelCard, settings: PnpSettings) -> None:
+    def __init__(self, card: AnyCard, settings: PnpSettings) -> None:
         self._objects = card.objects
         self._points = model_points(card)
         self._symmetries = symmetries_of(card.objects)
@@ -50,7 +49,7 @@ class KeypointMethod:
         return ObjectPose(seen.label, seen.score, found.pose, np.asarray(size, float), covariance, found.method)
 
 
-def model_points(card: ModelCard) -> dict[str, np.ndarray]:
+def model_points(card: AnyCard) -> dict[str, np.ndarray]:
     """Class name -> (K, 3) m of its keypoints in the object's frame, for the classes where the card says it."""
     points = {}
     for name, spec in card.objects.items():

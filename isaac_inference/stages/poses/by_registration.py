@@ -6,8 +6,7 @@ from __future__ import annotations
 import contextlib
 
 from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.models.card.card import ModelCard
-from isaac_inference.models.card.objects import ObjectSpec
+from isaac_inference.models import AnyCard, ObjectSpec
 from isaac_inference.ops.depth.depth_image import RegionPoints
 from isaac_inference.ops.depth.foreground import foreground_mask, surfaces
 from isaac_inference.ops.geometry.camera_model import CameraModel
@@ -33,7 +32,7 @@ _SILENT = ('no_depth', 'depth_missing', 'registration_hidden')  # reasons that s
 class RegistrationMethod:
     """Fits each class's shape to depth."""
 
-    def __init__(self, card: ModelCard, keypoints: KeypointMethod, settings: RegistrationSettings) -> None:
+    def __init__(self, card: AnyCard, keypoints: KeypointMethod, settings: RegistrationSettings) -> None:
         """Builds every object's surface.
 
         Raises:

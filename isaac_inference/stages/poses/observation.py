@@ -47,10 +47,13 @@ class ObjectPose:
     Attributes:
         label: its class name.
         score: the detection's.
-        pose: T_camera_object, optical frame; canonical where the object is symmetric.
+        pose: T_camera_object, optical frame; canonical where the object is symmetric. The object's frame is that of
+            `ObjectSpec`.
         size: (3,) m along its axes; of the visible part where the object's own size isn't known.
         covariance: (6, 6) of (x, y, z, rotation about the camera's x, y, z), m and rad.
         method: what found it, such as 'sqpnp' or 'registration: refined'.
+        box_center: (3,) m in the object's frame, the middle of the box that `size` is of; None where that is its
+            origin.
     """
 
     label: str
@@ -59,6 +62,7 @@ class ObjectPose:
     size: np.ndarray
     covariance: np.ndarray
     method: str
+    box_center: np.ndarray | None = None
 
 
 class Method(Protocol):

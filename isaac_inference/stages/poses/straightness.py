@@ -51,6 +51,7 @@ class Straightness:
         return mean > 0.0 if abs(mean) > max(_RATIO, _SURE * error) else None
 
     def _compare(self, item: Observed, keypoints: np.ndarray, points: np.ndarray) -> None:
+        keypoints = keypoints[: len(points)]  # a row may be longer than this object's points
         camera = self._cameras[0]
         x, y = (item.box[:2] + item.box[2:]) / 2 / (camera.width, camera.height) * _CELLS
         cell = (item.label, int(x), int(y))

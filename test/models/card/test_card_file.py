@@ -102,7 +102,7 @@ def test_an_earlier_card_wins_key_by_key():
         ('objects: {can: {sizes: [1, 1, 1]}}', r"objects.can: unknown key 'sizes'; did you mean 'size'\?"),
         ('objects: {can: {shape: cone}}', "objects.can.shape: got 'cone', expected one of cuboid, cylinder, sphere"),
         ('objects: {can: {mesh: 1}}', 'objects.can.mesh: got 1, expected a text'),
-        ('objects: {can: {mesh_unit: cm}}', "objects.can.mesh_unit: got 'cm', expected one of m, mm"),
+        ('objects: {can: {mesh_unit: ft}}', "objects.can.mesh_unit: got 'ft', expected one of m, cm, mm, in"),
         ('- a list', 'got list, expected keys and values'),
         ('a: [1', 'card: not valid YAML'),
         ('name: a\nname: b', "the key 'name' is given twice"),

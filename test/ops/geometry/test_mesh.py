@@ -45,6 +45,78 @@ def test_millimetres_are_named(tmp_path):
         load_mesh(write(tmp_path / 'small.ply'), 'mm', SIZE)
 
 
+UNITS = {'m': 1.0, 'cm': 0.01, 'mm': 0.001, 'in': 0.0254}
+
+
+@pytest.mark.parametrize('longest', [0.03, 0.19, 2.0])
+@pytest.mark.parametrize('written', UNITS)
+@pytest.mark.parametrize('called', UNITS)
+def test_a_wrong_unit_is_named_where_the_card_has_a_size(tmp_path, longest, written, called):
+    size = np.array((0.3, 0.35, 1.0)) * longest
+    path = write(tmp_path / 'box.ply', 1.0 / UNITS[written], size=size)
+    if called == written:
+        mesh = load_mesh(path, called, size)
+        np.testing.assert_allclose(mesh.extents, size, rtol=1e-5)
+        assert mesh.doubt == ''
+        return
+    with pytest.raises(
+        ModelError, match=rf'against size .* \(m\), and mesh_unit is {called}; set mesh_unit: {written}$'
+    ):
+        load_mesh(path, called, size)
+
+
+@pytest.mark.parametrize('longest', [0.03, 0.19, 2.0])
+@pytest.mark.parametrize(('written', 'called'), [('m', 'mm'), ('mm', 'm')])
+def test_metres_and_millimetres_are_never_mixed_up_in_silence(tmp_path, longest, written, called):
+    """Without a size in the card: refused beyond what any object is, and else doubted."""
+    path = write(tmp_path / 'box.ply', 1.0 / UNITS[written], size=np.array((0.3, 0.35, 1.0)) * longest)
+    assert load_mesh(path, written).doubt == ''
+    try:
+        said = load_mesh(path, called).doubt
+    except ModelError as error:
+        said = str(error)
+    assert 'are an object of' in said
+    assert {'m': ' metres', 'mm': ' millimetres'}[written] in said.partition('looks like')[2]
+
+
+def test_an_object_of_a_fifth_of_a_millimetre_is_none(tmp_path):
+    path = write(tmp_path / 'drill.ply', size=(0.057, 0.0665, 0.19))
+    with pytest.raises(
+        ModelError, match=r'extents 0.057 x 0.0665 x 0.19 as mm are an object of 0.057 x 0.0665 x 0.19 mm; looks like '
+        r'metres \(57 x 66.5 x 190 mm\): set mesh_unit: m$'
+    ):  # fmt: skip
+        load_mesh(path, 'mm')
+
+
+@pytest.mark.parametrize(
+    ('factor', 'said'),
+    [(1000.0, 'is in millimetres'), (100.0, 'is in centimetres'), (0.001, 'was divided by 1000 twice')],
+)
+def test_a_size_in_another_unit_is_named(tmp_path, factor, said):
+    path = write(tmp_path / 'box.ply')
+    with pytest.raises(ModelError, match=rf'it looks as if size {said}: metres are \[0.16, 0.06, 0.22\]'):
+        load_mesh(path, 'm', np.array(SIZE) * factor)
+
+
+def test_mesh_and_size_may_agree_on_what_is_no_object(tmp_path):
+    path = write(tmp_path / 'box.ply')
+    with pytest.raises(ModelError, match='looks like metres.*set mesh_unit: m, and correct size, which is in metres'):
+        load_mesh(path, 'mm', np.array(SIZE) / 1000)
+
+
+def test_a_tiny_object_may_not_be_off_by_its_own_size(tmp_path):
+    """2 mm are allowed for sides given in whole millimetres, not for an object of 2 mm."""
+    with pytest.raises(ModelError, match='more than 10% apart|set mesh_unit'):
+        load_mesh(write(tmp_path / 'box.ply', size=(0.004, 0.004, 0.004)), 'm', (0.003, 0.003, 0.003))
+
+
+def test_a_point_cloud_is_said_to_be_one(tmp_path):
+    path = tmp_path / 'scan.ply'
+    trimesh.PointCloud(np.random.default_rng(0).uniform(-0.1, 0.1, (5880, 3))).export(path)
+    with pytest.raises(ModelError, match='got 5880 points and 0 faces: a point cloud, expected a surface of triangles'):
+        load_mesh(path)
+
+
 @pytest.mark.parametrize(
     ('size', 'said'), [((0.16, 0.06, 0.3), 'correct size or the mesh'), ((0.22, 0.06, 0.16), 'axes are swapped')]
 )

@@ -231,3 +231,56 @@ def test_processes_attach_to_nothing():
 def test_a_switch_is_true_or_false(name, value):
     with pytest.raises(ConfigError, match=f"launch argument {name}: got '{value}', expected true or false"):
         plan(**{name: value})
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> str:
+    path = tmp_path / 'board.yaml'
+    path.write_text('objects: {board: {tag_grid: {family: 36h11, columns: 6, rows: 6, size: 0.03, gap: 0.009}}}')
+    return str(path)
+
+
+def test_tags_take_the_place_of_a_model_and_their_card_goes_to_all(board):
+    found = nodes(tags=board, image='/camera/image_raw')
+    assert list(found) == ['tags', 'track', 'pose', 'annotate']
+    for name in ('tags', 'track', 'pose'):
+        assert found[name].parameters['model_card'] == board
+        assert 'model' not in found[name].parameters
+    assert found['tags'].remappings['image'] == '/camera/image_raw'
+    assert found['pose'].remappings['detections'] == 'track/detections'
+    assert list(nodes(tags=board, poses='false')) == ['tags', 'annotate']
+    assert nodes(tags=board, poses='false')['annotate'].parameters == {'draw_keypoints': True}
+
+
+def test_a_detector_of_one_s_own_takes_the_place_of_a_model(tmp_path):
+    card = tmp_path / 'objects.yaml'
+    card.write_text('objects: {cup: {size: [0.08, 0.08, 0.12]}}')
+    found = nodes(detections='/mine/boxes', keypoints='/mine/points', model_card=str(card))
+    assert list(found) == ['track', 'pose', 'annotate']
+    assert found['track'].remappings['detections'] == '/mine/boxes'
+    assert found['pose'].remappings['keypoints'] == found['annotate'].remappings['keypoints'] == '/mine/points'
+    assert found['pose'].parameters['model_card'] == str(card)
+    assert list(nodes(detections='/mine/boxes')) == ['annotate']
+    found = nodes(detections='/mine/boxes', poses='true', track='false')
+    assert found['pose'].remappings['detections'] == found['annotate'].remappings['detections'] == '/mine/boxes'
+
+
+@pytest.mark.parametrize(
+    ('given', 'said'),
+    [
+        ({'tags': 'BOARD', 'detections': '/d'}, r'tags:=.* and detections:=/d: each is a detector, expected one'),
+        ({'tags': 'BOARD', 'model': 'BOARD'}, r'model:=.* and tags:=.*: each is a detector'),
+        ({'tags': 'BOARD', 'model_card': 'BOARD'}, 'tags names the card of all nodes'),
+        ({'keypoints': '/k'}, 'keypoints:=/k: it belongs to detections, which is not given'),
+        ({'tags': '/none.yaml'}, 'launch argument tags: no such file'),
+    ],
+)
+def test_detectors_that_contradict_each_other_are_refused(board, given, said):
+    with pytest.raises(ConfigError, match=said):
+        plan(**{name: board if value == 'BOARD' else value for name, value in given.items()})
+
+
+def test_a_card_without_objects_starts_no_poses(tmp_path):
+    card = tmp_path / 'card.yaml'
+    card.write_text('decoder: yolox')
+    assert 'pose' not in nodes(model_card=str(card))

@@ -21,7 +21,7 @@ from support.waiting import LIMIT_S
 _numbers = itertools.count(1)
 PATIENT = {'diagnostics_period_s': 0.1, 'input_timeout_s': 3600.0}  # reports soon, and no silence is too long
 RELIABLE_IMAGES = {'image_qos.reliability': 'reliable'}  # what is sent once arrives
-_TAKES_IMAGES = ('PreprocessNode', 'AnnotateNode')
+_TAKES_IMAGES = ('PreprocessNode', 'TagsNode', 'AnnotateNode')
 
 
 class Graph:

@@ -38,6 +38,7 @@ class Thing(NamedTuple):
     at: tuple[float, float, float] = (0.5, 0.0, 0.04)
     score: float = 0.9
     size: tuple[float, float, float] = SIZE
+    middle: tuple[float, float, float] | None = None  # of its box, where its pose is not that of the middle
 
 
 CAN = Thing('can', '2', (0.3, 0.1, 0.06), 0.9, (0.085, 0.085, 0.12))
@@ -48,7 +49,15 @@ def frame(things: Sequence[Thing], number: int, frame_id: str = 'base_link') -> 
     return Detection3DArray(
         header=header,
         detections=[
-            detection_3d(header, t.name, t.score, Pose(np.eye(3), np.array(t.at)), t.size, identity=t.identity)
+            detection_3d(
+                header,
+                t.name,
+                t.score,
+                Pose(np.eye(3), np.array(t.at)),
+                t.size,
+                identity=t.identity,
+                box_center=None if t.middle is None else np.array(t.middle),
+            )
             for t in things
         ],
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from isaac_inference.evaluation import ObjectGeometry
 from isaac_inference.evaluation.accuracy.pose_errors import cuboid_points, cylinder_points
-from isaac_inference.models import ModelCard, ObjectSpec
+from isaac_inference.models import AnyCard, ObjectSpec
 from isaac_inference.ops.geometry.mesh import load_mesh
 from isaac_inference.ops.geometry.surface import surface_points
 from isaac_inference.ops.geometry.symmetry import Symmetry
@@ -44,7 +44,7 @@ def evaluation_graph(
     )
 
 
-def object_geometries(card: ModelCard, *, simulated: bool) -> dict[str, ObjectGeometry]:
+def object_geometries(card: AnyCard, *, simulated: bool) -> dict[str, ObjectGeometry]:
     """By class name: the simulator's own objects, and what the card says of others.
 
     Raises:

@@ -13,12 +13,12 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
 
 from isaac_inference.errors import FrameError
-from isaac_inference.models import read_card
+from isaac_inference.models import ObjectsCard, read_objects
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, transform_covariance
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.compressed_depth import depth_frame_of
-from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoints, read_detections
+from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoints, read_detections, read_keypoints
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
 from isaac_inference.ros.messages.poses import detection_3d, frame_prefix, object_frames, pose_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TENSORS, TensorFrame
@@ -69,10 +69,14 @@ class PoseNode(PipelineNode):
 
     def on_setup(self) -> None:
         chosen: PoseParameters = self.parameters
-        card = read_card(chosen.model, chosen.model_card or None) if chosen.model else None
+        card = read_objects(chosen.model, chosen.model_card)
         self.model = card.name if card else ''
         self._card_id = card.id if card else None
         self._estimator = PoseEstimator(card, chosen.method, chosen.settings())
+        for doubt in (*(card.notes if isinstance(card, ObjectsCard) else ()), *self._estimator.doubts):
+            self.get_logger().warning(doubt)
+        for remark in self._estimator.remarks:
+            self.get_logger().info(remark)
         self._objects = self.advertise(plain(Detection3DArray), '~/detections_3d', chosen.poses_qos)
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.poses_qos)
         self._points = model_points(card) if card and self._estimator.uses_keypoints else {}
@@ -250,7 +254,7 @@ class PoseNode(PipelineNode):
     def _estimate(self, message: Detection2DArray, clock: StageClock, matches: Mapping[str, Any]) -> None:
         keypoints: TensorFrame | None = matches.get('keypoints')
         self._known_camera()
-        rows = None if keypoints is None else keypoints.tensors.get(KEYPOINTS_TOPIC)
+        rows = None if keypoints is None else read_keypoints(message, keypoints)
         boxes, seen = observed_objects(message, rows, self.health.skipped)
         self._look_for_distortion([item for _, item in seen])
         camera = self._known_camera()
@@ -408,7 +412,16 @@ def _message(header: Header, identity: str, item: ObjectPose, T_target_camera: P
     pose, covariance = item.pose, item.covariance
     if T_target_camera is not None:
         pose, covariance = T_target_camera @ pose, transform_covariance(covariance, T_target_camera)
-    return detection_3d(header, item.label, item.score, pose, item.size, identity=identity, covariance=covariance)
+    return detection_3d(
+        header,
+        item.label,
+        item.score,
+        pose,
+        item.size,
+        identity=identity,
+        covariance=covariance,
+        box_center=item.box_center,
+    )
 
 
 main = node_main(PoseNode)

@@ -10,7 +10,7 @@ from isaac_inference.ops.pose.pnp import PnpSettings
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.ros.nodes.shared.image_input import ImageParameters
 from isaac_inference.ros.nodes.shared.image_source import DepthTransport
-from isaac_inference.ros.nodes.shared.model_node import ModelParameters
+from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
 from isaac_inference.ros.runtime.transforms import TransformLibrary
@@ -110,9 +110,13 @@ class RegistrationParameters:
 
 
 @dataclass(frozen=True)
-class PoseParameters(ImageParameters, ModelParameters):
+class PoseParameters(ImageParameters, NodeParameters):
     """Parameters of the pose node."""
 
+    model: str = param('', 'Path of the ONNX model that detects; empty: the card alone says what there is to know.')
+    model_card: str = param(
+        '', 'Path of its YAML card; empty looks beside the model. Without a model, a card of objects or tags.'
+    )
     method: PoseMethod = param(
         PoseMethod.AUTO,
         'auto: keypoints where the card allows them, else depth; registration: keypoints refined by shape and depth.',

@@ -12,10 +12,10 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detection3DArray
 
 from isaac_inference.errors import FrameError
-from isaac_inference.models import read_card
+from isaac_inference.models import ObjectsCard, read_objects
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
-from isaac_inference.ops.tracking import PoseFilter, PoseFilterSettings, Tracker, TrackerSettings
+from isaac_inference.ops.tracking import PoseFilter, PoseFilterSettings, SmoothPose, Tracker, TrackerSettings
 from isaac_inference.ros.messages.detections import best_result, read_detections, with_id
 from isaac_inference.ros.messages.poses import (
     detection_3d,
@@ -43,7 +43,9 @@ class TrackParameters(NodeParameters):
     """Parameters of the track node."""
 
     model: str = param('', 'Path of the ONNX model, for its class names and symmetries; empty accepts any class.')
-    model_card: str = param('', 'Path of its YAML card; empty looks beside the model.')
+    model_card: str = param(
+        '', 'Path of its YAML card; empty looks beside the model. Without a model, a card of objects.'
+    )
     boxes: bool = param(
         True,
         'Give ids to `detections`; false for a graph that has only `detections_3d`, which then come with ids and '
@@ -167,11 +169,12 @@ class TrackNode(PipelineNode):
         chosen = self.parameters
         self._labels: frozenset[str] | None = None
         self._symmetries: Mapping[str, tuple[Symmetry, ...]] = {}
-        if not chosen.model:
+        card = read_objects(chosen.model, chosen.model_card)
+        if card is None:
             return
-        card = read_card(chosen.model, chosen.model_card or None)
         self.model = card.name
-        self._labels = frozenset(card.labels)
+        is_open = isinstance(card, ObjectsCard) and card.is_open
+        self._labels = None if is_open else frozenset(card.labels)
         self._symmetries = {
             name: tuple(Symmetry(axis, order) for axis, order in spec.symmetries) for name, spec in card.objects.items()
         }
@@ -252,10 +255,8 @@ class TrackNode(PipelineNode):
                 f'{seen.label} {item.id}: the pose is too far from where the object was heading; '
                 'if it moves like that, raise outlier_gate',
             )
-        known.score, known.size = seen.score, seen.size
-        return detection_3d(
-            header, seen.label, seen.score, result.pose, seen.size, identity=item.id, covariance=result.covariance
-        )
+        known.score, known.size, known.box_center = seen.score, seen.size, seen.box_center(pose)
+        return known.message(header, key, seen.score, result)
 
     def _filled_in(self, header: Header, stamp_s: float, present: set[tuple[str, str]]) -> list[Detection3D]:
         """Predicted poses of the objects that are missing, where that is asked for."""
@@ -267,11 +268,7 @@ class TrackNode(PipelineNode):
                 continue
             guess = known.filter.predict(stamp_s)
             score = known.score * (1.0 - (stamp_s - seen_s) / limit)
-            filled.append(
-                detection_3d(
-                    header, key[0], score, guess.pose, known.size, identity=key[1], covariance=guess.covariance
-                )
-            )
+            filled.append(known.message(header, key, score, guess))
         return filled
 
     def _forget(self, stamp_s: float) -> None:
@@ -304,6 +301,20 @@ class _Object:
     filter: PoseFilter
     score: float = 0.0
     size: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    box_center: np.ndarray | None = None
+
+    def message(self, header: Header, key: tuple[str, str], score: float, found: SmoothPose) -> Detection3D:
+        """The object under its class and id, at a filtered pose."""
+        return detection_3d(
+            header,
+            key[0],
+            score,
+            found.pose,
+            self.size,
+            identity=key[1],
+            covariance=found.covariance,
+            box_center=self.box_center,
+        )
 
 
 main = node_main(TrackNode)

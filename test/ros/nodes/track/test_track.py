@@ -21,7 +21,7 @@ from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
-from isaac_inference.ros.messages.poses import detection_3d
+from isaac_inference.ros.messages.poses import detection_3d, pose_from_message
 
 FRAME_NS = 33_333_333
 T0_NS = 1_700_000_000 * 10**9
@@ -270,3 +270,36 @@ def test_a_model_that_is_missing_stops_configuration(empty_graph: Any) -> None:
     status = lambda: empty_graph.probe.status('track')  # noqa: E731
     empty_graph.probe.wait_until(lambda: status().level == DiagnosticStatus.ERROR, 'an error')
     assert '/nowhere.onnx' in status().message
+
+
+def test_the_box_of_an_object_stays_where_it_is_on_the_object(make_bench: Any) -> None:
+    """Its middle need not be what the pose is of: a mesh's file has its origin where it likes."""
+    middle = np.array((0.05, -0.02, 0.12))
+    turned = Pose(so3_exp((0.3, -0.8, 0.2)), np.array((0.1, 0.0, 0.8)))
+    with make_bench() as bench:
+        for frame in range(4):
+            (item,) = bench.filter(frame, [solid(turned, box_center=middle)]).detections
+        pose, box = (pose_from_message(part) for part in (item.results[0].pose.pose, item.bbox.center))
+        np.testing.assert_allclose(pose.translation, turned.translation, atol=1e-6)
+        np.testing.assert_allclose(box.translation, turned.apply(middle[None])[0], atol=1e-6)
+        np.testing.assert_allclose(box.rotation, turned.rotation, atol=1e-6)
+
+
+def test_a_card_of_objects_alone_brings_their_symmetries_and_any_class(make_bench: Any, tmp_path: Path) -> None:
+    card = tmp_path / 'cell.yaml'
+    card.write_text('objects: {can: {size: [0.08, 0.08, 0.12], symmetry: [{axis: z, order: 2}]}}')
+    with make_bench(model_card=str(card)) as bench:
+        half_turn = Pose(so3_exp((0.0, 0.0, math.pi)), HERE.translation)
+        for frame in range(6):
+            answer = bench.filter(frame, [solid(HERE if frame % 2 else half_turn), solid(HERE, '2', 'parcel')])
+            assert ids(answer) == ['1', '2']
+        assert bench.probe.value(bench.name, 'skipped.pose_outlier') in ('', '0')
+        assert ids(bench.track(0, [flat(100.0, 'parcel')])) == ['1']
+
+
+def test_labels_of_a_card_alone_close_the_list_of_classes(make_bench: Any, tmp_path: Path) -> None:
+    card = tmp_path / 'cell.yaml'
+    card.write_text('labels: [can]\nobjects: {can: {size: [0.08, 0.08, 0.12]}}')
+    with make_bench(model_card=str(card)) as bench:
+        assert ids(bench.filter(0, [solid(HERE), solid(HERE, '2', 'parcel')])) == ['1']
+        bench.counted('unknown_class')

@@ -45,7 +45,7 @@ def construct(ros: None) -> Iterator[object]:
 def test_the_components_of_this_package_are_offered():
     assert available('isaac_inference') == [
         f'isaac_inference::{name}Node'
-        for name in ('Annotate', 'Camera', 'Detection', 'Inference', 'Pose', 'Preprocess', 'SimCamera', 'Track')
+        for name in ('Annotate', 'Camera', 'Detection', 'Inference', 'Pose', 'Preprocess', 'SimCamera', 'Tags', 'Track')
     ]
 
 
