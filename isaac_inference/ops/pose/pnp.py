@@ -19,7 +19,15 @@ from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, nearest
 from isaac_inference.ops.pose.pnp_hypotheses import closed_form, consensus
 from isaac_inference.ops.pose.pnp_inliers import loosened, readmitted
-from isaac_inference.ops.pose.pnp_refinement import Fit, Observations, covariance, evaluate, in_front, refine
+from isaac_inference.ops.pose.pnp_refinement import (
+    Fit,
+    Observations,
+    covariance,
+    evaluate,
+    in_front,
+    noise_scale,
+    refine,
+)
 from isaac_inference.ops.pose.pnp_settings import MIN_KEYPOINTS, PnpSettings
 from isaac_inference.ops.pose.second_pose import SecondPose, either
 
@@ -228,17 +236,25 @@ def _solve(seen: Observations, confidence: np.ndarray, threshold: float, setting
 
 def _with_other(found: _Solution, start: np.ndarray, settings: PnpSettings) -> _Solution:
     """The better of a flat object's two poses with the other, if they differ and both are possible."""
-    other = refine(found.kept, evaluate(found.kept, start, found.huber), found.huber, _FIRST_STEPS)
+    begin = evaluate(found.kept, start, found.huber)
+    other = refine(found.kept, begin, found.huber, _FIRST_STEPS)
     possible = found.fit.cost + 2.0 * settings.pixel_noise**2 * _IMPOSSIBLE
     if other.cost < possible:
         other = refine(found.kept, other, found.huber)
-    apart = rotation_angle(other.pose.rotation @ found.fit.pose.rotation.T)
-    if not (apart > _SAME_POSE and math.isfinite(other.cost)):
-        return found
+    if not _differ(other, found.fit):
+        # Seen nearly square on, noise makes one long valley of the two: its other end stands for what lies between.
+        other = begin
+        if not _differ(other, found.fit):
+            return found
     best, other = sorted((found.fit, other), key=_cost)
     floor = settings.pixel_noise**2 * 2 * len(best.length)
     ambiguity = math.sqrt(max(best.cost, floor) / max(other.cost, floor))
     return replace(found, fit=best, other=other if other.cost < possible else None, ambiguity=ambiguity)
+
+
+def _differ(one: Fit, other: Fit) -> bool:
+    apart = rotation_angle(one.pose.rotation @ other.pose.rotation.T)
+    return apart > _SAME_POSE and math.isfinite(one.cost)
 
 
 def _cost(fit: Fit) -> float:
@@ -307,7 +323,9 @@ def _uncertainty(
     if solution.other is None:
         return spread, None
     around = covariance(kept, solution.other, huber, noise)
-    excess = (solution.other.cost - solution.fit.cost) / noise**2 / 2.0
+    scale, _ = noise_scale(kept.weights, solution.fit, huber, noise)
+    variance = max(noise * noise, scale)
+    excess = (solution.other.cost - solution.fit.cost) / (2.0 * variance)
     probability = 1.0 / (1.0 + math.exp(min(excess, 700.0)))
     other = SecondPose(
         nearest(solution.other.pose, pose, symmetries), spread if around is None else around, probability

@@ -210,7 +210,10 @@ def noise_scale(weights: np.ndarray, fit: Fit, huber: float, noise: float) -> tu
 
 
 def _mean_variance(scale: float, free: int, noise: float) -> float:
-    """The mean of that distribution; with two degrees of freedom, where it is infinite, as if there were three."""
+    """Squared pixels, at least those of `noise`: the mean of the distribution that `noise_scale` gives.
+
+    With two degrees of freedom, where it is infinite, as if there were three.
+    """
     return max(noise * noise, scale * free / max(free - 2, 1))
 
 

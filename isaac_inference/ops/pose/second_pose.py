@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isaac_inference.ops.geometry.rigid import Pose, so3_log
+from isaac_inference.ops.geometry.rigid import Pose, so3_log, transform_covariance
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +49,16 @@ def either(first: Pose, covariance: np.ndarray, second: SecondPose) -> np.ndarra
 def first_alone(first: Pose, spanning: np.ndarray, second: SecondPose) -> np.ndarray:
     """What `either` was made from: the (6, 6) covariance about the first pose alone.
 
+    What was not made so comes back as it is.
+
     Args:
         first: the more probable pose.
         spanning: (6, 6) of `either`.
         second: the other.
     """
     apart, p = difference(first, second.pose), second.probability
-    return (spanning - p * (second.covariance + np.outer(apart, apart))) / (1.0 - p)
+    alone = (spanning - p * (second.covariance + np.outer(apart, apart))) / (1.0 - p)
+    return alone if float(np.linalg.eigvalsh(alone)[0]) >= 0.0 else spanning
 
 
 def difference(first: Pose, second: Pose) -> np.ndarray:
@@ -66,3 +69,8 @@ def difference(first: Pose, second: Pose) -> np.ndarray:
         [0.0, 0.0, 1.0, 0.0, 1.571, 0.0]
     """
     return np.concatenate((second.translation - first.translation, so3_log(second.rotation @ first.rotation.T)))
+
+
+def moved(second: SecondPose, T: Pose) -> SecondPose:
+    """The same in another frame, by `T_target_source`."""
+    return SecondPose(T @ second.pose, transform_covariance(second.covariance, T), second.probability)

@@ -16,6 +16,7 @@ from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithP
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.pose.second_pose import SecondPose
 from isaac_inference.ros.messages.detections import best_result, checked_result
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.transforms.broadcaster import FramePose
@@ -70,6 +71,7 @@ def detection_3d(
     *,
     identity: str = '',
     covariance: np.ndarray | None = None,
+    second: SecondPose | None = None,
 ) -> Detection3D:
     """One object.
 
@@ -81,6 +83,8 @@ def detection_3d(
         size: (x, y, z) extent along its axes, m.
         identity: the tracker's number, '' for none.
         covariance: (6, 6), or None where it isn't known (all zeros in the message).
+        second: the other pose that it may be in, which `covariance` spans: a second result of the same class, whose
+            score is to the first one's as their probabilities are.
     """
     message, result = Detection3D(header=header, id=identity), ObjectHypothesisWithPose()
     result.hypothesis.class_id, result.hypothesis.score = class_id, float(score)
@@ -88,6 +92,13 @@ def detection_3d(
     if covariance is not None:
         result.pose.covariance = np.ascontiguousarray(covariance, np.float64).ravel()
     message.results = [result]
+    if second is not None:
+        other = ObjectHypothesisWithPose()
+        ratio = second.probability / (1.0 - second.probability)
+        other.hypothesis.class_id, other.hypothesis.score = class_id, float(score) * ratio
+        other.pose.pose = pose_message(second.pose)
+        other.pose.covariance = np.ascontiguousarray(second.covariance, np.float64).ravel()
+        message.results.append(other)
     message.bbox.center = result.pose.pose
     extent = message.bbox.size
     extent.x, extent.y, extent.z = (float(value) for value in size)
@@ -115,6 +126,24 @@ def read_object(item: Detection3D, labels: Collection[str] | None = None) -> See
     if not all(0.0 <= value < math.inf for value in size):
         raise FrameError('bad_box', f'{best.class_id}: got size {size}, expected three lengths in m of at least 0')
     return SeenObject(item, result, best.class_id, best.score, size)
+
+
+def second_pose(seen: SeenObject) -> SecondPose | None:
+    """The other pose that an object may be in, as `detection_3d` writes it; None where it has none.
+
+    Raises:
+        FrameError: 'bad_pose', when it isn't finite or its quaternion is zero.
+    """
+    others = [
+        result
+        for result in seen.item.results
+        if result is not seen.result and result.hypothesis.class_id == seen.label and result.hypothesis.score > 0.0
+    ]
+    covariances = [np.array(result.pose.covariance).reshape(6, 6) for result in others]
+    if len(others) != 1 or not covariances[0].any():  # hypotheses of another kind
+        return None
+    score = others[0].hypothesis.score
+    return SecondPose(pose_from_message(others[0].pose.pose), covariances[0], score / (score + seen.score))
 
 
 def frame_prefix(tf_prefix: str, namespace: str) -> str:

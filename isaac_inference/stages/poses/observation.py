@@ -11,6 +11,7 @@ import numpy as np
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.pose.second_pose import SecondPose
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,7 @@ class ObjectPose:
         size: (3,) m along its axes; of the visible part where the object's own size isn't known.
         covariance: (6, 6) of (x, y, z, rotation about the camera's x, y, z), m and rad.
         method: what found it, such as 'sqpnp' or 'registration: refined'.
+        other: the second pose of a flat object, which the covariance spans too; None where there is none.
     """
 
     label: str
@@ -59,6 +61,7 @@ class ObjectPose:
     size: np.ndarray
     covariance: np.ndarray
     method: str
+    other: SecondPose | None = None
 
 
 class Method(Protocol):
