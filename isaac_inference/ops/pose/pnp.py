@@ -9,80 +9,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.camera_model import CameraModel
-from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_log
-from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
+from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
+from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, nearest
 from isaac_inference.ops.pose.pnp_hypotheses import closed_form, consensus
-from isaac_inference.ops.pose.pnp_refinement import Observations, covariance, refine, residuals
+from isaac_inference.ops.pose.pnp_inliers import loosened, readmitted
+from isaac_inference.ops.pose.pnp_refinement import (
+    Fit,
+    Observations,
+    covariance,
+    evaluate,
+    in_front,
+    noise_scale,
+    refine,
+)
+from isaac_inference.ops.pose.pnp_settings import MIN_KEYPOINTS, PnpSettings
+from isaac_inference.ops.pose.second_pose import SecondPose, either
 
-MIN_KEYPOINTS = 4  # three allow up to four poses
-_RANKING_STEPS = 3
+__all__ = ['MIN_KEYPOINTS', 'PnpSettings', 'PoseEstimate', 'estimate_pnp']
+
+_FIRST_STEPS = 3  # of a second pose; after these it shows whether it's worth more
+_IMPOSSIBLE = 20.0  # log odds against a second pose that isn't worth a word: 2e-9
 _SAME_POSE = math.radians(5.0)  # solutions closer than this are the same, up to noise
-
-
-@dataclass(frozen=True)
-class PnpSettings:
-    """When a pose from keypoints is accepted.
-
-    Each limit in pixels has a counterpart relative to the object's extent in the image, and the larger one applies: the
-    errors of a network's keypoints grow with the object's size in the image.
-
-    Attributes:
-        min_confidence: keypoints below it are ignored; 0 to 1.
-        min_keypoints: minimum number of keypoints, 4 or more.
-        min_inliers: part of the used keypoints' confidence that must agree; above 0, up to 1. With 0.75, two of eight
-            certain ones may be wrong; with 5 of 8, the mirror image of a box passes about every other time.
-        inlier_px: largest distance of an inlier from its projection, in pixels.
-        inlier_extent: the same as a fraction of the extent.
-        max_rms_px: largest root mean square distance of the inliers, in pixels.
-        max_rms_extent: the same as a fraction of the extent.
-        pixel_noise: minimum standard deviation of a keypoint's x or y in the covariance, in pixels.
-        min_extent_px: objects that look smaller are refused, in pixels.
-        min_distance: smallest distance from the camera to the object's origin, in metres.
-        max_distance: largest distance.
-        max_position_std: largest standard deviation of the position over all directions, as a fraction of the distance.
-        max_rotation_std: the same for the rotation, in radians.
-        max_ambiguity: a flat object's second pose must fit worse: ratio of the errors, from 0 to 1; 1 accepts all.
-
-    Raises:
-        ConfigError: a value outside its range.
-    """
-
-    min_confidence: float = 0.2
-    min_keypoints: int = MIN_KEYPOINTS
-    min_inliers: float = 0.75
-    inlier_px: float = 4.0
-    inlier_extent: float = 0.04
-    max_rms_px: float = 2.5
-    max_rms_extent: float = 0.025
-    pixel_noise: float = 1.0
-    min_extent_px: float = 6.0
-    min_distance: float = 0.05
-    max_distance: float = 100.0
-    max_position_std: float = 0.3
-    max_rotation_std: float = 0.6
-    max_ambiguity: float = 1.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not (math.isfinite(value) and value >= 0.0):
-                raise ConfigError(f'{field.name}: got {value!r}, expected a finite number of 0 or more')
-        if self.min_keypoints < MIN_KEYPOINTS:
-            raise ConfigError(f'min_keypoints: got {self.min_keypoints}, expected {MIN_KEYPOINTS} or more')
-        for name in ('min_confidence', 'max_ambiguity', 'min_inliers'):
-            if getattr(self, name) > 1.0:
-                raise ConfigError(f'{name}: got {getattr(self, name)}, expected at most 1')
-        for name in ('min_inliers', 'inlier_px', 'pixel_noise', 'max_position_std', 'max_rotation_std'):
-            if getattr(self, name) == 0.0:
-                raise ConfigError(f'{name}: got 0, expected more')
-        if self.min_distance >= self.max_distance:
-            raise ConfigError(f'min_distance: got {self.min_distance} m, expected less than {self.max_distance} m')
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +45,13 @@ class PoseEstimate:
     Attributes:
         pose: `T_camera_object`, canonical for a symmetric object.
         covariance: (6, 6) of (x, y, z, rotation about the camera's x, y, z), m and rad; None where the method has none.
+            Where there is a second pose, it spans both.
         score: 0 to 1; for keypoints the mean confidence of the inliers times their part of the used keypoints.
         rms: root mean square distance of the inliers from their projections, in pixels.
         inliers: (K,) boolean, the keypoints that support the pose.
         method: that found it, such as 'sqpnp', 'ippe' or 'sqpnp+ransac'.
         ambiguity: 0 when no other pose fits, 1 when a flat object's second pose fits as well.
+        other: a flat object's second pose; None where there is none.
     """
 
     pose: Pose
@@ -106,19 +61,30 @@ class PoseEstimate:
     inliers: np.ndarray
     method: str
     ambiguity: float = 0.0
+    other: SecondPose | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class _Solution:
-    """A refined pose, its inliers among the used keypoints, and the second pose with its cost above the first's."""
+    """A refined pose.
 
-    pose: Pose
+    Attributes:
+        kept: the observations that it was refined on, and of them `fit`.
+        huber: pixels, with which.
+        inliers: of the used keypoints.
+        rms: of those that lie within the limit in pixels.
+        method: as of `PoseEstimate`, and so `ambiguity`.
+        other: the second pose.
+    """
+
+    kept: Observations
+    fit: Fit
+    huber: float
     inliers: np.ndarray
     rms: float
     method: str
-    other: Pose | None
-    excess: float
-    ambiguity: float
+    other: Fit | None = None
+    ambiguity: float = 0.0
 
 
 def estimate_pnp(
@@ -148,13 +114,15 @@ def estimate_pnp(
         >>> turn = np.array([[1, 0, 0], [0, np.cos(0.5), -np.sin(0.5)], [0, np.sin(0.5), np.cos(0.5)]])
         >>> pixels = camera.project(Pose(turn, np.array([0.1, 0, 1])).apply(corners)) + 0.5  # from the image's edge
         >>> found = estimate_pnp(np.column_stack((pixels, np.ones(8))), corners, camera, PnpSettings())
-        >>> np.allclose(found.pose.translation, (0.1, 0, 1)), np.allclose(so3_log(found.pose.rotation), (0.5, 0, 0))
+        >>> np.allclose(found.pose.translation, (0.1, 0, 1)), np.allclose(found.pose.rotation, turn)
         (True, True)
     """
     keypoints, model = _checked(keypoints, model_points, settings)
     # Keypoints are measured from pixel edges, K from pixel centres.
     normalised = camera.undistort(keypoints[:, :2] - 0.5)
-    used = (keypoints[:, 2] >= settings.min_confidence) & np.isfinite(normalised).all(axis=1)
+    used = keypoints[:, 2] >= settings.min_confidence
+    if not math.isfinite(float(normalised.sum())):
+        used &= np.isfinite(normalised).all(axis=1)
     count = int(np.count_nonzero(used))
     if count < settings.min_keypoints:
         raise FrameError(
@@ -162,36 +130,44 @@ def estimate_pnp(
             f'keypoints: {count} of {len(used)} have a confidence of {settings.min_confidence:g} or more and lie '
             f'within the lens model, expected {settings.min_keypoints}; lower min_confidence, or show more of it',
         )
-    confidence = keypoints[used, 2]
-    weights = confidence / max(float(confidence.mean()), 1e-9) if confidence.any() else np.ones(count)
-    seen = Observations(model[used], normalised[used] * camera.focal, weights, camera.focal)
+    focal, confidence = camera.focal, keypoints[used, 2]
+    weights = confidence ** (2.0 * settings.confidence_power)
+    total = float(weights.sum())
+    weights = weights * (count / total) if total > 0.0 else np.ones(count)
+    seen = Observations(model[used], normalised[used] * focal, weights, focal)
     extent = _extent(seen.pixels, settings)
     threshold = max(settings.inlier_px, settings.inlier_extent * extent)
     solution = _solve(seen, confidence, threshold, settings)
 
-    _check_pose(solution, max(settings.max_rms_px, settings.max_rms_extent * extent), model, settings)
-    spread = _covariance(seen.select(solution.inliers), solution, threshold / 2.0, settings)
+    pose = solution.fit.pose
+    max_rms = max(settings.max_rms_px, settings.max_rms_extent * extent)
+    _check_pose(pose, solution, max_rms, model, settings)
+    pose = canonical(pose, symmetries)
+    spread, other = _uncertainty(solution, pose, symmetries, settings)
     inliers = np.zeros(len(used), bool)
     inliers[np.flatnonzero(used)[solution.inliers]] = True
     return PoseEstimate(
-        pose=canonical(solution.pose, symmetries),
+        pose=pose,
         covariance=spread,
-        score=float(min(1.0, confidence[solution.inliers].sum() / count)),
+        score=min(1.0, float(confidence[solution.inliers].sum()) / count),
         rms=solution.rms,
         inliers=inliers,
         method=solution.method,
         ambiguity=solution.ambiguity,
+        other=other,
     )
 
 
 def _checked(keypoints: np.ndarray, model: np.ndarray, settings: PnpSettings) -> tuple[np.ndarray, np.ndarray]:
-    keypoints, model = np.asarray(keypoints, np.float64), np.asarray(model, np.float64)
+    keypoints, model = np.asarray(keypoints, np.float64), np.ascontiguousarray(model, np.float64)
     if keypoints.ndim != 2 or keypoints.shape[1] != 3 or model.shape != keypoints.shape:
         raise FrameError(
             'bad_keypoints',
             f'keypoints: got {keypoints.shape} for model points {model.shape}, expected (K, 3) both; the object needs '
             f'the keypoint model that its network was trained with',
         )
+    if math.isfinite(float(keypoints.sum())) and math.isfinite(float(model.sum())):
+        return keypoints, model
     confidence = keypoints[:, 2]
     # A decoder may leave the position of a keypoint that it did not find undefined.
     broken = ~np.isfinite(keypoints).all(axis=1) & ~(confidence < settings.min_confidence)
@@ -222,47 +198,67 @@ def _extent(pixels: np.ndarray, settings: PnpSettings) -> float:
 
 
 def _solve(seen: Observations, confidence: np.ndarray, threshold: float, settings: PnpSettings) -> _Solution:
+    huber, kept, suffix = threshold / 2.0, seen, ''
     inliers: np.ndarray = np.ones(len(seen.model), bool)
-    poses, suffix = closed_form(seen), ''
-    if not any(_lengths(seen, pose).max() <= threshold for pose in poses):
-        inliers, suffix = consensus(seen, confidence, threshold), '+ransac'
+    fits = [evaluate(seen, pose, huber) for pose in closed_form(seen)]
+    if not any(fit.longest <= threshold for fit in fits):
+        (inliers, poses), suffix = consensus(seen, confidence, threshold), '+ransac'
         _check_inliers(inliers, confidence, threshold, settings)
-        poses = closed_form(seen.select(inliers))
-    if not poses:
+        kept = seen if inliers.all() else seen.select(inliers)
+        fits = [evaluate(kept, pose, huber) for pose in poses]
+    if not fits:
         raise FrameError(
             'degenerate_keypoints',
             f'keypoints: no pose fits {np.count_nonzero(inliers)} of them; their model points lie on a line, or their '
             f'order is wrong',
         )
-    method = ('ippe' if len(poses) > 1 else 'sqpnp') + suffix
-    huber = threshold / 2.0
-    kept = seen.select(inliers)
-    if len(poses) > 1:  # a few steps show which of the two is better
-        poses = [pose for pose, _ in sorted((refine(kept, pose, huber, _RANKING_STEPS) for pose in poses), key=_cost)]
-    pose, cost = refine(kept, poses[0], huber)
-    lengths = _lengths(seen, pose)
-    if not np.array_equal(lengths <= threshold, inliers):
-        inliers = lengths <= threshold
+    method = ('ippe' if len(fits) > 1 else 'sqpnp') + suffix
+    fits.sort(key=_cost)  # the better one of a flat object's two poses mostly is so from the start
+    fit = refine(kept, fits[0], huber)
+    everywhere = fit if kept is seen else evaluate(seen, fit.vector, huber)
+    agreeing = everywhere.length <= threshold
+    if kept is not seen:
+        agreeing &= in_front(seen.model, fit.vector)
+    if not np.array_equal(agreeing, inliers):
+        inliers = agreeing
         _check_inliers(inliers, confidence, threshold, settings)
         kept = seen.select(inliers)
-        pose, cost = refine(kept, pose, huber)
-        lengths = _lengths(seen, pose)
-    rms = math.sqrt(float(np.mean(lengths[inliers] ** 2)))
-    if len(poses) > 1:
-        other, other_cost = refine(kept, poses[1], huber, _RANKING_STEPS)
-        if rotation_angle(other.rotation @ pose.rotation.T) > _SAME_POSE and math.isfinite(other_cost):
-            floor = settings.pixel_noise**2 * 2 * len(kept.model)
-            ambiguity = math.sqrt(max(cost, floor) / max(other_cost, floor))
-            return _Solution(pose, inliers, rms, method, other, other_cost - cost, ambiguity)
-    return _Solution(pose, inliers, rms, method, None, 0.0, 0.0)
+        fit = refine(kept, evaluate(kept, fit.vector, huber), huber)
+        everywhere = evaluate(seen, fit.vector, huber)
+    rms = math.sqrt(float(fit.length @ fit.length) / len(fit.length))
+    noise = settings.pixel_noise
+    inliers, fit = readmitted(seen, inliers, fit, everywhere, huber, noise, settings.outlier_probability)
+    kept = seen if inliers.all() else seen.select(inliers)
+    fit, huber = loosened(kept, fit, huber, noise)
+    found = _Solution(kept, fit, huber, inliers, rms, method)
+    return found if len(fits) < 2 else _with_other(found, fits[1].vector, settings)
 
 
-def _cost(refined: tuple[Pose, float]) -> float:
-    return refined[1]
+def _with_other(found: _Solution, start: np.ndarray, settings: PnpSettings) -> _Solution:
+    """The better of a flat object's two poses with the other, if they differ and both are possible."""
+    begin = evaluate(found.kept, start, found.huber)
+    other = refine(found.kept, begin, found.huber, _FIRST_STEPS)
+    possible = found.fit.cost + 2.0 * settings.pixel_noise**2 * _IMPOSSIBLE
+    if other.cost < possible:
+        other = refine(found.kept, other, found.huber)
+    if not _differ(other, found.fit):
+        # Seen nearly square on, noise makes one long valley of the two: its other end stands for what lies between.
+        other = begin
+        if not _differ(other, found.fit):
+            return found
+    best, other = sorted((found.fit, other), key=_cost)
+    floor = settings.pixel_noise**2 * 2 * len(best.length)
+    ambiguity = math.sqrt(max(best.cost, floor) / max(other.cost, floor))
+    return replace(found, fit=best, other=other if other.cost < possible else None, ambiguity=ambiguity)
 
 
-def _lengths(seen: Observations, pose: Pose) -> np.ndarray:
-    return np.linalg.norm(residuals(seen, pose), axis=1)
+def _differ(one: Fit, other: Fit) -> bool:
+    apart = rotation_angle(one.pose.rotation @ other.pose.rotation.T)
+    return apart > _SAME_POSE and math.isfinite(one.cost)
+
+
+def _cost(fit: Fit) -> float:
+    return fit.cost
 
 
 def _check_inliers(inliers: np.ndarray, confidence: np.ndarray, threshold: float, settings: PnpSettings) -> None:
@@ -278,7 +274,7 @@ def _check_inliers(inliers: np.ndarray, confidence: np.ndarray, threshold: float
         )
 
 
-def _check_pose(solution: _Solution, max_rms: float, model: np.ndarray, settings: PnpSettings) -> None:
+def _check_pose(pose: Pose, solution: _Solution, max_rms: float, model: np.ndarray, settings: PnpSettings) -> None:
     if not solution.rms <= max_rms:
         raise FrameError(
             'reprojection',
@@ -286,14 +282,14 @@ def _check_pose(solution: _Solution, max_rms: float, model: np.ndarray, settings
             f"check the object's size and the camera's intrinsics",
         )
     # Unseen points count too: a camera cannot be inside the object.
-    nearest = float((model @ solution.pose.rotation[2] + solution.pose.translation[2]).min())
+    nearest = float((model @ pose.rotation[2] + pose.translation[2]).min())
     if nearest <= 0.0:
         raise FrameError(
             'behind_camera',
             f'pose: a model point lies {-nearest:.3f} m behind the camera, expected all in front; check the order of '
             f'the keypoints',
         )
-    distance = float(np.linalg.norm(solution.pose.translation))
+    distance = float(np.linalg.norm(pose.translation))
     if not settings.min_distance <= distance <= settings.max_distance:
         raise FrameError(
             'implausible_distance',
@@ -308,11 +304,15 @@ def _check_pose(solution: _Solution, max_rms: float, model: np.ndarray, settings
         )
 
 
-def _covariance(kept: Observations, solution: _Solution, huber: float, settings: PnpSettings) -> np.ndarray:
-    spread = covariance(kept, solution.pose, huber, settings.pixel_noise)
-    distance = float(np.linalg.norm(solution.pose.translation))
+def _uncertainty(
+    solution: _Solution, pose: Pose, symmetries: Sequence[Symmetry], settings: PnpSettings
+) -> tuple[np.ndarray, SecondPose | None]:
+    """The covariance about `pose`, and the second pose with its own."""
+    kept, huber, noise = solution.kept, solution.huber, settings.pixel_noise
+    spread = covariance(kept, solution.fit, huber, noise)
     if spread is not None:
         position, turn = math.sqrt(spread[:3, :3].trace()), math.sqrt(spread[3:, 3:].trace())
+    distance = float(np.linalg.norm(pose.translation))
     if spread is None or position > settings.max_position_std * distance or turn > settings.max_rotation_std:
         raise FrameError(
             'degenerate_keypoints',
@@ -320,14 +320,14 @@ def _covariance(kept: Observations, solution: _Solution, huber: float, settings:
             f'distance or {settings.max_rotation_std:g} rad; the object is too small in the image, or flat and seen '
             f'from the side',
         )
-    if solution.other is not None:
-        # The second pose is possible too, as probable as its residuals say, and widens the spread about the first one.
-        probability = 1.0 / (1.0 + math.exp(min(solution.excess / settings.pixel_noise**2 / 2.0, 700.0)))
-        to_other = np.concatenate(
-            (
-                solution.other.translation - solution.pose.translation,
-                so3_log(solution.other.rotation @ solution.pose.rotation.T),
-            )
-        )
-        spread = spread + probability * np.outer(to_other, to_other)
-    return spread
+    if solution.other is None:
+        return spread, None
+    around = covariance(kept, solution.other, huber, noise)
+    scale, _ = noise_scale(kept.weights, solution.fit, huber, noise)
+    variance = max(noise * noise, scale)
+    excess = (solution.other.cost - solution.fit.cost) / (2.0 * variance)
+    probability = 1.0 / (1.0 + math.exp(min(excess, 700.0)))
+    other = SecondPose(
+        nearest(solution.other.pose, pose, symmetries), spread if around is None else around, probability
+    )
+    return either(pose, spread, other), other

@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from isaac_inference.ops.geometry.rigid import Pose
-from isaac_inference.ops.pose.pnp_refinement import Observations, residuals
+from isaac_inference.ops.pose.pnp_refinement import Observations, evaluate, in_front
 
 FLAT = 0.1
 """A model thinner than this fraction of its length is flat: two mirrored poses of it look nearly alike."""
@@ -22,11 +22,13 @@ COLLINEAR = 1e-3
 """A model narrower than this fraction of its length is a line, whose roll is undetermined."""
 MAX_TRIPLES = 120
 _CONFIDENCE = 0.999  # that a triple without outliers was tried
+_NORMALISED = np.eye(3)
 _NO_DISTORTION = np.zeros(4)
 _MAX_LISTED = 10  # points; with more, triples are drawn instead of listed
+_FIRST, _AT_ONCE = 4, 12  # triples whose poses are scored together; with one outlier, the first few mostly do
 
 
-def closed_form(seen: Observations) -> list[Pose]:
+def closed_form(seen: Observations) -> list[np.ndarray]:
     """The poses worth refining, with all points in front of the camera: one, two for a flat model, or none.
 
     SQPnP (Terzakis and Lourakis, ECCV 2020) finds the global optimum for spread points; IPPE (Collins and Bartoli,
@@ -35,30 +37,32 @@ def closed_form(seen: Observations) -> list[Pose]:
     Args:
         seen: four points or more.
 
+    Returns:
+        (6,) each: rotation vector and translation, m.
+
     Example: the eight corners of a cube that is turned by nothing, at 1 m.
         >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
         >>> pixels = 600 * corners[:, :2] / (1 + corners[:, 2:])
         >>> poses = closed_form(Observations(corners, pixels, np.ones(8), focal=600.0))
-        >>> len(poses), np.allclose(poses[0].translation, (0, 0, 1), atol=1e-6)
+        >>> len(poses), np.allclose(poses[0], (0, 0, 0, 0, 0, 1), atol=1e-6)
         (1, True)
     """
-    centre = seen.model.mean(axis=0)
-    spread, axes = np.linalg.eigh((seen.model - centre).T @ (seen.model - centre))
-    if spread[1] <= COLLINEAR**2 * spread[2]:
+    shape = _shape(seen.model.tobytes())
+    if shape is None:
         return []
-    normalised = np.ascontiguousarray(seen.pixels / seen.focal)
-    if spread[0] > FLAT**2 * spread[2]:
-        return _in_front(seen, _solve(seen.model, normalised, cv2.SOLVEPNP_SQPNP))
-    frame = axes[:, ::-1].T.copy()  # object to plane coordinates: length, width, thickness
-    if np.linalg.det(frame) < 0.0:
-        frame[2] = -frame[2]
-    plane = (seen.model - centre) @ frame.T
-    plane[:, 2] = 0.0
-    to_plane = Pose(frame, -frame @ centre)
-    return _in_front(seen, [pose @ to_plane for pose in _solve(plane, normalised, cv2.SOLVEPNP_IPPE)])
+    normalised = seen.pixels / seen.focal
+    if shape.plane is None:
+        return [pose for pose in _solve(seen.model, normalised, cv2.SOLVEPNP_SQPNP) if in_front(seen.model, pose).all()]
+    found = []
+    for pose in _solve(shape.plane, normalised, cv2.SOLVEPNP_IPPE):
+        if in_front(shape.plane, pose).all():
+            rotation = cv2.Rodrigues(pose[:3])[0] @ shape.frame
+            turn = cv2.Rodrigues(rotation)[0][:, 0]
+            found.append(np.concatenate((turn, pose[3:] - rotation @ shape.centre)))
+    return found
 
 
-def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> np.ndarray:
+def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> tuple[np.ndarray, list[np.ndarray]]:
     """Which points agree on one pose: RANSAC over three-point poses (AP3P), each scored by its truncated error.
 
     Args:
@@ -67,70 +71,114 @@ def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> n
         threshold: pixels; a point further from its projection is an outlier.
 
     Returns:
-        (N,) boolean, True for inliers; all False when no three points have a pose.
+        (N,) boolean, True for inliers, and what `closed_form` makes of these; all False and none when no three points
+        have a pose, and no poses when the inliers are fewer than four.
 
     Example: one corner of a cube is 50 px off.
         >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
         >>> pixels = 600 * corners[:, :2] / (1 + corners[:, 2:])
         >>> pixels[2, 0] += 50
-        >>> inliers = consensus(Observations(corners, pixels, np.ones(8), focal=600.0), np.ones(8), threshold=4.0)
+        >>> inliers, _ = consensus(Observations(corners, pixels, np.ones(8), 600.0), np.ones(8), threshold=4.0)
         >>> np.flatnonzero(~inliers).tolist()
         [2]
     """
     count = len(seen.model)
-    normalised = np.ascontiguousarray(seen.pixels / seen.focal)
+    normalised = seen.pixels / seen.focal
     # A pose from three noisy points misses the others by more than a pose from all of them.
     limit = (2.0 * threshold) ** 2
     best: np.ndarray = np.zeros(count, bool)
-    best_cost, needed = math.inf, MAX_TRIPLES
-    for tried, triple in enumerate(_ordered_triples(seen.model, confidence)):
-        if tried >= needed:
-            break
-        found, rotations, translations = cv2.solveP3P(
-            seen.model[triple], normalised[triple], np.eye(3), _NO_DISTORTION, flags=cv2.SOLVEPNP_AP3P
-        )
-        if not found:
+    best_cost, needed, tried, together = math.inf, MAX_TRIPLES, 0, _FIRST
+    triples = _ordered_triples(seen.model, confidence)
+    while tried < min(needed, len(triples)):
+        poses = _three_point_poses(seen.model, normalised, triples[tried : min(tried + together, needed)])
+        tried, together = tried + together, _AT_ONCE
+        if not len(poses):
             continue
-        turns = np.stack([cv2.Rodrigues(rotation)[0] for rotation in rotations[:found]])
-        squares = _squared_errors(seen, turns, np.stack(translations[:found]).reshape(-1, 3))
+        squares = _squared_errors(seen, poses)
         costs = np.minimum(squares, limit).sum(axis=1)
         lowest = int(costs.argmin())
         if costs[lowest] < best_cost:
             best_cost, best = float(costs[lowest]), squares[lowest] < limit
-            needed = _triples_needed(int(best.sum()), count)
+            agreeing = int(np.count_nonzero(best))
+            if agreeing >= count - 1:  # the best there can be: all of them agree on nothing, or none would search
+                break
+            needed = _triples_needed(agreeing, count)
     return _tightened(seen, best, threshold)
 
 
-def _tightened(seen: Observations, inliers: np.ndarray, threshold: float) -> np.ndarray:
+def _tightened(seen: Observations, inliers: np.ndarray, threshold: float) -> tuple[np.ndarray, list[np.ndarray]]:
     """The inliers of a pose from all inliers instead of three; twice, because the first pass may add some."""
-    for _ in range(2):
+    poses: list[np.ndarray] = []
+    for _ in range(3):
         if np.count_nonzero(inliers) < 4:
-            return inliers
+            return inliers, []
         poses = closed_form(seen.select(inliers))
         if not poses:
-            return inliers
-        lengths = np.stack([np.linalg.norm(residuals(seen, pose), axis=1) for pose in poses])
-        lengths = lengths[int(np.minimum(lengths, threshold).sum(axis=1).argmin())]
-        inliers = lengths <= threshold
-    return inliers
+            return inliers, []
+        fits = [evaluate(seen, pose, threshold) for pose in poses]
+        best = min(fits, key=lambda fit: float(np.minimum(fit.length, threshold).sum()))
+        agreeing = (best.length <= threshold) & in_front(seen.model, best.vector)
+        if np.array_equal(agreeing, inliers):
+            break
+        inliers = agreeing
+    return inliers, poses
 
 
-def _solve(model: np.ndarray, normalised: np.ndarray, method: int) -> list[Pose]:
+@dataclass(frozen=True, eq=False)
+class _Shape:
+    """What of a model's points doesn't depend on where they are seen.
+
+    Attributes:
+        centre: (3,) m, the mean of the points.
+        frame: (3, 3) object to plane coordinates: rows are length, width and thickness.
+        plane: (N, 3) m, the points of a flat model in its plane; None for one that isn't flat.
+    """
+
+    centre: np.ndarray
+    frame: np.ndarray
+    plane: np.ndarray | None
+
+
+@functools.lru_cache(maxsize=512)
+def _shape(points: bytes) -> _Shape | None:
+    """Of (N, 3) float64 m; None for points on a line."""
+    model = np.frombuffer(points).reshape(-1, 3)
+    centre = model.mean(axis=0)
+    spread, axes = np.linalg.eigh((model - centre).T @ (model - centre))
+    if spread[1] <= COLLINEAR**2 * spread[2]:
+        return None
+    frame = axes[:, ::-1].T.copy()
+    if np.linalg.det(frame) < 0.0:
+        frame[2] = -frame[2]
+    if spread[0] > FLAT**2 * spread[2]:
+        return _Shape(centre, frame, None)
+    plane = (model - centre) @ frame.T
+    plane[:, 2] = 0.0
+    return _Shape(centre, frame, plane)
+
+
+def _solve(model: np.ndarray, normalised: np.ndarray, method: int) -> list[np.ndarray]:
     try:
-        _, rotations, translations, _ = cv2.solvePnPGeneric(model, normalised, np.eye(3), _NO_DISTORTION, flags=method)
+        _, turns, moves, _ = cv2.solvePnPGeneric(model, normalised, _NORMALISED, _NO_DISTORTION, flags=method)
     except cv2.error:  # points on a line, or all in one position
         return []
-    poses = [Pose(cv2.Rodrigues(r)[0], np.array(t).ravel()) for r, t in zip(rotations, translations, strict=True)]
-    return [pose for pose in poses if np.isfinite(pose.rotation).all() and np.isfinite(pose.translation).all()]
+    poses = [np.concatenate((turn, move))[:, 0] for turn, move in zip(turns, moves, strict=True)]
+    return [pose for pose in poses if math.isfinite(pose.sum())]
 
 
-def _in_front(seen: Observations, poses: list[Pose]) -> list[Pose]:
-    return [pose for pose in poses if (seen.model @ pose.rotation[2] + pose.translation[2]).min() > 0.0]
+def _three_point_poses(model: np.ndarray, normalised: np.ndarray, triples: np.ndarray) -> np.ndarray:
+    """(M, 6) of all triples, up to four of each."""
+    poses: list[np.ndarray] = []
+    for corners, rays in zip(model[triples], normalised[triples], strict=True):
+        found, turns, moves = cv2.solveP3P(corners, rays, _NORMALISED, _NO_DISTORTION, flags=cv2.SOLVEPNP_AP3P)
+        for index in range(found):
+            poses += (turns[index], moves[index])
+    return np.concatenate(poses).reshape(-1, 6) if poses else np.empty((0, 6))
 
 
-def _squared_errors(seen: Observations, rotations: np.ndarray, translations: np.ndarray) -> np.ndarray:
-    """(M, N) squared pixels for M poses; inf where a point is not in front of the camera."""
-    points = seen.model @ rotations.transpose(0, 2, 1) + translations[:, None]
+def _squared_errors(seen: Observations, poses: np.ndarray) -> np.ndarray:
+    """(M, N) squared pixels for (M, 6) poses; inf where a point is not in front of the camera."""
+    points = seen.model @ _rotations(poses[:, :3]).transpose(0, 2, 1) + poses[:, None, 3:]
     depth = points[..., 2]
     with np.errstate(divide='ignore', invalid='ignore'):
         error = points[..., :2] * (seen.focal / depth)[..., None] - seen.pixels
@@ -138,16 +186,37 @@ def _squared_errors(seen: Observations, rotations: np.ndarray, translations: np.
     return np.where((depth > 0.0) & np.isfinite(squares), squares, np.inf)
 
 
+def _rotations(vectors: np.ndarray) -> np.ndarray:
+    """(M, 3, 3) of (M, 3) rotation vectors, by Rodrigues' formula."""
+    x, y, z = vectors.T
+    skew = np.zeros((len(vectors), 3, 3))
+    skew[:, 0, 1], skew[:, 0, 2], skew[:, 1, 2] = -z, y, -x
+    skew[:, 1, 0], skew[:, 2, 0], skew[:, 2, 1] = z, -y, x
+    angle = np.maximum(np.sqrt(x * x + y * y + z * z), 1e-9)
+    first, second = np.sin(angle) / angle, (1.0 - np.cos(angle)) / (angle * angle)
+    return np.eye(3) + first[:, None, None] * skew + second[:, None, None] * (skew @ skew)
+
+
 def _ordered_triples(model: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     """(M, 3) point indices: wide triangles of certain points first, without those on a line."""
+    triples, areas = _wide_triples(model.tobytes())
+    if confidence.min() == confidence.max():  # they are in the order of their areas
+        return triples
+    return triples[np.argsort(-areas * confidence[triples].prod(axis=1), kind='stable')]
+
+
+@functools.lru_cache(maxsize=256)
+def _wide_triples(points: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """(M, 3) indices and (M,) areas, the largest first, of the triples of (N, 3) float64 m that are not on a line."""
+    model = np.frombuffer(points).reshape(-1, 3)
     triples = _triples(len(model))
     first, second, third = (model[triples[:, i]] for i in range(3))
     areas = np.linalg.norm(np.cross(second - first, third - first), axis=1)
-    order = np.argsort(-areas * confidence[triples].prod(axis=1), kind='stable')
-    return triples[order[areas[order] > COLLINEAR * areas.max()]]
+    order = np.argsort(-areas, kind='stable')
+    order = order[areas[order] > COLLINEAR * areas.max()]
+    return triples[order], areas[order]
 
 
-@functools.lru_cache(maxsize=64)
 def _triples(count: int) -> np.ndarray:
     if count <= _MAX_LISTED:
         return np.array(list(itertools.combinations(range(count), 3)), np.int64).reshape(-1, 3)

@@ -1,24 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """The last step of PnP: weighted, robust least squares over the six parameters of a pose, and its covariance.
 
-Observations are normalised image coordinates times a focal length, so residuals are in pixels and the projection is
-just a division. Poses are perturbed as in the covariance of ROS messages: the translation by addition, the rotation
-from the left about the object's own origin, `X = so3_exp(w) @ R @ p + t + dt`, so the covariance needs no conversion.
+Observations are normalised image coordinates times a focal length, so residuals are in pixels. OpenCV projects and
+differentiates: for a handful of points one call of it costs less than two operations of NumPy, so nothing here is done
+point by point, and what a step has computed is kept for the next.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-from isaac_inference.ops.geometry.rigid import Pose, so3_exp
+from isaac_inference.ops.geometry.rigid import Pose
 
 MAX_STEPS = 15
 _SMALLEST_DAMPING = 1e-9
 _LARGEST_DAMPING = 1e6
-_CONVERGED = 1e-6  # rad, and relative to the distance; the next step would be smaller still
 _GAIN = 1e-3  # of the cost; with ten residuals of one sigma, the pose is off by at most a tenth of a sigma
+_EXACT = 1e-12  # squared pixels; keypoints without any error are met to a millionth of a pixel
+_EQUAL = 1e-3  # of weights and probabilities; closer ones are alike
+_NO_DISTORTION = np.zeros(4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,160 +47,211 @@ class Observations:
         return Observations(self.model[mask], self.pixels[mask], self.weights[mask], self.focal)
 
 
-def residuals(seen: Observations, pose: Pose) -> np.ndarray:
-    """(N, 2) projection minus observation in pixels; inf where a point is not in front of the camera.
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Observations at one pose.
+
+    Attributes:
+        vector: (6,) rotation vector, then translation in metres, as OpenCV has them.
+        residual: (N, 2) projection minus observation in pixels.
+        length: (N,) of the residuals, and the largest of them, `longest`.
+        cost: weighted squared pixels, robust; inf for a pose that is no number.
+        jacobian: (2 N, 6) of the residuals by `vector`.
+    """
+
+    vector: np.ndarray
+    residual: np.ndarray
+    length: np.ndarray
+    longest: float
+    cost: float
+    jacobian: np.ndarray
+
+    @property
+    def pose(self) -> Pose:
+        """`T_camera_object`."""
+        return Pose(cv2.Rodrigues(self.vector[:3])[0], self.vector[3:].copy())
+
+
+def evaluate(seen: Observations, vector: np.ndarray, huber: float) -> Fit:
+    """The observations at a pose, as `Fit.vector` has it; residuals longer than `huber` pixels cost their length.
+
+    The points must be `in_front`: those behind the camera project to where they are not seen.
 
     Example: 0.01 m aside at 1 m and 500 px.
         >>> seen = Observations(np.zeros((1, 3)), np.zeros((1, 2)), np.ones(1), focal=500.0)
-        >>> residuals(seen, Pose(np.eye(3), np.array([0.01, 0.0, 1.0]))).tolist()
+        >>> evaluate(seen, np.array([0, 0, 0, 0.01, 0.0, 1.0]), huber=10.0).residual.round(9).tolist()
         [[5.0, 0.0]]
     """
-    return _evaluate(seen, pose).residual
+    projected, jacobian = cv2.projectPoints(seen.model, vector[:3], vector[3:], _intrinsics(seen.focal), _NO_DISTORTION)
+    residual = projected[:, 0] - seen.pixels
+    length = np.hypot(residual[:, 0], residual[:, 1])
+    longest = float(length.max())
+    near = length if longest <= huber else np.minimum(length, huber)
+    cost = float(seen.weights @ (near * (2.0 * length - near)))
+    return Fit(vector, residual, length, longest, cost if math.isfinite(cost) else math.inf, jacobian[:, :6])
 
 
-def refine(seen: Observations, pose: Pose, huber: float, steps: int = MAX_STEPS) -> tuple[Pose, float]:
+def in_front(model: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """(N,) boolean of (N, 3) m: the points in front of the camera at a pose, as `Fit.vector` has it."""
+    return np.asarray(model @ cv2.Rodrigues(vector[:3])[0][2] > -vector[5])
+
+
+def refine(seen: Observations, start: Fit, huber: float, steps: int = MAX_STEPS) -> Fit:
     """Levenberg-Marquardt with Huber's loss from a roughly correct start.
+
+    It ends where the next step would gain next to nothing, by the decrease of the cost that its own quadratic model
+    predicts.
 
     Args:
         seen: three points or more.
-        pose: the start, all points in front of the camera.
-        huber: pixels; longer residuals count by their length instead of their square.
-        steps: largest number of steps; it stops earlier when it has converged.
-
-    Returns:
-        The pose and its cost in weighted squared pixels. The cost is inf when the start is unusable.
+        start: the same observations at a pose with all points in front of the camera, by `evaluate`.
+        huber: pixels, as of `start`; longer residuals count by their length instead of their square.
+        steps: largest number of steps.
 
     Example: from 5 cm aside and 10 cm too far.
         >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
         >>> seen = Observations(corners, 600 * corners[:, :2] / (1 + corners[:, 2:]), np.ones(8), focal=600.0)
-        >>> pose, cost = refine(seen, Pose(np.eye(3), np.array([0.05, 0, 1.1])), huber=2.0)
-        >>> np.allclose(pose.translation, (0, 0, 1), atol=1e-6), round(cost, 6)
+        >>> fit = refine(seen, evaluate(seen, np.array([0, 0, 0, 0.05, 0, 1.1]), huber=2.0), huber=2.0)
+        >>> np.allclose(fit.pose.translation, (0, 0, 1), atol=1e-6), round(fit.cost, 6)
         (True, 0.0)
     """
-    state = _evaluate(seen, pose)
-    cost = _cost(seen, state, huber)
-    damping = _SMALLEST_DAMPING
+    fit, damping = start, _SMALLEST_DAMPING
     for _ in range(steps):
-        if not np.isfinite(cost):
-            return pose, np.inf
-        hessian, gradient = _normal_equations(seen, state, huber)
-        step = None
-        while damping < _LARGEST_DAMPING:
-            try:
-                step = -np.linalg.solve(hessian + np.diag(hessian.diagonal() * damping), gradient)
-            except np.linalg.LinAlgError:
-                step = None
-            if step is not None:
-                trial = Pose(so3_exp(step[3:]) @ pose.rotation, pose.translation + step[:3])
-                trial_state = _evaluate(seen, trial)
-                trial_cost = _cost(seen, trial_state, huber)
-                if trial_cost <= cost:
+        if not math.isfinite(fit.cost):
+            return fit
+        hessian, gradient = _normal_equations(seen, fit, huber)
+        while True:
+            damped = hessian.copy()
+            damped.flat[::7] *= 1.0 + damping
+            solved, step = cv2.solve(damped, gradient, flags=cv2.DECOMP_CHOLESKY)
+            step = step[:, 0]
+            if solved:
+                if float(step @ gradient) <= _GAIN * fit.cost + _EXACT:
+                    return fit
+                trial = evaluate(seen, fit.vector - step, huber)
+                if trial.cost <= fit.cost:
                     break
-                # At the minimum, rounding decides which of two costs is lower: this is convergence, not failure.
-                if _is_small(step, pose):
-                    return pose, cost
             damping = max(damping * 30.0, 1e-4)
-        else:
-            return pose, cost
-        gain = cost - trial_cost
-        pose, state, cost = trial, trial_state, trial_cost
+            if damping > _LARGEST_DAMPING:
+                return fit
+        fit = trial
         damping = max(damping * 0.1, _SMALLEST_DAMPING)
-        if gain <= _GAIN * cost or _is_small(step, pose):
-            break
-    return pose, cost
+    return fit
 
 
-def covariance(seen: Observations, pose: Pose, huber: float, noise: float) -> np.ndarray | None:
+def covariance(seen: Observations, fit: Fit, huber: float, noise: float) -> np.ndarray | None:
     """The covariance of a refined pose, from its residuals and the geometry.
 
-    sigma^2 (J^T W J)^-1, the first-order covariance of a least-squares estimate, sigma^2 being the weighted residual
-    variance per degree of freedom, but at least `noise`^2: a few points may fit by chance.
+    That of a robust regression (Huber and Ronchetti, 'Robust Statistics', 2nd edition, section 7.6): the variance of
+    the limited residuals over the square of their mean slope, times (J^T W J)^-1. The variance is the mean of its
+    distribution after these residuals, not their own: when the noise is estimated from a few points, a pose's error
+    has Student's distribution, which is wider.
+
+    Where weights differ, they may be right (the variance of a point is inverse to its weight) or say nothing (all are
+    equally noisy); the covariance is the mean of both, each as probable as the residuals make it.
 
     Args:
         seen: the points that the pose was refined on.
-        pose: the refined pose.
+        fit: the refined pose.
         huber: pixels, as for `refine`.
-        noise: standard deviation of a keypoint's x or y, in pixels.
+        noise: minimum standard deviation of a keypoint's x or y, in pixels.
 
     Returns:
-        (6, 6) of (x, y, z, rotation about x, y, z) in the camera's frame; None when the points leave a direction open.
+        (6, 6) of (x, y, z, rotation about x, y, z) in the camera's frame, as in messages of ROS: the translation is
+        perturbed by addition, the rotation from the left, `so3_exp(w) @ R`; None when the points leave a direction
+        open.
 
     Example: one pixel of noise on a cube at 1 m; the distance is less certain than the position across the view.
         >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
         >>> seen = Observations(corners, 600 * corners[:, :2] / (1 + corners[:, 2:]), np.ones(8), focal=600.0)
-        >>> spread = covariance(seen, Pose(np.eye(3), np.array([0, 0, 1.0])), huber=2.0, noise=1.0)
+        >>> spread = covariance(seen, evaluate(seen, np.array([0, 0, 0, 0, 0, 1.0]), 2.0), huber=2.0, noise=1.0)
         >>> (1000 * np.sqrt(spread.diagonal()[:3])).round(1).tolist()  # mm
         [0.6, 0.6, 4.0]
     """
-    state = _evaluate(seen, pose)
-    hessian, _ = _normal_equations(seen, state, huber)
-    weights = seen.weights * _huber_weights(state.length, huber)
-    free = max(2 * len(seen.model) - 6, 1)
-    variance = max(noise**2, float(weights @ state.length**2) / free)
-    # Metres and radians differ in size, so each parameter is scaled before the condition is checked.
-    scale = np.sqrt(hessian.diagonal())
-    if not (np.isfinite(scale).all() and (scale > 0.0).all()):
+    weighted = _times(seen.weights, fit.jacobian).T
+    regular, inverse = cv2.invert(weighted @ fit.jacobian, flags=cv2.DECOMP_CHOLESKY)
+    if not regular:
         return None
-    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
-    if values[0] < 1e-10:
-        return None
-    spread = vectors / scale[:, None]
-    return variance * (spread / values) @ spread.T
+    scale, free = noise_scale(seen.weights, fit, huber, noise)
+    spread = _mean_variance(scale, free, noise) * inverse
+    if float(seen.weights.min()) < 1.0 - _EQUAL:
+        equal, _ = noise_scale(np.ones(len(seen.weights)), fit, huber, noise)
+        trust = _trust(seen.weights, scale, equal, free)
+        if trust < 1.0 - _EQUAL:
+            around = _mean_variance(equal, free, noise) * (inverse @ (weighted @ weighted.T) @ inverse)
+            spread = trust * spread + (1.0 - trust) * around
+    # from OpenCV's rotation vector to a turn from the left, and the translation first
+    change = np.zeros((6, 6))
+    change[0, 3] = change[1, 4] = change[2, 5] = 1.0
+    change[3:, :3] = _left_jacobian(*fit.vector[:3].tolist())
+    spread = change @ spread @ change.T
+    return spread if math.isfinite(float(spread.sum())) and float(spread.diagonal().min()) > 0.0 else None
 
 
-@dataclass(frozen=True, eq=False)
-class _State:
-    """The points at one pose: rotated but not moved, inverse depth, projection / focal, residual and its length."""
+def noise_scale(weights: np.ndarray, fit: Fit, huber: float, noise: float) -> tuple[float, int]:
+    """How noisy keypoints are, by those that a pose was refined on: a scaled inverse chi-square distribution.
 
-    turned: np.ndarray
-    inverse_depth: np.ndarray
-    projected: np.ndarray
-    residual: np.ndarray
-    length: np.ndarray
+    Without residuals the variance is taken to be as probable at any magnitude, but not below that of `noise`.
 
+    Args:
+        weights: (N,) of the points; the variance of one is inverse to its weight.
+        fit, huber, noise: as of `covariance`.
 
-def _evaluate(seen: Observations, pose: Pose) -> _State:
-    turned = seen.model @ pose.rotation.T
-    points = turned + pose.translation
-    depth = points[:, 2]
-    if depth.min() <= 0.0:
-        depth = np.where(depth > 0.0, depth, np.nan)
-    inverse_depth = 1.0 / depth
-    projected = points[:, :2] * inverse_depth[:, None]
-    residual = projected * seen.focal - seen.pixels
-    length = np.sqrt(np.einsum('ij,ij->i', residual, residual))
-    if np.isnan(length).any():
-        residual[np.isnan(length)] = np.inf
-        length = np.nan_to_num(length, nan=np.inf)
-    return _State(turned, inverse_depth, projected, residual, length)
+    Returns:
+        The scale in squared pixels, and the degrees of freedom that the residuals leave, 2 or more.
+    """
+    near = np.minimum(fit.length, huber)
+    squares, free = float(weights @ (near * near)), 2 * len(near) - 6
+    if fit.longest > huber:
+        # what lies beyond hardly moves the pose along its residual, and across it by their ratio
+        slope = float(np.where(fit.length > huber, 0.5 * huber / np.maximum(fit.length, huber), 1.0).mean())
+        squares /= slope * slope
+    return (noise * noise + squares) / free, free
 
 
-def _cost(seen: Observations, state: _State, huber: float) -> float:
-    near = np.minimum(state.length, huber)
-    return float(seen.weights @ (near * (2.0 * state.length - near)))
+def _mean_variance(scale: float, free: int, noise: float) -> float:
+    """Squared pixels, at least those of `noise`: the mean of the distribution that `noise_scale` gives.
+
+    With two degrees of freedom, where it is infinite, as if there were three.
+    """
+    return max(noise * noise, scale * free / max(free - 2, 1))
 
 
-def _huber_weights(length: np.ndarray, huber: float) -> np.ndarray:
-    return huber / np.maximum(length, huber)
+def _trust(weights: np.ndarray, weighted: float, equal: float, free: int) -> float:
+    """How probable it is that weights are right and not all points equally noisy, by the scales of both."""
+    log_odds = 0.5 * free * (float(np.log(weights).mean()) + math.log(equal / weighted))
+    return 1.0 / (1.0 + math.exp(min(-log_odds, 700.0)))
 
 
-def _normal_equations(seen: Observations, state: _State, huber: float) -> tuple[np.ndarray, np.ndarray]:
+def _normal_equations(seen: Observations, fit: Fit, huber: float) -> tuple[np.ndarray, np.ndarray]:
     """J^T W J (6, 6) and J^T W r (6,)."""
-    a, b, c = state.turned.T
-    u, v = state.projected.T
-    jacobian = np.zeros((len(a), 2, 6))
-    jacobian[:, 0, 0] = jacobian[:, 1, 1] = 1.0
-    jacobian[:, 0, 2], jacobian[:, 1, 2] = -u, -v
-    # d(x, y, z) = w x (a, b, c), and d(x / z) = (dx - u dz) / z
-    jacobian[:, 0, 3], jacobian[:, 0, 4], jacobian[:, 0, 5] = -u * b, c + u * a, -b
-    jacobian[:, 1, 3], jacobian[:, 1, 4], jacobian[:, 1, 5] = -c - v * b, v * a, a
-    jacobian *= (state.inverse_depth * seen.focal)[:, None, None]
-    weighted = jacobian * (seen.weights * _huber_weights(state.length, huber))[:, None, None]
-    rows, weighted_rows = jacobian.reshape(-1, 6), weighted.reshape(-1, 6)
-    return weighted_rows.T @ rows, weighted_rows.T @ state.residual.ravel()
+    weights = seen.weights if fit.longest <= huber else seen.weights * (huber / np.maximum(fit.length, huber))
+    weighted = _times(weights, fit.jacobian).T
+    return weighted @ fit.jacobian, weighted @ fit.residual.ravel()
 
 
-def _is_small(step: np.ndarray, pose: Pose) -> bool:
-    return bool(
-        np.abs(step[3:]).max() < _CONVERGED and np.abs(step[:3]).max() < _CONVERGED * np.linalg.norm(pose.translation)
+def _times(weights: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
+    """(2 N, 6) with both rows of a point times its weight."""
+    return (jacobian.reshape(-1, 2, 6) * weights[:, None, None]).reshape(-1, 6)
+
+
+@functools.lru_cache(maxsize=16)
+def _intrinsics(focal: float) -> np.ndarray:
+    return np.array(((focal, 0.0, 0.0), (0.0, focal, 0.0), (0.0, 0.0, 1.0)))
+
+
+def _left_jacobian(x: float, y: float, z: float) -> np.ndarray:
+    """(3, 3): how a rotation vector's change turns its rotation from the left (Sola et al., arXiv 1812.01537, 145)."""
+    square = x * x + y * y + z * z
+    if square < 1e-12:
+        a, b = 0.5, 1.0 / 6.0
+    else:
+        angle = math.sqrt(square)
+        a, b = (1.0 - math.cos(angle)) / square, (angle - math.sin(angle)) / (square * angle)
+    return np.array(
+        (
+            (1.0 - b * (y * y + z * z), b * x * y - a * z, b * x * z + a * y),
+            (b * x * y + a * z, 1.0 - b * (x * x + z * z), b * y * z - a * x),
+            (b * x * z - a * y, b * y * z + a * x, 1.0 - b * (x * x + y * y)),
+        )
     )

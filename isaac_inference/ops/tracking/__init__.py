@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects over time: stable ids for boxes, smooth poses. NumPy only; stamps are in seconds."""
 
+from isaac_inference.ops.tracking.mirror import MirrorSettings, TwoPoseFilter
 from isaac_inference.ops.tracking.pose_filter import PoseFilter, PoseFilterSettings, SmoothPose
 from isaac_inference.ops.tracking.tracker import Tracker, TrackerSettings
 
-__all__ = ['PoseFilter', 'PoseFilterSettings', 'SmoothPose', 'Tracker', 'TrackerSettings']
+__all__ = [
+    'MirrorSettings',
+    'PoseFilter',
+    'PoseFilterSettings',
+    'SmoothPose',
+    'Tracker',
+    'TrackerSettings',
+    'TwoPoseFilter',
+]

@@ -16,6 +16,7 @@ from vision_msgs.msg import BoundingBox3D, Detection3D, Detection3DArray, Object
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.pose.second_pose import SecondPose
 from isaac_inference.ros.messages.detections import best_result, checked_result
 from isaac_inference.ros.runtime.topics.assembly import assembler
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
@@ -88,6 +89,7 @@ def detection_3d(
     identity: str = '',
     covariance: np.ndarray | None = None,
     box_center: np.ndarray | None = None,
+    second: SecondPose | None = None,
 ) -> Detection3D:
     """One object.
 
@@ -100,15 +102,26 @@ def detection_3d(
         identity: the tracker's number, '' for none.
         covariance: (6, 6), or None where it isn't known (all zeros in the message).
         box_center: (3,) m in the object's frame, the middle of its box; None where that is its origin.
+        second: the other pose that it may be in, which `covariance` spans: a second result of the same class, whose
+            score is to the first one's as their probabilities are.
     """
     placed = pose_message(pose)
     middle = placed
     if box_center is not None:
         middle = pose_message(Pose(pose.rotation, pose.rotation @ box_center + pose.translation))
-    given = np.zeros(36) if covariance is None else np.ascontiguousarray(covariance, np.float64).ravel()
-    result = _result(_hypothesis(class_id, float(score)), _with_covariance(placed, given))
+    results = [_scored(class_id, float(score), placed, covariance)]
+    if second is not None:
+        other = float(score) * second.probability / (1.0 - second.probability)
+        results.append(_scored(class_id, other, pose_message(second.pose), second.covariance))
     x, y, z = size
-    return _detection(header, [result], _box(middle, _vector(float(x), float(y), float(z))), identity)
+    return _detection(header, results, _box(middle, _vector(float(x), float(y), float(z))), identity)
+
+
+def _scored(
+    class_id: str, score: float, placed: PoseMessage, covariance: np.ndarray | None
+) -> ObjectHypothesisWithPose:
+    given = np.zeros(36) if covariance is None else np.ascontiguousarray(covariance, np.float64).ravel()
+    return _result(_hypothesis(class_id, score), _with_covariance(placed, given))
 
 
 def pose_array(detections: Detection3DArray) -> PoseArray:
@@ -132,6 +145,24 @@ def read_object(item: Detection3D, labels: Collection[str] | None = None) -> See
     if not all(0.0 <= value < math.inf for value in size):
         raise FrameError('bad_box', f'{best.class_id}: got size {size}, expected three lengths in m of at least 0')
     return SeenObject(item, result, best.class_id, best.score, size)
+
+
+def second_pose(seen: SeenObject) -> SecondPose | None:
+    """The other pose that an object may be in, as `detection_3d` writes it; None where it has none.
+
+    Raises:
+        FrameError: 'bad_pose', when it isn't finite or its quaternion is zero.
+    """
+    others = [
+        result
+        for result in seen.item.results
+        if result is not seen.result and result.hypothesis.class_id == seen.label and result.hypothesis.score > 0.0
+    ]
+    covariances = [np.array(result.pose.covariance).reshape(6, 6) for result in others]
+    if len(others) != 1 or not covariances[0].any():  # hypotheses of another kind
+        return None
+    score = others[0].hypothesis.score
+    return SecondPose(pose_from_message(others[0].pose.pose), covariances[0], score / (score + seen.score))
 
 
 def frame_prefix(tf_prefix: str, namespace: str) -> str:

@@ -46,7 +46,9 @@ class KeypointMethod:
         found = estimate_pnp(seen.keypoints, points, camera, self._settings, self._symmetries.get(seen.label, ()))
         size = self._objects[seen.label].size or np.ptp(points, axis=0)
         covariance = np.zeros((6, 6)) if found.covariance is None else found.covariance
-        return ObjectPose(seen.label, seen.score, found.pose, np.asarray(size, float), covariance, found.method)
+        return ObjectPose(
+            seen.label, seen.score, found.pose, np.asarray(size, float), covariance, found.method, found.other
+        )
 
 
 def model_points(card: AnyCard) -> dict[str, np.ndarray]:

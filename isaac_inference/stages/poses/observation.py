@@ -11,6 +11,7 @@ import numpy as np
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.pose.second_pose import SecondPose
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,7 @@ class ObjectPose:
         method: what found it, such as 'sqpnp' or 'registration: refined'.
         box_center: (3,) m in the object's frame, the middle of the box that `size` is of; None where that is its
             origin.
+        other: the second pose of a flat object, which the covariance spans too; None where there is none.
     """
 
     label: str
@@ -63,6 +65,7 @@ class ObjectPose:
     covariance: np.ndarray
     method: str
     box_center: np.ndarray | None = None
+    other: SecondPose | None = None
 
 
 class Method(Protocol):

@@ -12,6 +12,7 @@ from isaac_inference.errors import ModelError
 from isaac_inference.models import ObjectSpec
 from isaac_inference.ops.geometry.mesh import load_mesh
 from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.pose.second_pose import SecondPose, either, first_alone
 from isaac_inference.stages.poses.observation import ObjectPose
 
 _NEAR = 0.001  # metres; a mesh whose origin is this near the middle of its box has it there
@@ -69,15 +70,24 @@ class Origins:
             spread = found.covariance.copy()
             spread[:3, :3] += np.eye(3) * (offset @ offset) / 3
             return dataclasses.replace(found, covariance=spread)
-        lever = found.pose.rotation @ -offset
-        jacobian = np.eye(6)
-        jacobian[:3, 3:] = -_cross(lever)
-        return dataclasses.replace(
-            found,
-            pose=Pose(found.pose.rotation, found.pose.translation + lever),
-            covariance=jacobian @ found.covariance @ jacobian.T,
-            box_center=offset,
+        if found.other is None:
+            pose, spread = _at_origin(found.pose, found.covariance, offset)
+            return dataclasses.replace(found, pose=pose, covariance=spread, box_center=offset)
+        # the two poses turn the lever differently, so each is moved by itself
+        pose, alone = _at_origin(found.pose, first_alone(found.pose, found.covariance, found.other), offset)
+        other = SecondPose(
+            *_at_origin(found.other.pose, found.other.covariance, offset), probability=found.other.probability
         )
+        spread = either(pose, alone, other)
+        return dataclasses.replace(found, pose=pose, covariance=spread, box_center=offset, other=other)
+
+
+def _at_origin(pose: Pose, covariance: np.ndarray, offset: np.ndarray) -> tuple[Pose, np.ndarray]:
+    """The pose of the origin that `offset` (3,) m is measured from, and its (6, 6) covariance."""
+    lever = pose.rotation @ -offset
+    jacobian = np.eye(6)
+    jacobian[:3, 3:] = -_cross(lever)
+    return Pose(pose.rotation, pose.translation + lever), jacobian @ covariance @ jacobian.T
 
 
 def _centred(spec: ObjectSpec, offset: np.ndarray) -> ObjectSpec:

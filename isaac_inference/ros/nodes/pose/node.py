@@ -16,6 +16,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.models import ObjectsCard, read_objects
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, transform_covariance
+from isaac_inference.ops.pose.second_pose import moved
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.compressed_depth import depth_frame_of
 from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoints, read_detections, read_keypoints
@@ -409,9 +410,10 @@ def _check_size(camera: CameraModel, boxes: Sequence[SeenBox], keypoints: Tensor
 
 
 def _message(header: Header, identity: str, item: ObjectPose, T_target_camera: Pose | None) -> Detection3D:
-    pose, covariance = item.pose, item.covariance
+    pose, covariance, second = item.pose, item.covariance, item.other
     if T_target_camera is not None:
         pose, covariance = T_target_camera @ pose, transform_covariance(covariance, T_target_camera)
+        second = second and moved(second, T_target_camera)
     return detection_3d(
         header,
         item.label,
@@ -421,6 +423,7 @@ def _message(header: Header, identity: str, item: ObjectPose, T_target_camera: P
         identity=identity,
         covariance=covariance,
         box_center=item.box_center,
+        second=second,
     )
 
 

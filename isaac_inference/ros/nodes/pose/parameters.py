@@ -26,6 +26,12 @@ class PnpParameters:
     min_confidence: float = param(
         _PNP.min_confidence, 'Keypoints below this confidence are left out.', minimum=0.0, maximum=1.0
     )
+    confidence_power: float = param(
+        _PNP.confidence_power,
+        "A keypoint's standard deviation is inverse to this power of its confidence; 0 ignores confidences.",
+        minimum=0.0,
+        maximum=5.0,
+    )
     min_inliers: float = param(
         _PNP.min_inliers, "Share of the keypoints' confidence that must agree on a pose.", minimum=0.01, maximum=1.0
     )
@@ -36,7 +42,11 @@ class PnpParameters:
         _PNP.max_rms_px, 'Largest RMS distance of the inliers.', unit='px', minimum=0.01, maximum=1000.0
     )
     pixel_noise: float = param(
-        _PNP.pixel_noise, 'Minimum standard deviation of a keypoint in the covariance.', unit='px', minimum=0.01
+        _PNP.pixel_noise,
+        'Minimum standard deviation of a keypoint in the covariance, and in how probable the mirrored pose of a flat '
+        'object is; 0.3 for the corners of tags.',
+        unit='px',
+        minimum=0.01,
     )
     max_ambiguity: float = param(
         _PNP.max_ambiguity,

@@ -15,7 +15,14 @@ from isaac_inference.errors import FrameError
 from isaac_inference.models import ObjectsCard, read_objects
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
-from isaac_inference.ops.tracking import PoseFilter, PoseFilterSettings, SmoothPose, Tracker, TrackerSettings
+from isaac_inference.ops.tracking import (
+    MirrorSettings,
+    PoseFilterSettings,
+    SmoothPose,
+    Tracker,
+    TrackerSettings,
+    TwoPoseFilter,
+)
 from isaac_inference.ros.messages.detections import best_result, read_detections, with_id
 from isaac_inference.ros.messages.poses import (
     detection_3d,
@@ -24,6 +31,7 @@ from isaac_inference.ros.messages.poses import (
     pose_array,
     pose_from_message,
     read_object,
+    second_pose,
 )
 from isaac_inference.ros.nodes.track.frame_flow import FrameFlow
 from isaac_inference.ros.runtime.container.process import node_main
@@ -35,7 +43,7 @@ from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms.broadcaster import TransformBroadcaster
 
-_BOXES, _POSES = TrackerSettings(), PoseFilterSettings()  # their defaults are ours
+_BOXES, _POSES, _MIRROR = TrackerSettings(), PoseFilterSettings(), MirrorSettings()  # their defaults are ours
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,13 @@ class TrackParameters(NodeParameters):
         minimum=1,
         maximum=100,
     )
+    max_second_probability: float = param(
+        _MIRROR.max_probability,
+        'Of the mirrored pose of a flat object, such as a single tag, up to which the other one is published; 0.5 '
+        'publishes all.',
+        minimum=0.00001,
+        maximum=0.5,
+    )
     input_qos: QosParameters = group(RESULTS, 'Subscriptions to the detections.')
     output_qos: QosParameters = group(RESULTS, 'Publishers of the tracked detections and poses.')
 
@@ -141,6 +156,7 @@ class TrackNode(PipelineNode):
             gate=chosen.outlier_gate,
             takeover_hits=chosen.takeover_hits,
         )
+        self._mirror_settings = MirrorSettings(max_probability=chosen.max_second_probability)
         self._detections = self.advertise(plain(Detection2DArray), '~/detections', chosen.output_qos)
         self._detections_3d = self.advertise(plain(Detection3DArray), '~/detections_3d', chosen.output_qos)
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.output_qos)
@@ -245,10 +261,14 @@ class TrackNode(PipelineNode):
             raise FrameError('duplicate_id', f'{seen.label} {item.id} comes twice in a message, the second is left out')
         known = self._objects.get(key)
         if known is None:
-            known = _Object(PoseFilter(self._pose_settings, self._symmetries.get(seen.label, ())))
-        result = known.filter.update(stamp_s, pose, covariance if covariance.any() else None)
+            known = _Object(
+                TwoPoseFilter(self._pose_settings, self._symmetries.get(seen.label, ()), self._mirror_settings)
+            )
+        result = known.filter.update(stamp_s, pose, covariance if covariance.any() else None, second_pose(seen))
         self._objects[key] = known
         given.add(key)
+        if known.filter.withheld:
+            raise FrameError('ambiguous_pose', f'{seen.label} {item.id}: {known.filter.withheld}')
         if result is None:
             raise FrameError(
                 'pose_outlier',
@@ -266,7 +286,10 @@ class TrackNode(PipelineNode):
             seen_s = known.filter.stamp_s
             if key in present or seen_s is None or known.filter.hits < 2 or not 0.0 < stamp_s - seen_s < limit:
                 continue
-            guess = known.filter.predict(stamp_s)
+            try:
+                guess = known.filter.predict(stamp_s)
+            except FrameError:  # which of two poses it is in is open
+                continue
             score = known.score * (1.0 - (stamp_s - seen_s) / limit)
             filled.append(known.message(header, key, score, guess))
         return filled
@@ -298,7 +321,7 @@ class TrackNode(PipelineNode):
 class _Object:
     """What is remembered of an object with an id."""
 
-    filter: PoseFilter
+    filter: TwoPoseFilter
     score: float = 0.0
     size: tuple[float, float, float] = (0.0, 0.0, 0.0)
     box_center: np.ndarray | None = None

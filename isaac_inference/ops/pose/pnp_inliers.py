@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which keypoints are outliers, once the others have shown how noisy keypoints are.
+
+A fixed gate cuts the tails of noise that is large for it: what remains looks better than it is, and so would the
+pose's covariance. Points beyond the gate come back, nearest first, as long as they are no further off than the ones
+within let expect (a forward search: Atkinson and Riani, 'Robust Diagnostic Regression Analysis', 2000).
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from isaac_inference.ops.pose.pnp_refinement import Fit, Observations, evaluate, noise_scale, refine
+
+_EFFICIENT = 1.345  # standard deviations: Huber's limit that costs 5 % of the information where noise is normal
+
+
+def readmitted(
+    seen: Observations, inliers: np.ndarray, fit: Fit, everywhere: Fit, huber: float, noise: float, least: float
+) -> tuple[np.ndarray, Fit]:
+    """The inliers with those that are no outliers after all, and the pose refined on all of them.
+
+    A point that wasn't used lies off its projection by its own noise and the pose's error. With the noise estimated
+    from the others, the square of that distance has a scaled F distribution with 2 and nu degrees of freedom, and
+    exceeds d^2 with a probability of (1 + d^2 / nu)^(-nu / 2).
+
+    Args:
+        seen: all points.
+        inliers: (N,) boolean, four or more, on which `fit` was refined.
+        fit: their pose.
+        everywhere: all points at that pose.
+        huber: pixels, as for `refine`.
+        noise: minimum standard deviation of a keypoint's x or y, in pixels.
+        least: the probability below which a point is an outlier.
+    """
+    while not inliers.all():
+        variance, free = noise_scale(seen.weights[inliers], fit, huber, noise)
+        squares = _squared_deviations(seen, inliers, everywhere, max(variance, noise * noise))
+        nearest = int(squares.argmin())
+        if not (1.0 + float(squares[nearest]) / free) ** (-free / 2.0) > least:
+            break
+        inliers = inliers.copy()
+        inliers[np.flatnonzero(~inliers)[nearest]] = True
+        kept = seen.select(inliers)
+        fit = refine(kept, evaluate(kept, fit.vector, huber), huber)
+        everywhere = evaluate(seen, fit.vector, huber)
+    return inliers, fit
+
+
+def _squared_deviations(seen: Observations, inliers: np.ndarray, everywhere: Fit, variance: float) -> np.ndarray:
+    """(M,) of the M points that are no inliers: squared standard deviations of their distance; inf if it's open."""
+    rows, out = everywhere.jacobian.reshape(-1, 2, 6), ~inliers
+    information = (rows * (seen.weights * inliers)[:, None, None]).reshape(-1, 6).T @ everywhere.jacobian
+    regular, spread = cv2.invert(information, flags=cv2.DECOMP_CHOLESKY)
+    if not regular:
+        return np.full(int(np.count_nonzero(out)), np.inf)
+    x, y = rows[out, 0], rows[out, 1]
+    by_x, by_y = x @ spread, y @ spread
+    own = 1.0 / seen.weights[out]
+    xx, yy, xy = (by_x * x).sum(axis=1) + own, (by_y * y).sum(axis=1) + own, (by_x * y).sum(axis=1)
+    dx, dy = everywhere.residual[out].T
+    return (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / ((xx * yy - xy * xy) * variance)
+
+
+def loosened(kept: Observations, fit: Fit, huber: float, noise: float) -> tuple[Fit, float]:
+    """The pose refined again where more than the tails of the noise were limited, and the limit in pixels.
+
+    Args:
+        kept: the inliers.
+        fit, huber, noise: as of `readmitted`.
+    """
+    if fit.longest > huber:
+        scale, _ = noise_scale(kept.weights, fit, huber, noise)
+        wanted = _EFFICIENT * math.sqrt(scale)
+        if wanted > huber:
+            return refine(kept, evaluate(kept, fit.vector, wanted), wanted), wanted
+    return fit, huber
