@@ -29,6 +29,7 @@ class WeakKeypoints:
         directions: (K, 2) x/z and y/z in which they are seen.
         spread: (K,) standard deviation of each coordinate in metres across the view, at the object.
         min_spread: minimum standard deviation, in x/z.
+        confidence: mean of them, 0 to 1.
 
     Example: the true pose costs nothing; 0.1 m aside all eight keypoints are outliers, which cost 9 each.
         >>> camera = CameraModel(640, 480, np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]))
@@ -44,6 +45,7 @@ class WeakKeypoints:
     directions: np.ndarray
     spread: np.ndarray
     min_spread: float
+    confidence: float
 
     @classmethod
     def build(cls, keypoints: np.ndarray, model: np.ndarray, camera: CameraModel, diameter: float) -> WeakKeypoints:
@@ -52,7 +54,8 @@ class WeakKeypoints:
         used = np.isfinite(directions).all(axis=1) & np.isfinite(keypoints[:, 2])
         doubt = 1.0 - np.clip(keypoints[used, 2], 0.0, 1.0)
         spread = diameter * (_AT_ONE + (_AT_ZERO - _AT_ONE) * doubt**1.5)
-        return cls(np.asarray(model, np.float64)[used], directions[used], spread, _MIN_PX / camera.focal)
+        confidence = 1.0 - float(doubt.mean()) if len(doubt) else 0.0
+        return cls(np.asarray(model, np.float64)[used], directions[used], spread, _MIN_PX / camera.focal, confidence)
 
     def cost(self, pose: Pose) -> float:
         """Sum of the squared errors in standard deviations, each up to 9; inf for a pose behind the camera."""
@@ -80,15 +83,7 @@ class WeakKeypoints:
             z = points[:, 2]
             if z.min() <= 0.02:
                 return None
-            off = points[:, :2] / z[:, None] - self.directions
-            deviation = self._deviation(points)
-            squares = (off**2).sum(axis=1) / deviation**2
-            weights = np.repeat(1.0 / (1.0 + squares / _WILD) / deviation**2, 2)
-            J = np.zeros((len(z), 2, 6))
-            J[:, 0, 0] = J[:, 1, 1] = 1.0 / z
-            J[:, :, 2] = -points[:, :2] / z[:, None] ** 2
-            J[:, :, 3:] = np.cross(turned[:, None, :], J[:, :, :3])
-            rows = J.reshape(-1, 6)
+            off, weights, rows = self._equations(turned, points)
             weighted = rows * weights[:, None]
             H = weighted.T @ rows + held
             moved = np.concatenate((t - start.translation, so3_log(R @ start.rotation.T)))
@@ -99,6 +94,32 @@ class WeakKeypoints:
             if np.abs(step).max() < 1e-4:
                 break
         return Pose(R, t), np.linalg.inv(H)
+
+    def covariance(self, pose: Pose) -> np.ndarray | None:
+        """(6, 6) of what the keypoints alone leave open at a pose, as `fitted`'s; None where that is a direction."""
+        turned = self.model @ pose.rotation.T
+        points = turned + pose.translation
+        if len(points) == 0 or points[:, 2].min() <= 0.02:
+            return None
+        _, weights, rows = self._equations(turned, points)
+        H = (rows * weights[:, None]).T @ rows
+        scale = np.sqrt(H.diagonal())
+        if not (scale > 0.0).all() or np.linalg.eigvalsh(H / np.outer(scale, scale))[0] < 1e-9:
+            return None
+        return np.linalg.inv(H)
+
+    def _equations(self, turned: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(K, 2) errors, (2 K,) Cauchy's weights, and the (2 K, 6) Jacobian, of the turned and the moved points."""
+        z = points[:, 2]
+        off = points[:, :2] / z[:, None] - self.directions
+        deviation = self._deviation(points)
+        squares = (off**2).sum(axis=1) / deviation**2
+        weights = np.repeat(1.0 / (1.0 + squares / _WILD) / deviation**2, 2)
+        J = np.zeros((len(z), 2, 6))
+        J[:, 0, 0] = J[:, 1, 1] = 1.0 / z
+        J[:, :, 2] = -points[:, :2] / z[:, None] ** 2
+        J[:, :, 3:] = np.cross(turned[:, None, :], J[:, :, :3])
+        return off, weights, J.reshape(-1, 6)
 
     def _deviation(self, points: np.ndarray) -> np.ndarray:
         return np.maximum(self.spread / float(np.median(points[:, 2])), self.min_spread)

@@ -51,6 +51,7 @@ class ObjectPose:
         size: (3,) m along its axes; of the visible part where the object's own size isn't known.
         covariance: (6, 6) of (x, y, z, rotation about the camera's x, y, z), m and rad.
         method: what found it, such as 'sqpnp' or 'registration: refined'.
+        notes: (reason, sentence) each, of what spoke against it and did not refute it, for counting.
     """
 
     label: str
@@ -59,6 +60,7 @@ class ObjectPose:
     size: np.ndarray
     covariance: np.ndarray
     method: str
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 class Method(Protocol):

@@ -167,11 +167,24 @@ def test_weak_keypoints_choose_among_the_poses_that_depth_finds(card: ModelCard,
 def test_what_depth_can_not_see_stays_as_the_keypoints_have_it(card: ModelCard, view: View) -> None:
     estimator, item = PoseEstimator(card, PoseMethod.REGISTRATION), view.item('tea_box')
     by_keypoints = PoseEstimator(card, PoseMethod.KEYPOINTS).estimate(seen(item), view.camera)
-    hole, curtain = np.full_like(view.depth, np.nan), view.depth * np.float32(0.7)
-    for there in (None, *(DepthView(DepthImage(depth, 1.0), view.camera) for depth in (hole, curtain))):
+    for there in (None, DepthView(DepthImage(np.full_like(view.depth, np.nan), 1.0), view.camera)):
         found = estimator.estimate(seen(item), view.camera, there)
         assert found.method == by_keypoints.method
         np.testing.assert_array_equal(found.pose.matrix(), by_keypoints.pose.matrix())
+
+
+def test_what_is_hidden_stays_as_keypoints_have_it_that_are_as_uncertain_as_hidden_ones(
+    card: ModelCard, view: View
+) -> None:
+    item = view.item('tea_box')
+    hidden = seen(item, px=0.5)
+    assert hidden.keypoints is not None
+    hidden.keypoints[:, 2] = 0.4
+    curtain = DepthView(DepthImage(np.full_like(view.depth, 0.6 * np.nanmin(view.depth)), 1.0), view.camera)
+    found = PoseEstimator(card, PoseMethod.REGISTRATION).estimate(hidden, view.camera, curtain)
+    by_keypoints = PoseEstimator(card, PoseMethod.KEYPOINTS).estimate(hidden, view.camera)
+    assert (found.method, found.notes) == (by_keypoints.method, ())
+    np.testing.assert_array_equal(found.pose.matrix(), by_keypoints.pose.matrix())
 
 
 def test_depth_that_contradicts_the_keypoints_refuses_the_pose(card: ModelCard, view: View) -> None:
@@ -179,7 +192,8 @@ def test_depth_that_contradicts_the_keypoints_refuses_the_pose(card: ModelCard, 
     beyond = DepthView(DepthImage(view.depth * np.float32(1.3), 1.0), view.camera)
     with pytest.raises(FrameError) as caught:
         PoseEstimator(card, PoseMethod.REGISTRATION).estimate(seen(item), view.camera, beyond)
-    assert caught.value.reason == 'registration_fit'
+    assert caught.value.reason == 'registration_size'
+    assert 'its size or mesh is 1.3 times too small' in str(caught.value)
 
 
 def test_without_keypoints_poses_that_look_alike_are_an_error_or_allowed(card: ModelCard, view: View) -> None:
