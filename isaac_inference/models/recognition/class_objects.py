@@ -8,7 +8,7 @@ from typing import Any
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.card_file import suggest
-from isaac_inference.models.card.objects import DOUBTFUL_M, ObjectSpec, looks_like
+from isaac_inference.models.card.objects import DOUBTFUL_M, ObjectSpec, all_symmetries, looks_like
 from isaac_inference.models.card.sourced import CardValues, Sourced, values_of
 from isaac_inference.models.card.tasks import KeypointSpec
 
@@ -73,13 +73,15 @@ def _object(name: str, given: Mapping[str, Sourced[Any]], keypoints: KeypointSpe
             f'{given["keypoints"].source}: objects.{name}.keypoints: got {len(points)} points, but the model {has}; '
             'expected one point per keypoint'
         )
+    size = found.get('size')
+    corners = keypoints is not None and keypoints.model == 'cuboid8' and size is not None
     return ObjectSpec(
         name,
-        size=found.get('size'),
+        size=size,
         shape=shape,
         mesh=mesh,
         mesh_unit=found.get('mesh_unit', 'm'),
-        symmetries=found.get('symmetry', ()),
+        symmetries=all_symmetries(shape, found.get('symmetry'), corners or points is not None),
         keypoints=points,
     )
 

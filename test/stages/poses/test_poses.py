@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import trimesh
-from support.ros.pose_views import Card, Item, View, distance, noisy, sim_object, turn_deg, view_of
+from support.ros.pose_views import Card, Item, View, distance, exact_keypoints, noisy, sim_object, turn_deg, view_of
 
 from isaac_inference.errors import ConfigError, FrameError, ModelError
 from isaac_inference.models import ModelCard, read_card
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.depth.oriented_box import OrientedBox
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
+from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, rotation_error
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
-from isaac_inference.sim import LABELS, OBJECT_SIZES
+from isaac_inference.sim import KINDS, LABELS, OBJECT_SIZES
 from isaac_inference.stages.poses import DepthView, ObjectPose, Observed, PoseEstimator, PoseMethod, PoseSettings
 from isaac_inference.stages.poses.by_depth import completed
 
@@ -206,6 +207,36 @@ def test_without_keypoints_poses_that_look_alike_are_an_error_or_allowed(card: M
     found = estimator.estimate(seen(item, False), view.camera, depth_of(view))
     assert found.method == 'registration: global'
     assert distance(found.pose, item.pose) < 0.002
+
+
+@pytest.mark.parametrize('symmetry', [None, [{'axis': 'z', 'order': 0}]])
+def test_a_can_of_a_plain_detector_has_a_pose_by_its_shape(tmp_path: Path, view: View, symmetry: list | None) -> None:
+    said = {'size': sim_object('soup_can')['size'], 'shape': 'cylinder'}
+    if symmetry is not None:
+        said['symmetry'] = symmetry
+    card = read_card(Card(keypoints=False, objects={'soup_can': said}).write(tmp_path))
+    item = view.item('soup_can')
+    found = PoseEstimator(card, PoseMethod.REGISTRATION).estimate(seen(item, False), view.camera, depth_of(view))
+    assert found.method == 'registration: global'
+    assert distance(found.pose, item.pose) < 0.003
+    # which of its ends is up depth can't tell, and nobody asks
+    assert rotation_error(found.pose, item.pose, [Symmetry('z', 0), Symmetry('x', 2)]) < np.radians(2.0)
+    np.testing.assert_allclose(
+        canonical(found.pose, [Symmetry('z', 0), Symmetry('x', 2)]).rotation, found.pose.rotation, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize('method', [PoseMethod.KEYPOINTS, PoseMethod.REGISTRATION])
+def test_keypoints_tell_which_end_of_a_can_is_up(card: ModelCard, view: View, method: PoseMethod) -> None:
+    item = view.item('soup_can')
+    upside_down = item.pose @ Pose(so3_exp((np.pi, 0, 0)), np.zeros(3))
+    kind = KINDS['soup_can']
+    turned = canonical(upside_down, kind.symmetries)
+    estimator = PoseEstimator(card, method)
+    for truth in (item.pose, turned):
+        keypoints = exact_keypoints(kind, truth, view.camera)
+        there = Observed(item.label, 0.9, item.box, keypoints)
+        assert turn_deg(estimator.estimate(there, view.camera, depth_of(view)).pose, truth) < 1.0
 
 
 @pytest.mark.parametrize('unit, scale', [('m', 1.0), ('mm', 1000.0)])
