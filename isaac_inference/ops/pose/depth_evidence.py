@@ -21,6 +21,7 @@ from isaac_inference.ops.pose.surface_fit import SeenDepth
 
 _PREDICTED = 300
 _SIGMAS = 2.5  # of the keypoints' own error
+_NEAR = 3.0  # tolerances: uncertain keypoints are off by that now and then
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,12 @@ class DepthEvidence:
         """Whether enough of the object is seen where the pose has it, up to the camera's own error."""
         at_own_scale = self.share if self._is_own_scale else self.own_share
         return at_own_scale >= self.settings.own_share
+
+    @property
+    def may_be_the_object(self) -> bool:
+        """Whether so much is seen at another scale, and so near the pose's own, that it may be the object."""
+        near = abs(math.log(self.scale)) <= _NEAR * self.tolerance
+        return near and self.share >= self.settings.nearer_share
 
     @property
     def _is_own_scale(self) -> bool:

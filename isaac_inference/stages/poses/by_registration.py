@@ -119,10 +119,11 @@ class RegistrationMethod:
                 return self._made(seen, self._searched(seen, camera, weak, region, view, [initial.pose]))
         if evidence is not None and refuted:
             raise both.wrong_size(evidence)
-        if refusal.reason in _SILENT:
-            return self._canonical(initial)
-        if evidence is not None and evidence.confirms:
+        silent = refusal.reason in _SILENT
+        if evidence is not None and (evidence.may_be_the_object if silent else evidence.confirms):
             return self._canonical(both.kept(evidence, found))
+        if silent:
+            return self._canonical(initial)
         raise refusal
 
     def _searched(

@@ -120,12 +120,14 @@ class KeypointsAndDepth:
         mine = self.by_keypoints
         distance = float(np.linalg.norm(mine.pose.translation))
         size = ', '.join(f'{side:.3g}' for side in self.model.size)
+        confidence = self.keypoints.confidence
+        doubt = '' if self.certain else f'; or the keypoints are wrong, with a mean confidence of {confidence:.2f}'
         return FrameError(
             'registration_size',
             f'{mine.label}: size and depth contradict: of the keypoints and the size [{size}] m follows a distance of '
             f'{distance:.3g} m, but depth sees {evidence.share:.0%} of the object at {evidence.scale:.3g} times that, '
             f'{evidence.scale * distance:.3g} m, and {evidence.own_share:.0%} where the pose has it: '
-            f'{scale_suspects(evidence.scale, self.depth.image.scale)}',
+            f'{scale_suspects(evidence.scale, self.depth.image.scale)}{doubt}',
         )
 
     def _note(self, found: Registration | None, kept: str, scale: float | None = None) -> tuple[str, str]:
