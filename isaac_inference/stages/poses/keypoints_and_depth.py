@@ -101,7 +101,7 @@ class KeypointsAndDepth:
             if gap.is_significant:
                 notes = (*notes, self._note(found, 'the registered pose is kept'))
         method = f'registration: {found.method}'
-        return ObjectPose(mine.label, mine.score, found.pose, self.model.size, covariance, method, notes)
+        return ObjectPose(mine.label, mine.score, found.pose, self.model.size, covariance, method, notes=notes)
 
     def kept(self, evidence: DepthEvidence, found: Registration | None) -> ObjectPose:
         """The keypoints' pose, though depth would have another one or none; its covariance covers depth's."""
