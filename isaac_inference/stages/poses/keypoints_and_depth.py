@@ -55,10 +55,7 @@ class KeypointsAndDepth:
         as_meant = nearest(registered.pose, self.by_keypoints.pose, self.model.symmetries)
         if not agree(self.keypoints, self.keypoints.cost(as_meant) / overconfidence):
             return False
-        moved = float(np.linalg.norm(registered.pose.translation - self.by_keypoints.pose.translation))
-        if registered.method == 'refined' and moved <= _SURE * float(np.linalg.norm(registered.pose.translation)):
-            return True
-        # a model of another size comes to lie between where the keypoints and where depth want it
+        # a model of another size stays behind what is seen, or comes to lie between where keypoints and depth want it
         return not self.is_refuted(self._evidence(registered.pose, registered.covariance))
 
     def evidence(self) -> DepthEvidence | None:

@@ -53,7 +53,7 @@ def test_depth_that_is_not_registered_is_noted_and_within_the_covariance(tmp_pat
     estimator = PoseEstimator(mesh_card(tmp_path, name), PoseMethod.REGISTRATION)
     for seed in SEEDS:
         view = mesh_view(name, seed, NO_FAULTS)
-        shifted = DepthView(DepthImage(np.roll(view.depth, 4, axis=1), 1.0), view.camera)  # px
+        shifted = DepthView(DepthImage(np.roll(view.depth, 6, axis=1), 1.0), view.camera)  # px
         found = estimator.estimate(detected(view, px=0.3), view.camera, shifted)
         assert reasons(found) == [DISAGREES]
         assert 'more than both are unsure of' in found.notes[0][1]
