@@ -41,7 +41,8 @@
       cup:
         size: [0.08, 0.08, 0.12]      # along the axes of the object, whose origin is at the centre
         shape: cylinder               # or cuboid, sphere, mesh
-        symmetry: [{axis: z, order: 0}]    # looks the same at any angle about z; order n: after 1/n of a turn
+        symmetry: [{axis: z, order: 0}]    # looks the same at any angle about z; order n: after 1/n of a turn; a
+                                      # cylinder's and a sphere's are known, and [] says that it has none
         mesh: cup.ply                 # relative to this card, or to the model for an embedded card
         mesh_unit: m                  # or cm, mm, in
         mesh_origin: center           # of its bounding box; or file: poses are of the file's origin, as are keypoints

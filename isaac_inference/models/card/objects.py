@@ -38,7 +38,7 @@ class ObjectSpec:
         mesh_origin: what poses are of, and what `keypoints` are measured from: 'center' of the mesh's bounding box, or
             the origin of its 'file'.
         symmetries: (axis, order) each: turned about 'x', 'y' or 'z' it looks the same after a 1/order of a turn;
-            order 0 is any angle.
+            order 0 is any angle. Those that a card gives and those that its shape implies, see `all_symmetries`.
         keypoints: where the model's keypoints are on it, (x, y, z) in m in its frame, in the model's order; None
             if `KeypointSpec.model` says it, or nothing does. With `tags` their corners, one tag's after another's.
         tags: the printed tags on it.
@@ -88,6 +88,38 @@ def symmetries(value: Any) -> tuple[tuple[str, int], ...]:
     found = {str(item['axis']): int(item['order']) for item in value}
     if len(found) < len(value):
         raise ValueError('every axis at most once')
+    return tuple(found.items())
+
+
+def all_symmetries(
+    shape: str, given: tuple[tuple[str, int], ...] | None, has_keypoints: bool
+) -> tuple[tuple[str, int], ...]:
+    """The symmetries that a card gives, then those that the shape implies; everything that turns poses uses these.
+
+    A cylinder looks the same at any angle about z, and a sphere after every turn. Without keypoints a cylinder also
+    looks the same upside down: nothing tells its ends apart. Keypoints do. The half turns of a cuboid are never
+    implied: what is printed on its sides tells them apart for people, and so for a planner, even if depth can't.
+
+    Args:
+        shape: one of SHAPES.
+        given: by the card; None where it says nothing, () where it says that there are none: then none are implied.
+        has_keypoints: whether the model's keypoints on the object are known.
+
+    Example: a can of a plain detector; with keypoints; and one whose label shall count.
+        >>> all_symmetries('cylinder', None, False), all_symmetries('cylinder', (('z', 0),), True)
+        ((('z', 0), ('x', 2)), (('z', 0),))
+        >>> all_symmetries('cylinder', (), True)
+        ()
+    """
+    if given == ():
+        return ()
+    found = dict(given or ())
+    if shape == 'sphere':
+        found.update(z=0, x=0)
+    elif shape == 'cylinder':
+        found['z'] = 0
+        if not (has_keypoints or 'x' in found or 'y' in found):
+            found['x'] = 2
     return tuple(found.items())
 
 

@@ -12,6 +12,7 @@ from isaac_inference.models.card.objects import (
     DOUBTFUL_M,
     DOUBTFULLY_SMALL_M,
     ObjectSpec,
+    all_symmetries,
     looks_like,
     looks_tiny,
 )
@@ -112,14 +113,16 @@ def _object(
         whose = 'the model' if of_model else 'the card'
         has = 'has none' if keypoints is None else f'has {keypoints.count}'
         wrong('keypoints', f'got {len(points)} points, but {whose} {has}; expected one point per keypoint')
+    size = found.get('size')
+    corners = keypoints is not None and keypoints.model == 'cuboid8' and size is not None
     return ObjectSpec(
         name,
-        size=found.get('size'),
+        size=size,
         shape=shape,
         mesh=mesh,
         mesh_unit=found.get('mesh_unit', 'm'),
         mesh_origin=found.get('mesh_origin', 'center'),
-        symmetries=found.get('symmetry', ()),
+        symmetries=all_symmetries(shape, found.get('symmetry'), corners or points is not None),
         keypoints=points,
         tags=tags,
     )

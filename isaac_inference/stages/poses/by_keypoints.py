@@ -36,18 +36,24 @@ class KeypointMethod:
     def estimate(self, seen: Observed, camera: CameraModel, depth: DepthView | None = None) -> ObjectPose:
         """PnP; depth isn't looked at."""
         if seen.keypoints is None:
-            raise FrameError('no_keypoints', f'{seen.label}: the detection has no keypoints; is the topic connected?')
+            raise FrameError(
+                'no_keypoints',
+                f'{seen.label}: no keypoints of this stamp came; remap keypoints to the topic of '
+                'the detector, which has one row for each detection',
+            )
         if seen.label not in self._points:
             raise FrameError(
                 'no_object_model',
-                f'{seen.label}: the model card has no size for it; add objects.{seen.label}.size: [x, y, z] in metres',
+                f'{seen.label}: the card does not say where its keypoints are; add objects.{seen.label}.size: [x, y, z] in '
+                'metres where they are the corners of its cuboid (keypoints: {model: cuboid8}), else '
+                f'objects.{seen.label}.keypoints',
             )
         points = self._points[seen.label]
         found = estimate_pnp(seen.keypoints, points, camera, self._settings, self._symmetries.get(seen.label, ()))
         size = self._objects[seen.label].size or np.ptp(points, axis=0)
         covariance = np.zeros((6, 6)) if found.covariance is None else found.covariance
         return ObjectPose(
-            seen.label, seen.score, found.pose, np.asarray(size, float), covariance, found.method, found.other
+            seen.label, seen.score, found.pose, np.asarray(size, float), covariance, found.method, other=found.other
         )
 
 

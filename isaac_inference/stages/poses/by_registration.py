@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models import AnyCard, ObjectSpec
@@ -12,14 +13,19 @@ from isaac_inference.ops.depth.foreground import foreground_mask, surfaces
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.mesh import load_mesh
 from isaac_inference.ops.geometry.object_model import ObjectModel
+from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.geometry.symmetry import canonical, nearest
+from isaac_inference.ops.pose.depth_evidence import EvidenceSettings
 from isaac_inference.ops.pose.keypoint_fit import WeakKeypoints
 from isaac_inference.ops.pose.pnp import PnpSettings, estimate_pnp
 from isaac_inference.ops.pose.registration import Registration, register
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
+from isaac_inference.ops.pose.second_pose import either, first_alone
 from isaac_inference.ops.pose.surface_fit import SeenDepth
 from isaac_inference.stages.poses.by_depth import object_region
 from isaac_inference.stages.poses.by_keypoints import KeypointMethod, symmetries_of
-from isaac_inference.stages.poses.by_weak_keypoints import agree, search_with_keypoints
+from isaac_inference.stages.poses.by_weak_keypoints import search_with_keypoints
+from isaac_inference.stages.poses.keypoints_and_depth import KeypointsAndDepth
 from isaac_inference.stages.poses.observation import DepthView, ObjectPose, Observed
 
 # where the keypoints of a half hidden object may begin a search: no pose by itself
@@ -32,7 +38,9 @@ _SILENT = ('no_depth', 'depth_missing', 'registration_hidden')  # reasons that s
 class RegistrationMethod:
     """Fits each class's shape to depth."""
 
-    def __init__(self, card: AnyCard, keypoints: KeypointMethod, settings: RegistrationSettings) -> None:
+    def __init__(
+        self, card: AnyCard, pnp: PnpSettings, settings: RegistrationSettings, evidence: EvidenceSettings
+    ) -> None:
         """Builds every object's surface.
 
         Raises:
@@ -50,12 +58,17 @@ class RegistrationMethod:
                 f'parameter method: registration needs the shape of an object, and the card of {card.name} has none; '
                 'add objects.<class>.size: [x, y, z] in metres, or .mesh, to the card'
             )
-        self._keypoints, self._settings = keypoints, settings
+        # keypoints mean one of the poses that look alike, and are compared with that one
+        as_meant = {name: dataclasses.replace(spec, symmetries=()) for name, spec in card.objects.items()}
+        self._keypoints = KeypointMethod(dataclasses.replace(card, objects=as_meant), pnp)
+        self._settings, self._evidence = settings, evidence
 
     def estimate(self, seen: Observed, camera: CameraModel, depth: DepthView | None) -> ObjectPose:
         """Register; where depth has nothing to say about an object, the keypoints' pose stands as it is.
 
-        Keypoints too weak for a pose, or a pose that depth or they themselves refute, begin a search over depth.
+        Where the two differ, the pose that is better supported is taken, with a covariance that covers the other one
+        and a note; where depth sees the object at another scale, its size is wrong and it has none. Keypoints too weak
+        for a pose begin a search over depth.
         """
         if seen.label not in self._models:
             raise FrameError(
@@ -68,35 +81,67 @@ class RegistrationMethod:
         try:
             initial = self._keypoints.estimate(seen, camera)
         except FrameError as error:
+            if error.reason == 'implausible_distance':  # certain keypoints and a size in another unit
+                raise
             refusal = error
         try:
-            region = object_region(seen, camera, depth)
+            region, view = object_region(seen, camera, depth), _view(depth)
         except FrameError as error:
             if refusal is not None:
                 raise refusal from None
             if initial is not None and error.reason in _SILENT:
-                return initial
+                return self._canonical(initial)
             raise
-        view = _view(depth)
-        points = self._keypoints.points(seen.label)
-        model = self._models[seen.label]
+        points, model = self._keypoints.points(seen.label), self._models[seen.label]
         weak = WeakKeypoints.build(seen.keypoints, points, camera, model.diameter)
-        if initial is not None:
+        if initial is None:
             try:
-                return self._made(seen, self._refined(seen, weak, region, view, initial))
+                return self._made(seen, self._searched(seen, camera, weak, region, view, []))
             except FrameError as error:
-                refusal = error
-        starts = [] if initial is None else [initial.pose]
-        with contextlib.suppress(FrameError):
-            starts.append(estimate_pnp(seen.keypoints, points, camera, _RELAXED, model.symmetries).pose)
-        foregrounds = surfaces(region.points, region.inside)
+                raise refusal or error from None
+        both = KeypointsAndDepth(model, initial, weak, view, self._evidence)
+        found: Registration | None = None
         try:
-            found = search_with_keypoints(model, weak, region.points, view, self._settings, foregrounds, starts)
+            found = register(model, region.points, view, initial.pose, self._settings, initial.covariance)
+            if both.agree(found):
+                return both.registered(found)
+            refusal = FrameError(
+                'registration_keypoints',
+                f'{seen.label}: depth confirms a pose that the keypoints do not: it misses them by far more than their '
+                f'confidence allows; the object is seen from an unusual side, or partly hidden',
+            )
         except FrameError as error:
-            if initial is not None and refusal is not None and refusal.reason in _SILENT:
-                return initial
-            raise refusal or error from None
-        return self._made(seen, found)
+            refusal = error
+        evidence = both.evidence()
+        refuted = both.is_refuted(evidence)
+        if not (both.need_no_help or (both.certain and refuted)):
+            with contextlib.suppress(FrameError):
+                return self._made(seen, self._searched(seen, camera, weak, region, view, [initial.pose]))
+        if evidence is not None and refuted:
+            raise both.wrong_size(evidence)
+        silent = refusal.reason in _SILENT
+        if evidence is not None and (evidence.may_be_the_object if silent else evidence.confirms):
+            return self._canonical(both.kept(evidence, found))
+        if silent:
+            return self._canonical(initial)
+        raise refusal
+
+    def _searched(
+        self,
+        seen: Observed,
+        camera: CameraModel,
+        weak: WeakKeypoints,
+        region: RegionPoints,
+        view: SeenDepth,
+        starts: list[Pose],
+    ) -> Registration:
+        """A pose that keypoints too weak for one of their own and depth agree on."""
+        model, points = self._models[seen.label], self._keypoints.points(seen.label)
+        if seen.keypoints is not None:
+            with contextlib.suppress(FrameError):
+                starts = [*starts, estimate_pnp(seen.keypoints, points, camera, _RELAXED, model.symmetries).pose]
+        foregrounds = surfaces(region.points, region.inside)
+        return search_with_keypoints(model, weak, region.points, view, self._settings, foregrounds, starts)
 
     def _by_depth(self, seen: Observed, camera: CameraModel, depth: DepthView | None) -> ObjectPose:
         region = object_region(seen, camera, depth)
@@ -104,20 +149,14 @@ class RegistrationMethod:
         model = self._models[seen.label]
         return self._made(seen, register(model, region.points, _view(depth), None, self._settings, None, foreground))
 
-    def _refined(
-        self, seen: Observed, weak: WeakKeypoints, region: RegionPoints, view: SeenDepth, initial: ObjectPose
-    ) -> Registration:
-        model = self._models[seen.label]
-        found = register(model, region.points, view, initial.pose, self._settings, initial.covariance)
-        # keypoints that are surer of themselves than they are right miss their own pose too: that is no objection
-        overconfidence = max(1.0, weak.cost(initial.pose) / (2.0 * len(weak.model)))
-        if not agree(weak, weak.cost(found.pose) / overconfidence):
-            raise FrameError(
-                'registration_keypoints',
-                f'{seen.label}: depth confirms a pose that the keypoints do not: it misses them by far more than their '
-                f'confidence allows; the object is seen from an unusual side, or partly hidden',
-            )
-        return found
+    def _canonical(self, found: ObjectPose) -> ObjectPose:
+        turns = self._models[found.label].symmetries
+        pose = canonical(found.pose, turns)
+        if found.other is None:
+            return dataclasses.replace(found, pose=pose)
+        alone = first_alone(found.pose, found.covariance, found.other)
+        other = dataclasses.replace(found.other, pose=nearest(found.other.pose, pose, turns))
+        return dataclasses.replace(found, pose=pose, covariance=either(pose, alone, other), other=other)
 
     def _made(self, seen: Observed, found: Registration) -> ObjectPose:
         method, size = f'registration: {found.method}', self._models[seen.label].size

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pose of an object whose keypoints are too weak for a pose of their own, but tell depth's candidates apart.
 
-Depth places the shape, up to the turns that look alike; each candidate is moved to where the keypoints want it,
+What the keypoints say best is the direction in which the object lies and how it is turned; how far away it is, depth
+says, which has a few surfaces under the box. Each candidate is moved to where the keypoints want it, the likeliest are
 registered from there, and compared with all keypoints again. Only a clear winner is a pose.
 """
 
@@ -16,23 +17,28 @@ from isaac_inference.ops.geometry.object_model import ObjectModel
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import canonical, equivalents, rotation_error
 from isaac_inference.ops.pose.keypoint_fit import WeakKeypoints
-from isaac_inference.ops.pose.registration import Registration, placements, register
+from isaac_inference.ops.pose.registration import Registration, register
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.ops.pose.surface_fit import SeenDepth
 
-_FITTED = 6  # candidates that are moved to where the keypoints want them
-_TRIED = 3  # of them that are registered
+_FITTED = 3  # of the poses that look alike at one start, those that are moved to where the keypoints want them
+_TRIED = 4  # candidates that are registered
+_COMPARED = 100  # points of the model
+_SEEN_AT = 0.03  # part of the distance: depth this near to a candidate's surface may be that surface
+_UNSEEN_COST = 24.0  # squared standard deviations that depth seen through all of a candidate is worth
 _MARGIN = 8.0  # squared standard deviations by which the others must be worse
 _AGREE = 4.5  # squared standard deviations a keypoint, at most
 _SURE_FITNESS = 0.9  # nothing but depth and weak keypoints speak for it
 _SAME_TURN = np.radians(15.0)
 _SAME_PLACE = 0.05  # of the diameter
+_SAME_END = 0.2  # of the diameter
 
 
 class _Candidate(NamedTuple):
-    """A pose that keypoints and, once registered, depth speak for."""
+    """A pose that keypoints speak for, and how much speaks against it."""
 
-    cost: float
+    against: float  # by keypoints and depth
+    cost: float  # by keypoints alone
     pose: Pose
     covariance: np.ndarray
 
@@ -52,17 +58,14 @@ def search_with_keypoints(
         model: the object.
         keypoints: all of it, weak ones included.
         points, depth, settings: as in `register`.
-        foregrounds: (N,) bool each, what of the points could be the object; looked at when no start is confirmed.
-        starts: poses to begin at.
+        foregrounds: (N,) bool each, what of the points could be the object.
+        starts: poses to begin at; each also as far away as each of the foregrounds.
 
     Raises:
         FrameError: 'registration_fit' (no candidate is confirmed by both), 'registration_ambiguous' (several are).
     """
-    confirmed = _confirmed(model, keypoints, points, depth, settings, starts)
-    for mask in foregrounds:
-        if not confirmed or not agree(keypoints, min(map(_first, confirmed))):
-            found = _placements(model, points, depth, settings, mask)
-            confirmed += _confirmed(model, keypoints, points, depth, settings, found)
+    placed = [*starts, *(_as_far_as(model, start, points[mask]) for mask in foregrounds for start in starts)]
+    confirmed = _confirmed(model, keypoints, points, depth, settings, placed)
     if not confirmed:
         raise FrameError('registration_fit', 'registration: no placement agrees with both depth and the keypoints')
     confirmed.sort(key=_first)
@@ -97,33 +100,68 @@ def _confirmed(
     starts: list[Pose],
 ) -> list[tuple[float, Registration]]:
     """What registers from the starts, after the keypoints had their say, and how it agrees with them."""
-    alike = [pose for start in starts for pose in _alike(model, start)]
-    candidates = []
-    for pose in sorted(alike, key=keypoints.cost)[:_FITTED]:
-        fitted = keypoints.fitted(pose, _loose(model))
-        if fitted is not None:
-            candidates.append(_Candidate(keypoints.cost(fitted[0]), *fitted))
     confirmed: list[tuple[float, Registration]] = []
-    for candidate in _distinct(model, sorted(candidates, key=lambda item: item.cost))[:_TRIED]:
+    tried = 0
+    for candidate in _candidates(model, keypoints, depth, starts):
         # registered, a candidate agrees less with the keypoints than where they wanted it
-        if confirmed and candidate.cost > min(map(_first, confirmed)) + _MARGIN:
-            break
+        most = min(map(_first, confirmed)) + _MARGIN if confirmed else _AGREE * len(keypoints.model)
+        if candidate.cost > most or any(_leads_to(model, candidate.pose, item.pose) for _, item in confirmed):
+            continue
         try:
             found = register(model, points, depth, candidate.pose, settings, candidate.covariance)
         except FrameError:
-            continue
-        if found.fitness >= _SURE_FITNESS:
-            confirmed.append((keypoints.cost(found.pose), found))
+            pass
+        else:
+            if found.fitness >= _SURE_FITNESS:
+                confirmed.append((keypoints.cost(found.pose), found))
+        tried += 1
+        if tried == _TRIED:
+            break
     return confirmed
 
 
-def _placements(
-    model: ObjectModel, points: np.ndarray, depth: SeenDepth, settings: RegistrationSettings, foreground: np.ndarray
-) -> list[Pose]:
-    try:
-        return placements(model, points, depth, settings, foreground)
-    except FrameError:
-        return []
+def _candidates(model: ObjectModel, keypoints: WeakKeypoints, depth: SeenDepth, starts: list[Pose]) -> list[_Candidate]:
+    """Different poses, the likeliest first."""
+    poses: list[Pose] = []
+    for start in starts:
+        alike = _alike(model, start)
+        order = np.argsort(keypoints.costs(alike), kind='stable')
+        poses += [alike[i] for i in order[:_FITTED]]
+    fits = [found for found in keypoints.fits(poses, _loose(model)) if found is not None]
+    costs = keypoints.costs([pose for pose, _ in fits]) if fits else np.zeros(0)
+    found = [
+        _Candidate(float(costs[i]) + _UNSEEN_COST * _share_unseen(model, depth, fits[i][0]), float(costs[i]), *fits[i])
+        for i in np.argsort(costs, kind='stable')
+    ]
+    return sorted(_distinct(model, found), key=_first)
+
+
+def _leads_to(model: ObjectModel, start: Pose, found: Pose) -> bool:
+    """Whether registration from `start` would end where it ended already."""
+    near = np.linalg.norm(start.translation - found.translation) < _SAME_END * model.diameter
+    return bool(near) and rotation_error(start, found, model.symmetries) < _SAME_TURN
+
+
+def _as_far_as(model: ObjectModel, start: Pose, surface: np.ndarray) -> Pose:
+    """In the same direction, with its visible side as far away as a surface (N, 3)."""
+    seen, _ = model.visible(start.rotation, start.translation, _COMPARED)
+    if len(seen) == 0 or len(surface) == 0:
+        return start
+    return Pose(start.rotation, start.translation * float(np.median(surface[:, 2]) / np.median(seen[:, 2])))
+
+
+def _share_unseen(model: ObjectModel, depth: SeenDepth, pose: Pose) -> float:
+    """Which part of a pose's visible side is not seen there, though nothing hides it; 0 to 1.
+
+    Where nearly all of it is hidden, too: nothing can be registered there.
+    """
+    points, _ = model.visible(pose.rotation, pose.translation, _COMPARED)
+    if len(points) == 0 or points[:, 2].min() <= 0.0:
+        return 1.0
+    ratios = depth.at(points)[:, 2] / points[:, 2]
+    there = np.count_nonzero(np.abs(ratios - 1.0) <= _SEEN_AT)
+    through = np.count_nonzero(ratios > 1.0 + _SEEN_AT)
+    return 1.0 - there / (there + through + 0.1 * len(points))
 
 
 def _alike(model: ObjectModel, pose: Pose) -> list[Pose]:
@@ -133,7 +171,7 @@ def _alike(model: ObjectModel, pose: Pose) -> list[Pose]:
     return [canonical(other, model.symmetries) for other in equivalents(pose, model.geometric, 1)]
 
 
-def _first(item: tuple[float, Registration]) -> float:
+def _first(item: tuple[float, Registration] | _Candidate) -> float:
     return item[0]
 
 

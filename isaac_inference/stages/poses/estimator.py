@@ -11,6 +11,7 @@ import numpy as np
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models import AnyCard
 from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.pose.depth_evidence import EvidenceSettings
 from isaac_inference.ops.pose.pnp import PnpSettings
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.stages.poses.by_depth import DepthMethod
@@ -35,6 +36,7 @@ class PoseSettings:
 
     pnp: PnpSettings = field(default_factory=PnpSettings)
     registration: RegistrationSettings = field(default_factory=RegistrationSettings)
+    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
 
 
 class PoseEstimator:
@@ -84,7 +86,7 @@ class PoseEstimator:
         if method is PoseMethod.KEYPOINTS:
             self._default = keypoints
         elif method is PoseMethod.REGISTRATION:
-            self._default = RegistrationMethod(card, keypoints, settings.registration)
+            self._default = RegistrationMethod(card, settings.pnp, settings.registration, settings.evidence)
         elif method is PoseMethod.AUTO:
             self._by_class = dict.fromkeys(by_keypoints, keypoints)
         self.uses_keypoints = bool(by_keypoints) and method is not PoseMethod.DEPTH

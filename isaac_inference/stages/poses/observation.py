@@ -56,6 +56,7 @@ class ObjectPose:
         box_center: (3,) m in the object's frame, the middle of the box that `size` is of; None where that is its
             origin.
         other: the second pose of a flat object, which the covariance spans too; None where there is none.
+        notes: (reason, sentence) each, of what spoke against it and did not refute it, for counting.
     """
 
     label: str
@@ -66,6 +67,7 @@ class ObjectPose:
     method: str
     box_center: np.ndarray | None = None
     other: SecondPose | None = None
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 class Method(Protocol):

@@ -14,6 +14,8 @@ from isaac_inference.errors import ModelError
 from isaac_inference.models import ObjectSpec, read_card
 from isaac_inference.models.card.card_file import parse_card
 from isaac_inference.models.card.objects import lengths
+from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
 
 LABELS = 'labels: [soup_can, box, v1.2 mug]\n'
 
@@ -60,6 +62,33 @@ def test_a_plain_detector_may_have_objects_in_the_order_of_its_classes(tmp_path)
     assert card.keypoints is None and not card.notes
     with pytest.raises(TypeError):
         card.objects['soup_can'] = card.objects['box']
+
+
+@pytest.mark.parametrize(
+    'said, plain, with_corners',
+    [
+        ('shape: cylinder', (('z', 0), ('x', 2)), (('z', 0),)),
+        ('shape: cylinder, symmetry: [{axis: z, order: 0}]', (('z', 0), ('x', 2)), (('z', 0),)),
+        ('shape: cylinder, symmetry: [{axis: z, order: 4}]', (('z', 0), ('x', 2)), (('z', 0),)),
+        ('shape: cylinder, symmetry: [{axis: y, order: 2}]', (('y', 2), ('z', 0)), (('y', 2), ('z', 0))),
+        ('shape: cylinder, symmetry: []', (), ()),
+        ('shape: sphere', (('z', 0), ('x', 0)), (('z', 0), ('x', 0))),
+        ('shape: sphere, symmetry: []', (), ()),
+        ('shape: cuboid', (), ()),
+        ('shape: cuboid, symmetry: [{axis: z, order: 4}]', (('z', 4),), (('z', 4),)),
+    ],
+)
+def test_a_shape_implies_its_symmetries_and_a_card_adds_to_them(tmp_path, said, plain, with_corners):
+    text = f'objects: {{box: {{size: [0.1, 0.1, 0.12], {said}}}}}'
+    assert card_of(tmp_path, text).objects['box'].symmetries == plain
+    corners = 'keypoints: {count: 8, dims: 3, model: cuboid8}\n'
+    assert card_of(tmp_path, corners + text, kind='yolov8_pose').objects['box'].symmetries == with_corners
+    canonical(Pose.identity(), [Symmetry(*turn) for turn in plain])  # they combine
+
+
+def test_keypoints_that_nobody_knows_the_place_of_tell_no_ends_apart(tmp_path):
+    said = 'objects: {box: {size: [0.1, 0.1, 0.12], shape: cylinder}}'
+    assert card_of(tmp_path, said, kind='yolov8_pose').objects['box'].symmetries == (('z', 0), ('x', 2))
 
 
 def test_cards_complete_each_other_key_by_key(tmp_path):

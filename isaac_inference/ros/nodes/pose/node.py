@@ -50,7 +50,8 @@ class PoseNode(PipelineNode):
 
     `~/detections_3d` (Detection3DArray: class, score, id, size and pose with covariance), `~/poses` (PoseArray, in the
     same order), /tf (`<class>_<id>`), and `~/objects_cloud` (PointCloud2) while anyone subscribes. Everything has
-    the image's stamp. An object without a pose is left out of all of them and counted under its reason.
+    the image's stamp. An object without a pose is left out of all of them and counted under its reason; one whose pose
+    something speaks against is published and counted as noted.
 
     `detections` are the primary input: each message is a frame that gives poses or is dropped; the others only tell
     how. One that waits for its depth or keypoints counts when its poses are out.
@@ -268,6 +269,9 @@ class PoseNode(PipelineNode):
                 found.append((identity, self._estimator.estimate(item, camera, depth)))
             except FrameError as error:
                 self.health.skipped(error.reason, str(error))
+        for _, pose in found:
+            for reason, text in pose.notes:
+                self.health.noted(reason, text)
         if boxes:
             self.health.kept(len(found))
         self._publish(message.header, found)

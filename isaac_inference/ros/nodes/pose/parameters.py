@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isaac_inference.ops.geometry.calibration import ImageRectified, StereoFrame
+from isaac_inference.ops.pose.depth_evidence import EvidenceSettings
 from isaac_inference.ops.pose.pnp import PnpSettings
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.ros.nodes.shared.image_input import ImageParameters
@@ -16,7 +17,7 @@ from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
 from isaac_inference.ros.runtime.transforms import TransformLibrary
 from isaac_inference.stages.poses import PoseMethod, PoseSettings
 
-_PNP, _REGISTRATION = PnpSettings(), RegistrationSettings()
+_PNP, _REGISTRATION, _EVIDENCE = PnpSettings(), RegistrationSettings(), EvidenceSettings()
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,19 @@ class RegistrationParameters:
 
 
 @dataclass(frozen=True)
+class EvidenceParameters:
+    """When depth refutes a pose from keypoints."""
+
+    max_scale_error: float = param(
+        _EVIDENCE.max_scale_error,
+        'Part of the distance by which depth and the pose from keypoints may differ beside their noise; if the whole '
+        'object is seen further off than that, its size or the unit of depth is wrong.',
+        minimum=0.005,
+        maximum=0.5,
+    )
+
+
+@dataclass(frozen=True)
 class PoseParameters(ImageParameters, NodeParameters):
     """Parameters of the pose node."""
 
@@ -175,6 +189,7 @@ class PoseParameters(ImageParameters, NodeParameters):
     publish_empty: bool = param(True, 'Publish empty arrays for a frame without poses.', live=True)
     pnp: PnpParameters = group(PnpParameters(), 'Poses from keypoints.')
     registration: RegistrationParameters = group(RegistrationParameters(), 'Poses from registration.')
+    evidence: EvidenceParameters = group(EvidenceParameters(), 'Registration of poses from keypoints.')
     image_qos: QosParameters = group(QosParameters(), 'Subscriptions to images and camera infos.')
     detections_qos: QosParameters = group(RESULTS, 'Subscriptions to detections and keypoints.')
     poses_qos: QosParameters = group(RESULTS, 'Publishers of the poses.')
@@ -188,4 +203,4 @@ class PoseParameters(ImageParameters, NodeParameters):
         """The ops' settings: what is a parameter here, and their own defaults."""
         pnp = PnpSettings(**{name: getattr(self.pnp, name) for name in PnpParameters.__dataclass_fields__})
         fit = {name: getattr(self.registration, name) for name in RegistrationParameters.__dataclass_fields__}
-        return PoseSettings(pnp, RegistrationSettings(**fit))
+        return PoseSettings(pnp, RegistrationSettings(**fit), EvidenceSettings(self.evidence.max_scale_error))

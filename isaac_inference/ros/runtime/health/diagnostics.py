@@ -87,6 +87,7 @@ def figures(snapshot: Snapshot) -> dict[str, object]:
     reasons = Counter(snapshot.drops) + Counter(snapshot.refusals)
     values.update({f'dropped.{reason}': count for reason, count in sorted(reasons.items())})
     values.update({f'skipped.{reason}': count for reason, count in sorted(snapshot.skips.items())})
+    values.update({f'noted.{reason}': count for reason, count in sorted(snapshot.notes.items())})
     values.update(snapshot.shown)
     return values
 

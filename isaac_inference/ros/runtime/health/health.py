@@ -26,7 +26,8 @@ class Snapshot:
 
     `received`, `processed` and `drops` are of frames, the messages of the primary input:
     received = processed + dropped + those that wait. `refusals` are of messages of other inputs, `skips` of items of
-    frames that went on, `recent_kept` of items that got what the node is there for (None where it does not say).
+    frames that went on, `recent_kept` of items that got what the node is there for (None where it does not say),
+    `notes` of such ones that something speaks against.
     """
 
     elapsed_s: float
@@ -46,6 +47,7 @@ class Snapshot:
     recent_skips: dict[str, int] = field(default_factory=dict)
     recent_kept: int | None = None
     shown: dict[str, object] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
 
     @property
     def rate_in_hz(self) -> float:
@@ -70,6 +72,7 @@ class _Counts:
     drops: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     skips: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
     kept: int | None = None
 
 
@@ -154,6 +157,13 @@ class Health:
             self._recent.skips[reason] += 1
         if text:
             self.warn(reason, f'left out ({reason}): {text}')
+
+    def noted(self, reason: str, text: str = '') -> None:
+        """Something speaks against one item of a frame that is given out all the same, such as an object's pose."""
+        with self._lock:
+            self._total.notes[reason] += 1
+        if text:
+            self.warn(f'noted.{reason}', f'given out with a note ({reason}): {text}')
 
     def kept(self, count: int) -> None:
         """So many items of a frame, such as objects with a pose, were not left out."""
@@ -240,6 +250,7 @@ class Health:
                 dict(recent.skips),
                 recent.kept,
                 dict(self._shown),
+                dict(self._total.notes),
             )
 
 

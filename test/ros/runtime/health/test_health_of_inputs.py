@@ -77,6 +77,18 @@ def test_skipped_items_are_no_fault(health):
     assert judged(health) == (OK, 'running')
 
 
+def test_what_is_given_out_with_a_note_is_counted_and_no_fault(health):
+    health.received()
+    health.processed(1.0)
+    health.kept(2)
+    health.noted('depth_disagrees')
+    health.noted('depth_disagrees')
+    assert judged(health) == (OK, 'running')
+    found = figures(health.snapshot())
+    assert found['noted.depth_disagrees'] == 2
+    assert not any(name.startswith('skipped.') for name in found)
+
+
 def test_figures_count_frames_and_name_every_reason(health):
     health.received()
     health.dropped('bad_stamp')
