@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from isaac_inference.errors import ConfigError
+from isaac_inference.ops.geometry.look_alikes import LookAlikes, look_alikes
 from isaac_inference.ops.geometry.mesh import Mesh
+from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.surface import checked_size, diameter, surface_points
-from isaac_inference.ops.geometry.surface_normals import small_gicp
-from isaac_inference.ops.geometry.symmetry import Symmetry
+from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
+from isaac_inference.ops.geometry.view_sphere import ViewSphere, unoccluded
+from isaac_inference.ops.geometry.view_templates import ViewTemplates
 
 _POINTS = {'cuboid': 1200, 'cylinder': 1200, 'sphere': 1000, 'mesh': 6000}
 _EQUAL_SIDES = 0.04  # relative; depth cannot distinguish sides closer than this
@@ -31,9 +35,12 @@ class ObjectModel:
         spacing: metres between neighbouring points.
         diameter: largest distance between two points of the surface, metres.
         symmetries: declared by the model card.
-        geometric: the turns that depth cannot see, whatever is printed on the object; empty for a mesh, whose
-            ambiguities only show while fitting.
-        target, tree: the points as a small_gicp cloud with normals and covariances, and its search tree.
+        geometric: the turns that depth cannot see, whatever is printed on the object; for a mesh found by turning its
+            surface about the frame's axes.
+        near: T_object_turned of turns after which a mesh looks nearly the same: which of them it is must be compared
+            before anything is said; empty for the other shapes, all of whose look-alikes are in `geometric`.
+        views: what of the surface is seen from where.
+        templates: rotations to try in a search, with what should be seen.
 
     Example: seen from above, the point nearest to a place over a cube of 2 m lies on its top.
         >>> cube = ObjectModel.build('cuboid', (2, 2, 2))
@@ -50,9 +57,19 @@ class ObjectModel:
     diameter: float
     symmetries: tuple[Symmetry, ...]
     geometric: tuple[Symmetry, ...]
-    target: Any
-    tree: Any
-    _neighbours: Any
+    near: tuple[Pose, ...]
+    views: ViewSphere
+    templates: ViewTemplates
+
+    @functools.cached_property
+    def alike(self) -> tuple[Symmetry, ...]:
+        """Declared and geometric symmetries together: poses that differ by them are the same for a bare surface."""
+        both = tuple(dict.fromkeys((*self.geometric, *self.symmetries)))
+        try:
+            canonical(Pose.identity(), both)
+        except ConfigError:  # they combine to infinitely many turns
+            return self.geometric or self.symmetries
+        return both
 
     @classmethod
     def build(
@@ -62,7 +79,7 @@ class ObjectModel:
         mesh: Mesh | None = None,
         symmetries: Sequence[Symmetry] = (),
     ) -> ObjectModel:
-        """Samples the surface and builds the search structures, in about 10 ms.
+        """Samples the surface and prepares what a search needs, in about half a second; the same on every call.
 
         Args:
             shape, size, mesh: as in `surface_points`; a mesh brings its own size.
@@ -73,24 +90,29 @@ class ObjectModel:
         """
         sides = mesh.extents if shape == 'mesh' and mesh is not None else checked_size(shape, size)
         points, normals = surface_points(shape, sides, _POINTS[shape], mesh)
-        neighbours = cKDTree(points)
-        spacing = float(np.median(neighbours.query(points[:200], k=2)[0][:, 1]))
-        library = small_gicp()
-        target = library.PointCloud(points)
-        tree = library.KdTree(target)
-        library.estimate_normals_covariances(target, tree, num_neighbors=12)
+        order = np.random.default_rng(0).permutation(len(points))  # so that every n-th point is spread evenly, too
+        points, normals = points[order], normals[order]
+        spacing = float(np.median(cKDTree(points).query(points[:200], k=2)[0][:, 1]))
+        extent = diameter(points)
+        alike = LookAlikes(geometric_symmetries(shape, sides), ())
+        if shape == 'mesh':
+            alike = look_alikes(points, normals, spacing, extent)
+        views = ViewSphere.build(points, normals, spacing)
+        templates = ViewTemplates.build(points, normals, views, alike.exact)
         declared = tuple(symmetries)
-        alike = geometric_symmetries(shape, sides)
-        return cls(shape, sides, points, normals, spacing, diameter(points), declared, alike, target, tree, neighbours)
+        return cls(shape, sides, points, normals, spacing, extent, declared, *alike, views, templates)
 
-    def closest(self, points: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def closest(
+        self, points: np.ndarray, camera: np.ndarray, reach: float = np.inf
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The nearest points on the visible side of the surface.
 
-        Exact for cuboid, cylinder and sphere; for a mesh the nearest sample.
+        Exact for cuboid, cylinder and sphere; for a mesh the nearest sample of what the camera may see.
 
         Args:
             points: (N, 3) in the object's frame.
             camera: (3,) the camera's position in the object's frame.
+            reach: metres; what is further from a mesh may get any point of it, which saves time.
 
         Returns:
             The nearest points (N, 3), their outward normals (N, 3), and (N,) bool: true where the given point lies
@@ -103,7 +125,9 @@ class ObjectModel:
         if self.shape == 'sphere':
             normals = points / np.maximum(np.linalg.norm(points, axis=1), 1e-9)[:, None]
             return normals * (self.size.mean() / 2), normals, np.zeros(len(points), np.bool_)
-        index = self._neighbours.query(points)[1]
+        part, tree = self.views.part(camera)
+        found = tree.query(points, distance_upper_bound=reach)[1]
+        index = part[np.minimum(found, len(part) - 1)]
         places, normals = self.points[index], self.normals[index]
         gap = points - places
         along = np.einsum('ij,ij->i', gap, normals)
@@ -115,11 +139,16 @@ class ObjectModel:
 
         A point is hidden when its surface faces away; for a mesh also when another part of it is in front.
         """
-        points, normals = self.points @ rotation.T + translation, self.normals @ rotation.T
+        points, normals = self.points, self.normals
+        if self.shape == 'mesh':
+            part = self.views.part(-rotation.T @ translation)[0]
+            points, normals = points[part], normals[part]
+        points, normals = points @ rotation.T + translation, normals @ rotation.T
         towards = -np.einsum('ij,ij->i', points, normals) / np.maximum(np.linalg.norm(points, axis=1), 1e-9)
         seen = np.flatnonzero(towards > 0.1)
-        if self.shape == 'mesh' and len(seen):
-            seen = seen[_unoccluded(points[seen], self.spacing)]
+        if self.shape == 'mesh':
+            slope = np.sqrt(1.0 - np.minimum(1.0, towards[seen]) ** 2) / towards[seen]
+            seen = seen[unoccluded(points[seen], slope, self.spacing)]
         seen = seen[:: max(1, -(-len(seen) // limit))]
         return points[seen], normals[seen]
 
@@ -138,7 +167,7 @@ def geometric_symmetries(shape: str, size: np.ndarray) -> tuple[Symmetry, ...]:
     if shape == 'cylinder':
         return Symmetry('z', 0), Symmetry('x', 2)
     if shape == 'mesh':
-        return ()
+        return ()  # known only from its surface: see look_alikes
 
     def turns(i: int, j: int) -> int:
         return 4 if abs(size[i] - size[j]) <= _EQUAL_SIDES * max(size[i], size[j]) else 2
@@ -187,14 +216,3 @@ def _closest_on_cylinder(
         normals = np.where(nearer[:, None], np.array((0.0, 0.0, sign)), outward)
         beside = np.where(nearer, past > 0.0, beside)
     return places, normals, beside
-
-
-def _unoccluded(points: np.ndarray, spacing: float) -> np.ndarray:
-    """(N,) bool: no other point lies clearly nearer on the same line of sight; a coarse z-buffer."""
-    cell = 2.0 * spacing / float(np.median(points[:, 2]))
-    x, y = (np.floor(points[:, i] / points[:, 2] / cell).astype(np.int64) for i in (0, 1))
-    x, y = x - x.min(), y - y.min()
-    slot = x * (int(y.max()) + 1) + y
-    nearest = np.full(int(slot.max()) + 1, np.inf)
-    np.minimum.at(nearest, slot, points[:, 2])
-    return points[:, 2] <= nearest[slot] + 6.0 * spacing

@@ -7,7 +7,7 @@ where the initial pose had it, and a search that ends in several equally good po
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,9 +18,19 @@ from isaac_inference.ops.geometry.object_model import ObjectModel
 from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
 from isaac_inference.ops.geometry.surface_normals import facing_normals, thinned
 from isaac_inference.ops.geometry.symmetry import canonical, equivalents, rotation_error
-from isaac_inference.ops.pose.pose_hypotheses import aligned, pose_hypotheses
-from isaac_inference.ops.pose.registration_settings import FittingSettings, RegistrationSettings
-from isaac_inference.ops.pose.surface_fit import Alignment, Scene, SeenDepth, measure, refine, share_seen_through
+from isaac_inference.ops.pose.pose_hypotheses import Candidates, fitted, pose_hypotheses
+from isaac_inference.ops.pose.registration_settings import RegistrationSettings
+from isaac_inference.ops.pose.surface_fit import (
+    INDEPENDENT,
+    Alignment,
+    DepthErrors,
+    Scene,
+    SeenDepth,
+    edges_seen,
+    measure,
+    refine,
+    share_seen_through,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,16 +137,17 @@ def _refined(
     near = np.linalg.norm(points - initial.translation.astype(points.dtype), axis=1) < model.diameter / 2 + reach
     if np.count_nonzero(near) < settings.min_points <= len(points):
         raise _nothing_there(model, depth, initial, settings, int(np.count_nonzero(near)), reach)
-    scene = _scene(model, points[near], depth, settings)
-    start = measure(model, scene, initial, settings.distance * far)
-    found = refine(model, scene, initial, prior, settings.noise * far, reach)
+    scene, errors = _scene(model, points[near], depth, settings), _errors(initial, depth, settings)
+    found = refine(model, scene, initial, prior, errors, reach)
     if found is None:
         raise _nothing_there(model, depth, initial, settings, len(scene.cloud), reach)
     pose, posterior = found
-    fit = measure(model, scene, pose, settings.distance * far)
+    fit = measure(model, scene, pose, settings.distance * far, errors.noise)
     method = 'refined'
-    if fit.fitness < start.fitness - fitting.max_fitness_loss and fit.support < start.support:
-        pose, posterior, fit, method = initial, prior, start, 'kept'
+    if fit.fitness < 1.0 - fitting.max_fitness_loss:  # else the initial pose cannot be that much better
+        start = measure(model, scene, initial, settings.distance * far, errors.noise)
+        if fit.fitness < start.fitness - fitting.max_fitness_loss and fit.support < start.support:
+            pose, posterior, fit, method = initial, prior, start, 'kept'
     _check_moved(model, initial, pose, settings)
     _check_fit(fit, settings, far)
     return Registration(canonical(pose, model.symmetries), posterior, fit.fitness, fit.rmse, method)
@@ -165,48 +176,144 @@ def placements(
         (1, 1.0)
     """
     settings = settings or RegistrationSettings()
-    return [item.pose for item in _placed(model, scene_points, depth, settings, foreground)[0]]
+    return [item.pose for item in _Search(model, scene_points, depth, settings, foreground).placed()]
+
+
+_NEARLY = 0.4  # of what counts as different: a fit that stopped beside a look-alike does not stand for it
+_ROUGH_POINTS = 150  # points that suffice to compare placements roughly
 
 
 class _Placed(NamedTuple):
     """A model fitted without an initial pose."""
 
-    score: float
+    against: float  # squared standard deviations by which depth speaks against it
     fit: Alignment
     pose: Pose
     covariance: np.ndarray
 
 
-def _placed(
-    model: ObjectModel,
-    points: np.ndarray,
-    depth: SeenDepth,
-    settings: RegistrationSettings,
-    foreground: np.ndarray | None,
-) -> tuple[list[_Placed], float]:
-    """The best placements, and the factor by which lengths grow at their distance."""
-    mask = foreground_mask(points) if foreground is None else foreground
-    scene, fitting = _scene(model, points[mask], depth, settings), settings.fitting
-    rough = pose_hypotheses(model, scene.cloud, scene.normals)
-    rough = aligned(model, scene.cloud, rough, fitting.rough_reach * model.diameter)
-    far = _far(Pose(np.eye(3), scene.cloud.mean(axis=0)))
-    tolerance = settings.distance * far
-    scores = [_score(measure(model, scene, pose, tolerance), fitting) for pose in rough]
-    scored = sorted(zip(scores, range(len(rough)), strict=True), reverse=True)
-    spread = (fitting.placement_shift * model.diameter) ** 2, np.radians(fitting.placement_turn_deg) ** 2
-    loose = np.diag(np.repeat(spread, 3))
-    reach = max(fitting.search_reach * model.diameter, fitting.search_reach_tolerances * tolerance)
-    fits: list[_Placed] = []
-    for score, i in scored[: fitting.refined_placements]:
-        if score < fitting.min_rough_score * scored[0][0]:
-            break
-        found = refine(model, scene, rough[i], loose, settings.noise * far, reach)
-        if found is not None:
-            fit = measure(model, scene, found[0], tolerance)
-            fits.append(_Placed(_score(fit, fitting), fit, *found))
-    if not fits:
-        raise FrameError('registration_fit', 'registration: no placement of the model comes near the depth points')
-    return sorted(fits, key=lambda item: -item.score), far
+class _Search:
+    """What the steps of a search share."""
+
+    def __init__(
+        self,
+        model: ObjectModel,
+        points: np.ndarray,
+        depth: SeenDepth,
+        settings: RegistrationSettings,
+        foreground: np.ndarray | None,
+    ) -> None:
+        mask = foreground_mask(points) if foreground is None else foreground
+        self.model, self.settings = model, settings
+        self.scene = _scene(model, points[mask], depth, settings)
+        self._coarse = self.scene.thinned(_ROUGH_POINTS)
+        middle = Pose(np.eye(3), self.scene.cloud.mean(axis=0))
+        self.far, self._errors = _far(middle), _errors(middle, depth, settings)
+        search, extent = settings.search, model.diameter
+        spread = (search.placement_shift * extent) ** 2, np.radians(search.placement_turn_deg) ** 2
+        self._loose = np.diag(np.repeat(spread, 3))
+        self._reach = max(search.exact_reach * extent, search.exact_reach_tolerances * settings.distance * self.far)
+
+    def placed(self) -> list[_Placed]:
+        """The best placements, the best first, all different; with those that look nearly like the best."""
+        search = self.settings.search
+        rough = pose_hypotheses(self.model, self.scene.cloud, self.scene.normals, self.scene.depth, search)
+        best = float(rough.scores[0])
+        if best < search.min_agreement:
+            raise FrameError(
+                'registration_fit',
+                f'registration: of {len(self.model.templates.rotations)} rotations of the model none comes near the '
+                f'depth points: the best agrees by {best:.2f}, expected {search.min_agreement:g}; it may be another '
+                f'object or size',
+            )
+        tried: list[Pose] = []
+        for pose, score in zip(rough.poses(), rough.scores, strict=True):
+            if len(tried) == search.refined_placements or score < best - search.agreement_margin:
+                break
+            if all(_differ(self.model, pose, other, self.settings) for other in tried):
+                tried.append(pose)
+        found = self._fitted(tried)
+        if not found:
+            raise FrameError('registration_fit', 'registration: no placement of the model comes near the depth points')
+        return self._compared(found)
+
+    def _compared(self, found: list[_Placed]) -> list[_Placed]:
+        """With what a near-symmetry makes of the best, where that is not among them."""
+        search = self.settings.search
+        for _ in range(2):  # a look-alike that is better than the best has look-alikes, too
+            best = found[0]
+            others = [best.pose @ turn for turn in self.model.near]
+            others = [pose for pose in others if all(self._is_new(pose, item.pose, _NEARLY) for item in found)]
+            if not others:
+                break
+            others.append(best.pose)
+            start = Candidates(
+                np.stack([pose.rotation for pose in others]),
+                np.stack([pose.translation for pose in others]),
+                np.zeros(len(others)),
+            )
+            rough = fitted(self.model, start, self.scene.depth, search, search.last_reach * self.model.diameter)
+            some: list[Pose] = []
+            for pose, score in zip(rough.poses(), rough.scores, strict=True):
+                known = [*(item.pose for item in found), *some]
+                if score > rough.scores[0] - search.rival_margin and all(
+                    self._is_new(pose, other, _NEARLY) for other in known
+                ):
+                    some.append(pose)
+            found = sorted([*found, *self._fitted(some[: search.refined_placements], best.against)], key=_against)
+            if found[0] is best or self.rivals(found):
+                break
+        return found
+
+    def rivals(self, found: list[_Placed]) -> list[_Placed]:
+        """Those that differ from the best, and against which depth does not speak clearly enough."""
+        limit = found[0].against + self.settings.min_evidence
+        return [item for item in found[1:] if item.against < limit and self._is_new(item.pose, found[0].pose)]
+
+    def with_surroundings(self, pose: Pose, points: np.ndarray) -> Alignment:
+        """The fit of a pose to all points around it, not to the foreground alone: does its surface go on there?"""
+        near = np.linalg.norm(points - pose.translation.astype(points.dtype), axis=1) < 0.6 * self.model.diameter
+        scene = _scene(self.model, points[near], self.scene.depth, self.settings)
+        return self._against(pose, scene)[1]
+
+    def _is_new(self, pose: Pose, other: Pose, part: float = 1.0) -> bool:
+        return _differ(self.model, pose, other, self.settings, part)
+
+    def _fitted(self, poses: list[Pose], known: float = np.inf) -> list[_Placed]:
+        """The poses fitted: all of them roughly, then exactly those that may turn out to be the best.
+
+        Args:
+            known: what depth says against the best that was found before.
+        """
+        settings, errors = self.settings, self._errors
+        rough = []
+        for pose in poses:
+            start = refine(self.model, self._coarse, pose, self._loose, errors, self._reach, thorough=False)
+            if start is not None:
+                rough.append((self._against(start[0], self._coarse)[0], start[0]))
+        limit = min([known, *(against for against, _ in rough)]) + settings.search.rough_margin
+        found = []
+        for against, pose in rough:
+            if against <= limit:
+                exact = refine(self.model, self.scene, pose, self._loose, errors, settings.distance * self.far)
+                if exact is not None:
+                    found.append(_Placed(*self._against(exact[0], self.scene), *exact))
+        return sorted(found, key=_against)
+
+    def _against(self, pose: Pose, scene: Scene) -> tuple[float, Alignment]:
+        fit = measure(self.model, scene, pose, self.settings.distance * self.far, self._errors.noise)
+        return _evidence_against(fit, self.settings), fit
+
+
+def _against(item: _Placed) -> float:
+    return item.against
+
+
+def _evidence_against(fit: Alignment, settings: RegistrationSettings) -> float:
+    """Squared standard deviations of independent points; a model that is hidden itself has little to say for it."""
+    worst = (settings.distance / settings.noise) ** 2
+    unseen = max(0.0, 1.0 - fit.support / settings.search.full_support)
+    return INDEPENDENT * (fit.deviation + 0.5 * worst * unseen)
 
 
 def _search(
@@ -216,31 +323,36 @@ def _search(
     settings: RegistrationSettings,
     foreground: np.ndarray | None,
 ) -> Registration:
-    fits, far = _placed(model, points, depth, settings, foreground)
-    best, fit, pose, posterior = fits[0]
-    _check_fit(fit, settings, far)
+    search = _Search(model, points, depth, settings, foreground)
+    fits = search.placed()
+    against, fit, pose, posterior = fits[0]
+    _check_fit(fit, replace(settings, min_fitness=max(settings.min_fitness, settings.min_search_fitness)), search.far)
     if fit.explained < settings.min_explained:
         raise FrameError(
             'registration_fit',
             f"registration: the model explains {fit.explained:.0%} of the object's depth points, expected "
             f'{settings.min_explained:.0%}; it may be another object, or touch one',
         )
-    for score, _, other, _ in fits[1:]:
-        if score > settings.max_ambiguity * best and _differ(model, pose, other, settings):
-            raise FrameError(
-                'registration_ambiguous',
-                f'registration: two different poses fit depth equally well ({best:.2f} and {score:.2f}); a model with '
-                f'keypoints, or a view of more faces, tells them apart',
-            )
+    rivals = search.rivals(fits)
+    if rivals:
+        raise FrameError(
+            'registration_ambiguous',
+            f'registration: two different poses fit depth equally well: it speaks against the second by '
+            f'{rivals[0].against - against:.1f} squared standard deviations more, expected {settings.min_evidence:g}; '
+            f'a model with keypoints, or a view of more faces, tells them apart',
+        )
+    _check_ends(model, depth, pose, posterior, settings, search.far)
     _check_alike(model, pose, settings)
-    alike = model.geometric or model.symmetries
-    return Registration(canonical(pose, alike), posterior, fit.fitness, fit.rmse, 'global')
+    around = search.with_surroundings(pose, points)
+    _check_fit(replace(fit, overhang=around.overhang), settings, search.far)
+    return Registration(canonical(pose, model.alike), posterior, fit.fitness, fit.rmse, 'global')
 
 
 def _scene(model: ObjectModel, near: np.ndarray, depth: SeenDepth, settings: RegistrationSettings) -> Scene:
     fitting = settings.fitting
     voxel = float(np.clip(model.diameter / fitting.points_across, fitting.min_spacing, fitting.max_spacing))
     cloud = thinned(near, voxel, settings.max_points)
+    cloud = cloud[depth.on_surface(cloud)]
     if len(cloud) < settings.min_points:
         raise FrameError(
             'depth_missing',
@@ -269,8 +381,10 @@ def _far(pose: Pose) -> float:
     return max(1.0, float(pose.translation[2]))
 
 
-def _score(fit: Alignment, fitting: FittingSettings) -> float:
-    return fit.fitness * fit.explained * min(1.0, fit.support / fitting.full_support)
+def _errors(pose: Pose, depth: SeenDepth, settings: RegistrationSettings) -> DepthErrors:
+    distance = float(np.linalg.norm(pose.translation))
+    sideways = settings.misalignment_px * distance / depth.camera.focal
+    return DepthErrors(settings.noise * _far(pose), settings.bias * distance, settings.bend * _far(pose), sideways)
 
 
 def _check_fit(fit: Alignment, settings: RegistrationSettings, far: float) -> None:
@@ -302,10 +416,32 @@ def _check_moved(model: ObjectModel, initial: Pose, pose: Pose, settings: Regist
         )
 
 
-def _differ(model: ObjectModel, a: Pose, b: Pose, settings: RegistrationSettings) -> bool:
-    if np.linalg.norm(a.translation - b.translation) > settings.same_place * model.diameter:
+def _differ(model: ObjectModel, a: Pose, b: Pose, settings: RegistrationSettings, part: float = 1.0) -> bool:
+    if np.linalg.norm(a.translation - b.translation) > part * settings.same_place * model.diameter:
         return True
-    return rotation_error(a, b, model.geometric or model.symmetries) > np.radians(settings.same_turn_deg)
+    return rotation_error(a, b, model.alike) > part * np.radians(settings.same_turn_deg)
+
+
+def _check_ends(
+    model: ObjectModel,
+    depth: SeenDepth,
+    pose: Pose,
+    covariance: np.ndarray,
+    settings: RegistrationSettings,
+    far: float,
+) -> None:
+    """Where the surface itself leaves a shift open, as a flat face does, the model's ends must be seen."""
+    open_shift = np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1])
+    if open_shift < 0.5 * settings.search.placement_shift * model.diameter:
+        return
+    seen = edges_seen(model, depth, pose, settings.distance * far)
+    if seen < settings.min_ends_seen:
+        raise FrameError(
+            'registration_ambiguous',
+            f'registration: depth leaves a shift of the model by {open_shift:.3f} m open, and at {seen:.0%} of its '
+            f'ends something further away is seen, expected {settings.min_ends_seen:.0%}: it may lie on a larger '
+            f'surface, such as something in front of the object; a model with keypoints or masks tells',
+        )
 
 
 def _check_alike(model: ObjectModel, pose: Pose, settings: RegistrationSettings) -> None:

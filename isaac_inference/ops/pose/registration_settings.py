@@ -36,20 +36,6 @@ class FittingSettings:
         max_reach_floor: lower bound of `max_reach` for tiny objects, in m, 0 or more.
         max_fitness_loss: a refinement that lowers fitness by more than this, and support at all, is discarded for the
             initial pose; 0 to 1. Smaller losses are sampling noise.
-        rough_reach: search: distance in diameters at which points still pull a rough placement, above 0; wide,
-            because rough placements are rough.
-        refined_placements: search: how many of the rough placements are refined, 1 or more; each costs as much time as
-            refining an initial pose.
-        min_rough_score: search: rough placements below this part of the best score are not refined, which saves time;
-            0 to 1.
-        placement_shift: search: standard deviation of a rough placement, in diameters, above 0; wide, so that depth
-            decides.
-        placement_turn_deg: search: the same for its rotation, in degrees, above 0 to 180.
-        search_reach: search: distance in diameters at which points count in the refinement, above 0. Less than with an
-            initial pose, because rough placements have been aligned already.
-        search_reach_tolerances: search: lower bound of that in multiples of `RegistrationSettings.distance`, above 0.
-        full_support: search: from this support on a placement's score no longer grows, above 0 to 1: seeing more than
-            half of the visible side says nothing about which placement is right.
 
     Raises:
         ConfigError: a value outside its range.
@@ -65,29 +51,82 @@ class FittingSettings:
     max_reach: float = 0.25
     max_reach_floor: float = 0.02
     max_fitness_loss: float = 0.03
-    rough_reach: float = 0.2
-    refined_placements: int = 4
-    min_rough_score: float = 0.5
-    placement_shift: float = 0.15
-    placement_turn_deg: float = 15.0
-    search_reach: float = 0.05
-    search_reach_tolerances: float = 2.0
-    full_support: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ('prior_shift', 'max_reach_floor'):
             _require(self, name, 0.0, _INF)
-        for name in ('points_across', 'min_spacing', 'reach_sigmas', 'min_reach_sigmas', 'max_reach', 'rough_reach'):
+        for name in ('points_across', 'min_spacing', 'reach_sigmas', 'min_reach_sigmas', 'max_reach'):
             _require(self, name, 0.0, _INF, above=True)
-        for name in ('placement_shift', 'search_reach', 'search_reach_tolerances'):
-            _require(self, name, 0.0, _INF, above=True)
-        for name in ('max_fitness_loss', 'min_rough_score'):
-            _require(self, name, 0.0, 1.0)
-        _require(self, 'full_support', 0.0, 1.0, above=True)
+        _require(self, 'max_fitness_loss', 0.0, 1.0)
         _require(self, 'prior_turn_deg', 0.0, 180.0)
-        _require(self, 'placement_turn_deg', 0.0, 180.0, above=True)
         _require(self, 'max_spacing', self.min_spacing, _INF)
-        _require(self, 'refined_placements', 1, _INF)
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How a pose is looked for without an initial one: many templates roughly, few of them exactly.
+
+    A diameter is the object's largest extent.
+
+    Attributes:
+        template_reach: distance in diameters within which depth agrees with a template, above 0; wide, because the
+            nearest template is some 15 degrees off.
+        mismatch_weight: what a template loses when the extents that are seen differ from its own by a diameter, 0 or
+            more; a perfect agreement is worth 1.
+        shifted_templates: how many of the best templates are also tried with a side of them hidden, 1 or more.
+        fitted_templates: how many of the best templates are fitted to depth, all at once, 1 or more.
+        template_steps: steps of that fit, 1 or more; fewer leave it before it has settled.
+        last_reach: distance in diameters at which depth counts in the last of them, above 0.
+        min_agreement: the search ends without a pose when no fitted template agrees with depth by this much, up to 1
+            for complete agreement; refusing early saves the exact fits.
+        refined_placements: how many of the fitted templates are fitted exactly, 1 or more; each costs as much time as
+            refining an initial pose.
+        agreement_margin: those that agree less than the best by this much are not, 0 or more.
+        rival_margin: look-alikes of the best placement that agree less with depth than it by this much are not
+            compared with it exactly, 0 or more.
+        rival_steps: steps of the rough fit of a look-alike, 1 or more: few, because it is nearly where it belongs.
+        placement_shift: standard deviation of a fitted template, in diameters, above 0; wide, so that depth decides.
+        placement_turn_deg: the same for its rotation, in degrees, above 0 to 180.
+        exact_reach: distance in diameters at which points count in the exact fit, above 0.
+        exact_reach_tolerances: lower bound of that in multiples of `RegistrationSettings.distance`, above 0.
+        rough_margin: placements against which depth speaks by this much more than against the best, once all are
+            fitted with a part of the points, are not fitted with all of them, in squared standard deviations as
+            `RegistrationSettings.min_evidence`, 0 or more.
+        full_support: from this support on a placement is not less probable for what hides it, above 0 to 1: seeing
+            more than half of the visible side says nothing about which placement is right.
+
+    Raises:
+        ConfigError: a value outside its range.
+    """
+
+    template_reach: float = 0.12
+    mismatch_weight: float = 1.0
+    shifted_templates: int = 80
+    fitted_templates: int = 32
+    template_steps: int = 8
+    last_reach: float = 0.05
+    min_agreement: float = 0.3
+    refined_placements: int = 4
+    agreement_margin: float = 0.3
+    rival_margin: float = 0.2
+    rival_steps: int = 3
+    placement_shift: float = 0.15
+    placement_turn_deg: float = 15.0
+    exact_reach: float = 0.08
+    exact_reach_tolerances: float = 2.0
+    rough_margin: float = 20.0
+    full_support: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ('template_reach', 'last_reach', 'placement_shift', 'exact_reach', 'exact_reach_tolerances'):
+            _require(self, name, 0.0, _INF, above=True)
+        for name in ('mismatch_weight', 'agreement_margin', 'rival_margin', 'rough_margin'):
+            _require(self, name, 0.0, _INF)
+        for name in ('shifted_templates', 'fitted_templates', 'template_steps', 'rival_steps', 'refined_placements'):
+            _require(self, name, 1, _INF)
+        _require(self, 'min_agreement', -1.0, 1.0)
+        _require(self, 'placement_turn_deg', 0.0, 180.0, above=True)
+        _require(self, 'full_support', 0.0, 1.0, above=True)
 
 
 @dataclass(frozen=True)
@@ -96,6 +135,10 @@ class RegistrationSettings:
 
     Attributes:
         noise: standard deviation of a depth point, above 0.
+        bias: standard deviation of what depth as a whole is off by, as a part of the distance, 0 or more: the same in
+            all points, so that it goes into the covariance as it is. 0 for a simulated camera.
+        bend: standard deviation of how much more the object's border is off by than its middle, 0 or more; the same.
+        misalignment_px: standard deviation of depth's shift against the colour image, in px of depth, 0 or more.
         distance: a model point is confirmed when depth is within this of it, above 0.
         min_fitness: part of the model's visible points that must be confirmed, those behind other things not counted;
             0 to 1.
@@ -109,8 +152,15 @@ class RegistrationSettings:
         max_shift: how far a refinement may move the object, in diameters, 0 or more: further means that the initial
             pose was wrong, or that something else was fitted.
         max_turn_deg: how far it may turn it, in degrees, 0 to 180; for the same reason.
-        max_ambiguity: without an initial pose: a different pose that scores more than this part of the best makes the
-            result ambiguous; 0 to 1, 1 accepts all. Scores this close do not tell poses apart.
+        min_evidence: without an initial pose: a different pose makes the result ambiguous unless depth speaks against
+            it by this much more, in squared standard deviations of independent depth points, 0 or more; 0 accepts
+            all. 16 are four standard deviations of one point: with half of that, one pose in a hundred was wrong on
+            nearly symmetric objects.
+        min_search_fitness: without an initial pose: `min_fitness` where that is less; 0 to 1. Right poses that were
+            found from depth alone had 0.9 or more, most wrong ones less.
+        min_ends_seen: without an initial pose: where depth leaves a shift open, as on a flat face, the share of places
+            just past the model's ends at which something further away must be seen, 0 to 1; less means a part of a
+            larger surface.
         same_place: poses further apart than this are different, in diameters, 0 or more: what a refinement leaves open
             is less.
         same_turn_deg: poses turned further apart than this are different, in degrees, 0 to 180; for the same reason.
@@ -122,12 +172,16 @@ class RegistrationSettings:
         allow_geometric_symmetry: without an initial pose: return the canonical one of the poses that look alike in
             depth, such as the four of a box, instead of an error.
         fitting: how the model is fitted.
+        search: how a pose is looked for without an initial one.
 
     Raises:
         ConfigError: a value outside its range.
     """
 
     noise: float = 0.003
+    bias: float = 0.005
+    bend: float = 0.001
+    misalignment_px: float = 0.7
     distance: float = 0.01
     min_fitness: float = 0.7
     min_support: float = 0.15
@@ -136,7 +190,9 @@ class RegistrationSettings:
     min_explained: float = 0.6
     max_shift: float = 0.35
     max_turn_deg: float = 25.0
-    max_ambiguity: float = 0.95
+    min_evidence: float = 16.0
+    min_search_fitness: float = 0.88
+    min_ends_seen: float = 0.1
     same_place: float = 0.1
     same_turn_deg: float = 15.0
     max_undeclared_turn_deg: float = 5.0
@@ -144,13 +200,14 @@ class RegistrationSettings:
     max_points: int = 500
     allow_geometric_symmetry: bool = False
     fitting: FittingSettings = field(default_factory=FittingSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
 
     def __post_init__(self) -> None:
         for name in ('noise', 'distance', 'max_rmse'):
             _require(self, name, 0.0, _INF, above=True)
-        for name in ('max_overhang', 'max_shift', 'same_place'):
+        for name in ('bias', 'bend', 'misalignment_px', 'min_evidence', 'max_overhang', 'max_shift', 'same_place'):
             _require(self, name, 0.0, _INF)
-        for name in ('min_fitness', 'min_support', 'min_explained', 'max_ambiguity'):
+        for name in ('min_fitness', 'min_search_fitness', 'min_ends_seen', 'min_support', 'min_explained'):
             _require(self, name, 0.0, 1.0)
         for name in ('max_turn_deg', 'same_turn_deg', 'max_undeclared_turn_deg'):
             _require(self, name, 0.0, 180.0)

@@ -70,6 +70,20 @@ class RegistrationParameters:
     distance: float = param(
         _REGISTRATION.distance, 'Depth this close counts as the surface.', unit='m', minimum=0.0005, maximum=0.5
     )
+    bias: float = param(
+        _REGISTRATION.bias,
+        'Standard deviation of what depth as a whole is off by, for the covariance; 0 for a simulated camera.',
+        unit='part of the distance',
+        minimum=0.0,
+        maximum=0.2,
+    )
+    misalignment_px: float = param(
+        _REGISTRATION.misalignment_px,
+        "Standard deviation of depth's shift against the colour image, for the covariance.",
+        unit='px',
+        minimum=0.0,
+        maximum=100.0,
+    )
     min_fitness: float = param(
         _REGISTRATION.min_fitness, 'Share of the visible surface that depth must confirm.', minimum=0.0, maximum=1.0
     )
@@ -108,11 +122,12 @@ class RegistrationParameters:
         minimum=0.0,
         maximum=1.0,
     )
-    max_ambiguity: float = param(
-        _REGISTRATION.max_ambiguity,
-        'Without keypoints: any other pose must score below this share of the best; 1 accepts all.',
+    min_evidence: float = param(
+        _REGISTRATION.min_evidence,
+        'Without keypoints: depth must speak against any other pose by this much more; 0 accepts all.',
+        unit='squared standard deviations',
         minimum=0.0,
-        maximum=1.0,
+        maximum=10000.0,
     )
     allow_geometric_symmetry: bool = param(
         _REGISTRATION.allow_geometric_symmetry,
