@@ -8,6 +8,7 @@ from enum import Enum
 
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models.card.card import ModelCard
+from isaac_inference.ops.depth.settings import DepthSettings
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.pose.pnp import PnpSettings
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
@@ -32,6 +33,7 @@ class PoseSettings:
 
     pnp: PnpSettings = field(default_factory=PnpSettings)
     registration: RegistrationSettings = field(default_factory=RegistrationSettings)
+    depth: DepthSettings = field(default_factory=DepthSettings)
 
 
 class PoseEstimator:
@@ -58,10 +60,10 @@ class PoseEstimator:
         """
         self.uses_keypoints, self.uses_depth = False, True
         self._by_class: dict[str, Method] = {}
-        if card is None:
-            self._default = _without_card(method)
-            return
         settings = settings or PoseSettings()
+        if card is None:
+            self._default = _without_card(method, settings)
+            return
         keypoints = KeypointMethod(card, settings.pnp)
         by_keypoints = sorted(model_points(card)) if card.keypoints is not None else []
         if method is PoseMethod.KEYPOINTS and not by_keypoints:
@@ -70,7 +72,7 @@ class PoseEstimator:
                 f'{card.name} has {"no objects" if card.keypoints else "no keypoints"}; add them to the card, or use '
                 'method: depth'
             )
-        self._default = DepthMethod(card.objects)
+        self._default = DepthMethod(card.objects, settings.depth)
         if method is PoseMethod.KEYPOINTS:
             self._default = keypoints
         elif method is PoseMethod.REGISTRATION:
@@ -104,10 +106,10 @@ class PoseEstimator:
         return self._by_class.get(seen.label, self._default).estimate(seen, camera, depth)
 
 
-def _without_card(method: PoseMethod) -> Method:
+def _without_card(method: PoseMethod, settings: PoseSettings) -> Method:
     if method not in (PoseMethod.AUTO, PoseMethod.DEPTH):
         raise ConfigError(
             f'parameter method: {method.value} needs the objects of a model card, but no model is given; set model, '
             'or use method: depth'
         )
-    return DepthMethod({})
+    return DepthMethod({}, settings.depth)

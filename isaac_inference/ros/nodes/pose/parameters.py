@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from isaac_inference.ops.depth.settings import DepthSettings
 from isaac_inference.ops.geometry.calibration import ImageRectified, StereoFrame
 from isaac_inference.ops.pose.pnp import PnpSettings
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
@@ -16,7 +17,7 @@ from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
 from isaac_inference.ros.runtime.transforms import TransformLibrary
 from isaac_inference.stages.poses import PoseMethod, PoseSettings
 
-_PNP, _REGISTRATION = PnpSettings(), RegistrationSettings()
+_PNP, _REGISTRATION, _DEPTH = PnpSettings(), RegistrationSettings(), DepthSettings()
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,41 @@ class RegistrationParameters:
 
 
 @dataclass(frozen=True)
+class DepthParameters:
+    """What is believed of poses from depth alone."""
+
+    depth_error: float = param(
+        _DEPTH.depth_error,
+        "Standard deviation of the depth camera's scale error, as its data sheet has it: 0.005 is 5 mm at 1 m.",
+        unit='m/m',
+        minimum=0.0,
+        maximum=0.2,
+    )
+    box_error: float = param(
+        _DEPTH.box_error,
+        "Standard deviation of a detection box's edge, as a part of the box's side.",
+        minimum=0.0,
+        maximum=0.5,
+    )
+    size_error: float = param(
+        _DEPTH.size_error, "Standard deviation of the card's sizes, as a part of them.", minimum=0.0, maximum=0.5
+    )
+    gap: float = param(
+        _DEPTH.gap,
+        'Two pixels side by side are on one surface up to this difference at 1 m.',
+        unit='m',
+        minimum=0.001,
+        maximum=0.5,
+    )
+    max_misfit: float = param(
+        _DEPTH.max_misfit,
+        "Mean square misfit, in standard deviations, up to which what depth shows may be of the card's size.",
+        minimum=0.1,
+        maximum=100.0,
+    )
+
+
+@dataclass(frozen=True)
 class PoseParameters(ImageParameters, ModelParameters):
     """Parameters of the pose node."""
 
@@ -161,6 +197,7 @@ class PoseParameters(ImageParameters, ModelParameters):
     publish_empty: bool = param(True, 'Publish empty arrays for a frame without poses.', live=True)
     pnp: PnpParameters = group(PnpParameters(), 'Poses from keypoints.')
     registration: RegistrationParameters = group(RegistrationParameters(), 'Poses from registration.')
+    depth: DepthParameters = group(DepthParameters(), 'Poses from depth alone.')
     image_qos: QosParameters = group(QosParameters(), 'Subscriptions to images and camera infos.')
     detections_qos: QosParameters = group(RESULTS, 'Subscriptions to detections and keypoints.')
     poses_qos: QosParameters = group(RESULTS, 'Publishers of the poses.')
@@ -174,4 +211,5 @@ class PoseParameters(ImageParameters, ModelParameters):
         """The ops' settings: what is a parameter here, and their own defaults."""
         pnp = PnpSettings(**{name: getattr(self.pnp, name) for name in PnpParameters.__dataclass_fields__})
         fit = {name: getattr(self.registration, name) for name in RegistrationParameters.__dataclass_fields__}
-        return PoseSettings(pnp, RegistrationSettings(**fit))
+        depth = {name: getattr(self.depth, name) for name in DepthParameters.__dataclass_fields__}
+        return PoseSettings(pnp, RegistrationSettings(**fit), DepthSettings(**depth))
