@@ -65,10 +65,29 @@ def oriented_box(points: np.ndarray, spacing: float = 0.004, up: np.ndarray | No
     frames = [_along_faces(points, spacing) if up is None else _upright(dense, up), _principal_axes(dense)]
     boxes = [_fit(dense, frame) for frame in frames]
     # a flat view has no volume to compare, so each side counts as 5 mm at least
-    rotation, center, size = min(boxes, key=lambda box: float(np.prod(np.maximum(box[2], 0.005))))
+    return _ordered(min(boxes, key=lambda box: float(np.prod(np.maximum(box[2], 0.005)))), len(points))
+
+
+def upright_box(points: np.ndarray, up: np.ndarray) -> OrientedBox:
+    """The smallest of the boxes with one axis up.
+
+    Args:
+        points: (N, 3) of the object alone, camera frame, metres; at least one.
+        up: (3,) away from what the object stands on.
+
+    Example: a plate of 0.2 x 0.1 m that faces the camera at 1 m, seen from above.
+        >>> plate = np.array([[x / 50, y / 100, 1.0] for x in range(-5, 6) for y in range(-5, 6)])
+        >>> upright_box(plate, np.array((0.0, 0.0, -1.0))).size.round(3).tolist()
+        [0.2, 0.1, 0.0]
+    """
+    dense = np.asarray(points[:: max(1, len(points) // _DENSE)], np.float64)
+    return _ordered(_fit(dense, _upright(dense, up)), len(points))
+
+
+def _ordered(box: tuple[np.ndarray, np.ndarray, np.ndarray], count: int) -> OrientedBox:
+    rotation, center, size = box
     order = np.argsort(-size, kind='stable')
-    rotation, size = _oriented(rotation[:, order]), size[order]
-    return OrientedBox(Pose(rotation, center), size, len(points))
+    return OrientedBox(Pose(_oriented(rotation[:, order]), center), size[order], count)
 
 
 def _along_faces(points: np.ndarray, spacing: float) -> np.ndarray:

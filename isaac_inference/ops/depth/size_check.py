@@ -28,7 +28,9 @@ _UNITS = (
     ('0.25 mm', 0.00025),
     ('0.1 mm', 0.0001),
 )
-_UNSURE = 2.2
+_CARD_UNITS = (('inches', 0.0254), ('cm', 0.01), ('mm', 0.001))
+_SAME = 0.1  # of the logarithm: the unit that is in use needs no advice
+_UNSURE = 2.2  # an object's extent is known only up to this factor without its rotation
 
 
 class _View(Protocol):
@@ -50,16 +52,14 @@ def check_box(
     if len(z) < settings.min_points:
         return
     z = np.sort(z[:: max(1, len(z) // _SAMPLES)])
-    near, far = float(z[len(z) // 50]), float(z[-1 - len(z) // 50])
+    near, middle, far = float(z[len(z) // 50]), float(z[len(z) // 2]), float(z[-1 - len(z) // 50])
     extent = (box[2:] - box[:2]) / depth.camera.focal
-    largest = float(np.linalg.norm(size))
-    if extent.max() * near > settings.max_ratio**2 * largest:
-        raise _refused(label, extent * near, near, float(extent.max()) * near / largest, size, depth)
-    least = float(np.linalg.norm(np.sort(size)[:2]))
     whole = float(np.linalg.norm(extent))
+    least, largest = float(np.linalg.norm(np.sort(size)[:2])), float(np.linalg.norm(size))
     # a part of an object may be small, but not that small
-    if whole * far < least / settings.max_ratio**4:
-        raise _refused(label, extent * far, far, whole * far / least, size, depth)
+    if extent.max() * near > settings.max_ratio**2 * largest or whole * far < least / settings.max_ratio**4:
+        ratio = whole * middle / float(np.sqrt(least * largest))
+        raise _refused(label, extent * middle, middle, ratio, size, depth)
 
 
 def check_place(
@@ -94,21 +94,17 @@ def _refused(
 
 def _suspects(label: str, ratio: float, size: np.ndarray, scale: float) -> str:
     """Which units would explain it, and what to set then."""
-    advice = [
-        f'{UNIT_PARAMETER}: {unit:g} if its unit is {name}'
+    explained = [
+        (unit / scale * ratio, f'{UNIT_PARAMETER}: {unit:g} if its unit is {name}')
         for name, unit in _UNITS
-        if _alike(unit / scale * ratio) and abs(np.log(unit / scale)) > 0.1
+        if abs(np.log(unit / scale)) > _SAME
     ]
-    advice += [
-        f'objects.{label}.size: [{", ".join(f"{side * unit:.4g}" for side in size)}] if the card has it in {name}'
-        for name, unit in _UNITS[1:4]
-        if _alike(unit / ratio)
+    explained += [
+        (ratio / unit, f'objects.{label}.size: [{", ".join(f"{side * unit:.4g}" for side in size)}] if it is in {name}')
+        for name, unit in _CARD_UNITS
     ]
+    likely = sorted((abs(np.log(left)), text) for left, text in explained if abs(np.log(left)) < np.log(_UNSURE))
+    advice = [text for _, text in likely]
     if advice:
         return f'; depth or card may have another unit: set {", or ".join(advice)}'
     return f'; is something else before it, or under its box, or is objects.{label}.size wrong?'
-
-
-def _alike(ratio: float) -> bool:
-    """Whether it may be 1: an object's extent is known only so well without its rotation."""
-    return bool(abs(np.log(ratio)) < np.log(_UNSURE))

@@ -11,7 +11,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.models.card.objects import ObjectSpec
 from isaac_inference.ops.depth.box_sides import box_sides
 from isaac_inference.ops.depth.depth_image import RegionPoints, region_points
-from isaac_inference.ops.depth.oriented_box import oriented_box
+from isaac_inference.ops.depth.oriented_box import oriented_box, upright_box
 from isaac_inference.ops.depth.settings import DEFAULT, DepthSettings
 from isaac_inference.ops.depth.shape_fit import fit_shape
 from isaac_inference.ops.depth.size_check import check_box, check_place
@@ -114,7 +114,7 @@ class DepthMethod:
         if up is not None and surface.plane is not None:
             bounds = bounds.joined(_floor(surface.plane))
         place = sized_place(
-            reaches.joined(bounds), _whole_sides(points, surface, size), size, shape, middle, view, settings
+            reaches.joined(bounds), _whole_sides(points, surface, up, size), size, shape, middle, view, settings
         )
         check_place(seen.label, place, surface, box, float(middle[2]), size, depth, settings)
         rotation, center, covariance = self._settled(seen.label, place, points, bounds, surface)
@@ -183,11 +183,12 @@ def _floor(plane: SupportPlane) -> Reaches:
     return Reaches(-plane.normal[None], np.array([-plane.offset]), sigma, np.zeros(1, np.bool_), floor=True)
 
 
-def _whole_sides(points: np.ndarray, surface: SeenObject, size: np.ndarray) -> Middles:
+def _whole_sides(points: np.ndarray, surface: SeenObject, up: np.ndarray | None, size: np.ndarray) -> Middles:
     """Where the centre is along those sides of the visible part's box that are as long as the object's."""
-    if surface.sides.any() or surface.cut.any():  # a part may be as long by chance
+    # a part may be as long by chance, and so may a box that stands askew
+    if up is None or surface.sides.any() or surface.cut.any():
         return NO_MIDDLES
-    box = oriented_box(points, up=None if surface.plane is None else surface.plane.normal)
+    box = upright_box(points, up)
     sides = np.sort(size)[::-1]
     whole = np.abs(box.size - sides) < _WHOLE * sides + _LEAST_SIGMA
     whole &= whole[:2].all()
