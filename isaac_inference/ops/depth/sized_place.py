@@ -30,7 +30,7 @@ _NOISE = 0.002  # m, of a reach by depth
 _SLACK = 0.12  # of what lies between an ellipsoid's and a cuboid's reach: bodies are neither
 _SHORT = 3.0  # a reach may fall short of the body's by so many times what it may exceed it: holes, tapering
 _ROUNDS = 3
-_TEMPER = 3.0  # neighbouring directions share points: so many count as one measurement
+_TEMPER = 2.0  # neighbouring directions share points: so many count as one measurement
 _ALONE = 12.0  # of the misfit: what stands on no side must fit better than what does by this much
 _PRIOR = {
     # of cuboid, cylinder about x, y, z, ellipsoid: as misfit; a card's shape may be what it says when nothing is said
