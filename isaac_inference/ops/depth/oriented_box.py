@@ -40,13 +40,12 @@ class OrientedBox:
     count: int
 
 
-def oriented_box(points: np.ndarray, spacing: float = 0.004, up: np.ndarray | None = None) -> OrientedBox:
+def oriented_box(points: np.ndarray, spacing: float = 0.004) -> OrientedBox:
     """The smallest of the boxes along the visible faces and along the principal axes.
 
     Args:
         points: (N, 3) of the object alone (foreground), camera frame, metres.
         spacing: points nearer to each other than this are merged first, metres.
-        up: (3,) away from what the object stands on, if anything: a box along it takes the place of that along faces.
 
     Raises:
         FrameError: 'depth_missing', with fewer than 30 points.
@@ -62,7 +61,7 @@ def oriented_box(points: np.ndarray, spacing: float = 0.004, up: np.ndarray | No
             'depth_missing', f'oriented box: got {len(points)} points, expected {DEFAULT.min_points} or more'
         )
     dense = np.asarray(points[:: max(1, len(points) // _DENSE)], np.float64)
-    frames = [_along_faces(points, spacing) if up is None else _upright(dense, up), _principal_axes(dense)]
+    frames = [_along_faces(points, spacing), _principal_axes(dense)]
     boxes = [_fit(dense, frame) for frame in frames]
     # a flat view has no volume to compare, so each side counts as 5 mm at least
     return _ordered(min(boxes, key=lambda box: float(np.prod(np.maximum(box[2], 0.005)))), len(points))

@@ -39,7 +39,7 @@ class DepthSettings:
     """
 
     min_points: int = 30
-    samples: int = 2500
+    samples: int = 2000
     depth_error: float = 0.005
     gap: float = 0.015
     central: float = 0.5

@@ -23,7 +23,7 @@ from isaac_inference.ops.geometry.symmetry import Symmetry, equivalents
 _RINGS = ((0.0, 1), (35.0, 6), (72.0, 10))  # degrees from the line of sight, and directions there
 _YAWS = 24  # over half a turn, of an object that stands on one of its sides
 _TURNS = 300  # of one that does not
-_LEANING = 60  # of these, where it probably stands
+_LEANING = 40  # of these, where it probably stands
 _RANK = 0.004  # of the points lie further out than what counts as the outermost: what loose edges amount to
 _OUTERMOST_SIGMAS = 2.3  # by so much noise brings the outermost points nearer
 _NOISE = 0.002  # m, of a reach by depth

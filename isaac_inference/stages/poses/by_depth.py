@@ -41,7 +41,7 @@ _BODY_MISFIT = 0.35  # of a place: above it, the object is not the body that its
 _BODY_ERROR = 0.02  # of a body's sides
 _LEAST_SIGMA = 0.002  # m
 _UNSEEN_ACROSS = 0.05  # of the visible part, of the whole's middle across the view
-_WHOLE, _WHOLE_SIGMA = 0.07, 0.02  # of a side that is seen from end to end
+_WHOLE, _WHOLE_SIGMA = 0.07, 0.01  # of a side that is seen from end to end
 _STEP = 0.001  # m, that of 16-bit depth
 
 
@@ -89,7 +89,9 @@ class DepthMethod:
         return self._sized(seen, region, surface, box, depth, size)
 
     def _visible(self, seen: Observed, surface: SeenObject) -> ObjectPose:
-        found = oriented_box(surface.points, up=None if surface.plane is None else surface.plane.normal)
+        points = surface.points
+        up = _up(surface, points, np.ptp(points, axis=0))
+        found = oriented_box(points) if up is None else upright_box(points, up)
         return ObjectPose(
             seen.label, seen.score, found.pose, found.size, _unseen(found.pose, found.size, self._settings), 'depth box'
         )
