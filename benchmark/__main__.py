@@ -41,7 +41,7 @@ GROUPS = {
         'transport',
         'executors',
     ),
-    'poses': ('accuracy', 'pnp', 'depth_units', 'depth_method', 'registration', 'pose_node', 'simulator'),
+    'poses': ('accuracy', 'pnp', 'depth_units', 'depth_method', 'registration', 'meshes', 'pose_node', 'simulator'),
     'families': ('families',),
     'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
 }
