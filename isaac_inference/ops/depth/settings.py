@@ -30,6 +30,7 @@ class DepthSettings:
             not known, as a part of how large it looks.
         box_error: standard deviation of a detection box's edge, as a part of the box's side.
         size_error: standard deviation of the card's sizes, as a part of them.
+        nearest: m; no depth camera sees nearer.
         max_ratio: a box that is so many times, squared, what an object of the card's size can show contradicts it
             whatever else is seen: less than any two units are apart.
         max_misfit: mean square of what depth shows against the best place of an object of the card's size; a tapered or
@@ -51,6 +52,7 @@ class DepthSettings:
     unseen: float = 0.3
     box_error: float = 0.015
     size_error: float = 0.03
+    nearest: float = 0.02
     max_ratio: float = 1.6
     max_misfit: float = 1.8
     min_extent: float = 0.47

@@ -62,6 +62,22 @@ def check_box(
         raise _refused(label, extent * middle, middle, ratio, size, depth)
 
 
+def check_distance(label: str, region: RegionPoints, depth: _View, settings: DepthSettings) -> None:
+    """Refuse what is nearer than any depth camera sees; without a size, nothing else tells a wrong unit.
+
+    Raises:
+        FrameError: 'depth_unit'.
+    """
+    z = region.points[region.inside, 2]
+    middle = float(np.median(z[:: max(1, len(z) // _SAMPLES)])) if len(z) else settings.nearest
+    if middle < settings.nearest:
+        raise FrameError(
+            'depth_unit',
+            f'{label}: half of the depth under its box is nearer than {middle:.2g} m, expected {settings.nearest:g} m '
+            f'or more from any depth camera; set {UNIT_PARAMETER}, which is {depth.image.scale:g} metres per unit now',
+        )
+
+
 def check_place(
     label: str, place: SizedPlace, surface: SeenObject, box: np.ndarray, distance: float, size: np.ndarray,
     depth: _View, settings: DepthSettings,

@@ -127,6 +127,8 @@ def object_surface(
     role[chosen] = 1
     roles = role[labels]
     mask = (roles == 1) & within
+    if np.count_nonzero(mask) < settings.min_points:
+        raise too_few(int(np.count_nonzero(mask)), settings)
     others = np.where(roles == 2, z, np.float32(np.inf))
     cut = mask & (cv2.erode(others, _AROUND) < z - jump)
     first, last = (

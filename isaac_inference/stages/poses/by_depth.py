@@ -14,7 +14,7 @@ from isaac_inference.ops.depth.depth_image import RegionPoints, region_points
 from isaac_inference.ops.depth.oriented_box import oriented_box, upright_box
 from isaac_inference.ops.depth.settings import DEFAULT, DepthSettings
 from isaac_inference.ops.depth.shape_fit import fit_shape
-from isaac_inference.ops.depth.size_check import check_box, check_place
+from isaac_inference.ops.depth.size_check import check_box, check_distance, check_place
 from isaac_inference.ops.depth.sized_place import (
     NO_MIDDLES,
     Middles,
@@ -65,7 +65,7 @@ class DepthMethod:
 
         Raises:
             FrameError: 'no_depth', 'depth_missing', 'depth_ambiguous', 'depth_size' (what depth shows contradicts the
-                size in the card), and what `region_points` raises.
+                size in the card), 'depth_unit', and what `region_points` raises.
         """
         if depth is None:
             raise _no_depth(seen)
@@ -79,7 +79,9 @@ class DepthMethod:
         region = region_points(
             depth.image, depth.camera, seen.box, (camera.width, camera.height), seen.mask, margin, settings.samples
         )
-        if size is not None:
+        if size is None:
+            check_distance(seen.label, region, depth, settings)
+        else:
             check_box(seen.label, region, box, size, depth, settings)
         region = _rounded(region)
         longest = None if size is None else float(np.linalg.norm(size))
@@ -119,13 +121,13 @@ class DepthMethod:
             reaches.joined(bounds), _whole_sides(points, surface, up, size), size, shape, middle, view, settings
         )
         check_place(seen.label, place, surface, box, float(middle[2]), size, depth, settings)
-        rotation, center, covariance = self._settled(seen.label, place, points, bounds, surface)
+        rotation, center, covariance = self._settled(seen.label, place, points, bounds)
         covariance[:3, :3] += np.outer(center, center) * settings.depth_error**2
         pose = canonical(Pose(rotation, center), self._symmetries[seen.label])
         return ObjectPose(seen.label, seen.score, pose, size, covariance, 'depth size')
 
     def _settled(
-        self, label: str, place: SizedPlace, points: np.ndarray, bounds: Reaches, surface: SeenObject
+        self, label: str, place: SizedPlace, points: np.ndarray, bounds: Reaches
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rotation, centre and covariance (6, 6): of the body where it fits what is seen closely, else of the place."""
         model = self._bodies.get(label)
@@ -135,9 +137,8 @@ class DepthMethod:
             found = fit_shape(model, points, bounds, start, _LEAST_SIGMA)
             if found is not None:
                 covariance = found.covariance.copy()
-                loose = found.pose.rotation * (
-                    _BODY_ERROR * model.size
-                )  # real bodies are not quite what they are called
+                # real bodies are not quite what they are called
+                loose = found.pose.rotation * (_BODY_ERROR * model.size)
                 covariance[:3, :3] += loose @ loose.T + np.eye(3) * _LEAST_SIGMA**2
                 if not self._turns[label]:
                     covariance = _open_turn(covariance[:3, :3])

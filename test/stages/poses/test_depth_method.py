@@ -156,6 +156,37 @@ def test_the_unit_that_is_named_is_the_right_one_and_gives_the_pose() -> None:
     assert np.linalg.norm(off(taken(0.0001), scene)) < 0.02
 
 
+@pytest.mark.parametrize('scale', [0.01, 0.001])
+def test_without_a_size_depth_nearer_than_cameras_see_is_refused_and_the_unit_named(scale: float) -> None:
+    with pytest.raises(FrameError, match='depth_unit_scale, which is') as caught:
+        estimate(scene_of('mug', 900), BARE, scale)
+    assert caught.value.reason == 'depth_unit'
+
+
+def test_whatever_depth_shows_there_is_a_pose_or_a_reason() -> None:
+    """Noise, holes, steps and boxes of any kind."""
+    scene, outcomes = scene_of('mug', 900), set()
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        depth = rng.uniform(0.3, 3.0) + rng.normal(0.0, 10.0 ** rng.uniform(-4, 0), scene.depth.shape)
+        depth = np.where(rng.random(depth.shape) < rng.choice((0.0, 0.5, 0.99)), np.nan, depth).astype(np.float32)
+        depth[: rng.integers(1, 480)] *= np.float32(rng.choice((1.0, 0.5, 1.01)))
+        low = rng.uniform(-20.0, (630.0, 470.0))
+        box = np.concatenate((low, low + 10.0 ** rng.uniform(0.0, 2.8, 2)))
+        seen = Observed('mug', 0.9, box, mask=rng.random(depth.shape) < 0.5 if seed % 5 == 0 else None)
+        for method in (SIZED, BARE):
+            try:
+                found = method.estimate(seen, scene.camera, DepthView(DepthImage(depth, 1.0), scene.camera))
+            except FrameError as error:
+                outcomes.add(error.reason)
+                continue
+            outcomes.add(found.method)
+            assert np.isfinite(found.pose.matrix()).all()
+            assert np.linalg.eigvalsh(found.covariance).min() > 0.0
+            assert np.linalg.det(found.pose.rotation) == pytest.approx(1.0)
+    assert {'depth box', 'depth_size', 'depth_missing'} <= outcomes
+
+
 @pytest.mark.parametrize(('unit', 'metres'), [('cm', 0.01), ('inches', 0.0254), ('mm', 0.001)])
 def test_a_size_in_another_unit_is_refused_and_what_to_write_is_said(unit: str, metres: float) -> None:
     scene = scene_of('soda_can', 901)
