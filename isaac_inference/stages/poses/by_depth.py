@@ -41,7 +41,7 @@ _BODY_MISFIT = 0.35  # of a place: above it, the object is not the body that its
 _BODY_ERROR = 0.02  # of a body's sides
 _LEAST_SIGMA = 0.002  # m
 _UNSEEN_ACROSS = 0.05  # of the visible part, of the whole's middle across the view
-_WHOLE, _WHOLE_SIGMA = 0.07, 0.01  # of a side that is seen from end to end
+_WHOLE, _WHOLE_SIGMA = 0.07, 0.005  # of a side that is seen from end to end
 _STEP = 0.001  # m, that of 16-bit depth
 
 
@@ -122,7 +122,7 @@ class DepthMethod:
         )
         check_place(seen.label, place, surface, box, float(middle[2]), size, depth, settings)
         rotation, center, covariance = self._settled(seen.label, place, points, bounds)
-        covariance[:3, :3] += np.outer(center, center) * settings.depth_error**2
+        covariance[:3, :3] += np.outer(center, center) * settings.depth_error**2 + np.eye(3) * _LEAST_SIGMA**2
         pose = canonical(Pose(rotation, center), self._symmetries[seen.label])
         return ObjectPose(seen.label, seen.score, pose, size, covariance, 'depth size')
 
@@ -139,7 +139,7 @@ class DepthMethod:
                 covariance = found.covariance.copy()
                 # real bodies are not quite what they are called
                 loose = found.pose.rotation * (_BODY_ERROR * model.size)
-                covariance[:3, :3] += loose @ loose.T + np.eye(3) * _LEAST_SIGMA**2
+                covariance[:3, :3] += loose @ loose.T
                 if not self._turns[label]:
                     covariance = _open_turn(covariance[:3, :3])
                 return found.pose.rotation, found.pose.translation, covariance
