@@ -42,7 +42,17 @@ GROUPS = {
         'executors',
         'demo',
     ),
-    'poses': ('accuracy', 'pnp', 'covariance', 'depth_units', 'registration', 'meshes', 'pose_node', 'simulator'),
+    'poses': (
+        'accuracy',
+        'pnp',
+        'covariance',
+        'depth_units',
+        'depth_method',
+        'registration',
+        'meshes',
+        'pose_node',
+        'simulator',
+    ),
     'families': ('families',),
     'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
 }

@@ -113,12 +113,14 @@ class RegionPoints(NamedTuple):
         pixels: (N, 2) int32, (x, y) of each point in the depth image.
         inside: (N,) bool, whether the point lies in the box itself, not in the margin around it.
         area: number of depth pixels that box and mask cover, with or without a reading; margin excluded.
+        step: pixels between neighbours that were looked at; 1 for all.
     """
 
     points: np.ndarray
     pixels: np.ndarray
     inside: np.ndarray
     area: int
+    step: int = 1
 
 
 def region_points(
@@ -127,7 +129,8 @@ def region_points(
     box_px: np.ndarray,
     color_wh: tuple[int, int],
     mask: np.ndarray | None = None,
-    margin: float = 0.0,
+    margin: float | np.ndarray = 0.0,
+    most: int | None = None,
 ) -> RegionPoints:
     """The points under a box of the colour image, in the camera's optical frame; lens distortion undone.
 
@@ -137,7 +140,9 @@ def region_points(
         box_px: (4,) x_min, y_min, x_max, y_max in colour pixels, 0 is the image's edge.
         color_wh: (width, height) of the colour image.
         mask: (H, W) bool or 0/1 in colour pixels; only points under it count as inside.
-        margin: fraction of the box's sides added on every side; those points are returned too, but are not `inside`.
+        margin: fraction of the box's sides added on every side, or (2,) of its width and of its height; those points
+            are returned too, but are not `inside`.
+        most: about so many pixels of the box are looked at: every n-th row and column of a larger one.
 
     Raises:
         FrameError: 'camera_info_size', 'bad_box' (not finite, or upside down), 'box_outside' (no pixel of the image
@@ -158,7 +163,7 @@ def region_points(
         raise FrameError('bad_box', f'box: got {box.tolist()}, expected finite x_min < x_max and y_min < y_max')
     ratio = np.array((depth.width / color_wh[0], depth.height / color_wh[1]))
     low, high = box[:2] * ratio, box[2:] * ratio
-    inner = _pixel_range(low, high, depth)
+    inner = np.stack(_pixel_range(low, high, depth))
     if (inner[1] <= inner[0]).any():
         raise FrameError(
             'box_outside',
@@ -167,13 +172,15 @@ def region_points(
         )
     border = (high - low) * margin
     (left, top), (right, bottom) = _pixel_range(low - border, high + border, depth)
-    rows, columns = slice(int(top), int(bottom)), slice(int(left), int(right))
+    step = 1 if most is None else max(1, round(float(np.sqrt(np.prod(inner[1] - inner[0], dtype=np.float64) / most))))
+    rows, columns = slice(int(top), int(bottom), step), slice(int(left), int(right), step)
     metres = depth.metres(rows, columns)
+    first, stop = -(-(inner - (left, top)) // step)
     inside = np.zeros(metres.shape, np.bool_)
-    inside[inner[0][1] - top : inner[1][1] - top, inner[0][0] - left : inner[1][0] - left] = True
+    inside[first[1] : stop[1], first[0] : stop[0]] = True
     if mask is not None:
         inside &= _mask_crop(mask, color_wh, ratio, rows, columns)
-    y, x = np.nonzero(np.isfinite(metres) if margin > 0.0 else np.isfinite(metres) & inside)
+    y, x = np.nonzero(np.isfinite(metres) if np.any(np.asarray(margin) > 0.0) else np.isfinite(metres) & inside)
     z = metres[y, x]
     rays = ray_grid(depth_camera)[rows, columns][y, x]
     points = np.empty((len(z), 3), np.float32)
@@ -183,8 +190,8 @@ def region_points(
     seen = np.isfinite(points[:, 0])  # the lens model may have no ray for a pixel in the corner
     if not seen.all():
         points, kept, x, y = points[seen], kept[seen], x[seen], y[seen]
-    pixels = np.stack((x + left, y + top), axis=1).astype(np.int32)
-    return RegionPoints(points, pixels, kept, int(np.count_nonzero(inside)))
+    pixels = np.stack((x * step + left, y * step + top), axis=1).astype(np.int32)
+    return RegionPoints(points, pixels, kept, int(np.count_nonzero(inside)), step)
 
 
 def color_pixels(pixels: np.ndarray, depth_wh: tuple[int, int], color_wh: tuple[int, int]) -> np.ndarray:
@@ -223,8 +230,9 @@ def _mask_crop(
         raise FrameError(
             'mask_size', f'mask: got {mask.shape}, expected {(color_wh[1], color_wh[0])}, the size of the image'
         )
-    x = np.minimum(((np.arange(columns.start, columns.stop) + 0.5) / ratio[0]).astype(np.intp), color_wh[0] - 1)
-    y = np.minimum(((np.arange(rows.start, rows.stop) + 0.5) / ratio[1]).astype(np.intp), color_wh[1] - 1)
+    x, y = (np.arange(part.start, part.stop, part.step) + 0.5 for part in (columns, rows))
+    x = np.minimum((x / ratio[0]).astype(np.intp), color_wh[0] - 1)
+    y = np.minimum((y / ratio[1]).astype(np.intp), color_wh[1] - 1)
     return mask[y[:, None], x[None, :]].astype(np.bool_)
 
 

@@ -10,17 +10,16 @@ from __future__ import annotations
 import numpy as np
 
 from isaac_inference.errors import FrameError
+from isaac_inference.ops.depth.settings import DEFAULT, DepthSettings
+from isaac_inference.ops.depth.support_plane import support_plane
 
-MIN_POINTS = 30
-_CENTRAL = 0.5  # part of the box's width and height that counts as its middle
-_SIGNIFICANT = 0.15  # of the middle's points
-_GAP = 0.015  # metres at 1 m; grows with the distance, as the resolution of depth cameras does
 _SAMPLES = 4000
-_SUPPORT_BAND = 0.008  # metres at 1 m
-_PLANE_TRIES = 40
+_SPECKS = 0.01  # of the points stand out from a plane by noise alone
 
 
-def foreground_mask(points: np.ndarray, surroundings: np.ndarray | None = None) -> np.ndarray:
+def foreground_mask(
+    points: np.ndarray, surroundings: np.ndarray | None = None, settings: DepthSettings = DEFAULT
+) -> np.ndarray:
     """(N,) bool, true for the points of the object in the middle of the box.
 
     Args:
@@ -39,29 +38,51 @@ def foreground_mask(points: np.ndarray, surroundings: np.ndarray | None = None) 
         >>> int(mask[:121].sum()), int(mask[121:].sum())
         (121, 0)
     """
-    if len(points) < MIN_POINTS:
-        raise FrameError(
-            'depth_missing',
-            f'box: got {len(points)} pixels with depth under it, expected {MIN_POINTS} or more; the object is too '
-            f'near, too far, too shiny or too transparent for the depth camera',
-        )
-    on_support = _support_mask(points, surroundings)
-    candidates = ~on_support if on_support.sum() < len(points) - MIN_POINTS else np.ones(len(points), np.bool_)
-    middle = candidates & _is_central(points)
-    if np.count_nonzero(middle) < MIN_POINTS // 2:
+    if len(points) < settings.min_points:
+        raise too_few(len(points), settings)
+    on_support = _support_mask(points, surroundings, settings)
+    least = max(settings.min_points, _SPECKS * len(points))
+    candidates = ~on_support if on_support.sum() < len(points) - least else np.ones(len(points), np.bool_)
+    rays = points[:, :2] / points[:, 2:]
+    low, high = rays.min(axis=0), rays.max(axis=0)
+    central = (np.abs(rays - (low + high) / 2) <= (high - low) * (settings.central / 2)).all(axis=1)
+    middle = candidates & central
+    if np.count_nonzero(middle) < settings.min_points // 2:
         middle = candidates
-    near, far = _middle_surface(np.asarray(points[middle, 2], np.float64))
+    angle = float((high - low).max())
+    near, far = _middle_surface(np.asarray(points[middle, 2], np.float64), settings.reach * angle, settings)
     z = points[:, 2]
     return candidates & (z >= near) & (z <= far)
 
 
-def surfaces(points: np.ndarray, inside: np.ndarray, limit: int = 3) -> list[np.ndarray]:
+def too_few(count: int, settings: DepthSettings) -> FrameError:
+    """What is raised for a box with too little depth under it."""
+    return FrameError(
+        'depth_missing',
+        f'box: got {count} pixels with depth under it, expected {settings.min_points} or more; the object is too '
+        f'small, too near, too far, too shiny or too transparent for the depth camera',
+    )
+
+
+def ambiguous(what: str) -> FrameError:
+    """What is raised where depth shows several things under a box, and nothing says which is the object."""
+    return FrameError(
+        'depth_ambiguous',
+        f'box: {what}; depth alone cannot tell which of them is the object: keypoints can, or a view in which nothing '
+        f'stands before it',
+    )
+
+
+def surfaces(
+    points: np.ndarray, inside: np.ndarray, limit: int = 3, settings: DepthSettings = DEFAULT
+) -> list[np.ndarray]:
     """The sets of points that could be the object when several surfaces are under the box; the largest first.
 
     Args:
         points: (N, 3) in the box and around it, camera frame, metres.
         inside: (N,) bool, those in the box.
         limit: largest number of sets.
+        settings: what is told from what.
 
     Returns:
         (N,) bool each; empty for too few points.
@@ -72,71 +93,37 @@ def surfaces(points: np.ndarray, inside: np.ndarray, limit: int = 3) -> list[np.
         >>> [int(mask.sum()) for mask in surfaces(np.concatenate((wall, patch)), np.ones(221, np.bool_))]
         [121, 100]
     """
-    if np.count_nonzero(inside) < MIN_POINTS:
+    if np.count_nonzero(inside) < settings.min_points:
         return []
-    candidates = inside & ~_support_mask(points, points[~inside])
-    if np.count_nonzero(candidates) < MIN_POINTS:
+    candidates = inside & ~_support_mask(points, points[~inside], settings)
+    if np.count_nonzero(candidates) < settings.min_points:
         candidates = inside
     z = points[:, 2]
     depths = np.sort(z[candidates])
-    gap = _GAP * max(1.0, float(np.median(depths)))
+    gap = settings.gap * max(1.0, float(np.median(depths)))
     thin = depths[:: max(1, len(depths) // _SAMPLES)]
     cuts = np.flatnonzero(np.diff(thin) > gap)
     edges = np.concatenate(([-np.inf], (thin[cuts] + thin[cuts + 1]) / 2, [np.inf]))
     masks = [candidates & (z > low) & (z <= high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
-    masks = [mask for mask in masks if np.count_nonzero(mask) >= MIN_POINTS]
+    masks = [mask for mask in masks if np.count_nonzero(mask) >= settings.min_points]
     return sorted(masks, key=lambda mask: -int(np.count_nonzero(mask)))[:limit]
 
 
-def _fit_plane(points: np.ndarray, band: float) -> tuple[np.ndarray, float, float] | None:
-    """The plane that most points lie on: normal (3,), offset and the share of points on it; None for too few points.
-
-    Random sampling with a fixed seed (RANSAC), then least squares over the points within `band` metres.
-    """
-    if len(points) < MIN_POINTS:
-        return None
-    sample = np.asarray(points[:: max(1, len(points) // 500)], np.float64)
-    picks = np.random.default_rng(0).integers(0, len(sample), (_PLANE_TRIES, 3))
-    a, b, c = sample[picks[:, 0]], sample[picks[:, 1]], sample[picks[:, 2]]
-    normals = np.cross(b - a, c - a)
-    lengths = np.linalg.norm(normals, axis=1)
-    usable = lengths > 1e-9
-    if not usable.any():
-        return None
-    normals, a = normals[usable] / lengths[usable, None], a[usable]
-    distances = np.abs(sample @ normals.T - np.einsum('ij,ij->i', normals, a))
-    best = int((distances < band).sum(axis=0).argmax())
-    on_plane = sample[distances[:, best] < band]
-    centre = on_plane.mean(axis=0)
-    normal = np.linalg.svd(on_plane - centre, full_matrices=False)[2][-1]
-    return normal, float(normal @ centre), len(on_plane) / len(sample)
-
-
-def _support_mask(points: np.ndarray, surroundings: np.ndarray | None) -> np.ndarray:
-    nothing = np.zeros(len(points), np.bool_)
-    if surroundings is None or len(surroundings) < MIN_POINTS:
-        return nothing
-    band = _SUPPORT_BAND * max(1.0, float(np.median(surroundings[:, 2])))
-    plane = _fit_plane(surroundings, band)
-    if plane is None or plane[2] < 0.3:
-        return nothing
-    normal, offset, _ = plane
-    distance = points @ normal.astype(points.dtype) - offset
+def _support_mask(points: np.ndarray, surroundings: np.ndarray | None, settings: DepthSettings) -> np.ndarray:
+    plane = None if surroundings is None else support_plane(surroundings, settings)
+    if plane is None:
+        return np.zeros(len(points), np.bool_)
     # what lies beyond the supporting plane, seen from the camera, is not the object either
-    return distance * np.sign(-offset) < band
+    return plane.height(points) < plane.band
 
 
-def _is_central(points: np.ndarray) -> np.ndarray:
-    """Whether each point's ray passes through the middle part of all points' rays."""
-    rays = points[:, :2] / points[:, 2:]
-    low, high = rays.min(axis=0), rays.max(axis=0)
-    return (np.abs(rays - (low + high) / 2) <= (high - low) * (_CENTRAL / 2)).all(axis=1)
+def _middle_surface(z: np.ndarray, reach: float, settings: DepthSettings) -> tuple[float, float]:
+    """Nearest and furthest depth of the surface that the middle of the box shows.
 
-
-def _middle_surface(z: np.ndarray) -> tuple[float, float]:
-    """Nearest and furthest depth of the surface that the middle of the box shows."""
+    `reach`: how far apart two surfaces of one object may be, over their distance: the walls of a mug.
+    """
     z = np.sort(z[:: max(1, len(z) // _SAMPLES)])
-    gap = _GAP * max(1.0, float(np.median(z)))
+    gap = settings.gap * max(1.0, float(np.median(z)))
     # runs without a gap; a few stray pixels between two surfaces must not bridge it, so sparse bins count as empty
     bins = ((z - z[0]) / gap).astype(np.intp)
     counts = np.bincount(bins)
@@ -144,33 +131,28 @@ def _middle_surface(z: np.ndarray) -> tuple[float, float]:
     edges = np.flatnonzero(np.diff(np.concatenate(([False], filled, [False])).astype(np.int8)))
     starts, stops = edges[::2], edges[1::2]
     if len(starts) == 0:
-        raise _ambiguous('depth is scattered without any surface')
+        raise ambiguous('depth is scattered without any surface')
     sizes = np.array([counts[start:stop].sum() for start, stop in zip(starts, stops, strict=True)])
     shares = sizes / len(z)
-    significant = np.flatnonzero(shares >= _SIGNIFICANT)
+    significant = np.flatnonzero(shares >= settings.significant)
     if len(significant) == 0:
-        raise _ambiguous('depth is scattered over many surfaces')
+        raise ambiguous('depth is scattered over many surfaces')
     nearest, largest = int(significant[0]), int(shares.argmax())
-    if nearest != largest:
-        raise _ambiguous(
+    first, last = min(nearest, largest), largest
+    if nearest != largest and (starts[largest] - starts[nearest]) * gap > reach * (z[0] + starts[nearest] * gap):
+        raise ambiguous(
             f'a surface at {z[0] + starts[nearest] * gap:.2f} m takes {shares[nearest]:.0%} of the middle of the box, '
-            f'one behind it at {z[0] + starts[largest] * gap:.2f} m {shares[largest]:.0%}'
+            f'one behind it at {z[0] + starts[largest] * gap:.2f} m {shares[largest]:.0%}, further apart than one '
+            f'object is likely to be deep'
         )
-    run = z[(bins >= starts[largest]) & (bins < stops[largest])]
+    run = z[(bins >= starts[first]) & (bins < stops[last])]
     # the object may reach further in depth outside the box's middle; MAD keeps that reach to its own scale
     middle = float(np.median(run))
     spread = 1.4826 * float(np.median(np.abs(run - middle)))
-    reach = max(gap, 3.0 * spread)
+    beyond = max(gap, 3.0 * spread)
     near, far = float(run[0]) - gap, float(run[-1]) + gap
-    if nearest + 1 < len(starts):
-        far = min(max(far, middle + reach), z[0] + starts[nearest + 1] * gap)
+    if last + 1 < len(starts):
+        far = min(max(far, middle + beyond), z[0] + starts[last + 1] * gap)
     else:
-        far = max(far, middle + reach)
-    return min(near, middle - reach), far
-
-
-def _ambiguous(what: str) -> FrameError:
-    return FrameError(
-        'depth_ambiguous',
-        f'box: {what}; depth alone cannot tell which of them is the object; use a model with masks',
-    )
+        far = max(far, middle + beyond)
+    return min(near, middle - beyond), far

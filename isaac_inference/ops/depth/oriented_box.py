@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.depth.foreground import MIN_POINTS
+from isaac_inference.ops.depth.settings import DEFAULT
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.surface_normals import dominant_frame, facing_normals, thinned
 
 _POINTS = 600
-_DENSE = 4000
+_DENSE = 1500
 _TAIL = 1.0  # percent cut off at each end
 
 
@@ -55,31 +56,71 @@ def oriented_box(points: np.ndarray, spacing: float = 0.004) -> OrientedBox:
         >>> box.size.round(3).tolist(), round(float(box.pose.translation[2]), 3)
         ([0.2, 0.1, 0.0], 1.0)
     """
-    if len(points) < MIN_POINTS:
-        raise FrameError('depth_missing', f'oriented box: got {len(points)} points, expected {MIN_POINTS} or more')
+    if len(points) < DEFAULT.min_points:
+        raise FrameError(
+            'depth_missing', f'oriented box: got {len(points)} points, expected {DEFAULT.min_points} or more'
+        )
+    dense = np.asarray(points[:: max(1, len(points) // _DENSE)], np.float64)
+    frames = [_along_faces(points, spacing), _principal_axes(dense)]
+    boxes = [_fit(dense, frame) for frame in frames]
+    # a flat view has no volume to compare, so each side counts as 5 mm at least
+    return _ordered(min(boxes, key=lambda box: float(np.prod(np.maximum(box[2], 0.005)))), len(points))
+
+
+def upright_box(points: np.ndarray, up: np.ndarray) -> OrientedBox:
+    """The smallest of the boxes with one axis up.
+
+    Args:
+        points: (N, 3) of the object alone, camera frame, metres; at least one.
+        up: (3,) away from what the object stands on.
+
+    Example: a plate of 0.2 x 0.1 m that faces the camera at 1 m, seen from above.
+        >>> plate = np.array([[x / 50, y / 100, 1.0] for x in range(-5, 6) for y in range(-5, 6)])
+        >>> upright_box(plate, np.array((0.0, 0.0, -1.0))).size.round(3).tolist()
+        [0.2, 0.1, 0.0]
+    """
+    dense = np.asarray(points[:: max(1, len(points) // _DENSE)], np.float64)
+    return _ordered(_fit(dense, _upright(dense, up)), len(points))
+
+
+def _ordered(box: tuple[np.ndarray, np.ndarray, np.ndarray], count: int) -> OrientedBox:
+    rotation, center, size = box
+    order = np.argsort(-size, kind='stable')
+    return OrientedBox(Pose(_oriented(rotation[:, order]), center), size[order], count)
+
+
+def _along_faces(points: np.ndarray, spacing: float) -> np.ndarray:
+    # thinning gives stray points too much weight, so only directions are taken from it
     cloud = thinned(points, spacing, _POINTS)
     if len(cloud) < 10:  # smaller than the spacing
         cloud = np.asarray(points, np.float64)
-    # thinning gives stray points too much weight, so sides are measured on the original points
-    dense = np.asarray(points[:: max(1, len(points) // _DENSE)], np.float64)
-    frames = [dominant_frame(cloud, facing_normals(cloud))[0], _principal_axes(dense)]
-    boxes = [_fit(dense, frame) for frame in frames]
-    # a flat view has no volume to compare, so each side counts as 5 mm at least
-    rotation, center, size = min(boxes, key=lambda box: float(np.prod(np.maximum(box[2], 0.005))))
-    order = np.argsort(-size, kind='stable')
-    rotation, size = _oriented(rotation[:, order]), size[order]
-    return OrientedBox(Pose(rotation, center), size, len(points))
+    return dominant_frame(cloud, facing_normals(cloud))[0]
+
+
+def _upright(points: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """(3, 3) one axis up, the others along the sides of the smallest rectangle around what is seen from above."""
+    x = np.cross(np.eye(3)[int(np.abs(up).argmin())], up)
+    x /= np.linalg.norm(x)
+    y = np.cross(up, x)
+    flat = np.column_stack((points @ x, points @ y))
+    low, high = np.percentile(flat, (_TAIL / 2, 100.0 - _TAIL / 2), axis=0)
+    flat = flat[((flat >= low) & (flat <= high)).all(axis=1)]
+    turn = np.radians(cv2.minAreaRect(flat.astype(np.float32))[2])
+    first = np.cos(turn) * x + np.sin(turn) * y
+    return np.column_stack((first, np.cross(up, first), up))
 
 
 def _fit(points: np.ndarray, rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     along = points @ rotation
-    low, high = np.percentile(along, (_TAIL, 100.0 - _TAIL), axis=0)
+    ordered = np.sort(along, axis=0)
+    cut = int(_TAIL / 100.0 * len(points))
+    low, high = ordered[cut], ordered[-1 - cut]
     return rotation, rotation @ ((low + high) / 2), high - low
 
 
 def _principal_axes(points: np.ndarray) -> np.ndarray:
-    axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2]
-    return axes.T
+    off = points - points.mean(axis=0)
+    return np.linalg.eigh(off.T @ off)[1][:, ::-1]
 
 
 def _oriented(axes: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isaac_inference.errors import ConfigError
+from isaac_inference.ops.depth.settings import DepthSettings
 
 _INF = math.inf
 
@@ -179,7 +180,7 @@ class RegistrationSettings:
     """
 
     noise: float = 0.003
-    bias: float = 0.005
+    bias: float = DepthSettings.depth_error
     bend: float = 0.001
     misalignment_px: float = 0.7
     distance: float = 0.01

@@ -44,8 +44,8 @@ class KeypointMethod:
         if seen.label not in self._points:
             raise FrameError(
                 'no_object_model',
-                f'{seen.label}: the card does not say where its keypoints are; add objects.{seen.label}.size: [x, y, z] '
-                'in metres where they are the corners of its cuboid (keypoints: {model: cuboid8}), else '
+                f'{seen.label}: the card does not say where its keypoints are; add objects.{seen.label}.size: [x, y, '
+                'z] in metres where they are the corners of its cuboid (keypoints: {model: cuboid8}), else '
                 f'objects.{seen.label}.keypoints',
             )
         points = self._points[seen.label]

@@ -10,6 +10,7 @@ import numpy as np
 
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models import AnyCard
+from isaac_inference.ops.depth.settings import DepthSettings
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.pose.depth_evidence import EvidenceSettings
 from isaac_inference.ops.pose.pnp import PnpSettings
@@ -37,6 +38,7 @@ class PoseSettings:
     pnp: PnpSettings = field(default_factory=PnpSettings)
     registration: RegistrationSettings = field(default_factory=RegistrationSettings)
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
+    depth: DepthSettings = field(default_factory=DepthSettings)
 
 
 class PoseEstimator:
@@ -69,12 +71,12 @@ class PoseEstimator:
         self._row = 0
         self.uses_keypoints, self.uses_depth = False, True
         self._by_class: dict[str, Method] = {}
+        settings = settings or PoseSettings()
         if card is None:
-            self._default = _without_card(method)
+            self._default = _without_card(method, settings)
             return
         card = replace(card, objects=self._origins.objects)
         self._points, self._row = model_points(card), card.keypoints.count if card.keypoints else 0
-        settings = settings or PoseSettings()
         keypoints = KeypointMethod(card, settings.pnp)
         by_keypoints = sorted(self._points) if card.keypoints is not None else []
         if method is PoseMethod.KEYPOINTS and not by_keypoints:
@@ -82,7 +84,7 @@ class PoseEstimator:
                 f'parameter method: keypoints needs to know where the keypoints are on the objects, and the card of '
                 f'{card.name} {_what_is_missing(card)}, or use method: depth'
             )
-        self._default = DepthMethod(card.objects)
+        self._default = DepthMethod(card.objects, settings.depth)
         if method is PoseMethod.KEYPOINTS:
             self._default = keypoints
         elif method is PoseMethod.REGISTRATION:
@@ -147,10 +149,10 @@ def _what_is_missing(card: AnyCard) -> str:
     )
 
 
-def _without_card(method: PoseMethod) -> Method:
+def _without_card(method: PoseMethod, settings: PoseSettings) -> Method:
     if method not in (PoseMethod.AUTO, PoseMethod.DEPTH):
         raise ConfigError(
             f'parameter method: {method.value} needs the objects of a model card, or of a card of objects alone, but '
             'neither model nor model_card is given; set one of them, or use method: depth'
         )
-    return DepthMethod({})
+    return DepthMethod({}, settings.depth)

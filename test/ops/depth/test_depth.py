@@ -140,6 +140,25 @@ def test_a_margin_is_returned_but_not_inside():
     assert region.pixels[region.inside].min(axis=0).tolist() == [100, 100]
 
 
+def test_of_a_large_box_every_nth_pixel_is_looked_at():
+    depth = plane((0, 0, 1.0), (0.2, -0.3, -1.0)).astype(np.float32)
+    box = np.array((10.0, 20, 250, 200))
+    every, some = (region_points(depth, CAMERA, box, WH, margin=0.1, most=most) for most in (None, 2500))
+    assert (every.step, some.step) == (1, 4)
+    assert some.area == len(some.points[some.inside]) == pytest.approx(every.area / 16, rel=0.05)
+    places = {tuple(pixel): point for pixel, point in zip(every.pixels.tolist(), every.points, strict=True)}
+    for pixel, point in zip(some.pixels.tolist(), some.points, strict=True):
+        np.testing.assert_array_equal(point, places[tuple(pixel)])
+    inside = some.pixels[some.inside]
+    assert inside.min() >= 10 and (inside.min(axis=0) <= (13, 23)).all() and (inside.max(axis=0) >= (246, 196)).all()
+
+
+def test_margins_of_width_and_height_may_differ():
+    depth = np.ones((240, 320), np.float32)
+    region = region_points(depth, CAMERA, np.array((100.0, 100, 140, 120)), WH, margin=np.array((0.25, 0.5)))
+    assert np.ptp(region.pixels, axis=0).tolist() == [59, 39]
+
+
 def test_boxes_at_and_beyond_the_border():
     depth = np.ones((240, 320), np.float32)
     assert len(region_points(depth, CAMERA, np.array((-50.0, -50, 10, 10)), WH).points) == 100

@@ -11,7 +11,7 @@ from support.ray_scene import CAMERA, WH, box_around, cuboid, noisy
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.depth_image import region_points
-from isaac_inference.ops.depth.oriented_box import oriented_box
+from isaac_inference.ops.depth.oriented_box import oriented_box, upright_box
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 
 SIZE = np.array((0.22, 0.16, 0.06))
@@ -58,6 +58,17 @@ def test_strays_do_not_stretch_it():
     strays = np.random.default_rng(0).uniform(-0.3, 0.3, (len(points) // 300, 3)) + (0, 0, 0.8)
     grown = oriented_box(np.concatenate((points, strays)).astype(np.float32))
     assert grown.size.max() < 0.3
+
+
+def test_a_box_with_one_axis_up():
+    """Two faces of a standing box, seen from above."""
+    up = np.array((0.0, -np.sin(0.5), -np.cos(0.5)))
+    side = np.array((1.0, 0.0, 0.0))
+    pose = Pose(np.column_stack((side, np.cross(up, side), up)) @ so3_exp((0, 0, 0.3)), np.array((0.0, 0.0, 0.8)))
+    box = upright_box(visible(pose), up)
+    assert np.abs(up @ box.pose.rotation).max() == pytest.approx(1.0)
+    np.testing.assert_allclose(np.sort(box.size)[1:], np.sort(SIZE)[1:], atol=0.012)
+    assert (np.diff(box.size) <= 0).all()
 
 
 def test_too_few_points():

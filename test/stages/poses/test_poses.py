@@ -14,13 +14,11 @@ from support.ros.pose_views import Card, Item, View, distance, exact_keypoints, 
 from isaac_inference.errors import ConfigError, FrameError, ModelError
 from isaac_inference.models import ModelCard, read_card
 from isaac_inference.ops.depth.depth_image import DepthImage
-from isaac_inference.ops.depth.oriented_box import OrientedBox
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, rotation_error
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.sim import KINDS, LABELS, OBJECT_SIZES
 from isaac_inference.stages.poses import DepthView, ObjectPose, Observed, PoseEstimator, PoseMethod, PoseSettings
-from isaac_inference.stages.poses.by_depth import completed
 
 CEREAL = OBJECT_SIZES['cereal_box']
 
@@ -111,26 +109,6 @@ def test_depth_of_16_bits_gives_the_same_position(card: ModelCard) -> None:
     for found, item in poses(estimator, view, keypoints=False):
         other = estimator.estimate(seen(item, keypoints=False), view.camera, millimetres)
         assert distance(found.pose, other.pose) < 0.001
-
-
-def test_a_thin_box_is_completed_away_from_the_camera() -> None:
-    box = OrientedBox(Pose(np.diag((1.0, -1.0, -1.0)), np.array((0.0, 0.0, 1.0))), np.array((0.24, 0.16, 0.01)), 100)
-    pose = completed(box, np.array(CEREAL))
-    assert pose is not None
-    np.testing.assert_allclose(pose.translation, (0, 0, 1.025))
-    np.testing.assert_allclose(np.abs(pose.rotation @ np.diag(CEREAL)).max(axis=1), (0.24, 0.16, 0.06))
-
-
-def test_a_side_across_the_view_is_left_where_it_is() -> None:
-    box = OrientedBox(Pose(np.diag((1.0, -1.0, -1.0)), np.array((0.0, 0.0, 1.0))), np.array((0.20, 0.16, 0.06)), 100)
-    pose = completed(box, np.array(CEREAL))
-    assert pose is not None
-    np.testing.assert_allclose(pose.translation, (0, 0, 1.0))
-
-
-def test_what_is_larger_than_the_object_is_not_taken_for_it() -> None:
-    box = OrientedBox(Pose(np.eye(3), np.array((0.0, 0.0, 1.0))), np.array((0.40, 0.16, 0.06)), 100)
-    assert completed(box, np.array(CEREAL)) is None
 
 
 # Registration

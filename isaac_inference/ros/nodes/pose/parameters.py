@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from isaac_inference.ops.depth.settings import DepthSettings
 from isaac_inference.ops.geometry.calibration import ImageRectified, StereoFrame
 from isaac_inference.ops.pose.depth_evidence import EvidenceSettings
 from isaac_inference.ops.pose.pnp import PnpSettings
@@ -17,7 +19,7 @@ from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
 from isaac_inference.ros.runtime.transforms import TransformLibrary
 from isaac_inference.stages.poses import PoseMethod, PoseSettings
 
-_PNP, _REGISTRATION, _EVIDENCE = PnpSettings(), RegistrationSettings(), EvidenceSettings()
+_PNP, _REGISTRATION, _EVIDENCE, _DEPTH = PnpSettings(), RegistrationSettings(), EvidenceSettings(), DepthSettings()
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,6 @@ class RegistrationParameters:
     )
     distance: float = param(
         _REGISTRATION.distance, 'Depth this close counts as the surface.', unit='m', minimum=0.0005, maximum=0.5
-    )
-    bias: float = param(
-        _REGISTRATION.bias,
-        'Standard deviation of what depth as a whole is off by, for the covariance; 0 for a simulated camera.',
-        unit='part of the distance',
-        minimum=0.0,
-        maximum=0.2,
     )
     misalignment_px: float = param(
         _REGISTRATION.misalignment_px,
@@ -149,6 +144,34 @@ class EvidenceParameters:
 
 
 @dataclass(frozen=True)
+class DepthParameters:
+    """What is believed of poses from depth alone."""
+
+    box_error: float = param(
+        _DEPTH.box_error,
+        "Standard deviation of a detection box's edge, as a part of the box's side.",
+        minimum=0.0,
+        maximum=0.5,
+    )
+    size_error: float = param(
+        _DEPTH.size_error, "Standard deviation of the card's sizes, as a part of them.", minimum=0.0, maximum=0.5
+    )
+    gap: float = param(
+        _DEPTH.gap,
+        'Two pixels side by side are on one surface up to this difference at 1 m.',
+        unit='m',
+        minimum=0.001,
+        maximum=0.5,
+    )
+    max_misfit: float = param(
+        _DEPTH.max_misfit,
+        "Mean square misfit, in standard deviations, up to which what depth shows may be of the card's size.",
+        minimum=0.1,
+        maximum=100.0,
+    )
+
+
+@dataclass(frozen=True)
 class PoseParameters(ImageParameters, NodeParameters):
     """Parameters of the pose node."""
 
@@ -195,6 +218,14 @@ class PoseParameters(ImageParameters, NodeParameters):
     depth_unit_scale: float = param(
         0.0, 'Metres per unit of depth; 0 goes by the encoding: 16UC1 is mm, 32FC1 is m.', minimum=0.0
     )
+    depth_error: float = param(
+        _DEPTH.depth_error,
+        "Standard deviation of the depth camera's scale error, as its data sheet has it: 0.005 is 5 mm at 1 m. Poses "
+        'from depth and registration are no surer than that.',
+        unit='m/m',
+        minimum=0.0,
+        maximum=0.2,
+    )
     publish_tf: bool = param(True, 'Send `<tf_prefix>/<class>_<id>` of objects that have an id to /tf.')
     tf_prefix: str = param(
         'auto',
@@ -205,6 +236,7 @@ class PoseParameters(ImageParameters, NodeParameters):
     pnp: PnpParameters = group(PnpParameters(), 'Poses from keypoints.')
     registration: RegistrationParameters = group(RegistrationParameters(), 'Poses from registration.')
     evidence: EvidenceParameters = group(EvidenceParameters(), 'Registration of poses from keypoints.')
+    depth: DepthParameters = group(DepthParameters(), 'Poses from depth alone.')
     image_qos: QosParameters = group(QosParameters(), 'Subscriptions to images and camera infos.')
     detections_qos: QosParameters = group(RESULTS, 'Subscriptions to detections and keypoints.')
     poses_qos: QosParameters = group(RESULTS, 'Publishers of the poses.')
@@ -216,6 +248,11 @@ class PoseParameters(ImageParameters, NodeParameters):
 
     def settings(self) -> PoseSettings:
         """The ops' settings: what is a parameter here, and their own defaults."""
-        pnp = PnpSettings(**{name: getattr(self.pnp, name) for name in PnpParameters.__dataclass_fields__})
-        fit = {name: getattr(self.registration, name) for name in RegistrationParameters.__dataclass_fields__}
-        return PoseSettings(pnp, RegistrationSettings(**fit), EvidenceSettings(self.evidence.max_scale_error))
+        pnp = PnpSettings(**_values(self.pnp))
+        registration = RegistrationSettings(**_values(self.registration), bias=self.depth_error)
+        depth = DepthSettings(**_values(self.depth), depth_error=self.depth_error)
+        return PoseSettings(pnp, registration, EvidenceSettings(**_values(self.evidence)), depth)
+
+
+def _values(parameters: Any) -> dict[str, Any]:
+    return {name: getattr(parameters, name) for name in parameters.__dataclass_fields__}

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether what depth shows under a box can be an object of the size in the card, and what is wrong where it cannot.
+
+A depth camera whose unit is not the assumed one makes everything larger or smaller by the same factor, and so does a
+card in centimetres. The extent of a box at a depth is compared with the size; what is hidden, or outside the image,
+makes an object look smaller than it is, never larger.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from isaac_inference.errors import FrameError
+from isaac_inference.ops.depth.depth_image import UNIT_PARAMETER, DepthImage, RegionPoints
+from isaac_inference.ops.depth.settings import DepthSettings
+from isaac_inference.ops.depth.sized_place import SizedPlace
+from isaac_inference.ops.depth.surfaces import SeenObject
+from isaac_inference.ops.geometry.camera_model import CameraModel
+
+_SAMPLES = 500
+_UNITS = (
+    ('m', 1.0),
+    ('inches', 0.0254),
+    ('cm', 0.01),
+    ('mm', 0.001),
+    ('0.25 mm', 0.00025),
+    ('0.1 mm', 0.0001),
+)
+_CARD_UNITS = (('inches', 0.0254), ('cm', 0.01), ('mm', 0.001))
+_SAME = 0.1  # of the logarithm: the unit that is in use needs no advice
+_UNSURE = 2.2  # an object's extent is known only up to this factor without its rotation
+
+
+class _View(Protocol):
+    @property
+    def image(self) -> DepthImage: ...
+    @property
+    def camera(self) -> CameraModel: ...
+
+
+def check_box(
+    label: str, region: RegionPoints, box: np.ndarray, size: np.ndarray, depth: _View, settings: DepthSettings
+) -> None:
+    """Refuse a box that at none of the depths under it has an extent that the object can have.
+
+    Raises:
+        FrameError: 'depth_size'.
+    """
+    z = region.points[region.inside, 2]
+    if len(z) < settings.min_points:
+        return
+    z = np.sort(z[:: max(1, len(z) // _SAMPLES)])
+    near, middle, far = float(z[len(z) // 50]), float(z[len(z) // 2]), float(z[-1 - len(z) // 50])
+    extent = (box[2:] - box[:2]) / depth.camera.focal
+    whole = float(np.linalg.norm(extent))
+    least, largest = float(np.linalg.norm(np.sort(size)[:2])), float(np.linalg.norm(size))
+    # a part of an object may be small, but not that small
+    if extent.max() * near > settings.max_ratio**2 * largest or whole * far < least / settings.max_ratio**4:
+        ratio = whole * middle / float(np.sqrt(least * largest))
+        raise _refused(label, extent * middle, middle, ratio, size, depth)
+
+
+def check_distance(label: str, region: RegionPoints, depth: _View, settings: DepthSettings) -> None:
+    """Refuse what is nearer than any depth camera sees; without a size, nothing else tells a wrong unit.
+
+    Raises:
+        FrameError: 'depth_unit'.
+    """
+    z = region.points[region.inside, 2]
+    middle = float(np.median(z[:: max(1, len(z) // _SAMPLES)])) if len(z) else settings.nearest
+    if middle < settings.nearest:
+        raise FrameError(
+            'depth_unit',
+            f'{label}: half of the depth under its box is nearer than {middle:.2g} m, expected {settings.nearest:g} m '
+            f'or more from any depth camera; set {UNIT_PARAMETER}, which is {depth.image.scale:g} metres per unit now',
+        )
+
+
+def check_place(
+    label: str, place: SizedPlace, surface: SeenObject, box: np.ndarray, distance: float, size: np.ndarray,
+    depth: _View, settings: DepthSettings,
+) -> None:  # fmt: skip
+    """Refuse what no rotation of the object explains.
+
+    Raises:
+        FrameError: 'depth_size'.
+    """
+    extent = (box[2:] - box[:2]) * distance / depth.camera.focal
+    shown = np.abs(place.poses[0].rotation[:2]) @ size
+    ratio = float(np.linalg.norm(extent) / np.linalg.norm(shown))
+    is_whole = not (surface.sides.any() or surface.cut.any())
+    least = settings.min_extent if is_whole else settings.min_part
+    if place.misfit > settings.max_misfit or ratio < least:
+        raise _refused(label, extent, distance, ratio, size, depth)
+
+
+def _refused(
+    label: str, extent: np.ndarray, distance: float, ratio: float, size: np.ndarray, depth: _View
+) -> FrameError:
+    sides = ' x '.join(f'{side:.3g}' for side in size)
+    seen = f'{label}: its box is {extent[0]:.3g} x {extent[1]:.3g} m at {distance:.3g} m by depth'
+    suspects = _suspects(label, ratio, size, depth.image.scale)
+    return FrameError(
+        'depth_size',
+        f'{seen}, some {ratio:.2g} times what an object of {sides} m shows{suspects}',
+    )
+
+
+def _suspects(label: str, ratio: float, size: np.ndarray, scale: float) -> str:
+    """Which units would explain it, and what to set then."""
+    explained = [
+        (unit / scale * ratio, f'{UNIT_PARAMETER}: {unit:g} if its unit is {name}')
+        for name, unit in _UNITS
+        if abs(np.log(unit / scale)) > _SAME
+    ]
+    explained += [
+        (ratio / unit, f'objects.{label}.size: [{", ".join(f"{side * unit:.4g}" for side in size)}] if it is in {name}')
+        for name, unit in _CARD_UNITS
+    ]
+    likely = sorted((abs(np.log(left)), text) for left, text in explained if abs(np.log(left)) < np.log(_UNSURE))
+    advice = [text for _, text in likely]
+    if advice:
+        return f'; depth or card may have another unit: set {", or ".join(advice)}'
+    return f'; is something else before it, or under its box, or is objects.{label}.size wrong?'
