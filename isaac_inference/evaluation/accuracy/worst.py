@@ -16,6 +16,7 @@ from isaac_inference.ops.boxes.nms import box_iou
 from isaac_inference.ops.drawing.boxes import draw_caption
 from isaac_inference.ops.drawing.poses import draw_cuboid
 from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.cuboid import cuboid_corners
 from isaac_inference.ops.geometry.rigid import Pose
 
 _SEEN_IOU = 0.5  # of an object's outline with a box of its class: it was detected
@@ -73,9 +74,10 @@ def draw_lost(image: np.ndarray, frame: LostFrame, camera: CameraModel) -> None:
     for row, matrix in enumerate(found.poses):
         draw_cuboid(image, Pose.from_matrix(matrix), found.sizes[row].tolist(), camera, _FOUND)
     for row, cause in frame.causes.items():
-        pixel = camera.project(truth.poses[row, None, :3, 3])[0]
-        if np.isfinite(pixel).all():
-            x, y = np.clip(pixel, 0, (camera.width - 1, camera.height - 1)).astype(int).tolist()
+        corners = Pose.from_matrix(truth.poses[row]).apply(cuboid_corners(truth.sizes[row]))
+        pixels = camera.project(corners)
+        if np.isfinite(pixels).all():
+            x, y = np.clip(pixels.min(axis=0), 0, (camera.width - 1, camera.height - 1)).astype(int).tolist()
             text = f'{truth.classes[row]}: {cause}, {100 * truth.scores[row]:.0f} % visible'
             draw_caption(image, text, (x, y), _LOST)
 
