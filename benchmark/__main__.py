@@ -40,8 +40,9 @@ GROUPS = {
         'backlog',
         'transport',
         'executors',
+        'demo',
     ),
-    'poses': ('accuracy', 'pnp', 'depth_units', 'registration', 'pose_node', 'simulator'),
+    'poses': ('accuracy', 'pnp', 'depth_units', 'registration', 'meshes', 'pose_node', 'simulator'),
     'families': ('families',),
     'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
 }

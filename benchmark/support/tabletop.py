@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,8 @@ from isaac_inference.evaluation.accuracy.pose_errors import (
     cylinder_points,
     rotation_error_deg,
 )
-from isaac_inference.models import ModelCard, ObjectSpec, Task
-from isaac_inference.models.recognition.keypoints import KeypointSpec
+from isaac_inference.models import ModelCard, ObjectSpec
+from isaac_inference.models.card.tasks import KeypointDetectionSpec, KeypointSpec
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.cuboid import cuboid_corners
 from isaac_inference.ops.geometry.rigid import Pose
@@ -71,13 +71,14 @@ def objects_card() -> ModelCard:
         )
         for name, kind in KINDS.items()
     }
-    return dataclasses.replace(
-        synthetic_card((640, 480)),
-        task=Task.KEYPOINTS,
-        labels=LABELS,
-        objects=objects,
-        keypoints=KeypointSpec(8, 3, 'cuboid8'),
-    )
+    return cuboid_card(LABELS, objects)
+
+
+def cuboid_card(labels: tuple[str, ...], objects: Mapping[str, ObjectSpec]) -> ModelCard:
+    """A card, without a model, whose keypoints are the eight corners of each object's cuboid."""
+    bare = synthetic_card((640, 480))
+    spec = KeypointDetectionSpec({'predictions': 'output0'}, 'yolov8_pose', keypoints=KeypointSpec(8, 3, 'cuboid8'))
+    return dataclasses.replace(bare, spec=spec, labels=labels, objects=objects)
 
 
 def observed(truth: Truth, camera: CameraModel, rng: np.random.Generator | None = None) -> Observed:

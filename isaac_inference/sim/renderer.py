@@ -16,15 +16,31 @@ import numpy as np
 
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.cuboid import cuboid_corners
+from isaac_inference.ops.geometry.distortion import NONE
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.sim import backgrounds
 from isaac_inference.sim.catalog import ObjectKind
-from isaac_inference.sim.shapes import Hits, Rays, hit_face, visible_faces
+from isaac_inference.sim.shapes import Number, RayGrid, Rays, hit_face, visible_faces
 from isaac_inference.sim.textures import PIXELS_PER_M, Pyramid, faces_of
 
 NEAR = 0.05  # m; an object that reaches nearer is not drawn
 TABLE = 2.0  # m, side of the square table top, which is the plane z = 0 of the world about its origin
+_SOFT = 8  # px at half size, that a shadow's blurred edge reaches further
+_RIM = 1  # px around a face's picture, so that its edge pixels have neighbours
 _RING = np.linspace(0, 2 * np.pi, 32, endpoint=False)
+# which of an object's outline points are the outline of each of its faces
+_FACE_POINTS: dict[str, dict[str, list[int]]] = {
+    'cuboid': {
+        f'{sign}{axis}': [k for k in range(8) if (k >> (2 - i) & 1) == (sign == '+')]
+        for i, axis in enumerate('xyz')
+        for sign in '-+'
+    },
+    'cylinder': {
+        'side': list(range(2 * len(_RING))),
+        '-z': list(range(len(_RING))),
+        '+z': list(range(len(_RING), 2 * len(_RING))),
+    },
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +89,12 @@ class Rendered:
 
 
 class Renderer:
-    """Draws for one camera."""
+    """Draws for one camera; not for two threads at once."""
 
     def __init__(self, camera: CameraModel) -> None:
         self.camera = camera
-        self._x, self._y = _ray_grid(camera)
+        self._rays = _ray_grid(camera)
+        self._table_xy = np.empty((2, camera.height, camera.width), np.float32)  # px in its picture, used anew
 
     def render(
         self,
@@ -98,20 +115,22 @@ class Renderer:
         """
         light = light or Light()
         camera_light = T_world_camera.rotation.T @ np.asarray(light.direction)
-        color, depth = self._background(T_world_camera, table, wall, light)
-        drawable = [item.pose.apply(cuboid_corners(item.kind.size))[:, 2].min() > NEAR for item in objects]
+        color, zbuffer = self._background(T_world_camera, table, wall, light)
+        corners = [item.pose.apply(cuboid_corners(item.kind.size)) for item in objects]
+        drawable = [points[:, 2].min() > NEAR for points in corners]
         self._shadows(
-            color, [item for item, fits in zip(objects, drawable, strict=True) if fits], T_world_camera, light
+            color, [points for points, fits in zip(corners, drawable, strict=True) if fits], T_world_camera, light
         )
-        height, width = depth.shape
-        instances = np.zeros((height, width), np.uint8)
-        zbuffer = np.where(np.isnan(depth), np.float32(np.inf), depth)
+        instances = np.zeros(zbuffer.shape, np.uint8)
         outlines = np.zeros(len(objects))
         boxes = np.zeros((len(objects), 4), np.float32)
+        pixels = self._outlines(objects)
         for index, item in enumerate(objects):
             if drawable[index]:
-                boxes[index], inside = self._outline(item)
-                count = self._draw(color, zbuffer, instances, index + 1, item, boxes[index], light, camera_light)
+                boxes[index], inside = self._box(pixels[index])
+                count = self._draw(
+                    color, zbuffer, instances, index + 1, item, pixels[index], boxes[index], light, camera_light
+                )
                 outlines[index] = count / max(inside, 1e-6)
         seen = cv2.calcHist([instances], [0], None, [256], [0, 256]).ravel()[1 : len(objects) + 1]
         visibility = np.divide(seen, outlines, out=np.zeros(len(objects)), where=outlines > 0)
@@ -119,25 +138,27 @@ class Renderer:
         return Rendered(color, zbuffer, instances, np.minimum(visibility, 1.0).astype(np.float32), boxes)
 
     def _background(self, T_world_camera: Pose, table: int, wall: int, light: Light) -> tuple[np.ndarray, np.ndarray]:
-        """The table and, beyond its edges, a far backdrop."""
-        R, origin = T_world_camera.rotation.astype(np.float32), T_world_camera.translation.astype(np.float32)
-        down = R[2, 0] * self._x + R[2, 1] * self._y + R[2, 2]
-        with np.errstate(divide='ignore'):
-            depth = -origin[2] / down
-        depth[depth <= 0] = np.nan
-        scale, half = np.float32(backgrounds.SIDE / TABLE), np.float32(backgrounds.SIDE / 2)
-        maps = []
-        for axis, sign in ((0, scale), (1, -scale)):  # a picture's rows run against y
-            along = (R[axis, 0] * sign) * self._x + (R[axis, 1] * sign) * self._y + R[axis, 2] * sign
-            along *= depth
-            along += origin[axis] * sign + half
-            maps.append(along)
-        outside = ~((maps[0] >= 0) & (maps[0] < 2 * half) & (maps[1] >= 0) & (maps[1] < 2 * half))
-        color = cv2.remap(backgrounds.surface(table), maps[0], maps[1], cv2.INTER_LINEAR)
+        """The table and, beyond its edges, a far backdrop: colour, and depth, which is infinite there."""
+        R, origin = T_world_camera.rotation, T_world_camera.translation
+        scale, half = backgrounds.SIDE / TABLE, backgrounds.SIDE / 2
+        with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+            depth = self._rays.along(R[2])
+            np.reciprocal(depth, out=depth)
+            # place = origin + depth * direction, and depth = -height / (down . ray): one linear function of the ray
+            # over another, as everything on a plane
+            for xy, axis, sign in zip(self._table_xy, (0, 1), (scale, -scale), strict=True):  # rows run against y
+                place = (-origin[2] * sign) * R[axis] + (origin[axis] * sign + half) * R[2]
+                np.multiply(self._rays.along(place, out=xy), depth, out=xy)
+            depth *= np.float32(-origin[2])
+        x, y = self._table_xy
+        color = cv2.remap(backgrounds.surface(table), x, y, cv2.INTER_LINEAR)
         brightness = light.ambient + light.diffuse * max(0.0, light.direction[2])
-        color = cv2.convertScaleAbs(color, alpha=brightness)
-        if outside.any():
-            depth[outside] = np.nan
+        cv2.convertScaleAbs(color, color, alpha=brightness)
+        # NaN fails all of these, too
+        inside = all(xy.min() >= 0 and xy.max() < 2 * half for xy in (x, y)) and depth.min() > 0
+        if not inside:
+            outside = ~((depth > 0) & (x >= 0) & (x < 2 * half) & (y >= 0) & (y < 2 * half))
+            depth[outside] = np.inf
             cv2.copyTo(self._backdrop(wall, R), outside.view(np.uint8), color)
         return color, depth
 
@@ -149,29 +170,44 @@ class Renderer:
         left, top = int((yaw / np.pi + 1) / 2 * width) % width, int((pitch / np.pi + 0.5) * height) % height
         return picture[top : top + height, left : left + width]
 
-    def _shadows(self, color: np.ndarray, objects: Sequence[Placed], T_world_camera: Pose, light: Light) -> None:
-        """Darken the table where the lamp does not reach it."""
-        if light.shadow <= 0:
+    def _shadows(self, color: np.ndarray, corners: Sequence[np.ndarray], T_world_camera: Pose, light: Light) -> None:
+        """Darken the table where the lamp does not reach it; `corners` are each object's (8, 3), the camera's frame."""
+        if light.shadow <= 0 or not corners:
             return
-        mask = np.zeros((self.camera.height // 2, self.camera.width // 2), np.uint8)
         lamp = np.asarray(light.direction)
-        for item in objects:
-            corners = (T_world_camera @ item.pose).apply(cuboid_corners(item.kind.size))
-            ground = corners - np.maximum(corners[:, 2:], 0.0) * lamp / lamp[2]
-            pixels = self.camera.project(T_world_camera.inverse().apply(ground))
-            if np.isfinite(pixels).all():
-                hull = cv2.convexHull(
-                    (np.clip(pixels, -4000, 4000) * 8).astype(np.int32)
-                )  # half size, 4 bits of fraction
-                cv2.fillConvexPoly(mask, hull, (255,), cv2.LINE_AA, shift=4)
-        soft = cv2.blur(mask, (7, 7))
+        ground = T_world_camera.apply(np.concatenate(corners))
+        ground -= np.maximum(ground[:, 2:], 0.0) * lamp / lamp[2]
+        pixels = self.camera.project(T_world_camera.inverse().apply(ground)).reshape(len(corners), -1, 2)
+        height, width = self.camera.height // 2, self.camera.width // 2
+        mask = np.zeros((height, width), np.uint8)
+        reach = np.array((width, height, 0, 0))  # of all shadows: left, top, right, bottom in the mask
+        for shadow in pixels[np.isfinite(pixels).all(axis=(1, 2))]:
+            # half size, 4 bits of fraction
+            hull = cv2.convexHull((np.clip(shadow, -4000, 4000) * 8).astype(np.int32))
+            cv2.fillConvexPoly(mask, hull, (255,), cv2.LINE_AA, shift=4)
+            left, top, wide, high = cv2.boundingRect(hull)
+            ends = ((left + wide) >> 4, (top + high) >> 4)
+            reach = np.concatenate((np.minimum(reach[:2], (left >> 4, top >> 4)), np.maximum(reach[2:], ends)))
+        left, top = np.maximum(reach[:2] - _SOFT, 0).tolist()
+        right, bottom = np.minimum(reach[2:] + _SOFT, (width, height)).tolist()
+        if right <= left or bottom <= top:
+            return
+        soft = cv2.blur(mask, (7, 7))[top:bottom, left:right]
         factor = cv2.LUT(soft, (255 * (1 - light.shadow * np.arange(256) / 255)).astype(np.uint8))
-        factor = cv2.resize(factor, (self.camera.width, self.camera.height))
-        cv2.multiply(color, cv2.merge((factor, factor, factor)), color, 1 / 255)
+        factor = cv2.resize(factor, (2 * (right - left), 2 * (bottom - top)))
+        region = color[2 * top : 2 * bottom, 2 * left : 2 * right]
+        cv2.multiply(region, cv2.merge((factor, factor, factor)), region, 1 / 255)
 
-    def _outline(self, item: Placed) -> tuple[np.ndarray, float]:
+    def _outlines(self, objects: Sequence[Placed]) -> list[np.ndarray]:
+        """Each object's outline points in the image, (N, 2) float32 px, edge-based; NaN behind the camera."""
+        points = [item.pose.apply(_outline_points(item.kind)) for item in objects]
+        if not points:
+            return []
+        pixels = self.camera.project(np.concatenate(points)).astype(np.float32) + np.float32(0.5)
+        return np.split(pixels, np.cumsum([len(part) for part in points])[:-1])
+
+    def _box(self, pixels: np.ndarray) -> tuple[np.ndarray, float]:
         """The box of an object's outline in the image, and the fraction of the outline's area inside the image."""
-        pixels = self.camera.project(item.pose.apply(_outline_points(item.kind))).astype(np.float32) + 0.5
         width, height = self.camera.width, self.camera.height
         if not np.isfinite(pixels).all():
             return np.zeros(4, np.float32), 0.0
@@ -182,6 +218,17 @@ class Renderer:
         inside = cv2.intersectConvexConvex(hull, frame)[0] if box[2] > box[0] and box[3] > box[1] else 0.0
         return box, float(inside / max(cv2.contourArea(hull), 1e-6))
 
+    def _region(self, pixels: np.ndarray, face: str, shape: str, box: np.ndarray) -> tuple[slice, slice]:
+        """The part of the image that a face may be in, as (rows, columns)."""
+        width, height = self.camera.width, self.camera.height
+        if self.camera.model == NONE:  # else edges are bent, and may reach beyond the box of their ends
+            ends = pixels[_FACE_POINTS[shape][face]]
+            (left, top), (right, bottom) = ends.min(axis=0).tolist(), ends.max(axis=0).tolist()
+        else:
+            left, top, right, bottom = box.tolist()
+        rows = slice(max(0, int(top) - 1), max(0, min(int(bottom) + 2, height)))
+        return rows, slice(max(0, int(left) - 1), max(0, min(int(right) + 2, width)))
+
     def _draw(
         self,
         color: np.ndarray,
@@ -189,32 +236,50 @@ class Renderer:
         instances: np.ndarray,
         number: int,
         item: Placed,
+        pixels: np.ndarray,
         box: np.ndarray,
         light: Light,
         camera_light: np.ndarray,
     ) -> int:
         """Draw one object; returns how many pixels its outline has inside the image."""
-        left, top = (max(0, int(value) - 1) for value in box[:2])
-        right, bottom = int(box[2]) + 2, int(box[3]) + 2
-        region = np.s_[top:bottom, left:right]
-        x, y = (
-            grid[region] if grid.shape == zbuffer.shape else _broadcast(grid, region) for grid in (self._x, self._y)
-        )
-        rays = Rays(item.pose, x, y)
-        object_light = (item.pose.rotation.T @ camera_light).astype(np.float32)
-        faces = item.faces or faces_of(item.kind)
+        kind = item.kind
+        faces = _rimmed_faces(kind) if item.faces is None else _rimmed(item.faces)
+        object_light = item.pose.rotation.T @ camera_light
+        level = _level(item.pose.translation[2] / self.camera.K[0, 0])
+        origin = -(item.pose.rotation.T @ item.pose.translation)
         count = 0
-        for name in visible_faces(rays, item.kind.size, item.kind.shape):
-            hits = hit_face(rays, item.kind.size, item.kind.shape, name)
+        for name in visible_faces(origin, kind.size, kind.shape):
+            region = self._region(pixels, name, kind.shape, box)
+            if any(part.stop <= part.start for part in region):  # all outside the image
+                continue
+            picture = faces[name][min(level, len(faces[name]) - 1)]
+            height, width = (length - 2 * _RIM for length in picture.shape[:2])
+            hits = hit_face(Rays(item.pose, self._rays.part(*region)), kind.size, kind.shape, name, (width, height))
             count += int(np.count_nonzero(hits.mask))
             front = (hits.mask & (hits.depth < zbuffer[region])).view(np.uint8)
-            paint = _paint(faces[name], hits, item.pose.translation[2] / self.camera.K[0, 0])
+            u, v = hits.u + np.float32(_RIM), hits.v + np.float32(_RIM)
+            # with the rim every hit is inside the picture, and what isn't hit is left as it is: that is three times as
+            # fast as to extrapolate the picture there
+            paint = cv2.remap(picture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT)
             paint = _shade(paint, hits.normal, object_light, light)
             # OpenCV copies under a mask about fifty times as fast as NumPy
             cv2.copyTo(paint, front, color[region])
             cv2.copyTo(hits.depth, front, zbuffer[region])
             cv2.copyTo(front * np.uint8(number), front, instances[region])
         return count
+
+
+@functools.cache
+def _rimmed_faces(kind: ObjectKind) -> dict[str, Pyramid]:
+    return _rimmed(faces_of(kind))
+
+
+def _rimmed(faces: dict[str, Pyramid]) -> dict[str, Pyramid]:
+    """Each picture with a rim that repeats its edge."""
+    return {
+        name: tuple(cv2.copyMakeBorder(level, *(_RIM,) * 4, cv2.BORDER_REPLICATE) for level in levels)
+        for name, levels in faces.items()
+    }
 
 
 def _outline_points(kind: ObjectKind) -> np.ndarray:
@@ -226,27 +291,21 @@ def _outline_points(kind: ObjectKind) -> np.ndarray:
     return np.concatenate([np.column_stack((ring, np.full(len(ring), z))) for z in (-half, half)])
 
 
-def _paint(levels: Pyramid, hits: Hits, m_per_px: float) -> np.ndarray:
-    """The face's texture at each hit; the pyramid's level follows the object's size in the image."""
-    level = int(np.clip(np.log2(max(m_per_px * PIXELS_PER_M, 1e-6)) + 0.3, 0, len(levels) - 1))
-    height, width = levels[level].shape[:2]
-    u, v = hits.u * np.float32(width) - np.float32(0.5), hits.v * np.float32(height) - np.float32(0.5)
-    return cv2.remap(levels[level], u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def _level(m_per_px: float) -> int:
+    """The level of a picture's pyramid that follows the object's size in the image."""
+    return max(0, int(np.log2(max(m_per_px * PIXELS_PER_M, 1e-6)) + 0.3))
 
 
-def _shade(paint: np.ndarray, normal: np.ndarray, lamp: np.ndarray, light: Light) -> np.ndarray:
+def _shade(paint: np.ndarray, normal: tuple[Number, Number, Number], lamp: np.ndarray, light: Light) -> np.ndarray:
     """Lambert's law: brightness by the angle between the surface and the lamp."""
-    cosine = np.nan_to_num(np.maximum(normal @ lamp, 0.0))
-    brightness = light.ambient + light.diffuse * cosine
+    x, y, z = (part * np.float32(toward) for part, toward in zip(normal, lamp, strict=True))
+    cosine = np.maximum(x + y + z, np.float32(0.0))
     if cosine.ndim == 0:
-        return cv2.convertScaleAbs(paint, alpha=float(brightness))
-    factor = np.clip(brightness * 128, 0, 255).astype(np.uint8)
+        return cv2.convertScaleAbs(paint, alpha=light.ambient + light.diffuse * float(cosine))
+    cosine *= np.float32(light.diffuse * 128)
+    cosine += np.float32(light.ambient * 128)
+    factor = np.minimum(cosine, np.float32(255.0)).astype(np.uint8)
     return cv2.multiply(paint, cv2.merge((factor, factor, factor)), scale=1 / 128)
-
-
-def _broadcast(grid: np.ndarray, region: tuple[slice, slice]) -> np.ndarray:
-    """The region of a grid that is one row or one column."""
-    return grid[:, region[1]] if grid.shape[0] == 1 else grid[region[0]]
 
 
 @functools.lru_cache(maxsize=8)
@@ -255,13 +314,13 @@ def _wall(number: int, width: int, height: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=4)
-def _ray_grid(camera: CameraModel) -> tuple[np.ndarray, np.ndarray]:
-    """Normalised coordinates of all pixel centres: a row and a column without distortion, else (H, W) each."""
-    if camera.model == 'none':
+def _ray_grid(camera: CameraModel) -> RayGrid:
+    """All pixel centres."""
+    if camera.model == NONE:
         x = (np.arange(camera.width) - camera.K[0, 2]) / camera.K[0, 0]
         y = (np.arange(camera.height) - camera.K[1, 2]) / camera.K[1, 1]
-        return x.astype(np.float32)[None], y.astype(np.float32)[:, None]
+        return RayGrid(x.astype(np.float32)[None], y.astype(np.float32)[:, None])
     columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
     rays = camera.undistort(np.column_stack((columns.ravel(), rows.ravel())).astype(np.float64))
     x, y = (rays[:, axis].reshape(camera.height, camera.width).astype(np.float32) for axis in range(2))
-    return x, y
+    return RayGrid(x, y)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,15 +46,20 @@ class SimFrame:
 
     Attributes:
         color: (H, W, 3) uint8 BGR.
-        depth: (H, W) float32 m, NaN for holes.
         T_world_camera: where the camera is.
         truths: every object that is at least slightly in view.
+        depth: (H, W) float32 m, NaN for holes; measured when it is first asked for, so it costs nothing unseen.
     """
 
     color: np.ndarray
-    depth: np.ndarray
     T_world_camera: Pose
     truths: tuple[Truth, ...]
+    _measure_depth: Callable[[], np.ndarray]
+
+    @functools.cached_property
+    def depth(self) -> np.ndarray:
+        """What the depth camera measures."""
+        return self._measure_depth()
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +143,9 @@ class Scene:
         )
         return SimFrame(
             sense_color(view.color, self._sensor, rng),
-            sense_depth(view.depth, self._sensor, rng),
             T_world_camera,
             truths,
+            functools.partial(sense_depth, view.depth, self._sensor, rng),
         )
 
 

@@ -22,7 +22,7 @@ from isaac_inference.models.demo import demo_model
 from isaac_inference.ros.bringup.evaluation.client import AnswerTopics, EvaluationClient
 from isaac_inference.ros.bringup.evaluation.drive import drive_freely
 from isaac_inference.ros.bringup.evaluation.graph import object_geometries
-from isaac_inference.ros.bringup.graph import perception_graph
+from isaac_inference.ros.bringup.graph import DEMO_CAMERA, perception_graph
 from isaac_inference.ros.bringup.runner import start_composed
 from isaac_inference.ros.bringup.session import default_ros
 
@@ -65,7 +65,7 @@ def _run(arguments: argparse.Namespace, model: str, folder: Path, begin: float) 
     """The measured frames, seconds from `begin` to the first detection, and how many frames the video has."""
     specs = perception_graph(
         model=str(Path(model).absolute()),
-        simulator={'seed': arguments.seed, 'rate_hz': RATE_HZ},
+        simulator={'seed': arguments.seed, 'rate_hz': RATE_HZ, **DEMO_CAMERA},
         poses=True,
         track=True,
         pose_parameters={'method': 'registration'} if arguments.registration else None,

@@ -14,6 +14,9 @@ from isaac_inference.ops.geometry.rigid import Pose
 
 _AXIS_COLORS = ((60, 60, 255), (60, 220, 60), (255, 120, 60))  # BGR of x, y, z: red, green, blue as in rviz
 _FRACTION_BITS = 4
+_FURTHEST = 1e5  # px from the image's corner
+_EDGES = tuple((int(start), int(end)) for start, end in CUBOID_EDGES)
+_Place = tuple[int, int] | None
 
 
 def draw_cuboid(
@@ -35,9 +38,9 @@ def draw_cuboid(
         >>> bool(image[32, 48].any()), bool(image[32, 32].any())
         (True, False)
     """
-    pixels = camera.project(pose.apply(cuboid_corners(size)))
-    for start, end in CUBOID_EDGES:
-        _line(image, pixels[start], pixels[end], color, 1)
+    places = _places(camera.project(pose.apply(cuboid_corners(size))))
+    for start, end in _EDGES:
+        _line(image, places[start], places[end], color, 1)
 
 
 def draw_axes(image: np.ndarray, pose: Pose, length: float, camera: CameraModel) -> None:
@@ -51,9 +54,9 @@ def draw_axes(image: np.ndarray, pose: Pose, length: float, camera: CameraModel)
         2
     """
     points = np.vstack((np.zeros(3), np.eye(3) * length))
-    pixels = camera.project(pose.apply(points))
-    for axis in range(3):
-        _line(image, pixels[0], pixels[1 + axis], _AXIS_COLORS[axis], 2)
+    origin, *tips = _places(camera.project(pose.apply(points)))
+    for tip, color in zip(tips, _AXIS_COLORS, strict=True):
+        _line(image, origin, tip, color, 2)
 
 
 def draw_trail(image: np.ndarray, points: Sequence[tuple[float, float]], color: tuple[int, int, int]) -> None:
@@ -70,8 +73,14 @@ def draw_trail(image: np.ndarray, points: Sequence[tuple[float, float]], color: 
         cv2.polylines(image, [path.reshape(-1, 1, 2)], False, color, 1, cv2.LINE_AA, _FRACTION_BITS)
 
 
-def _line(image: np.ndarray, start: np.ndarray, end: np.ndarray, color: tuple[int, int, int], width: int) -> None:
-    ends = np.stack((start, end))
-    if np.isfinite(ends).all() and np.abs(ends).max() < 1e5:
-        first, second = (ends * 2**_FRACTION_BITS).round().astype(int).tolist()
-        cv2.line(image, first, second, color, width, cv2.LINE_AA, _FRACTION_BITS)
+def _places(pixels: np.ndarray) -> list[_Place]:
+    """Each of (N, 2) px as OpenCV's fixed-point numbers; None for one that can't be drawn to."""
+    with np.errstate(invalid='ignore'):
+        good = (np.abs(pixels) < _FURTHEST).all(axis=1)  # NaN is not
+    fixed = (np.where(good[:, None], pixels, 0.0) * 2**_FRACTION_BITS).round().astype(int).tolist()
+    return [(x, y) if fits else None for (x, y), fits in zip(fixed, good.tolist(), strict=True)]
+
+
+def _line(image: np.ndarray, start: _Place, end: _Place, color: tuple[int, int, int], width: int) -> None:
+    if start is not None and end is not None:
+        cv2.line(image, start, end, color, width, cv2.LINE_AA, _FRACTION_BITS)

@@ -87,17 +87,17 @@ class Pose:
         Raises:
             FrameError: 'bad_pose', when something is not finite or the quaternion is zero, as in an unset message.
         """
-        quaternion = np.array(xyzw, np.float64)
-        offset = np.array(translation, np.float64)
-        if quaternion.shape != (4,) or offset.shape != (3,):
-            raise _bad_pose(f'got quaternion {quaternion.shape} and translation {offset.shape}, expected (4,) and (3,)')
-        length = float(np.linalg.norm(quaternion))
-        if not (np.isfinite(length) and length > ORTHONORMAL_TOLERANCE and np.isfinite(offset).all()):
+        # numbers, not arrays: this runs for every object of every message
+        quaternion, offset = [float(value) for value in xyzw], [float(value) for value in translation]
+        if len(quaternion) != 4 or len(offset) != 3:
+            raise _bad_pose(f'got quaternion {quaternion} and translation {offset}, expected 4 and 3 numbers')
+        length = math.hypot(*quaternion)
+        if not (ORTHONORMAL_TOLERANCE < length < math.inf and all(map(math.isfinite, offset))):
             raise _bad_pose(
-                f'got quaternion {quaternion.tolist()} and translation {offset.tolist()}, expected finite numbers and '
+                f'got quaternion {quaternion} and translation {offset}, expected finite numbers and '
                 f'a quaternion that is not zero; the identity is (0, 0, 0, 1)'
             )
-        x, y, z, w = quaternion / length
+        x, y, z, w = (value / length for value in quaternion)
         rotation = np.array(
             (
                 (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
@@ -105,7 +105,7 @@ class Pose:
                 (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
             )
         )
-        return cls(rotation, offset)
+        return cls(rotation, np.array(offset))
 
     def matrix(self) -> np.ndarray:
         """The (4, 4) float64 homogeneous matrix."""
@@ -116,29 +116,7 @@ class Pose:
 
     def quaternion(self) -> np.ndarray:
         """The rotation as a (4,) float64 unit quaternion (x, y, z, w) with w >= 0."""
-        R = self.rotation
-        # Four times the squares of x, y, z, w; dividing by the largest loses no precision (Shepperd's method).
-        squares = np.array(
-            (
-                1 + R[0, 0] - R[1, 1] - R[2, 2],
-                1 - R[0, 0] + R[1, 1] - R[2, 2],
-                1 - R[0, 0] - R[1, 1] + R[2, 2],
-                1 + R[0, 0] + R[1, 1] + R[2, 2],
-            )
-        )
-        xy, xz, yz = R[0, 1] + R[1, 0], R[0, 2] + R[2, 0], R[1, 2] + R[2, 1]
-        wx, wy, wz = R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1]
-        largest = int(squares.argmax())
-        # row i is 4 * q[i] * q, so any row points along q
-        row = (
-            (squares[0], xy, xz, wx),
-            (xy, squares[1], yz, wy),
-            (xz, yz, squares[2], wz),
-            (wx, wy, wz, squares[3]),
-        )[largest]
-        quaternion = np.array(row)
-        quaternion /= np.linalg.norm(quaternion)
-        return -quaternion if quaternion[3] < 0.0 else quaternion
+        return np.array(_quaternion(self.rotation))
 
     def inverse(self) -> Pose:
         """`T_b_a` of this `T_a_b`."""
@@ -184,11 +162,10 @@ def so3_log(rotation: np.ndarray) -> np.ndarray:
         >>> so3_log(np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])).round(4).tolist()
         [0.0, 0.0, 1.5708]
     """
-    quaternion = Pose(rotation, np.zeros(3)).quaternion()
-    sine = float(np.linalg.norm(quaternion[:3]))
-    if sine < _SMALL_ANGLE:
-        return 2.0 * quaternion[:3]
-    return quaternion[:3] * (2.0 * np.arctan2(sine, quaternion[3]) / sine)
+    x, y, z, w = _quaternion(rotation)
+    sine = math.sqrt(x * x + y * y + z * z)
+    scale = 2.0 if sine < _SMALL_ANGLE else 2.0 * math.atan2(sine, w) / sine
+    return np.array((x * scale, y * scale, z * scale))
 
 
 def rotation_angle(rotation: np.ndarray) -> float:
@@ -222,6 +199,28 @@ def transform_covariance(covariance: np.ndarray, T: Pose) -> np.ndarray:
     turn = np.zeros((6, 6))
     turn[:3, :3] = turn[3:, 3:] = T.rotation
     return turn @ covariance @ turn.T
+
+
+def _quaternion(rotation: np.ndarray) -> tuple[float, float, float, float]:
+    """A rotation's unit quaternion x, y, z, w with w >= 0."""
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation.tolist()
+    # Four times the squares of x, y, z, w; dividing by the largest loses no precision (Shepperd's method).
+    squares = 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz, 1 + xx + yy + zz
+    largest = squares.index(max(squares))
+    # row i is 4 * q[i] * q, so any row points along q
+    if largest == 3:
+        row = (zy - yz, xz - zx, yx - xy, squares[3])
+    elif largest == 0:
+        row = (squares[0], xy + yx, xz + zx, zy - yz)
+    elif largest == 1:
+        row = (xy + yx, squares[1], yz + zy, xz - zx)
+    else:
+        row = (xz + zx, yz + zy, squares[2], yx - xy)
+    x, y, z, w = row
+    length = math.sqrt(x * x + y * y + z * z + w * w)
+    if w < 0.0:
+        length = -length
+    return x / length, y / length, z / length, w / length
 
 
 def _bad_pose(what: str) -> FrameError:

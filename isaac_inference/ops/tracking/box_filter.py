@@ -48,7 +48,8 @@ class BoxFilter:
     """
 
     def __init__(self, settings: BoxFilterSettings | None = None) -> None:
-        self._settings = settings or BoxFilterSettings()
+        self._settings = chosen = settings or BoxFilterSettings()
+        self._process = np.array((chosen.acceleration,) * 2 + (chosen.resizing,) * 2) ** 2
         self._mean: np.ndarray = np.empty((0, 4))  # cx, cy, w, h in px
         self._velocity: np.ndarray = np.empty((0, 4))  # px/s
         self._variance: np.ndarray = np.empty((3, 0, 4))  # of position, of both together, of velocity
@@ -63,40 +64,46 @@ class BoxFilter:
 
     def predict(self, step_s: float, coasting: np.ndarray) -> None:
         """Predict all boxes `step_s` >= 0 ahead; those in `coasting` (N,) bool slow down."""
-        tau = self._settings.coast_s
-        decay = np.where(coasting, np.exp(-step_s / tau), 1.0)[:, None]
-        reach = np.where(coasting, tau * (1.0 - np.exp(-step_s / tau)), step_s)[:, None]  # integral of the decay
+        decay, reach = self._coasted(step_s, coasting) if coasting.any() else (1.0, step_s)
         self._mean = self._mean + reach * self._velocity
         np.maximum(self._mean[:, 2:], _MIN_SIZE, out=self._mean[:, 2:])
         self._velocity = decay * self._velocity
         position, both, velocity = self._variance
-        noise = (self._size() * self._process()) ** 2
-        self._variance = np.stack(
+        noise = self._square() * self._process
+        turned = reach * velocity  # what both have of the velocity
+        self._variance = np.array(
             (
-                position + 2 * reach * both + reach**2 * velocity + noise * step_s**3 / 3,
-                decay * (both + reach * velocity) + noise * step_s**2 / 2,
+                position + reach * (both + both + turned) + noise * (step_s**3 / 3),
+                decay * (both + turned) + noise * (step_s**2 / 2),
                 decay**2 * velocity + noise * step_s,
             )
         )
+
+    def _coasted(self, step_s: float, coasting: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 1) factor of each velocity after a step, and its integral over the step in s."""
+        tau = self._settings.coast_s
+        left = np.exp(-step_s / tau)
+        return np.where(coasting, left, 1.0)[:, None], np.where(coasting, tau * (1.0 - left), step_s)[:, None]
 
     def correct(self, rows: np.ndarray, boxes: np.ndarray) -> None:
         """Take in detections: boxes (P, 4) corners in px of P different rows."""
         position, both, velocity = self._variance[:, rows]
         innovation = _centred(boxes) - self._mean[rows]
-        total = position + (self._size()[rows] * self._settings.measurement) ** 2
+        total = position + self._square()[rows] * self._settings.measurement**2
         gain, gain_velocity = position / total, both / total
         self._mean[rows] += gain * innovation
         np.maximum(self._mean[:, 2:], _MIN_SIZE, out=self._mean[:, 2:])
         self._velocity[rows] += gain_velocity * innovation
-        self._variance[:, rows] = np.stack(((1 - gain) * position, (1 - gain) * both, velocity - gain_velocity * both))
+        rest = 1 - gain
+        self._variance[:, rows] = np.array((rest * position, rest * both, velocity - gain_velocity * both))
 
     def append(self, boxes: np.ndarray) -> None:
         """New rows at the end, at rest; boxes (P, 4) corners in px."""
         chosen = self._settings
         mean = _centred(boxes)
-        size = _size(mean)
+        square = _square(mean)
         initial = np.zeros((3, len(mean), 4))
-        initial[0], initial[2] = (size * chosen.measurement) ** 2, (size * chosen.initial_velocity) ** 2
+        initial[0], initial[2] = square * chosen.measurement**2, square * chosen.initial_velocity**2
         self._mean = np.concatenate((self._mean, mean))
         self._velocity = np.concatenate((self._velocity, np.zeros_like(mean)))
         self._variance = np.concatenate((self._variance, initial), axis=1)
@@ -106,12 +113,8 @@ class BoxFilter:
         self._mean, self._velocity = self._mean[rows], self._velocity[rows]
         self._variance = self._variance[:, rows]
 
-    def _size(self) -> np.ndarray:
-        return _size(self._mean)
-
-    def _process(self) -> np.ndarray:
-        chosen = self._settings
-        return np.array((chosen.acceleration, chosen.acceleration, chosen.resizing, chosen.resizing))
+    def _square(self) -> np.ndarray:
+        return _square(self._mean)
 
 
 def _centred(boxes: np.ndarray) -> np.ndarray:
@@ -119,6 +122,6 @@ def _centred(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate((boxes[:, :2] + size / 2, np.maximum(size, _MIN_SIZE)), axis=1)
 
 
-def _size(mean: np.ndarray) -> np.ndarray:
-    """(N, 1) px."""
-    return np.sqrt(mean[:, 2] * mean[:, 3])[:, None]
+def _square(mean: np.ndarray) -> np.ndarray:
+    """(N, 1) px^2, of the size."""
+    return mean[:, 2:3] * mean[:, 3:]

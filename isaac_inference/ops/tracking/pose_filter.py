@@ -10,10 +10,12 @@ them all the same direction, so their running mean shows whether to trust the mo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dposv, dpotrf
 
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp, so3_log
@@ -21,7 +23,11 @@ from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, nearest
 
 _POSITION, _ROTATION = slice(0, 3), slice(3, 6)
 _POSE, _MOTION = slice(0, 6), slice(6, 12)
-_INDEX = np.arange(6)
+# Elements of a flattened (12, 12): the diagonals of its four (6, 6) blocks, and its own. A slice of a view is several
+# times as fast as index arrays, and this runs for every object of every frame.
+_OF_POSE, _POSE_BY_MOTION = slice(0, 66, 13), slice(6, 72, 13)
+_MOTION_BY_POSE, _OF_MOTION = slice(72, 138, 13), slice(78, 144, 13)
+_STILL = np.eye(12)
 _CALM = 0.5  # size of the mean normalised innovation that noise alone does not exceed for long
 
 
@@ -112,6 +118,8 @@ class PoseFilter:
     def __init__(self, settings: PoseFilterSettings | None = None, symmetries: Sequence[Symmetry] = ()) -> None:
         self.settings = settings or PoseFilterSettings()
         self.symmetries = tuple(symmetries)
+        least = self.settings.min_position_noise**2, self.settings.min_rotation_noise**2
+        self._least_noise = np.repeat(least, 3)
         self._state: _State | None = None
         self._rival: _State | None = None
 
@@ -145,8 +153,7 @@ class PoseFilter:
         Raises:
             FrameError: 'bad_pose', for values that are not finite or a covariance with a negative variance.
         """
-        _check(stamp_s, pose, covariance)
-        noise = self._noise(pose, covariance)
+        noise = self._noise(pose, _checked(stamp_s, pose, covariance))
         if self._state is None or not 0.0 < stamp_s - self._state.stamp_s <= self.settings.max_gap_s:
             return self._start(_State.started(self.settings, stamp_s, pose, noise))
         updated = self._state.updated(self.settings, self.symmetries, stamp_s, pose, noise)
@@ -183,12 +190,13 @@ class PoseFilter:
         return SmoothPose(canonical(state.pose, self.symmetries), state.covariance[_POSE, _POSE].copy())
 
     def _noise(self, pose: Pose, covariance: np.ndarray | None) -> np.ndarray:
+        """(6, 6) of a measurement; `covariance` is used up."""
         chosen = self.settings
         if covariance is None:
-            sigma = chosen.position_noise + chosen.position_noise_far * float(np.linalg.norm(pose.translation))
+            sigma = chosen.position_noise + chosen.position_noise_far * math.hypot(*pose.translation.tolist())
             return np.diag(np.repeat((sigma**2, chosen.rotation_noise**2), 3))
-        least = np.repeat((chosen.min_position_noise**2, chosen.min_rotation_noise**2), 3)
-        return (covariance + covariance.T) / 2 + np.diag(least)
+        covariance.reshape(-1)[::7] += self._least_noise
+        return covariance
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,8 +206,8 @@ class _State:
     Attributes:
         motion: (6,) m/s and rad/s.
         covariance: (12, 12) of the error in pose and motion.
-        lag: (6,) running mean of the normalised innovations.
-        variance_scale: (2,) estimated over assumed variance of measured positions and rotations.
+        lag: 6 running means of the normalised innovations.
+        variance_scale: estimated over assumed variance of measured positions and of rotations.
         hits: measurements accepted.
     """
 
@@ -207,8 +215,8 @@ class _State:
     pose: Pose
     motion: np.ndarray
     covariance: np.ndarray
-    lag: np.ndarray
-    variance_scale: np.ndarray
+    lag: Sequence[float]
+    variance_scale: tuple[float, float]
     hits: int
 
     @classmethod
@@ -218,23 +226,22 @@ class _State:
         covariance[_MOTION, _MOTION] = np.diag(
             np.repeat((settings.initial_speed**2, settings.initial_turn_speed**2), 3)
         )
-        return cls(stamp_s, pose, np.zeros(6), covariance, np.zeros(6), np.ones(2), 1)
+        return cls(stamp_s, pose, np.zeros(6), covariance, (0.0,) * 6, (1.0, 1.0), 1)
 
-    def predicted(self, settings: PoseFilterSettings, step_s: float, lag: np.ndarray | None = None) -> _State:
+    def predicted(self, settings: PoseFilterSettings, step_s: float) -> _State:
+        pose, covariance = self._moved(step_s)
+        _accelerate(covariance, _densities(settings, self.lag), step_s)
+        return _State(self.stamp_s + step_s, pose, self.motion, covariance, self.lag, self.variance_scale, self.hits)
+
+    def _moved(self, step_s: float) -> tuple[Pose, np.ndarray]:
+        """The pose a step later, and the covariance if nothing accelerates."""
         step = step_s * self.motion
-        turn = so3_exp(step[_ROTATION])
-        pose = Pose(turn @ self.pose.rotation, self.pose.translation + step[_POSITION])
-        transition = np.eye(12)
-        transition[_INDEX, _INDEX + 6] = step_s
+        turn = so3_exp(step[_ROTATION].tolist())
+        transition = _STILL.copy()
+        transition.ravel()[_POSE_BY_MOTION] = step_s
         transition[_ROTATION, _ROTATION] = turn  # an error about the previous rotation turns with it
-        covariance = transition @ self.covariance @ transition.T
-        density = _density(settings, self.lag if lag is None else lag)
-        t = abs(step_s)
-        covariance[_INDEX, _INDEX] += density * t**3 / 3
-        covariance[_INDEX, _INDEX + 6] += density * step_s * t / 2
-        covariance[_INDEX + 6, _INDEX] += density * step_s * t / 2
-        covariance[_INDEX + 6, _INDEX + 6] += density * t
-        return replace(self, stamp_s=self.stamp_s + step_s, pose=pose, covariance=covariance)
+        pose = Pose(turn @ self.pose.rotation, self.pose.translation + step[_POSITION])
+        return pose, transition @ self.covariance @ transition.T
 
     def updated(
         self,
@@ -246,65 +253,129 @@ class _State:
     ) -> _State | None:
         """After a measurement; None for an outlier."""
         step_s = stamp_s - self.stamp_s
-        prior = self.predicted(settings, step_s)
-        measured = nearest(measured, prior.pose, symmetries)
-        innovation = np.concatenate(
-            (measured.translation - prior.pose.translation, so3_log(measured.rotation @ prior.pose.rotation.T))
-        )
-        scale = np.repeat(np.sqrt(self.variance_scale), 3)
-        noise = noise * np.outer(scale, scale)
-        total = prior.covariance[_POSE, _POSE] + noise
+        expected, prior = self._moved(step_s)
+        measured = nearest(measured, expected, symmetries)
+        innovation = [
+            *(measured.translation - expected.translation).tolist(),
+            *so3_log(measured.rotation @ expected.rotation.T).tolist(),
+        ]
+        scale = _of_axes([math.sqrt(part) for part in self.variance_scale])
+        noise = noise * scale * scale[:, None]
+        densities = _densities(settings, self.lag)
+        total = prior[_POSE, _POSE] + noise
+        total.reshape(-1)[::7] += _of_axes(densities) * (abs(step_s) ** 3 / 3)
         if _is_outlier(settings, innovation, total):
             return None
-        normalised = np.clip(innovation / np.sqrt(np.diag(total)), -settings.gate, settings.gate)
-        lag = self.lag + (1.0 - np.exp(-step_s / settings.memory_s)) * (normalised - self.lag)
-        if (np.abs(lag) > np.abs(self.lag)).any():  # accelerates more than assumed, in this step too
-            prior = self.predicted(settings, step_s, lag)
-            total = prior.covariance[_POSE, _POSE] + noise
-        gain = np.linalg.solve(total, prior.covariance[_POSE]).T
+        # six numbers: plain Python is faster on them than arrays are
+        gate, follow = settings.gate, 1.0 - math.exp(-step_s / settings.memory_s)
+        normalised = [
+            min(max(part / math.sqrt(variance), -gate), gate)
+            for part, variance in zip(innovation, total.diagonal().tolist(), strict=True)
+        ]
+        lag = [mean + follow * (part - mean) for part, mean in zip(normalised, self.lag, strict=True)]
+        if any(abs(after) > abs(before) for after, before in zip(lag, self.lag, strict=True)):
+            densities = _densities(settings, lag)  # accelerates more than assumed, in this step too
+        _accelerate(prior, densities, step_s)
+        total = prior[_POSE, _POSE] + noise
+        gain = _solved(total, prior[_POSE]).T
         correction = gain @ innovation
         pose = Pose(
-            so3_exp(correction[_ROTATION]) @ prior.pose.rotation, prior.pose.translation + correction[_POSITION]
+            so3_exp(correction[_ROTATION].tolist()) @ expected.rotation,
+            expected.translation + correction[_POSITION],
         )
-        rest = np.eye(12)
+        rest = _STILL.copy()
         rest[:, _POSE] -= gain
-        covariance = rest @ prior.covariance @ rest.T + gain @ noise @ gain.T  # Joseph's form stays positive definite
-        scatter = ((normalised - lag) ** 2).reshape(2, 3).mean(axis=1)
-        drift = (1.0 - np.exp(-step_s / settings.noise_memory_s)) * (np.minimum(scatter, 4.0) - 1.0)
-        variance_scale = np.clip(
-            self.variance_scale * (1.0 + drift), settings.min_noise_scale**2, settings.max_noise_scale**2
+        covariance = rest @ prior @ rest.T
+        covariance += gain @ noise @ gain.T  # Joseph's form stays positive definite
+        change = 1.0 - math.exp(-step_s / settings.noise_memory_s)
+        scatter = [(part - mean) ** 2 for part, mean in zip(normalised, lag, strict=True)]
+        least, most = settings.min_noise_scale**2, settings.max_noise_scale**2
+        variance_scale = tuple(
+            min(max(before * (1.0 + change * (min(sum(parts) / 3.0, 4.0) - 1.0)), least), most)
+            for before, parts in zip(self.variance_scale, (scatter[:3], scatter[3:]), strict=True)
         )
-        return _State(stamp_s, pose, prior.motion + correction[_MOTION], covariance, lag, variance_scale, self.hits + 1)
+        return _State(
+            stamp_s,
+            pose,
+            self.motion + correction[_MOTION],
+            covariance,
+            lag,
+            (variance_scale[0], variance_scale[1]),
+            self.hits + 1,
+        )
 
 
-def _density(settings: PoseFilterSettings, lag: np.ndarray) -> np.ndarray:
-    """(6,) squared spectral densities of the acceleration."""
-    size = np.sqrt((lag**2).reshape(2, 3).mean(axis=1))
-    most = settings.max_acceleration_gain
-    gain = np.clip(most * (size - _CALM) / (1.0 - _CALM), 1.0, most)
-    return np.repeat((gain * (settings.acceleration, settings.turn_acceleration)) ** 2, 3)
+def _accelerate(covariance: np.ndarray, densities: Sequence[float], step_s: float) -> None:
+    """Add what accelerations do in a step to a (12, 12), in place: white noise, integrated once and twice."""
+    t, density = abs(step_s), _of_axes(densities)
+    flat, both = covariance.reshape(-1), density * (step_s * t / 2)
+    flat[_OF_POSE] += density * (t**3 / 3)
+    flat[_POSE_BY_MOTION] += both
+    flat[_MOTION_BY_POSE] += both
+    flat[_OF_MOTION] += density * t
 
 
-def _is_outlier(settings: PoseFilterSettings, innovation: np.ndarray, total: np.ndarray) -> bool:
+def _of_axes(parts: Sequence[float]) -> np.ndarray:
+    """(6,) a number of the position and one of the rotation, on each axis."""
+    position, rotation = parts
+    return np.array((position, position, position, rotation, rotation, rotation))
+
+
+def _densities(settings: PoseFilterSettings, lag: Sequence[float]) -> tuple[float, float]:
+    """Squared spectral densities of the acceleration and of that of the turn."""
+    x, y, z, u, v, w = lag
+    most, scale = settings.max_acceleration_gain, 1.0 / (1.0 - _CALM)
+    moving, turning = math.sqrt((x * x + y * y + z * z) / 3.0), math.sqrt((u * u + v * v + w * w) / 3.0)
+    return (
+        (min(max(most * (moving - _CALM) * scale, 1.0), most) * settings.acceleration) ** 2,
+        (min(max(most * (turning - _CALM) * scale, 1.0), most) * settings.turn_acceleration) ** 2,
+    )
+
+
+def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The solution of a symmetric, positive definite system."""
+    _, solution, info = dposv(matrix, right)
+    return np.linalg.solve(matrix, right) if info else np.asarray(solution)
+
+
+def _is_outlier(settings: PoseFilterSettings, innovation: Sequence[float], total: np.ndarray) -> bool:
     for part, min_jump in ((_POSITION, settings.min_jump_m), (_ROTATION, settings.min_jump_rad)):
         jump = innovation[part]
-        if jump @ jump > min_jump**2 and jump @ np.linalg.solve(total[part, part], jump) > settings.gate**2:
+        if sum(value * value for value in jump) <= min_jump**2:
+            continue
+        if np.dot(jump, np.linalg.solve(total[part, part], jump)) > settings.gate**2:
             return True
     return False
 
 
-def _check(stamp_s: float, pose: Pose, covariance: np.ndarray | None) -> None:
-    arrays = [np.asarray(stamp_s), pose.rotation, pose.translation] + ([] if covariance is None else [covariance])
-    if not all(np.isfinite(array).all() for array in arrays):
+def _checked(stamp_s: float, pose: Pose, covariance: np.ndarray | None) -> np.ndarray | None:
+    """The covariance made symmetric.
+
+    Raises:
+        FrameError: 'bad_pose', a value that is not finite or no covariance.
+    """
+    arrays = [pose.rotation, pose.translation] + ([] if covariance is None else [covariance])
+    # the sum of the squares is finite only where all parts are, and is soon found
+    total = math.fsum(float(np.vdot(array, array)) for array in arrays)
+    if not math.isfinite(stamp_s + total) and not (
+        math.isfinite(stamp_s) and all(np.isfinite(array).all() for array in arrays)
+    ):
         raise FrameError('bad_pose', f'pose to filter: got stamp {stamp_s} and {pose} with values that are not finite')
-    if covariance is not None and not _is_covariance(covariance):
+    if covariance is None:
+        return None
+    symmetric = (covariance + covariance.T) / 2 if covariance.shape == (6, 6) else covariance
+    if not _is_covariance(symmetric):
         raise FrameError(
             'bad_pose', f'covariance of a pose: got {covariance.tolist()}, expected (6, 6) with no negative variance'
         )
+    return symmetric
 
 
 def _is_covariance(matrix: np.ndarray) -> bool:
+    """Whether a symmetric matrix is one of a pose."""
     if matrix.shape != (6, 6):
         return False
-    spread = np.linalg.eigvalsh((matrix + matrix.T) / 2)
+    if not dpotrf(matrix)[1]:  # has a Cholesky factor, as nearly all have
+        return True
+    spread = np.linalg.eigvalsh(matrix)
     return bool(spread[0] >= -1e-6 * abs(spread[-1]))

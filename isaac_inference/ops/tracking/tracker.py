@@ -119,9 +119,10 @@ class Tracker:
         seen_before = self._seen_before()
         self._filter.predict(step_s, ~seen_before)
         self._stamp_s = stamp_s
-        track_of = self._associate(boxes, scores, class_ids, seen_before)
+        usable = _usable(boxes)
+        track_of = self._associate(boxes, scores, class_ids, usable, seen_before)
         self._take(stamp_s, boxes, track_of)
-        self._begin(stamp_s, boxes, scores, class_ids, track_of, last_s is None)
+        self._begin(stamp_s, boxes, class_ids, usable & (scores >= self.settings.high_score), track_of, last_s is None)
         return np.append(self._ids, 0)[track_of]  # -1 takes the 0 at the end
 
     def _step(self, stamp_s: float) -> float:
@@ -135,13 +136,17 @@ class Tracker:
         return stamp_s - last_s
 
     def _associate(
-        self, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray, seen_before: np.ndarray
+        self,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        class_ids: np.ndarray,
+        usable: np.ndarray,
+        seen_before: np.ndarray,
     ) -> np.ndarray:
         """(N,) row of each detection's track, -1 for none."""
         chosen, predicted = self.settings, self._filter.boxes()
         track_of = np.full(len(boxes), -1)
         free = np.ones(len(predicted), np.bool_)
-        usable = _usable(boxes)
         high = usable & (scores >= chosen.high_score)
         low = usable & (scores >= chosen.low_score) & ~high
         confirmed = self._ids > 0
@@ -155,9 +160,11 @@ class Tracker:
         for index, (of_tracks, of_detections, min_similarity, margin) in enumerate(rounds):
             if index == 2 and margin == 0.0:
                 continue
-            rows = np.flatnonzero(of_tracks & free)
-            columns = np.flatnonzero(of_detections & (track_of < 0))
-            if not len(rows) or not len(columns):
+            columns = (of_detections & (track_of < 0)).nonzero()[0]
+            if not len(columns):
+                continue
+            rows = (of_tracks & free).nonzero()[0]
+            if not len(rows):
                 continue
             similarity = overlap(
                 predicted[rows], self._classes[rows], boxes[columns], class_ids[columns], margin=margin
@@ -168,25 +175,25 @@ class Tracker:
         return track_of
 
     def _take(self, stamp_s: float, boxes: np.ndarray, track_of: np.ndarray) -> None:
-        detections = np.flatnonzero(track_of >= 0)
+        detections = (track_of >= 0).nonzero()[0]
         rows = track_of[detections]
         self._filter.correct(rows, boxes[detections])
         self._hits[rows] += 1
         self._seen_s[rows] = stamp_s
-        for row in rows[(self._ids[rows] == 0) & (self._hits[rows] >= self.settings.confirm_hits)]:
+        for row in rows[(self._ids[rows] == 0) & (self._hits[rows] >= self.settings.confirm_hits)].tolist():
             self._ids[row] = self._new_id()
 
     def _begin(
         self,
         stamp_s: float,
         boxes: np.ndarray,
-        scores: np.ndarray,
         class_ids: np.ndarray,
+        high: np.ndarray,
         track_of: np.ndarray,
         first: bool,
     ) -> None:
-        """Begins tracks for the high-score detections that continue none; enters them into `track_of`."""
-        new = np.flatnonzero((track_of < 0) & (scores >= self.settings.high_score) & _usable(boxes))
+        """Begins tracks for the usable, high-score detections that continue none; enters them into `track_of`."""
+        new = ((track_of < 0) & high).nonzero()[0]
         if not len(new):
             return
         at_once = first or self.settings.confirm_hits == 1
@@ -199,6 +206,8 @@ class Tracker:
 
     def _forget(self, stamp_s: float) -> None:
         age_s, chosen = stamp_s - self._seen_s, self.settings
+        if not len(age_s) or age_s.max() <= min(chosen.max_age_s, chosen.max_tentative_age_s):
+            return
         # the previous frame may be older than the limit; a new track must survive until its second hit even so
         young = (age_s <= chosen.max_tentative_age_s) | self._seen_before()
         keep = np.where(self._ids > 0, age_s <= chosen.max_age_s, young)

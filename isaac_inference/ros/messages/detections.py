@@ -24,12 +24,29 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from geometry_msgs.msg import PoseWithCovariance
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, ObjectHypothesisWithPose
+from vision_msgs.msg import (
+    BoundingBox2D,
+    Detection2D,
+    Detection2DArray,
+    Detection3D,
+    ObjectHypothesis,
+    ObjectHypothesisWithPose,
+    Point2D,
+    Pose2D,
+)
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TensorFrame
+from isaac_inference.ros.runtime.topics.assembly import assembler
+
+_point, _pose = assembler(Point2D, 'x', 'y'), assembler(Pose2D, 'position', 'theta')
+_box = assembler(BoundingBox2D, 'center', 'size_x', 'size_y')
+_hypothesis = assembler(ObjectHypothesis, 'class_id', 'score')
+_result = assembler(ObjectHypothesisWithPose, 'hypothesis', 'pose')
+_assembled = assembler(Detection2D, 'header', 'results', 'bbox', 'id')
 
 Item = TypeVar('Item', Detection2D, Detection3D)
 Read = TypeVar('Read')
@@ -82,19 +99,14 @@ def detection_array(header: Header, found: Detections, labels: Sequence[str]) ->
 
 def with_id(item: Detection2D, identity: str) -> Detection2D:
     """The same detection under an id; shares its parts with `item`, which others may be reading."""
-    tracked = Detection2D()
-    tracked.header, tracked.results, tracked.bbox, tracked.id = item.header, item.results, item.bbox, identity
+    tracked: Detection2D = _assembled(item.header, item.results, item.bbox, identity)
     return tracked
 
 
 def _detection(header: Header, x0: float, y0: float, x1: float, y1: float, score: float, label: str) -> Detection2D:
-    # filled in place: a message's constructor makes every default even for what it is given, half as much work again
-    detection, result = Detection2D(), ObjectHypothesisWithPose()
-    result.hypothesis.class_id, result.hypothesis.score = label, score
-    center = detection.bbox.center.position
-    center.x, center.y = (x0 + x1) / 2, (y0 + y1) / 2
-    detection.bbox.size_x, detection.bbox.size_y = x1 - x0, y1 - y0
-    detection.header, detection.results = header, [result]
+    center = _pose(_point((x0 + x1) / 2, (y0 + y1) / 2), 0.0)
+    result = _result(_hypothesis(label, score), PoseWithCovariance())
+    detection: Detection2D = _assembled(header, [result], _box(center, x1 - x0, y1 - y0), '')
     return detection
 
 

@@ -9,16 +9,26 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from geometry_msgs.msg import Point, PoseArray, PoseWithCovariance, Quaternion, Vector3
 from geometry_msgs.msg import Pose as PoseMessage
-from geometry_msgs.msg import PoseArray
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
+from vision_msgs.msg import BoundingBox3D, Detection3D, Detection3DArray, ObjectHypothesis, ObjectHypothesisWithPose
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ros.messages.detections import best_result, checked_result
+from isaac_inference.ros.runtime.topics.assembly import assembler
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.transforms.broadcaster import FramePose
+
+_point, _quaternion = assembler(Point, 'x', 'y', 'z'), assembler(Quaternion, 'x', 'y', 'z', 'w')
+_vector = assembler(Vector3, 'x', 'y', 'z')
+_pose = assembler(PoseMessage, 'position', 'orientation')
+_with_covariance = assembler(PoseWithCovariance, 'pose', 'covariance')
+_hypothesis = assembler(ObjectHypothesis, 'class_id', 'score')
+_result = assembler(ObjectHypothesisWithPose, 'hypothesis', 'pose')
+_box = assembler(BoundingBox3D, 'center', 'size')
+_detection = assembler(Detection3D, 'header', 'results', 'bbox', 'id')
 
 
 @dataclass(frozen=True)
@@ -42,11 +52,7 @@ class SeenObject:
 
 def pose_message(pose: Pose) -> PoseMessage:
     """A pose as a message."""
-    message = PoseMessage()
-    position, orientation = message.position, message.orientation
-    position.x, position.y, position.z = pose.translation.tolist()
-    orientation.x, orientation.y, orientation.z, orientation.w = pose.quaternion().tolist()
-    return message
+    return _pose(_point(*pose.translation.tolist()), _quaternion(*pose.quaternion().tolist()))
 
 
 def pose_from_message(message: PoseMessage) -> Pose:
@@ -82,16 +88,11 @@ def detection_3d(
         identity: the tracker's number, '' for none.
         covariance: (6, 6), or None where it isn't known (all zeros in the message).
     """
-    message, result = Detection3D(header=header, id=identity), ObjectHypothesisWithPose()
-    result.hypothesis.class_id, result.hypothesis.score = class_id, float(score)
-    result.pose.pose = pose_message(pose)
-    if covariance is not None:
-        result.pose.covariance = np.ascontiguousarray(covariance, np.float64).ravel()
-    message.results = [result]
-    message.bbox.center = result.pose.pose
-    extent = message.bbox.size
-    extent.x, extent.y, extent.z = (float(value) for value in size)
-    return message
+    placed = pose_message(pose)
+    given = np.zeros(36) if covariance is None else np.ascontiguousarray(covariance, np.float64).ravel()
+    result = _result(_hypothesis(class_id, float(score)), _with_covariance(placed, given))
+    x, y, z = size
+    return _detection(header, [result], _box(placed, _vector(float(x), float(y), float(z))), identity)
 
 
 def pose_array(detections: Detection3DArray) -> PoseArray:

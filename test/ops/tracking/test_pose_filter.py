@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_exp
+from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_exp, so3_log
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
 from isaac_inference.ops.tracking import PoseFilter, PoseFilterSettings
 
@@ -204,3 +204,64 @@ def test_what_is_no_pose_or_no_covariance_is_refused(pose, covariance):
 def test_settings_out_of_range_are_refused(values):
     with pytest.raises(ConfigError, match=f'pose filter, {next(iter(values))}: got'):
         PoseFilterSettings(**values)
+
+
+def textbook(
+    measurements: list[tuple[float, Pose, np.ndarray]], settings: PoseFilterSettings
+) -> tuple[Pose, np.ndarray]:
+    """The filter without adaptation, written as the equations are: F P F' + Q, then K and Joseph's form."""
+    density = np.repeat([settings.acceleration**2, settings.turn_acceleration**2], 3)
+    least = np.diag(np.repeat([settings.min_position_noise**2, settings.min_rotation_noise**2], 3))
+    last_s, pose, noise = measurements[0]
+    motion, P = np.zeros(6), np.zeros((12, 12))
+    P[:6, :6] = noise + least
+    P[6:, 6:] = np.diag(np.repeat([settings.initial_speed**2, settings.initial_turn_speed**2], 3))
+    for stamp_s, measured, given in measurements[1:]:
+        t, last_s = stamp_s - last_s, stamp_s
+        turn = so3_exp(t * motion[3:])
+        F = np.block([[np.eye(6), t * np.eye(6)], [np.zeros((6, 6)), np.eye(6)]])
+        F[3:6, 3:6] = turn
+        D = np.diag(density)
+        P = F @ P @ F.T + np.block([[D * t**3 / 3, D * t**2 / 2], [D * t**2 / 2, D * t]])
+        pose = Pose(turn @ pose.rotation, pose.translation + t * motion[:3])
+        R = given + least
+        off = np.append(measured.translation - pose.translation, so3_log(measured.rotation @ pose.rotation.T))
+        H = np.eye(6, 12)
+        K = P @ H.T @ np.linalg.inv(H @ P @ H.T + R)
+        step = K @ off
+        pose = Pose(so3_exp(step[3:6]) @ pose.rotation, pose.translation + step[:3])
+        motion = motion + step[6:]
+        P = (np.eye(12) - K @ H) @ P @ (np.eye(12) - K @ H).T + K @ R @ K.T
+    return pose, P[:6, :6]
+
+
+def test_without_adaptation_it_is_the_textbook_s_filter():
+    rng = np.random.default_rng(5)
+    settings = PoseFilterSettings(max_acceleration_gain=1.0, min_noise_scale=1.0, max_noise_scale=1.0, gate=1e3)
+    mix = rng.normal(size=(6, 6)) * np.repeat([0.002, 0.02], 3)[:, None]
+    filter_, measurements = PoseFilter(settings), []
+    for time_s in np.cumsum(rng.uniform(0.01, 0.2, 60)):
+        measurements.append((time_s, noisy(swing(time_s), rng), mix @ mix.T + COVARIANCE / 10))
+        found = filter_.update(*measurements[-1])
+    pose, covariance = textbook(measurements, settings)
+    np.testing.assert_allclose(found.pose.matrix(), pose.matrix(), atol=1e-12)
+    np.testing.assert_allclose(found.covariance, covariance, rtol=1e-9, atol=1e-16)
+
+
+@pytest.mark.parametrize('least', [0.0, -1e-9, -1e-7, -1e-2])
+def test_a_covariance_may_be_flat_but_not_negative(least):
+    """Rounding leaves a singular matrix with a variance that is a little below 0."""
+    turn = np.linalg.qr(np.random.default_rng(2).normal(size=(6, 6)))[0]
+    matrix = turn @ np.diag([1e-4, 1e-4, 1e-4, 1e-3, 1e-3, least * 1e-3]) @ turn.T
+    if least > -1e-6:
+        assert PoseFilter().update(0.0, REST, matrix) is not None
+    else:
+        with pytest.raises(FrameError, match='no negative variance'):
+            PoseFilter().update(0.0, REST, matrix)
+
+
+def test_a_measurement_is_left_as_it_was():
+    filter_, given = PoseFilter(), COVARIANCE.copy()
+    for frame in range(3):
+        filter_.update(frame * STEP_S, REST, given)
+    np.testing.assert_array_equal(given, COVARIANCE)

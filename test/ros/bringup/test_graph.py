@@ -11,6 +11,7 @@ from rclpy.node import Node
 from isaac_inference.ros.bringup.graph import CameraTopics, perception_graph
 from isaac_inference.ros.bringup.node_list import MAIN_MODULES
 from isaac_inference.ros.runtime.container.components import load_class
+from isaac_inference.ros.runtime.parameters.schema import specs
 
 WHOLE = perception_graph(
     source='photos', simulator={'seed': 1}, model='m.onnx', model_card='m.yaml', poses=True, track=True
@@ -35,8 +36,8 @@ def test_every_executable_is_installed_and_of_the_plugin_s_module(spec):
 
 @pytest.mark.parametrize('spec', WHOLE, ids=lambda spec: spec.name)
 def test_every_parameter_is_declared_by_its_node(spec):
-    declared = load_class(spec.package, spec.plugin).Parameters.__dataclass_fields__
-    assert set(spec.parameters) <= set(declared)
+    declared = specs(load_class(spec.package, spec.plugin).Parameters)
+    assert set(spec.parameters) <= {parameter.name for parameter in declared}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,11 @@ def test_every_stage_gets_the_same_model_and_card():
         assert specs[name].parameters == {'model': 'm.onnx', 'model_card': 'm.yaml'}
     assert specs['camera'].parameters == {'source': 'photos'}
     assert specs['annotate'].parameters == {}
+
+
+def test_beside_a_simulator_the_model_s_idle_threads_leave_the_processor_to_it():
+    assert named(simulator={'seed': 1})['inference'].parameters == {'onnxruntime.spinning': False}
+    assert named(model='m.onnx')['inference'].parameters == {'model': 'm.onnx'}
 
 
 def test_what_is_not_given_is_left_to_the_parameter_file():

@@ -347,7 +347,7 @@ class PoseNode(PipelineNode):
         self._objects.publish(array)
         if self._poses.wanted:
             self._poses.publish(pose_array(array))
-        if self._broadcaster is not None:
+        if self._broadcaster is not None and (self._broadcaster.wanted or not stamp_ns(header)):
             try:
                 self._broadcaster.send(object_frames(header, objects, self._frame_prefix))
             except FrameError as error:  # such as a frame without a name; the poses are out already

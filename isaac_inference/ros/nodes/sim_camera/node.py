@@ -17,12 +17,13 @@ from isaac_inference.ros.messages.camera_info import camera_info
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array
 from isaac_inference.ros.messages.poses import pose_array
+from isaac_inference.ros.nodes.sim_camera.pace import Pace
 from isaac_inference.ros.nodes.sim_camera.truth import truth_2d, truth_3d
 from isaac_inference.ros.runtime.container.process import node_main
-from isaac_inference.ros.runtime.node import PipelineNode
+from isaac_inference.ros.runtime.node import PipelineNode, StageClock
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
-from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters
+from isaac_inference.ros.runtime.topics.qos import RELIABLE, RESULTS, QosParameters
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms.broadcaster import FramePose, TransformBroadcaster
@@ -39,6 +40,14 @@ class SimCameraParameters(NodeParameters):
     seed: int = param(1, 'Random seed.', minimum=0)
     objects: int = param(6, 'Objects on the table; up to six there is one of each kind.', minimum=1, maximum=9)
     rate_hz: float = param(30.0, 'Images per second.', unit='Hz', minimum=0.01, maximum=1000.0)
+    max_ahead: int = param(
+        0,
+        'Make no image while so many are not answered on `detections`, since who drops them would only lack the time '
+        'that they took; 0 makes them at rate_hz whatever becomes of them, as a real camera does.',
+        unit='images',
+        minimum=0,
+        maximum=1000,
+    )
     step: bool = param(False, 'Publish one image per message on `step` only, with stamps 1 / rate_hz apart.')
     frames: int = param(0, 'Stop after this many images; 0 never stops.', minimum=0)
     scene_frames: int = param(0, 'Start another scene after this many images; 0 keeps the first.', minimum=0)
@@ -59,7 +68,8 @@ class SimCameraNode(PipelineNode):
 
     The truth is `truth/detections`, `truth/detections_3d` and `truth/poses`, with all objects that are at least
     slightly in view, in the same order; a score there is the visible part of the object, 0..1, an id is the object's
-    number. /tf has the camera and `truth/<class>_<id>` as children of the world, /tf_static has the robot's base.
+    number. With `max_ahead` it listens to `detections`, the graph's answers. /tf has the camera and
+    `truth/<class>_<id>` as children of the world, /tf_static has the robot's base.
     """
 
     Parameters = SimCameraParameters
@@ -68,6 +78,7 @@ class SimCameraNode(PipelineNode):
     def __init__(self, node_name: str = 'sim_camera', **kwargs: object) -> None:
         self._stop = threading.Event()
         self._steps = threading.Semaphore(0)
+        self._pace = Pace(0)
         self._thread: threading.Thread | None = None
         self._transforms: TransformBroadcaster | None = None
         super().__init__(node_name, **kwargs)
@@ -92,6 +103,8 @@ class SimCameraNode(PipelineNode):
         if chosen.step:
             step = lambda message, clock: self._steps.release()  # noqa: E731
             self.subscribe(plain(Empty), 'step', RELIABLE, step, primary=False, depth=100)
+        elif chosen.max_ahead:
+            self.subscribe(plain(Detection2DArray), 'detections', RESULTS, self._on_answer, primary=False, depth=10)
 
     def on_teardown(self) -> None:
         if self._transforms is not None:
@@ -101,15 +114,20 @@ class SimCameraNode(PipelineNode):
     def on_start(self) -> None:
         self._stop.clear()
         self._steps = threading.Semaphore(0)
+        self._pace = Pace(0 if self.parameters.step else self.parameters.max_ahead)
         self._thread = threading.Thread(target=self._run, name='sim_camera', daemon=True)
         self._thread.start()
 
     def on_stop(self) -> None:
         self._stop.set()
         self._steps.release()
+        self._pace.close()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+    def _on_answer(self, message: Detection2DArray, clock: StageClock) -> None:
+        self._pace.answered(stamp_ns(message.header))
 
     def _run(self) -> None:
         chosen = self.parameters
@@ -123,6 +141,7 @@ class SimCameraNode(PipelineNode):
                 self._steps.acquire()
             elif self._stop.wait(max(0.0, due - time.monotonic())):
                 return
+            self._pace.wait()
             if self._stop.is_set():
                 return
             number, place = divmod(index, chosen.scene_frames) if chosen.scene_frames else (0, index)
@@ -146,6 +165,7 @@ class SimCameraNode(PipelineNode):
     def _publish(self, frame: SimFrame, objects: list, stamp_ns: int | None) -> None:
         now = self.get_clock().now() if stamp_ns is None else Time(nanoseconds=stamp_ns)
         header = Header(stamp=now.to_msg(), frame_id=self.parameters.frame_id)
+        self._pace.sent(now.nanoseconds)
         self._send_transforms(frame, objects, header)
         if self._infos.wanted:
             self._infos.publish(camera_info(header, self._camera))

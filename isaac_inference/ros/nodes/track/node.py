@@ -31,6 +31,7 @@ from isaac_inference.ros.runtime.node import PipelineNode, StageClock
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms.broadcaster import TransformBroadcaster
 
@@ -283,7 +284,7 @@ class TrackNode(PipelineNode):
         named = [item for item in answer.detections if item.id]
         if named and not answer.header.frame_id:
             self._count('no_frame_id', 'poses come without a header.frame_id, so they have no place in /tf')
-        elif self._broadcaster is not None:
+        elif self._broadcaster is not None and (self._broadcaster.wanted or not stamp_ns(answer.header)):
             try:
                 self._broadcaster.send(object_frames(answer.header, named, self._frame_prefix))
             except FrameError as error:  # such as a frame without a stamp; the poses are out already

@@ -20,8 +20,13 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.topics.assembly import assembler
 from isaac_inference.ros.runtime.transforms.base import frame_name
+
+_vector, _quaternion = assembler(Vector3, 'x', 'y', 'z'), assembler(Quaternion, 'x', 'y', 'z', 'w')
+_transform = assembler(Transform, 'translation', 'rotation')
+_header = assembler(Header, 'stamp', 'frame_id')
+_stamped = assembler(TransformStamped, 'header', 'child_frame_id', 'transform')
 
 
 class FramePose(NamedTuple):
@@ -58,6 +63,11 @@ class TransformBroadcaster:
         self._dynamic_writer = node.create_publisher(TFMessage, '/tf', reliable)
         self._static_writer = node.create_publisher(TFMessage, '/tf_static', latched)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody listens to /tf; what comes while nobody does is checked, and lost."""
+        return bool(self._dynamic_writer.get_subscription_count())
+
     def send(self, poses: Iterable[_Given]) -> None:
         """Publish poses at their stamps, in one message; nothing if there are none.
 
@@ -65,20 +75,21 @@ class TransformBroadcaster:
             FrameError: 'bad_transform': a pose that is not a transform; 'tf_zero_stamp': one without a stamp, which
                 holds at no time. Nothing is published then.
         """
-        messages = [_message(FramePose(*pose)) for pose in poses]
-        if not messages:
+        checked = [_checked(FramePose(*pose)) for pose in poses]
+        if not checked:
             return
-        if unstamped := [item.child_frame_id for item in messages if not stamp_ns(item.header)]:
+        if unstamped := [pose.child for pose in checked if not _ns(pose.stamp)]:
             raise FrameError(
                 'tf_zero_stamp',
                 f'{", ".join(unstamped)}: no stamp, so not sent on /tf, where it would hold at no time; have the '
                 'publisher of the images fill in header.stamp',
             )
-        moving = {message.child_frame_id for message in messages} & self._statics.keys()
+        moving = {pose.child for pose in checked} & self._statics.keys()
         if moving:  # whoever listens later must not be told that they stand still
             self._statics = {child: message for child, message in self._statics.items() if child not in moving}
             self._static_writer.publish(TFMessage(transforms=list(self._statics.values())))
-        self._dynamic_writer.publish(TFMessage(transforms=messages))
+        if self.wanted:
+            self._dynamic_writer.publish(TFMessage(transforms=[_message(pose) for pose in checked]))
 
     def send_static(self, poses: Iterable[_Given]) -> None:
         """Publish poses that hold for all times, with those of earlier calls; a child's latest one counts.
@@ -86,7 +97,7 @@ class TransformBroadcaster:
         Raises:
             FrameError: 'bad_transform': a pose that is not a transform; nothing is published then.
         """
-        messages = [_message(FramePose(*pose)) for pose in poses]
+        messages = [_message(_checked(FramePose(*pose))) for pose in poses]
         if messages:
             self._statics.update({message.child_frame_id: message for message in messages})
             self._static_writer.publish(TFMessage(transforms=list(self._statics.values())))
@@ -98,31 +109,39 @@ class TransformBroadcaster:
         self._statics.clear()
 
 
-def _message(pose: FramePose) -> TransformStamped:
-    pose = pose._replace(parent=frame_name(pose.parent), child=frame_name(pose.child))
+def _checked(pose: FramePose) -> FramePose:
+    """The pose with plain floats, a unit quaternion, and names as tf2 takes them.
+
+    Raises:
+        FrameError: 'bad_transform': it is not a transform.
+    """
+    parent, child = frame_name(pose.parent), frame_name(pose.child)
     shift, turn = [float(value) for value in pose.translation], [float(value) for value in pose.rotation]
     norm = math.hypot(*turn)
     finite = all(map(math.isfinite, (*shift, norm)))
-    if len(shift) != 3 or len(turn) != 4 or not finite or norm < 1e-6 or pose.parent == pose.child:
+    if len(shift) != 3 or len(turn) != 4 or not finite or norm < 1e-6 or parent == child:
         raise FrameError(
             'bad_transform',
-            f'the pose of {pose.child!r} in {pose.parent!r} is not a transform: translation {shift}, quaternion '
+            f'the pose of {child!r} in {parent!r} is not a transform: translation {shift}, quaternion '
             f'(x, y, z, w) {turn}; expected 3 and 4 finite numbers, the latter not all 0, and two different frames',
         )
-    if not pose.parent or not pose.child:
+    if not parent or not child:
         raise FrameError(
             'bad_transform',
-            f'a transform from {pose.child!r} to {pose.parent!r}: a frame has no name; fill in header.frame_id',
+            f'a transform from {child!r} to {parent!r}: a frame has no name; fill in header.frame_id',
         )
+    return FramePose(parent, child, pose.stamp, shift, [value / norm for value in turn])
+
+
+def _message(pose: FramePose) -> TransformStamped:
     stamp = pose.stamp if isinstance(pose.stamp, Time) else _to_time(pose.stamp)
-    x, y, z, w = (value / norm for value in turn)
-    return TransformStamped(
-        header=Header(stamp=stamp, frame_id=pose.parent),
-        child_frame_id=pose.child,
-        transform=Transform(
-            translation=Vector3(x=shift[0], y=shift[1], z=shift[2]), rotation=Quaternion(x=x, y=y, z=z, w=w)
-        ),
-    )
+    transform = _transform(_vector(*pose.translation), _quaternion(*pose.rotation))
+    message: TransformStamped = _stamped(_header(stamp, pose.parent), pose.child, transform)
+    return message
+
+
+def _ns(stamp: int | Time) -> int:
+    return stamp.sec * 1_000_000_000 + stamp.nanosec if isinstance(stamp, Time) else int(stamp)
 
 
 def _to_time(stamp_ns: int) -> Time:

@@ -164,16 +164,17 @@ def test_frames_in_a_circle_drop_the_frame(hasty: Robot, view: View) -> None:
 def test_a_broken_transform_drops_the_frame(hasty: Robot, view: View) -> None:
     hasty.ask(view, 0.5)
     zero = FramePose(hasty.base, hasty.bench.frame, hasty.start_ns + S, (0, 0, 0), (0, 0, 0, 1))
-    good = hasty.broadcaster._dynamic_writer.publish
+    writer = hasty.broadcaster._dynamic_writer
+    good = writer.publish
 
     def zeroed(message: Any) -> None:
         message.transforms[0].transform.rotation.w = 0.0
         good(message)
 
-    hasty.broadcaster._dynamic_writer = type('Writer', (), {'publish': staticmethod(zeroed)})()
+    writer.publish = zeroed
     hasty.broadcaster.send([zero])
     assert_dropped(hasty, view, 'tf_invalid', 1.0)
-    hasty.broadcaster._dynamic_writer = type('Writer', (), {'publish': staticmethod(good)})()
+    writer.publish = good
     hasty.assert_right(hasty.ask(view, 1.5), view, 1.5)
 
 

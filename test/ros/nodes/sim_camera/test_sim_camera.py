@@ -28,6 +28,7 @@ from isaac_inference.ros.messages.depth import depth_array
 from isaac_inference.ros.messages.image import from_image_message
 from isaac_inference.ros.messages.poses import pose_from_message
 from isaac_inference.ros.nodes.sim_camera.node import SCENE_GAP_S
+from isaac_inference.ros.nodes.sim_camera.pace import PATIENCE_S
 from isaac_inference.sim import KINDS, default_camera
 
 KIND_OF = {
@@ -259,3 +260,25 @@ def test_a_deactivated_camera_is_silent_and_goes_on_from_the_start(make_sim: Cal
     sim.node.trigger_activate()
     sim.step()
     np.testing.assert_array_equal(sim.pixels(), first)
+
+
+def test_it_makes_no_image_ahead_of_a_graph_that_answers(make_sim: Callable[..., Sim]) -> None:
+    """One image may be unanswered; the next waits for its answer, or until nobody is there to wait for."""
+    sim = make_sim(step=False, rate_hz=100.0, max_ahead=1)
+    probe, images = sim.graph.probe, sim.heard['image']
+    answers = probe.node.create_publisher(Detection2DArray, f'{sim.name.rpartition("/")[0]}/detections', RELIABLE)
+    heard = sim.node._subscriptions_open[0]
+    probe.wait_until(lambda: heard.remote and answers.get_subscription_count() > 0, 'the camera hears answers')
+    before = len(images)
+    probe.wait_until(lambda: len(images) > before + 3, 'images, as nobody has answered yet')
+    begin = len(images)
+    answers.publish(Detection2DArray())  # to an image before all of these
+
+    def longest_pause_s() -> float:
+        stamps = [stamp_ns(message) for message in images[begin:]]
+        return float(np.diff(stamps).max(initial=0)) / 1e9
+
+    probe.wait_until(lambda: longest_pause_s() >= 0.9 * PATIENCE_S, 'a pause')
+    before = len(images)
+    probe.wait_until(lambda: len(images) > before + 3, 'images although nobody answers any more')
+    probe.node.destroy_publisher(answers)
