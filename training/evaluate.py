@@ -13,6 +13,8 @@ from torch import Tensor
 
 SCORE = 0.25
 LEAST_SCORE = 0.01
+TRUSTED = 0.3
+"""Confidence of a corner whose error is expected to be at most 0.83 in the quality's unit: a quality of 0.5."""
 IOU = 0.5
 REPORTED_WIDTH = 640
 
@@ -28,7 +30,7 @@ def evaluate(model: ExportModel, images: Tensor, targets: Targets, batch: int = 
 
     Returns:
         ap50 (mean over the classes present), recall and precision at SCORE, and over all corners of the objects found:
-        median_px, mean_px, p90_px, per_class median, `trusted` (part of the corners with quality above 0.5) and
+        median_px, mean_px, p90_px, per_class median, `trusted` (part of the corners with confidence above TRUSTED) and
         trusted_median_px.
     """
     device = next(model.parameters()).device
@@ -39,7 +41,7 @@ def evaluate(model: ExportModel, images: Tensor, targets: Targets, batch: int = 
         found.extend(model(part).float().cpu().numpy().transpose(0, 2, 1))
     truth = {name: getattr(targets, name).cpu().numpy() for name in ('boxes', 'classes', 'keypoints', 'states')}
     rows: list[tuple[int, float, bool]] = []
-    errors, qualities, classes = [], [], []
+    errors, trusts, classes = [], [], []
     present = np.zeros(count, int)
     for index, output in enumerate(found):
         is_object = truth['states'][index] == OBJECT
@@ -57,7 +59,7 @@ def evaluate(model: ExportModel, images: Tensor, targets: Targets, batch: int = 
                 if score >= SCORE:
                     error = np.linalg.norm(corners[:, :2] - truth['keypoints'][index][is_object][best], axis=1)
                     errors.append(error * REPORTED_WIDTH / width)
-                    qualities.append(corners[:, 2])
+                    trusts.append(corners[:, 2])
                     classes.append(kind)
             elif not (len(ignored) and _iou(box, ignored).max() >= IOU):
                 rows.append((kind, score, False))
@@ -69,13 +71,13 @@ def evaluate(model: ExportModel, images: Tensor, targets: Targets, batch: int = 
         'precision': sum(sure) / max(1, len(sure)),
         'objects': int(present.sum()),
     }
-    return figures | _corner_figures(errors, qualities, classes)
+    return figures | _corner_figures(errors, trusts, classes)
 
 
-def _corner_figures(errors: list[Any], qualities: list[Any], classes: list[int]) -> dict[str, Any]:
+def _corner_figures(errors: list[Any], trusts: list[Any], classes: list[int]) -> dict[str, Any]:
     if not errors:
         return {'median_px': None, 'mean_px': None, 'p90_px': None}
-    error, trusted, kinds = np.array(errors), np.array(qualities) > 0.5, np.array(classes)
+    error, trusted, kinds = np.array(errors), np.array(trusts) > TRUSTED, np.array(classes)
     return {
         'median_px': float(np.median(error)),
         'mean_px': float(error.mean()),

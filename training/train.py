@@ -53,7 +53,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--ring', type=int, default=150_000, help='pictures kept; less where memory is short')
     parser.add_argument('--first', type=int, default=4096, help='pictures to have before the first step')
     parser.add_argument('--validation', type=int, default=512, help='pictures in the fixed validation set')
-    parser.add_argument('--validate-s', type=float, default=60, help='seconds between two validations')
+    parser.add_argument('--validate-s', type=float, default=120, help='seconds between two validations')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--sampler', default='isaac_inference.sim:training_sample', help='module:function')
     parser.add_argument('--augment', type=float, default=1.0, help='strength, 0..1')

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Sequence
 
 from isaac_inference import __version__
-from isaac_inference.cli import build, docs, evaluate, info, record, replay
+from isaac_inference.cli import build, docs, info, record, replay
 from isaac_inference.cli.bench import command as bench
 from isaac_inference.cli.calibrate_card import command as calibrate_card
 from isaac_inference.cli.convert import command as convert
 from isaac_inference.cli.demo import command as demo
 from isaac_inference.cli.doctor import command as doctor
+from isaac_inference.cli.evaluate import command as evaluate
 from isaac_inference.cli.run import command as run
 from isaac_inference.cli.validate import command as validate
 from isaac_inference.errors import PerceptionError

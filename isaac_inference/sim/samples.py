@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.cuboid import cuboid_corners
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import canonical
+from isaac_inference.sim import backgrounds
 from isaac_inference.sim.catalog import LABELS, OBJECTS, ObjectKind
 from isaac_inference.sim.placement import cells, orbit, random_rotation, resting
 from isaac_inference.sim.renderer import Light, Placed, Renderer
@@ -41,25 +43,30 @@ class Sample:
     visibility: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class _Arrangement:
+    """Who stands where, and who looks at it."""
+
+    camera: CameraModel
+    T_world_camera: Pose
+    kinds: list[ObjectKind]
+    places: np.ndarray  # (at least len(kinds) + others, 2) m
+    others: list[ObjectKind]  # objects that are not named
+
+
 def training_sample(rng: np.random.Generator) -> Sample:
-    """A picture with everything random: objects, camera, table, light and the camera's faults."""
-    camera = _camera(rng)
-    T_world_camera = orbit(
-        rng.uniform(0, 2 * np.pi),
-        rng.uniform(0.3, 1.45),
-        rng.uniform(0.45, 1.2),
-        rng.normal(0, (0.1, 0.1, 0.04)) + (0, 0, 0.06),
-        rng.normal(0, 0.15),
-    )
-    kinds = [OBJECTS[index] for index in rng.integers(0, len(OBJECTS), int(rng.integers(1, 8)))]
-    others = [_distractor(int(index)) for index in rng.integers(0, _DISTRACTORS, int(rng.integers(0, 3)))]
+    """A picture with everything random: objects, camera, table, light and the camera's faults.
+
+    Half of them are crowded tables seen from where a robot's camera hangs, the others are anything from anywhere.
+    """
+    arranged = _crowded_table(rng) if rng.random() < 0.5 else _anything(rng)
+    camera, T_world_camera, kinds = arranged.camera, arranged.T_world_camera, arranged.kinds
     T_camera_world = T_world_camera.inverse()
-    places = cells(len(kinds) + len(others), rng.uniform(0.2, 0.32), rng)
     placed = [
         Placed(kind, T_camera_world @ _place(kind, x, y, rng))
-        for kind, (x, y) in zip([*kinds, *others], places, strict=True)
+        for kind, (x, y) in zip([*kinds, *arranged.others], arranged.places, strict=True)
     ]
-    table, wall = (int(value) for value in rng.integers(0, 48, 2))
+    table, wall = (int(value) for value in rng.integers(0, backgrounds.VARIETY, 2))
     view = Renderer(camera).render(placed, T_world_camera, table=table, wall=wall, light=_light(rng))
     named = [index for index in range(len(kinds)) if view.visibility[index] > _MIN_VISIBILITY]
     corners = [_corners(placed[index], camera) for index in named]
@@ -72,9 +79,49 @@ def training_sample(rng: np.random.Generator) -> Sample:
     )
 
 
-def _camera(rng: np.random.Generator) -> CameraModel:
+def _crowded_table(rng: np.random.Generator) -> _Arrangement:
+    """One object of nearly every kind, close together, from an arm's length away."""
+    kinds = [OBJECTS[index] for index in rng.permutation(len(OBJECTS))[: int(rng.integers(4, len(OBJECTS) + 1))]]
+    kinds += [OBJECTS[index] for index in rng.integers(0, len(OBJECTS), int(rng.integers(0, 3)))]
+    others = _others(rng, most=1)
+    count = len(kinds) + len(others)
+    T_world_camera = orbit(
+        rng.uniform(0, 2 * np.pi),
+        rng.uniform(0.5, 1.25),
+        rng.uniform(0.72, 1.08),
+        rng.normal(0, (0.04, 0.04, 0.03)) + (0, 0, 0.06),
+        rng.normal(0, 0.07),
+    )
+    places = cells(count, rng.uniform(0.17, 0.27), rng, rows=2 if count <= 6 else 3)
+    return _Arrangement(_camera(rng, 560, 650), T_world_camera, kinds, places, others)
+
+
+def _anything(rng: np.random.Generator) -> _Arrangement:
+    """Any objects from any side, near and far, with another lens each time."""
+    T_world_camera = orbit(
+        rng.uniform(0, 2 * np.pi),
+        rng.uniform(0.3, 1.45),
+        rng.uniform(0.45, 1.2),
+        rng.normal(0, (0.1, 0.1, 0.04)) + (0, 0, 0.06),
+        rng.normal(0, 0.15),
+    )
+    kinds = [OBJECTS[index] for index in rng.integers(0, len(OBJECTS), int(rng.integers(1, 8)))]
+    others = _others(rng, most=2)
+    places = cells(len(kinds) + len(others), rng.uniform(0.2, 0.32), rng)
+    return _Arrangement(_camera(rng, 480, 720), T_world_camera, kinds, places, others)
+
+
+def _others(rng: np.random.Generator, most: int) -> list[ObjectKind]:
+    """Up to `most` objects that are none of the named; one in three has a named one's shape and size."""
+    made = []
+    for number in rng.integers(0, _DISTRACTORS, int(rng.integers(0, most + 1))):
+        made.append(_look_alike(int(number)) if rng.random() < 0.33 else _distractor(int(number)))
+    return made
+
+
+def _camera(rng: np.random.Generator, least_focal: float, most_focal: float) -> CameraModel:
     width, height = SIZE
-    focal = rng.uniform(480, 720)
+    focal = rng.uniform(least_focal, most_focal)
     K = np.array([(focal, 0, width / 2 + rng.normal(0, 8)), (0, focal, height / 2 + rng.normal(0, 8)), (0, 0, 1)])
     return CameraModel(width, height, K, (), 'none')
 
@@ -114,11 +161,24 @@ def _corners(item: Placed, camera: CameraModel) -> np.ndarray:
 def _distractor(number: int) -> ObjectKind:
     """An object that is not one of the named ones."""
     rng = np.random.default_rng([9, number])
-    palette = tuple(tuple(int(value) for value in color) for color in rng.integers(20, 250, (3, 3)))
-    title = ''.join(chr(code) for code in rng.integers(65, 91, 4))
+    palette, title = _paint(rng)
     if number % 3:
         return ObjectKind(f'distractor_{number}', 'cuboid', tuple(rng.uniform(0.04, 0.22, 3)), (), palette, title)
     diameter = rng.uniform(0.04, 0.14)
     return ObjectKind(
         f'distractor_{number}', 'cylinder', (diameter, diameter, rng.uniform(0.05, 0.2)), (), palette, title
     )
+
+
+@functools.cache
+def _look_alike(number: int) -> ObjectKind:
+    """An object of the shape and size of a named one, with another paint."""
+    named = OBJECTS[number % len(OBJECTS)]
+    palette, title = _paint(np.random.default_rng([10, number]))
+    return dataclasses.replace(named, name=f'look_alike_{number}', palette=palette, title=title)
+
+
+def _paint(rng: np.random.Generator) -> tuple[tuple[tuple[int, ...], ...], str]:
+    """Three colours and a title of four letters."""
+    palette = tuple(tuple(int(value) for value in color) for color in rng.integers(20, 250, (3, 3)))
+    return palette, ''.join(chr(code) for code in rng.integers(65, 91, 4))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 
 import pytest
 from sensor_msgs.msg import Image
@@ -13,7 +14,7 @@ from support.onnx_models import ultralytics_metadata, write_model
 from support.ros.stand_in_graph import TOPICS, StandInGraph, frame_messages, header
 from support.waiting import LIMIT_S, TIME_FACTOR
 
-from isaac_inference.cli import evaluate as command
+from isaac_inference.cli.evaluate import measure
 from isaac_inference.cli.main import main
 from isaac_inference.ros.bringup.evaluation import drive as evaluation_drive
 from isaac_inference.ros.recording import RecordingWriter
@@ -45,8 +46,8 @@ def run(ros, model, monkeypatch, tmp_path, capsys):
 
     def execute(*arguments, graphs=(), source=('--sim',)):
         made = iter(graphs)
-        monkeypatch.setattr(command, 'default_ros', contextlib.nullcontext)
-        monkeypatch.setattr(command, 'start_composed', lambda specs, params_file: StandInGraph(**next(made)))
+        monkeypatch.setattr(measure, 'default_ros', contextlib.nullcontext)
+        monkeypatch.setattr(measure, 'start_composed', lambda specs, params_file: StandInGraph(**next(made)))
         monkeypatch.setattr(evaluation_drive, 'ASK_AGAIN_S', LIMIT_S)  # the graph hears the first time
         monkeypatch.setattr(evaluation_drive, '_LATE_TIMINGS_S', LIMIT_S)
         out = tmp_path / 'out' / 'figures.json'
@@ -88,6 +89,93 @@ def test_step_by_step_and_then_at_a_rate(run):
     assert set(figures['speed']['stages_ms']) == {'inference', 'detection', 'pose'}
     assert 'ADD(-S) < 0.1 d 100.00 %' in screen
     assert 'seed 1' in screen
+
+
+def test_seeds_each_have_their_row_and_together_a_mean_and_a_worst(run):
+    graphs = [{}, {'changes': {2: {'z_error': 0.5}, 3: {'z_error': 0.5}}}, {}]
+    code, figures, screen, errors = run('--seeds', '3', '--seed', '7', '--frames', '4', graphs=graphs)
+    assert code == 0, errors
+    assert list(figures['seeds']) == ['7', '8', '9']
+    assert [figures['seeds'][seed]['add_0_1d'] for seed in '789'] == [1.0, 0.5, 1.0]
+    spread = figures['figures']['add_0_1d']
+    assert (spread['mean'], spread['worst'], spread['best'], spread['worst_seed']) == (
+        pytest.approx(5 / 6),
+        0.5,
+        1.0,
+        8,
+    )
+    assert figures['seeds']['7']['speed'] is None, 'several seeds are not timed unless asked for'
+    assert '3 seeds' in screen and 'worst 1.0000' in screen
+
+
+def test_each_seed_is_the_simulators(run, monkeypatch):
+    asked = []
+    graph = measure.evaluation_graph
+    monkeypatch.setattr(
+        measure, 'evaluation_graph', lambda **how: asked.append(how['simulator']['seed']) or graph(**how)
+    )
+    code, *_ = run('--seeds', '2', '--seed', '40', '--frames', '2', graphs=[{}, {}])
+    assert (code, asked) == (0, [40, 41])
+
+
+def test_one_ros_session_serves_all_seeds(ros, model, monkeypatch):
+    sessions = []
+
+    @contextlib.contextmanager
+    def default_ros():
+        sessions.append('begun')
+        yield
+        sessions.append('ended')
+
+    graphs = iter([{}, {}])
+    monkeypatch.setattr(measure, 'default_ros', default_ros)
+    monkeypatch.setattr(measure, 'start_composed', lambda specs, params_file: StandInGraph(**next(graphs)))
+    arguments = ('--frames', '1', '--warmup', '0', '--timeout', str(LIMIT_S))
+    assert main(['evaluate', '--sim', '--model', model, '--seeds', '2', *arguments]) == 0
+    assert sessions == ['begun', 'ended'], 'the default context cannot be initialised twice'
+
+
+@pytest.mark.timing
+def test_one_seed_with_too_few_frames_makes_the_exit_code(run):
+    arguments = ('--seeds', '2', '--frames', '3', '--timeout', SILENCE_S)
+    code, figures, *_ = run(*arguments, graphs=[{'silent': [2]}, {}])
+    assert code == 1
+    assert [row['frames'] for row in figures['seeds'].values()] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'says'),
+    [
+        (('--sim', '--seeds', '0'), '--seeds: got 0, expected 1 or more'),
+        (('--recording', 'run.mcap', '--seeds', '2'), '--seeds: only with --sim'),
+        (('--recording', 'run.mcap', '--worst', '3', 'lost'), '--worst: only with --sim'),
+        (('--sim', '--rate', '30', '--worst', '3', 'lost'), '--worst: only with --sim and without --rate'),
+        (('--sim', '--worst', 'lost', '3'), "--worst: got 'lost' '3', expected a number of pictures and a folder"),
+    ],
+)
+def test_what_seeds_and_pictures_need_is_said_at_once(capsys, model, arguments, says):
+    assert main(['evaluate', '--model', model, *arguments]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_the_real_graph_over_two_seeds_draws_what_it_loses(ros, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(measure, 'default_ros', contextlib.nullcontext)
+    out, folder = tmp_path / 'figures.json', tmp_path / 'lost'
+    arguments = ('--frames', '4', '--warmup', '1', '--scene-frames', '2', '--timeout', str(LIMIT_S))
+    code = main(['evaluate', '--sim', '--seeds', '2', *arguments, '--worst', '5', str(folder), '--json', str(out)])
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    figures = json.loads(out.read_text())
+    lost = {}
+    for seed, row in figures['seeds'].items():
+        assert (row['frames'], row['dropped_frames']) == (4, 0)
+        assert row['add_0_1d'] > 0.6, 'the demo model on its own objects'
+        lost[seed] = round((1 - row['add_0_1d']) * row['poses']['truths'])
+    names = sorted(path.name for path in folder.iterdir())
+    assert len(names) <= min(5, sum(lost.values())) and bool(names) == any(lost.values())
+    for name in names:
+        place, seed, index = re.fullmatch(r'(\d\d)_seed_(\d+)_frame_(\d{4})\.png', name).groups()
+        assert lost[seed] and 1 <= int(index) <= 4, 'the first frame is for warming up'
 
 
 @pytest.mark.timing

@@ -8,7 +8,7 @@ import pytest
 
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.cuboid import cuboid_corners
-from isaac_inference.sim import LABELS, OBJECTS, Scene, default_camera, training_sample
+from isaac_inference.sim import LABELS, OBJECTS, Scene, default_camera, samples, training_sample
 from isaac_inference.sim.placement import resting
 from isaac_inference.sim.sensor import SensorSettings, sense_color, sense_depth
 
@@ -90,6 +90,20 @@ def test_samples_are_labelled_in_their_own_picture():
             hull = np.clip((*low, *high), 0, (640, 480, 640, 480))
             slack = 0.5 * (hull[2:] - hull[:2]).max() if OBJECTS[name].shape == 'cylinder' else 0.01
             assert np.abs(box - hull).max() <= slack
+
+
+def test_look_alikes_have_a_named_shape_and_size_and_another_paint():
+    for number in range(12):
+        other, named = samples._look_alike(number), OBJECTS[number % len(OBJECTS)]
+        assert (other.shape, other.size) == (named.shape, named.size)
+        assert other.name not in LABELS and other.title != named.title and other.palette != named.palette
+
+
+def test_half_of_the_samples_are_crowded():
+    rng = np.random.default_rng(1)
+    counts = [len(training_sample(rng).boxes) for _ in range(40)]
+    assert 0.3 < np.mean([count >= 4 for count in counts]) < 0.9
+    assert max(counts) <= 8, 'a training example holds no more'
 
 
 def test_samples_follow_from_their_seed():

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from isaac_inference.evaluation import EvaluationResult
+from isaac_inference.evaluation.accuracy.seeds import SeedsResult
 
 _NONE = '-'
 _CLASS_COLUMNS = (
@@ -24,6 +25,16 @@ _CLASS_COLUMNS = (
     'translation p50 / p95 [%]',
     'rotation p50 / p95 [deg]',
 )
+_SEED_COLUMNS = {
+    'map50': 'mAP@50',
+    'map50_95': 'mAP@50:95',
+    'add_0_1d': 'ADD(-S) < 0.1 d',
+    'median_translation_rel': 'translation p50',
+    'median_rotation_deg': 'rotation p50 [deg]',
+    'misses': 'missed',
+    'false_poses': 'false',
+    'id_switches': 'id switches',
+}
 
 
 def print_report(screen: Console, result: EvaluationResult, title: str) -> None:
@@ -33,6 +44,27 @@ def print_report(screen: Console, result: EvaluationResult, title: str) -> None:
     screen.print(_classes(summary['classes']))
     if summary['speed'] is not None:
         screen.print(_speed(summary['speed']))
+
+
+def print_seeds(screen: Console, result: SeedsResult, name: str) -> None:
+    """One row per seed, and the mean, worst, best and spread of each figure."""
+    summary = result.summary()
+    table = Table(title=f'{name}, {len(result.by_seed)} seeds')
+    for place, title in enumerate(('seed', *_SEED_COLUMNS.values())):
+        table.add_column(title, justify='right' if place else 'left')
+    for seed, row in summary['seeds'].items():
+        table.add_row(seed, *(_figure(column, row[column]) for column in _SEED_COLUMNS))
+    table.add_section()
+    for kind in ('mean', 'worst', 'best', 'std'):
+        cells = (summary['figures'].get(column, {}).get(kind) for column in _SEED_COLUMNS)
+        table.add_row(kind, *(_figure(column, cell) for column, cell in zip(_SEED_COLUMNS, cells, strict=True)))
+    screen.print(table)
+
+
+def _figure(column: str, value: float | None) -> str:
+    if column in ('add_0_1d', 'median_translation_rel'):
+        return percent(value)
+    return number(value, 4 if column.startswith('map') else 2)
 
 
 def _headline(summary: Mapping[str, Any], title: str) -> Table:

@@ -256,7 +256,8 @@ def test_every_family_still_runs_and_has_the_same_card(tmp_path, kind, io_types)
 def test_the_demo_model_loads_and_keeps_its_card(tmp_path):
     source = demo_model()
     report = to_float16(source, tmp_path / 'demo.onnx')
-    assert {'TopK', 'GridSample', 'Exp'} <= set(report.float_ops) and report.half_nodes > 90
+    # Floor: the cells in which corners are looked up, so their positions are not rounded to float16
+    assert {'TopK', 'Floor', 'Exp'} <= set(report.float_ops) and report.half_nodes > 90
     before, after = read_card(source), read_card(tmp_path / 'demo.onnx')
     assert (before.labels, before.detection.decoder, before.keypoints) == (
         after.labels,
