@@ -56,7 +56,13 @@ def foreground_mask(
 
 
 def too_few(count: int, settings: DepthSettings) -> FrameError:
-    """What is raised for a box with too little depth under it."""
+    """What is raised for a box with too little depth under it.
+
+    Example: three pixels are not enough.
+        >>> error = too_few(3, DepthSettings(min_points=30))
+        >>> error.reason, str(error).split(';')[0]
+        ('depth_missing', 'box: got 3 pixels with depth under it, expected 30 or more')
+    """
     return FrameError(
         'depth_missing',
         f'box: got {count} pixels with depth under it, expected {settings.min_points} or more; the object is too '
@@ -65,7 +71,13 @@ def too_few(count: int, settings: DepthSettings) -> FrameError:
 
 
 def ambiguous(what: str) -> FrameError:
-    """What is raised where depth shows several things under a box, and nothing says which is the object."""
+    """What is raised where depth shows several things under a box, and nothing says which is the object.
+
+    Example: what was seen comes first in the message.
+        >>> error = ambiguous('two surfaces')
+        >>> error.reason, str(error).split(';')[0]
+        ('depth_ambiguous', 'box: two surfaces')
+    """
     return FrameError(
         'depth_ambiguous',
         f'box: {what}; depth alone cannot tell which of them is the object: keypoints can, or a view in which nothing '

@@ -47,6 +47,17 @@ def check_box(
 
     Raises:
         FrameError: 'depth_size'.
+
+    Example: 2000 mm that are read as metres make a box of 20 px, at a focal length of 50 px, 800 m wide.
+        >>> from types import SimpleNamespace
+        >>> image = DepthImage(np.full((48, 64), 2000.0, np.float32), scale=1.0)
+        >>> depth = SimpleNamespace(image=image, camera=SimpleNamespace(focal=50.0))
+        >>> region = RegionPoints(np.full((400, 3), 2000.0), np.zeros((400, 2)), np.ones(400, np.bool_), area=400)
+        >>> box, size = np.array((22.0, 14.0, 42.0, 34.0)), np.full(3, 0.8)
+        >>> check_box('crate', region, box, size, depth, DepthSettings())  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        isaac_inference.errors.FrameError: crate: its box is 800 x 800 m at 2e+03 m ... set depth_unit_scale: 0.001 ...
     """
     z = region.points[region.inside, 2]
     if len(z) < settings.min_points:
@@ -67,6 +78,15 @@ def check_distance(label: str, region: RegionPoints, depth: _View, settings: Dep
 
     Raises:
         FrameError: 'depth_unit'.
+
+    Example: millimetres that are read as micrometres bring what is 2 m away to 2 mm.
+        >>> from types import SimpleNamespace
+        >>> depth = SimpleNamespace(image=DepthImage(np.full((48, 64), 2000, np.uint16), scale=1e-6))
+        >>> region = RegionPoints(np.full((400, 3), 0.002), np.zeros((400, 2)), np.ones(400, np.bool_), area=400)
+        >>> check_distance('crate', region, depth, DepthSettings(nearest=0.02))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        isaac_inference.errors.FrameError: crate: half of the depth under its box is nearer than 0.002 m, expected ...
     """
     z = region.points[region.inside, 2]
     middle = float(np.median(z[:: max(1, len(z) // _SAMPLES)])) if len(z) else settings.nearest
@@ -86,6 +106,17 @@ def check_place(
 
     Raises:
         FrameError: 'depth_size'.
+
+    Example: 5 px at 1 m, at a focal length of 50 px, are 0.1 m: of a crate of 0.4 m a part may be so small, not all.
+        >>> from types import SimpleNamespace as Some
+        >>> depth = Some(image=DepthImage(np.ones((48, 64), np.float32), scale=1.0), camera=Some(focal=50.0))
+        >>> place = SizedPlace(np.zeros(3), np.eye(3), (Some(rotation=np.eye(3)),), misfit=0.0)
+        >>> others = (np.array((30.0, 20.0, 35.0, 25.0)), 1.0, np.full(3, 0.4), depth, DepthSettings())
+        >>> check_place('crate', place, Some(sides=np.ones(4), cut=np.zeros(25)), *others)
+        >>> check_place('crate', place, Some(sides=np.zeros(4), cut=np.zeros(25)), *others)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        isaac_inference.errors.FrameError: crate: its box is 0.1 x 0.1 m at 1 m by depth, some 0.25 times what ...
     """
     extent = (box[2:] - box[:2]) * distance / depth.camera.focal
     shown = np.abs(place.poses[0].rotation[:2]) @ size

@@ -23,11 +23,11 @@ class ViewSphere:
         directions: (D, 3) unit, from the object to the camera, object frame, spread evenly.
         seen: for each direction the indices of the points that face it and are behind no other part.
 
-    Example: of a ball's points, each direction sees about half.
+    Example: of a ball's 500 points, each direction sees a little less than half, as grazed ones do not count.
         >>> from isaac_inference.ops.geometry.surface import surface_points
         >>> points, normals = surface_points('sphere', (2, 2, 2), 500)
         >>> views = ViewSphere.build(points, normals, spacing=0.16)
-        >>> len(views.seen), all(170 < len(seen) < 230 for seen in views.seen)
+        >>> len(views.seen), all(200 < len(seen) < 250 for seen in views.seen)
         (80, True)
     """
 

@@ -269,8 +269,8 @@ def _check_inliers(inliers: np.ndarray, confidence: np.ndarray, threshold: float
         raise FrameError(
             'too_few_inliers',
             f'keypoints: {count} of {len(inliers)} agree on a pose to {threshold:.1f} px, with {share:.0%} of the '
-            f'confidence, expected {settings.min_keypoints} and {settings.min_inliers:.0%}; check the '
-            "object's size, the keypoint order and the camera's intrinsics",
+            f'confidence, expected {settings.min_keypoints} and {settings.min_inliers:.0%}; check the keypoint '
+            "order, the proportions of the object's size (its unit doesn't matter here) and the camera's intrinsics",
         )
 
 
@@ -279,7 +279,7 @@ def _check_pose(pose: Pose, solution: _Solution, max_rms: float, model: np.ndarr
         raise FrameError(
             'reprojection',
             f'pose: its inliers miss their keypoints by {solution.rms:.2f} px RMS, expected at most {max_rms:.2f}; '
-            f"check the object's size and the camera's intrinsics",
+            f"check the proportions of the object's size (its unit doesn't matter here) and the camera's intrinsics",
         )
     # Unseen points count too: a camera cannot be inside the object.
     nearest = float((model @ pose.rotation[2] + pose.translation[2]).min())
@@ -294,7 +294,7 @@ def _check_pose(pose: Pose, solution: _Solution, max_rms: float, model: np.ndarr
         raise FrameError(
             'implausible_distance',
             f'pose: {distance:.3f} m from the camera, expected {settings.min_distance:g} to {settings.max_distance:g}; '
-            f"check that the object's size is in metres, or change min_distance and max_distance",
+            'check that objects.<class>.size (or keypoints) is in metres, or change min_distance and max_distance',
         )
     if solution.ambiguity > settings.max_ambiguity:
         raise FrameError(

@@ -35,6 +35,15 @@ def readmitted(
         huber: pixels, as for `refine`.
         noise: minimum standard deviation of a keypoint's x or y, in pixels.
         least: the probability below which a point is an outlier.
+
+    Example: where others are 1 px off, of two points left out the one that is 3 px off returns, not the one 30 px off.
+        >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
+        >>> off = np.sign(corners.prod(axis=1, keepdims=True)) * (1.0, 0.0) * [[3], [30], *[[1]] * 6]
+        >>> seen = Observations(corners, 600 * corners[:, :2] / (1 + corners[:, 2:]) + off, np.ones(8), focal=600.0)
+        >>> inliers, start = np.arange(8) > 1, evaluate(seen, np.array([0, 0, 0, 0, 0, 1.0]), huber=2.0)
+        >>> fit = evaluate(seen.select(inliers), start.vector, huber=2.0)
+        >>> readmitted(seen, inliers, fit, start, huber=2.0, noise=1.0, least=0.01)[0].tolist()
+        [True, False, True, True, True, True, True, True]
     """
     while not inliers.all():
         variance, free = noise_scale(seen.weights[inliers], fit, huber, noise)
@@ -71,6 +80,15 @@ def loosened(kept: Observations, fit: Fit, huber: float, noise: float) -> tuple[
     Args:
         kept: the inliers.
         fit, huber, noise: as of `readmitted`.
+
+    Example: points that are all 4 px off have no tails, so a limit of 2 px gives way to one beyond them all.
+        >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
+        >>> off = np.sign(corners.prod(axis=1, keepdims=True)) * (4.0, 0.0)
+        >>> seen = Observations(corners, 600 * corners[:, :2] / (1 + corners[:, 2:]) + off, np.ones(8), focal=600.0)
+        >>> fit = evaluate(seen, np.array([0, 0, 0, 0, 0, 1.0]), huber=2.0)
+        >>> looser, limit = loosened(seen, fit, huber=2.0, noise=1.0)
+        >>> round(fit.longest, 3), round(limit, 2), looser.longest < limit
+        (4.0, 9.63, True)
     """
     if fit.longest > huber:
         scale, _ = noise_scale(kept.weights, fit, huber, noise)

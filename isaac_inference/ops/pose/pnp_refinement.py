@@ -92,7 +92,12 @@ def evaluate(seen: Observations, vector: np.ndarray, huber: float) -> Fit:
 
 
 def in_front(model: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """(N,) boolean of (N, 3) m: the points in front of the camera at a pose, as `Fit.vector` has it."""
+    """(N,) boolean of (N, 3) m: the points in front of the camera at a pose, as `Fit.vector` has it.
+
+    Example: of an object at 1 m, what is 2 m nearer than its origin lies behind the camera.
+        >>> in_front(np.array([[0.0, 0, 0.5], [0, 0, -0.5], [0, 0, -2]]), np.array([0, 0, 0, 0, 0, 1.0])).tolist()
+        [True, True, False]
+    """
     return np.asarray(model @ cv2.Rodrigues(vector[:3])[0][2] > -vector[5])
 
 
@@ -199,6 +204,15 @@ def noise_scale(weights: np.ndarray, fit: Fit, huber: float, noise: float) -> tu
 
     Returns:
         The scale in squared pixels, and the degrees of freedom that the residuals leave, 2 or more.
+
+    Example: eight points are 1 px off; their 16 coordinates, less the pose's 6, share 8 squares and that of `noise`.
+        >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
+        >>> off = np.sign(corners.prod(axis=1, keepdims=True)) * (1.0, 0.0)
+        >>> seen = Observations(corners, 600 * corners[:, :2] / (1 + corners[:, 2:]) + off, np.ones(8), focal=600.0)
+        >>> fit = evaluate(seen, np.array([0, 0, 0, 0, 0, 1.0]), huber=2.0)
+        >>> scale, free = noise_scale(seen.weights, fit, huber=2.0, noise=1.0)
+        >>> round(scale, 6), free
+        (0.9, 10)
     """
     near = np.minimum(fit.length, huber)
     squares, free = float(weights @ (near * near)), 2 * len(near) - 6

@@ -34,6 +34,8 @@ class PnpSettings:
         max_rms_px: largest root mean square distance of the inliers, in pixels.
         max_rms_extent: the same as a fraction of the extent.
         pixel_noise: minimum standard deviation of a keypoint's x or y in the covariance, in pixels.
+        tag_noise: the same for the corners of printed tags, in pixels: they are found to 0.05 to 0.15, but a print that
+            is not flat or a lens that is not quite known adds to that. A single tag's two poses are told apart by it.
         min_extent_px: objects that look smaller are refused, in pixels.
         min_distance: smallest distance from the camera to the object's origin, in metres.
         max_distance: largest distance.
@@ -55,6 +57,7 @@ class PnpSettings:
     max_rms_px: float = 2.5
     max_rms_extent: float = 0.025
     pixel_noise: float = 1.0
+    tag_noise: float = 0.3
     min_extent_px: float = 6.0
     min_distance: float = 0.05
     max_distance: float = 100.0
@@ -72,7 +75,7 @@ class PnpSettings:
         for name in ('min_confidence', 'max_ambiguity', 'min_inliers', 'outlier_probability'):
             if getattr(self, name) > 1.0:
                 raise ConfigError(f'{name}: got {getattr(self, name)}, expected at most 1')
-        for name in ('min_inliers', 'inlier_px', 'pixel_noise', 'max_position_std', 'max_rotation_std'):
+        for name in ('min_inliers', 'inlier_px', 'pixel_noise', 'tag_noise', 'max_position_std', 'max_rotation_std'):
             if getattr(self, name) == 0.0:
                 raise ConfigError(f'{name}: got 0, expected more')
         if self.min_distance >= self.max_distance:

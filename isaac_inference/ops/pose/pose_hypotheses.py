@@ -93,6 +93,16 @@ def fitted(
 
     Args:
         reach: distance within which depth counts in the first step, metres.
+
+    Example: the front of a cube of 0.2 m is seen at 0.9 m; one candidate is 4 cm too far, another 2 cm too near.
+        >>> from isaac_inference.ops.depth.depth_image import DepthImage
+        >>> from isaac_inference.ops.geometry.camera_model import CameraModel
+        >>> camera = CameraModel(64, 48, np.array([[100.0, 0, 31.5], [0, 100, 23.5], [0, 0, 1]]))
+        >>> depth = SeenDepth(DepthImage(np.full((48, 64), 0.9, np.float32), 1.0), camera)
+        >>> cube = ObjectModel.build('cuboid', (0.2, 0.2, 0.2))
+        >>> rough = Candidates(np.stack([np.eye(3)] * 2), np.array([[0, 0, 1.04], [0, 0, 0.98]]), np.zeros(2))
+        >>> fitted(cube, rough, depth, SearchSettings(), reach=0.1).translations[:, 2].round(2).tolist()
+        [1.0, 1.0]
     """
     R, t = rough.rotations.copy(), rough.translations.copy()
     views = _views(model, R, t)

@@ -32,6 +32,11 @@ from isaac_inference.ops.pose.surface_fit import (
     share_seen_through,
 )
 
+_SUSPECTS = (
+    'wrong object, size or mesh, depth that is not registered to the image, or a length in another unit (size is in '
+    "metres, mesh_unit is the mesh's, depth_unit_scale that of depth)"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Registration:
@@ -153,32 +158,6 @@ def _refined(
     return Registration(canonical(pose, model.symmetries), posterior, fit.fitness, fit.rmse, method)
 
 
-def placements(
-    model: ObjectModel,
-    scene_points: np.ndarray,
-    depth: SeenDepth,
-    settings: RegistrationSettings | None = None,
-    foreground: np.ndarray | None = None,
-) -> list[Pose]:
-    """Candidate poses from depth alone, the best first, one of each set that looks alike; not checked.
-
-    Args and errors are those of `register`.
-
-    Example: the front of a cube of 0.2 m is seen at 0.9 m.
-        >>> from isaac_inference.ops.depth.depth_image import DepthImage
-        >>> from isaac_inference.ops.geometry.camera_model import CameraModel
-        >>> camera = CameraModel(64, 48, np.array([[100.0, 0, 31.5], [0, 100, 23.5], [0, 0, 1]]))
-        >>> depth = SeenDepth(DepthImage(np.full((48, 64), 0.9, np.float32), 1.0), camera)
-        >>> cube = ObjectModel.build('cuboid', (0.2, 0.2, 0.2))
-        >>> cloud = np.array([[x / 100, y / 100, 0.9] for x in range(-9, 10) for y in range(-9, 10)])
-        >>> poses = placements(cube, cloud, depth, foreground=np.ones(len(cloud), np.bool_))
-        >>> len(poses), round(float(poses[0].translation[2]), 2)
-        (1, 1.0)
-    """
-    settings = settings or RegistrationSettings()
-    return [item.pose for item in _Search(model, scene_points, depth, settings, foreground).placed()]
-
-
 _NEARLY = 0.4  # of what counts as different: a fit that stopped beside a look-alike does not stand for it
 _ROUGH_POINTS = 150  # points that suffice to compare placements roughly
 
@@ -215,7 +194,7 @@ class _Search:
         self._reach = max(search.exact_reach * extent, search.exact_reach_tolerances * settings.distance * self.far)
 
     def placed(self) -> list[_Placed]:
-        """The best placements, the best first, all different; with those that look nearly like the best."""
+        """The best placements, the best first, with those that look nearly like it; fitted, some may be the same."""
         search = self.settings.search
         rough = pose_hypotheses(self.model, self.scene.cloud, self.scene.normals, self.scene.depth, search)
         best = float(rough.scores[0])
@@ -223,8 +202,7 @@ class _Search:
             raise FrameError(
                 'registration_fit',
                 f'registration: of {len(self.model.templates.rotations)} rotations of the model none comes near the '
-                f'depth points: the best agrees by {best:.2f}, expected {search.min_agreement:g}; it may be another '
-                f'object or size',
+                f'depth points: the best agrees by {best:.2f}, expected {search.min_agreement:g}; {_SUSPECTS}',
             )
         tried: list[Pose] = []
         for pose, score in zip(rough.poses(), rough.scores, strict=True):
@@ -234,7 +212,9 @@ class _Search:
                 tried.append(pose)
         found = self._fitted(tried)
         if not found:
-            raise FrameError('registration_fit', 'registration: no placement of the model comes near the depth points')
+            raise FrameError(
+                'registration_fit', f'registration: no placement of the model comes near the depth points; {_SUSPECTS}'
+            )
         return self._compared(found)
 
     def _compared(self, found: list[_Placed]) -> list[_Placed]:
@@ -373,7 +353,7 @@ def _nothing_there(
     return FrameError(
         'registration_fit',
         f'registration: too few of {count} depth points around the initial pose lie within {reach:.3f} m of the model '
-        f'and face the same way; wrong object or size, or depth that is not registered to the image',
+        f'and face the same way; {_SUSPECTS}',
     )
 
 
@@ -394,7 +374,7 @@ def _check_fit(fit: Alignment, settings: RegistrationSettings, far: float) -> No
             f'registration: depth confirms {fit.fitness:.0%} of the unhidden model (expected '
             f'{settings.min_fitness:.0%}), RMSE is {fit.rmse * 1000:.1f} mm (at most '
             f'{settings.max_rmse * far * 1000:.1f}), surface past its edges is {fit.overhang:.0%} of its own (at most '
-            f'{settings.max_overhang:.0%}); wrong object, size or mesh, or depth that is not registered to the image',
+            f'{settings.max_overhang:.0%}); {_SUSPECTS}',
         )
     if fit.support < settings.min_support:
         raise FrameError(
@@ -440,7 +420,7 @@ def _check_ends(
             'registration_ambiguous',
             f'registration: depth leaves a shift of the model by {open_shift:.3f} m open, and at {seen:.0%} of its '
             f'ends something further away is seen, expected {settings.min_ends_seen:.0%}: it may lie on a larger '
-            f'surface, such as something in front of the object; a model with keypoints or masks tells',
+            f'surface, such as something in front of the object; a model with keypoints tells',
         )
 
 
@@ -457,6 +437,7 @@ def _check_alike(model: ObjectModel, pose: Pose, settings: RegistrationSettings)
             + ', '.join(
                 f'{"any turn" if s.order == 0 else f"1/{s.order} turn"} about {s.axis}' for s in model.geometric
             )
-            + '; depth alone cannot tell these poses apart. Use a model with keypoints, declare them as symmetries '
-            'of the object, or set allow_geometric_symmetry',
+            + '; depth alone cannot tell these poses apart. Use a model with keypoints, declare '
+            + ', '.join(f'{{axis: {s.axis}, order: {s.order}}}' for s in model.geometric)
+            + ' as symmetry of the object, or set registration.allow_geometric_symmetry',
         )

@@ -55,6 +55,14 @@ def first_alone(first: Pose, spanning: np.ndarray, second: SecondPose) -> np.nda
         first: the more probable pose.
         spanning: (6, 6) of `either`.
         second: the other.
+
+    Example: 0.01 m^2 about the first, and even odds that it is 2 m aside: 2.01 m^2 about either.
+        >>> alone = 0.01 * np.eye(6)
+        >>> second = SecondPose(Pose(np.eye(3), np.array([2.0, 0, 0])), alone, 0.5)
+        >>> spanning = either(Pose.identity(), alone, second)
+        >>> again = first_alone(Pose.identity(), spanning, second)
+        >>> round(float(spanning[0, 0]), 6), round(float(again[0, 0]), 6)
+        (2.01, 0.01)
     """
     apart, p = difference(first, second.pose), second.probability
     alone = (spanning - p * (second.covariance + np.outer(apart, apart))) / (1.0 - p)
@@ -72,5 +80,12 @@ def difference(first: Pose, second: Pose) -> np.ndarray:
 
 
 def moved(second: SecondPose, T: Pose) -> SecondPose:
-    """The same in another frame, by `T_target_source`."""
+    """The same in another frame, by `T_target_source`.
+
+    Example: a quarter turn about z takes 3 m along x, and what is uncertain about it, to y.
+        >>> second = SecondPose(Pose(np.eye(3), np.array([3.0, 0, 0])), np.diag([0.04, 0, 0, 0, 0, 0]), 0.5)
+        >>> turned = moved(second, Pose.from_quaternion((0, 0, 1, 1)))
+        >>> round(float(turned.pose.translation[1]), 6), round(float(turned.covariance[1, 1]), 6)
+        (3.0, 0.04)
+    """
     return SecondPose(T @ second.pose, transform_covariance(second.covariance, T), second.probability)

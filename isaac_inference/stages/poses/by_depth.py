@@ -158,7 +158,11 @@ def object_region(seen: Observed, camera: CameraModel, depth: DepthView | None) 
 
 
 def _no_depth(seen: Observed) -> FrameError:
-    return FrameError('no_depth', f'{seen.label}: no depth image belongs to this frame, and it has no keypoints')
+    return FrameError(
+        'no_depth',
+        f'{seen.label}: no depth image belongs to this frame, and its pose is from depth: by '
+        'method, or because the card does not say where its keypoints are',
+    )
 
 
 def _rounded(region: RegionPoints) -> RegionPoints:

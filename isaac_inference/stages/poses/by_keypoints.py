@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class KeypointMethod:
         self._objects = card.objects
         self._points = model_points(card)
         self._symmetries = symmetries_of(card.objects)
-        self._settings = settings
+        self._settings, self._of_tags = settings, replace(settings, pixel_noise=settings.tag_noise)
 
     def knows(self, label: str) -> bool:
         """Whether the card says where this class's keypoints are on the object."""
@@ -49,7 +50,8 @@ class KeypointMethod:
                 f'objects.{seen.label}.keypoints',
             )
         points = self._points[seen.label]
-        found = estimate_pnp(seen.keypoints, points, camera, self._settings, self._symmetries.get(seen.label, ()))
+        settings = self._of_tags if self._objects[seen.label].tags else self._settings
+        found = estimate_pnp(seen.keypoints, points, camera, settings, self._symmetries.get(seen.label, ()))
         size = self._objects[seen.label].size or np.ptp(points, axis=0)
         covariance = np.zeros((6, 6)) if found.covariance is None else found.covariance
         return ObjectPose(

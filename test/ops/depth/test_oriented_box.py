@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.ray_scene import CAMERA, WH, box_around, cuboid, noisy
+from support.scenes.ray_scene import CAMERA, WH, box_around, cuboid, noisy
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.depth_image import region_points

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.ray_scene import CAMERA
+from support.scenes.ray_scene import CAMERA
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.point_cloud import object_points

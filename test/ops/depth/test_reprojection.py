@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ray_scene import cuboid, plane
+from support.scenes.ray_scene import cuboid, plane
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.depth_image import DepthImage

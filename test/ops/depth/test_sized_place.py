@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.ray_scene import CAMERA, box_around, cuboid, cylinder
+from support.scenes.ray_scene import CAMERA, box_around, cuboid, cylinder
 
 from isaac_inference.ops.depth.box_sides import box_sides
 from isaac_inference.ops.depth.depth_image import ray_grid

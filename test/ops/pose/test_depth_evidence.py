@@ -7,7 +7,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from support.ray_scene import CAMERA, cuboid, noisy, plane
+from support.scenes.ray_scene import CAMERA, cuboid, noisy, plane
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ops.depth.depth_image import DepthImage

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.pnp_scenes import (
+from support.scenes.pnp_scenes import (
     BOX,
     CAMERA,
     CARD,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.pnp_scenes import BOX, CAMERA, CARD, SETTINGS, STRAIGHT, refused, seen
+from support.scenes.pnp_scenes import BOX, CAMERA, CARD, SETTINGS, STRAIGHT, refused, seen
 
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ops.geometry.cuboid import cuboid_corners
@@ -125,7 +125,7 @@ def test_implausible_distances(limits: dict[str, float]) -> None:
 
 def test_a_size_in_millimetres() -> None:
     message = refused('implausible_distance', seen(STRAIGHT), BOX * 1000.0)
-    assert "check that the object's size is in metres" in message
+    assert 'check that objects.<class>.size (or keypoints) is in metres' in message
 
 
 def test_inliers_that_fit_badly() -> None:

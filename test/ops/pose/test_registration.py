@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import trimesh
-from support.ray_scene import CAMERA, WH, box_around, cuboid, cylinder, noisy, perturbed, plane
+from support.scenes.ray_scene import CAMERA, WH, box_around, cuboid, cylinder, noisy, perturbed, plane
 
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ops.depth.depth_image import DepthImage, RegionPoints, region_points

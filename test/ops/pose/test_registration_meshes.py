@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from support.ray_scene import CAMERA, WH, box_around, cylinder, noisy, perturbed, plane
+from support.scenes.ray_scene import CAMERA, WH, box_around, cylinder, noisy, perturbed, plane
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.depth_image import DepthImage, RegionPoints, region_points

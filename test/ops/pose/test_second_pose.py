@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.pnp_scenes import BOX, CAMERA, CARD, SETTINGS, STRAIGHT, seen
+from support.scenes.pnp_scenes import BOX, CAMERA, CARD, SETTINGS, STRAIGHT, seen
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_exp, transform_covariance

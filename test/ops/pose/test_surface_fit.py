@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
-from support.ray_scene import CAMERA, WH
+from support.scenes.ray_scene import CAMERA, WH
 
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.pose.surface_fit import SeenDepth

@@ -6,7 +6,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from support.tag_boards import PrintedTag, draw, facing, grid
+from support.scenes.tag_boards import PrintedTag, draw, facing, grid
 
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from support.tag_boards import draw, facing, grid
+from support.scenes.tag_boards import draw, facing, grid
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ops.geometry.camera_model import CameraModel

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from support.pnp_scenes import CAMERA, seen
+from support.scenes.pnp_scenes import CAMERA, seen
 
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_exp

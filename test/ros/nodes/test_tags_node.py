@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 from support.ros.node_graph import PATIENT, RELIABLE_IMAGES
 from support.ros.pose_bench import pose_of
 from support.ros.probe import LATCHED, RELIABLE
-from support.tag_boards import PrintedTag, draw, facing, grid
+from support.scenes.tag_boards import PrintedTag, draw, facing, grid
 from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 
 from isaac_inference.models import read_objects

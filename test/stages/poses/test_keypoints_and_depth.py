@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.mesh_views import depth_view, detected, deviations, mesh_card, mesh_view
+from support.scenes.mesh_views import depth_view, detected, deviations, mesh_card, mesh_view
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.depth_image import DepthImage
@@ -97,8 +97,8 @@ def test_an_object_of_another_size_has_no_pose_and_its_size_is_named(
 @pytest.mark.parametrize('scale', [0.01, 1000.0])
 def test_a_size_in_millimetres_is_refused_before_anything_is_fitted(tmp_path: Path, scale: float) -> None:
     view = mesh_view('bottle', 1000)
-    estimator = PoseEstimator(mesh_card(tmp_path, 'bottle', scale=scale), PoseMethod.REGISTRATION)
-    with pytest.raises(FrameError, match="check that the object's size is in metres") as caught:
+    estimator = PoseEstimator(mesh_card(tmp_path, 'bottle', scale=scale, by_mesh=False), PoseMethod.REGISTRATION)
+    with pytest.raises(FrameError, match='check that objects.<class>.size .or keypoints. is in metres') as caught:
         estimator.estimate(detected(view, px=0.3), view.camera, depth_view(view))
     assert caught.value.reason == 'implausible_distance'
 

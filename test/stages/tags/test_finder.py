@@ -8,13 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from support.tag_boards import PrintedTag, draw, facing, grid
+from support.scenes.tag_boards import PrintedTag, draw, facing, grid
 
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models import ObjectsCard, read_objects
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_exp
-from isaac_inference.stages.poses import Observed, PoseEstimator
+from isaac_inference.ops.pose.pnp import PnpSettings
+from isaac_inference.stages.poses import Observed, PoseEstimator, PoseSettings
 from isaac_inference.stages.tags.finder import TagFinder, TaggedObjects
 
 CAMERA = CameraModel(1280, 960, np.array([[1100.0, 0.0, 639.5], [0.0, 1100.0, 479.5], [0.0, 0.0, 1.0]]))
@@ -158,6 +159,18 @@ def test_a_tag_alone_on_a_tool(card: ObjectsCard, finder: TagFinder) -> None:
     found = pose_of(card, seen, 0)
     assert np.linalg.norm(found.translation - truth.translation) < 0.002
     assert np.degrees(rotation_angle(found.rotation @ truth.rotation.T)) < 1.0
+
+
+def test_corners_of_tags_are_surer_than_a_networks_keypoints(card: ObjectsCard, finder: TagFinder) -> None:
+    found = finder(draw(TOOL, facing((0.05, -0.03, 0.4), (0.4, 0.3, 0.5)), CAMERA, seed=3200)).found
+    assert found.keypoints is not None
+    tool = Observed('tool', 1.0, found.boxes[0], found.keypoints[0])
+
+    def position_std(tag_noise: float) -> float:
+        settings = PoseSettings(pnp=PnpSettings(tag_noise=tag_noise))
+        return float(np.sqrt(PoseEstimator(card, settings=settings).estimate(tool, CAMERA).covariance[2, 2]))
+
+    assert position_std(1.0) > 2.0 * position_std(0.3)
 
 
 def pose_of(card: ObjectsCard, seen: TaggedObjects, row: int) -> Pose:

@@ -47,9 +47,17 @@ class PnpParameters:
     pixel_noise: float = param(
         _PNP.pixel_noise,
         'Minimum standard deviation of a keypoint in the covariance, and in how probable the mirrored pose of a flat '
-        'object is; 0.3 for the corners of tags.',
+        'object is.',
         unit='px',
         minimum=0.01,
+    )
+    tag_noise: float = param(
+        _PNP.tag_noise,
+        "Minimum standard deviation of the corners of printed tags in the covariance; a tag's two poses are told apart "
+        'by it.',
+        unit='px',
+        minimum=0.01,
+        maximum=100.0,
     )
     max_ambiguity: float = param(
         _PNP.max_ambiguity,
