@@ -44,6 +44,7 @@ GROUPS = {
     ),
     'poses': (
         'accuracy',
+        'seeds',
         'pnp',
         'covariance',
         'depth_units',

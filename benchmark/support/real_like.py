@@ -15,6 +15,7 @@ from benchmark.support.tabletop import cuboid_card
 from isaac_inference.evaluation import ObjectGeometry
 from isaac_inference.evaluation.accuracy.pose_errors import ADD_LIMIT, add, add_s, rotation_error_deg
 from isaac_inference.models import ModelCard, ObjectSpec
+from isaac_inference.models.card.objects import all_symmetries
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.geometry.cuboid import cuboid_corners
 from isaac_inference.ops.geometry.rigid import Pose, so3_log
@@ -53,6 +54,8 @@ def mesh_card(folder: Path, names: Sequence[str], *, meshes: bool = True, scale:
     for name in names:
         kind = mesh_kinds()[name]
         size, turns = tuple(scale * side for side in kind.size), tuple((s.axis, s.order) for s in kind.symmetries)
+        if not meshes:
+            turns = all_symmetries(kind.shape, turns, False)
         path = folder / f'{name}_{scale:g}.ply'
         if meshes and not path.is_file():
             trimesh.Trimesh(scale * kind.mesh.vertices, kind.mesh.faces, process=False).export(path)

@@ -103,6 +103,8 @@ def test_what_belongs_to_a_model_is_not_used_and_said(tmp_path: Path) -> None:
          '36h11 1, 36h11 2, 36h11 3 are on board and on again'),
         ('objects: {a: {tags: [{family: 36h11, id: 1, size: 0.1}, {family: 36h11, id: 1, size: 0.1}]}}',
          'tag 36h11 1 is on a twice'),
+        ('objects: {a: {tags: [{family: 4x4_50, id: 7, size: 0.1}]}, b: {tags: [{family: 4x4_100, id: 7, size: 0.1}]}}',
+         'tag 4x4_100 7 is on a and on b'),
     ],
 )  # fmt: skip
 def test_wrong_cards_are_refused_by_key(tmp_path: Path, content: str, says: str) -> None:

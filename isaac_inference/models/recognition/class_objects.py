@@ -19,6 +19,7 @@ from isaac_inference.models.card.objects import (
 from isaac_inference.models.card.sourced import CardValues, Sourced, values_of
 from isaac_inference.models.card.tags import TagSpec
 from isaac_inference.models.card.tasks import KeypointSpec
+from isaac_inference.ops.tags.families import FAMILIES
 
 _TAGS_ALONE = 'tags belong to a card without a model, which the tags node reads'
 
@@ -134,10 +135,11 @@ def _shared_tags(objects: Mapping[str, Sourced[ObjectSpec]]) -> list[str]:
     twice: dict[tuple[str, str], list[str]] = {}
     for name, item in objects.items():
         for tag in item.value.tags:
-            first = owner.get((tag.family, tag.id))
+            key = (FAMILIES[tag.family].code, tag.id)  # a print of 4x4_50 is one of 4x4_100, too
+            first = owner.get(key)
             if first is not None:
                 twice.setdefault((first, name), []).append(f'{tag.family} {tag.id}')
-            owner.setdefault((tag.family, tag.id), name)
+            owner.setdefault(key, name)
     return [
         f'{objects[second].source}: objects: {_some(found)} {"is" if len(found) == 1 else "are"} on '
         + (f'{first} twice' if first == second else f'{first} and on {second}')

@@ -53,7 +53,8 @@ class WeakKeypoints:
     def build(cls, keypoints: np.ndarray, model: np.ndarray, camera: CameraModel, diameter: float) -> WeakKeypoints:
         """From (K, 3) x and y px (edge-based) with confidence, and (K, 3) m; unusable keypoints are dropped."""
         directions = camera.undistort(np.asarray(keypoints[:, :2], np.float64) - 0.5)
-        used = np.isfinite(directions).all(axis=1) & np.isfinite(keypoints[:, 2])
+        # confidence 0 is a point that was not looked for, such as a tag's that is not seen: it says nothing
+        used = np.isfinite(directions).all(axis=1) & np.isfinite(keypoints[:, 2]) & (keypoints[:, 2] > 0.0)
         doubt = 1.0 - np.clip(keypoints[used, 2], 0.0, 1.0)
         spread = diameter * (_AT_ONE + (_AT_ZERO - _AT_ONE) * doubt**1.5)
         confidence = 1.0 - float(doubt.mean()) if len(doubt) else 0.0

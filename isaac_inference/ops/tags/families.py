@@ -26,6 +26,12 @@ class TagFamily:
     count: int
     is_apriltag: bool = False
 
+    @property
+    def code(self) -> str:
+        """What families whose tags of the same id look the same have in common: '4x4' of '4x4_50' and '4x4_100'."""
+        name, _, count = self.name.rpartition('_')
+        return name if count.isdigit() else self.name
+
 
 FAMILIES: dict[str, TagFamily] = {
     family.name: family

@@ -52,10 +52,12 @@ class KeypointMethod:
         points = self._points[seen.label]
         settings = self._of_tags if self._objects[seen.label].tags else self._settings
         found = estimate_pnp(seen.keypoints, points, camera, settings, self._symmetries.get(seen.label, ()))
-        size = self._objects[seen.label].size or np.ptp(points, axis=0)
+        size, middle = self._objects[seen.label].size, None
+        if size is None:  # the box is that of the points, wherever on the object they are
+            size, middle = np.ptp(points, axis=0), (points.min(axis=0) + points.max(axis=0)) / 2
         covariance = np.zeros((6, 6)) if found.covariance is None else found.covariance
         return ObjectPose(
-            seen.label, seen.score, found.pose, np.asarray(size, float), covariance, found.method, other=found.other
+            seen.label, seen.score, found.pose, np.asarray(size, float), covariance, found.method, middle, found.other
         )
 
 

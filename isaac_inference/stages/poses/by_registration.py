@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
+import numpy as np
+
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models import AnyCard, ObjectSpec
 from isaac_inference.ops.depth.depth_image import RegionPoints
@@ -101,22 +103,25 @@ class RegistrationMethod:
                 raise refusal or error from None
         both = KeypointsAndDepth(model, initial, weak, view, self._evidence)
         found: Registration | None = None
-        try:
-            found = register(model, region.points, view, initial.pose, self._settings, initial.covariance)
-            if both.agree(found):
-                return both.registered(found)
-            refusal = FrameError(
-                'registration_keypoints',
-                f'{seen.label}: depth confirms a pose that the keypoints do not: it misses them by far more than their '
-                f'confidence allows; the object is seen from an unusual side, or partly hidden',
-            )
-        except FrameError as error:
-            refusal = error
+        refusals: list[FrameError] = []
+        for start, spread in _starts(initial):
+            try:
+                registered = register(model, region.points, view, start, self._settings, spread)
+            except FrameError as error:
+                refusals.append(error)
+                continue
+            if both.agree(registered):
+                return both.registered(registered)
+            found = found or registered
+            refusals.append(_disagreeing(seen.label))
+        refusal = refusals[0]
         evidence = both.evidence()
         refuted = both.is_refuted(evidence)
         if not (both.need_no_help or (both.certain and refuted)):
             with contextlib.suppress(FrameError):
-                return self._made(seen, self._searched(seen, camera, weak, region, view, [initial.pose]))
+                return self._made(
+                    seen, self._searched(seen, camera, weak, region, view, [start for start, _ in _starts(initial)])
+                )
         if evidence is not None and refuted:
             raise both.wrong_size(evidence)
         silent = refusal.reason in _SILENT
@@ -150,8 +155,9 @@ class RegistrationMethod:
         return self._made(seen, register(model, region.points, _view(depth), None, self._settings, None, foreground))
 
     def _canonical(self, found: ObjectPose) -> ObjectPose:
-        turns = self._models[found.label].symmetries
-        pose = canonical(found.pose, turns)
+        model = self._models[found.label]
+        turns, pose = model.symmetries, canonical(found.pose, model.symmetries)
+        found = dataclasses.replace(found, size=model.size, box_center=None)
         if found.other is None:
             return dataclasses.replace(found, pose=pose)
         alone = first_alone(found.pose, found.covariance, found.other)
@@ -161,6 +167,22 @@ class RegistrationMethod:
     def _made(self, seen: Observed, found: Registration) -> ObjectPose:
         method, size = f'registration: {found.method}', self._models[seen.label].size
         return ObjectPose(seen.label, seen.score, found.pose, size, found.covariance, method)
+
+
+def _disagreeing(label: str) -> FrameError:
+    return FrameError(
+        'registration_keypoints',
+        f'{label}: depth confirms a pose that the keypoints do not: it misses them by far more than their confidence '
+        'allows; the object is seen from an unusual side, or partly hidden',
+    )
+
+
+def _starts(initial: ObjectPose) -> list[tuple[Pose, np.ndarray]]:
+    """Where the keypoints have the object, and (6, 6) how sure: two poses of a flat one, the more probable first."""
+    if initial.other is None:
+        return [(initial.pose, initial.covariance)]
+    alone = first_alone(initial.pose, initial.covariance, initial.other)
+    return [(initial.pose, alone), (initial.other.pose, initial.other.covariance)]
 
 
 def _view(depth: DepthView | None) -> SeenDepth:

@@ -13,11 +13,12 @@ import numpy as np
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.object_model import ObjectModel
 from isaac_inference.ops.geometry.rigid import Pose
-from isaac_inference.ops.geometry.symmetry import nearest
+from isaac_inference.ops.geometry.symmetry import nearest, rotation_error
 from isaac_inference.ops.pose.depth_evidence import DepthEvidence, EvidenceSettings, depth_evidence
 from isaac_inference.ops.pose.disagreement import disagreement
 from isaac_inference.ops.pose.keypoint_fit import WeakKeypoints
 from isaac_inference.ops.pose.registration import Registration
+from isaac_inference.ops.pose.second_pose import either, first_alone
 from isaac_inference.ops.pose.surface_fit import SeenDepth
 from isaac_inference.ops.pose.wrong_scale import scale_suspects
 from isaac_inference.stages.poses.by_weak_keypoints import agree
@@ -90,9 +91,10 @@ class KeypointsAndDepth:
         """The registered pose; where the keypoints contradict it, its covariance covers theirs, and that is noted."""
         mine = self.by_keypoints
         covariance, notes = found.covariance, mine.notes
-        theirs = self.keypoints.covariance(mine.pose)
+        meant = self._meant(found.pose)
+        theirs = self.keypoints.covariance(meant)
         if theirs is not None:
-            other = nearest(mine.pose, found.pose, self.model.symmetries)
+            other = nearest(meant, found.pose, self.model.symmetries)
             gap = disagreement(found.pose, found.covariance, other, theirs)
             covariance = gap.spanned(found.covariance)
             if gap.is_significant:
@@ -100,17 +102,39 @@ class KeypointsAndDepth:
         method = f'registration: {found.method}'
         return ObjectPose(mine.label, mine.score, found.pose, self.model.size, covariance, method, notes=notes)
 
+    def _meant(self, registered: Pose) -> Pose:
+        """The pose by keypoints that was registered: of a flat object's two the one that is turned less from it."""
+        mine = self.by_keypoints
+        poses = [mine.pose] if mine.other is None else [mine.pose, mine.other.pose]
+        return min(poses, key=lambda pose: rotation_error(pose, registered, self.model.symmetries))
+
     def kept(self, evidence: DepthEvidence, found: Registration | None) -> ObjectPose:
         """The keypoints' pose, though depth would have another one or none; its covariance covers depth's."""
         mine = self.by_keypoints
-        along = (evidence.scale - 1.0) * mine.pose.translation
-        covariance = mine.covariance.copy()
-        covariance[:3, :3] += np.outer(along, along)
-        if found is not None:
-            other = nearest(found.pose, mine.pose, self.model.symmetries)
-            covariance = disagreement(mine.pose, covariance, other, found.covariance).spanned(covariance)
         note = self._note(found, "the keypoints' pose is kept", evidence.scale)
-        return dataclasses.replace(mine, covariance=covariance, notes=(*mine.notes, note))
+        notes = (*mine.notes, note)
+        if mine.other is None:
+            covariance = self._covering(mine.pose, mine.covariance, evidence, found)
+            return dataclasses.replace(mine, covariance=covariance, notes=notes)
+        # whoever follows one of a flat object's two poses must know of the disagreement, too
+        alone = first_alone(mine.pose, mine.covariance, mine.other)
+        second = dataclasses.replace(
+            mine.other, covariance=self._covering(mine.other.pose, mine.other.covariance, evidence, None)
+        )
+        covariance = either(mine.pose, self._covering(mine.pose, alone, evidence, found), second)
+        return dataclasses.replace(mine, covariance=covariance, other=second, notes=notes)
+
+    def _covering(
+        self, pose: Pose, covariance: np.ndarray, evidence: DepthEvidence, found: Registration | None
+    ) -> np.ndarray:
+        """(6, 6) that covers where depth has the object, as far as depth says that."""
+        along = (evidence.scale - 1.0) * pose.translation
+        widened = covariance.copy()
+        widened[:3, :3] += np.outer(along, along)
+        if found is None:
+            return widened
+        other = nearest(found.pose, pose, self.model.symmetries)
+        return disagreement(pose, widened, other, found.covariance).spanned(widened)
 
     def wrong_size(self, evidence: DepthEvidence) -> FrameError:
         """The refusal of a pose whose object is seen at another distance than its size says."""
@@ -132,6 +156,6 @@ class KeypointsAndDepth:
         if found is not None:
             apart = 1000.0 * float(np.linalg.norm(found.pose.translation - mine.pose.translation))
             text = f'depth puts it {apart:.0f} mm from where the keypoints do, more than both are unsure of'
-        else:
-            text = f'depth does not fit its shape there, and is {scale:.3f} times as far away where most of it agrees'
-        return DISAGREES, f'{mine.label}: {text}; {kept}, with a covariance that covers both'
+            return DISAGREES, f'{mine.label}: {text}; {kept}, with a covariance that covers both'
+        text = f'depth does not fit its shape there, and is {scale:.3f} times as far away where most of it agrees'
+        return DISAGREES, f'{mine.label}: {text}; {kept}, with a covariance that covers that distance'

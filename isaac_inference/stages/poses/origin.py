@@ -66,7 +66,10 @@ class Origins:
         offset = self._offsets.get(found.label)
         if offset is None:
             return found
-        if np.trace(found.covariance[3:, 3:]) / 3 > _OPEN:
+        alone = found.covariance
+        if found.other is not None:
+            alone = first_alone(found.pose, found.covariance, found.other)
+        if np.trace(alone[3:, 3:]) / 3 > _OPEN:
             spread = found.covariance.copy()
             spread[:3, :3] += np.eye(3) * (offset @ offset) / 3
             return dataclasses.replace(found, covariance=spread)
@@ -74,7 +77,7 @@ class Origins:
             pose, spread = _at_origin(found.pose, found.covariance, offset)
             return dataclasses.replace(found, pose=pose, covariance=spread, box_center=offset)
         # the two poses turn the lever differently, so each is moved by itself
-        pose, alone = _at_origin(found.pose, first_alone(found.pose, found.covariance, found.other), offset)
+        pose, alone = _at_origin(found.pose, alone, offset)
         other = SecondPose(
             *_at_origin(found.other.pose, found.other.covariance, offset), probability=found.other.probability
         )

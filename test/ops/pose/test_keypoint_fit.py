@@ -65,3 +65,11 @@ def test_a_pose_behind_the_camera_is_none() -> None:
     behind = Pose(np.eye(3), np.array((0.0, 0.0, -1.0)))
     assert weak(rows(0.9)).cost(behind) == np.inf
     assert weak(rows(0.9)).fitted(behind, LOOSE) is None
+
+
+def test_points_that_were_not_looked_for_say_nothing() -> None:
+    half = rows((0.9,) * 4 + (0.0,) * 4)
+    half[4:, :2] = 0.0  # as the tags of an object that are not seen
+    keypoints = weak(half)
+    assert keypoints.cost(TRUTH) == pytest.approx(0.0, abs=1e-9)
+    assert keypoints.confidence == pytest.approx(0.9)
