@@ -36,7 +36,6 @@ class SeenDepth:
     Attributes:
         image: registered to the camera that poses are relative to.
         camera: its intrinsics at the depth image's resolution.
-        step: metres that depth is rounded to; 0 for no rounding.
 
     Example: a wall at 1.5 m is seen where a point at 1 m should be.
         >>> camera = CameraModel(64, 48, np.array([[100.0, 0, 32], [0, 100, 24], [0, 0, 1]]))
@@ -47,7 +46,6 @@ class SeenDepth:
 
     image: DepthImage
     camera: CameraModel
-    step: float = 0.0
 
     def at(self, points: np.ndarray) -> np.ndarray:
         """What is seen where (N, 3) points would appear: (N, 3) m; NaN outside the image and where depth is missing.
@@ -77,7 +75,7 @@ class SeenDepth:
         part = self.image.data[rows, columns]
         seen = DepthImage(part[None], self.image.scale).metres()[0].astype(np.float64)
         seen[~inside] = np.nan
-        return np.rint(seen / self.step) * self.step if self.step else seen
+        return seen
 
     def on_surface(self, points: np.ndarray) -> np.ndarray:
         """(N,) bool, which points (N, 3) of this image have as many neighbours beside them as before or behind them.
@@ -112,8 +110,6 @@ class SeenDepth:
         cells = np.rint(pixels[inside])
         columns, rows = cells.astype(np.intp).clip(0).T
         z = DepthImage(self.image.data[rows, columns][None], self.image.scale).metres()[0].astype(np.float64)
-        if self.step:
-            z = np.rint(z / self.step) * self.step
         return np.asarray(inside), cells, z
 
 
@@ -167,7 +163,6 @@ class Alignment:
         explained: fraction of the scene's cloud that lies on the model.
         overhang: scene points on a surface of the model continued past its edges, over those on the model itself;
             near 0 unless the object is larger than the model, or flush with a neighbour.
-        hidden: fraction of all model points that face the camera in front of which something else is seen.
         deviation: mean square of the distances in standard deviations of the depth noise, over the model's points that
             should be seen and the scene's points alike; what is further off than the tolerance counts as that far.
     """
@@ -178,7 +173,6 @@ class Alignment:
     rmse: float
     explained: float
     overhang: float
-    hidden: float
     deviation: float
 
 
@@ -196,21 +190,6 @@ def share_seen_through(model: ObjectModel, depth: SeenDepth, pose: Pose, toleran
     """
     offset = _offsets(model, depth, pose)
     return float(np.count_nonzero(offset < -tolerance) / max(1, len(offset)))
-
-
-def share_hidden(model: ObjectModel, depth: SeenDepth, pose: Pose, tolerance: float) -> float:
-    """Fraction of the model's visible points in front of which the camera sees something, 0 to 1.
-
-    Example: the cube's front is seen 10 cm nearer than where the pose has it.
-        >>> camera = CameraModel(64, 48, np.array([[100.0, 0, 31.5], [0, 100, 23.5], [0, 0, 1]]))
-        >>> metres = np.full((48, 64), 0.9, np.float32)
-        >>> cube = ObjectModel.build('cuboid', (0.2, 0.2, 0.2))
-        >>> depth, behind = SeenDepth(DepthImage(metres, 1.0), camera), Pose(np.eye(3), np.array([0, 0, 1.1]))
-        >>> share_hidden(cube, depth, behind, tolerance=0.01)
-        1.0
-    """
-    offset = _offsets(model, depth, pose)
-    return float(np.count_nonzero(offset > tolerance) / max(1, len(offset)))
 
 
 def edges_seen(model: ObjectModel, depth: SeenDepth, pose: Pose, tolerance: float) -> float:
@@ -271,7 +250,7 @@ def measure(model: ObjectModel, scene: Scene, pose: Pose, tolerance: float, nois
     offset = _offsets(model, scene.depth, pose)
     worst = (tolerance / noise) ** 2
     if len(offset) == 0:
-        return Alignment(0.0, 0.0, 0, np.inf, 0.0, 0.0, 0.0, worst)
+        return Alignment(0.0, 0.0, 0, np.inf, 0.0, 0.0, worst)
     there = np.abs(offset) <= tolerance  # NaN compares false
     missing = offset < -tolerance
     count, absent = int(np.count_nonzero(there)), int(np.count_nonzero(missing))
@@ -285,9 +264,8 @@ def measure(model: ObjectModel, scene: Scene, pose: Pose, tolerance: float, nois
     overhang = float(past.sum() / max(1, int((on_model & matches.agree).sum())))
     of_model = (square / noise**2 + absent * worst) / max(1, count + absent) if count + absent else worst
     of_scene = float(np.minimum((matches.distance / noise) ** 2, worst).mean())
-    hidden = float(np.count_nonzero(offset > tolerance) / len(offset))
     deviation = (of_model + of_scene) / 2.0
-    return Alignment(fitness, count / len(offset), count, rmse, float(on_model.mean()), overhang, hidden, deviation)
+    return Alignment(fitness, count / len(offset), count, rmse, float(on_model.mean()), overhang, deviation)
 
 
 def refine(

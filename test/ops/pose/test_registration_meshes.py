@@ -14,11 +14,11 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.depth_image import DepthImage, RegionPoints, region_points
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.object_model import ObjectModel
-from isaac_inference.ops.geometry.rigid import Pose, so3_exp, so3_log
+from isaac_inference.ops.geometry.rigid import Pose, so3_log
 from isaac_inference.ops.geometry.symmetry import Symmetry, nearest
 from isaac_inference.ops.pose.registration import Registration, register
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
-from isaac_inference.ops.pose.surface_fit import SeenDepth, share_hidden
+from isaac_inference.ops.pose.surface_fit import SeenDepth
 from isaac_inference.sim.depth_scenes import NO_FAULTS, DepthScene, depth_scene
 from isaac_inference.sim.mesh_shapes import mesh_kinds
 
@@ -173,12 +173,3 @@ def test_points_between_two_surfaces_do_not_count():
     kept = depth.on_surface(points).reshape(48, 64)
     assert not kept[10:40:3, 32].any()
     assert kept.mean() > 0.98
-
-
-def test_what_stands_in_front_of_a_pose_is_measured():
-    made = ObjectModel.build('cuboid', (0.1, 0.1, 0.1))
-    depth = SeenDepth(DepthImage(np.full((WH[1], WH[0]), 0.8, np.float32), 1.0), CAMERA)
-    there = Pose(so3_exp((0.0, 0.0, 0.0)), np.array((0.0, 0.0, 0.85)))
-    behind = Pose(there.rotation, there.translation + (0, 0, 0.07))
-    assert share_hidden(made, depth, there, 0.01) < 0.05
-    assert share_hidden(made, depth, behind, 0.01) == 1.0
