@@ -295,6 +295,8 @@ def _view_samples(image: RawImage, layout: _Encoding) -> np.ndarray:
 def _upper_bits(words: np.ndarray, bit_depth: int) -> np.ndarray:
     """min(words >> (bit_depth - 8), 255) as uint8, in one pass: OpenCV rounds to the nearest, so half a step less."""
     scale = 0.5 ** (bit_depth - 8)
+    if words.strides[0] % words.itemsize:  # rows of an odd number of bytes, which OpenCV refuses
+        words = np.ascontiguousarray(words)
     return cv2.convertScaleAbs(words, alpha=scale, beta=-0.5 + scale / 2)
 
 

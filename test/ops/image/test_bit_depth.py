@@ -103,3 +103,17 @@ def test_what_cannot_be_read_is_left_to_the_reader(change: dict) -> None:
 def test_small_images(size: tuple[int, int]) -> None:
     raw = RawImage.from_array(np.full(size, 3000, np.uint16), 'mono16')
     assert BitDepth()(raw).bit_depth == 12
+
+
+@pytest.mark.parametrize('padding', [1, 2, 3])
+@pytest.mark.parametrize('is_bigendian', [False, True])
+@pytest.mark.parametrize('bits', [10, 12, 14, 16])
+@pytest.mark.parametrize('encoding', ['mono16', 'bayer_rggb16'])
+def test_padding_of_any_length_changes_nothing(bits: int, encoding: str, is_bigendian: bool, padding: int) -> None:
+    tight = image(SCENE.astype(np.uint16) << bits - 8, encoding, is_bigendian)
+    rows = np.frombuffer(tight.data, np.uint8).reshape(48, 128)
+    padded = np.pad(rows, ((0, 0), (0, padding)), constant_values=255)
+    raw = RawImage(padded.tobytes(), encoding, height=48, width=64, step=128 + padding, is_bigendian=is_bigendian)
+    shown, _ = to_color(BitDepth()(raw), ColorOrder.BGR)
+    expected, _ = to_color(BitDepth()(tight), ColorOrder.BGR)
+    np.testing.assert_array_equal(shown, expected)
