@@ -12,21 +12,17 @@ is a change of the id that an object keeps within its scene; latency is from the
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.support.common import COLORS, ROOT, Figure, Options, Result, Table, number, plt, save_plot
+from benchmark.support.common import COLORS, Figure, Options, Result, Table, number, plt, save_plot
+from benchmark.support.evaluated import evaluated
 
 TITLE = 'Accuracy of the whole graph'
 SEED, FRAMES, RATE_FRAMES, SCENE_FRAMES = 20260, 500, 150, 50
-_TIMEOUT_S = 1800.0
-_MAIN = 'import sys; from isaac_inference.cli.main import main; sys.exit(main())'
 _DISTORTED = '/**/sim_camera:\n  ros__parameters:\n    distorted: true\n'
 
 
@@ -141,25 +137,13 @@ def _evaluate(way: _Way, model: str, options: Options) -> dict[str, Any]:
         folder = Path(name)
         parameters = folder / 'distorted.yaml'
         parameters.write_text(_DISTORTED)
-        command = [
-            *(sys.executable, '-c', _MAIN, 'evaluate', '--sim', '--model', model),
-            *('--frames', str(frames), '--seed', str(SEED), '--rate-frames', str(rate_frames)),
-            *(
-                '--scene-frames',
-                str(options.pick(SCENE_FRAMES, 10)),
-                '--json',
-                str(folder / 'out.json'),
-                '--plots',
-                name,
-            ),
+        arguments = [
+            *('--model', model, '--frames', str(frames), '--seed', str(SEED), '--rate-frames', str(rate_frames)),
+            *('--scene-frames', str(options.pick(SCENE_FRAMES, 10)), '--plots', name),
             *(['--registration'] if way.registration else []),
             *(['--params-file', str(parameters)] if way.distorted else []),
         ]
-        # where some frames got no answer its status is 1, and the JSON says how many; they are in the table
-        status = subprocess.run(command, cwd=ROOT, timeout=_TIMEOUT_S).returncode
-        if not (folder / 'out.json').is_file():
-            raise RuntimeError(f'{way.name}: isaac-inference evaluate ended with status {status} and wrote no figures')
-        summary: dict[str, Any] = json.loads((folder / 'out.json').read_text())
+        summary = evaluated(way.name, arguments, folder)
         results = Path(options.results)
         results.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / 'evaluation.png', results / f'{way.file}.png')

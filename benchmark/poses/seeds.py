@@ -9,9 +9,6 @@ is lost: the truth as a thin outline, and what became of each object.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmark.support.common import COLORS, ROOT, Figure, Options, Result, Table, plt, save_plot
+from benchmark.support.common import COLORS, Figure, Options, Result, Table, plt, save_plot
+from benchmark.support.evaluated import evaluated
 
 TITLE = 'Twenty seeds'
 FIRST_SEED = 2001
@@ -33,8 +31,6 @@ _FIGURES = {
     'false_poses': ('false poses', 1.0),
     'id_switches': ('id switches', 1.0),
 }
-_TIMEOUT_S = 3600.0
-_MAIN = 'import sys; from isaac_inference.cli.main import main; sys.exit(main())'
 _PICTURES = 6
 
 
@@ -55,18 +51,13 @@ def run(options: Options) -> Result:
 
 
 def _evaluate(way: str, model: str, options: Options, folder: Path) -> dict[str, Any]:
-    command = [
-        *(sys.executable, '-c', _MAIN, 'evaluate', '--sim', '--model', model),
-        *('--seeds', str(options.pick(20, 2)), '--seed', str(FIRST_SEED)),
+    arguments = [
+        *('--model', model, '--seeds', str(options.pick(20, 2)), '--seed', str(FIRST_SEED)),
         *('--frames', str(options.pick(60, 12)), '--warmup', '2', '--scene-frames', '6'),
-        *('--json', str(folder / 'out.json'), '--worst', str(_PICTURES), str(folder / 'worst')),
+        *('--worst', str(_PICTURES), str(folder / 'worst')),
         *(['--registration'] if way == 'registration' else []),
     ]
-    status = subprocess.run(command, cwd=ROOT, timeout=_TIMEOUT_S).returncode
-    if not (folder / 'out.json').is_file():
-        raise RuntimeError(f'{way}: isaac-inference evaluate ended with status {status} and wrote no figures')
-    summary: dict[str, Any] = json.loads((folder / 'out.json').read_text())
-    return summary
+    return evaluated(way, arguments, folder)
 
 
 def _tabulate(result: Result, by_way: dict[str, dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.cuboid import CUBOID_TRIANGLES, cuboid_corners
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ops.geometry.symmetry import canonical
 from isaac_inference.sim.camera import default_camera
@@ -155,17 +156,11 @@ def _clutter(
         angles.append((heading + rng.uniform(-0.5, 0.5), reach + rng.uniform(0.04, 0.08)))
     for angle, distance in angles:
         sides = rng.uniform((0.03, 0.03, 0.04), (0.07, 0.07, 0.12))
-        corners = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (0.0, 1.0)]) * sides
+        corners = cuboid_corners(sides) + (0.0, 0.0, sides[2] / 2)
         turn = so3_exp(np.array((0.0, 0.0, rng.uniform(0.0, np.pi))))
         middle = T_world_object.translation[:2] + distance * np.array((np.cos(angle), np.sin(angle)))
-        found.append((corners @ turn.T + (*middle, 0.0), _BOX))
+        found.append((corners @ turn.T + (*middle, 0.0), CUBOID_TRIANGLES))
     return found
-
-
-_BOX = np.array(
-    [(0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1), (2, 3, 7), (2, 7, 6), (0, 2, 6), (0, 6, 4),
-     (1, 5, 7), (1, 7, 3)]
-)  # fmt: skip
 
 
 def _background(camera: CameraModel, T_world_camera: Pose) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isaac_inference.ops.geometry.cuboid import CUBOID_TRIANGLES, cuboid_corners
 from isaac_inference.ops.geometry.mesh import Mesh
 from isaac_inference.ops.geometry.symmetry import Symmetry
 
@@ -237,11 +238,7 @@ def _swept(
     """Rings of points about z, from the outside's bottom on, joined by triangles."""
     turn = np.linspace(0.0, 2.0 * np.pi, around, endpoint=False)
     vertices = np.concatenate([np.column_stack(np.broadcast_arrays(*place(i, turn))) for i in range(rings)])
-    i, k = np.meshgrid(np.arange(rings - 1), np.arange(around), indexing='ij')
-    a, b = (i * around + k).ravel(), (i * around + (k + 1) % around).ravel()
-    return _centred(
-        vertices, np.concatenate((np.stack((a, b, b + around), 1), np.stack((a, b + around, a + around), 1)))
-    )
+    return _centred(vertices, _between_rings(rings, around))
 
 
 def _tube(line: np.ndarray, radius: np.ndarray, around: int = 12) -> Mesh:
@@ -255,21 +252,21 @@ def _tube(line: np.ndarray, radius: np.ndarray, around: int = 12) -> Mesh:
         line[i] + radius[i] * (np.cos(turn)[:, None] * up[i] + np.sin(turn)[:, None] * side) for i in range(len(line))
     ]
     ends = [np.repeat(line[:1], around, 0), *rings, np.repeat(line[-1:], around, 0)]
-    count = len(ends)
-    i, k = np.meshgrid(np.arange(count - 1), np.arange(around), indexing='ij')
-    a, b = (i * around + k).ravel(), (i * around + (k + 1) % around).ravel()
-    faces = np.concatenate((np.stack((a, b, b + around), 1), np.stack((a, b + around, a + around), 1)))
+    faces = _between_rings(len(ends), around)
     return _outward(Mesh(*_cleaned(np.concatenate(ends), faces), np.zeros(3)))
+
+
+def _between_rings(rings: int, around: int) -> np.ndarray:
+    """(F, 3) triangles that join each ring of `around` vertices to the next one."""
+    i, k = np.meshgrid(np.arange(rings - 1), np.arange(around), indexing='ij')
+    a, b = (i * around + k).ravel(), (i * around + (k + 1) % around).ravel()
+    return np.concatenate((np.stack((a, b, b + around), 1), np.stack((a, b + around, a + around), 1)))
 
 
 def _boxed(low: tuple[float, float, float], high: tuple[float, float, float]) -> Mesh:
     """A cuboid between two corners; not centred."""
-    corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
-    faces = np.array(
-        [(0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1), (2, 3, 7), (2, 7, 6), (0, 2, 6), (0, 6, 4),
-         (1, 5, 7), (1, 7, 3)]
-    )  # fmt: skip
-    return _outward(Mesh(corners, faces, np.zeros(3)))
+    first, last = np.array(low), np.array(high)
+    return Mesh(cuboid_corners(last - first) + (first + last) / 2, CUBOID_TRIANGLES, np.zeros(3))
 
 
 def _joined(*parts: Mesh) -> Mesh:

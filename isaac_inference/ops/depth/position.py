@@ -10,7 +10,8 @@ import numpy as np
 
 from isaac_inference.ops.depth.foreground import foreground_mask, too_few
 from isaac_inference.ops.depth.settings import DEFAULT, DepthSettings
-from isaac_inference.ops.depth.sized_place import NO_MIDDLES, point_reaches, sized_place, view_frame
+from isaac_inference.ops.depth.sized_place import NO_MIDDLES, point_reaches, sized_place
+from isaac_inference.ops.geometry.view_sphere import frame_towards
 
 _TAIL = 1.0  # percent cut off at each end of an extent: mixed pixels on the outline
 
@@ -69,7 +70,7 @@ def position_from_depth(
     low, high = np.percentile(kept, (_TAIL, 100.0 - _TAIL), axis=0)
     extents, center = high - low, (low + high) / 2
     if size is not None:
-        view = view_frame(center)
+        view = frame_towards(center)
         # neighbours in a row of pixels differ more by noise than by shape
         noise = 1.4826 * float(np.median(np.abs(np.diff(kept[:, 2])))) / np.sqrt(2.0)
         pixel = float(np.sqrt(extents[0] * extents[1] / len(kept)))

@@ -109,21 +109,6 @@ class SizedPlace:
     misfit: float
 
 
-def view_frame(towards: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation whose third column points along a line of sight.
-
-    Example: straight ahead nothing turns; towards (3, 0, 4) the third column is a fifth of that.
-        >>> (view_frame(np.array((0.0, 0.0, 2.0))) + 0.0).tolist()
-        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
-        >>> view_frame(np.array((3.0, 0.0, 4.0)))[:, 2].round(3).tolist()
-        [0.6, 0.0, 0.8]
-    """
-    z = towards / np.linalg.norm(towards)
-    x = np.cross((0.0, 1.0, 0.0), z)
-    x /= np.linalg.norm(x)
-    return np.stack((x, np.cross(z, x), z), axis=1)
-
-
 def point_reaches(
     points: np.ndarray,
     cut: np.ndarray | None,
@@ -137,7 +122,7 @@ def point_reaches(
     Args:
         points: (N, 3) of the object, m.
         cut: (N,) bool, points beside which something nearer hides what may follow; None for none.
-        view: (3, 3) of `view_frame`.
+        view: (3, 3) of `frame_towards`.
         pixel: m between neighbours.
         up: (3,) away from the plane that it stands on, where there is one.
         noise: m, standard deviation of depth, of points that were not averaged.
@@ -179,7 +164,7 @@ def sized_place(
         size: (3,) m along the object's axes.
         shape: 'cuboid', 'cylinder', 'sphere' or 'mesh'.
         start: (3,) m, roughly where it is.
-        view: (3, 3) of `view_frame`.
+        view: (3, 3) of `frame_towards`.
         settings: how sure sizes are.
 
     Example: a ball of 0.1 m reaches 0.05 m from its centre: to the camera, to the right and down.

@@ -114,15 +114,9 @@ def object_surface(
     z = grid[..., 2]
     seen = np.isfinite(z)
     plane = support_plane(region.points[~region.inside], settings)
-    standing = seen
-    if plane is not None:
-        with np.errstate(invalid='ignore'):
-            standing = plane.height(grid) > plane.band
-        standing = standing & (
-            cv2.blur(standing.astype(np.float32), (3, 3), borderType=cv2.BORDER_REFLECT) * 9 > _SPECK - 0.5
-        )
-        if np.count_nonzero(standing & within) < settings.min_points:
-            standing = seen
+    standing = seen if plane is None else _standing(grid, plane)
+    if np.count_nonzero(standing & within) < settings.min_points:
+        standing = seen
     distance = float(np.median(z[standing & within][::4]))
     jump = settings.gap * max(1.0, distance)
     labels, number = _labelled(z, standing, jump)
@@ -140,15 +134,26 @@ def object_surface(
         raise too_few(int(np.count_nonzero(mask)), settings)
     others = np.where(roles == 2, z, np.float32(np.inf))
     cut = mask & (cv2.erode(others, _AROUND) < z - jump)
-    first, last = (
-        -(-(2 * region.step - origin) // region.step),
-        (np.array(image_wh) - 2 * region.step - origin) // region.step,
-    )
-    for axis, part in ((1, slice(0, max(0, first[0]))), (1, slice(max(0, last[0]), None)),
-                       (0, slice(0, max(0, first[1]))), (0, slice(max(0, last[1]), None))):  # fmt: skip
-        np.moveaxis(cut, axis, 0)[part] |= np.moveaxis(mask, axis, 0)[part]
+    cut |= mask & _beside_border(shape, origin, region.step, image_wh)
     inside = region.inside & mask[row, column]
     return SeenObject(grid, mask, cut, _open_sides(mask, cut, sides, box, image_wh), inside, plane, jump)
+
+
+def _standing(grid: np.ndarray, plane: SupportPlane) -> np.ndarray:
+    """(h, w) bool: above what things stand on, and not a speck."""
+    with np.errstate(invalid='ignore'):
+        above = plane.height(grid) > plane.band
+    crowd = cv2.blur(above.astype(np.float32), (3, 3), borderType=cv2.BORDER_REFLECT) * 9
+    return np.asarray(above & (crowd > _SPECK - 0.5))
+
+
+def _beside_border(shape: tuple[int, int], origin: np.ndarray, step: int, image_wh: tuple[int, int]) -> np.ndarray:
+    """(h, w) bool: the cells within two of the image's border."""
+    beside = np.zeros(shape, np.bool_)
+    first, last = -(-(2 * step - origin) // step), (np.array(image_wh) - 2 * step - origin) // step
+    beside[:, : max(0, first[0])] = beside[:, max(0, last[0]) :] = True
+    beside[: max(0, first[1])] = beside[max(0, last[1]) :] = True
+    return beside
 
 
 def _labelled(z: np.ndarray, standing: np.ndarray, jump: float) -> tuple[np.ndarray, int]:

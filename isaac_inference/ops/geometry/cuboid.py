@@ -25,6 +25,18 @@ CUBOID_EDGES = _frozen(np.array([(k, k | bit) for bit in (4, 2, 1) for k in rang
 """(12, 2) corner indices: the four edges along x, then y, then z, each from its negative to its positive end."""
 
 
+CUBOID_TRIANGLES = _frozen(
+    np.array(
+        (
+            (0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1),
+            (2, 3, 7), (2, 7, 6), (0, 2, 6), (0, 6, 4), (1, 5, 7), (1, 7, 3),
+        ),
+        np.int64,
+    )
+)  # fmt: skip
+"""(12, 3) corner indices: two triangles a face; seen from outside, each winds counter-clockwise."""
+
+
 def cuboid_corners(size: Sequence[float] | np.ndarray) -> np.ndarray:
     """The corners of a cuboid about the origin, its edges along the axes.
 

@@ -155,6 +155,23 @@ def so3_exp(rotation_vector: np.ndarray | Sequence[float]) -> np.ndarray:
     )
 
 
+def so3_exps(rotation_vectors: np.ndarray) -> np.ndarray:
+    """`so3_exp` of many at once: (N, 3, 3) of (N, 3).
+
+    Example: a quarter turn about z, and none.
+        >>> so3_exps(np.array([[0, 0, np.pi / 2], [0, 0, 0]])).round().astype(int)[:, 0].tolist()
+        [[0, -1, 0], [1, 0, 0]]
+    """
+    angles = np.linalg.norm(rotation_vectors, axis=1)
+    crosses = np.zeros((len(rotation_vectors), 3, 3))
+    crosses[:, 2, 1], crosses[:, 0, 2], crosses[:, 1, 0] = rotation_vectors.T
+    crosses -= crosses.transpose(0, 2, 1)
+    # sin(x) / x, and (1 - cos(x)) / x^2 = 2 (sin(x / 2) / x)^2
+    first, second = np.sinc(angles / np.pi), 0.5 * np.sinc(angles / (2.0 * np.pi)) ** 2
+    rotations: np.ndarray = np.eye(3) + first[:, None, None] * crosses + second[:, None, None] * (crosses @ crosses)
+    return rotations
+
+
 def so3_log(rotation: np.ndarray) -> np.ndarray:
     """The (3,) rotation vector of a rotation, its length in [0, pi]; exact up to and including half a turn.
 

@@ -8,17 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from isaac_inference.errors import ConfigError
-from isaac_inference.ops.geometry.cuboid import cuboid_corners
+from isaac_inference.ops.geometry.cuboid import CUBOID_TRIANGLES, cuboid_corners
 from isaac_inference.ops.geometry.mesh import Mesh
 
 SHAPES = ('cuboid', 'cylinder', 'sphere', 'mesh')
-# corner numbers as in cuboid.py: bit 2 is x, bit 1 y, bit 0 z; seen from outside, each pair winds the same way
-_CUBOID_TRIANGLES = np.array(
-    (
-        (0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1),
-        (2, 3, 7), (2, 7, 6), (0, 2, 6), (0, 6, 4), (1, 5, 7), (1, 7, 3),
-    )
-)  # fmt: skip
 # the plane's counterpart of the golden ratio: x^3 = x + 1 (M. Roberts, "The unreasonable effectiveness of
 # quasirandom sequences", 2018); its powers fill a square evenly for any number of points
 _PLASTIC = 1.324717957244746
@@ -54,7 +47,7 @@ def surface_points(
         return _on_triangles(mesh.vertices, mesh.faces, n)
     sides = checked_size(shape, size)
     if shape == 'cuboid':
-        return _on_triangles(cuboid_corners(sides), _CUBOID_TRIANGLES, n)
+        return _on_triangles(cuboid_corners(sides), CUBOID_TRIANGLES, n)
     if shape == 'cylinder':
         return _on_cylinder((sides[0] + sides[1]) / 4, sides[2] / 2, n)
     i = np.arange(n) + 0.5

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isaac_inference.ops.geometry.rigid import Pose, so3_log
+from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.pose.second_pose import difference
 
 LIMIT = 16.8
 """Squared standard deviations in six dimensions that one pair of right estimates in a hundred exceeds (chi-squared)."""
@@ -55,5 +56,5 @@ def disagreement(first: Pose, covariance: np.ndarray, second: Pose, other_covari
         >>> found.is_significant, round(float(np.sqrt(found.spanned(sure)[2, 2])), 3)
         (True, 0.014)
     """
-    shift = np.concatenate((second.translation - first.translation, so3_log(second.rotation @ first.rotation.T)))
+    shift = difference(first, second)
     return Disagreement(shift, float(shift @ np.linalg.solve(covariance + other_covariance, shift)))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isaac_inference.ops.geometry.camera_model import CameraModel
-from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.geometry.rigid import Pose, so3_exps
 
 _AT_ONE, _AT_ZERO = 0.006, 0.08  # standard deviation at confidence 1 and 0, in diameters of the object
 _MIN_PX = 1.0
@@ -73,19 +73,16 @@ class WeakKeypoints:
             squares = (off**2).sum(axis=2) / self._deviation(points) ** 2
         return np.where(in_front, np.minimum(squares, _WILD).sum(axis=1), np.inf)
 
-    def fitted(self, start: Pose, prior: np.ndarray) -> tuple[Pose, np.ndarray] | None:
-        """The most probable pose and its (6, 6) covariance, given a prior at `start`; None when the fit diverges.
+    def fits(self, starts: Sequence[Pose], prior: np.ndarray) -> list[tuple[Pose, np.ndarray] | None]:
+        """The most probable pose and its (6, 6) covariance from each start; None where the fit diverges.
 
-        The covariance is of translation, then fixed-axis rotation, camera frame.
+        As many at once cost little more than one. Gauss-Newton with Cauchy's weights; the covariance is of translation,
+        then fixed-axis rotation, camera frame.
 
         Args:
-            start: T_camera_object.
-            prior: (6, 6) covariance of `start`.
+            starts: T_camera_object each.
+            prior: (6, 6) covariance of each.
         """
-        return self.fits([start], prior)[0]
-
-    def fits(self, starts: Sequence[Pose], prior: np.ndarray) -> list[tuple[Pose, np.ndarray] | None]:
-        """`fitted` from each start: as many at once cost little more than one. Gauss-Newton with Cauchy's weights."""
         if not starts:
             return []
         held = np.linalg.inv(prior)
@@ -106,13 +103,13 @@ class WeakKeypoints:
             step = -np.linalg.solve(H, gradient[:, :, None])[:, :, 0]
             usable &= np.isfinite(step).all(axis=1) & (np.abs(step[:, 3:]).max(axis=1) <= 1.0)
             step[~usable] = 0.0
-            t, R = t + step[:, :3], _rotation_matrices(step[:, 3:]) @ R
+            t, R = t + step[:, :3], so3_exps(step[:, 3:]) @ R
             if np.abs(step).max() < 1e-4:
                 break
         return [(Pose(R[i], t[i]), np.linalg.inv(H[i])) if usable[i] else None for i in range(len(starts))]
 
     def covariance(self, pose: Pose) -> np.ndarray | None:
-        """(6, 6) of what the keypoints alone leave open at a pose, as `fitted`'s; None where that is a direction."""
+        """(6, 6) of what the keypoints alone leave open at a pose, as `fits`'s; None where that is a direction."""
         turned = self._turned(pose.rotation[None])
         points = turned + pose.translation
         if points[:, :, 2].min(initial=np.inf) <= _NEAREST_M or len(self.model) == 0:
@@ -160,18 +157,6 @@ def _rotations(poses: Sequence[Pose]) -> np.ndarray:
 
 def _translations(poses: Sequence[Pose]) -> np.ndarray:
     return np.stack([pose.translation for pose in poses])
-
-
-def _rotation_matrices(vectors: np.ndarray) -> np.ndarray:
-    """(N, 3, 3) of (N, 3) rotation vectors (Rodrigues' formula)."""
-    angles = np.linalg.norm(vectors, axis=1)
-    crosses = np.zeros((len(vectors), 3, 3))
-    crosses[:, 2, 1], crosses[:, 0, 2], crosses[:, 1, 0] = vectors.T
-    crosses -= crosses.transpose(0, 2, 1)
-    # sin(x) / x, and (1 - cos(x)) / x^2 = 2 (sin(x / 2) / x)^2
-    first, second = np.sinc(angles / np.pi), 0.5 * np.sinc(angles / (2.0 * np.pi)) ** 2
-    matrices: np.ndarray = np.eye(3) + first[:, None, None] * crosses + second[:, None, None] * (crosses @ crosses)
-    return matrices
 
 
 def _rotation_vectors(matrices: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from isaac_inference.ops.geometry.rigid import so3_exps
 from isaac_inference.ops.pose.pnp_refinement import Observations, evaluate, in_front
 
 FLAT = 0.1
@@ -178,23 +179,12 @@ def _three_point_poses(model: np.ndarray, normalised: np.ndarray, triples: np.nd
 
 def _squared_errors(seen: Observations, poses: np.ndarray) -> np.ndarray:
     """(M, N) squared pixels for (M, 6) poses; inf where a point is not in front of the camera."""
-    points = seen.model @ _rotations(poses[:, :3]).transpose(0, 2, 1) + poses[:, None, 3:]
+    points = seen.model @ so3_exps(poses[:, :3]).transpose(0, 2, 1) + poses[:, None, 3:]
     depth = points[..., 2]
     with np.errstate(divide='ignore', invalid='ignore'):
         error = points[..., :2] * (seen.focal / depth)[..., None] - seen.pixels
         squares = np.einsum('mni,mni->mn', error, error)
     return np.where((depth > 0.0) & np.isfinite(squares), squares, np.inf)
-
-
-def _rotations(vectors: np.ndarray) -> np.ndarray:
-    """(M, 3, 3) of (M, 3) rotation vectors, by Rodrigues' formula."""
-    x, y, z = vectors.T
-    skew = np.zeros((len(vectors), 3, 3))
-    skew[:, 0, 1], skew[:, 0, 2], skew[:, 1, 2] = -z, y, -x
-    skew[:, 1, 0], skew[:, 2, 0], skew[:, 2, 1] = z, -y, x
-    angle = np.maximum(np.sqrt(x * x + y * y + z * z), 1e-9)
-    first, second = np.sin(angle) / angle, (1.0 - np.cos(angle)) / (angle * angle)
-    return np.eye(3) + first[:, None, None] * skew + second[:, None, None] * (skew @ skew)
 
 
 def _ordered_triples(model: np.ndarray, confidence: np.ndarray) -> np.ndarray:

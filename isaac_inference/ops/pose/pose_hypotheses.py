@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isaac_inference.ops.geometry.object_model import ObjectModel
-from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.geometry.rigid import Pose, so3_exps
 from isaac_inference.ops.geometry.surface_normals import dominant_frame
 from isaac_inference.ops.geometry.symmetry import Symmetry, rotation_error
 from isaac_inference.ops.geometry.view_sphere import frame_towards
@@ -127,7 +127,7 @@ def fitted(
         step = -np.linalg.solve(H, (weighted.transpose(0, 2, 1) @ residual[:, :, None]))[:, :, 0]
         step[:, 3:] *= np.minimum(1.0, 0.3 / np.maximum(np.linalg.norm(step[:, 3:], axis=1), 1e-9))[:, None]
         t = t + step[:, :3]
-        R = _exponentials(step[:, 3:]) @ R
+        R = so3_exps(step[:, 3:]) @ R
         reach = max(reach * _TUKEY_SHRINK, least)
     views = _views(model, R, t)
     scores = _agreement(depth, model, R, t, views, settings.last_reach * model.diameter, every)
@@ -216,15 +216,6 @@ def _along_view(depth: SeenDepth, points: np.ndarray, normals: np.ndarray) -> tu
 
 def _views(model: ObjectModel, R: np.ndarray, t: np.ndarray) -> np.ndarray:
     return model.views.nearest(-np.einsum('hji,hj->hi', R, t))
-
-
-def _exponentials(w: np.ndarray) -> np.ndarray:
-    """(H, 3, 3) rotations of rotation vectors (H, 3), as `so3_exp`."""
-    angle = np.maximum(np.linalg.norm(w, axis=1), 1e-12)[:, None, None]
-    K = np.zeros((len(w), 3, 3))
-    K[:, 0, 1], K[:, 0, 2], K[:, 1, 2] = -w[:, 2], w[:, 1], -w[:, 0]
-    K -= K.transpose(0, 2, 1)
-    return np.eye(3) + np.sin(angle) / angle * K + (1.0 - np.cos(angle)) / angle**2 * (K @ K)
 
 
 @functools.lru_cache(maxsize=64)

@@ -22,7 +22,6 @@ from isaac_inference.ops.depth.sized_place import (
     SizedPlace,
     point_reaches,
     sized_place,
-    view_frame,
 )
 from isaac_inference.ops.depth.support_plane import SupportPlane
 from isaac_inference.ops.depth.surfaces import SeenObject, object_surface
@@ -30,6 +29,7 @@ from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.object_model import ObjectModel, geometric_symmetries
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import canonical, equivalents, rotation_error
+from isaac_inference.ops.geometry.view_sphere import frame_towards
 from isaac_inference.stages.poses.by_keypoints import symmetries_of
 from isaac_inference.stages.poses.observation import DepthView, ObjectPose, Observed
 
@@ -111,7 +111,7 @@ class DepthMethod:
         points = surface.points
         middle = np.median(points, axis=0).astype(np.float64)
         pixel = region.step * float(middle[2]) / depth.camera.focal
-        view = view_frame(middle)
+        view = frame_towards(middle)
         up = _up(surface, points, size)
         reaches = point_reaches(points, surface.cut[surface.mask], view, pixel, up)
         bounds = box_sides(box, surface.sides, depth.camera, float(middle[2]), settings)

@@ -104,7 +104,8 @@ class RegistrationMethod:
         both = KeypointsAndDepth(model, initial, weak, view, self._evidence)
         found: Registration | None = None
         refusals: list[FrameError] = []
-        for start, spread in _starts(initial):
+        starts = _starts(initial)
+        for start, spread in starts:
             try:
                 registered = register(model, region.points, view, start, self._settings, spread)
             except FrameError as error:
@@ -120,7 +121,7 @@ class RegistrationMethod:
         if not (both.need_no_help or (both.certain and refuted)):
             with contextlib.suppress(FrameError):
                 return self._made(
-                    seen, self._searched(seen, camera, weak, region, view, [start for start, _ in _starts(initial)])
+                    seen, self._searched(seen, camera, weak, region, view, [start for start, _ in starts])
                 )
         if evidence is not None and refuted:
             raise both.wrong_size(evidence)

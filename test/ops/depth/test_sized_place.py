@@ -16,9 +16,9 @@ from isaac_inference.ops.depth.sized_place import (
     SizedPlace,
     point_reaches,
     sized_place,
-    view_frame,
 )
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
+from isaac_inference.ops.geometry.view_sphere import frame_towards
 
 SIZE = np.array((0.16, 0.06, 0.22))
 SETTINGS = DepthSettings()
@@ -33,7 +33,7 @@ def place(
     z = shown[y, x]
     points = np.column_stack((ray_grid(CAMERA)[y, x] * z[:, None], z))
     middle = np.median(points, axis=0)
-    view, pixel = view_frame(middle), float(middle[2]) / CAMERA.focal
+    view, pixel = frame_towards(middle), float(middle[2]) / CAMERA.focal
     box = box_around(np.isfinite(shown))
     bounds = box_sides(box, np.array(is_open), CAMERA, float(middle[2]), SETTINGS)
     cut = None

@@ -46,7 +46,7 @@ def test_fitting_takes_back_an_error_despite_a_wild_keypoint() -> None:
     keypoints = rows([0.9] * 7 + [0.1])
     keypoints[7, :2] += 200.0
     start = Pose(so3_exp((0.05, -0.08, 0.06)) @ TRUTH.rotation, TRUTH.translation + (0.02, -0.01, 0.03))
-    fitted = weak(keypoints).fitted(start, LOOSE)
+    fitted = weak(keypoints).fits([start], LOOSE)[0]
     assert fitted is not None
     pose, covariance = fitted
     assert np.linalg.norm(pose.translation - TRUTH.translation) < 0.004
@@ -56,7 +56,7 @@ def test_fitting_takes_back_an_error_despite_a_wild_keypoint() -> None:
 
 def test_without_sure_keypoints_the_prior_stands() -> None:
     start = Pose(TRUTH.rotation, TRUTH.translation + (0.0, 0.0, 0.01))
-    fitted = WeakKeypoints.build(rows(0.0)[:1], CORNERS[:1], CAMERA, DIAMETER).fitted(start, LOOSE * 1e-4)
+    fitted = WeakKeypoints.build(rows(0.0)[:1], CORNERS[:1], CAMERA, DIAMETER).fits([start], LOOSE * 1e-4)[0]
     assert fitted is not None
     np.testing.assert_allclose(fitted[0].translation, start.translation, atol=1e-4)
 
@@ -64,7 +64,7 @@ def test_without_sure_keypoints_the_prior_stands() -> None:
 def test_a_pose_behind_the_camera_is_none() -> None:
     behind = Pose(np.eye(3), np.array((0.0, 0.0, -1.0)))
     assert weak(rows(0.9)).cost(behind) == np.inf
-    assert weak(rows(0.9)).fitted(behind, LOOSE) is None
+    assert weak(rows(0.9)).fits([behind], LOOSE)[0] is None
 
 
 def test_points_that_were_not_looked_for_say_nothing() -> None:
