@@ -238,7 +238,7 @@ def _tables(result: Result, arms: dict[tuple[Reliability, str], Arm]) -> None:
 
 def _figures(result: Result, arms: dict[tuple[Reliability, str], Arm]) -> None:
     lost, texts = 0, []
-    for reliability in Reliability:
+    for reliability in (Reliability.BEST_EFFORT, Reliability.RELIABLE):
         plain, tuned = arms[reliability, DEFAULT], arms[reliability, PROFILE]
         lost += tuned.lost
         texts.append(f'{reliability.value}: {tuned.lost} of {tuned.sent} (as it comes: {plain.lost} of {plain.sent})')
