@@ -110,7 +110,7 @@ def _container(pipe: Any, executor: str, source: str, model: str, picture: np.nd
 
 def _use(executor: str) -> None:
     """Let every node of this process spin in that executor."""
-    from isaac_inference.ros.runtime import spin
+    from isaac_inference.ros.runtime.container import spin
 
     if executor == 'EventsExecutor':
         from rclpy.experimental import EventsExecutor as Chosen
