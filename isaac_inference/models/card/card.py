@@ -14,7 +14,14 @@ from isaac_inference.errors import ModelError
 from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.inputs import ImageInput, ValueInput, ValueRole
 from isaac_inference.models.card.objects import ObjectSpec
-from isaac_inference.models.card.tasks import DetectionSpec, KeypointDetectionSpec, KeypointSpec, Task, TaskSpec
+from isaac_inference.models.card.tasks import (
+    DetectionSpec,
+    KeypointDetectionSpec,
+    KeypointSpec,
+    MaskSpec,
+    Task,
+    TaskSpec,
+)
 from isaac_inference.models.card.tensor_spec import TensorSpec
 
 HASH_DIGITS = 16
@@ -155,6 +162,11 @@ class ModelCard:
     def keypoints(self) -> KeypointSpec | None:
         """The keypoints that come with each box; None for a model without."""
         return self.spec.keypoints if isinstance(self.spec, KeypointDetectionSpec) else None
+
+    @property
+    def masks(self) -> MaskSpec | None:
+        """The masks that come with each box; None for a model without."""
+        return self.spec.masks if isinstance(self.spec, DetectionSpec) else None
 
     @property
     def fed(self) -> tuple[TensorSpec, ...]:

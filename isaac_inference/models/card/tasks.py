@@ -9,6 +9,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from isaac_inference.ops.image.options import TensorLayout
+
 KEYPOINT_MODELS = ('cuboid8',)
 
 
@@ -40,18 +42,48 @@ class TaskSpec:
         object.__setattr__(self, 'roles', MappingProxyType(dict(self.roles)))
 
 
+class MaskForm(str, Enum):
+    """How the masks of objects are put out; each names the role of its output."""
+
+    PROTOTYPES = 'prototypes'  # (1, P, h, w) maps; a row's coefficients say how much of each makes its mask (YOLACT)
+    CROPS = 'crops'  # (N, 1, s, s) or (N, s, s), each stretched over its box (Mask R-CNN)
+    FULL = 'full'  # (1, N, H, W), each over the network's whole input (RTMDet-Ins)
+
+
+@dataclass(frozen=True)
+class MaskSpec:
+    """The masks that a model gives with its boxes.
+
+    Attributes:
+        form: how they are put out; the output has the role 'prototypes', for the other forms 'masks'.
+        channels: coefficients in each row of boxes, as many as there are prototypes; 0 for the other forms.
+        activated: True where the values are 0..1 already; False where a sigmoid makes them so.
+    """
+
+    form: MaskForm
+    channels: int = 0
+    activated: bool = False
+
+    @property
+    def role(self) -> str:
+        """The key in `TaskSpec.roles` of the output that the masks are made from."""
+        return 'prototypes' if self.form is MaskForm.PROTOTYPES else 'masks'
+
+
 @dataclass(frozen=True)
 class DetectionSpec(TaskSpec):
     """How boxes are read from the outputs.
 
     Attributes:
-        decoder: one of the names in `families.FAMILIES`; its roles are the keys of `roles`.
+        decoder: one of the names in `families.FAMILIES`; its roles are keys of `roles`.
         options: the decoder's settings, such as `strides`; immutable.
+        masks: the masks that come with the boxes; None without. A model with keypoints may have them too.
     """
 
     task: ClassVar[Task] = Task.DETECTION
     decoder: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    masks: MaskSpec | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,6 +129,90 @@ class KeypointDetectionSpec(DetectionSpec):
         """The decoder's options, and how many keypoints there are, of how many values."""
         points = {'keypoint_count': self.keypoints.count, 'keypoint_dims': self.keypoints.dims}
         return {**super().decode_arguments, **points}
+
+
+@dataclass(frozen=True)
+class InstanceSegmentationSpec(DetectionSpec):
+    """Boxes, and a mask with each of them."""
+
+    task: ClassVar[Task] = Task.INSTANCE_SEGMENTATION
+
+
+class ClassForm(str, Enum):
+    """How a class for each pixel is put out; the value is the role of the output."""
+
+    SCORES = 'scores'  # a channel per class, or one channel for a single class against the rest
+    CLASSES = 'classes'  # the class ids themselves: (1, H, W), (1, 1, H, W) or (1, H, W, 1)
+
+
+@dataclass(frozen=True)
+class SemanticSegmentationSpec(TaskSpec):
+    """How a class for each pixel is read from one output.
+
+    Attributes:
+        form: whether the output has scores or class ids; its value is the key of `roles`.
+        layout: order of the axes of the scores.
+        activation: what makes probabilities of the scores: 'softmax', 'sigmoid' (one channel, or classes that do not
+            exclude each other), or 'none' where they are probabilities.
+    """
+
+    task: ClassVar[Task] = Task.SEMANTIC_SEGMENTATION
+    form: ClassForm = ClassForm.SCORES
+    layout: TensorLayout = TensorLayout.NCHW
+    activation: str = 'softmax'
+
+
+class DepthKind(str, Enum):
+    """What the numbers of a depth network mean."""
+
+    METRIC = 'metric'  # depth along the optical axis; m, or what `MonoDepthSpec.scale` makes m of
+    RELATIVE = 'relative'  # larger is farther, up to a scale and a shift
+    INVERSE = 'inverse'  # larger is nearer: 1 / depth up to a scale and a shift (MiDaS, Depth Anything)
+
+
+@dataclass(frozen=True)
+class MonoDepthSpec(TaskSpec):
+    """How depth is read from the output 'depth' of a network that sees one image.
+
+    Its shape is (1, H, W), (1, 1, H, W) or (1, H, W, 1).
+
+    Attributes:
+        kind: what the numbers mean.
+        scale, shift: m = scale * number + shift; for INVERSE 1/m. A card gives them for a model that is RELATIVE or
+            INVERSE and calibrated to one camera; None where only an alignment can tell. METRIC has 1 and 0 by default.
+    """
+
+    task: ClassVar[Task] = Task.MONO_DEPTH
+    kind: DepthKind = DepthKind.INVERSE
+    scale: float | None = None
+    shift: float | None = None
+
+
+@dataclass(frozen=True)
+class StereoDepthSpec(TaskSpec):
+    """How disparity is read from the output 'disparity': (1, H, W), (1, 1, H, W) or (1, H, W, 1).
+
+    The images are inputs with the roles 'left' and 'right', or one input of six channels, left before right, with the
+    role 'pair'.
+
+    Attributes:
+        scale: px of the network's input that one unit of the output is; negative where disparities are.
+    """
+
+    task: ClassVar[Task] = Task.STEREO_DEPTH
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class DepthCompletionSpec(TaskSpec):
+    """How dense depth is read from the output 'depth'; the sensor's depth is the value input `ValueRole.DEPTH`.
+
+    Attributes:
+        scale: m that one unit of the network's depths is, going in and coming out.
+    """
+
+    task: ClassVar[Task] = Task.DEPTH_COMPLETION
+    scale: float = 1.0
 
 
 SPECS: Mapping[Task, type[TaskSpec]] = {spec.task: spec for spec in (DetectionSpec, KeypointDetectionSpec)}
