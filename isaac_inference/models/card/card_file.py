@@ -2,7 +2,8 @@
 """The YAML model card: what a model file cannot say. Every key is optional, unknown keys are refused.
 
     name: cup_detector                # for logs; default: the file's stem
-    task: detection                   # or keypoints: detection, and keypoints with each box
+    task: detection                   # or keypoints: detection, and keypoints with each box; or
+                                      # instance_segmentation: detection, and a mask with each box
     decoder: yolov8                   # see families.py; default: from metadata, shapes, names, the graph and one run
     decoder_options:                  # each decoder has its own
       box_format: xyxy                # or cxcywh, xywh, yxyx
@@ -37,6 +38,12 @@
       count: 8
       dims: 3                         # x, y, confidence; 2 without the confidence
       model: cuboid8                  # they are the corners of the object's cuboid; left out for other points
+    masks:                            # of a model that gives a mask with each box, with keypoints or without
+      form: prototypes                # [N, P, rows, columns], and P coefficients at the end of each row; or
+                                      # crops [N, 1, size, size], each over its box; full [1, N, rows, columns], each
+                                      # over the whole input. The outputs are named as prototypes or masks
+      channels: 32                    # of prototypes: P
+      activated: false                # true where the values are 0..1 already
     objects:                          # by class name, for poses; all lengths in metres
       cup:
         size: [0.08, 0.08, 0.12]      # along the axes of the object, whose origin is at the centre
@@ -80,7 +87,7 @@ from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.labels import SHIPPED, label_file, labels_from
 from isaac_inference.models.card.objects import OBJECT_KEYS
 from isaac_inference.models.card.sourced import CardValues, Sourced
-from isaac_inference.models.card.tasks import KEYPOINT_MODELS, SPECS
+from isaac_inference.models.card.tasks import KEYPOINT_MODELS, MASK_ROLES, SPECS, MaskForm
 from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Interpolation, Rounding, TensorLayout
 
 EMBEDDED_KEY = 'isaac_inference.card'
@@ -117,7 +124,15 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
         'dims': check.whole(2, 3),
         'model': check.one_of(*KEYPOINT_MODELS),
     },
-    'outputs': {role: check.text for family in FAMILIES.values() for role in family.all_roles},
+    'masks': {
+        'form': check.one_of(*MaskForm),
+        'channels': check.whole(0, 1024),
+        'activated': check.true_or_false,
+    },
+    'outputs': {
+        **{role: check.text for family in FAMILIES.values() for role in family.all_roles},
+        **dict.fromkeys(MASK_ROLES, check.text),
+    },
     'value_inputs': dict.fromkeys(
         ('image_size', 'image_shape', 'scale_factor', 'pixel_mask', 'text_embeddings'), check.text
     ),

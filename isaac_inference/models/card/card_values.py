@@ -30,11 +30,12 @@ def one_of(*choices: str) -> Check:
 
 
 def task(*supported: str) -> Check:
-    """A task by name; also the exporters' word for keypoints, 'pose', which files contain."""
+    """A task by name; also the exporters' words 'pose' and 'segment', which files contain."""
     named = one_of(*supported)
+    words = {'pose': 'keypoints', 'segment': 'instance_segmentation'}
 
     def check(value: Any) -> str:
-        return str(named('keypoints' if value == 'pose' else value))
+        return str(named(words.get(value, value) if isinstance(value, str) else value))
 
     return check
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from enum import Enum
 
 from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.card import ModelCard
@@ -44,6 +45,8 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
         rows.append(_row(card, 'labels', _labels(card.labels)))
     if card.keypoints is not None:
         rows.append(_row(card, 'keypoints', _keypoints(card.keypoints)))
+    if card.masks is not None:
+        rows += [_row(card, f'masks.{item.name}', _text(getattr(card.masks, item.name))) for item in fields(card.masks)]
     rows += [_row(card, f'objects.{name}', _object(spec)) for name, spec in card.objects.items()]
     for image in card.images:
         if image.convention:
@@ -74,6 +77,8 @@ def _text(value: object) -> str:
     """A value as it would stand in a card."""
     if isinstance(value, tuple):
         return '[' + ', '.join(_text(item) for item in value) + ']'
+    if isinstance(value, Enum):
+        return str(value.value)
     return f'{value:.6g}' if isinstance(value, float) else str(value)
 
 

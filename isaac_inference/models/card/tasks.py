@@ -70,6 +70,10 @@ class MaskSpec:
         return 'prototypes' if self.form is MaskForm.PROTOTYPES else 'masks'
 
 
+MASK_ROLES = tuple(dict.fromkeys(MaskSpec(form).role for form in MaskForm))
+"""The roles of the outputs that masks are made from."""
+
+
 @dataclass(frozen=True)
 class DetectionSpec(TaskSpec):
     """How boxes are read from the outputs.
@@ -215,5 +219,7 @@ class DepthCompletionSpec(TaskSpec):
     scale: float = 1.0
 
 
-SPECS: Mapping[Task, type[TaskSpec]] = {spec.task: spec for spec in (DetectionSpec, KeypointDetectionSpec)}
+SPECS: Mapping[Task, type[TaskSpec]] = {
+    spec.task: spec for spec in (DetectionSpec, KeypointDetectionSpec, InstanceSegmentationSpec)
+}
 """The tasks supported so far, and their specs."""

@@ -73,7 +73,7 @@ def _export_advice(file: ModelFile) -> str:
     """How to export a layout that is read here, by exporter."""
     producer = file.producer.lower()
     if 'Ultralytics' in file.metadata.get('author', '') or 'ultralytics' in producer:
-        return 'Export it with `model.export(format="onnx")` of ultralytics, task detect, pose or obb'
+        return 'Export it with `model.export(format="onnx")` of ultralytics, task detect, segment, pose or obb'
     if 'tf2onnx' in producer:
         return (
             'Export a SavedModel of the Object Detection API with its postprocessing: `python -m tf2onnx.convert '

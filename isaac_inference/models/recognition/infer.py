@@ -29,6 +29,7 @@ from isaac_inference.models.recognition.tasks.find_task import find_task
 RECOGNIZERS: Mapping[Task, Recognizer] = {
     Task.DETECTION: boxes.RECOGNIZER,
     Task.KEYPOINTS: boxes.RECOGNIZER,
+    Task.INSTANCE_SEGMENTATION: boxes.RECOGNIZER,
 }
 """How the models of each task are recognised."""
 

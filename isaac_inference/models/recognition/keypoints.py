@@ -76,11 +76,12 @@ def pose_class_columns(evidence: Evidence, keypoints: KeypointSpec, spec: Tensor
         return None
     if found != needed if needed is not None else found <= GRID_COLUMNS + values:
         sum_text = f'{GRID_COLUMNS} + {"nc" if classes is None else classes} + {keypoints.count} x {keypoints.dims}'
+        beside = f' beside {evidence.left_out} mask coefficients' if evidence.left_out else ''
         expected = f'at least {GRID_COLUMNS + values + 1}' if needed is None else str(needed)
         raise ModelError(
             f'{evidence.file.path}: the output {spec.describe()} has {found} channels, but box, classes and '
-            f'{keypoints.count} keypoints of {keypoints.dims} values need {sum_text}: expected {expected}; correct '
-            'labels or keypoints (count, dims) in the card'
+            f'{keypoints.count} keypoints of {keypoints.dims} values need {sum_text}: expected {expected}{beside}; '
+            'correct labels or keypoints (count, dims) in the card'
         )
     return found - GRID_COLUMNS - values
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detectors, with keypoints or without: which decoder reads the outputs, and what classes and objects they have."""
+"""Detectors, with keypoints, masks or neither: which decoder reads them, and what classes and objects they have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from isaac_inference.models.card.card import ModelCard
 from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.objects import ObjectSpec
 from isaac_inference.models.card.sourced import CardValues, Sourced, values_of
-from isaac_inference.models.card.tasks import DetectionSpec, KeypointDetectionSpec, KeypointSpec, Task
+from isaac_inference.models.card.tasks import (
+    DetectionSpec,
+    InstanceSegmentationSpec,
+    KeypointDetectionSpec,
+    KeypointSpec,
+    Task,
+)
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.class_labels import (
@@ -27,6 +33,8 @@ from isaac_inference.models.recognition.decoder_options import OptionFinding, re
 from isaac_inference.models.recognition.image_input import InputFinding, find_inputs
 from isaac_inference.models.recognition.keypoints import resolve_keypoints
 from isaac_inference.models.recognition.layouts.candidate import Evidence
+from isaac_inference.models.recognition.layouts.masks import without_coefficients
+from isaac_inference.models.recognition.masks import MaskFinding, coefficients, resolve_masks
 from isaac_inference.models.recognition.preprocessing import PreprocessFinding, resolve_preprocess
 from isaac_inference.models.recognition.probe import Probe, outputs_of
 from isaac_inference.models.recognition.read_outputs import decode_all
@@ -59,11 +67,15 @@ def recognize(subject: Subject) -> Reading | None:
     evidence = Evidence(file, inputs.wh.value, count, exporter, points, values=Probe(file, inputs))
     read: tuple[DecoderFinding, OptionFinding] | None = None
     with problems:
-        decoder = find_decoder(evidence, values)
-        read = decoder, resolve_options(evidence, decoder, values, inputs.scales_boxes)
+        rows = without_coefficients(evidence, coefficients(evidence, values))
+        decoder = find_decoder(rows, values)
+        read = decoder, resolve_options(rows, decoder, values, inputs.scales_boxes)
     if read is None:
         return None
     decoder, options = read
+    masks: MaskFinding | None = None
+    with problems:
+        masks = resolve_masks(evidence, decoder, values, subject.task, rows.left_out)
     is_detr = decoder.decoder.value == 'detr'
     labels = NO_LABELS
     with problems:
@@ -83,7 +95,7 @@ def recognize(subject: Subject) -> Reading | None:
     if is_detr:
         options = replace(options, options=_with_unused(options.options, labels[0].value, decoder, values))
     return Reading(
-        _spec(decoder, values_of(options.options), points),
+        _spec(decoder, values_of(options.options), points, masks),
         inputs,
         prepared,
         labels,
@@ -91,11 +103,12 @@ def recognize(subject: Subject) -> Reading | None:
         sources={
             'decoder': decoder.decoder.source,
             **({} if keypoints is None else {'keypoints': keypoints.source}),
+            **({} if masks is None else _sources_of(masks)),
             **sourced_fields('decoder_options', options.options),
             **sourced_fields('roles', decoder.roles),
         },
         notes=decoder.notes,
-        assumptions=options.assumptions,
+        assumptions=(*options.assumptions, *(() if masks is None else masks.assumptions)),
         check=lambda card: _check_decoder(file, card, decoder),
     )
 
@@ -158,9 +171,21 @@ def _check_decoder(file: ModelFile, card: ModelCard, finding: DecoderFinding) ->
         )
 
 
-def _spec(finding: DecoderFinding, options: Mapping[str, Any], keypoints: KeypointSpec | None) -> DetectionSpec:
+def _sources_of(masks: MaskFinding) -> dict[str, str]:
+    """Where the parts of the masks came from."""
+    found = {f'masks.{name}': source for name, source in masks.fields.items()}
+    return {**found, f'roles.{masks.spec.role}': masks.output.source}
+
+
+def _spec(
+    finding: DecoderFinding, options: Mapping[str, Any], keypoints: KeypointSpec | None, masks: MaskFinding | None
+) -> DetectionSpec:
     """What the task says about the outputs."""
     roles = {role: item.value.name for role, item in finding.roles.items()}
-    if keypoints is None:
-        return DetectionSpec(roles, finding.decoder.value, options)
-    return KeypointDetectionSpec(roles, finding.decoder.value, options, keypoints)
+    if masks is not None:
+        roles[masks.spec.role] = masks.output.value.name
+    spec = None if masks is None else masks.spec
+    if keypoints is not None:
+        return KeypointDetectionSpec(roles, finding.decoder.value, options, keypoints, masks=spec)
+    kind = DetectionSpec if spec is None else InstanceSegmentationSpec
+    return kind(roles, finding.decoder.value, options, masks=spec)

@@ -22,6 +22,9 @@ def find_task(file: ModelFile, values: CardValues, exporter: ExporterFacts) -> S
     keypoints = next((value for key, value in values.items() if key.startswith('keypoints.')), None)
     if keypoints is not None:
         return Sourced(Task.KEYPOINTS, f'keypoints of {keypoints.source}')
+    masks = next((value for key, value in values.items() if key.startswith('masks.')), None)
+    if masks is not None:
+        return Sourced(Task.INSTANCE_SEGMENTATION, f'masks of {masks.source}')
     if 'decoder' in values and FAMILIES[values['decoder'].value].task is Task.KEYPOINTS:
         return Sourced(Task.KEYPOINTS, 'the decoder')
     if exporter.task in (None, 'obb'):
@@ -29,7 +32,5 @@ def find_task(file: ModelFile, values: CardValues, exporter: ExporterFacts) -> S
     supported = [task.value for task in SPECS]
     if exporter.task not in supported:
         what = f'task {exporter.task} is not supported yet (metadata "task"); supported: {", ".join(supported)}'
-        if exporter.task == 'segment':
-            raise file.unclear(f'{what}. Its boxes alone can be read', 'task: detection')
         raise ModelError(f'{file.path}: {what}. Give a model for one of them')
     return Sourced(Task(exporter.task), 'metadata "task"')
