@@ -3,7 +3,8 @@
 
     name: cup_detector                # for logs; default: the file's stem
     task: detection                   # or keypoints: detection, and keypoints with each box; or
-                                      # instance_segmentation: detection, and a mask with each box
+                                      # instance_segmentation: detection, and a mask with each box; or
+                                      # semantic_segmentation: a class for each pixel
     decoder: yolov8                   # see families.py; default: from metadata, shapes, names, the graph and one run
     decoder_options:                  # each decoder has its own
       box_format: xyxy                # or cxcywh, xywh, yxyx
@@ -25,8 +26,12 @@
     value_inputs: {scale_factor: s}   # or image_size, image_shape, pixel_mask, text_embeddings: inputs beside the image
     layout: NCHW                      # or NHWC
     input_size: [640, 480]            # [width, height] in px, for models of dynamic size
-    outputs: {boxes: dets, logits: labels}    # decoder role: tensor name
-    labels: [cup, bottle]             # or a text file with one name per line, or coco80, coco90, coco91
+    outputs: {boxes: dets, logits: labels}    # decoder role: tensor name; scores or classes of a segmentation
+    labels: [cup, bottle]             # or a text file with one name per line, or coco80, coco90, coco91, voc21,
+                                      # cityscapes19, ade150. A segmentation with one channel has one label
+    activation: softmax               # of a semantic segmentation: what makes probabilities of its scores; sigmoid
+                                      # where classes do not exclude each other, none where they are probabilities
+    output_layout: NCHW               # of the scores of a semantic segmentation; or NHWC
     vocabulary:                       # of a model that takes its classes as text embeddings: where these come from
       embeddings: classes.npy         # (C, D), one row per label, fed as they are; relative to this card; or
       encoder: text_encoder.onnx      # made from the labels when the card is read, with this text encoder and
@@ -87,7 +92,7 @@ from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.labels import SHIPPED, label_file, labels_from
 from isaac_inference.models.card.objects import OBJECT_KEYS
 from isaac_inference.models.card.sourced import CardValues, Sourced
-from isaac_inference.models.card.tasks import KEYPOINT_MODELS, MASK_ROLES, SPECS, MaskForm
+from isaac_inference.models.card.tasks import KEYPOINT_MODELS, MASK_ROLES, SPECS, ClassForm, MaskForm
 from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Interpolation, Rounding, TensorLayout
 
 EMBEDDED_KEY = 'isaac_inference.card'
@@ -103,6 +108,8 @@ KEYS: Mapping[str, check.Check] = {
     'size_input': check.text,
     'layout': check.one_of(*TensorLayout),
     'input_size': check.size_wh,
+    'activation': check.one_of('none', 'sigmoid', 'softmax'),
+    'output_layout': check.one_of(*TensorLayout),
     'labels': check.anything,
     'objects': check.anything,
 }
@@ -131,7 +138,7 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
     },
     'outputs': {
         **{role: check.text for family in FAMILIES.values() for role in family.all_roles},
-        **dict.fromkeys(MASK_ROLES, check.text),
+        **dict.fromkeys((*MASK_ROLES, *ClassForm), check.text),
     },
     'value_inputs': dict.fromkeys(
         ('image_size', 'image_shape', 'scale_factor', 'pixel_mask', 'text_embeddings'), check.text

@@ -9,7 +9,7 @@ from enum import Enum
 from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.card import ModelCard
 from isaac_inference.models.card.objects import ObjectSpec
-from isaac_inference.models.card.tasks import DetectionSpec, KeypointSpec
+from isaac_inference.models.card.tasks import DetectionSpec, KeypointSpec, SemanticSegmentationSpec
 
 _LABELS_SHOWN = 4
 
@@ -26,6 +26,12 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
     if isinstance(card.spec, DetectionSpec):
         rows.append(_row(card, 'decoder', card.spec.decoder))
         rows += [_row(card, f'decoder_options.{name}', _text(value)) for name, value in card.spec.options.items()]
+    if isinstance(card.spec, SemanticSegmentationSpec):
+        rows += [
+            _row(card, 'form', card.spec.form.value),
+            _row(card, 'output_layout', card.spec.layout),
+            _row(card, 'activation', card.spec.activation),
+        ]
     for image in card.images:
         width, height = image.wh
         rows += [

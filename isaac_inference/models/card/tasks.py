@@ -220,6 +220,7 @@ class DepthCompletionSpec(TaskSpec):
 
 
 SPECS: Mapping[Task, type[TaskSpec]] = {
-    spec.task: spec for spec in (DetectionSpec, KeypointDetectionSpec, InstanceSegmentationSpec)
+    spec.task: spec
+    for spec in (DetectionSpec, KeypointDetectionSpec, InstanceSegmentationSpec, SemanticSegmentationSpec)
 }
 """The tasks supported so far, and their specs."""

@@ -22,14 +22,15 @@ from isaac_inference.models.recognition.image_input import InputFinding, find_in
 from isaac_inference.models.recognition.preprocessing import PreprocessFinding
 from isaac_inference.models.recognition.probe import outputs_of
 from isaac_inference.models.recognition.problems import Problems
-from isaac_inference.models.recognition.tasks import boxes
+from isaac_inference.models.recognition.tasks import boxes, semantic_segmentation
 from isaac_inference.models.recognition.tasks.base import Reading, Recognizer, Subject, Trial, sourced_fields
-from isaac_inference.models.recognition.tasks.find_task import find_task
+from isaac_inference.models.recognition.tasks.find_task import TaskFinding, check_keys, find_task
 
 RECOGNIZERS: Mapping[Task, Recognizer] = {
     Task.DETECTION: boxes.RECOGNIZER,
     Task.KEYPOINTS: boxes.RECOGNIZER,
     Task.INSTANCE_SEGMENTATION: boxes.RECOGNIZER,
+    Task.SEMANTIC_SEGMENTATION: semantic_segmentation.RECOGNIZER,
 }
 """How the models of each task are recognised."""
 
@@ -71,30 +72,32 @@ def judge(file: ModelFile, card: ModelCard) -> Trial:
 def _build(file: ModelFile, values: CardValues, problems: Problems) -> ModelCard | None:
     """The card as far as it can be made; None, and what is wrong in `problems`, where it cannot."""
     exporter = exporter_facts(file.metadata)
-    task: Sourced[Task] | None = None
+    found: TaskFinding | None = None
     with problems:
-        task = find_task(file, values, exporter)
-    if task is None:  # what is wrong with the inputs is said with it
+        found = find_task(file, values, exporter)
+    if found is None:  # what is wrong with the inputs is said with it
         with problems:
             find_inputs(file, values, exporter, problems)
         return None
-    reading = RECOGNIZERS[task.value].recognize(Subject(file, values, exporter, task, problems))
+    with problems:
+        check_keys(values, found.task)
+    reading = RECOGNIZERS[found.task.value].recognize(Subject(file, values, exporter, found.task, problems))
     if reading is None or problems:
         return None
-    card = _card_of(file, values.get('name', Sourced(file.path.stem, 'file name')), task, reading)
+    card = _card_of(file, values.get('name', Sourced(file.path.stem, 'file name')), found, reading)
     if reading.check is not None:
         with problems:
             reading.check(card)
     return card
 
 
-def _card_of(file: ModelFile, name: Sourced[str], task: Sourced[Task], found: Reading) -> ModelCard:
+def _card_of(file: ModelFile, name: Sourced[str], task: TaskFinding, found: Reading) -> ModelCard:
     """The card that a reading makes."""
     inputs, size = _settled_size(found.inputs, found.prepared)
     labels, objects, prepared = found.labels, found.objects, found.prepared
     sources = {
         'name': name.source,
-        'task': task.source,
+        'task': task.task.source,
         'labels': labels[0].source,
         **inputs.sources(),
         **found.sources,
@@ -114,7 +117,7 @@ def _card_of(file: ModelFile, name: Sourced[str], task: Sourced[Task], found: Re
         objects=values_of(objects[0]),
         sources=sources,
         notes=(*found.notes, *labels[1], *objects[1]),
-        assumptions=(*prepared.assumptions, *size, *found.assumptions),
+        assumptions=(*task.assumptions, *prepared.assumptions, *size, *found.assumptions),
         opset=file.opset,
         producer=file.producer,
     )
