@@ -4,7 +4,8 @@
     name: cup_detector                # for logs; default: the file's stem
     task: detection                   # or keypoints: detection, and keypoints with each box; or
                                       # instance_segmentation: detection, and a mask with each box; or
-                                      # semantic_segmentation: a class for each pixel
+                                      # semantic_segmentation: a class for each pixel; or mono_depth, stereo_depth,
+                                      # depth_completion
     decoder: yolov8                   # see families.py; default: from metadata, shapes, names, the graph and one run
     decoder_options:                  # each decoder has its own
       box_format: xyxy                # or cxcywh, xywh, yxyx
@@ -23,10 +24,13 @@
       activated: false                # anchor_heads: the sigmoid is in the graph
     input: images                     # name of the image input, where there are several
     size_input: orig_target_sizes     # name of the input that takes the image size that boxes refer to
-    value_inputs: {scale_factor: s}   # or image_size, image_shape, pixel_mask, text_embeddings: inputs beside the image
+    images: {left: imgL, right: imgR} # names of the inputs of a stereo pair
+    value_inputs: {scale_factor: s}   # or image_size, image_shape, pixel_mask, text_embeddings, depth: inputs beside
+                                      # the image
     layout: NCHW                      # or NHWC
     input_size: [640, 480]            # [width, height] in px, for models of dynamic size
-    outputs: {boxes: dets, logits: labels}    # decoder role: tensor name; scores or classes of a segmentation
+    outputs: {boxes: dets, logits: labels}    # decoder role: tensor name; scores or classes of a segmentation,
+                                      # depth, disparity
     labels: [cup, bottle]             # or a text file with one name per line, or coco80, coco90, coco91, voc21,
                                       # cityscapes19, ade150. A segmentation with one channel has one label
     activation: softmax               # of a semantic segmentation: what makes probabilities of its scores; sigmoid
@@ -39,6 +43,14 @@
       prompt: a photo of a {}         # what is encoded for a label; default: the label alone
       normalize: true                 # to length 1
       output: text_embeds             # of the encoder; last_hidden_state is averaged over the tokens
+    depth:                            # what the numbers of a depth network mean
+      kind: inverse                   # larger is nearer, 1 / depth up to scale and shift; relative: larger is farther,
+                                      # up to scale and shift; metric: depth
+      scale: 0.001                    # m (of inverse: 1/m) = scale * number + shift; of a relative or inverse network
+      shift: 0                        # that is calibrated to one camera, or of one whose depth is not in m
+      unit: mm                        # or m, cm: instead of scale, for metric depth and for depth completion
+    disparity: {scale: -1}            # px of the network's input that one unit of the output is; negative where
+                                      # disparities are
     keypoints:                        # task keypoints: what each box has in addition
       count: 8
       dims: 3                         # x, y, confidence; 2 without the confidence
@@ -92,7 +104,15 @@ from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.labels import SHIPPED, label_file, labels_from
 from isaac_inference.models.card.objects import OBJECT_KEYS
 from isaac_inference.models.card.sourced import CardValues, Sourced
-from isaac_inference.models.card.tasks import KEYPOINT_MODELS, MASK_ROLES, SPECS, ClassForm, MaskForm
+from isaac_inference.models.card.tasks import (
+    DEPTH_UNITS,
+    KEYPOINT_MODELS,
+    MASK_ROLES,
+    SPECS,
+    ClassForm,
+    DepthKind,
+    MaskForm,
+)
 from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Interpolation, Rounding, TensorLayout
 
 EMBEDDED_KEY = 'isaac_inference.card'
@@ -131,6 +151,14 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
         'dims': check.whole(2, 3),
         'model': check.one_of(*KEYPOINT_MODELS),
     },
+    'depth': {
+        'kind': check.one_of(*DepthKind),
+        'scale': check.nonzero,
+        'shift': check.number,
+        'unit': check.one_of(*DEPTH_UNITS),
+    },
+    'disparity': {'scale': check.nonzero},
+    'images': {'left': check.text, 'right': check.text},
     'masks': {
         'form': check.one_of(*MaskForm),
         'channels': check.whole(0, 1024),
@@ -138,10 +166,10 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
     },
     'outputs': {
         **{role: check.text for family in FAMILIES.values() for role in family.all_roles},
-        **dict.fromkeys((*MASK_ROLES, *ClassForm), check.text),
+        **dict.fromkeys((*MASK_ROLES, *ClassForm, 'depth', 'disparity'), check.text),
     },
     'value_inputs': dict.fromkeys(
-        ('image_size', 'image_shape', 'scale_factor', 'pixel_mask', 'text_embeddings'), check.text
+        ('image_size', 'image_shape', 'scale_factor', 'pixel_mask', 'text_embeddings', 'depth'), check.text
     ),
     'vocabulary': {
         **dict.fromkeys(('embeddings', 'encoder', 'tokenizer', 'output'), check.text),

@@ -85,6 +85,20 @@ def factor(value: Any) -> float:
     return float(value)
 
 
+def number(value: Any) -> float:
+    """A finite number."""
+    if not is_number(value):
+        raise ValueError('a number')
+    return float(value)
+
+
+def nonzero(value: Any) -> float:
+    """A finite number that is not 0."""
+    if not is_number(value) or value == 0:
+        raise ValueError('a number that is not 0')
+    return float(value)
+
+
 def triple(value: Any) -> tuple[float, float, float]:
     """Three finite numbers, one per channel; a single number stands for all three."""
     if is_number(value):

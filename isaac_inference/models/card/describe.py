@@ -8,8 +8,16 @@ from enum import Enum
 
 from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.inputs import ImageInput
 from isaac_inference.models.card.objects import ObjectSpec
-from isaac_inference.models.card.tasks import DetectionSpec, KeypointSpec, SemanticSegmentationSpec
+from isaac_inference.models.card.tasks import (
+    DepthCompletionSpec,
+    DetectionSpec,
+    KeypointSpec,
+    MonoDepthSpec,
+    SemanticSegmentationSpec,
+    StereoDepthSpec,
+)
 
 _LABELS_SHOWN = 4
 
@@ -32,10 +40,14 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
             _row(card, 'output_layout', card.spec.layout),
             _row(card, 'activation', card.spec.activation),
         ]
+    if isinstance(card.spec, (MonoDepthSpec, StereoDepthSpec, DepthCompletionSpec)):
+        section = 'disparity' if isinstance(card.spec, StereoDepthSpec) else 'depth'
+        named = ((item.name, getattr(card.spec, item.name)) for item in fields(card.spec) if item.name != 'roles')
+        rows += [_row(card, f'{section}.{name}', _text(value)) for name, value in named if value is not None]
     for image in card.images:
         width, height = image.wh
         rows += [
-            _row(card, 'image_input', image.tensor.describe()),
+            _row(card, _input_field(image), image.tensor.describe()),
             _row(card, 'layout', image.layout),
             _row(card, 'input_wh', f'{width} x {height} px'),
         ]
@@ -64,6 +76,11 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
     rows += [(f'assumed.{item.field}', _assumed(item), item.why) for item in card.assumptions]
     rows += [('note', note, '') for note in card.notes]
     return rows
+
+
+def _input_field(image: ImageInput) -> str:
+    """The field of an image input: two of a stereo pair have their own."""
+    return f'image_input.{image.role}' if image.role in ('left', 'right') else 'image_input'
 
 
 def _assumed(assumption: Assumption) -> str:

@@ -174,6 +174,10 @@ class DepthKind(str, Enum):
     INVERSE = 'inverse'  # larger is nearer: 1 / depth up to a scale and a shift (MiDaS, Depth Anything)
 
 
+DEPTH_UNITS: Mapping[str, float] = {'m': 1.0, 'cm': 0.01, 'mm': 0.001}
+"""Units that a card may give a network's depths in, in m."""
+
+
 @dataclass(frozen=True)
 class MonoDepthSpec(TaskSpec):
     """How depth is read from the output 'depth' of a network that sees one image.
@@ -221,6 +225,14 @@ class DepthCompletionSpec(TaskSpec):
 
 SPECS: Mapping[Task, type[TaskSpec]] = {
     spec.task: spec
-    for spec in (DetectionSpec, KeypointDetectionSpec, InstanceSegmentationSpec, SemanticSegmentationSpec)
+    for spec in (
+        DetectionSpec,
+        KeypointDetectionSpec,
+        InstanceSegmentationSpec,
+        SemanticSegmentationSpec,
+        MonoDepthSpec,
+        StereoDepthSpec,
+        DepthCompletionSpec,
+    )
 }
 """The tasks supported so far, and their specs."""

@@ -22,7 +22,13 @@ from isaac_inference.models.recognition.image_input import InputFinding, find_in
 from isaac_inference.models.recognition.preprocessing import PreprocessFinding
 from isaac_inference.models.recognition.probe import outputs_of
 from isaac_inference.models.recognition.problems import Problems
-from isaac_inference.models.recognition.tasks import boxes, semantic_segmentation
+from isaac_inference.models.recognition.tasks import (
+    boxes,
+    depth_completion,
+    mono_depth,
+    semantic_segmentation,
+    stereo_depth,
+)
 from isaac_inference.models.recognition.tasks.base import Reading, Recognizer, Subject, Trial, sourced_fields
 from isaac_inference.models.recognition.tasks.find_task import TaskFinding, check_keys, find_task
 
@@ -31,6 +37,9 @@ RECOGNIZERS: Mapping[Task, Recognizer] = {
     Task.KEYPOINTS: boxes.RECOGNIZER,
     Task.INSTANCE_SEGMENTATION: boxes.RECOGNIZER,
     Task.SEMANTIC_SEGMENTATION: semantic_segmentation.RECOGNIZER,
+    Task.MONO_DEPTH: mono_depth.RECOGNIZER,
+    Task.STEREO_DEPTH: stereo_depth.RECOGNIZER,
+    Task.DEPTH_COMPLETION: depth_completion.RECOGNIZER,
 }
 """How the models of each task are recognised."""
 
@@ -105,12 +114,12 @@ def _card_of(file: ModelFile, name: Sourced[str], task: TaskFinding, found: Read
         'preprocess.convention': prepared.source,
         **sourced_fields('preprocess', prepared.values),
     }
-    image = inputs.image_input(PreprocessSpec(**values_of(prepared.values)), prepared.convention.name)
+    images = inputs.image_inputs(PreprocessSpec(**values_of(prepared.values)), prepared.convention.name)
     return ModelCard(
         name=name.value,
         path=file.path,
         sha256=file.sha256,
-        inputs=(image, *inputs.value_inputs()),
+        inputs=(*images, *inputs.value_inputs()),
         outputs=file.outputs,
         spec=found.spec,
         labels=labels[0].value,

@@ -9,7 +9,7 @@ from typing import Any
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.assumption import Assumption
-from isaac_inference.models.card.conventions import CONVENTIONS, Convention, convention_of
+from isaac_inference.models.card.conventions import CONVENTIONS, Convention, convention_of, preprocess_text
 from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.inputs import PreprocessSpec
 from isaac_inference.models.card.sourced import CardValues, Sourced, values_of
@@ -124,11 +124,14 @@ def choose_convention(
     others = []
     for name in names[1:]:
         other = CONVENTIONS[name]
-        if values_of(_applied(other, in_graph, overrides)) != values_of(found):
-            others.append((f'preprocess: {{convention: {name}}}', f'{other.title}: {other.describe()}'))
+        applied = values_of(_applied(other, in_graph, overrides))
+        if applied != values_of(found):
+            text = preprocess_text(PreprocessSpec(**applied))
+            others.append((f'preprocess: {{convention: {name}}}', f'{other.title}: {text}'))
     if not others:
         return PreprocessFinding(found, convention, source)
-    assumption = Assumption('preprocess', f'{convention.name}: {convention.describe()}', source, tuple(others))
+    text = preprocess_text(PreprocessSpec(**values_of(found)))  # with what the graph does itself
+    assumption = Assumption('preprocess', f'{convention.name}: {text}', source, tuple(others))
     return PreprocessFinding(found, convention, source, (assumption,))
 
 

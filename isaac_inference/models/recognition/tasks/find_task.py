@@ -11,13 +11,15 @@ from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tasks import SPECS, Task
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
-from isaac_inference.models.recognition.tasks.by_outputs import TaskFinding, task_by_outputs
+from isaac_inference.models.recognition.tasks.by_outputs import TaskFinding, task_by_inputs, task_by_outputs
 
 _BOXES = (Task.DETECTION, Task.KEYPOINTS, Task.INSTANCE_SEGMENTATION)
 _ONLY: Mapping[str, tuple[Task, ...]] = {
     **dict.fromkeys(('decoder', 'decoder_options', 'keypoints', 'masks', 'objects', 'vocabulary'), _BOXES),
     **dict.fromkeys(('activation', 'output_layout'), (Task.SEMANTIC_SEGMENTATION,)),
     'labels': (*_BOXES, Task.SEMANTIC_SEGMENTATION),
+    'depth': (Task.MONO_DEPTH, Task.DEPTH_COMPLETION),
+    **dict.fromkeys(('disparity', 'images'), (Task.STEREO_DEPTH,)),
 }
 """Keys and sections of a card that only some tasks have."""
 
@@ -29,6 +31,10 @@ _TELLS: Mapping[str, Task] = {
     'activation': Task.SEMANTIC_SEGMENTATION,
     'output_layout': Task.SEMANTIC_SEGMENTATION,
     'outputs.classes': Task.SEMANTIC_SEGMENTATION,
+    'disparity': Task.STEREO_DEPTH,
+    'images': Task.STEREO_DEPTH,
+    'outputs.disparity': Task.STEREO_DEPTH,
+    'value_inputs.depth': Task.DEPTH_COMPLETION,
 }
 """Keys and sections of a card that settle what a model is for, the first one that it has."""
 
@@ -48,6 +54,13 @@ def find_task(file: ModelFile, values: CardValues, exporter: ExporterFacts) -> T
     if 'decoder' in values:
         task = FAMILIES[values['decoder'].value].task
         return TaskFinding(Sourced(task, 'the outputs' if task is Task.DETECTION else 'the decoder'))
+    if exporter.task is None:
+        by_inputs = task_by_inputs(file)
+        if by_inputs is not None:
+            return by_inputs
+        depth = next((item for key, item in values.items() if key.startswith('depth.') or key == 'outputs.depth'), None)
+        if depth is not None:
+            return TaskFinding(Sourced(Task.MONO_DEPTH, f'depth of {depth.source}'))
     if exporter.task in (None, 'obb'):
         found = task_by_outputs(file, values, exporter) if exporter.task is None else None
         return found or TaskFinding(Sourced(Task.DETECTION, 'the outputs'))
