@@ -45,6 +45,8 @@ class DenseMap:
 
 def dense_maps(evidence: Evidence, spec: TensorSpec) -> list[DenseMap]:
     """The ways to take an output for a map; [] where it is none, two where its channels may be either axis."""
+    if not _may_be_map(spec.shape, evidence.input_wh):  # known without a run
+        return []
     shape = _known_shape(evidence, spec)
     if len(shape) == 3 and shape[0] in (1, None):
         stride = _stride(shape[1:], evidence.input_wh)
@@ -129,6 +131,15 @@ def _known_shape(evidence: Evidence, spec: TensorSpec) -> tuple[int | None, ...]
         return spec.shape
     sizes = (known or size for known, size in zip(spec.shape[1:], array.shape[1:], strict=True))
     return replace(spec, shape=(spec.shape[0], *sizes)).shape
+
+
+def _may_be_map(shape: tuple[int | None, ...], wh: tuple[int, int]) -> bool:
+    """False where the axes that are known are those of no map."""
+    ways = {3: [shape[1:]], 4: [shape[2:], shape[1:3]]}.get(len(shape), [])
+    sizes = [(-(-wh[1] // step), -(-wh[0] // step)) for step in STRIDES]
+    return any(
+        all(known in (None, side) for known, side in zip(way, size, strict=True)) for way in ways for size in sizes
+    )
 
 
 def _stride(size: Sequence[int | None], wh: tuple[int, int]) -> int | None:

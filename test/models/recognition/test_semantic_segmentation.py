@@ -74,7 +74,7 @@ def network(path, channels, tail=(), names=('images', 'output'), kind='float32',
     return path
 
 
-@pytest.mark.parametrize('channels, stride', [*itertools.product((2, 5, 17, 81, 171), (1, 2, 4, 8))])
+@pytest.mark.parametrize('channels, stride', [*itertools.product((2, 5, 18, 81, 171), (1, 2, 4, 8))])
 @pytest.mark.parametrize('layout', ['NCHW', 'NHWC'])
 @pytest.mark.parametrize('of_image', ['NCHW', 'NHWC'])
 def test_scores_of_any_layout_and_stride(tmp_path, channels, stride, layout, of_image):
@@ -190,6 +190,20 @@ def test_square_maps_of_as_many_channels_are_unclear(tmp_path):
         (tmp_path / 'm.yaml').write_text(f'output_layout: {layout}')
         card = read_card(tmp_path / 'm.onnx')
         assert card.spec.layout == layout and card.sources['output_layout'] == 'card m.yaml'
+
+
+@pytest.mark.parametrize(
+    ('channels', 'stride', 'says'), [(3, 1, 'pictures'), (17, 4, 'heat maps of COCO'), (133, 4, 'heat maps of whole')]
+)
+def test_what_looks_like_something_else_needs_a_line_that_works(tmp_path, channels, stride, says):
+    with pytest.raises(ModelError, match=f'{says}.*look the same(.|\n)*`task: semantic_segmentation`  .tried'):
+        card_of(tmp_path, {'output': scores(channels, stride)})
+    (tmp_path / 'm.yaml').write_text('task: semantic_segmentation')
+    assert read_card(tmp_path / 'm.onnx').class_count == channels
+    (tmp_path / 'm.yaml').write_text(f'labels: {[f"n{index}" for index in range(channels)]}')
+    assert read_card(tmp_path / 'm.onnx').task is Task.SEMANTIC_SEGMENTATION
+    (tmp_path / 'm.yaml').unlink()
+    assert card_of(tmp_path, {'logits': scores(channels, stride)}).task is Task.SEMANTIC_SEGMENTATION
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,14 @@ _MASK_NAMES = ('mask', 'seg', 'matte', 'alpha', 'pha', 'saliency', 'foreground')
 _MASK_WORDS = ('segment', 'matting', 'unet')  # in names in the graph
 _UNBOUNDED = frozenset({'Relu', 'Softplus', 'Exp', 'Elu', 'LeakyRelu'})
 _LOGISTIC = frozenset({'Sigmoid', 'HardSigmoid'})
+_SCORE_NAMES = ('score', 'logit', 'prob', 'class')
+_DECIDING = frozenset({'Softmax', 'ArgMax', 'LogSoftmax'})
+_LOOK_ALIKES = {  # (channels, stride) -> what else has them
+    (3, 1): 'pictures that a network makes of pictures',
+    (17, 4): "heat maps of COCO's 17 keypoints",
+    (16, 4): "heat maps of MPII's 16 keypoints",
+    (133, 4): 'heat maps of whole bodies',
+}
 _MOST_CLASSES = 1000
 
 
@@ -124,6 +132,8 @@ def task_by_outputs(file: ModelFile, values: CardValues, exporter: ExporterFacts
     if any(is_class_map(evidence, item) for item in maps) or not any(item.has_one_channel for item in maps):
         if any((item.channels or 0) > _MOST_CLASSES for item in maps):
             return None
+        if len(maps) == 1:
+            _check_look_alikes(evidence, maps[0])
         return TaskFinding(Sourced(Task.SEMANTIC_SEGMENTATION, 'the outputs'))
     if not all(item.has_one_channel for item in maps):
         return TaskFinding(Sourced(Task.SEMANTIC_SEGMENTATION, 'the outputs'))
@@ -144,6 +154,19 @@ def _is_named(found: DenseMap) -> bool:
     if found.has_one_channel:
         return any(word in name for word in (*_DEPTH_NAMES, *_MASK_NAMES))
     return found.channels is not None
+
+
+def _check_look_alikes(evidence: Evidence, found: DenseMap) -> None:
+    """Raise ModelError for scores that may as well be a picture, or heat maps of people's joints."""
+    what = _LOOK_ALIKES.get((found.channels or 0, found.stride))
+    tail = evidence.tail(found.spec)
+    is_named = any(word in base_name(found.spec.name) for word in (*_SCORE_NAMES, *_MASK_NAMES))
+    if what is None or is_named or evidence.label_count == found.channels or tail.ops & _DECIDING:
+        return
+    raise evidence.file.unclear(
+        f'{found.spec.describe()} may have scores of {found.channels} classes, but {what} look the same',
+        'task: semantic_segmentation',
+    )
 
 
 def _one_number(evidence: Evidence, found: DenseMap) -> TaskFinding:
