@@ -54,7 +54,7 @@ def best_box(card):
     return found.boxes[0].round(1).tolist(), card.labels[found.class_ids[0]], round(float(found.scores[0]), 2)
 
 
-@pytest.mark.parametrize('classes, prototypes', itertools.product((1, 3, 80), (4, 8, 16, 32, 64)))
+@pytest.mark.parametrize('classes, prototypes', [*itertools.product((1, 3, 80), (4, 8, 16, 32, 64))])
 @pytest.mark.parametrize('transposed', [False, True])
 def test_yolov8_and_later_have_coefficients_behind_their_scores(tmp_path, classes, prototypes, transposed):
     table = grid(classes, prototypes)
