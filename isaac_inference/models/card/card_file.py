@@ -55,6 +55,7 @@
       count: 8
       dims: 3                         # x, y, confidence; 2 without the confidence
       model: cuboid8                  # they are the corners of the object's cuboid; left out for other points
+      skeleton: coco17                # of people; or {names: [nose, ...], edges: [[nose, neck]], left: [], right: []}
     masks:                            # of a model that gives a mask with each box, with keypoints or without
       form: prototypes                # [N, P, rows, columns], and P coefficients at the end of each row; or
                                       # crops [N, 1, size, size], each over its box; full [1, N, rows, columns], each
@@ -103,6 +104,7 @@ from isaac_inference.models.card.conventions import CONVENTIONS
 from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.labels import SHIPPED, label_file, labels_from
 from isaac_inference.models.card.objects import OBJECT_KEYS
+from isaac_inference.models.card.skeletons.read import skeleton
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tasks import (
     DEPTH_UNITS,
@@ -150,6 +152,7 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
         'count': check.whole(1, 1000),
         'dims': check.whole(2, 3),
         'model': check.one_of(*KEYPOINT_MODELS),
+        'skeleton': skeleton,
     },
     'depth': {
         'kind': check.one_of(*DepthKind),

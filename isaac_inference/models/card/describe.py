@@ -108,7 +108,8 @@ def _text(value: object) -> str:
 def _keypoints(spec: KeypointSpec) -> str:
     """How many keypoints each box has, what each consists of, and what they are."""
     values = 'x, y, confidence' if spec.dims == 3 else 'x, y'
-    return f'{spec.count} of ({values}){", model " + spec.model if spec.model else ""}'
+    joints = '' if spec.skeleton is None else f', skeleton of {", ".join(spec.skeleton.names[:2])}, ...'
+    return f'{spec.count} of ({values}){", model " + spec.model if spec.model else ""}{joints}'
 
 
 def _object(spec: ObjectSpec) -> str:

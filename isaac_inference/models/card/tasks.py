@@ -9,6 +9,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from isaac_inference.models.card.skeletons.spec import SkeletonSpec
 from isaac_inference.ops.image.options import TensorLayout
 
 KEYPOINT_MODELS = ('cuboid8',)
@@ -109,11 +110,14 @@ class KeypointSpec:
         model: what the keypoints are on every object: 'cuboid8' for the corners of its cuboid (corner k has the
             signs of bits 2, 1 and 0 of k for x, y and z; the size is the object's), '' for points that the
             objects name themselves (`ObjectSpec.keypoints`), or that have no 3-D model.
+        skeleton: what they are called and which are joined, for people; None where nothing says it. It is for those
+            who draw or name them, and does not change what the tensors mean.
     """
 
     count: int
     dims: int = 3
     model: str = ''
+    skeleton: SkeletonSpec | None = field(default=None, compare=False, repr=False)
 
     @property
     def values(self) -> int:
