@@ -11,6 +11,8 @@ import numpy as np
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.models.onnx.reader import ModelFile
+from isaac_inference.models.recognition.image_input import InputFinding
 from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.layouts.roles import base_name
 from isaac_inference.ops.image.options import TensorLayout
@@ -18,6 +20,10 @@ from isaac_inference.ops.image.options import TensorLayout
 STRIDES = (1, 2, 4, 8)
 """px of the input for one cell of a map."""
 
+PATCH_WH = (518, 518)
+"""(width, height) in px that networks with patches of 14 px usually take."""
+
+_PATCH_WORDS = ('dinov2', 'depth_anything', 'patch_embed', 'patch_embeddings')
 _AUXILIARY = ('aux', 'coarse', 'edge', 'boundary')
 
 
@@ -41,6 +47,20 @@ class DenseMap:
     def has_one_channel(self) -> bool:
         """True for one number for each pixel."""
         return self.channels == 1
+
+
+def with_patches(file: ModelFile, inputs: InputFinding) -> InputFinding:
+    """Inputs of any size with one that the patches of a vision transformer divide, where the network is one: of another
+    size its output would be smaller than the image, and so no map of it.
+    """
+    if not inputs.size_is_assumed or not has_patches(file):
+        return inputs
+    return replace(inputs, wh=Sourced(PATCH_WH, inputs.wh.source))
+
+
+def has_patches(file: ModelFile) -> bool:
+    """True for a network that cuts its image into patches of 14 px, by names in the graph."""
+    return bool(file.mentions(*_PATCH_WORDS))
 
 
 def dense_maps(evidence: Evidence, spec: TensorSpec) -> list[DenseMap]:

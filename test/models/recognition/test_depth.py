@@ -183,15 +183,42 @@ def test_depth_of_another_size_than_the_image_is_an_error(tmp_path):
         card_of(tmp_path, {'depth': depth_map((1, 1, 90, 128))}, 'task: mono_depth')
 
 
-def test_a_patch_network_of_any_size_has_one_that_its_patches_divide(tmp_path):
-    path = network(tmp_path / 'm.onnx', [('Relu', None)], 'predicted_depth', 'backbone.dinov2.patch_embed')
-    model = onnx.load(path)
-    for item, axes in ((model.graph.input[0], (2, 3)), (model.graph.output[0], (2, 3))):
-        for axis in axes:
-            item.type.tensor_type.shape.dim[axis].dim_param = f'{item.name}_{axis}'
+def patch_network(path):
+    """A convolution over patches of 14 px and its depth, as large as the patches that fit into the image."""
+    name = 'backbone.dinov2.patch_embed.weight'
+    constants = [
+        numpy_helper.from_array(RNG.normal(0, 0.05, (1, 3, 14, 14)).astype(np.float32), name),
+        numpy_helper.from_array(np.float32([1, 1, 14, 14]), 'scales'),
+        numpy_helper.from_array(np.int64([1]), 'axis'),
+    ]
+    nodes = [
+        helper.make_node('Conv', ['image', name], ['patches'], strides=[14, 14]),
+        helper.make_node('Resize', ['patches', '', 'scales'], ['large'], mode='nearest'),
+        helper.make_node('Relu', ['large'], ['positive']),
+        helper.make_node('Squeeze', ['positive', 'axis'], ['predicted_depth']),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        'net',
+        [helper.make_tensor_value_info('image', TensorProto.FLOAT, ['batch', 3, 'height', 'width'])],
+        [helper.make_tensor_value_info('predicted_depth', TensorProto.FLOAT, ['batch', 'rows', 'columns'])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=8, producer_name='pytorch')
+    onnx.checker.check_model(model)
     onnx.save(model, str(path))
-    card = read_card(path)
-    assert card.image.wh == (518, 518) and 'input_size' in assumed(card)
+    return path
+
+
+@pytest.mark.parametrize('card', ['', 'task: mono_depth', 'depth: {kind: metric}'])
+def test_a_patch_network_of_any_size_has_one_that_its_patches_divide(tmp_path, card):
+    """As Depth Anything: of an image of 640 px it would give 630, which is no map of it."""
+    path = patch_network(tmp_path / 'm.onnx')
+    path.with_suffix('.yaml').write_text(card)
+    found = read_card(path)
+    assert found.task is Task.MONO_DEPTH and found.image.wh == (518, 518) and 'input_size' in assumed(found)
+    path.with_suffix('.yaml').write_text(f'{card}\ninput_size: [280, 210]')
+    assert read_card(path).image.wh == (280, 210)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason='no shared/data')

@@ -20,7 +20,7 @@ from isaac_inference.models.recognition.layouts import values as numbers
 from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.layouts.find import find_layouts
 from isaac_inference.models.recognition.layouts.roles import base_name
-from isaac_inference.models.recognition.maps import STRIDES, DenseMap, dense_maps, numbers_of
+from isaac_inference.models.recognition.maps import STRIDES, DenseMap, dense_maps, numbers_of, with_patches
 from isaac_inference.models.recognition.probe import Probe
 from isaac_inference.models.recognition.problems import Problems
 from isaac_inference.models.recognition.tasks.semantic_segmentation import is_class_map
@@ -111,7 +111,7 @@ def task_by_outputs(file: ModelFile, values: CardValues, exporter: ExporterFacts
         return None
     problems = Problems(file)
     try:
-        inputs = find_inputs(file, values, exporter, problems)
+        inputs = with_patches(file, find_inputs(file, values, exporter, problems))
     except ModelError:
         return None
     if problems:

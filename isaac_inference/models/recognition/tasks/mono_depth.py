@@ -19,7 +19,15 @@ from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.image_input import InputFinding, find_inputs
 from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.layouts.roles import base_name
-from isaac_inference.models.recognition.maps import DenseMap, dense_maps, numbers_of, pick_map
+from isaac_inference.models.recognition.maps import (
+    PATCH_WH,
+    DenseMap,
+    dense_maps,
+    has_patches,
+    numbers_of,
+    pick_map,
+    with_patches,
+)
 from isaac_inference.models.recognition.preprocessing import PreprocessFinding, choose_convention, known_convention
 from isaac_inference.models.recognition.probe import Probe
 from isaac_inference.models.recognition.tasks.base import Outputs, Reading, Recognizer, Subject, Trial
@@ -31,8 +39,6 @@ _INVERSE_NAMES = ('disp', 'inverse', 'inv_depth')
 _METRIC_WORDS = ('zoedepth', 'metric_bins', 'attractor', 'metric3d', 'unidepth', 'depth_pro')
 _INVERSE_WORDS = ('depth_anything', 'midas', 'refinenet', 'scratch.output_conv', 'depth_head')
 _HALF_WORDS = ('dpt', 'beit', 'zoedepth', 'swin')
-_PATCH_WORDS = ('dinov2', 'depth_anything', 'patch_embed', 'patch_embeddings')
-_PATCH_WH = (518, 518)  # multiples of the 14 px of a patch
 _OTHERS = {
     DepthKind.METRIC: 'networks trained on metres',
     DepthKind.INVERSE: 'MiDaS, Depth Anything 1 and 2: larger is nearer',
@@ -45,7 +51,7 @@ def recognize(subject: Subject) -> Reading | None:
     file, values, exporter, problems = subject.file, subject.values, subject.exporter, subject.problems
     inputs: InputFinding | None = None
     with problems:
-        inputs = find_inputs(file, values, exporter, problems)
+        inputs = with_patches(file, find_inputs(file, values, exporter, problems))
     if inputs is None:
         return None
     evidence = Evidence(file, inputs.wh.value, None, exporter, values=Probe(file, inputs))
@@ -206,8 +212,8 @@ def _prepared(subject: Subject, inputs: InputFinding) -> PreprocessFinding:
         False,
     )
     found = choose_convention(subject.file, inputs.image.value, subject.values, likeliest, names)
-    if subject.file.mentions(*_PATCH_WORDS):
-        return replace(found, convention=replace(found.convention, input_wh=_PATCH_WH))
+    if has_patches(subject.file):
+        return replace(found, convention=replace(found.convention, input_wh=PATCH_WH))
     return found
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -20,7 +21,15 @@ from isaac_inference.models.recognition.class_labels import Found, known_label_c
 from isaac_inference.models.recognition.image_input import InputFinding, find_inputs
 from isaac_inference.models.recognition.layouts import values as numbers
 from isaac_inference.models.recognition.layouts.candidate import Evidence
-from isaac_inference.models.recognition.maps import DenseMap, dense_maps, numbers_of, pick_map
+from isaac_inference.models.recognition.maps import (
+    PATCH_WH,
+    DenseMap,
+    dense_maps,
+    has_patches,
+    numbers_of,
+    pick_map,
+    with_patches,
+)
 from isaac_inference.models.recognition.preprocessing import PreprocessFinding, choose_convention, known_convention
 from isaac_inference.models.recognition.probe import Probe
 from isaac_inference.models.recognition.tasks.base import NO_LABELS, Outputs, Reading, Recognizer, Subject, Trial
@@ -41,7 +50,7 @@ def recognize(subject: Subject) -> Reading | None:
     file, values, exporter, problems = subject.file, subject.values, subject.exporter, subject.problems
     inputs: InputFinding | None = None
     with problems:
-        inputs = find_inputs(file, values, exporter, problems)
+        inputs = with_patches(file, find_inputs(file, values, exporter, problems))
     if inputs is None:
         return None
     count = known_label_count(values, exporter)
@@ -226,7 +235,10 @@ def _prepared(subject: Subject, inputs: InputFinding, found: DenseMap) -> Prepro
         'the most common for semantic segmentation by such an exporter; the file does not state it',
         False,
     )
-    return choose_convention(subject.file, inputs.image.value, subject.values, likeliest, names)
+    prepared = choose_convention(subject.file, inputs.image.value, subject.values, likeliest, names)
+    if has_patches(subject.file):
+        return replace(prepared, convention=replace(prepared.convention, input_wh=PATCH_WH))
+    return prepared
 
 
 def _conventions(file: ModelFile, inputs: InputFinding, is_one_class: bool) -> Sequence[str]:
