@@ -51,8 +51,8 @@ def _tensor(image: ImageInput) -> np.ndarray:
     pixels = cv2.resize(probe_picture(), image.wh, interpolation=cv2.INTER_LINEAR)
     pixels = pixels[..., ::-1] if spec.color is ColorOrder.RGB else pixels
     tensor = (pixels.astype(np.float32) * spec.scale - np.asarray(spec.mean)) / np.asarray(spec.std)
-    right = np.roll(tensor, -probe_disparity(image.wh[0]), axis=1)
     if image.role in ('right', 'pair'):
+        right = np.roll(tensor, -probe_disparity(image.wh[0]), axis=1)
         tensor = right if image.role == 'right' else np.concatenate((tensor, right), axis=2)
     tensor = tensor.transpose(2, 0, 1) if image.layout is TensorLayout.NCHW else tensor
     return np.ascontiguousarray(tensor[None] if image.has_batch else tensor, dtype=image.tensor.dtype)
