@@ -8,6 +8,7 @@ PACKAGE = 'isaac_inference'
 NODES = {
     'camera': f'{PACKAGE}.ros.nodes.camera:CameraNode',
     'sim_camera': f'{PACKAGE}.ros.nodes.sim_camera.node:SimCameraNode',
+    'stereo': f'{PACKAGE}.ros.nodes.stereo.node:StereoNode',
     'preprocess': f'{PACKAGE}.ros.nodes.preprocess:PreprocessNode',
     'inference': f'{PACKAGE}.ros.nodes.inference.node:InferenceNode',
     'detection': f'{PACKAGE}.ros.nodes.detection:DetectionNode',
