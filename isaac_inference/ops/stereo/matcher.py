@@ -17,6 +17,7 @@ _NOTHING = np.int16(-32768)
 _CAP = 63  # of the prefilter's gradients, as OpenCV's samples have it
 _P1, _P2 = 8, 32  # penalties per channel and pixel of the window: OpenCV's own rule
 _NEAR = 21  # px, side of the window in which a match is judged by how many others there are
+_LEAST_SPREAD = 0.1  # grey levels to the fourth: rounding alone makes about as much
 _MODES = {
     MatchMode.FAST: cv2.STEREO_SGBM_MODE_SGBM_3WAY,
     MatchMode.BALANCED: cv2.STEREO_SGBM_MODE_HH4,
@@ -85,6 +86,8 @@ class StereoMatcher:
         if chosen.max_difference >= 0.0:
             differ = self._differences(found, left, right, lowest, count)
             found[~(differ <= chosen.max_difference * _FIXED)] = _NOTHING
+        if chosen.min_correlation > -1.0:
+            found[self._correlations(found, left, right) < chosen.min_correlation] = _NOTHING
         if chosen.speckle_size:
             cv2.filterSpeckles(found, int(_NOTHING), chosen.speckle_size, round(chosen.speckle_range * _FIXED))
         known = found != _NOTHING
@@ -119,6 +122,11 @@ class StereoMatcher:
         found[outside | (found <= lowest * _FIXED)] = _NOTHING  # the lowest is what images without texture get
         return found
 
+    def _correlations(self, found: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        pixels = found.astype(np.float32) * np.float32(STEP)
+        pixels[found == _NOTHING] = np.nan
+        return correlation(_grey(left), _grey(right), pixels)
+
     def _differences(
         self, found: np.ndarray, left: np.ndarray, right: np.ndarray, lowest: int, count: int
     ) -> np.ndarray:
@@ -131,6 +139,10 @@ class StereoMatcher:
         differ = np.abs(back.astype(np.float32) - found)
         differ[(found == _NOTHING) | (back == _NOTHING)] = np.inf
         return differ
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
 
 
 def check_sizes(left: np.ndarray, right: np.ndarray) -> None:
@@ -167,6 +179,43 @@ def fill_rows(disparity: np.ndarray) -> np.ndarray:
     at_right = np.minimum.accumulate(np.where(known, columns, len(columns))[:, ::-1], axis=1)[:, ::-1]
     padded = np.pad(disparity, ((0, 0), (0, 1)), constant_values=np.nan)  # -1 and the end both lead there
     return np.fmin(np.take_along_axis(padded, at_left, axis=1), np.take_along_axis(padded, at_right, axis=1))
+
+
+def correlation(left: np.ndarray, right: np.ndarray, disparity: np.ndarray) -> np.ndarray:
+    """How alike the two images are around each match: normalised cross-correlation over the matches in 21 px.
+
+    On plain surfaces matching continues the disparity of their rims, which is wrong where they recede, and both sides
+    agree on it. But there the images share nothing: the noise of one is not that of the other.
+
+    Args:
+        left, right: (H, W) uint8 grey.
+        disparity: (H, W) float32 px, NaN where nothing matches.
+
+    Returns:
+        (H, W) float32 in [-1, 1], by every other row and column; 0 where nothing around matches.
+
+    Example: what both images show alike, beside what they do not.
+        >>> left, right = np.random.default_rng(0).integers(90, 110, (2, 60, 120), np.uint8)
+        >>> right[:, :60] = left[:, :60]
+        >>> found = correlation(left, right, np.zeros((60, 120), np.float32))
+        >>> bool(found[:, :45].min() > 0.99), bool(np.abs(found[:, 75:]).max() < 0.4)
+        (True, True)
+    """
+    height, width = disparity.shape
+    pixels = disparity[::2, ::2]
+    known = np.isfinite(pixels)
+    columns = np.arange(0, width, 2, dtype=np.float32) - np.where(known, pixels, np.float32(0.0))
+    rows = np.repeat(np.arange(0, height, 2, dtype=np.float32)[:, None], pixels.shape[1], axis=1)
+    a = left[::2, ::2].astype(np.float32) - np.float32(128.0)
+    b = cv2.remap(right, columns, rows, cv2.INTER_LINEAR).astype(np.float32) - np.float32(128.0)
+    a[~known] = b[~known] = 0.0
+    size = (_NEAR // 2 + 1, _NEAR // 2 + 1)
+    sums = [cv2.blur(part, size) for part in (known.astype(np.float32), a, b, a * a, b * b, a * b)]
+    count, mean_a, mean_b, aa, bb, ab = sums[0], *(part / np.maximum(sums[0], np.float32(1e-6)) for part in sums[1:])
+    spread = np.maximum((aa - mean_a * mean_a) * (bb - mean_b * mean_b), np.float32(_LEAST_SPREAD))
+    found = (ab - mean_a * mean_b) / np.sqrt(spread)
+    found[count < 1e-6] = 0.0
+    return np.asarray(np.repeat(np.repeat(found, 2, axis=0), 2, axis=1)[:height, :width])
 
 
 def _confidence(known: np.ndarray, differ: np.ndarray | None, most: float) -> np.ndarray:

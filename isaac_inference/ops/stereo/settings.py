@@ -38,6 +38,8 @@ class StereoSettings:
         speckle_range: px, a step of more is an island's shore.
         max_difference: px, by how much the match from the right image may differ; below 0 the check is left out, which
             halves the time and leaves wrong disparities beside near edges.
+        min_correlation: -1..1, of the two images around a match; matches with less are dropped: on plain surfaces both
+            sides agree on what is wrong. -1 keeps all.
         min_confidence: 0..1, matches with less are dropped: lonely ones are the most wrong (see `Disparity`).
         fill: whether pixels without a match get the farther one of their neighbours in the row. For looking at, not
             for measuring: what is filled in has confidence 0.
@@ -51,6 +53,7 @@ class StereoSettings:
     speckle_size: int = 100
     speckle_range: float = 2.0
     max_difference: float = 1.0
+    min_correlation: float = 0.4
     min_confidence: float = 0.35
     fill: bool = False
 

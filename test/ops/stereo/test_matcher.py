@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.evaluation.depth.errors import disparity_errors
+from isaac_inference.evaluation.depth.errors import DisparityErrors, disparity_errors
 from isaac_inference.ops.stereo.matcher import StereoMatcher, fill_rows
 from isaac_inference.ops.stereo.settings import MatchMode, StereoSettings
 from isaac_inference.sim.camera import default_camera
@@ -54,7 +54,7 @@ def test_the_check_from_the_other_side_drops_what_is_wrong(samples: list[StereoS
 def test_what_the_right_camera_does_not_see_has_mostly_no_match(samples: list[StereoSample]) -> None:
     for sample in samples:
         known = np.isfinite(StereoMatcher()(grey(sample.left), grey(sample.right)).pixels)
-        assert known[~sample.visible].mean() < 0.35 * known[sample.visible].mean()
+        assert known[~sample.visible].mean() < 0.45 * known[sample.visible].mean()
 
 
 def test_confidence_orders_pixels_by_how_wrong_they_are(samples: list[StereoSample]) -> None:
@@ -109,6 +109,17 @@ def test_images_without_texture_have_no_matches() -> None:
     assert StereoMatcher()(flat, flat, lowest=-32).matched == 0.0
     noisy = np.random.default_rng(3).integers(118, 123, (2, 480, 640)).astype(np.uint8)
     assert StereoMatcher()(*noisy).matched < 0.02
+
+
+def test_plain_surfaces_that_recede_have_no_depth_rather_than_a_wrong_one() -> None:
+    """Both sides agree on the disparity of their rims: in this scene on nearly half of all pixels."""
+    sample = stereo_sample(234)
+
+    def errors(min_correlation: float) -> DisparityErrors:
+        matcher = StereoMatcher(StereoSettings(min_correlation=min_correlation))
+        return disparity_errors(matcher(grey(sample.left), grey(sample.right)).pixels, sample.disparity)
+
+    assert errors(StereoSettings().min_correlation).bad < 0.6 * errors(-1.0).bad
 
 
 def test_filling_is_off_unless_it_is_asked_for(samples: list[StereoSample]) -> None:

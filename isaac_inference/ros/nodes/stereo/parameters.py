@@ -55,6 +55,13 @@ class MatchingParameters:
         unit='px',
         minimum=-1.0,
     )
+    min_correlation: float = param(
+        _DEFAULT.min_correlation,
+        'Matches around which the two images correlate less are dropped: on plain surfaces, of which both see only '
+        'noise, matches are wrong though both sides agree. -1 keeps them.',
+        minimum=-1.0,
+        maximum=1.0,
+    )
     min_confidence: float = param(
         _DEFAULT.min_confidence, 'Matches of less confidence are dropped.', minimum=0.0, maximum=1.0
     )

@@ -44,7 +44,16 @@ def construct(ros: None) -> Iterator[object]:
 
 def test_the_components_of_this_package_are_offered():
     names = (
-        *('Annotate', 'Camera', 'Detection', 'Inference', 'Pose', 'Preprocess', 'SimCamera', 'Stereo', 'Tags', 'Track'),
+        'Annotate',
+        'Camera',
+        'Detection',
+        'Inference',
+        'Pose',
+        'Preprocess',
+        'SimCamera',
+        'Stereo',
+        'Tags',
+        'Track',
     )
     assert available('isaac_inference') == [f'isaac_inference::{name}Node' for name in names]
 
