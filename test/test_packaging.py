@@ -36,6 +36,7 @@ NODES = (
     'TrackNode',
     'PoseNode',
     'SimCameraNode',
+    'DepthNode',
     'StereoNode',
 )
 

@@ -12,6 +12,7 @@ NODES = {
     'preprocess': f'{PACKAGE}.ros.nodes.preprocess:PreprocessNode',
     'inference': f'{PACKAGE}.ros.nodes.inference.node:InferenceNode',
     'detection': f'{PACKAGE}.ros.nodes.detection:DetectionNode',
+    'depth': f'{PACKAGE}.ros.nodes.depth.node:DepthNode',
     'tags': f'{PACKAGE}.ros.nodes.tags:TagsNode',
     'track': f'{PACKAGE}.ros.nodes.track.node:TrackNode',
     'pose': f'{PACKAGE}.ros.nodes.pose.node:PoseNode',

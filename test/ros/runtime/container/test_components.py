@@ -43,19 +43,8 @@ def construct(ros: None) -> Iterator[object]:
 
 
 def test_the_components_of_this_package_are_offered():
-    names = (
-        'Annotate',
-        'Camera',
-        'Detection',
-        'Inference',
-        'Pose',
-        'Preprocess',
-        'SimCamera',
-        'Stereo',
-        'Tags',
-        'Track',
-    )
-    assert available('isaac_inference') == [f'isaac_inference::{name}Node' for name in names]
+    names = 'Annotate Camera Depth Detection Inference Pose Preprocess SimCamera Stereo Tags Track'
+    assert available('isaac_inference') == [f'isaac_inference::{name}Node' for name in names.split()]
 
 
 def test_the_components_of_all_packages_are_offered():
