@@ -54,7 +54,7 @@ GROUPS = {
         'pose_node',
         'simulator',
     ),
-    'depth': ('stereo', 'mono'),
+    'depth': ('stereo', 'mono', 'completion'),
     'families': ('families',),
     'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
 }

@@ -36,6 +36,7 @@ NODES = (
     'TrackNode',
     'PoseNode',
     'SimCameraNode',
+    'CompletionNode',
     'DepthNode',
     'StereoNode',
 )

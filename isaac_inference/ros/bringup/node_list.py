@@ -13,6 +13,7 @@ NODES = {
     'inference': f'{PACKAGE}.ros.nodes.inference.node:InferenceNode',
     'detection': f'{PACKAGE}.ros.nodes.detection:DetectionNode',
     'depth': f'{PACKAGE}.ros.nodes.depth.node:DepthNode',
+    'completion': f'{PACKAGE}.ros.nodes.completion:CompletionNode',
     'tags': f'{PACKAGE}.ros.nodes.tags:TagsNode',
     'track': f'{PACKAGE}.ros.nodes.track.node:TrackNode',
     'pose': f'{PACKAGE}.ros.nodes.pose.node:PoseNode',

@@ -43,7 +43,7 @@ def construct(ros: None) -> Iterator[object]:
 
 
 def test_the_components_of_this_package_are_offered():
-    names = 'Annotate Camera Depth Detection Inference Pose Preprocess SimCamera Stereo Tags Track'
+    names = 'Annotate Camera Completion Depth Detection Inference Pose Preprocess SimCamera Stereo Tags Track'
     assert available('isaac_inference') == [f'isaac_inference::{name}Node' for name in names.split()]
 
 
