@@ -162,6 +162,8 @@ class DepthNode(ModelNode):
             self._relative.publish(image_frame_from_array(numbers, '32FC1', frame.header))
         if self._fixed is not None or self.parameters.align is not Align.NONE:
             self._publish_metres(frame.header, numbers, known)
+        else:
+            self._output.show(frame.header, numbers, '', self._mono.inverse)
         self.report_timings(frame.header, (*frame.timings, clock.finish()))
 
     def _publish_metres(self, header: Header, numbers: np.ndarray, known: ImageFrame | CompressedImage | None) -> None:

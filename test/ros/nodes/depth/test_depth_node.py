@@ -111,6 +111,7 @@ def test_relative_depth_is_published_as_such_and_nothing_in_metres(
 ) -> None:
     with make_graph() as graph:
         bench = DepthBench(graph, model_in(folder, 'relative'))
+        pictures = bench.probe.listen('depth/picture', Image)
         for size in ((48, 64), (96, 128), (100, 64)):
             grey = cv2.resize(picture(1), size[::-1])
             header = bench.send(grey)
@@ -118,6 +119,7 @@ def test_relative_depth_is_published_as_such_and_nothing_in_metres(
             assert found.shape == size
             if size == (48, 64):
                 np.testing.assert_allclose(found, grey / 255.0, atol=1e-4)
+        bench.probe.wait_until(lambda: len(pictures) == 3, 'pictures for people')
         bench.probe.wait_report('depth')
         assert not bench.metric and not bench.infos
 

@@ -89,6 +89,16 @@ def test_cloud_and_confidence_come_while_somebody_looks(bench: StereoBench, samp
         bench.probe.ignore(topic)
 
 
+def test_there_is_a_picture_for_people(bench: StereoBench, sample: StereoSample) -> None:
+    pictures = bench.probe.listen('depth/picture', Image)
+    header = bench.send(sample.left, sample.right)
+    picture = bench.of(pictures, header)
+    depth = np.frombuffer(bench.of(bench.depths, header).data, np.float32).reshape(480, 640)
+    colors = np.frombuffer(picture.data, np.uint8).reshape(480, 640, 3)
+    assert picture.encoding == 'bgr8' and (colors[:, :500][np.isnan(depth[:, :500])] == 40).all()
+    bench.probe.ignore('depth/picture')
+
+
 def test_grey_images_give_the_same_as_colour(bench: StereoBench, sample: StereoSample) -> None:
     grey = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in (sample.left, sample.right)]
     np.testing.assert_array_equal(bench.ask(*grey), bench.ask(sample.left, sample.right))
