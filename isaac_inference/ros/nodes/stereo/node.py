@@ -35,6 +35,7 @@ from isaac_inference.ros.runtime.transforms import TransformSource, make_transfo
 from isaac_inference.ros.runtime.transforms.base import frame_name
 
 _BUFFER = 8  # right images kept: while a pair is matched some arrive, and each left one finds its own
+_ROW_OFFSET = 0.5  # px: rows of a pair that are further apart match worse
 _FEW = 0.1  # part of the pixels: fewer matches are worth a message
 
 
@@ -208,7 +209,18 @@ class StereoNode(PipelineNode):
             return
         look = check_pair(left, right, rig.doffs)
         self._next_check_s = now_s + period_s
-        self.health.show('row_offset_px', None if math.isnan(look.offset) else f'{look.offset:+.2f}')
+        if math.isnan(look.offset):
+            return  # hardly any features: nothing new is known
+        self.health.show('row_offset_px', f'{look.offset:+.2f}')
+        if abs(look.offset) > _ROW_OFFSET:
+            self.health.problem(
+                'row_offset',
+                f'the right image is {look.offset:+.1f} px lower than the left one: the calibration is not quite true '
+                'any more, and depth has more holes and errors for it; calibrate the pair again',
+                log_again=False,
+            )
+        else:
+            self.health.clear('row_offset')
 
     def _say_what_is_assumed(self, rig: StereoRig, found: Disparity) -> None:
         """Once for each calibration."""

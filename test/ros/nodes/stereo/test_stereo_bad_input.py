@@ -50,6 +50,14 @@ def test_an_unrectified_pair(bench: StereoBench, sample: StereoSample) -> None:
     bench.refused('stereo_unrectified', sample.left, np.roll(sample.right, 5, axis=0))
 
 
+def test_rows_that_are_a_pixel_apart_are_said(bench: StereoBench, sample: StereoSample) -> None:
+    assert np.isfinite(bench.ask(sample.left, np.roll(sample.right, 1, axis=0))).any()
+    bench.probe.wait_until(lambda: '+1.0 px lower' in bench.probe.status('stereo').message, 'diagnostics say so')
+    bench.node._next_check_s = 0.0
+    bench.ask(sample.left, sample.right)
+    bench.probe.wait_until(lambda: 'px lower' not in bench.probe.status('stereo').message, 'it is over')
+
+
 def test_images_of_different_moments(bench: StereoBench, sample: StereoSample) -> None:
     bench.refused('stereo_unpaired', sample.left, sample.right, later_ms=30.0)
 
