@@ -51,7 +51,7 @@ class ScaleShift:
         with np.errstate(divide='ignore', invalid='ignore'):
             if self.inverse:
                 np.divide(np.float32(1.0), found, out=found)
-            found[~((found > 0.0) & np.isfinite(found))] = np.nan
+            found[~((found > 0.0) & (found < np.inf))] = np.nan
         return np.asarray(found, np.float32)
 
 
@@ -105,13 +105,15 @@ def fit_scale_shift(
         )
     _check_distances(z)
     agree = _off(_sample(x, z, inverse, chosen.tolerance), x, z) <= chosen.tolerance
-    found = ScaleShift(0.0, 0.0, inverse)
+    found, off = ScaleShift(0.0, 0.0, inverse), np.full(len(z), np.inf)
     for _ in range(_REFINEMENTS):
         if agree.sum() < 2:
             break
         found = _least_squares(x[agree], z[agree], inverse)
-        agree = _off(found, x, z) <= chosen.tolerance
-    off = _off(found, x, z)
+        before, off = agree, _off(found, x, z)
+        agree = off <= chosen.tolerance
+        if (agree == before).all():
+            break
     share = float(agree.mean())
     relative = float(np.median(off[agree])) if agree.any() else np.inf
     if found.scale <= 0.0 or share < chosen.min_inliers or relative > chosen.max_relative:
@@ -127,7 +129,8 @@ def fit_scale_shift(
 
 
 def _check_distances(z: np.ndarray) -> None:
-    near, far = np.percentile(z, (5, 95))
+    ordered = np.sort(z)
+    near, far = ordered[len(z) // 20], ordered[len(z) - 1 - len(z) // 20]
     if far < _LEAST_SPREAD * near:
         raise FrameError(
             'align_one_distance',
