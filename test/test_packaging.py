@@ -36,6 +36,9 @@ NODES = (
     'TrackNode',
     'PoseNode',
     'SimCameraNode',
+    'CompletionNode',
+    'DepthNode',
+    'StereoNode',
 )
 
 

@@ -8,9 +8,12 @@ PACKAGE = 'isaac_inference'
 NODES = {
     'camera': f'{PACKAGE}.ros.nodes.camera:CameraNode',
     'sim_camera': f'{PACKAGE}.ros.nodes.sim_camera.node:SimCameraNode',
+    'stereo': f'{PACKAGE}.ros.nodes.stereo.node:StereoNode',
     'preprocess': f'{PACKAGE}.ros.nodes.preprocess:PreprocessNode',
     'inference': f'{PACKAGE}.ros.nodes.inference.node:InferenceNode',
     'detection': f'{PACKAGE}.ros.nodes.detection:DetectionNode',
+    'depth': f'{PACKAGE}.ros.nodes.depth.node:DepthNode',
+    'completion': f'{PACKAGE}.ros.nodes.completion:CompletionNode',
     'tags': f'{PACKAGE}.ros.nodes.tags:TagsNode',
     'track': f'{PACKAGE}.ros.nodes.track.node:TrackNode',
     'pose': f'{PACKAGE}.ros.nodes.pose.node:PoseNode',
