@@ -8,7 +8,7 @@ Segmentation', arXiv 1904.02689, section 3. The sigmoid is above 0.5 where the s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 
 import numpy as np
 
@@ -69,15 +69,22 @@ def prototype_masks(
 
 
 def map_masks(
-    maps: np.ndarray, boxes: np.ndarray, letterbox: Letterbox, threshold: float = LOGIT, source: str = 'masks'
+    maps: np.ndarray,
+    boxes: np.ndarray,
+    letterbox: Letterbox,
+    threshold: float = LOGIT,
+    *,
+    rows: np.ndarray | None = None,
+    source: str = 'masks',
 ) -> Masks:
     """One mask a box from one map a box over the network's whole input, cut at the box; as `prototype_masks`.
 
     Args:
-        maps: (N, h, w) float32 or float16, of any size.
+        maps: (N, h, w) float32 or float16, of any size; with `rows`, more of them.
         boxes: (N, 4) float32, in source pixels.
         letterbox: how the image was fitted into the input.
         threshold: `LOGIT` or `PROBABILITY`, by what the maps hold.
+        rows: (N,) which map is that of each box; None where there is just one for each.
         source: the output that an error names.
 
     Raises:
@@ -89,16 +96,17 @@ def map_masks(
         >>> map_masks(maps, box, letterbox, threshold=PROBABILITY).crops[0].tolist()
         [[False, False, True, True]]
     """
-    check_count(maps, len(boxes), source)
+    numbers = range(len(maps)) if rows is None else rows.tolist()
+    check_count(numbers, len(boxes), source)
     _check_maps(source, maps, '(N, h, w)')
 
-    def values(index: int, rows: slice, columns: slice) -> np.ndarray:
-        return np.asarray(maps[index, rows, columns], np.float32)
+    def values(index: int, lines: slice, columns: slice) -> np.ndarray:
+        return np.asarray(maps[numbers[index], lines, columns], np.float32)
 
     return _masks(values, boxes, letterbox, (maps.shape[2], maps.shape[1]), threshold, source)
 
 
-def check_count(maps: np.ndarray, count: int, source: str) -> None:
+def check_count(maps: Sized, count: int, source: str) -> None:
     """Raise FrameError unless there is one map for each of `count` boxes.
 
     Example:

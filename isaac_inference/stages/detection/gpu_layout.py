@@ -10,7 +10,7 @@ import numpy as np
 
 from isaac_inference.errors import FrameError
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.ops.decoders import yolov8, yolov8_pose
+from isaac_inference.ops.decoders import yolov8
 from isaac_inference.ops.decoders.grid import grid_points
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.stages.detection.postprocess import DetectionSettings, Postprocessor
@@ -110,7 +110,7 @@ class LayoutReader:
         if decoder == 'yolov8':
             channels_first = yolov8.channels_first(output, letterbox.input_wh, classes).shape == output.shape
         elif decoder == 'yolov8_pose':
-            channels_first = yolov8_pose.channels_first(output, 4 + classes + keypoint_values).shape == output.shape
+            channels_first = yolov8.exact_channels_first(output, 4 + classes + keypoint_values).shape == output.shape
         anchors, anchor_step, channel_step = (width, 1, width) if channels_first else (height, width, 1)
         return Layout(
             anchors=anchors,

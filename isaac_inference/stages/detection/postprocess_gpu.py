@@ -132,6 +132,8 @@ class GpuPostprocessor:
     def serves(card: ModelCard) -> bool:
         """Whether this model's outputs are decoded here; others stay with `stages.Postprocessor`."""
         decoder = card.detection.decoder
+        if card.masks is not None:
+            return False
         if decoder not in _KERNELS or (decoder == 'yolov8_pose' and card.keypoints is None):
             return False
         strides = card.detection.options.get('strides', ())
