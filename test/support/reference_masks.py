@@ -42,7 +42,7 @@ def map_reference(
     for row in range(source_wh[1]):
         for column in range(source_wh[0]):
             x, y = column + 0.5, row + 0.5
-            if box[0] <= x < box[2] and box[1] <= y < box[3]:
+            if box[0] <= column < box[2] and box[1] <= row < box[3]:
                 place = [(p * scale[i] + offset[i]) * cells[i] - low[i] for i, p in ((0, x), (1, y))]
                 found[row, column] = bilinear(shown, *place)
     return found

@@ -138,6 +138,21 @@ def touched(boxes: np.ndarray, source_wh: tuple[int, int]) -> tuple[np.ndarray, 
     return first, stop
 
 
+def begun(boxes: np.ndarray, source_wh: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """First and one-past-last pixels (N, 2) intp as (x, y) whose left and upper edges lie in boxes; none of bad boxes.
+
+    Example:
+        >>> first, stop = begun(np.array([[0.5, 0.6, 2.4, 2.0]]), (4, 4))
+        >>> first.tolist(), stop.tolist()
+        ([[1, 1]], [[3, 2]])
+    """
+    boxes = _finite(boxes)
+    size = np.array(source_wh)
+    first = np.clip(np.ceil(boxes[:, :2]), 0, size).astype(np.intp)
+    stop = np.clip(np.ceil(boxes[:, 2:]), first, size).astype(np.intp)
+    return first, stop
+
+
 def covered(boxes: np.ndarray, source_wh: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """First and one-past-last pixels (N, 2) intp as (x, y) whose centres boxes cover; none where a box is bad.
 

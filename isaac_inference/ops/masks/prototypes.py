@@ -14,7 +14,7 @@ import numpy as np
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.image.letterbox import Letterbox
-from isaac_inference.ops.masks.masks import Masks, covered
+from isaac_inference.ops.masks.masks import Masks, begun
 from isaac_inference.ops.masks.sampling import MapGrid, exceeds
 
 LOGIT, PROBABILITY = 0.0, 0.5  # a mask is where a logit, or a probability, is above that
@@ -32,8 +32,9 @@ def prototype_masks(
     Args:
         prototypes: (P, h, w) float32 or float16, over the network's whole input.
         coefficients: (N, P) float32.
-        boxes: (N, 4) float32, x_min, y_min, x_max, y_max in source pixels. A pixel belongs to a box that covers its
-            centre; a box without an area, or outside of the image, has an empty mask.
+        boxes: (N, 4) float32, x_min, y_min, x_max, y_max in source pixels. As with YOLACT and Ultralytics, pixel i
+            belongs to a box where x_min <= i < x_max. A box without an area, or outside of the image, has an empty
+            mask.
         letterbox: how the image was fitted into the input.
         threshold: `LOGIT`, or `PROBABILITY` where the sums are probabilities already.
 
@@ -143,7 +144,7 @@ def _masks(
 ) -> Masks:
     """Masks of the maps `values(index, rows, columns)`, whose parts are asked for only."""
     grid = MapGrid(letterbox, map_wh)
-    first, stop = covered(boxes, letterbox.source_wh)
+    first, stop = begun(boxes, letterbox.source_wh)
     crops = []
     for index, (begin, end) in enumerate(zip(first.tolist(), stop.tolist(), strict=True)):
         if end[0] <= begin[0] or end[1] <= begin[1]:

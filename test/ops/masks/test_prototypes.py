@@ -84,7 +84,7 @@ def test_what_the_network_says_of_the_padding_is_not_the_image_s() -> None:
     'box',
     [
         (5, 5, 5, 9),  # without an area
-        (5, 5, 5.2, 5.2),  # over no pixel's centre
+        (5.1, 5.1, 5.2, 5.2),  # within a pixel
         (9, 9, 4, 4),  # inverted
         (64, 10, 64, 20),  # cut at the edge: it lay outside
         (200, 10, 220, 20),
