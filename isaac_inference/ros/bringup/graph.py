@@ -77,6 +77,7 @@ def perception_graph(
     track: bool = False,
     annotate: bool = True,
     keypoints: bool = False,
+    masks: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
 ) -> tuple[NodeSpec, ...]:
     """The nodes of the pipeline, in the order of the data.
@@ -93,6 +94,7 @@ def perception_graph(
         track: whether objects get persistent ids and smooth poses.
         annotate: whether the node that draws pictures is part of the graph.
         keypoints: whether the model has keypoints, which are drawn where no poses are.
+        masks: whether the model has masks, which are drawn.
         pose_parameters: parameters of the pose node.
     """
     topics = camera or CameraTopics()
@@ -124,7 +126,7 @@ def perception_graph(
         nodes.append(_node('pose', parameters, {**topics.all, **taken}))
     if annotate:
         drawn = {**topics.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
-        parts = {'draw_poses': poses, 'draw_keypoints': keypoints and not poses}
+        parts = {'draw_poses': poses, 'draw_keypoints': keypoints and not poses, 'draw_masks': masks}
         nodes.append(_node('annotate', {name: True for name, wanted in parts.items() if wanted}, drawn))
     return tuple(nodes)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.errors import ConfigError, PerceptionError
-from isaac_inference.models import AnyCard, read_objects
+from isaac_inference.models import AnyCard, ModelCard, read_objects
 from isaac_inference.ros.bringup.graph import CameraTopics, FoundTopics, NodeSpec, perception_graph
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
@@ -138,6 +138,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         track=poses if given['track'] == 'auto' else switch('track', given['track']),
         annotate=switches['annotate'],
         keypoints=card is not None and card.keypoints is not None,
+        masks=isinstance(card, ModelCard) and card.masks is not None,
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
     )
     nodes = [_with_time(spec, given['use_sim_time']) for spec in graph]
