@@ -58,16 +58,20 @@ class MapGrid:
     Args:
         letterbox: how the image was fitted into the input.
         map_wh: the maps' (width, height) in cells.
+
+    Attributes:
+        axes: for x and y each (scale, offset, first, stop): pixel i lies at (i + 0.5) * scale + offset from the map's
+            edge, and the cells from first to before stop are used.
     """
 
     def __init__(self, letterbox: Letterbox, map_wh: tuple[int, int]) -> None:
-        self._axes = []
+        self.axes: list[tuple[float, float, int, int]] = []
         for axis in (0, 1):
             cells = map_wh[axis] / letterbox.input_wh[axis]
             scale, offset = letterbox.scale_xy[axis] * cells, letterbox.offset_xy[axis] * cells
             first, stop = np.ceil(np.array((offset, offset + scale * letterbox.source_wh[axis])) - 0.5)
             low = int(np.clip(first, 0, map_wh[axis] - 1))
-            self._axes.append((scale, offset, low, int(np.clip(stop, low + 1, map_wh[axis]))))
+            self.axes.append((scale, offset, low, int(np.clip(stop, low + 1, map_wh[axis]))))
 
     def region(self, first: tuple[int, int], stop: tuple[int, int]) -> tuple[Axis, Axis]:
         """The axes x and y of the source pixels from `first` to before `stop`, both (x, y); at least one each.
@@ -80,7 +84,7 @@ class MapGrid:
         """
         x, y = (
             Axis.at((np.arange(begin, end) + 0.5) * scale + offset, low, high)
-            for begin, end, (scale, offset, low, high) in zip(first, stop, self._axes, strict=True)
+            for begin, end, (scale, offset, low, high) in zip(first, stop, self.axes, strict=True)
         )
         return x, y
 

@@ -203,11 +203,14 @@ class DetectionNode(ModelNode):
             raise FrameError('not_configured', 'a frame arrived while the node was being cleaned up')
         frame.check_card(self.card.id)
         letterbox = self._letterbox(frame.auxiliary)
+        wants_masks = self._instance_mask is not None and self._instance_mask.wanted
         if any(map(is_on_device, frame.tensors.values())):
-            found = self._decode_on_gpu(frame.tensors, letterbox)
+            found, instances = self._decode_on_gpu(frame.tensors, letterbox, wants_masks)
         else:
-            masks = self._instance_mask is not None and self._instance_mask.wanted
-            found = postprocessor(frame.tensors, letterbox, masks=masks)
+            found, instances = postprocessor(frame.tensors, letterbox, masks=wants_masks), None
+            if found.masks is not None:
+                self._note_empty_masks(found, found.masks.areas)
+                instances = found.masks.painted(found.scores)
         self._look_at(found, letterbox, frame.auxiliary)
         if len(found) or self.parameters.publish_empty:
             if self._keypoints is not None and found.keypoints is not None:
@@ -215,16 +218,13 @@ class DetectionNode(ModelNode):
                 timings = (*frame.timings, clock.finish())
                 rows = {KEYPOINTS_TOPIC: found.keypoints}
                 self._keypoints.publish(TensorFrame(frame.header, rows, size, timings, self.card.id))
-            if self._instance_mask is not None and found.masks is not None:
-                self._note_empty_masks(found)
-                self._instance_mask.publish(instance_frame(frame.header, found.masks.painted(found.scores)))
+            if self._instance_mask is not None and instances is not None:
+                self._instance_mask.publish(instance_frame(frame.header, instances))
             self._detections.publish(detection_array(frame.header, found, self.card.labels))
         self.report_timings(frame.header, (*frame.timings, clock.finish()))
 
-    def _note_empty_masks(self, found: Detections) -> None:
-        if found.masks is None:
-            return
-        for index in np.flatnonzero(found.masks.areas == 0).tolist():
+    def _note_empty_masks(self, found: Detections, areas: np.ndarray) -> None:
+        for index in np.flatnonzero(areas == 0).tolist():
             label, score = self.card.labels[found.class_ids[index]], found.scores[index]
             box = found.boxes[index].round(1).tolist()
             self.health.noted('mask_empty', f'{label} {score:.2f}: no pixel of its mask is in its box {box}')
@@ -252,18 +252,22 @@ class DetectionNode(ModelNode):
         else:
             self.health.clear(key)
 
-    def _decode_on_gpu(self, tensors: Mapping[str, Any], letterbox: Letterbox) -> Detections:
+    def _decode_on_gpu(
+        self, tensors: Mapping[str, Any], letterbox: Letterbox, masks: bool
+    ) -> tuple[Detections, np.ndarray | None]:
         stage = self._gpu_stage
         if stage is None:
             raise FrameError('not_configured', 'a frame on the GPU arrived while the node was being cleaned up')
         try:
             with self._timer.measure(next(iter(tensors.values())).stream):
-                pending = stage.enqueue(tensors, letterbox)
-            found = stage.fetch(pending)
+                pending = stage.enqueue(tensors, letterbox, masks=masks)
+            found, instances = stage.fetch(pending), stage.instances(pending)
+            if instances is not None:
+                self._note_empty_masks(found, stage.mask_areas(pending))
         except EngineError as error:
             raise FrameError('device_error', str(error)) from error
         self.health.measured('gpu_ms', self._timer.collect())
-        return found
+        return found, instances
 
 
 @functools.lru_cache(maxsize=16)
