@@ -22,8 +22,9 @@ from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.detections import SeenBox, read_detections, read_keypoints
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
+from isaac_inference.ros.messages.masks import INSTANCE_MASK
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TENSORS, TensorFrame
-from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_keypoints, draw_poses
+from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_keypoints, draw_masks, draw_poses
 from isaac_inference.ros.nodes.shared.image_input import ImageInput, ImageParameters
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
@@ -48,8 +49,9 @@ class AnnotateParameters(ImageParameters, NodeParameters):
     draw_rate: bool = param(True, 'Write the frame rate into the corner.', live=True)
     draw_poses: bool = param(False, 'Draw the cuboids and axes of `detections_3d` too, waiting for them.')
     draw_keypoints: bool = param(False, 'Draw `keypoints` too, waiting for them: for a model that has them.')
+    draw_masks: bool = param(False, 'Fill `instance_mask` too, waiting for it: for a model that has masks.')
     wait_s: float = param(
-        0.3, 'How long a picture waits for its poses or keypoints.', unit='s', minimum=0.0, maximum=10.0
+        0.3, 'How long a picture waits for its poses, keypoints or masks.', unit='s', minimum=0.0, maximum=10.0
     )
     transform_wait_s: float = param(
         0.1,
@@ -79,7 +81,7 @@ class AnnotateNode(PipelineNode):
 
     With `draw_poses` also `detections_3d` and `camera_info`; poses in another frame than the image's are brought back
     by /tf at the image's stamp, and where that has no transform the picture comes without them. With `draw_keypoints`
-    also `keypoints`, one row for each detection.
+    also `keypoints`, one row for each detection; with `draw_masks` also `instance_mask`.
 
     `detections` are the primary input, not `image`: each of their messages asks for one picture, while images are not
     even taken as long as no one looks. So silence of the detections is STALE, since no picture can come, and a camera
@@ -106,6 +108,8 @@ class AnnotateNode(PipelineNode):
             streams['detections_3d'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
         if chosen.draw_keypoints:
             streams['keypoints'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
+        if chosen.draw_masks:
+            streams['masks'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
         self._pairing = StampPairing('detections', streams)
         self._pictures = self.advertise(IMAGE, '~/debug_image', chosen.debug_image_qos)
         wanted = lambda: self._pictures.wanted  # noqa: E731
@@ -119,7 +123,9 @@ class AnnotateNode(PipelineNode):
             self.subscribe(plain(CameraInfo), 'camera_info', chosen.image_qos, self._on_camera_info)
         if chosen.draw_keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=depth)
-        if chosen.draw_poses or chosen.draw_keypoints:
+        if chosen.draw_masks:
+            self.subscribe(IMAGE, INSTANCE_MASK, qos, self._on_masks, depth=depth, wanted=wanted)
+        if chosen.draw_poses or chosen.draw_keypoints or chosen.draw_masks:
             self.every(max(chosen.wait_s / 3, 0.02), lambda: self._draw(self._pairing.expire()))
 
     def on_time_jump(self, now_ns: int) -> None:
@@ -157,6 +163,10 @@ class AnnotateNode(PipelineNode):
         if self._pictures.wanted:
             self._put('keypoints', frame.header, frame)
 
+    def _on_masks(self, frame: ImageFrame, clock: StageClock) -> None:
+        if self._pictures.wanted:
+            self._put('masks', frame.header, frame)
+
     def _on_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
         self._feed.put(message)
 
@@ -181,7 +191,13 @@ class AnnotateNode(PipelineNode):
         frame = self._images.read(matches['image'])
         poses: Detection3DArray | None = matches.get('detections_3d')
         keypoints: TensorFrame | None = matches.get('keypoints')
+        masks: ImageFrame | None = matches.get('masks')
         picture = self._picture(frame)
+        if masks is not None:
+            try:
+                draw_masks(picture, detections, masks, len(message.detections))
+            except FrameError as error:
+                self.health.skipped(error.reason, f'a picture comes without its masks: {error}')
         draw_detections(picture, detections, self._trails)
         if keypoints is not None:
             try:
