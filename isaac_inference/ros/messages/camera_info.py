@@ -134,6 +134,8 @@ def calibration(message: CameraInfo) -> Calibration:
         tuple(map(float, message.p)),
         (message.binning_x, message.binning_y),
         (roi.x_offset, roi.y_offset, roi.width, roi.height),
+        tuple(map(float, message.r)),
+        bool(roi.do_rectify),
     )
 
 
