@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,11 @@ class CameraTopics:
         return {'image': self.image, 'camera_info': self.camera_info}
 
     @property
+    def rectified(self) -> CameraTopics:
+        """The same camera behind a preprocess node that rectifies."""
+        return dataclasses.replace(self, image='rectified/image_rect', camera_info='rectified/camera_info')
+
+    @property
     def all(self) -> dict[str, str]:
         """Remappings of a node that takes or makes depth too."""
         return {**self.color, 'depth/image': self.depth, 'depth/camera_info': self.depth_info}
@@ -78,6 +84,7 @@ def perception_graph(
     annotate: bool = True,
     keypoints: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
+    rectify: bool = False,
 ) -> tuple[NodeSpec, ...]:
     """The nodes of the pipeline, in the order of the data.
 
@@ -94,6 +101,8 @@ def perception_graph(
         annotate: whether the node that draws pictures is part of the graph.
         keypoints: whether the model has keypoints, which are drawn where no poses are.
         pose_parameters: parameters of the pose node.
+        rectify: whether the model's images are rectified: who looks at what was found then has the rectified image and
+            its CameraInfo, and depth stays as it comes.
     """
     topics = camera or CameraTopics()
     given = {name: value for name, value in (('model', model), ('model_card', model_card)) if value}
@@ -107,11 +116,14 @@ def perception_graph(
         nodes.append(_node('tags', given, images))
     elif found is None:
         nodes += [
-            _node('preprocess', given, images),
+            _node('preprocess', {**given, 'rectify': True}, {**images, 'camera_info': topics.camera_info})
+            if rectify
+            else _node('preprocess', given, images),
             _node('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
             _node('detection', given),
         ]
     found = found or FoundTopics()
+    seen = topics.rectified if rectify else topics
     detections = 'track/detections' if track else found.detections
     objects = 'track/detections_3d' if track else 'pose/detections_3d'
     if track:  # boxes get their ids before the pose node, whose poses come back to be smoothed
@@ -119,11 +131,12 @@ def perception_graph(
         nodes.append(_node('track', given, {**found.remapped('detections'), **own}))
     if poses:
         # /tf must have one pose per object only: the smooth one if there is one
-        parameters = {**given, **({'publish_tf': False} if track else {}), **(pose_parameters or {})}
+        depth = {'depth_rectified': 'false'} if rectify else {}
+        parameters = {**given, **({'publish_tf': False} if track else {}), **depth, **(pose_parameters or {})}
         taken = {'detections': detections, **found.remapped('keypoints')}
-        nodes.append(_node('pose', parameters, {**topics.all, **taken}))
+        nodes.append(_node('pose', parameters, {**seen.all, **taken}))
     if annotate:
-        drawn = {**topics.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
+        drawn = {**seen.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
         parts = {'draw_poses': poses, 'draw_keypoints': keypoints and not poses}
         nodes.append(_node('annotate', {name: True for name, wanted in parts.items() if wanted}, drawn))
     return tuple(nodes)

@@ -45,6 +45,12 @@ ARGUMENTS = (
     LaunchArgument('camera_info', 'camera_info', "topic that carries the camera's calibration"),
     LaunchArgument('depth', 'depth/image', 'topic that carries depth, registered to the images'),
     LaunchArgument('depth_info', 'depth/camera_info', "topic that carries the depth image's calibration"),
+    LaunchArgument(
+        'rectify',
+        'false',
+        'rectify the images for the model by their camera_info; boxes and poses are those of rectified/image_rect',
+        SWITCH,
+    ),
     LaunchArgument('tags', '', 'YAML card of objects with printed tags, which are found instead of those of a model'),
     LaunchArgument(
         'detections', '', 'topic of a detector of your own, whose Detection2DArray takes the place of a model here'
@@ -117,13 +123,15 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     Raises:
         ConfigError: a file is missing or a switch is neither true nor false.
     """
-    switches = {name: switch(name, given[name]) for name in ('annotate', 'composed', 'attach', 'respawn')}
+    switches = {name: switch(name, given[name]) for name in ('annotate', 'composed', 'attach', 'respawn', 'rectify')}
     if switches['attach'] and not switches['composed']:
         raise ConfigError(
             'launch argument attach: true, but composed is false; separate processes have no container to attach to'
         )
     check_files(given, 'model', 'model_card', 'tags', 'params_file')
     _check_detector(given)
+    if switches['rectify']:
+        _check_rectification(given)
     namespace = resolve(pushed, given['namespace'])
     card = _card(given)
     poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
@@ -139,6 +147,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         annotate=switches['annotate'],
         keypoints=card is not None and card.keypoints is not None,
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
+        rectify=switches['rectify'],
     )
     nodes = [_with_time(spec, given['use_sim_time']) for spec in graph]
     remarks: list[str] = []
@@ -213,6 +222,21 @@ def _check_detector(given: Mapping[str, str]) -> None:
         raise ConfigError(
             f'launch argument keypoints:={given["keypoints"]}: it belongs to detections, which is not given; set it too'
         )
+
+
+def _check_rectification(given: Mapping[str, str]) -> None:
+    """Refuse to rectify for what takes its images elsewhere.
+
+    Raises:
+        ConfigError: names it.
+    """
+    for name in ('tags', 'detections'):
+        if given[name]:
+            raise ConfigError(
+                f'launch arguments rectify:=true and {name}:={given[name]}: images are rectified for a model alone; '
+                'leave rectify out, since poses go by K and D of a raw image, or give image and camera_info the topics '
+                'of images that are rectified already'
+            )
 
 
 def _card(given: Mapping[str, str]) -> AnyCard | None:

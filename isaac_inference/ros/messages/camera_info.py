@@ -9,8 +9,12 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.calibration import Calibration, ImageRectified, StereoFrame, rectified_by_name
 from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.distortion import NONE
+
+_SAME_PX = 0.01  # intrinsics that differ by less are the same
 
 
 class CameraFeed:
@@ -45,6 +49,7 @@ class CameraFeed:
         self.assumed: dict[str, str] = {}
         self._chosen, self._topics, self._stereo = rectified, tuple(topics), stereo
         self._shown: bool | None = None
+        self._image_wh: tuple[int, int] | None = None
 
     def put(self, message: CameraInfo) -> None:
         """Take a message; after one that can't be used no camera is known.
@@ -75,6 +80,52 @@ class CameraFeed:
             self._shown = rectified
             self._take(self.calibration)
 
+    def fit(self, width: int, height: int) -> None:
+        """Images have this size: where it is that of the whole although there is a roi, they show the whole.
+
+        Raises:
+            FrameError: 'camera_info_size', where the camera is of images of another size.
+        """
+        if (width, height) != self._image_wh:
+            self._image_wh = width, height
+            if self.calibration is not None:
+                self._take(self.calibration)
+        if self.camera is not None:
+            self.camera.check_image(width, height)
+
+    def follow(self, intrinsics: np.ndarray) -> None:
+        """The image is known to be the rectified one with these fx, fy, cx, cy: of an undecided one P is taken.
+
+        Raises:
+            FrameError: 'image_rectified', where the camera is not that one; 'bad_tensor', for other than four numbers.
+        """
+        if intrinsics.shape != (4,) or not np.isfinite(intrinsics).all():
+            raise FrameError('bad_tensor', f'rectified: got {intrinsics.tolist()}, expected fx, fy, cx and cy')
+        if self._is(intrinsics):
+            return
+        if self.calibration is not None and self._chosen is ImageRectified.AUTO and not self.rectified:
+            before = self._shown
+            self.show(True)
+            if self._is(intrinsics):
+                return
+            self._shown = before
+            self._take(self.calibration)
+        if self.camera is not None:
+            seen = [round(float(value), 1) for value in self.camera.K[(0, 1, 0, 1), (0, 1, 2, 2)]]
+            raise FrameError(
+                'image_rectified',
+                f'keypoints are of a rectified image with fx, fy, cx, cy {np.round(intrinsics, 1).tolist()} and no '
+                f'distortion, CameraInfo is taken for {seen} with {self.camera.model}; remap camera_info to the '
+                "rectified image's, which the preprocess node publishes on rectified/camera_info",
+            )
+
+    def _is(self, intrinsics: np.ndarray) -> bool:
+        """Whether the camera bends nothing and has these fx, fy, cx, cy."""
+        camera = self.camera
+        if camera is None or camera.model != NONE:
+            return False
+        return bool(np.abs(camera.K[(0, 1, 0, 1), (0, 1, 2, 2)] - intrinsics).max() <= _SAME_PX)
+
     def _take(self, said: Calibration) -> None:
         self.camera = self.calibration = None
         self.assumed = {}
@@ -83,7 +134,7 @@ class CameraFeed:
             told, why = self._shown, 'its keypoints show so'
         if told is None:
             told, why = False, 'nothing tells'
-        camera = said.camera(told)
+        camera = said.camera(told, self._image_wh)
         self.camera, self.calibration, self.rectified = camera, said, told
         self.assumed = {'image_rectified': f'{str(told).lower()}: {why}'} if why else {}
         is_own = self._stereo.is_own(self.frame_id)
@@ -120,6 +171,21 @@ def camera_info(header: Header, camera: CameraModel) -> CameraInfo:
         r=np.eye(3).ravel().tolist(),
         p=P.ravel().tolist(),
     )
+
+
+def rectified_camera_info(header: Header, camera: CameraModel, origin: np.ndarray) -> CameraInfo:
+    """A message that says of a rectified image the same by K, by K and D, and by P: whoever reads it cannot err.
+
+    Args:
+        header: the image's.
+        camera: without distortion.
+        origin: (3,) m, of the camera in its frame: not zero for a stereo pair's second camera.
+    """
+    message = camera_info(header, camera)
+    P = np.array(message.p).reshape(3, 4)
+    P[:2, 3] = -camera.K[(0, 1), (0, 1)] * origin[:2]
+    message.p = P.ravel().tolist()
+    return message
 
 
 def calibration(message: CameraInfo) -> Calibration:

@@ -284,3 +284,25 @@ def test_a_card_without_objects_starts_no_poses(tmp_path):
     card = tmp_path / 'card.yaml'
     card.write_text('decoder: yolox')
     assert 'pose' not in nodes(model_card=str(card))
+
+
+def test_rectify_is_one_argument():
+    assert 'rectify' not in nodes()['preprocess'].parameters
+    made = nodes(rectify='true', poses='true', image='/front/image_raw', camera_info='/front/camera_info')
+    assert made['preprocess'].parameters['rectify'] is True
+    assert made['preprocess'].remappings['image'] == '/front/image_raw'
+    assert (
+        made['pose'].remappings['camera_info'] == made['annotate'].remappings['camera_info'] == 'rectified/camera_info'
+    )
+
+
+@pytest.mark.parametrize('name', ['tags', 'detections'])
+def test_what_takes_its_images_elsewhere_is_not_rectified(tmp_path, name):
+    (tmp_path / 'tags.yaml').write_text('objects: {}')
+    with pytest.raises(ConfigError, match=f'rectify:=true and {name}:='):
+        plan(rectify='true', **{name: str(tmp_path / 'tags.yaml')})
+
+
+def test_rectify_is_true_or_false():
+    with pytest.raises(ConfigError, match='rectify'):
+        plan(rectify='maybe')

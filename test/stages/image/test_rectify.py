@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from support.calibrations import D, matrices, rectification
 from support.cuda.grey_levels import assert_same_pixels
 from support.cuda.host_build import why_no_compiler
 from support.cuda.host_gpu import FakeGpu
@@ -19,7 +20,6 @@ from support.raw_images import NORMALISED, card_with, raw_image
 
 from isaac_inference.errors import FrameError
 from isaac_inference.models import ModelCard, PreprocessSpec
-from isaac_inference.ops.geometry.calibration import Calibration
 from isaac_inference.ops.geometry.rectification import Rectification
 from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
 from isaac_inference.ops.image.letterbox import Letterbox, new_canvas, resize_into
@@ -30,26 +30,11 @@ from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
 
 needs_compiler = pytest.mark.skipif(bool(why_no_compiler()), reason=why_no_compiler())
 RAW = PreprocessSpec(color='bgr', scale=1.0, pad_value=77)
-D = (-0.28, 0.07, 0.0012, -0.0018, -0.006)
 
 
 @pytest.fixture
 def card_of(tmp_path: Path) -> Callable[..., ModelCard]:
     return functools.partial(card_with, tmp_path)
-
-
-def matrices(width: int, height: int, zoom: float) -> tuple[np.ndarray, np.ndarray]:
-    """K, and P with another focal length and centre."""
-    f = 0.7 * max(width, height)
-    K = np.array([[f, 0, width / 2 + 3.5], [0, f * 1.01, height / 2 - 2.75], [0, 0, 1]])
-    P = np.array([[zoom * f, 0, width / 2 - 1.0, 0], [0, zoom * f, height / 2 + 0.5, 0], [0, 0, 1, 0]])
-    return K, P
-
-
-def rectification(width: int, height: int, zoom: float = 0.8) -> Rectification:
-    K, P = matrices(width, height, zoom)
-    said = Calibration(width, height, 'plumb_bob', D, tuple(K.ravel()), tuple(P.ravel()))
-    return Rectification.between(said, (width, height))
 
 
 def photo(width: int, height: int) -> np.ndarray:

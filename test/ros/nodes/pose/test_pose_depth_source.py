@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TransformStamped
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
-from support.ros.pose_bench import STEP_NS, PoseBench, assert_near
+from support.ros.pose_bench import STEP_NS, PoseBench, assert_near, pose_of
 from support.ros.pose_views import View, depth_seen_from, view_of
 from support.ros.probe import LATCHED
 from tf2_msgs.msg import TFMessage
@@ -245,3 +245,48 @@ def test_the_cloud_is_brought_over_too(bench: PoseBench) -> None:
     assert len(points) > 100
     assert (np.abs(local) < np.array(item.size) / 2 + 0.004).all(axis=1).mean() > 0.95
     bench.probe.ignore(f'{bench.name}/objects_cloud')
+
+
+# A rectified image, and depth that is registered to the raw one
+
+
+def bent(wh: tuple[int, int] = (640, 480)) -> CameraModel:
+    """The raw camera of `view_of`'s images: the same middle, but straight lines are curves."""
+    K = view_of().camera.K
+    return CameraModel(*wh, K, (-0.25, 0.08, 0.001, -0.0008, 0.0), 'plumb_bob')
+
+
+@pytest.mark.parametrize('how', [{}, {'depth_rectified': 'false'}])
+def test_raw_depth_of_a_rectified_image_is_rectified(around: Any, pose_model: Path, how: dict[str, Any]) -> None:
+    same_place = Pose(np.eye(3), np.zeros(3))
+    off = []
+    with contextlib.closing(PoseBench(around, model=str(pose_model), method='registration', **how)) as bench:
+        bench.put_camera(bent(), topic='depth/camera_info')
+        for seed in SEEDS:
+            view, header = view_of(seed), bench.stamp()
+            bench.put_camera(view.camera, header)
+            bench.put_depth(header, depth_seen_from(seed, bent(), same_place))
+            array = bench.answer(bench.send(view, header=header, info=False))
+            for found, item in zip(array.detections, view.items, strict=True):
+                off.append(float(np.linalg.norm(pose_of(found).translation - item.pose.translation)))
+    assert np.median(off) < 0.001
+    assert np.max(off) < 0.004
+
+
+def test_rectified_depth_of_a_rectified_image_stays(around: Any, pose_model: Path) -> None:
+    """Its own CameraInfo has K, D and P; the name of its topic says which of them it follows."""
+    topics = {'depth/image': 'depth_registered/image_rect'}
+    with contextlib.closing(PoseBench(around, model=str(pose_model), method='registration', topics=topics)) as bench:
+        view = view_of()
+        P = np.column_stack((view.camera.K, np.zeros(3))).ravel().tolist()
+        bench.put_camera(bent(), topic='depth/camera_info', p=P)
+        for found, item in zip(bench.ask(view, depth='32FC1').detections, view.items, strict=True):
+            assert_near(found, item.pose, m=0.003, deg=2.0)
+
+
+def test_raw_depth_of_a_rectified_image_without_its_lens_is_refused(around: Any) -> None:
+    with contextlib.closing(PoseBench(around, depth_rectified='false')) as bench:
+        header = bench.send(view_of(), depth='32FC1')
+        assert_refused(bench, header, 'depth_rectified: false')
+        bench.put_camera(view_of().camera, topic='depth/camera_info')
+        bench.ask(view_of(), depth='32FC1')
