@@ -213,6 +213,11 @@ class Calibration:
         """The model of the part of the full image that was read out, binned."""
         x, y, width, height = self.roi
         bx, by = (max(1, joined) for joined in self.binning)
+        if bx > (width or self.width) or by > (height or self.height):
+            raise _bad_roi(
+                f'CameraInfo: got binning {bx}x{by} of {width or self.width}x{height or self.height} pixels, which '
+                'leaves none; publish how many pixels are joined to one'
+            )
         if not any(self.roi):
             return full.window(0, 0, full.width, full.height, (bx, by))
         if (width, height) == (self.width, self.height):

@@ -79,7 +79,8 @@ class Rectification:
         made = cls(raw, rectified, R, said.origin(True))
         if said.do_rectify and (raw.width, raw.height) != (said.width, said.height):
             made = replace(made, rectified=made._window_of_all(said))
-        made._check()
+        bx, by = (max(1, joined) for joined in said.binning)
+        made._check((said.width / bx, said.height / by), any(said.roi))
         return made
 
     def raw_pixels(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -150,8 +151,8 @@ class Rectification:
             raise _contradiction('what roi shows lies outside of what P does')
         return whole.window(left, top, right - left, bottom - top, (bx, by))
 
-    def _check(self) -> None:
-        """Raises FrameError: 'bad_rectification', 'field_of_view'."""
+    def _check(self, whole_wh: tuple[float, float], is_part: bool) -> None:
+        """Raises FrameError: 'bad_rectification', 'field_of_view'; `whole_wh` of the sensor, in pixels of the image."""
         raw, flat = self.raw, self.rectified
         corner = flat.undistort(np.array([[-0.5, -0.5], [flat.width - 0.5, flat.height - 0.5]]))
         widest = math.degrees(math.atan(float(np.abs(corner).max())))
@@ -164,30 +165,31 @@ class Rectification:
             )
         axis = self.R[:, 2]  # of the raw camera, seen in the rectified one
         middle = flat.project(axis[None])[0]
-        moved = np.abs((middle + 0.5) / (flat.width, flat.height) - (raw.K[:2, 2] + 0.5) / (raw.width, raw.height))
+        moved = np.abs(middle - raw.K[:2, 2]) / whole_wh
         is_same_part = (flat.width, flat.height) == (raw.width, raw.height)
         if not np.isfinite(middle).all() or (is_same_part and moved.max() > _OFF_AXIS):
             raise _contradiction(
-                f'the axis of the lens is at {_pixel(raw.K[:2, 2])} by K and at {_pixel(middle)} by R and P; do they '
-                'belong to images of the same size?'
+                f'the axis of the lens is at {_pixel(raw.K[:2, 2])} by K and at {_pixel(middle)} by R and P, as if '
+                'they belonged to images of different size'
             )
         zoom = flat.focal / raw.focal
         if not 1.0 / _LARGEST_ZOOM < zoom < _LARGEST_ZOOM:
             raise _contradiction(
-                f'the focal length is {raw.focal:.1f} px by K and {flat.focal:.1f} px by P; do they belong to images '
-                'of the same size?'
+                f'the focal length is {raw.focal:.1f} px by K and {flat.focal:.1f} px by P, as if they belonged to '
+                'images of different size'
             )
         if raw.model not in (NONE, EQUIDISTANT):
             x, y = _grid(raw)
             reached = np.isfinite(raw.undistort(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2))).all(axis=1).mean()
             if reached < _REACHED:
                 raise _contradiction(
-                    f'by {raw.model} with {list(raw.distortion)} light reaches {100 * reached:.0f} % of the image; '
-                    'are they the coefficients of a fisheye lens? Then distortion_model is equidistant'
+                    f'by {raw.model} with {list(raw.distortion)} light reaches {100 * reached:.0f} % of the image',
+                    ', or set distortion_model to equidistant if it is a fisheye lens',
                 )
         seen = self.seen_share
         if seen < _SEEN:
-            raise _contradiction(f'{100 * seen:.0f} % of the rectified image are seen by the camera')
+            hint = ', or set roi.do_rectify, for what roi shows is elsewhere in the rectified image' if is_part else ''
+            raise _contradiction(f'the camera sees {100 * seen:.0f} % of the rectified image', hint)
 
 
 def _grid(camera: CameraModel) -> tuple[np.ndarray, np.ndarray]:
@@ -211,5 +213,5 @@ def _pixel(xy: np.ndarray) -> str:
     return f'({xy[0]:.1f}, {xy[1]:.1f})'
 
 
-def _contradiction(text: str) -> FrameError:
-    return FrameError('bad_rectification', f'CameraInfo: {text}; check the calibration')
+def _contradiction(text: str, hint: str = '') -> FrameError:
+    return FrameError('bad_rectification', f'CameraInfo: {text}; check the calibration{hint}')

@@ -10,7 +10,6 @@ import numpy as np
 
 from isaac_inference.errors import FrameError
 
-_PARTS = 32  # of a pixel; OpenCV mixes neighbours by weights of that resolution
 _LARGEST = 32766  # px a side: places are 16-bit numbers
 OUTSIDE = -4
 
@@ -53,15 +52,16 @@ class PixelMap:
             raise FrameError(
                 'resize_failed', f'image: got {source_wh[0]}x{source_wh[1]} pixels, expected at most {_LARGEST} a side'
             )
-        last = np.array(source_wh) - 1
-        with np.errstate(invalid='ignore'):
-            inside = ((places >= -0.5) & (places <= last + 0.5)).all(axis=2)
-            steps = np.clip(places, 0, last)
-            steps = np.rint(steps) * _PARTS if nearest else np.rint(steps * _PARTS)
-        steps[~inside] = OUTSIDE * _PARTS
-        steps = steps.astype(np.int32)
-        x, y = steps[..., 0] % _PARTS, steps[..., 1] % _PARTS
-        return cls(source_wh, (steps // _PARTS).astype(np.int16), (y * _PARTS + x).astype(np.uint16))
+        last = np.array(source_wh) - 1.0
+        places = np.ascontiguousarray(places, np.float32)
+        outside = cv2.inRange(places, np.full(2, -0.5), last + 0.5) == 0
+        kept = np.clip(places, 0, last.astype(np.float32))
+        kept[outside] = OUTSIDE
+        if nearest:
+            np.rint(kept, out=kept)
+        x, y = cv2.split(kept)
+        whole, part = cv2.convertMaps(x, y, cv2.CV_16SC2)
+        return cls(source_wh, np.asarray(whole), np.asarray(part))
 
     def cut(self, rows: slice, columns: slice) -> PixelMap:
         """A part of the map."""

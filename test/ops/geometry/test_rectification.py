@@ -158,11 +158,16 @@ BAD = [
     ({'r': (-1.0, 0, 0, 0, 1, 0, 0, 0, 1)}, 'bad_rectification', 'a rotation'),
     ({'r': (NAN, 0, 0, 0, 1, 0, 0, 0, 1)}, 'bad_rectification', 'a rotation'),
     ({'r': (-1.0, 0, 0, 0, 1, 0, 0, 0, -1)}, 'bad_rectification', 'the axis of the lens'),
-    ({'p': tuple(2 * value for value in FLAT[:10]) + (1.0, 0.0)}, 'bad_rectification', 'same size'),
-    ({'p': tuple(value / 2 for value in FLAT[:10]) + (1.0, 0.0)}, 'bad_rectification', 'same size'),
-    ({'p': with_p(fx=20 * 420.0, fy=20 * 424.0)}, 'bad_rectification', 'same size'),
+    ({'p': tuple(2 * value for value in FLAT[:10]) + (1.0, 0.0)}, 'bad_rectification', 'different size'),
+    ({'p': tuple(value / 2 for value in FLAT[:10]) + (1.0, 0.0)}, 'bad_rectification', 'different size'),
+    ({'p': with_p(fx=20 * 420.0, fy=20 * 424.0)}, 'bad_rectification', 'different size'),
     ({'p': with_p(fx=40.0, fy=40.0)}, 'field_of_view', 'degrees off its axis'),
-    ({'d': (-1.5, 0.0, 0.0, 0.0)}, 'bad_rectification', 'distortion_model is equidistant'),
+    ({'d': (-1.5, 0.0, 0.0, 0.0)}, 'bad_rectification', 'distortion_model to equidistant'),
+    ({'k': (0.66, 0, 0.5, 0, 0.88, 0.5, 0, 0, 1)}, 'bad_intrinsics', 'parts of the width'),
+    ({'k': (1e300, 0, 325, 0, 1e300, 240, 0, 0, 1)}, 'bad_intrinsics', 'focal lengths'),
+    ({'d': (1e300, 1e300, 0, 0, 0)}, 'bad_rectification', 'light reaches'),
+    ({'binning': (641, 1)}, 'camera_info_roi', 'binning 641x1'),
+    ({'roi': (0, 0, 4, 4), 'binning': (8, 8)}, 'camera_info_roi', 'binning 8x8 of 4x4'),
     ({'roi': (200, 100, 500, 300)}, 'camera_info_roi', 'not a part'),
     ({'roi': (700, 0, 100, 100)}, 'camera_info_roi', 'not a part'),
     ({'roi': (0, 0, 0, 100)}, 'camera_info_roi', 'not a part'),
@@ -189,3 +194,18 @@ def test_a_fisheye_s_coefficients_as_those_of_another_model_are_doubted() -> Non
     wide = {'k': (200.0, 0, 325, 0, 200, 236, 0, 0, 1), 'p': (120.0, 0, 320, 0, 0, 120, 240, 0, 0, 0, 1, 0)}
     assert 'fisheye' in Rectification.between(said(d=fisheye, **wide), WH).doubt()
     assert Rectification.between(said('equidistant', d=fisheye, **wide), WH).doubt() == ''
+
+
+@pytest.mark.parametrize('roi', [(0, 0, 64, 48), (300, 220, 40, 40), (575, 431, 65, 49), (320, 240, 1, 1)])
+@pytest.mark.parametrize('do_rectify', [False, True])
+def test_small_parts_anywhere(roi: tuple[int, int, int, int], do_rectify: bool) -> None:
+    """A part is small, so what K and P differ by, and what the lens does to it, is large in its terms."""
+    calibration = said(roi=roi, do_rectify=do_rectify)
+    try:
+        made = Rectification.between(calibration, roi[2:])
+    except FrameError as error:
+        assert not do_rectify
+        assert error.reason == 'bad_rectification'
+        assert 'do_rectify' in str(error)
+    else:
+        assert made.seen_share > 0.1
