@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from isaac_ros_tensor_list_interfaces.msg import TensorList
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
+from support.cuda.host_build import why_no_compiler
+from support.cuda.host_gpu import FakeGpu
 from support.onnx_models import known_detections, known_keypoints, ultralytics_metadata, write_model
 from support.raw_images import raw_image
 from support.ros.node_graph import Graph
@@ -23,11 +25,13 @@ from isaac_inference.models import read_card
 from isaac_inference.ops.geometry.rectification import Rectification
 from isaac_inference.ops.image.encodings import to_color
 from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ops.image.raw_image import RawImage
 from isaac_inference.ros.messages.camera_info import CameraFeed, calibration
 from isaac_inference.ros.messages.image import byte_array, byte_view, from_image_message
 from isaac_inference.ros.messages.tensors import PICTURE_MARK, RECTIFIED, TensorFrame, from_tensor_list
 from isaac_inference.stages import Preprocessor
+from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
 
 WH = (160, 120)
 K = [110.0, 0, 82.5, 0, 112, 58.25, 0, 0, 1]
@@ -269,6 +273,39 @@ def test_parts_and_joined_pixels(
     told = seen.infos[-1]
     assert (told.width, told.height) == source
     assert not any((told.binning_x, told.binning_y, told.roi.width))
+
+
+class Untimed:
+    """In place of a GpuTimer."""
+
+    def measure(self, stream: Any) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def collect(self) -> list[float]:
+        return []
+
+
+@pytest.mark.skipif(bool(why_no_compiler()), reason=why_no_compiler())
+@pytest.mark.parametrize('encoding', ['bgr8', 'bayer_rggb8', 'mono16'])
+def test_the_gpu_s_way_is_the_same(seen: Seen, encoding: str) -> None:
+    """Its kernels run on the CPU here, in a node that takes them for a GPU's."""
+    info = seen.put_info(info_message())
+    seen.node._gpu_stage, seen.node._timer = GpuPreprocessor(seen.card, FakeGpu()), Untimed()
+    seen.node._takes_gpu = lambda frame: True
+    pictures: list[Image] = seen.probe.listen('rectified/image_rect', Image)
+    image = raw_image(encoding, *WH)
+    message = image_message(
+        np.zeros((WH[1], WH[0], 3), np.uint8), encoding, step=image.step, data=byte_array(image.data)
+    )
+    assert RECTIFIED in assert_right(seen, message, info).auxiliary
+    seen.probe.wait_until(lambda: pictures, 'the picture comes')
+    color, order = to_color(image, ColorOrder.BGR)
+    made = Rectification.between(calibration(info), WH)
+    expected = Preprocessor(seen.card).rectifier.picture(color, made)
+    found = byte_view(pictures[0].data).reshape(WH[1], WH[0], 3)
+    np.testing.assert_array_equal(found, expected if order is ColorOrder.BGR else expected[..., ::-1])
+    seen.put_info(info_message(p=[0.0] * 12))
+    seen.send_bad(image_message(photo()), 'no_intrinsics')
 
 
 # What it refuses

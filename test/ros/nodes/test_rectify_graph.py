@@ -79,7 +79,7 @@ def poses(array: Detection3DArray) -> list[tuple[str, Pose]]:
     ]
 
 
-@pytest.mark.parametrize('method, m', [('keypoints', 0.005), ('registration', 0.0007)])
+@pytest.mark.parametrize('method, m', [('keypoints', 0.005), ('registration', 0.0007), ('depth', 0.004)])
 def test_its_poses_are_true(empty_graph: Graph, method: str, m: float) -> None:
     """By the median distance; where depth, which is raw, is taken for rectified, registration is off by 1.6 mm."""
     running = Rectifying(empty_graph, method)
