@@ -72,9 +72,7 @@ class DepthSource:
         if T_color_depth is None:
             registered = self._registered(image, color)
             made = DepthView(image, registered)
-            if self._is_bent_otherwise(
-                registered, color
-            ):  # the image is rectified, and depth is not, or the other way round
+            if self._is_bent_otherwise(registered, color):  # one is rectified, the other is not
                 made = DepthView(*reproject(image, registered, color, Pose.identity(), boxes))
         else:
             made = DepthView(*reproject(image, self._own_camera(frame, header), color, T_color_depth, boxes))
