@@ -126,6 +126,12 @@ class Calibration:
         """
         return self._rectified() if rectified else self._raw()
 
+    def is_of(self, image_wh: tuple[int, int]) -> bool:
+        """Whether images of that size can be beside the message: of the whole or of its part, binned."""
+        bx, by = (max(1, joined) for joined in self.binning)
+        sizes = {(self.width, self.height)} | ({self.roi[2:]} if any(self.roi) else set())
+        return image_wh in {(width // bx, height // by) for width, height in sizes}
+
     @property
     def is_second(self) -> bool:
         """Whether it is the second camera of a stereo pair."""
