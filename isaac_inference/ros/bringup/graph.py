@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isaac_inference.ops.geometry.calibration import rectified_by_name
 from isaac_inference.ros.bringup.node_list import PACKAGE, executable, plugin
 
 # Where a simulator draws on the same processor, a thread of the model that waits actively takes it from whom it waits
@@ -102,7 +103,7 @@ def perception_graph(
         keypoints: whether the model has keypoints, which are drawn where no poses are.
         pose_parameters: parameters of the pose node.
         rectify: whether the model's images are rectified: who looks at what was found then has the rectified image and
-            its CameraInfo, and depth stays as it comes.
+            its CameraInfo, and depth is what the camera has of it: raw, unless its topic's name says `rect`.
     """
     topics = camera or CameraTopics()
     given = {name: value for name, value in (('model', model), ('model_card', model_card)) if value}
@@ -131,7 +132,7 @@ def perception_graph(
         nodes.append(_node('track', given, {**found.remapped('detections'), **own}))
     if poses:
         # /tf must have one pose per object only: the smooth one if there is one
-        depth = {'depth_rectified': 'false'} if rectify else {}
+        depth = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
         parameters = {**given, **({'publish_tf': False} if track else {}), **depth, **(pose_parameters or {})}
         taken = {'detections': detections, **found.remapped('keypoints')}
         nodes.append(_node('pose', parameters, {**seen.all, **taken}))

@@ -155,6 +155,11 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         file = ParamsFile(absolute(given['params_file']))
         remarks = file.unused([f'{namespace}/{spec.name}' for spec in nodes], NODES)
         nodes = [_with_file(spec, file, namespace) for spec in nodes]
+    if not switches['rectify'] and any(spec.parameters.get('rectify') for spec in nodes):
+        raise ConfigError(
+            f'launch argument params_file: {given["params_file"]} has rectify: true for preprocess, but the nodes that '
+            'look at what is found need the CameraInfo of the rectified images; give rectify:=true, which tells them all'
+        )
     return LaunchPlan(
         tuple(nodes),
         namespace,

@@ -133,6 +133,12 @@ def test_who_looks_at_what_was_found_in_rectified_images_has_those(camera):
     assert specs['pose'].parameters['depth_rectified'] == 'false', 'depth comes as the camera has it'
 
 
+def test_depth_of_a_rectified_name_is_rectified():
+    topics = CameraTopics('/front/image_raw', '/front/camera_info', '/front/depth_registered/image_rect')
+    assert named(camera=topics, poses=True, rectify=True)['pose'].parameters['depth_rectified'] == 'true'
+    assert 'depth_rectified' not in named(camera=topics, poses=True)['pose'].parameters
+
+
 def test_rectified_topics_are_those_that_the_preprocess_node_publishes():
     from isaac_inference.ros.nodes.shared.rectified_images import IMAGE_TOPIC, INFO_TOPIC
 

@@ -306,3 +306,15 @@ def test_what_takes_its_images_elsewhere_is_not_rectified(tmp_path, name):
 def test_rectify_is_true_or_false():
     with pytest.raises(ConfigError, match='rectify'):
         plan(rectify='maybe')
+
+
+@pytest.mark.parametrize('rectify', [True, False])
+def test_a_parameter_file_cannot_rectify_for_one_node_alone(tmp_path, rectify):
+    path = tmp_path / 'mine.yaml'
+    path.write_text(f'/**/preprocess:\n  ros__parameters: {{rectify: {str(rectify).lower()}}}\n')
+    assert nodes(params_file=str(path), rectify='true')['preprocess'].parameters['rectify'] is True
+    if rectify:
+        with pytest.raises(ConfigError, match='give rectify:=true'):
+            nodes(params_file=str(path))
+    else:
+        assert nodes(params_file=str(path))['preprocess'].parameters['rectify'] is False
