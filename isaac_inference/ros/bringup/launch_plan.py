@@ -158,7 +158,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     if not switches['rectify'] and any(spec.parameters.get('rectify') for spec in nodes):
         raise ConfigError(
             f'launch argument params_file: {given["params_file"]} has rectify: true for preprocess, but the nodes that '
-            'look at what is found need the CameraInfo of the rectified images; give rectify:=true, which tells them all'
+            'look at what is found need the CameraInfo of the rectified images; give rectify:=true, which tells them'
         )
     return LaunchPlan(
         tuple(nodes),
