@@ -63,14 +63,6 @@ class PixelMap:
         whole, part = cv2.convertMaps(x, y, cv2.CV_16SC2)
         return cls(source_wh, np.asarray(whole), np.asarray(part))
 
-    def cut(self, rows: slice, columns: slice) -> PixelMap:
-        """A part of the map."""
-        return PixelMap(
-            self.source_wh,
-            np.ascontiguousarray(self.whole[rows, columns]),
-            np.ascontiguousarray(self.part[rows, columns]),
-        )
-
     def around(self, shape: tuple[int, int], rows: slice, columns: slice) -> PixelMap:
         """The map as a part of a larger one of (height, width), around which there is nothing to show."""
         whole, part = np.full((*shape, 2), OUTSIDE, np.int16), np.zeros(shape, np.uint16)

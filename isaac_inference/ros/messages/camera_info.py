@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,6 +50,7 @@ class CameraFeed:
         self.assumed: dict[str, str] = {}
         self._chosen, self._topics, self._stereo = rectified, tuple(topics), stereo
         self._shown: bool | None = None
+        self._is_followed = False
         self._image_wh: tuple[int, int] | None = None
 
     def put(self, message: CameraInfo) -> None:
@@ -60,7 +62,7 @@ class CameraFeed:
         said = calibration(message)
         if said != self.calibration or message.header.frame_id != self.frame_id:
             if said != self.calibration:
-                self._shown = None
+                self._shown, self._is_followed = None, False
             self.frame_id = message.header.frame_id
             self._take(said)
 
@@ -93,38 +95,37 @@ class CameraFeed:
         if self.camera is not None:
             self.camera.check_image(width, height)
 
-    def follow(self, intrinsics: np.ndarray) -> None:
-        """The image is known to be the rectified one with these fx, fy, cx, cy: of an undecided one P is taken.
+    def follow(self, intrinsics: np.ndarray | None) -> None:
+        """The image is known to be the rectified one with these fx, fy, cx, cy, whatever names say: P is taken, unless
+        the user said otherwise, until the calibration changes or a frame comes that does not say so (None).
 
         Raises:
             FrameError: 'image_rectified', where the camera is not that one; 'bad_tensor', for other than four numbers.
         """
+        if intrinsics is None:
+            if self._is_followed and self.calibration is not None:
+                self._is_followed = False
+                self._take(self.calibration)
+            return
         if intrinsics.shape != (4,) or not np.isfinite(intrinsics).all():
             raise FrameError('bad_tensor', f'rectified: got {intrinsics.tolist()}, expected fx, fy, cx and cy')
-        if self._is(intrinsics):
+        said = self.calibration
+        if said is None or _is_flat_with(self.camera, intrinsics):
             return
-        if self.calibration is not None and self._chosen is ImageRectified.AUTO and not self.rectified:
-            before = self._shown
-            self.show(True)
-            if self._is(intrinsics):
-                return
-            self._shown = before
-            self._take(self.calibration)
-        if self.camera is not None:
-            seen = [round(float(value), 1) for value in self.camera.K[(0, 1, 0, 1), (0, 1, 2, 2)]]
-            raise FrameError(
-                'image_rectified',
-                f'keypoints are of a rectified image with fx, fy, cx, cy {np.round(intrinsics, 1).tolist()} and no '
-                f'distortion, CameraInfo is taken for {seen} with {self.camera.model}; remap camera_info to the '
-                "rectified image's, which the preprocess node publishes on rectified/camera_info",
-            )
-
-    def _is(self, intrinsics: np.ndarray) -> bool:
-        """Whether the camera bends nothing and has these fx, fy, cx, cy."""
-        camera = self.camera
-        if camera is None or camera.model != NONE:
-            return False
-        return bool(np.abs(camera.K[(0, 1, 0, 1), (0, 1, 2, 2)] - intrinsics).max() <= _SAME_PX)
+        if self._chosen is ImageRectified.AUTO and not self.rectified:
+            with contextlib.suppress(FrameError):  # it has no usable P
+                if _is_flat_with(said.camera(True, self._image_wh), intrinsics):
+                    self._is_followed = True
+                    self._take(said)
+                    return
+        camera = said.camera(self.rectified, self._image_wh)
+        seen = camera.K[(0, 1, 0, 1), (0, 1, 2, 2)].round(1).tolist()
+        raise FrameError(
+            'image_rectified',
+            f'keypoints are of a rectified image with fx, fy, cx, cy {np.round(intrinsics, 1).tolist()} and no '
+            f'distortion, CameraInfo is taken for {seen} and {camera.model}; remap camera_info to that of the '
+            'rectified image, which the preprocess node publishes on rectified/camera_info',
+        )
 
     def _take(self, said: Calibration) -> None:
         self.camera = self.calibration = None
@@ -147,6 +148,8 @@ class CameraFeed:
         """Whether the image is rectified, and how that is known where the user did not say it; None if it is not."""
         if self._chosen is not ImageRectified.AUTO:
             return self._chosen is ImageRectified.TRUE, ''
+        if self._is_followed:
+            return True, 'what comes with its keypoints says so'
         only = said.only()
         if only is not None:
             return only, '' if any(said.k) else 'K is all zeros'
@@ -155,6 +158,13 @@ class CameraFeed:
             if by_name is not None:
                 return by_name, f'the name of {topic} says so'
         return (None, '') if any(said.p) else (False, '')
+
+
+def _is_flat_with(camera: CameraModel | None, intrinsics: np.ndarray) -> bool:
+    """Whether a camera bends nothing and has these fx, fy, cx, cy."""
+    if camera is None or camera.model != NONE:
+        return False
+    return bool(np.abs(camera.K[(0, 1, 0, 1), (0, 1, 2, 2)] - intrinsics).max() <= _SAME_PX)
 
 
 def camera_info(header: Header, camera: CameraModel) -> CameraInfo:

@@ -67,6 +67,8 @@ class DepthSource:
             raise FrameError('no_camera_info', 'no usable CameraInfo has arrived')
         if self._last is not None and self._last[0] is frame and self._last[1] == header and self._last[2] is color:
             return self._last[3]
+        with contextlib.suppress(FrameError):  # its size is looked at where it matters
+            self._own.fit(frame.image.width, frame.image.height)
         image = DepthImage.check(depth_array(frame), depth_encoding(frame), self._unit_scale)
         T_color_depth = self._from_depth(frame.header, header)
         if T_color_depth is None:
@@ -103,8 +105,6 @@ class DepthSource:
 
     def _own_camera(self, frame: ImageFrame, header: Header) -> CameraModel:
         size = (frame.image.width, frame.image.height)
-        with contextlib.suppress(FrameError):  # it is looked at below
-            self._own.fit(*size)
         own = self._own.camera
         is_color_s = frame_name(self._own.frame_id) == frame_name(header.frame_id)
         if own is None or is_color_s or (own.width, own.height) != size:

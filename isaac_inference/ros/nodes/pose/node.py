@@ -301,9 +301,8 @@ class PoseNode(PipelineNode):
         """What travels with the keypoints says which image they were found in: of which size, and whether rectified."""
         if SOURCE_SIZE in said:
             self._camera.fit(*(int(value) for value in said[SOURCE_SIZE]))
-        if RECTIFIED in said:
-            self._camera.follow(said[RECTIFIED])
-            self._say_what_is_assumed(self._camera.assumed)
+        self._camera.follow(said.get(RECTIFIED))
+        self._say_what_is_assumed(self._camera.assumed)
 
     def _check_frame(self, header: Header) -> None:
         """Warn where CameraInfo names another frame than the image's."""

@@ -325,7 +325,7 @@ def rectified_frame(bench: PoseBench, view: View) -> Any:
     return header
 
 
-@pytest.mark.parametrize('how', [{}, {'image_rectified': 'true'}])
+@pytest.mark.parametrize('how', [{}, {'image_rectified': 'true'}, {'topics': {'image': 'image_raw'}}])
 def test_what_travels_with_keypoints_says_that_they_are_rectified(
     make_bench: Callable[..., PoseBench], how: dict[str, Any]
 ) -> None:
@@ -339,7 +339,20 @@ def test_what_travels_with_keypoints_says_that_they_are_rectified(
             assert_near(found, item.pose, m=2e-4, deg=0.05)
 
 
-@pytest.mark.parametrize('how, p', [({'image_rectified': 'false'}, projection(rectified())), ({}, projection(lens()))])
+def test_frames_that_are_rectified_no_more_are_seen_by_k_and_d_again(make_bench: Callable[..., PoseBench]) -> None:
+    """The preprocess node has been started anew, without rectify."""
+    bench = make_bench(topics={'image': 'image_raw'})
+    bench.put_camera(lens(), p=projection(rectified()))
+    bench.answer(rectified_frame(bench, scenes(rectified())[0]))
+    assert assumed(bench, 'image_rectified').startswith('true: what comes with its keypoints')
+    assert_right(bench, scenes(lens()))
+    assert assumed(bench, 'image_rectified').startswith('false: the name of ')
+
+
+@pytest.mark.parametrize(
+    'how, p',
+    [({'image_rectified': 'false'}, projection(rectified())), ({}, projection(lens())), ({}, [0.0] * 12)],
+)
 def test_keypoints_of_a_rectified_image_with_another_camera_give_no_pose(
     make_bench: Callable[..., PoseBench], how: dict[str, Any], p: list[float]
 ) -> None:
