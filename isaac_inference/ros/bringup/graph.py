@@ -84,6 +84,8 @@ def perception_graph(
     track: bool = False,
     annotate: bool = True,
     keypoints: bool = False,
+    classes: bool = False,
+    depth: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
     rectify: bool = False,
 ) -> tuple[NodeSpec, ...]:
@@ -101,6 +103,8 @@ def perception_graph(
         track: whether objects get persistent ids and smooth poses.
         annotate: whether the node that draws pictures is part of the graph.
         keypoints: whether the model has keypoints, which are drawn where no poses are.
+        classes: whether the model gives a class for each pixel, and no boxes.
+        depth: whether the model gives depth of one image, and no boxes; nothing is drawn then.
         pose_parameters: parameters of the pose node.
         rectify: whether the model's images are rectified: who looks at what was found then has the rectified image and
             its CameraInfo, and depth is what the camera has of it: raw, unless its topic's name says `rect`.
@@ -112,6 +116,7 @@ def perception_graph(
         nodes.append(_node('camera', {'source': source}, topics.color))
     if simulator is not None:
         nodes.append(_node('sim_camera', simulator, topics.all))
+    seen = topics.rectified if rectify else topics
     images = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
     if tags:
         nodes.append(_node('tags', given, images))
@@ -121,10 +126,9 @@ def perception_graph(
             if rectify
             else _node('preprocess', given, images),
             _node('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
-            _node('detection', given),
+            _reader(given, seen, classes=classes, depth=depth),
         ]
     found = found or FoundTopics()
-    seen = topics.rectified if rectify else topics
     detections = 'track/detections' if track else found.detections
     objects = 'track/detections_3d' if track else 'pose/detections_3d'
     if track:  # boxes get their ids before the pose node, whose poses come back to be smoothed
@@ -132,15 +136,26 @@ def perception_graph(
         nodes.append(_node('track', given, {**found.remapped('detections'), **own}))
     if poses:
         # /tf must have one pose per object only: the smooth one if there is one
-        depth = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
-        parameters = {**given, **({'publish_tf': False} if track else {}), **depth, **(pose_parameters or {})}
+        view = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
+        parameters = {**given, **({'publish_tf': False} if track else {}), **view, **(pose_parameters or {})}
         taken = {'detections': detections, **found.remapped('keypoints')}
         nodes.append(_node('pose', parameters, {**seen.all, **taken}))
-    if annotate:
+    if annotate and not depth:
         drawn = {**seen.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
-        parts = {'draw_poses': poses, 'draw_keypoints': keypoints and not poses}
-        nodes.append(_node('annotate', {name: True for name, wanted in parts.items() if wanted}, drawn))
+        parts = {'draw_poses': poses, 'draw_keypoints': keypoints and not poses, 'draw_classes': classes}
+        what = {name: True for name, wanted in parts.items() if wanted} | (
+            {'draw_detections': False} if classes else {}
+        )
+        nodes.append(_node('annotate', what, drawn))
     return tuple(nodes)
+
+
+def _reader(given: Mapping[str, Any], topics: CameraTopics, *, classes: bool, depth: bool) -> NodeSpec:
+    """The node that reads the model's outputs: that of its task."""
+    if depth:
+        sensor = {'align_depth': topics.depth} if topics.depth != CameraTopics().depth else {}
+        return _node('depth', given, {**topics.color, **sensor})
+    return _node('segmentation' if classes else 'detection', given)
 
 
 def _node(name: str, parameters: Mapping[str, Any], remappings: Mapping[str, str] | None = None) -> NodeSpec:

@@ -9,7 +9,7 @@ import pytest
 from rclpy.node import Node
 
 from isaac_inference.ros.bringup.graph import CameraTopics, perception_graph
-from isaac_inference.ros.bringup.node_list import MAIN_MODULES
+from isaac_inference.ros.bringup.node_list import MAIN_MODULES, NODES
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import specs
 
@@ -131,6 +131,13 @@ def test_who_looks_at_what_was_found_in_rectified_images_has_those(camera):
         assert specs[name].remappings['camera_info'] == 'rectified/camera_info'
     assert specs['pose'].remappings['depth/image'] == given.depth
     assert specs['pose'].parameters['depth_rectified'] == 'false', 'depth comes as the camera has it'
+
+
+@pytest.mark.skipif('depth' not in NODES, reason='there is no depth node yet')
+def test_depth_from_rectified_images_has_their_camera_info():
+    specs = named(depth=True, rectify=True)
+    assert specs['depth'].remappings['camera_info'] == 'rectified/camera_info'
+    assert specs['depth'].remappings['image'] == 'rectified/image_rect'
 
 
 def test_depth_of_a_rectified_name_is_rectified():
