@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GPU time of the stages beside the engine: preprocessing a 1080p image, decoding and NMS of 84x8400, masks.
+"""GPU time of the stages beside the engine: preprocessing and rectifying a 1080p image, decoding and NMS of 84x8400,
+masks.
 
 Times are of the GPU alone, by CUDA events around the work that a stage enqueues, without the upload of the image: that
 is given for itself. Each is the median of some hundred runs. The predictions are made here, with as many boxes above
@@ -9,6 +10,7 @@ the threshold as the row says.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -19,11 +21,13 @@ from benchmark.support.common import Figure, Options, Result, Table, synthetic_c
 from benchmark.support.gpu import HEIGHT, WIDTH, frames, need_gpu, pinned_frames
 from isaac_inference.models import TensorSpec
 from isaac_inference.models.card.tasks import InstanceSegmentationSpec, MaskForm, MaskSpec
+from isaac_inference.ops.geometry.calibration import Calibration
+from isaac_inference.ops.geometry.rectification import Rectification
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.ops.image.raw_image import RawImage
 
 TITLE = 'GPU time of the stages'
-PREPROCESS_MS, DECODE_MS, MASKS_MS = 0.1, 0.15, 1.0
+PREPROCESS_MS, RECTIFY_MS, DECODE_MS, MASKS_MS = 0.1, 0.1, 0.15, 1.0
 MASK_SIDES, MASK_COUNT = (100, 200, 400), 20  # px of the image, objects
 ENCODINGS = {'bgr8': 3.0, 'rgba8': 4.0, 'mono8': 1.0, 'bayer_rggb8': 1.0, 'yuyv': 2.0, 'nv12': 1.5}
 CANDIDATES = (0, 100, 1000, 8400)
@@ -37,6 +41,7 @@ def run(options: Options) -> Result:
     result, gpu = Result('gpu_stages', TITLE), find_gpu()
     with gpu.current():
         _preprocess(result, options, gpu)
+        _rectify(result, options, gpu)
         _upload(result, options, gpu)
         _decode(result, options, gpu)
         _masks(result, options, gpu)
@@ -96,6 +101,57 @@ def _preprocess_ms(gpu: Any, stage: Any, image: RawImage, count: int) -> tuple[f
         alone = _median_ms(gpu, stage.stream, lambda: stage.stream.upload(buffer.ptr, pinned.data), count)
         buffer.free()
     return both, alone
+
+
+def _rectify(result: Result, options: Options, gpu: Any) -> None:
+    """The whole rectified image, and the model's input of it in one step; both without the upload."""
+    from isaac_inference.cuda.timer import GpuTimer
+    from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
+    from isaac_inference.stages.image.rectifier_gpu import GpuRectifier
+
+    table = Table('Rectify 1920x1080 [ms of GPU time]', ['encoding', 'whole image', 'to 640x640 in one step', 'plain'])
+    made, card, count = rectification(), synthetic_card((640, 640)), options.pick(300, 50)
+    with contextlib.closing(GpuPreprocessor(card, gpu)) as stage:
+        whole = GpuRectifier(card.image.preprocess, gpu, stage.stream, 'benchmark')
+        for encoding, bytes_a_pixel in ENCODINGS.items():
+            step = WIDTH if encoding == 'nv12' else int(WIDTH * bytes_a_pixel)
+            data = np.random.default_rng(0).integers(0, 256, int(WIDTH * HEIGHT * bytes_a_pixel), np.uint8)
+            image = RawImage(data, encoding, HEIGHT, WIDTH, step)
+            buffer = gpu.pool.allocate(data.size, 'raw image')
+            stage.stream.upload(buffer.ptr, data)
+            picture = functools.partial(whole.picture, image, buffer.ptr, made)
+            all_of_it = _median_ms(gpu, stage.stream, picture, count)
+            buffer.free()
+            stage.timer = GpuTimer(gpu)
+            times = {}
+            for name, how in (('rectified', made), ('plain', None)):
+                for _ in range(count):
+                    stage(image, how)
+                    stage.stream.synchronize()
+                times[name] = float(np.median(stage.timer.collect()))
+            stage.timer = None
+            table.add(encoding, all_of_it, times['rectified'], times['plain'])
+            result.data[f'rectify {encoding}'] = {'whole_ms': all_of_it, **times}
+            if encoding == 'bgr8':
+                result.figures.append(
+                    Figure(
+                        'Rectify 1080p bgr8, GPU time',
+                        f'at most {RECTIFY_MS:g} ms',
+                        f'{all_of_it:.4f} ms',
+                        all_of_it <= RECTIFY_MS,
+                    )
+                )
+        stage.stream.synchronize()
+        whole.close()
+    result.tables.append(table)
+
+
+def rectification() -> Rectification:
+    """Of a 1080p camera with a wide lens, to a flat image that shows nearly all of it."""
+    k = (1100.0, 0, 965, 0, 1102, 535, 0, 0, 1)
+    p = (900.0, 0, 960, 0, 0, 900, 540, 0, 0, 0, 1, 0)
+    said = Calibration(WIDTH, HEIGHT, 'plumb_bob', (-0.31, 0.1, 0.0003, -0.0002, -0.01), k, p)
+    return Rectification.between(said, (WIDTH, HEIGHT))
 
 
 def _upload(result: Result, options: Options, gpu: Any) -> None:

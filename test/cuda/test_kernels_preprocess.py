@@ -90,8 +90,8 @@ def test_every_encoding_is_known():
 
 
 def test_the_arguments_are_as_long_as_the_kernel_s_struct():
-    assert (ARGUMENTS.itemsize, ARGUMENTS.itemsize % 8) == (120, 0)
-    assert arguments_bytes((640, 480)) == 120 + 24 * 1120
+    assert (ARGUMENTS.itemsize, ARGUMENTS.itemsize % 8) == (136, 0)
+    assert arguments_bytes((640, 480)) == 136 + 24 * 1120
 
 
 @needs_compiler

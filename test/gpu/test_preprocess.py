@@ -10,6 +10,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+from support.calibrations import rectification
 from support.cuda.grey_levels import assert_same_pixels
 from support.onnx_models import ultralytics_metadata
 from support.raw_images import NORMALISED, card_with, raw_image
@@ -17,7 +18,7 @@ from support.raw_images import NORMALISED, card_with, raw_image
 from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.models import PreprocessSpec
 from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
-from isaac_inference.ops.image.options import Interpolation
+from isaac_inference.ops.image.options import ColorOrder, Interpolation
 from isaac_inference.stages import Preprocessor
 
 if why_no_gpu():
@@ -34,10 +35,10 @@ def card_of(tmp_path):
     return functools.partial(card_with, tmp_path)
 
 
-def assert_same(card, preprocessor, image):
-    tensors, letterbox = preprocessor(image)
+def assert_same(card, preprocessor, image, made=None):
+    tensors, letterbox = preprocessor(image, made)
     reference = Preprocessor(card)
-    expected, expected_letterbox = reference(*to_color(image, reference.wanted))
+    expected, expected_letterbox = reference(*to_color(image, reference.wanted), made)
     assert letterbox == expected_letterbox
     assert list(tensors) == list(expected)
     for name, tensor in tensors.items():
@@ -122,3 +123,20 @@ def test_nothing_is_allocated_per_frame_and_how_long_it_takes(card_of, encoding,
     host.free()
     with capsys.disabled():
         print(f'\n{encoding} {interpolation} 1080p to 640x640: kernel {kernel:.4f} ms, with upload {total:.4f} ms')
+
+
+@pytest.mark.parametrize('encoding', ['bgr8', 'mono16', 'bayer_rggb8', 'nv12', 'yuyv'])
+@pytest.mark.parametrize('interpolation', Interpolation)
+def test_rectified_tensors_and_pictures_are_the_cpu_s(card_of, encoding, interpolation):
+    card = card_of(preprocess=dataclasses.replace(NORMALISED, interpolation=interpolation))
+    with closing(GpuPreprocessor(card, gpu())) as preprocessor:
+        for size in ((100, 80), (640, 480), (100, 80)):
+            image = raw_image(encoding, *size)
+            for zoom in (0.8, 0.7):
+                made = rectification(*size, zoom=zoom)
+                assert_same(card, preprocessor, image, made)
+                color, order = to_color(image, ColorOrder.BGR)
+                expected = Preprocessor(card).rectifier.picture(color, made)
+                picture = preprocessor.picture(image, made)
+                np.testing.assert_array_equal(picture, expected if order is ColorOrder.BGR else expected[..., ::-1])
+        assert_same(card, preprocessor, image)

@@ -8,13 +8,15 @@
 // multiply-add would break that, hence the option above.
 //
 // Where to read and with which weights comes from the host, a `Tap` per column and row of the input, so there is no
-// floating-point geometry here. `Arguments` and taps lie at fixed addresses and change with the image's size or
-// encoding; the launch, with the pointers to them, never changes, so a captured graph stays valid.
+// floating-point geometry here. Where the image is rectified too, the host gives a place in it for each pixel instead,
+// and the four pixels around that are mixed as `cv2.remap` does. `Arguments` and taps lie at fixed addresses and change
+// with the image's size, encoding or calibration; the launch, with the pointers to them, never changes, so a captured
+// graph stays valid.
 
 enum Kind { PACKED = 0, YUV = 1, YUV_FULL = 2, BAYER = 3 };
 enum Mode { POINT = 0, LINEAR = 1, CUBIC = 2, AREA = 3, BLOCK = 4 };
 
-// 120 bytes, written by stages/image/gpu_arguments.py, field by field in this order. Offsets and strides are in bytes,
+// 136 bytes, written by stages/image/gpu_arguments.py, field by field in this order. Offsets and strides are in bytes,
 // positions in pixels.
 struct Arguments {
     unsigned long long image;  // address of the image's first byte
@@ -36,6 +38,13 @@ struct Arguments {
     int rgb;            // the tensor's order is red, green, blue
     int pad;            // pixel value around the image
     float block_scale;  // BLOCK: 1 / pixels in a block
+    unsigned long long map;   // address of a `Place` for each pixel of the input, row by row; 0: by taps instead
+    unsigned long long part;  // address of what is beyond each of them, in 32nds of a pixel: y * 32 + x, 16 bits
+};
+
+// The pixel to the upper left of a place in the image; negative: nothing is shown.
+struct Place {
+    short x, y;
 };
 
 // What a column or row of the input is made of. `count` source pixels from `start` on; 0: it is padding.
@@ -199,6 +208,19 @@ static __device__ __forceinline__ Pixel sample_block(const Arguments &args, cons
             round_to_even(static_cast<float>(sum.r) * args.block_scale)};
 }
 
+// The sum is exact, and rounded once.
+template <class Reader>
+static __device__ __forceinline__ Pixel sample_place(const Arguments &args, Place place, int part) {
+    int x0 = place.x, y0 = place.y, u = part & 31, v = part >> 5;
+    int x1 = x0 + 1 < args.width ? x0 + 1 : x0, y1 = y0 + 1 < args.height ? y0 + 1 : y0;
+    Pixel p00 = Reader::read(args, x0, y0), p01 = Reader::read(args, x1, y0);
+    Pixel p10 = Reader::read(args, x0, y1), p11 = Reader::read(args, x1, y1);
+    int w00 = (32 - u) * (32 - v), w01 = u * (32 - v), w10 = (32 - u) * v, w11 = u * v;
+    return {(p00.b * w00 + p01.b * w01 + p10.b * w10 + p11.b * w11 + 512) >> 10,
+            (p00.g * w00 + p01.g * w01 + p10.g * w10 + p11.g * w11 + 512) >> 10,
+            (p00.r * w00 + p01.r * w01 + p10.r * w10 + p11.r * w11 + 512) >> 10};
+}
+
 template <class Reader>
 static __device__ Pixel sample(const Arguments &args, const Tap &column, const Tap &row) {
     switch (args.mode) {
@@ -219,6 +241,15 @@ static __device__ Pixel shown(const Arguments &args, const Tap &column, const Ta
     }
 }
 
+static __device__ Pixel shown(const Arguments &args, Place place, int part) {
+    switch (args.kind) {
+        case YUV: return sample_place<YuvReader<false>>(args, place, part);
+        case YUV_FULL: return sample_place<YuvReader<true>>(args, place, part);
+        case BAYER: return sample_place<BayerReader>(args, place, part);
+        default: return sample_place<PackedReader>(args, place, part);
+    }
+}
+
 // `table` holds the 3 x 256 values that a pixel can become, one row per channel of the tensor, in its own type; so the
 // types differ in their size only. `taps` are those of the columns, then those of the rows.
 template <class Bits>
@@ -226,12 +257,17 @@ static __device__ __forceinline__ void preprocess(const Arguments *args, const T
                                                   Bits *tensor, int width, int height, int interleaved) {
     int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
     if (x >= width || y >= height) return;
-    const Tap column = taps[x], row = taps[width + y];
+    size_t index = static_cast<size_t>(y) * width + x, plane = static_cast<size_t>(width) * height;
     Pixel pixel = {args->pad, args->pad, args->pad};
-    if (column.count > 0 && row.count > 0) pixel = shown(*args, column, row);
+    if (args->map != 0) {
+        const Place place = reinterpret_cast<const Place *>(args->map)[index];
+        if (place.x >= 0) pixel = shown(*args, place, reinterpret_cast<const unsigned short *>(args->part)[index]);
+    } else {
+        const Tap column = taps[x], row = taps[width + y];
+        if (column.count > 0 && row.count > 0) pixel = shown(*args, column, row);
+    }
     int first = args->rgb ? pixel.r : pixel.b, last = args->rgb ? pixel.b : pixel.r;
-    size_t place = static_cast<size_t>(y) * width + x, plane = static_cast<size_t>(width) * height;
-    Bits *out = tensor + (interleaved ? place * 3 : place);
+    Bits *out = tensor + (interleaved ? index * 3 : index);
     size_t next = interleaved ? 1 : plane;
     out[0] = table[first];
     out[next] = table[256 + pixel.g];

@@ -3,15 +3,16 @@
 
 The definition (sensor_msgs/msg/CameraInfo.msg): width and height, K, D, R and P are those of the calibration, which is
 that of the full sensor. `roi` is the part of it that was read out, in full-resolution pixels, and binning joins pixels
-after that; the image beside the message has the size of the part, divided by the binning. K and D project into the raw
-image, P into the rectified one. Of a stereo pair both P project from the frame of the first camera: the second one's
-has the baseline in its fourth column.
+after that; the image beside the message has the size of the part, divided by the binning. An image of the size of the
+whole instead shows the whole. K and D project into the raw image, P into the rectified one, whose frame R turns the raw
+one into. Of a stereo pair both P project from the frame of the first camera: the second one's has the baseline in its
+fourth column.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -23,6 +24,8 @@ from isaac_inference.ops.geometry.distortion import NONE
 _SAME = 1e-4  # relative to the focal length: K and P that differ by less are the same
 _OFF_CENTRE, _OUTSIDE = 0.25, 0.4  # of the image's sides: a principal point so far off the middle is odd, impossible
 _LEAST = 0.35  # of the far edge of a part: where a full image of at least that size has its principal point
+_LONGEST_M = 20.0  # a stereo pair further apart is one that was calibrated in millimetres
+_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 class ImageRectified(str, Enum):
@@ -81,6 +84,8 @@ class Calibration:
         p: twelve numbers, row by row.
         binning: columns and rows that are joined; 0 is 1.
         roi: x and y of the part's top left pixel, its width and height; all 0 for the whole image.
+        r: nine numbers, row by row: from the raw camera's frame to the rectified one's.
+        do_rectify: the rectified image is to be as large as what the raw part shows, instead of the same part of it.
     """
 
     width: int
@@ -91,15 +96,41 @@ class Calibration:
     p: tuple[float, ...] = (0.0,) * 12
     binning: tuple[int, int] = (1, 1)
     roi: tuple[int, int, int, int] = (0, 0, 0, 0)
+    r: tuple[float, ...] = _IDENTITY
+    do_rectify: bool = False
 
-    def camera(self, rectified: bool) -> CameraModel:
+    def camera(self, rectified: bool, image_wh: tuple[int, int] | None = None) -> CameraModel:
         """The model of the image beside the message: of the raw one, by K and D, or of the rectified one, by P.
+
+        Args:
+            rectified: which of them.
+            image_wh: the image's size where it is known: one of the size of the whole shows the whole, whatever roi
+                says. The model need not be of that size; see `CameraModel.check_image`.
 
         Raises:
             FrameError: 'no_intrinsics' (what is needed is all zeros), 'bad_intrinsics', 'unknown_distortion', or
                 'camera_info_roi', where size, roi and K do not belong together.
         """
+        seen = self._seen(self.whole(rectified))
+        is_part = any(self.roi) and self.roi[2:] != (self.width, self.height)
+        if image_wh in (None, (seen.width, seen.height)) or not is_part:
+            return seen
+        whole = replace(self, roi=(0, 0, 0, 0)).camera(rectified)
+        return whole if image_wh == (whole.width, whole.height) else seen
+
+    def whole(self, rectified: bool) -> CameraModel:
+        """The model that the calibration is of: neither its part nor binned.
+
+        Raises:
+            FrameError: as `camera`.
+        """
         return self._rectified() if rectified else self._raw()
+
+    def is_of(self, image_wh: tuple[int, int]) -> bool:
+        """Whether images of that size can be beside the message: of the whole or of its part, binned."""
+        bx, by = (max(1, joined) for joined in self.binning)
+        sizes = {(self.width, self.height)} | ({self.roi[2:]} if any(self.roi) else set())
+        return image_wh in {(width // bx, height // by) for width, height in sizes}
 
     @property
     def is_second(self) -> bool:
@@ -150,13 +181,13 @@ class Calibration:
         full = CameraModel.from_camera_info(self.width, self.height, self.distortion_model, self.d, self.k)
         if not any(self.roi) and self._off_centre() > _OUTSIDE:
             raise _bad_roi(self.doubt())
-        return self._seen(full)
+        return full
 
     def _rectified(self) -> CameraModel:
         if not any(self.p):
             plain = CameraModel.from_camera_info(self.width, self.height, self.distortion_model, self.d, self.k)
             if plain.model == NONE:
-                return self._seen(plain)
+                return plain
             raise FrameError(
                 'no_intrinsics',
                 'CameraInfo: P is all zeros, but the image is rectified, and a rectified image needs P; publish it, or '
@@ -167,12 +198,32 @@ class Calibration:
                 'bad_intrinsics', f'CameraInfo: got {len(self.p)} numbers of P, expected 12; check the calibration'
             )
         P = np.array(self.p, np.float64).reshape(3, 4)
-        return self._seen(CameraModel.from_camera_info(self.width, self.height, '', (), P[:, :3], 'P'))
+        straight = CameraModel.from_camera_info(self.width, self.height, '', (), P[:, :3], 'P')
+        if not np.isfinite(P[:, 3]).all() or P[2, 3]:
+            raise FrameError(
+                'bad_intrinsics',
+                f'CameraInfo: got {P[:, 3].tolist()} as the last column of P, expected (Tx, Ty, 0); check the '
+                'calibration',
+            )
+        baseline = float(np.linalg.norm(self.origin(True)))
+        if baseline > _LONGEST_M:
+            raise FrameError(
+                'bad_intrinsics',
+                f'CameraInfo: P has its camera {baseline:.0f} m from the first one of its stereo pair, expected at '
+                f'most {_LONGEST_M:.0f} m: was it calibrated in millimetres? Tx in P is -fx times the baseline in '
+                'metres',
+            )
+        return straight
 
     def _seen(self, full: CameraModel) -> CameraModel:
         """The model of the part of the full image that was read out, binned."""
         x, y, width, height = self.roi
         bx, by = (max(1, joined) for joined in self.binning)
+        if bx > (width or self.width) or by > (height or self.height):
+            raise _bad_roi(
+                f'CameraInfo: got binning {bx}x{by} of {width or self.width}x{height or self.height} pixels, which '
+                'leaves none; publish how many pixels are joined to one'
+            )
         if not any(self.roi):
             return full.window(0, 0, full.width, full.height, (bx, by))
         if (width, height) == (self.width, self.height):

@@ -21,6 +21,7 @@ from isaac_inference.ops.geometry.distortion import EQUIDISTANT, NONE, distortio
 _UNDISTORT_ITERATIONS = 60
 _NEWTON_STEPS = 20
 _UNDISTORT_TOLERANCE = 0.01  # pixels; an inverse that misses by more has failed
+_FOCAL_LENGTHS = (1.0, 1e6)  # px; less is one of a K for a width of 1
 _WIDEST = math.tan(math.radians(89.0))
 
 
@@ -83,9 +84,11 @@ class CameraModel:
         if numbers.size != 9 or not np.isfinite(numbers).all():
             raise _bad_intrinsics(f'got {matrix} {numbers.tolist()}, expected nine finite numbers')
         K = numbers.reshape(3, 3)
-        if K[0, 0] <= 0.0 or K[1, 1] <= 0.0:
+        shortest, longest = _FOCAL_LENGTHS
+        if not all(shortest <= focal <= longest for focal in (K[0, 0], K[1, 1])):
             raise _bad_intrinsics(
-                f'got focal lengths fx {K[0, 0]:g} and fy {K[1, 1]:g} in {matrix}, expected more than 0 pixels'
+                f'got focal lengths fx {K[0, 0]:g} and fy {K[1, 1]:g} in {matrix}, expected {shortest:g} to '
+                f'{longest:g} pixels, not parts of the width'
             )
         if K[0, 1] or K[1, 0] or K[2].tolist() != [0.0, 0.0, 1.0]:
             raise _bad_intrinsics(

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isaac_inference.ops.geometry.calibration import rectified_by_name
 from isaac_inference.ros.bringup.node_list import PACKAGE, executable, plugin
 
 # Where a simulator draws on the same processor, a thread of the model that waits actively takes it from whom it waits
@@ -46,6 +48,11 @@ class CameraTopics:
         return {'image': self.image, 'camera_info': self.camera_info}
 
     @property
+    def rectified(self) -> CameraTopics:
+        """The same camera behind a preprocess node that rectifies."""
+        return dataclasses.replace(self, image='rectified/image_rect', camera_info='rectified/camera_info')
+
+    @property
     def all(self) -> dict[str, str]:
         """Remappings of a node that takes or makes depth too."""
         return {**self.color, 'depth/image': self.depth, 'depth/camera_info': self.depth_info}
@@ -81,6 +88,7 @@ def perception_graph(
     depth: bool = False,
     masks: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
+    rectify: bool = False,
 ) -> tuple[NodeSpec, ...]:
     """The nodes of the pipeline, in the order of the data.
 
@@ -100,6 +108,8 @@ def perception_graph(
         depth: whether the model gives depth of one image, and no boxes; nothing is drawn then.
         masks: whether the model has masks, which are drawn.
         pose_parameters: parameters of the pose node.
+        rectify: whether the model's images are rectified: who looks at what was found then has the rectified image and
+            its CameraInfo, and depth is what the camera has of it: raw, unless its topic's name says `rect`.
     """
     topics = camera or CameraTopics()
     given = {name: value for name, value in (('model', model), ('model_card', model_card)) if value}
@@ -108,14 +118,17 @@ def perception_graph(
         nodes.append(_node('camera', {'source': source}, topics.color))
     if simulator is not None:
         nodes.append(_node('sim_camera', simulator, topics.all))
+    seen = topics.rectified if rectify else topics
     images = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
     if tags:
         nodes.append(_node('tags', given, images))
     elif found is None:
         nodes += [
-            _node('preprocess', given, images),
+            _node('preprocess', {**given, 'rectify': True}, {**images, 'camera_info': topics.camera_info})
+            if rectify
+            else _node('preprocess', given, images),
             _node('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
-            _reader(given, topics, classes=classes, depth=depth),
+            _reader(given, seen, classes=classes, depth=depth),
         ]
     found = found or FoundTopics()
     detections = 'track/detections' if track else found.detections
@@ -125,11 +138,12 @@ def perception_graph(
         nodes.append(_node('track', given, {**found.remapped('detections'), **own}))
     if poses:
         # /tf must have one pose per object only: the smooth one if there is one
-        parameters = {**given, **({'publish_tf': False} if track else {}), **(pose_parameters or {})}
+        view = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
+        parameters = {**given, **({'publish_tf': False} if track else {}), **view, **(pose_parameters or {})}
         taken = {'detections': detections, **found.remapped('keypoints')}
-        nodes.append(_node('pose', parameters, {**topics.all, **taken}))
+        nodes.append(_node('pose', parameters, {**seen.all, **taken}))
     if annotate and not depth:
-        drawn = {**topics.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
+        drawn = {**seen.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
         parts = {
             'draw_poses': poses,
             'draw_keypoints': keypoints and not poses,

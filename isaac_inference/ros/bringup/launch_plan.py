@@ -49,6 +49,12 @@ ARGUMENTS = (
     LaunchArgument('camera_info', 'camera_info', "topic that carries the camera's calibration"),
     LaunchArgument('depth', 'depth/image', 'topic that carries depth, registered to the images'),
     LaunchArgument('depth_info', 'depth/camera_info', "topic that carries the depth image's calibration"),
+    LaunchArgument(
+        'rectify',
+        'false',
+        'rectify the images for the model by their camera_info; boxes and poses are those of rectified/image_rect',
+        SWITCH,
+    ),
     LaunchArgument('tags', '', 'YAML card of objects with printed tags, which are found instead of those of a model'),
     LaunchArgument(
         'detections', '', 'topic of a detector of your own, whose Detection2DArray takes the place of a model here'
@@ -121,13 +127,15 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     Raises:
         ConfigError: a file is missing or a switch is neither true nor false.
     """
-    switches = {name: switch(name, given[name]) for name in ('annotate', 'composed', 'attach', 'respawn')}
+    switches = {name: switch(name, given[name]) for name in ('annotate', 'composed', 'attach', 'respawn', 'rectify')}
     if switches['attach'] and not switches['composed']:
         raise ConfigError(
             'launch argument attach: true, but composed is false; separate processes have no container to attach to'
         )
     check_files(given, 'model', 'model_card', 'tags', 'params_file')
     _check_detector(given)
+    if switches['rectify']:
+        _check_rectification(given)
     namespace = resolve(pushed, given['namespace'])
     card = _card(given)
     task = _task(given, card)
@@ -147,6 +155,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         depth=task is Task.MONO_DEPTH,
         masks=isinstance(card, ModelCard) and card.masks is not None,
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
+        rectify=switches['rectify'],
     )
     nodes = [_with_time(spec, given['use_sim_time']) for spec in graph]
     remarks: list[str] = []
@@ -154,6 +163,11 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         file = ParamsFile(absolute(given['params_file']))
         remarks = file.unused([f'{namespace}/{spec.name}' for spec in nodes], NODES)
         nodes = [_with_file(spec, file, namespace) for spec in nodes]
+    if not switches['rectify'] and any(spec.parameters.get('rectify') for spec in nodes):
+        raise ConfigError(
+            f'launch argument params_file: {given["params_file"]} has rectify: true for preprocess, but the nodes that '
+            'look at what is found need the CameraInfo of the rectified images; give rectify:=true, which tells them'
+        )
     return LaunchPlan(
         tuple(nodes),
         namespace,
@@ -221,6 +235,21 @@ def _check_detector(given: Mapping[str, str]) -> None:
         raise ConfigError(
             f'launch argument keypoints:={given["keypoints"]}: it belongs to detections, which is not given; set it too'
         )
+
+
+def _check_rectification(given: Mapping[str, str]) -> None:
+    """Refuse to rectify for what takes its images elsewhere.
+
+    Raises:
+        ConfigError: names it.
+    """
+    for name in ('tags', 'detections'):
+        if given[name]:
+            raise ConfigError(
+                f'launch arguments rectify:=true and {name}:={given[name]}: images are rectified for a model alone; '
+                'leave rectify out, since poses go by K and D of a raw image, or give image and camera_info the topics '
+                'of images that are rectified already'
+            )
 
 
 def _card(given: Mapping[str, str]) -> AnyCard | None:

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.calibration import Calibration, ImageRectified, StereoFrame, rectified_by_name
 from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.distortion import NONE
+
+_SAME_PX = 0.01  # intrinsics that differ by less are the same
 
 
 class CameraFeed:
@@ -45,6 +50,8 @@ class CameraFeed:
         self.assumed: dict[str, str] = {}
         self._chosen, self._topics, self._stereo = rectified, tuple(topics), stereo
         self._shown: bool | None = None
+        self._is_followed = False
+        self._image_wh: tuple[int, int] | None = None
 
     def put(self, message: CameraInfo) -> None:
         """Take a message; after one that can't be used no camera is known.
@@ -55,7 +62,7 @@ class CameraFeed:
         said = calibration(message)
         if said != self.calibration or message.header.frame_id != self.frame_id:
             if said != self.calibration:
-                self._shown = None
+                self._shown, self._is_followed = None, False
             self.frame_id = message.header.frame_id
             self._take(said)
 
@@ -75,6 +82,51 @@ class CameraFeed:
             self._shown = rectified
             self._take(self.calibration)
 
+    def fit(self, width: int, height: int) -> None:
+        """Images have this size: where it is that of the whole although there is a roi, they show the whole.
+
+        Raises:
+            FrameError: 'camera_info_size', where the camera is of images of another size.
+        """
+        if (width, height) != self._image_wh:
+            self._image_wh = width, height
+            if self.calibration is not None:
+                self._take(self.calibration)
+        if self.camera is not None:
+            self.camera.check_image(width, height)
+
+    def follow(self, intrinsics: np.ndarray | None) -> None:
+        """The image is known to be the rectified one with these fx, fy, cx, cy, whatever names say: P is taken, unless
+        the user said otherwise, until the calibration changes or a frame comes that does not say so (None).
+
+        Raises:
+            FrameError: 'image_rectified', where the camera is not that one; 'bad_tensor', for other than four numbers.
+        """
+        if intrinsics is None:
+            if self._is_followed and self.calibration is not None:
+                self._is_followed = False
+                self._take(self.calibration)
+            return
+        if intrinsics.shape != (4,) or not np.isfinite(intrinsics).all():
+            raise FrameError('bad_tensor', f'rectified: got {intrinsics.tolist()}, expected fx, fy, cx and cy')
+        said = self.calibration
+        if said is None or _is_flat_with(self.camera, intrinsics):
+            return
+        if self._chosen is ImageRectified.AUTO and not self.rectified:
+            with contextlib.suppress(FrameError):  # it has no usable P
+                if _is_flat_with(said.camera(True, self._image_wh), intrinsics):
+                    self._is_followed = True
+                    self._take(said)
+                    return
+        camera = said.camera(self.rectified, self._image_wh)
+        seen = camera.K[(0, 1, 0, 1), (0, 1, 2, 2)].round(1).tolist()
+        raise FrameError(
+            'image_rectified',
+            f'keypoints are of a rectified image with fx, fy, cx, cy {np.round(intrinsics, 1).tolist()} and no '
+            f'distortion, CameraInfo is taken for {seen} and {camera.model}; remap camera_info to that of the '
+            'rectified image, which the preprocess node publishes on rectified/camera_info',
+        )
+
     def _take(self, said: Calibration) -> None:
         self.camera = self.calibration = None
         self.assumed = {}
@@ -83,7 +135,7 @@ class CameraFeed:
             told, why = self._shown, 'its keypoints show so'
         if told is None:
             told, why = False, 'nothing tells'
-        camera = said.camera(told)
+        camera = said.camera(told, self._image_wh)
         self.camera, self.calibration, self.rectified = camera, said, told
         self.assumed = {'image_rectified': f'{str(told).lower()}: {why}'} if why else {}
         is_own = self._stereo.is_own(self.frame_id)
@@ -96,6 +148,8 @@ class CameraFeed:
         """Whether the image is rectified, and how that is known where the user did not say it; None if it is not."""
         if self._chosen is not ImageRectified.AUTO:
             return self._chosen is ImageRectified.TRUE, ''
+        if self._is_followed:
+            return True, 'what comes with its keypoints says so'
         only = said.only()
         if only is not None:
             return only, '' if any(said.k) else 'K is all zeros'
@@ -104,6 +158,13 @@ class CameraFeed:
             if by_name is not None:
                 return by_name, f'the name of {topic} says so'
         return (None, '') if any(said.p) else (False, '')
+
+
+def _is_flat_with(camera: CameraModel | None, intrinsics: np.ndarray) -> bool:
+    """Whether a camera bends nothing and has these fx, fy, cx, cy."""
+    if camera is None or camera.model != NONE:
+        return False
+    return bool(np.abs(camera.K[(0, 1, 0, 1), (0, 1, 2, 2)] - intrinsics).max() <= _SAME_PX)
 
 
 def camera_info(header: Header, camera: CameraModel) -> CameraInfo:
@@ -122,6 +183,21 @@ def camera_info(header: Header, camera: CameraModel) -> CameraInfo:
     )
 
 
+def rectified_camera_info(header: Header, camera: CameraModel, origin: np.ndarray) -> CameraInfo:
+    """A message that says of a rectified image the same by K, by K and D, and by P: whoever reads it cannot err.
+
+    Args:
+        header: the image's.
+        camera: without distortion.
+        origin: (3,) m, of the camera in its frame: not zero for a stereo pair's second camera.
+    """
+    message = camera_info(header, camera)
+    P = np.array(message.p).reshape(3, 4)
+    P[:2, 3] = -camera.K[(0, 1), (0, 1)] * origin[:2]
+    message.p = P.ravel().tolist()
+    return message
+
+
 def calibration(message: CameraInfo) -> Calibration:
     """The fields of a message, unchecked."""
     roi = message.roi
@@ -134,6 +210,8 @@ def calibration(message: CameraInfo) -> Calibration:
         tuple(map(float, message.p)),
         (message.binning_x, message.binning_y),
         (roi.x_offset, roi.y_offset, roi.width, roi.height),
+        tuple(map(float, message.r)),
+        bool(roi.do_rectify),
     )
 
 

@@ -46,6 +46,9 @@ KEYPOINTS_TOPIC = 'keypoints'
 """The topic of the keypoints, and the name of their one tensor."""
 SOURCE_SIZE = 'source_size'
 """Auxiliary tensor beside the keypoints: (2,) int32, width and height in px of the image that they were found in."""
+RECTIFIED = 'rectified'
+"""Auxiliary tensor of a frame whose pixels are those of the rectified image: (4,) float64, its fx, fy, cx and cy in px.
+It is also beside the keypoints of such a frame."""
 PICTURE_MARK = 'picture'
 """Auxiliary tensor of a frame: (1,) uint32, as of `picture_mark`."""
 _MARK_SAMPLES = 1024

@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 
 from isaac_inference.errors import ConfigError, PerceptionError
 from isaac_inference.pictures import DamagedPictureError, SourceFrame
+from isaac_inference.ros.messages.camera_info import calibration
 from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array
 from isaac_inference.ros.recording.picture_source import RecordedFrame, picture_source
 from isaac_inference.ros.runtime.container.process import node_main
@@ -153,7 +154,7 @@ class CameraNode(PipelineNode):
         if isinstance(frame, RecordedFrame) and frame.camera_info is not None and not self.parameters.calibration_file:
             info, whose = frame.camera_info, "the recording's CameraInfo"
         calibrated = any(info.k)
-        if calibrated and (info.width, info.height) != (width, height):
+        if calibrated and not calibration(info).is_of((width, height)):
             self.health.problem(
                 'calibration_size',
                 f'{whose} is for {info.width}x{info.height} images, got '

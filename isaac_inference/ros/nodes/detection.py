@@ -22,6 +22,7 @@ from isaac_inference.ros.messages.masks import INSTANCE_MASK, instance_frame
 from isaac_inference.ros.messages.tensors import (
     KEYPOINTS_TOPIC,
     PICTURE_MARK,
+    RECTIFIED,
     SOURCE_SIZE,
     TENSORS,
     TensorFrame,
@@ -215,6 +216,8 @@ class DetectionNode(ModelNode):
         if len(found) or self.parameters.publish_empty:
             if self._keypoints is not None and found.keypoints is not None:
                 size = {SOURCE_SIZE: np.array(letterbox.source_wh, np.int32)}
+                if RECTIFIED in frame.auxiliary:
+                    size[RECTIFIED] = frame.auxiliary[RECTIFIED]
                 timings = (*frame.timings, clock.finish())
                 rows = {KEYPOINTS_TOPIC: found.keypoints}
                 self._keypoints.publish(TensorFrame(frame.header, rows, size, timings, self.card.id))

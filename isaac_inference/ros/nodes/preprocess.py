@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage
-from std_msgs.msg import Header
 
 from isaac_inference.errors import EngineError, FrameError
-from isaac_inference.ops.image.encodings import is_supported
+from isaac_inference.ops.geometry.rectification import Rectification
+from isaac_inference.ops.image.encodings import is_supported, readable
 from isaac_inference.ops.image.letterbox import Letterbox
-from isaac_inference.ops.image.raw_image import RawImage
 from isaac_inference.ros.messages.image import ImageFrame, color_image
-from isaac_inference.ros.messages.tensors import PICTURE_MARK, TENSORS, TensorFrame, picture_mark
+from isaac_inference.ros.messages.tensors import PICTURE_MARK, RECTIFIED, TENSORS, TensorFrame, picture_mark
 from isaac_inference.ros.nodes.shared.gpu_choice import Device, stage_on_gpu
 from isaac_inference.ros.nodes.shared.image_input import ImageInput, ImageParameters
 from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
+from isaac_inference.ros.nodes.shared.rectified_images import Picture, RectifiedImages
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.parameters.schema import group, param
@@ -39,8 +39,14 @@ class PreprocessParameters(ImageParameters, ModelParameters):
         Device.AUTO, 'Where images are prepared; "auto" takes the GPU where the next stage takes tensors there.'
     )
     gpu: int = param(0, 'Index of the GPU.', minimum=0)
+    rectify: bool = param(
+        False,
+        'Rectify images by the CameraInfo on camera_info (K, D, R and P): what is found is then in pixels of the '
+        'rectified image, to which rectified/camera_info belongs.',
+    )
     image_qos: QosParameters = group(QosParameters(), 'Subscription to the images.')
     tensor_qos: QosParameters = group(QosParameters(), 'Publisher of the tensors.')
+    rectified_qos: QosParameters = group(QosParameters(), 'Publishers of the rectified images and their CameraInfo.')
 
 
 class PreprocessNode(ModelNode):
@@ -48,6 +54,11 @@ class PreprocessNode(ModelNode):
 
     Letterbox, colour order, normalisation and layout follow the model's card; the letterbox travels with the tensors.
     On a GPU the tensors stay there for the stages of this process.
+
+    With `rectify`, `camera_info` (CameraInfo) too: the tensors then show the rectified image, and so do the letterbox
+    and all that later stages find. Whoever needs that image or its intrinsics takes `rectified/image_rect` (Image, bgr8
+    or rgb8), which is made only while anyone looks, and `rectified/camera_info`, both before the tensors of a frame. A
+    frame without a usable CameraInfo is dropped.
     """
 
     Parameters = PreprocessParameters
@@ -55,6 +66,7 @@ class PreprocessNode(ModelNode):
 
     def __init__(self, node_name: str = 'preprocess', **kwargs: object) -> None:
         self._gpu_stage: GpuPreprocessor | None = None
+        self._rectified: RectifiedImages | None = None
         super().__init__(node_name, **kwargs)
 
     def on_setup(self) -> None:
@@ -64,8 +76,13 @@ class PreprocessNode(ModelNode):
         chosen = self.parameters
         self._gpu_stage = stage_on_gpu(chosen.device, chosen.gpu, self._on_gpu, self.get_logger().warning)
         self._tensors = self.advertise(TENSORS, 'input_tensors', self.parameters.tensor_qos)
+        self._rectified = RectifiedImages(self, chosen.image_qos, chosen.rectified_qos) if chosen.rectify else None
         self._images = ImageInput(self, 'image', self.parameters)
-        self._images.subscribe(self.parameters.image_qos, self._on_image)
+        self._images.subscribe(self.parameters.image_qos, self._on_image, primary=True)
+
+    def on_stop(self) -> None:
+        if self._rectified is not None:
+            self._rectified.clear()
 
     def on_teardown(self) -> None:
         stage, self._gpu_stage = self._gpu_stage, None
@@ -82,33 +99,53 @@ class PreprocessNode(ModelNode):
     def _on_image(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
         frame = self._images.read(item)
         if self._gpu_stage is not None and self._takes_gpu(frame):
-            tensors, letterbox = self._prepare_on_gpu(self._gpu_stage, frame.image)
-            self._publish(frame.header, frame.image.data, tensors, letterbox, clock)
+            self._on_gpu_image(self._gpu_stage, frame, clock)
             return
         image, order = color_image(frame, self._preprocessor.wanted)
-        self._publish(frame.header, frame.image.data, *self._preprocessor(image, order), clock)
+        rectifier = self._preprocessor.rectifier
+        size = (image.shape[1], image.shape[0])
+        made = self._rectification(frame, size, lambda made: (rectifier.picture(image, made), f'{order}8'))
+        self._publish(frame, *self._preprocessor(image, order, made), made, clock)
+
+    def _on_gpu_image(self, stage: GpuPreprocessor, frame: ImageFrame, clock: StageClock) -> None:
+        image = readable(frame.image)
+        size = (image.width, image.height)
+        try:
+            made = self._rectification(frame, size, lambda made: (stage.picture(image, made), 'bgr8'))
+            with self._timer.measure(stage.stream):
+                tensors, letterbox = stage(image, made)
+        except EngineError as error:
+            raise FrameError('device_error', str(error)) from error
+        self.health.measured('gpu_ms', self._timer.collect())
+        self._publish(frame, tensors, letterbox, made, clock)
+
+    def _rectification(self, frame: ImageFrame, size: tuple[int, int], picture: Picture) -> Rectification | None:
+        """How the frame is rectified, or None; what others need to know of that is published."""
+        if self._rectified is None:
+            return None
+        made = self._rectified.rectification(*size)
+        self._rectified.publish(frame.header, made, picture)
+        return made
 
     def _takes_gpu(self, frame: ImageFrame) -> bool:
         """Whether this frame goes the GPU's way; encodings that only cv_bridge knows never do."""
         asked = self.parameters.device is Device.CUDA or self._tensors.wanted_on_device
         return asked and is_supported(frame.image.encoding)
 
-    def _prepare_on_gpu(self, stage: GpuPreprocessor, image: RawImage) -> tuple[Mapping[str, Any], Letterbox]:
-        try:
-            with self._timer.measure(stage.stream):
-                found = stage(image)
-        except EngineError as error:
-            raise FrameError('device_error', str(error)) from error
-        self.health.measured('gpu_ms', self._timer.collect())
-        return found
-
     def _publish(
-        self, header: Header, data: np.ndarray, tensors: Mapping[str, Any], letterbox: Letterbox, clock: StageClock
+        self,
+        frame: ImageFrame,
+        tensors: Mapping[str, Any],
+        letterbox: Letterbox,
+        made: Rectification | None,
+        clock: StageClock,
     ) -> None:
-        auxiliary = {'letterbox': letterbox.to_array(), PICTURE_MARK: picture_mark(data)}
+        auxiliary = {'letterbox': letterbox.to_array(), PICTURE_MARK: picture_mark(frame.image.data)}
+        if made is not None:
+            auxiliary[RECTIFIED] = made.rectified.K[(0, 1, 0, 1), (0, 1, 2, 2)]
         timings = (clock.finish(),)
-        self._tensors.publish(TensorFrame(header, tensors, auxiliary, timings, self.card.id))
-        self.report_timings(header, timings)
+        self._tensors.publish(TensorFrame(frame.header, tensors, auxiliary, timings, self.card.id))
+        self.report_timings(frame.header, timings)
 
 
 main = node_main(PreprocessNode)

@@ -24,6 +24,7 @@ ARGUMENTS = np.dtype(
         *((name, '<i4') for name in ('low_byte', 'shift')),
         *((name, '<i4') for name in ('left', 'top', 'right', 'bottom', 'rgb', 'pad')),
         ('block_scale', '<f4'),
+        *((name, '<u8') for name in ('map', 'part')),
     ]
 )
 
@@ -106,6 +107,36 @@ def write_arguments(letterbox: Letterbox, spec: PreprocessSpec, image: RawImage,
     }
     if mode is Mode.BLOCK:
         values['block_scale'] = np.float32(1) / np.float32(int(across['count'][0]) * int(down['count'][0]))
+    for name, value in values.items():
+        arguments[name] = value
+    return data
+
+
+def write_map_arguments(spec: PreprocessSpec, image: RawImage, address: int, places: int, parts: int) -> np.ndarray:
+    """The kernel's arguments for all images of one size and encoding that are sampled by a map.
+
+    Args:
+        spec: how it gets to the model's input; its interpolation is the map's own.
+        image: one of these images, `encodings.readable`; its bytes are not read.
+        address: where the kernel finds the first byte of each.
+        places, parts: where it finds the two arrays of a `PixelMap` of the tensor's size.
+
+    Returns:
+        (ARGUMENTS.itemsize,) uint8: the `ARGUMENTS`; there are no taps.
+    """
+    data = np.zeros(ARGUMENTS.itemsize, np.uint8)
+    arguments = data.view(ARGUMENTS)
+    values: dict[str, Any] = {
+        **_image_fields(image),
+        'image': address,
+        'step': image.step,
+        'width': image.width,
+        'height': image.height,
+        'rgb': spec.color is ColorOrder.RGB,
+        'pad': spec.pad_value,
+        'map': places,
+        'part': parts,
+    }
     for name, value in values.items():
         arguments[name] = value
     return data

@@ -11,12 +11,20 @@ import numpy as np
 from isaac_inference.cuda.ring import ArrayRing
 from isaac_inference.errors import ConfigError, DeviceError, FrameError
 from isaac_inference.models.card.card import ModelCard
+from isaac_inference.ops.geometry.rectification import Rectification
 from isaac_inference.ops.image.encodings import readable
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.ops.image.options import TensorLayout
 from isaac_inference.ops.image.preprocess import TensorWriter
 from isaac_inference.ops.image.raw_image import RawImage
-from isaac_inference.stages.image.gpu_arguments import ARGUMENTS, arguments_bytes, write_arguments
+from isaac_inference.stages.image.gpu_arguments import (
+    ARGUMENTS,
+    arguments_bytes,
+    write_arguments,
+    write_map_arguments,
+)
+from isaac_inference.stages.image.growing_buffer import GrowingBuffer
+from isaac_inference.stages.image.rectifier_gpu import BLOCK, GpuRectifier
 
 if TYPE_CHECKING:
     from isaac_inference.cuda.array import DeviceArray
@@ -25,17 +33,17 @@ if TYPE_CHECKING:
     from isaac_inference.cuda.stream import Stream
     from isaac_inference.cuda.timer import GpuTimer
 
-_BLOCK = (32, 8, 1)
 _ARGUMENTS_KEPT = 8  # of as many sizes and encodings, so that those of several cameras may alternate
 
 
 class GpuPreprocessor:
     """`stages.Preprocessor` and `ops.image.encodings.to_color` in one, on the GPU, with their results.
 
-    Colour conversion, resize, normalisation and layout are one kernel. Its launch is the same for every image, but for
-    the target's address: what depends on the image is in a buffer on the device, the kernel's `ARGUMENTS`, which is
-    written when the size or encoding changes. All is allocated at the start, but for the buffer of the raw image,
-    which grows when a larger one comes. Not thread-safe: one per worker.
+    Colour conversion, rectification, resize, normalisation and layout are one kernel; where the card's interpolation
+    looks at more pixels than four, rectification is one before it. Its launch is the same for every image, but for the
+    target's address: what depends on the image is in a buffer on the device, the kernel's `ARGUMENTS`, which is
+    written when the size, encoding or calibration changes. All is allocated at the start, but for the buffer of the
+    raw image, which grows when a larger one comes, and what rectification needs. Not thread-safe: one per worker.
 
     Args:
         card: the model.
@@ -65,7 +73,6 @@ class GpuPreprocessor:
         self._arguments: dict[tuple[Any, ...], np.ndarray] = {}
         self._arguments_on_device: tuple[Any, ...] | None = None
         self.timer: GpuTimer | None = None
-        self._raw: DeviceBuffer | None = None
         self._arguments_buffer: DeviceBuffer | None
         self._table_buffer: DeviceBuffer | None
         self._constant: dict[str, DeviceArray] = {}
@@ -75,20 +82,27 @@ class GpuPreprocessor:
             self._arguments_buffer = gpu.pool.allocate(arguments_bytes(card.image.wh), f'{self._what}: arguments')
             self._table_buffer = gpu.pool.allocate(table.nbytes, f'{self._what}: table')
             self.stream.upload(self._table_buffer.ptr, table)
+            self._raw = GrowingBuffer(gpu, self.stream, f'{self._what}: raw image')
+            self._rectifier = GpuRectifier(card.image.preprocess, gpu, self.stream, self._what)
             self._make_outputs(depth)
             self.stream.synchronize()
 
-    def __call__(self, image: RawImage) -> tuple[dict[str, DeviceArray], Letterbox]:
+    def __call__(
+        self, image: RawImage, rectification: Rectification | None = None
+    ) -> tuple[dict[str, DeviceArray], Letterbox]:
         """One image to tensors; returns when the work is enqueued.
 
         Args:
             image: as for `ops.image.encodings.to_color`. From pinned memory its bytes are copied later, in stream
                 order: they must stay as they are until a tensor is `ready`. Pageable ones may change as soon as this
                 returns.
+            rectification: of images of that size; None takes the image as it is. Its maps are made and uploaded when it
+                is first seen.
 
         Returns:
-            The model's inputs by name, batch axis of 1 first, on the device; and the letterbox that leads back. The
-            memory is used again once no one holds the arrays any more.
+            The model's inputs by name, batch axis of 1 first, on the device; and the letterbox that leads back, to
+            pixels of the rectified image where there is a rectification. The memory is used again once no one holds
+            the arrays any more.
 
         Raises:
             FrameError: as `ops.image.encodings.to_color`; 'device_buffers_busy' when `depth` results are in use.
@@ -98,17 +112,18 @@ class GpuPreprocessor:
         with self._gpu.current():
             arrays = self._ring.take()
             tensor = arrays[self._card.image.tensor.name]
-            letterbox = self._enqueue(image, tensor.ptr)
+            letterbox = self._enqueue(image, tensor.ptr, rectification)
             tensor.mark_ready()
         return {**arrays, **self._constant}, letterbox
 
-    def enqueue_into(self, image: RawImage, target_ptr: int) -> Letterbox:
+    def enqueue_into(self, image: RawImage, target_ptr: int, rectification: Rectification | None = None) -> Letterbox:
         """One image to a tensor in memory of the caller's, such as image i of a batch.
 
         Args:
             image: as for a call.
             target_ptr: device address of `tensor_bytes` bytes that are written in stream order; for image i of a
                 batch that of the batch + i * `tensor_bytes`. Aligned to the element's size.
+            rectification: as for a call.
 
         Returns:
             The letterbox that leads back.
@@ -119,18 +134,44 @@ class GpuPreprocessor:
         """
         image = readable(image)
         with self._gpu.current():
-            return self._enqueue(image, target_ptr)
+            return self._enqueue(image, target_ptr, rectification)
+
+    def picture(self, image: RawImage, rectification: Rectification) -> np.ndarray:
+        """The whole rectified image, in host memory; waits for it.
+
+        Args:
+            image, rectification: as for a call.
+
+        Returns:
+            (h, w, 3) uint8 BGR, freshly allocated; what the camera does not see has the model's pad value.
+
+        Raises:
+            FrameError: as `ops.image.encodings.to_color`.
+            DeviceError: as for a call.
+        """
+        image = readable(image)
+        if self._arguments_buffer is None:
+            raise self._closed()
+        with self._gpu.current():
+            raw = self._upload(image)
+            flat, address = self._rectifier.picture(image, raw.ptr, rectification)
+            found: np.ndarray = np.empty((flat.height, flat.width, 3), np.uint8)
+            self.stream.download(found, address)
+            self.stream.synchronize()
+        return found
 
     def close(self) -> None:
         """Waits for what is enqueued and gives the memory back; harmless when called twice."""
-        buffers = [buffer for buffer in (self._arguments_buffer, self._table_buffer, self._raw) if buffer is not None]
-        self._arguments_buffer = self._table_buffer = self._raw = None
+        buffers = [buffer for buffer in (self._arguments_buffer, self._table_buffer) if buffer is not None]
+        self._arguments_buffer = self._table_buffer = None
         if not buffers:
             return
         with self._gpu.current():
             self.stream.synchronize()
             for buffer in buffers:
                 buffer.free()
+            self._raw.free()
+            self._rectifier.close()
             self._constant = {}
             self._ring.close()
             if self._sizes is not None:
@@ -151,21 +192,23 @@ class GpuPreprocessor:
                 self.stream.upload(self._constant[name].ptr, value)
                 self._constant[name].mark_ready()
 
-    def _enqueue(self, image: RawImage, target: int) -> Letterbox:
+    def _enqueue(self, image: RawImage, target: int, rectification: Rectification | None) -> Letterbox:
         arguments = self._arguments_buffer
         if arguments is None or self._table_buffer is None:
-            raise DeviceError(f'{self._what}: closed; make a new one')
-        samples = np.frombuffer(image.data, np.uint8)
-        letterbox = self._letterbox_for((image.width, image.height))
-        raw = self._room_for(samples.nbytes)
-        self._write_arguments(arguments.ptr, letterbox, image, raw.ptr)
-        self.stream.upload(raw.ptr, samples)
+            raise self._closed()
+        raw = self._upload(image)
+        if rectification is None:
+            letterbox = self._letterbox_for((image.width, image.height))
+            self._write_arguments(arguments.ptr, letterbox, image, raw.ptr)
+        else:
+            letterbox = self._letterbox_for((rectification.rectified.width, rectification.rectified.height))
+            self._rectify(arguments.ptr, letterbox, image, raw.ptr, rectification)
         width, height = self._card.image.wh
         with contextlib.nullcontext() if self.timer is None else self.timer.measure(self.stream):
             self._kernel.launch(
                 self.stream,
-                (-(-width // _BLOCK[0]), -(-height // _BLOCK[1]), 1),
-                _BLOCK,
+                (-(-width // BLOCK[0]), -(-height // BLOCK[1]), 1),
+                BLOCK,
                 arguments,
                 arguments.ptr + ARGUMENTS.itemsize,
                 self._table_buffer,
@@ -176,33 +219,57 @@ class GpuPreprocessor:
             )
         return letterbox
 
+    def _upload(self, image: RawImage) -> DeviceBuffer:
+        samples = np.frombuffer(image.data, np.uint8)
+        raw = self._raw.at_least(samples.nbytes)
+        self.stream.upload(raw.ptr, samples)
+        return raw
+
+    def _rectify(
+        self, target: int, letterbox: Letterbox, image: RawImage, address: int, rectification: Rectification
+    ) -> None:
+        """Has the kernel take an image that is to be rectified."""
+        if self._rectifier.in_one_step:
+            places = self._rectifier.input_map(rectification, letterbox)
+            self._write_arguments(target, letterbox, image, address, places)
+        else:
+            flat, flat_address = self._rectifier.picture(image, address, rectification)
+            self._write_arguments(target, letterbox, flat, flat_address)
+
     def _letterbox_for(self, size_wh: tuple[int, int]) -> Letterbox:
         if self._letterbox is None or self._letterbox.source_wh != size_wh:
             spec = self._card.image.preprocess
             self._letterbox = Letterbox.between(size_wh, self._card.image.wh, spec.fit, spec.anchor, spec.rounding)
         return self._letterbox
 
-    def _room_for(self, nbytes: int) -> DeviceBuffer:
-        if self._raw is None or self._raw.nbytes < nbytes:
-            if self._raw is not None:
-                self.stream.synchronize()  # the last image may still be read
-                self._raw.free()
-                self._raw = None
-            self._raw = self._gpu.pool.allocate(nbytes, f'{self._what}: raw image')
-        return self._raw
-
-    def _write_arguments(self, target: int, letterbox: Letterbox, image: RawImage, address: int) -> None:
+    def _write_arguments(
+        self,
+        target: int,
+        letterbox: Letterbox,
+        image: RawImage,
+        address: int,
+        places: tuple[int, int] | None = None,
+    ) -> None:
         """Brings the arguments for this kind of image to the device, unless they are there; in stream order."""
-        key = (address, image.encoding, letterbox.source_wh, image.step, image.is_bigendian, image.bit_depth)
+        size = (image.width, image.height)
+        key = (address, image.encoding, size, image.step, image.is_bigendian, image.bit_depth, places)
         if key == self._arguments_on_device:
             return
         if key not in self._arguments:
             while len(self._arguments) >= _ARGUMENTS_KEPT:
                 self._arguments.pop(next(iter(self._arguments)))
-            self._arguments[key] = write_arguments(letterbox, self._card.image.preprocess, image, address)
+            spec = self._card.image.preprocess
+            self._arguments[key] = (
+                write_arguments(letterbox, spec, image, address)
+                if places is None
+                else write_map_arguments(spec, image, address, *places)
+            )
         self._arguments_on_device = None
         self.stream.upload(target, self._arguments[key])
         self._arguments_on_device = key
+
+    def _closed(self) -> DeviceError:
+        return DeviceError(f'{self._what}: closed; make a new one')
 
 
 def _table(card: ModelCard, dtype: np.dtype) -> np.ndarray:

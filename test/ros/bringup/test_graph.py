@@ -9,7 +9,7 @@ import pytest
 from rclpy.node import Node
 
 from isaac_inference.ros.bringup.graph import CameraTopics, perception_graph
-from isaac_inference.ros.bringup.node_list import MAIN_MODULES
+from isaac_inference.ros.bringup.node_list import MAIN_MODULES, NODES
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import specs
 
@@ -117,3 +117,43 @@ def test_depth_is_looked_for_where_the_camera_has_it():
         'depth/camera_info': '/aligned_info',
         'detections': 'detections',
     }
+
+
+@pytest.mark.parametrize('camera', [None, CameraTopics('/front/image_raw', '/front/camera_info', '/front/depth')])
+def test_who_looks_at_what_was_found_in_rectified_images_has_those(camera):
+    specs = named(camera=camera, poses=True, track=True, rectify=True)
+    given = camera or CameraTopics()
+    assert specs['preprocess'].parameters == {'rectify': True}
+    assert specs['preprocess'].remappings['image'] == given.image
+    assert specs['preprocess'].remappings['camera_info'] == given.camera_info
+    for name in ('pose', 'annotate'):
+        assert specs[name].remappings['image'] == 'rectified/image_rect'
+        assert specs[name].remappings['camera_info'] == 'rectified/camera_info'
+    assert specs['pose'].remappings['depth/image'] == given.depth
+    assert specs['pose'].parameters['depth_rectified'] == 'false', 'depth comes as the camera has it'
+
+
+@pytest.mark.skipif('depth' not in NODES, reason='there is no depth node yet')
+def test_depth_from_rectified_images_has_their_camera_info():
+    specs = named(depth=True, rectify=True)
+    assert specs['depth'].remappings['camera_info'] == 'rectified/camera_info'
+    assert specs['depth'].remappings['image'] == 'rectified/image_rect'
+
+
+def test_depth_of_a_rectified_name_is_rectified():
+    topics = CameraTopics('/front/image_raw', '/front/camera_info', '/front/depth_registered/image_rect')
+    assert named(camera=topics, poses=True, rectify=True)['pose'].parameters['depth_rectified'] == 'true'
+    assert 'depth_rectified' not in named(camera=topics, poses=True)['pose'].parameters
+
+
+def test_rectified_topics_are_those_that_the_preprocess_node_publishes():
+    from isaac_inference.ros.nodes.shared.rectified_images import IMAGE_TOPIC, INFO_TOPIC
+
+    rectified = CameraTopics('/a/image_raw', '/a/camera_info').rectified
+    assert (rectified.image, rectified.camera_info) == (IMAGE_TOPIC, INFO_TOPIC)
+
+
+def test_the_rectifying_graph_s_parameters_are_declared_by_its_nodes():
+    for spec in perception_graph(poses=True, rectify=True):
+        declared = {parameter.name for parameter in specs(load_class(spec.package, spec.plugin).Parameters)}
+        assert set(spec.parameters) <= declared

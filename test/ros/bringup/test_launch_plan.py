@@ -289,6 +289,40 @@ def test_a_card_without_objects_starts_no_poses(tmp_path):
     assert 'pose' not in nodes(model_card=str(card))
 
 
+def test_rectify_is_one_argument():
+    assert 'rectify' not in nodes()['preprocess'].parameters
+    made = nodes(rectify='true', poses='true', image='/front/image_raw', camera_info='/front/camera_info')
+    assert made['preprocess'].parameters['rectify'] is True
+    assert made['preprocess'].remappings['image'] == '/front/image_raw'
+    assert (
+        made['pose'].remappings['camera_info'] == made['annotate'].remappings['camera_info'] == 'rectified/camera_info'
+    )
+
+
+@pytest.mark.parametrize('name', ['tags', 'detections'])
+def test_what_takes_its_images_elsewhere_is_not_rectified(tmp_path, name):
+    (tmp_path / 'tags.yaml').write_text('objects: {}')
+    with pytest.raises(ConfigError, match=f'rectify:=true and {name}:='):
+        plan(rectify='true', **{name: str(tmp_path / 'tags.yaml')})
+
+
+def test_rectify_is_true_or_false():
+    with pytest.raises(ConfigError, match='rectify'):
+        plan(rectify='maybe')
+
+
+@pytest.mark.parametrize('rectify', [True, False])
+def test_a_parameter_file_cannot_rectify_for_one_node_alone(tmp_path, rectify):
+    path = tmp_path / 'mine.yaml'
+    path.write_text(f'/**/preprocess:\n  ros__parameters: {{rectify: {str(rectify).lower()}}}\n')
+    assert nodes(params_file=str(path), rectify='true')['preprocess'].parameters['rectify'] is True
+    if rectify:
+        with pytest.raises(ConfigError, match='give rectify:=true'):
+            nodes(params_file=str(path))
+    else:
+        assert nodes(params_file=str(path))['preprocess'].parameters['rectify'] is False
+
+
 CLASSES = {'scores': np.linspace(-3, 3, 4 * 24 * 32, dtype=np.float32).reshape(1, 4, 24, 32)}
 DEPTH = {'depth': np.linspace(0.5, 8, 96 * 128, dtype=np.float32).reshape(1, 1, 96, 128)}
 IMAGE = ('image', 'float32', (1, 3, 96, 128))

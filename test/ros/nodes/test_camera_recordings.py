@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 from support.ros.bags import Item, write_db3, write_ros1, write_rosbag2
 from support.ros.discovery import not_heard
@@ -41,8 +41,8 @@ FORMATS: dict[str, Callable[[Path, list[Item]], Path]] = {
 }
 
 
-def filmed(namespace: str = '/front', width: int = 96) -> list[Item]:
-    """Three pictures, 96 x 64, 50 ms apart, each with its CameraInfo."""
+def filmed(namespace: str = '/front', width: int = 96, **fields: Any) -> list[Item]:
+    """Three pictures, 96 x 64, 50 ms apart, each with its CameraInfo; `fields` replace the message's."""
     items: list[Item] = []
     for number, level in enumerate(LEVELS):
         header, time_ns = Header(frame_id='front_lens'), START + number * STEP_NS
@@ -51,6 +51,8 @@ def filmed(namespace: str = '/front', width: int = 96) -> list[Item]:
             header=header, width=width, height=64, distortion_model='plumb_bob', d=[0.1, 0.0, 0.0, 0.0, 0.0]
         )
         info.k = [100.0, 0.0, 48.0, 0.0, 100.0, 32.0, 0.0, 0.0, 1.0]
+        for name, value in fields.items():
+            setattr(info, name, value)
         picture = image_message(np.full((64, 96, 3), level, np.uint8), header=header)
         items.append((f'{namespace}/image_raw', picture, time_ns))
         items.append((f'{namespace}/camera_info', info, time_ns + 1))
@@ -99,6 +101,24 @@ def test_a_calibration_of_another_size_is_not_published_and_named(empty_graph: G
     probe.wait_until(lambda: infos)
     assert not any(infos[0].k)
     probe.wait_until(lambda: "the recording's CameraInfo is for 192x64" in probe.status('camera').message)
+
+
+@pytest.mark.parametrize(
+    'fields',
+    [
+        {'width': 192, 'height': 128, 'binning_x': 2, 'binning_y': 2},
+        {'width': 192, 'height': 128, 'roi': RegionOfInterest(x_offset=32, y_offset=16, width=96, height=64)},
+        {'roi': RegionOfInterest(x_offset=32, y_offset=16, width=48, height=32)},
+    ],
+)
+def test_the_calibration_of_a_part_or_of_joined_pixels_is_theirs(
+    empty_graph: Graph, tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    infos = empty_graph.probe.listen('camera_info', CameraInfo)
+    empty_graph.load('CameraNode', 'camera', source=str(write_mcap(tmp_path / 'a.mcap', filmed(**fields))))
+    empty_graph.probe.wait_until(lambda: infos)
+    assert infos[0].k[0] == 100.0
+    assert {name: getattr(infos[0], name) for name in fields} == fields
 
 
 def test_which_of_several_topics_is_a_parameter(empty_graph: Graph, tmp_path: Path) -> None:

@@ -216,6 +216,7 @@ class AnnotateNode(PipelineNode):
 
     def _draw_poses(self, picture: np.ndarray, frame: ImageFrame, poses: Detection3DArray) -> None:
         """Raises FrameError: where the objects are in the picture isn't known."""
+        self._feed.fit(frame.image.width, frame.image.height)
         camera = self._feed.camera
         if camera is None:
             raise FrameError('no_camera_info', 'no usable CameraInfo yet; remap camera_info to that of the images')
@@ -223,8 +224,7 @@ class AnnotateNode(PipelineNode):
         if poses.header.frame_id != frame.header.frame_id:
             moved = self._transform(frame.header, poses.header.frame_id)
             T_image_poses = moved if T_image_poses is None else T_image_poses @ moved
-        resized = camera.resized(frame.image.width, frame.image.height)
-        draw_poses(picture, poses.detections, resized, T_image_poses, self.health.skipped)
+        draw_poses(picture, poses.detections, camera, T_image_poses, self.health.skipped)
 
     def _transform(self, header: Header, source: str) -> Pose:
         """T_image_source at the image's stamp.

@@ -4,6 +4,7 @@ say how, refused otherwise."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.depth.reprojection import reproject
 from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.distortion import NONE
 from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.depth import depth_array, depth_encoding
@@ -24,6 +26,7 @@ from isaac_inference.stages.poses import DepthView
 
 _SAME_VIEW = 0.05  # relative: intrinsics of depth that differ more from the image's are not those of registered depth
 _SAME_ASPECT = 0.02  # relative: what rounding a size to whole pixels, or to whole tens, can do
+_SAME_PIXEL = 2.0  # px: distortion that moves depth by less than that is none
 _SAME_PLACE = 1e-4  # m and rad
 _IMPATIENCE_S = 3.0  # for so long after a transform that did not come none is waited for
 
@@ -38,10 +41,15 @@ class DepthSource:
         color, own: the cameras of the image and of depth.
         transform: looks /tf up, for depth that is in another frame than the image.
         unit_scale: metres per unit; 0 goes by the encoding.
+        is_raw: it is known that depth is not rectified.
     """
 
-    def __init__(self, color: CameraFeed, own: CameraFeed, transform: Transform, unit_scale: float) -> None:
+    def __init__(
+        self, color: CameraFeed, own: CameraFeed, transform: Transform, unit_scale: float, is_raw: bool = False
+    ) -> None:
         self._color, self._own, self._transform = color, own, transform
+        self._is_raw = is_raw
+        self._bent: tuple[CameraModel, tuple[tuple[float, ...], tuple[int, int]], bool] | None = None
         self._unit_scale = unit_scale or None
         self._impatient_until_s = 0.0  # what did not come is not waited for again at once: it would delay every frame
         self.assumed = ''  # what is taken for granted of the depth in hand, in words
@@ -59,10 +67,15 @@ class DepthSource:
             raise FrameError('no_camera_info', 'no usable CameraInfo has arrived')
         if self._last is not None and self._last[0] is frame and self._last[1] == header and self._last[2] is color:
             return self._last[3]
+        with contextlib.suppress(FrameError):  # its size is looked at where it matters
+            self._own.fit(frame.image.width, frame.image.height)
         image = DepthImage.check(depth_array(frame), depth_encoding(frame), self._unit_scale)
         T_color_depth = self._from_depth(frame.header, header)
         if T_color_depth is None:
-            made = DepthView(image, self._registered(image, color))
+            registered = self._registered(image, color)
+            made = DepthView(image, registered)
+            if self._is_bent_otherwise(registered, color):  # one is rectified, the other is not
+                made = DepthView(*reproject(image, registered, color, Pose.identity(), boxes))
         else:
             made = DepthView(*reproject(image, self._own_camera(frame, header), color, T_color_depth, boxes))
         self._last = frame, header, color, made
@@ -91,7 +104,8 @@ class DepthSource:
         return Pose(found.rotation, shift)
 
     def _own_camera(self, frame: ImageFrame, header: Header) -> CameraModel:
-        own, size = self._own.camera, (frame.image.width, frame.image.height)
+        size = (frame.image.width, frame.image.height)
+        own = self._own.camera
         is_color_s = frame_name(self._own.frame_id) == frame_name(header.frame_id)
         if own is None or is_color_s or (own.width, own.height) != size:
             has = 'has not arrived' if own is None else f'is for {own.width}x{own.height}'
@@ -111,6 +125,12 @@ class DepthSource:
             FrameError: 'depth_unregistered', where they, or the sides of the two, show that the views differ.
         """
         expected, own = color.resized(image.width, image.height), self._own.camera
+        if own is None and self._is_raw and color.model == NONE:
+            raise FrameError(
+                'depth_unregistered',
+                'the image is rectified, depth is not (depth_rectified: false), and no depth/camera_info says how that '
+                "is bent; remap depth/camera_info to depth's own, or to the raw image's if depth is registered to that",
+            )
         if own is None:
             if abs(image.width * color.height / (image.height * color.width) - 1.0) > _SAME_ASPECT:
                 raise FrameError(
@@ -120,7 +140,7 @@ class DepthSource:
                     'registered (aligned) to colour',
                 )
             return expected
-        if self._own.rectified != self._color.rectified:
+        if self._own.rectified != self._color.rectified and self._can_bend():
             own = self._like_color(own)
         own = own.resized(image.width, image.height)  # as a rule, it is of that size
         if np.abs(own.K - expected.K).max() > _SAME_VIEW * expected.focal:
@@ -131,6 +151,26 @@ class DepthSource:
                 '(aligned) to colour',
             )
         return own
+
+    def _is_bent_otherwise(self, registered: CameraModel, color: CameraModel) -> bool:
+        """Whether by the distortion of their lenses a pixel of depth is clearly elsewhere in the image's view."""
+        if (registered.model, registered.distortion) == (color.model, color.distortion):
+            return False
+        size = (registered.width, registered.height)
+        if self._bent is None or self._bent[0] is not color or self._bent[1] != (registered.distortion, size):
+            grid = np.stack(np.meshgrid(*(np.linspace(0, side - 1, 5) for side in size)), axis=-1).reshape(-1, 2)
+            rays = np.column_stack((registered.undistort(grid), np.ones(len(grid))))
+            off = np.abs(color.resized(*size).project(rays) - grid)
+            self._bent = color, (registered.distortion, size), bool((~(off <= _SAME_PIXEL)).any())
+        return self._bent[2]
+
+    def _can_bend(self) -> bool:
+        """Whether the image's CameraInfo has a raw and a rectified image in it, so that it says which one it is."""
+        said = self._color.calibration
+        try:
+            return said is not None and said.camera(False).model != NONE
+        except FrameError:
+            return True
 
     def _like_color(self, own: CameraModel) -> CameraModel:
         """Registered depth is as rectified as the image is, where its calibration has both."""

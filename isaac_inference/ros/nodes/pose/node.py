@@ -14,6 +14,7 @@ from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
 
 from isaac_inference.errors import FrameError
 from isaac_inference.models import ObjectsCard, read_objects
+from isaac_inference.ops.geometry.calibration import ImageRectified
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, transform_covariance
 from isaac_inference.ops.pose.second_pose import moved
@@ -23,7 +24,7 @@ from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoin
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
 from isaac_inference.ros.messages.masks import INSTANCE_MASK
 from isaac_inference.ros.messages.poses import detection_3d, frame_prefix, object_frames, pose_array
-from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TENSORS, TensorFrame
+from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, RECTIFIED, SOURCE_SIZE, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.pose.cloud import ObjectsCloud
 from isaac_inference.ros.nodes.pose.depth_source import DepthSource
 from isaac_inference.ros.nodes.pose.masks import BUFFER, masks_of, wants_masks, with_mask
@@ -167,8 +168,14 @@ class PoseNode(PipelineNode):
         chosen: PoseParameters = self.parameters
         names = [self.resolve_topic_name(name) for name in ('image', 'camera_info', 'depth/image', 'depth/camera_info')]
         self._camera = CameraFeed(chosen.image_rectified, names[:2], chosen.stereo_frame)
-        self._depth_camera = CameraFeed(topics=names[2:], stereo=chosen.stereo_frame)
-        self._depth = DepthSource(self._camera, self._depth_camera, self._transform, chosen.depth_unit_scale)
+        self._depth_camera = CameraFeed(chosen.depth_rectified, names[2:], chosen.stereo_frame)
+        self._depth = DepthSource(
+            self._camera,
+            self._depth_camera,
+            self._transform,
+            chosen.depth_unit_scale,
+            is_raw=chosen.depth_rectified is ImageRectified.FALSE,
+        )
         self._straightness = None
         self._said.clear()
 
@@ -279,6 +286,8 @@ class PoseNode(PipelineNode):
         self._known_camera()
         rows = None if keypoints is None else read_keypoints(message, keypoints)
         boxes, seen = observed_objects(message, rows, self.health.skipped)
+        if keypoints is not None:
+            self._follow_image(keypoints.auxiliary)
         self._look_for_distortion([item for _, item in seen])
         camera = self._known_camera()
         self._check_frame(message.header)
@@ -311,6 +320,13 @@ class PoseNode(PipelineNode):
                 "camera's, and check that its K is not zero",
             )
         return camera
+
+    def _follow_image(self, said: Mapping[str, np.ndarray]) -> None:
+        """What travels with the keypoints says which image they were found in: of which size, and whether rectified."""
+        if SOURCE_SIZE in said:
+            self._camera.fit(*(int(value) for value in said[SOURCE_SIZE]))
+        self._camera.follow(said.get(RECTIFIED))
+        self._say_what_is_assumed(self._camera.assumed)
 
     def _check_frame(self, header: Header) -> None:
         """Warn where CameraInfo names another frame than the image's."""
@@ -422,8 +438,7 @@ def observed_objects(
 def _check_size(camera: CameraModel, boxes: Sequence[SeenBox], keypoints: TensorFrame | None) -> None:
     """Raises FrameError: 'camera_info_size', the camera's images are of another size than that detected in."""
     if keypoints is not None and SOURCE_SIZE in keypoints.auxiliary:
-        camera.check_image(*(int(value) for value in keypoints.auxiliary[SOURCE_SIZE]))
-        return
+        return  # the camera has been fitted to that size
     for item in boxes:
         _, _, right, bottom = item.box
         if item.theta:  # a rotated box is not cut at the image's edges, but its centre is in the image

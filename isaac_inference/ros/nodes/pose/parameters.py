@@ -204,6 +204,11 @@ class PoseParameters(ImageParameters, NodeParameters):
         "Whether the image follows CameraInfo's P (true) or K and D (false); auto goes by names and keypoints, and "
         'says so.',
     )
+    depth_rectified: ImageRectified = param(
+        ImageRectified.AUTO,
+        'Whether depth follows P of depth/camera_info (true) or K and D (false): depth that is registered to the raw '
+        'image does the latter, also while the image is rectified; auto goes by names.',
+    )
     stereo_frame: StereoFrame = param(
         StereoFrame.AUTO,
         "Whose centre is the origin of the frame that a stereo pair's second camera names; auto: own where its name "

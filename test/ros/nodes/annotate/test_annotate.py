@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from isaac_ros_tensor_list_interfaces.msg import TensorList
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 from std_msgs.msg import Header
 from support.ros.probe import RELIABLE, image_message
 from vision_msgs.msg import Detection2D, Detection2DArray, Detection3DArray, ObjectHypothesisWithPose
 
 from isaac_inference.ops.drawing.boxes import class_color
+from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
-from isaac_inference.ros.messages.camera_info import camera_info
+from isaac_inference.ros.messages.camera_info import calibration, camera_info
 from isaac_inference.ros.messages.poses import detection_3d
 from isaac_inference.ros.messages.tensors import TensorFrame, to_tensor_list
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
@@ -277,3 +278,35 @@ def test_without_camera_info_the_poses_are_left_out(empty_graph):
     picture = easel.ask([box_message()], [POSE], info=False)
     assert not picture[:, 160:].any() and picture.any()
     easel.skipped('no_camera_info')
+
+
+def told(easel: Easel, camera: CameraModel, **fields: Any) -> Callable[[Header], None]:
+    """What tells an easel of another camera than its own, before a frame."""
+
+    def tell(header: Header) -> None:
+        message = camera_info(header, camera)
+        for name, value in fields.items():
+            setattr(message, name, value)
+        easel.probe.send(message, easel.infos)
+        easel.probe.wait_until(lambda: easel.node._feed.calibration == calibration(message), 'the camera is known')
+
+    return tell
+
+
+def test_on_an_image_of_the_whole_poses_are_drawn_as_such_whatever_roi_says(empty_graph):
+    easel = Easel(empty_graph, draw_poses=True)
+    easel.look()
+    part = RegionOfInterest(x_offset=40, y_offset=30, width=240, height=180)
+    picture = easel.ask([box_message()], [POSE], before=told(easel, CAMERA, roi=part), info=False)
+    for axis, channel in enumerate((2, 1, 0)):
+        [point] = projected(np.eye(3)[axis] * 0.6 * max(SIZE) / 2)
+        assert pixel(picture, point).argmax() == channel
+
+
+def test_on_an_image_of_another_size_no_poses_are_drawn(empty_graph):
+    easel = Easel(empty_graph, draw_poses=True)
+    easel.look()
+    other = default_camera(400, 200)
+    picture = easel.ask([box_message()], [POSE], before=told(easel, other), info=False)
+    assert not picture[:, 160:].any() and picture.any()
+    easel.skipped('camera_info_size')

@@ -19,6 +19,7 @@ from support.ros.pose_views import View, seen_through, view_of
 
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ros.messages.tensors import RECTIFIED, SOURCE_SIZE, TensorFrame, to_tensor_list
 from isaac_inference.sim import default_camera
 
 WH = (320, 240)
@@ -291,11 +292,78 @@ def test_a_camera_info_that_changes_is_followed(make_bench: Callable[..., PoseBe
         bench.put_camera(full, roi=roi(*part))
         assert_right(bench, scenes(full.window(*part)))
     view = scenes(full)[0]
-    moved = replace(view, camera=full.window(96, 64, 480, 360))
     bench.put_camera(full, roi=roi(96, 64, 480, 360))
-    header = bench.send(replace(moved, camera=full), info=False)  # the image is whole still
+    other = replace(view, camera=full.resized(320, 240))
+    header = bench.send(other, info=False)
     bench.wait_counted('dropped', 'camera_info_size')
     assert not bench.has_answered(header)
+
+
+def test_an_image_of_the_whole_beside_a_roi_is_seen_whole(make_bench: Callable[..., PoseBench]) -> None:
+    """The roi is that of another stream of the driver's, or of an image that is yet to come."""
+    bench = make_bench()
+    full, part = default_camera(*FULL), (96, 64, 480, 360)
+    bench.put_camera(full, roi=roi(*part))
+    for camera in (full, full.window(*part), full):
+        assert_right(bench, scenes(camera))
+
+
+# Rectified by the preprocess node
+
+
+def rectified_frame(bench: PoseBench, view: View) -> Any:
+    """A frame whose keypoints say that they were found in the rectified image of that camera."""
+    header = bench.stamp()
+    camera = view.camera
+    said = {
+        SOURCE_SIZE: np.array((camera.width, camera.height), np.int32),
+        RECTIFIED: camera.K[(0, 1, 0, 1), (0, 1, 2, 2)],
+    }
+    rows = np.array([item.keypoints for item in view.items], np.float32)
+    bench.put('keypoints', to_tensor_list(TensorFrame(header, {'keypoints': rows}, said)))
+    bench.put_detections(header, view.items)
+    return header
+
+
+@pytest.mark.parametrize('how', [{}, {'image_rectified': 'true'}, {'topics': {'image': 'image_raw'}}])
+def test_what_travels_with_keypoints_says_that_they_are_rectified(
+    make_bench: Callable[..., PoseBench], how: dict[str, Any]
+) -> None:
+    """Though camera_info is still the raw image's, as long as its P is the one."""
+    bench = make_bench(**how)
+    bench.put_camera(lens(), p=projection(rectified()))
+    views = scenes(rectified())
+    assert sum(len(view.items) for view in views) >= 4
+    for view in views:
+        for found, item in zip(bench.answer(rectified_frame(bench, view)).detections, view.items, strict=True):
+            assert_near(found, item.pose, m=2e-4, deg=0.05)
+
+
+def test_frames_that_are_rectified_no_more_are_seen_by_k_and_d_again(make_bench: Callable[..., PoseBench]) -> None:
+    """The preprocess node has been started anew, without rectify."""
+    bench = make_bench(topics={'image': 'image_raw'})
+    bench.put_camera(lens(), p=projection(rectified()))
+    bench.answer(rectified_frame(bench, scenes(rectified())[0]))
+    assert assumed(bench, 'image_rectified').startswith('true: what comes with its keypoints')
+    assert_right(bench, scenes(lens()))
+    assert assumed(bench, 'image_rectified').startswith('false: the name of ')
+
+
+@pytest.mark.parametrize(
+    'how, p',
+    [({'image_rectified': 'false'}, projection(rectified())), ({}, projection(lens())), ({}, [0.0] * 12)],
+)
+def test_keypoints_of_a_rectified_image_with_another_camera_give_no_pose(
+    make_bench: Callable[..., PoseBench], how: dict[str, Any], p: list[float]
+) -> None:
+    bench = make_bench(**how)
+    bench.put_camera(lens(), p=p)
+    view = scenes(rectified())[0]
+    header = rectified_frame(bench, view)
+    bench.wait_counted('dropped', 'image_rectified')
+    assert not bench.has_answered(header)
+    bench.put_camera(rectified())
+    assert len(bench.answer(rectified_frame(bench, view)).detections) == len(view.items)
 
 
 def test_depth_of_the_second_camera_is_at_its_own_centre(make_bench: Callable[..., PoseBench]) -> None:

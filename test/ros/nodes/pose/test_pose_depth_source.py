@@ -245,3 +245,64 @@ def test_the_cloud_is_brought_over_too(bench: PoseBench) -> None:
     assert len(points) > 100
     assert (np.abs(local) < np.array(item.size) / 2 + 0.004).all(axis=1).mean() > 0.95
     bench.probe.ignore(f'{bench.name}/objects_cloud')
+
+
+# A rectified image, and depth that is registered to the raw one
+
+
+def bent() -> CameraModel:
+    """The raw camera of `view_of`'s images: the same K, but straight lines are curves."""
+    flat = view_of().camera
+    return CameraModel(flat.width, flat.height, flat.K, (-0.25, 0.08, 0.001, -0.0008, 0.0), 'plumb_bob')
+
+
+def seen_in_boxes(bench: PoseBench, view: View) -> tuple[CameraModel, np.ndarray]:
+    """The camera of the depth that the node has worked with, and how far that is from the image's own, m, in boxes."""
+    used = bench.node._depth._last[3]
+    depth = used.image.metres()
+    off = []
+    for item in view.items:
+        left, top, right, bottom = np.round(item.box).astype(int)
+        rows, columns = slice(max(top, 0), bottom), slice(max(left, 0), right)
+        off.append((depth[rows, columns] - view.depth[rows, columns]).ravel())
+    return used.camera, np.abs(np.concatenate(off))
+
+
+@pytest.mark.parametrize('how', [{}, {'depth_rectified': 'false'}])
+def test_raw_depth_of_a_rectified_image_is_rectified(around: Any, pose_model: Path, how: dict[str, Any]) -> None:
+    same_place = Pose(np.eye(3), np.zeros(3))
+    with contextlib.closing(PoseBench(around, model=str(pose_model), method='registration', **how)) as bench:
+        bench.put_camera(bent(), topic='depth/camera_info')
+        for seed in SEEDS:
+            view, header = view_of(seed), bench.stamp()
+            bench.put_camera(view.camera, header)
+            bench.put_depth(header, depth_seen_from(seed, bent(), same_place))
+            array = bench.answer(bench.send(view, header=header, info=False))
+            camera, off = seen_in_boxes(bench, view)
+            assert camera.model == 'none'
+            assert np.nanmedian(off) < 0.002
+            assert np.nanmean(off > 0.03) < 0.1, 'but for the edges of objects'
+            for found, item in zip(array.detections, view.items, strict=True):
+                assert_near(found, item.pose, m=0.004, deg=2.0)
+
+
+def test_rectified_depth_of_a_rectified_image_stays(around: Any, pose_model: Path) -> None:
+    """Its own CameraInfo has K, D and P; the name of its topic says which of them it follows."""
+    topics = {'depth/image': 'depth_registered/image_rect'}
+    with contextlib.closing(PoseBench(around, model=str(pose_model), method='registration', topics=topics)) as bench:
+        view = view_of()
+        P = np.column_stack((view.camera.K, np.zeros(3))).ravel().tolist()
+        bench.put_camera(bent(), topic='depth/camera_info', p=P)
+        for found, item in zip(bench.ask(view, depth='32FC1').detections, view.items, strict=True):
+            assert_near(found, item.pose, m=0.003, deg=2.0)
+        camera, off = seen_in_boxes(bench, view)
+        assert camera.model == 'none'
+        assert not np.nan_to_num(off).any(), 'not a reading is moved'
+
+
+def test_raw_depth_of_a_rectified_image_without_its_lens_is_refused(around: Any) -> None:
+    with contextlib.closing(PoseBench(around, depth_rectified='false')) as bench:
+        header = bench.send(view_of(), depth='32FC1')
+        assert_refused(bench, header, 'depth_rectified: false')
+        bench.put_camera(view_of().camera, topic='depth/camera_info')
+        bench.ask(view_of(), depth='32FC1')
