@@ -19,7 +19,8 @@ from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_log
 from isaac_inference.ops.geometry.symmetry import Symmetry, nearest
 from isaac_inference.ops.pose.second_pose import SecondPose, either, first_alone
-from isaac_inference.ops.tracking.pose_filter import PoseFilter, PoseFilterSettings, SmoothPose
+from isaac_inference.ops.tracking.pose_filter import PoseFilter, SmoothPose
+from isaac_inference.ops.tracking.pose_filter_settings import PoseFilterSettings
 
 _Measured = tuple[Pose, np.ndarray]
 _MOST = 16.0  # log odds; more sure than this is none, so that a mistake can be mended
@@ -158,6 +159,26 @@ class TwoPoseFilter:
         except FrameError as error:
             self.withheld = str(error)
             return None
+
+    def follows_one(self, stamp_s: float) -> bool:
+        """Whether one pose alone is followed, and a measurement at this stamp continues it."""
+        return self._second is None and self._first.follows(stamp_s)
+
+    @staticmethod
+    def update_together(
+        filters: Sequence[TwoPoseFilter],
+        stamp_s: float,
+        poses: Sequence[Pose],
+        covariances: Sequence[np.ndarray | None],
+    ) -> list[SmoothPose | None]:
+        """`update` of several objects at once, as `PoseFilter.update_together`; all of them `follows_one(stamp_s)`.
+
+        Raises:
+            FrameError: 'bad_pose', for any of them; all filters are as they were.
+        """
+        for one in filters:
+            one.withheld = ''
+        return PoseFilter.update_together([one._first for one in filters], stamp_s, poses, covariances)
 
     def _published(self, result: SmoothPose, stamp_s: float) -> SmoothPose:
         if self._second is None:

@@ -64,7 +64,7 @@ class SeenObject:
 
 def pose_message(pose: Pose) -> PoseMessage:
     """A pose as a message."""
-    return _pose(_point(*pose.translation.tolist()), _quaternion(*pose.quaternion().tolist()))
+    return _pose(_point(*pose.translation.tolist()), _quaternion(*pose.quaternion_numbers()))
 
 
 def pose_from_message(message: PoseMessage) -> Pose:
@@ -153,6 +153,8 @@ def second_pose(seen: SeenObject) -> SecondPose | None:
     Raises:
         FrameError: 'bad_pose', when it isn't finite or its quaternion is zero.
     """
+    if len(seen.item.results) == 1:
+        return None
     others = [
         result
         for result in seen.item.results
