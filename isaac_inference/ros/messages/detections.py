@@ -155,19 +155,21 @@ def box_corners(item: Detection2D) -> tuple[float, float, float, float]:
     Raises:
         FrameError: 'bad_box', it is not finite or has no area.
     """
-    center, width, height = item.bbox.center.position, item.bbox.size_x, item.bbox.size_y
-    theta = item.bbox.center.theta
+    bounds = item.bbox
+    placed, width, height = bounds.center, bounds.size_x, bounds.size_y
+    center, theta = placed.position, placed.theta
     half_x, half_y = width / 2, height / 2
     if theta and math.isfinite(theta):
         cos, sin = abs(math.cos(theta)), abs(math.sin(theta))
         half_x, half_y = half_x * cos + half_y * sin, half_x * sin + half_y * cos
-    box = center.x - half_x, center.y - half_y, center.x + half_x, center.y + half_y
-    if not (all(map(math.isfinite, (*box, theta))) and box[0] < box[2] and box[1] < box[3] and min(width, height) > 0):
+    x, y = center.x, center.y
+    box = x - half_x, y - half_y, x + half_x, y + half_y
+    is_box = -math.inf < box[0] < box[2] < math.inf and -math.inf < box[1] < box[3] < math.inf
+    if not (is_box and math.isfinite(theta) and min(width, height) > 0):
         turned = f', turned by {theta} rad' if theta else ''
         raise FrameError(
             'bad_box',
-            f'got a box of {width} x {height} px about ({center.x}, {center.y}){turned}, expected finite numbers and '
-            'an area',
+            f'got a box of {width} x {height} px about ({x}, {y}){turned}, expected finite numbers and an area',
         )
     return box
 
