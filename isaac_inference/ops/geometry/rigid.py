@@ -174,14 +174,20 @@ def so3_exps(rotation_vectors: np.ndarray) -> np.ndarray:
         >>> so3_exps(np.array([[0, 0, np.pi / 2], [0, 0, 0]])).round().astype(int)[:, 0].tolist()
         [[0, -1, 0], [1, 0, 0]]
     """
-    angles = np.linalg.norm(rotation_vectors, axis=1)
-    crosses = np.zeros((len(rotation_vectors), 3, 3))
-    crosses[:, 2, 1], crosses[:, 0, 2], crosses[:, 1, 0] = rotation_vectors.T
-    crosses -= crosses.transpose(0, 2, 1)
-    # sin(x) / x, and (1 - cos(x)) / x^2 = 2 (sin(x / 2) / x)^2
-    first, second = np.sinc(angles / np.pi), 0.5 * np.sinc(angles / (2.0 * np.pi)) ** 2
-    rotations: np.ndarray = np.eye(3) + first[:, None, None] * crosses + second[:, None, None] * (crosses @ crosses)
-    return rotations
+    x, y, z = rotation_vectors.T
+    halves = 0.5 * np.sqrt(x * x + y * y + z * z)
+    np.maximum(halves, 1e-20, out=halves)
+    # the quaternion; sin(a / 2) / a times the vector
+    w, share = np.cos(halves), 0.5 * np.sin(halves) / halves
+    x, y, z = share * x, share * y, share * z
+    xx, yy, zz, xy, xz, yz, wx, wy, wz = x * x, y * y, z * z, x * y, x * z, y * z, w * x, w * y, w * z
+    half = np.empty((9, len(rotation_vectors)))  # of the rotations less 1
+    half[0], half[1], half[2] = -yy - zz, xy - wz, xz + wy
+    half[3], half[4], half[5] = xy + wz, -xx - zz, yz - wx
+    half[6], half[7], half[8] = xz - wy, yz + wx, -xx - yy
+    half += half
+    half[::4] += 1.0
+    return half.T.reshape(-1, 3, 3)
 
 
 def so3_log(rotation: np.ndarray) -> np.ndarray:
