@@ -26,7 +26,8 @@ _CONFIDENCE = 0.999  # that a triple without outliers was tried
 _NORMALISED = np.eye(3)
 _NO_DISTORTION = np.zeros(4)
 _MAX_LISTED = 10  # points; with more, triples are drawn instead of listed
-_TINY = 1e-300  # metres; a depth that can be divided by
+_TINY = 1e-9  # metres; a depth that can be divided by
+_SHARED = 4  # points that two different poses don't have in common
 _FIRST, _AT_ONCE = 4, 12  # triples whose poses are scored together; with one outlier, the first few mostly do
 
 
@@ -89,7 +90,8 @@ def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> t
         >>> np.flatnonzero(~inliers).tolist()
         [2]
     """
-    count = len(seen.model)
+    count, shape = len(seen.model), _shape(seen.model.tobytes())
+    is_solid = shape is not None and shape.plane is None  # four points of a flat one fit two poses
     normalised = seen.pixels / seen.focal
     # A pose from three noisy points misses the others by more than a pose from all of them.
     limit = (2.0 * threshold) ** 2
@@ -108,6 +110,9 @@ def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> t
             best_cost, best = float(costs[lowest]), squares[lowest] < limit
             agreeing = int(np.count_nonzero(best))
             if agreeing >= count - 1:  # the best there can be: all of them agree on nothing, or none would search
+                break
+            sure = is_solid and int(np.count_nonzero(squares[lowest] < threshold * threshold)) == agreeing
+            if sure and 2 * agreeing - count >= _SHARED:  # any other pose that as many agree on is this one
                 break
             needed = _triples_needed(agreeing, count)
     return _tightened(seen, best, threshold)
@@ -175,12 +180,16 @@ def _solve(model: np.ndarray, normalised: np.ndarray, method: int) -> list[np.nd
 
 def _three_point_poses(model: np.ndarray, normalised: np.ndarray, triples: np.ndarray) -> np.ndarray:
     """(M, 6) of all triples, up to four of each."""
-    poses: list[np.ndarray] = []
+    all_turns: list[np.ndarray] = []
+    all_moves: list[np.ndarray] = []
     for corners, rays in zip(model[triples], normalised[triples], strict=True):
         found, turns, moves = cv2.solveP3P(corners, rays, _NORMALISED, _NO_DISTORTION, flags=cv2.SOLVEPNP_AP3P)
-        for index in range(found):
-            poses += (turns[index], moves[index])
-    return np.concatenate(poses).reshape(-1, 6) if poses else np.empty((0, 6))
+        if found:
+            all_turns.extend(turns)
+            all_moves.extend(moves)
+    if not all_turns:
+        return np.empty((0, 6))
+    return np.concatenate((all_turns, all_moves), axis=1)[:, :, 0]
 
 
 def _squared_errors(seen: Observations, poses: np.ndarray) -> np.ndarray:
