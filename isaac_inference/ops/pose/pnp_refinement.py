@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -27,8 +27,7 @@ _NO_DISTORTION = np.zeros(4)
 _TURN_FIRST = np.eye(6, k=3)  # (translation, rotation) by (rotation, translation)
 
 
-@dataclass(frozen=True, eq=False)
-class Observations:
+class Observations(NamedTuple):
     """N model points and where they were seen.
 
     Attributes:
@@ -48,8 +47,7 @@ class Observations:
         return Observations(self.model[mask], self.pixels[mask], self.weights[mask], self.focal)
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(NamedTuple):
     """Observations at one pose.
 
     Attributes:
