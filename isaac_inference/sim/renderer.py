@@ -285,8 +285,9 @@ class Renderer:
             height, width = (length - 2 * _RIM for length in picture.shape[:2])
             hits = hit_face(Rays(item.pose, self._rays.part(*region)), kind.size, kind.shape, name, (width, height))
             count += int(np.count_nonzero(hits.mask))
-            front = hits.depth < zbuffer[region]
-            front &= hits.mask
+            is_front = hits.depth < zbuffer[region]
+            is_front &= hits.mask
+            front = is_front.view(np.uint8)
             u, v = hits.u, hits.v
             u += np.float32(_RIM)
             v += np.float32(_RIM)
@@ -294,7 +295,6 @@ class Renderer:
             # fast as to extrapolate the picture there
             paint = cv2.remap(picture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT)
             paint = _shade(paint, hits.normal, object_light, light)
-            front = front.view(np.uint8)
             # OpenCV copies under a mask about fifty times as fast as NumPy
             cv2.copyTo(paint, front, color[region])
             cv2.copyTo(hits.depth, front, zbuffer[region])
@@ -338,7 +338,7 @@ def _level(m_per_px: float) -> int:
 def _shade(paint: np.ndarray, normal: tuple[Number, Number, Number], lamp: np.ndarray, light: Light) -> np.ndarray:
     """Lambert's law: brightness by the angle between the surface and the lamp."""
     x, y, z = (part * toward for part, toward in zip(normal, lamp.astype(np.float32), strict=True))
-    cosine = x + y + z
+    cosine = np.asarray(x + y + z)
     if cosine.ndim == 0:
         return cv2.convertScaleAbs(paint, paint, alpha=light.ambient + light.diffuse * max(float(cosine), 0.0))
     np.maximum(cosine, np.float32(0.0), out=cosine)

@@ -67,8 +67,8 @@ def sense_depth(depth: np.ndarray, settings: SensorSettings, rng: np.random.Gene
     if settings.depth_hole_edges:
         filled = depth.copy()
         cv2.patchNaNs(filled, 10.0)
-        jumps = cv2.dilate(filled, _NEIGHBOURS)
-        jumps -= cv2.erode(filled, _NEIGHBOURS, dst=filled)
+        jumps = np.asarray(cv2.dilate(filled, _NEIGHBOURS))
+        np.subtract(jumps, cv2.erode(filled, _NEIGHBOURS, dst=filled), out=jumps)
         np.copyto(result, np.nan, where=jumps > 0.03)
     return result
 

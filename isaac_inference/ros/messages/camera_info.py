@@ -11,6 +11,10 @@ from std_msgs.msg import Header
 
 from isaac_inference.ops.geometry.calibration import Calibration, ImageRectified, StereoFrame, rectified_by_name
 from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ros.runtime.topics.assembly import assembler
+
+_SHARED = tuple(name for name in CameraInfo.get_fields_and_field_types() if name != 'header')
+_again = assembler(CameraInfo, 'header', *_SHARED)
 
 
 class CameraFeed:
@@ -120,6 +124,12 @@ def camera_info(header: Header, camera: CameraModel) -> CameraInfo:
         r=np.eye(3).ravel().tolist(),
         p=P.ravel().tolist(),
     )
+
+
+def with_header(message: CameraInfo, header: Header) -> CameraInfo:
+    """The same under another header; shares its parts with `message`, which nobody may change."""
+    again: CameraInfo = _again(header, *(getattr(message, name) for name in _SHARED))
+    return again
 
 
 def calibration(message: CameraInfo) -> Calibration:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from geometry_msgs.msg import PoseWithCovariance
+from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Quaternion
 from std_msgs.msg import Header
 from vision_msgs.msg import (
     BoundingBox2D,
@@ -44,6 +44,8 @@ from isaac_inference.ros.runtime.topics.assembly import assembler
 
 _point, _pose = assembler(Point2D, 'x', 'y'), assembler(Pose2D, 'position', 'theta')
 _box = assembler(BoundingBox2D, 'center', 'size_x', 'size_y')
+_point_3d, _turn = assembler(Point, 'x', 'y', 'z'), assembler(Quaternion, 'x', 'y', 'z', 'w')
+_place, _spread = assembler(Pose, 'position', 'orientation'), assembler(PoseWithCovariance, 'pose', 'covariance')
 _hypothesis = assembler(ObjectHypothesis, 'class_id', 'score')
 _result = assembler(ObjectHypothesisWithPose, 'hypothesis', 'pose')
 _assembled = assembler(Detection2D, 'header', 'results', 'bbox', 'id')
@@ -105,7 +107,8 @@ def with_id(item: Detection2D, identity: str) -> Detection2D:
 
 def _detection(header: Header, x0: float, y0: float, x1: float, y1: float, score: float, label: str) -> Detection2D:
     center = _pose(_point((x0 + x1) / 2, (y0 + y1) / 2), 0.0)
-    result = _result(_hypothesis(label, score), PoseWithCovariance())
+    nowhere = _spread(_place(_point_3d(0.0, 0.0, 0.0), _turn(0.0, 0.0, 0.0, 1.0)), np.zeros(36))
+    result = _result(_hypothesis(label, score), nowhere)
     detection: Detection2D = _assembled(header, [result], _box(center, x1 - x0, y1 - y0), '')
     return detection
 

@@ -188,7 +188,8 @@ class PipelineNode(LifecycleNode):
         A node has exactly one primary input (see the class). Of several, one must be marked `primary=True`, or
         configuring fails; the only one is it unless `primary=False` says that its messages are no frames.
 
-        What other processes publish is taken only while `wanted()`, asked some ten times a second. `on_device`, asked
+        Messages are taken only while `wanted()`: asked for each one of this process, and some ten times a second for
+        whether to listen to other processes. `on_device`, asked
         at activation, says that the handler takes items on a GPU; else they are brought into host memory first.
         `inline` is that of `Mailbox`. `source`, asked as often as `wanted`, says which adapter and topic the input has
         at that time, where they depend on what is published; it changes over as soon as another pair is returned.
