@@ -59,7 +59,8 @@ def thinned(points: np.ndarray, voxel: float, limit: int) -> np.ndarray:
 
 def _occupied(cloud: np.ndarray, voxel: float) -> int:
     """How many voxels have points: as many as `voxelgrid_sampling` gives, in a fraction of its time."""
-    slots, total = np.zeros(len(cloud), np.int64), 1
+    slots: np.ndarray = np.zeros(len(cloud), np.int64)
+    total = 1
     for axis in range(3):
         cells = np.floor(cloud[:, axis] * (1.0 / voxel)).astype(np.int64)
         cells -= cells.min()
