@@ -59,6 +59,9 @@ class Subscription(Generic[T]):
         self.adapter, self.qos, self.on_device = adapter, qos.requested(), on_device
         self.is_primary = is_primary
         self.topic = node.resolve_topic_name(topic)
+        self._qos_problem, self._loss_problem, self._deadline_problem = (
+            f'{kind} {self.topic}' for kind in ('qos', 'lost', 'deadline')
+        )
         self.graph = TopicGraph(node, topic, adapter.message_type)
         self.remote = False
         self._chosen = qos
@@ -129,18 +132,6 @@ class Subscription(Generic[T]):
         if self._reader is not None:
             self._close_reader()
         self._mailbox.close()
-
-    @property
-    def _qos_problem(self) -> str:
-        return f'qos {self.topic}'
-
-    @property
-    def _loss_problem(self) -> str:
-        return f'lost {self.topic}'
-
-    @property
-    def _deadline_problem(self) -> str:
-        return f'deadline {self.topic}'
 
     def _open_reader(self, profile: QoSProfile, offers: Sequence[Offer]) -> None:
         self.remote = True  # before the reader exists: an item may be missed now, but none comes twice
