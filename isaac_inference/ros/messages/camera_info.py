@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 
 from isaac_inference.ops.geometry.calibration import Calibration, ImageRectified, StereoFrame, rectified_by_name
 from isaac_inference.ops.geometry.camera_model import CameraModel
-from isaac_inference.ros.runtime.topics.assembly import assembler
+from isaac_inference.ros.runtime.assembly import assembler
 
 _SHARED = tuple(name for name in CameraInfo.get_fields_and_field_types() if name != 'header')
 _again = assembler(CameraInfo, 'header', *_SHARED)

@@ -40,7 +40,7 @@ from vision_msgs.msg import (
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TensorFrame
-from isaac_inference.ros.runtime.topics.assembly import assembler
+from isaac_inference.ros.runtime.assembly import assembler
 
 _point, _pose = assembler(Point2D, 'x', 'y'), assembler(Pose2D, 'position', 'theta')
 _box = assembler(BoundingBox2D, 'center', 'size_x', 'size_y')

@@ -18,7 +18,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.pose.second_pose import SecondPose
 from isaac_inference.ros.messages.detections import best_result, checked_result
-from isaac_inference.ros.runtime.topics.assembly import assembler
+from isaac_inference.ros.runtime.assembly import assembler
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.transforms.broadcaster import FramePose
 

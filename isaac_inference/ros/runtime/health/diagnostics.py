@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
+from isaac_inference.ros.runtime.assembly import assembler
 from isaac_inference.ros.runtime.health.health import SUPERSEDED, Snapshot
 from isaac_inference.ros.runtime.health.timing import StageTiming, total_ms
-from isaac_inference.ros.runtime.topics.assembly import assembler
 
 _pair = assembler(KeyValue, 'key', 'value')
 _status = assembler(DiagnosticStatus, 'level', 'name', 'message', 'hardware_id', 'values')

@@ -17,7 +17,7 @@ from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ros.messages.detections import detection_array, with_id
 from isaac_inference.ros.messages.poses import detection_3d
-from isaac_inference.ros.runtime.topics.assembly import assembler
+from isaac_inference.ros.runtime.assembly import assembler
 
 HEADER = Header(frame_id='camera')
 POSE = Pose(so3_exp((0.4, -0.3, 0.2)), np.array([0.1, -0.2, 0.9]))
