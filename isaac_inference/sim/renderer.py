@@ -8,6 +8,7 @@ are exact; textures are looked up with `cv2.remap`.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from isaac_inference.sim.textures import PIXELS_PER_M, Pyramid, faces_of
 
 NEAR = 0.05  # m; an object that reaches nearer is not drawn
 TABLE = 2.0  # m, side of the square table top, which is the plane z = 0 of the world about its origin
+_FAR = 100.0  # m; nearer than this at all corners of the image, the table's horizon isn't between them
 _SOFT = 8  # px at half size, that a shadow's blurred edge reaches further
 _RIM = 1  # px around a face's picture, so that its edge pixels have neighbours
 _RING = np.linspace(0, 2 * np.pi, 32, endpoint=False)
@@ -115,9 +117,21 @@ class Renderer:
         """
         light = light or Light()
         camera_light = T_world_camera.rotation.T @ np.asarray(light.direction)
-        color, zbuffer = self._background(T_world_camera, table, wall, light)
-        corners = [item.pose.apply(cuboid_corners(item.kind.size)) for item in objects]
-        drawable = [points[:, 2].min() > NEAR for points in corners]
+        with np.errstate(divide='ignore', invalid='ignore', over='ignore'):  # rays that meet nothing
+            return self._rendered(objects, T_world_camera, table, wall, light, camera_light)
+
+    def _rendered(
+        self,
+        objects: Sequence[Placed],
+        T_world_camera: Pose,
+        table: int,
+        wall: int,
+        light: Light,
+        camera_light: np.ndarray,
+    ) -> Rendered:
+        color, zbuffer, is_endless = self._background(T_world_camera, table, wall, light)
+        corners = [item.pose.apply(_corners(item.kind)) for item in objects]
+        drawable = [min(points[:, 2].tolist()) > NEAR for points in corners]
         self._shadows(
             color, [points for points, fits in zip(corners, drawable, strict=True) if fits], T_world_camera, light
         )
@@ -134,33 +148,46 @@ class Renderer:
                 outlines[index] = count / max(inside, 1e-6)
         seen = cv2.calcHist([instances], [0], None, [256], [0, 256]).ravel()[1 : len(objects) + 1]
         visibility = np.divide(seen, outlines, out=np.zeros(len(objects)), where=outlines > 0)
-        zbuffer[np.isinf(zbuffer)] = np.nan
+        if is_endless:
+            np.copyto(zbuffer, np.nan, where=np.isinf(zbuffer))
         return Rendered(color, zbuffer, instances, np.minimum(visibility, 1.0).astype(np.float32), boxes)
 
-    def _background(self, T_world_camera: Pose, table: int, wall: int, light: Light) -> tuple[np.ndarray, np.ndarray]:
-        """The table and, beyond its edges, a far backdrop: colour, and depth, which is infinite there."""
+    def _background(
+        self, T_world_camera: Pose, table: int, wall: int, light: Light
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
+        """The table and, beyond its edges, a far backdrop: colour, depth (infinite there), and whether there is any."""
         R, origin = T_world_camera.rotation, T_world_camera.translation
         scale, half = backgrounds.SIDE / TABLE, backgrounds.SIDE / 2
-        with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
-            depth = self._rays.along(R[2])
-            np.reciprocal(depth, out=depth)
-            # place = origin + depth * direction, and depth = -height / (down . ray): one linear function of the ray
-            # over another, as everything on a plane
-            for xy, axis, sign in zip(self._table_xy, (0, 1), (scale, -scale), strict=True):  # rows run against y
-                place = (-origin[2] * sign) * R[axis] + (origin[axis] * sign + half) * R[2]
-                np.multiply(self._rays.along(place, out=xy), depth, out=xy)
-            depth *= np.float32(-origin[2])
+        depth = self._rays.along(R[2])
+        np.reciprocal(depth, out=depth)
+        # place = origin + depth * direction, and depth = -height / (down . ray): one linear function of the ray over
+        # another, as everything on a plane
+        for xy, axis, sign in zip(self._table_xy, (0, 1), (scale, -scale), strict=True):  # rows run against y
+            place = (-origin[2] * sign) * R[axis] + (origin[axis] * sign + half) * R[2]
+            np.multiply(self._rays.along(place, out=xy), depth, out=xy)
+        depth *= np.float32(-origin[2])
         x, y = self._table_xy
         color = cv2.remap(backgrounds.surface(table), x, y, cv2.INTER_LINEAR)
         brightness = light.ambient + light.diffuse * max(0.0, light.direction[2])
         cv2.convertScaleAbs(color, color, alpha=brightness)
+        if self._is_all_table(depth):
+            return color, depth, False
+        outside = ~((depth > 0) & (x >= 0) & (x < 2 * half) & (y >= 0) & (y < 2 * half))
+        np.copyto(depth, np.inf, where=outside)
+        cv2.copyTo(self._backdrop(wall, R), outside.view(np.uint8), color)
+        return color, depth, True
+
+    def _is_all_table(self, depth: np.ndarray) -> bool:
+        """Whether every ray meets the table, by its depth and its place, `_table_xy`."""
+        ends = np.s_[..., :: self.camera.height - 1, :: self.camera.width - 1]
+        places, depths = self._table_xy[ends].ravel().tolist(), depth[ends].ravel().tolist()
+        if not all(0 <= place < backgrounds.SIDE for place in places) or not min(depths) > 0:
+            return False
+        well_on_it = all(1 <= place < backgrounds.SIDE - 1 for place in places) and max(depths) < _FAR
+        if well_on_it and self.camera.model == NONE:  # then so is what lies between the corners
+            return True
         # NaN fails all of these, too
-        inside = all(xy.min() >= 0 and xy.max() < 2 * half for xy in (x, y)) and depth.min() > 0
-        if not inside:
-            outside = ~((depth > 0) & (x >= 0) & (x < 2 * half) & (y >= 0) & (y < 2 * half))
-            depth[outside] = np.inf
-            cv2.copyTo(self._backdrop(wall, R), outside.view(np.uint8), color)
-        return color, depth
+        return all(xy.min() >= 0 and xy.max() < backgrounds.SIDE for xy in self._table_xy) and depth.min() > 0
 
     def _backdrop(self, wall: int, R: np.ndarray) -> np.ndarray:
         """A crop of the wall's picture that moves as the camera turns."""
@@ -209,21 +236,23 @@ class Renderer:
     def _box(self, pixels: np.ndarray) -> tuple[np.ndarray, float]:
         """The box of an object's outline in the image, and the fraction of the outline's area inside the image."""
         width, height = self.camera.width, self.camera.height
-        if not np.isfinite(pixels).all():
+        (left, top), (right, bottom) = np.minimum.reduce(pixels).tolist(), np.maximum.reduce(pixels).tolist()
+        if not math.isfinite(left + top + right + bottom):
             return np.zeros(4, np.float32), 0.0
-        low, high = pixels.min(axis=0), pixels.max(axis=0)
-        box = np.clip(np.concatenate((low, high)), 0, (width, height, width, height))
-        hull = cv2.convexHull(pixels)
-        frame = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
-        inside = cv2.intersectConvexConvex(hull, frame)[0] if box[2] > box[0] and box[3] > box[1] else 0.0
-        return box, float(inside / max(cv2.contourArea(hull), 1e-6))
+        left, right = (min(max(edge, 0.0), float(width)) for edge in (left, right))
+        top, bottom = (min(max(edge, 0.0), float(height)) for edge in (top, bottom))
+        hull, inside = cv2.convexHull(pixels), 0.0
+        if right > left and bottom > top:
+            frame = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+            inside = cv2.intersectConvexConvex(hull, frame)[0]
+        return np.array((left, top, right, bottom), np.float32), inside / max(cv2.contourArea(hull), 1e-6)
 
     def _region(self, pixels: np.ndarray, face: str, shape: str, box: np.ndarray) -> tuple[slice, slice]:
         """The part of the image that a face may be in, as (rows, columns)."""
         width, height = self.camera.width, self.camera.height
         if self.camera.model == NONE:  # else edges are bent, and may reach beyond the box of their ends
             ends = pixels[_FACE_POINTS[shape][face]]
-            (left, top), (right, bottom) = ends.min(axis=0).tolist(), ends.max(axis=0).tolist()
+            (left, top), (right, bottom) = np.minimum.reduce(ends).tolist(), np.maximum.reduce(ends).tolist()
         else:
             left, top, right, bottom = box.tolist()
         rows = slice(max(0, int(top) - 1), max(0, min(int(bottom) + 2, height)))
@@ -256,8 +285,12 @@ class Renderer:
             height, width = (length - 2 * _RIM for length in picture.shape[:2])
             hits = hit_face(Rays(item.pose, self._rays.part(*region)), kind.size, kind.shape, name, (width, height))
             count += int(np.count_nonzero(hits.mask))
-            front = (hits.mask & (hits.depth < zbuffer[region])).view(np.uint8)
-            u, v = hits.u + np.float32(_RIM), hits.v + np.float32(_RIM)
+            is_front = hits.depth < zbuffer[region]
+            is_front &= hits.mask
+            front = is_front.view(np.uint8)
+            u, v = hits.u, hits.v
+            u += np.float32(_RIM)
+            v += np.float32(_RIM)
             # with the rim every hit is inside the picture, and what isn't hit is left as it is: that is three times as
             # fast as to extrapolate the picture there
             paint = cv2.remap(picture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT)
@@ -267,6 +300,11 @@ class Renderer:
             cv2.copyTo(hits.depth, front, zbuffer[region])
             cv2.copyTo(front * np.uint8(number), front, instances[region])
         return count
+
+
+@functools.cache
+def _corners(kind: ObjectKind) -> np.ndarray:
+    return cuboid_corners(kind.size)
 
 
 @functools.cache
@@ -282,6 +320,7 @@ def _rimmed(faces: dict[str, Pyramid]) -> dict[str, Pyramid]:
     }
 
 
+@functools.cache
 def _outline_points(kind: ObjectKind) -> np.ndarray:
     """Points of an object whose projections' hull is its outline, (N, 3) m."""
     if kind.shape == 'cuboid':
@@ -298,10 +337,11 @@ def _level(m_per_px: float) -> int:
 
 def _shade(paint: np.ndarray, normal: tuple[Number, Number, Number], lamp: np.ndarray, light: Light) -> np.ndarray:
     """Lambert's law: brightness by the angle between the surface and the lamp."""
-    x, y, z = (part * np.float32(toward) for part, toward in zip(normal, lamp, strict=True))
-    cosine = np.maximum(x + y + z, np.float32(0.0))
+    x, y, z = (part * toward for part, toward in zip(normal, lamp.astype(np.float32), strict=True))
+    cosine = np.asarray(x + y + z)
     if cosine.ndim == 0:
-        return cv2.convertScaleAbs(paint, alpha=light.ambient + light.diffuse * float(cosine))
+        return cv2.convertScaleAbs(paint, paint, alpha=light.ambient + light.diffuse * max(float(cosine), 0.0))
+    np.maximum(cosine, np.float32(0.0), out=cosine)
     cosine *= np.float32(light.diffuse * 128)
     cosine += np.float32(light.ambient * 128)
     factor = np.minimum(cosine, np.float32(255.0)).astype(np.uint8)

@@ -11,6 +11,7 @@ import numpy as np
 
 _NOISE_STD = 16.0  # of the stored tile, in grey levels
 _MARGIN = 64
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,15 @@ def sense_color(image: np.ndarray, settings: SensorSettings, rng: np.random.Gene
     """The picture as this camera sees it; (H, W, 3) uint8 BGR in and out."""
     result = cv2.LUT(image, _tone_curve(settings.gains, settings.gamma))
     if settings.motion_blur > 1:
-        result = cv2.filter2D(result, -1, _smear(settings.motion_blur, settings.motion_angle))
+        cv2.filter2D(result, -1, _smear(settings.motion_blur, settings.motion_angle), result)
     if settings.blur > 0:
-        result = cv2.GaussianBlur(result, (0, 0), settings.blur)
+        cv2.GaussianBlur(result, (0, 0), settings.blur, result)
     if settings.noise > 0:
         height, width = image.shape[:2]
         top, left = (int(value) for value in rng.integers(0, _MARGIN, 2))
         tile = _noise_tile(height, width, 3)[top : top + height, left : left + width]
         share = settings.noise / _NOISE_STD
-        result = cv2.addWeighted(result, 1.0, tile, share, -128.0 * share)
+        cv2.addWeighted(result, 1.0, tile, share, -128.0 * share, result)
     return result
 
 
@@ -59,11 +60,16 @@ def sense_depth(depth: np.ndarray, settings: SensorSettings, rng: np.random.Gene
     height, width = depth.shape
     top, left = (int(value) for value in rng.integers(0, _MARGIN, 2))
     tile = _depth_tile(height, width)[top : top + height, left : left + width]
-    result = depth + tile * (np.float32(settings.depth_noise) * depth * depth)
+    result = np.float32(settings.depth_noise) * depth
+    for factor in (depth, tile):
+        result *= factor
+    result += depth
     if settings.depth_hole_edges:
-        filled = np.where(np.isnan(depth), np.float32(10.0), depth)
-        kernel = np.ones((3, 3), np.uint8)
-        result[cv2.dilate(filled, kernel) - cv2.erode(filled, kernel) > 0.03] = np.nan
+        filled = depth.copy()
+        cv2.patchNaNs(filled, 10.0)
+        jumps = np.asarray(cv2.dilate(filled, _NEIGHBOURS))
+        np.subtract(jumps, cv2.erode(filled, _NEIGHBOURS, dst=filled), out=jumps)
+        np.copyto(result, np.nan, where=jumps > 0.03)
     return result
 
 

@@ -65,7 +65,7 @@ class RayGrid:
 
     def along(self, axis: Sequence[float] | np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """(h, w) float32 scalar products of each ray (x, y, 1) with a vector; into `out` where that is given."""
-        a, b, c = (np.float32(value) for value in axis)
+        a, b, c = np.asarray(axis, np.float32)
         return np.add(a * self._x + c, b * self._y, out=out)
 
 
@@ -95,6 +95,8 @@ def visible_faces(origin: np.ndarray, size: tuple[float, float, float], shape: s
 def hit_face(rays: Rays, size: tuple[float, float, float], shape: str, face: str, picture_wh: tuple[int, int]) -> Hits:
     """Intersect the rays with one face of a shape that is all in front of the camera.
 
+    Rays along a face divide by zero; the caller silences that once, for all faces.
+
     Args:
         rays: of the region.
         size: in m.
@@ -106,26 +108,27 @@ def hit_face(rays: Rays, size: tuple[float, float, float], shape: str, face: str
         return _hit_side(rays, size, picture_wh)
     axis, sign, right, up = _FRAMES[face]
     distance, down = sign * size[axis] / 2 - rays.origin[axis], rays.axes[axis]
-    with np.errstate(divide='ignore', invalid='ignore'):
-        per_down = np.reciprocal(rays.grid.along(down))
-        # a place is origin + depth * direction with depth = distance / (down . ray), so its px are one linear function
-        # of the ray over another
-        u, v = (
-            rays.grid.along(px * (turn / size[i]) * (rays.origin[i] * down + distance * rays.axes[i]) + middle * down)
-            for (i, turn), px, middle in (
-                (right, picture_wh[0], (picture_wh[0] - 1) / 2),
-                ((up[0], -up[1]), picture_wh[1], (picture_wh[1] - 1) / 2),
-            )
+    per_down = rays.grid.along(down)
+    np.reciprocal(per_down, out=per_down)
+    # a place is origin + depth * direction with depth = distance / (down . ray), so its px are one linear function of
+    # the ray over another
+    u, v = (
+        rays.grid.along(px * (turn / size[i]) * (rays.origin[i] * down + distance * rays.axes[i]) + middle * down)
+        for (i, turn), px, middle in (
+            (right, picture_wh[0], (picture_wh[0] - 1) / 2),
+            ((up[0], -up[1]), picture_wh[1], (picture_wh[1] - 1) / 2),
         )
-        u *= per_down
-        v *= per_down
-        per_down *= np.float32(distance)
-        if shape == 'cylinder':
-            mask = _square(u, picture_wh[0]) + _square(v, picture_wh[1]) <= np.float32(0.25)
-        else:
-            mask = (u >= -0.5) & (u <= picture_wh[0] - 0.5)
-            mask &= v >= -0.5
-            mask &= v <= picture_wh[1] - 0.5
+    )
+    u *= per_down
+    v *= per_down
+    per_down *= np.float32(distance)
+    if shape == 'cylinder':
+        mask = _square(u, picture_wh[0]) + _square(v, picture_wh[1]) <= np.float32(0.25)
+    else:
+        mask = u >= -0.5
+        mask &= u <= picture_wh[0] - 0.5
+        mask &= v >= -0.5
+        mask &= v <= picture_wh[1] - 0.5
     normal = [0.0, 0.0, 0.0]
     normal[axis] = sign
     return Hits(mask, per_down, u, v, (normal[0], normal[1], normal[2]))
@@ -147,8 +150,7 @@ def _hit_side(rays: Rays, size: tuple[float, float, float], picture_wh: tuple[in
     b += oy * dy
     c = np.float32(rays.origin[0] ** 2 + rays.origin[1] ** 2 - radius**2)
     discriminant = b * b - a * c
-    with np.errstate(divide='ignore', invalid='ignore'):
-        depth = (-b - np.sqrt(np.maximum(discriminant, np.float32(0.0)))) / a
+    depth = (-b - np.sqrt(np.maximum(discriminant, np.float32(0.0)))) / a
     x, y, z = ox + depth * dx, oy + depth * dy, oz + depth * dz
     mask = (discriminant > 0) & (depth > 0) & (np.abs(z) <= np.float32(half))
     u = np.arctan2(y, x) * np.float32(0.5 / np.pi) % np.float32(1.0)

@@ -209,3 +209,18 @@ def test_what_is_drawn_is_what_a_slow_ray_caster_sees(camera):
     off = np.abs(view.color[rows[picked], columns[picked]] - colors).max(axis=1)[same]
     assert np.median(off) < 0.6
     assert (off < 6).mean() > 0.99, 'the paint is elsewhere on the faces'
+
+
+@pytest.mark.parametrize('name', ['pinhole', 'distorted'])
+def test_the_table_fills_the_image_where_every_ray_meets_it(name):
+    """What the corners of the image tell is what all pixels tell."""
+    camera, rng, found = CAMERAS[name], np.random.default_rng(4), set()
+    for _ in range(60):
+        eye = rng.uniform((-0.9, -0.9, 0.2), (0.9, 0.9, 1.2))
+        renderer, seen = Renderer(camera), look_at(eye, np.append(rng.uniform(-0.6, 0.6, 2), 0.0), rng.normal(0, 0.3))
+        view = renderer.render([], seen)
+        is_full = not np.isnan(view.depth).any()
+        with np.errstate(all='ignore'):
+            assert renderer._background(seen, 0, 1, Light())[2] is not is_full
+        found.add(is_full)
+    assert found == {True, False}

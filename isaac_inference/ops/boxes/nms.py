@@ -193,6 +193,6 @@ def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _usable(boxes: np.ndarray) -> np.ndarray:
     """(N, 4) float64; a box without area or with a value that is not finite becomes all zeros."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-    is_usable = np.isfinite(boxes).all(axis=1, keepdims=True)
-    is_usable &= (boxes[:, 2:] > boxes[:, :2]).all(axis=1, keepdims=True)
+    is_usable = np.logical_and.reduce(np.isfinite(boxes), axis=1, keepdims=True)
+    is_usable &= np.logical_and.reduce(boxes[:, 2:] > boxes[:, :2], axis=1, keepdims=True)
     return np.where(is_usable, boxes, 0.0)

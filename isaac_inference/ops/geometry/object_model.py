@@ -131,7 +131,7 @@ class ObjectModel:
         places, normals = self.points[index], self.normals[index]
         gap = points - places
         along = np.einsum('ij,ij->i', gap, normals)
-        beside = np.einsum('ij,ij->i', gap, gap) - along**2 > (2.0 * self.spacing) ** 2
+        beside = np.einsum('ij,ij->i', gap, gap) - along * along > (2.0 * self.spacing) ** 2
         return places, normals, beside
 
     def visible(self, rotation: np.ndarray, translation: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:

@@ -97,15 +97,14 @@ class Pose:
                 f'got quaternion {quaternion} and translation {offset}, expected finite numbers and '
                 f'a quaternion that is not zero; the identity is (0, 0, 0, 1)'
             )
-        x, y, z, w = (value / length for value in quaternion)
-        rotation = np.array(
-            (
-                (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-                (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-                (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-            )
-        )
-        return cls(rotation, np.array(offset))
+        x, y, z, w = quaternion
+        x, y, z, w = x / length, y / length, z / length, w / length
+        rotation = (
+            1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+        )  # fmt: skip
+        return cls(np.array(rotation).reshape(3, 3), np.array(offset))
 
     def matrix(self) -> np.ndarray:
         """The (4, 4) float64 homogeneous matrix."""
@@ -116,7 +115,12 @@ class Pose:
 
     def quaternion(self) -> np.ndarray:
         """The rotation as a (4,) float64 unit quaternion (x, y, z, w) with w >= 0."""
-        return np.array(_quaternion(self.rotation))
+        return np.array(self.quaternion_numbers())
+
+    def quaternion_numbers(self) -> tuple[float, float, float, float]:
+        """The same as plain numbers, for messages."""
+        (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = self.rotation.tolist()
+        return _quaternion_numbers(xx, xy, xz, yx, yy, yz, zx, zy, zz)
 
     def inverse(self) -> Pose:
         """`T_b_a` of this `T_a_b`."""
@@ -138,7 +142,17 @@ def so3_exp(rotation_vector: np.ndarray | Sequence[float]) -> np.ndarray:
         >>> so3_exp((0, 0, np.pi / 2)).round().astype(int).tolist()
         [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
     """
-    x, y, z = (float(value) for value in rotation_vector)
+    x, y, z = rotation_vector
+    return np.array(so3_exp_numbers(float(x), float(y), float(z))).reshape(3, 3)
+
+
+def so3_exp_numbers(x: float, y: float, z: float) -> tuple[float, ...]:
+    """`so3_exp` of a vector's components: the nine numbers of the rotation, row by row.
+
+    Example:
+        >>> [round(value) for value in so3_exp_numbers(0, 0, np.pi / 2)]
+        [0, -1, 0, 1, 0, 0, 0, 0, 1]
+    """
     square = x * x + y * y + z * z
     angle = math.sqrt(square)
     if angle < _SMALL_ANGLE:
@@ -146,13 +160,11 @@ def so3_exp(rotation_vector: np.ndarray | Sequence[float]) -> np.ndarray:
     else:
         a, b = math.sin(angle) / angle, (1.0 - math.cos(angle)) / square
     # Written out: this runs in every step of a refinement, where the overhead of small arrays dominates.
-    return np.array(
-        (
-            (1.0 - b * (y * y + z * z), b * x * y - a * z, b * x * z + a * y),
-            (b * x * y + a * z, 1.0 - b * (x * x + z * z), b * y * z - a * x),
-            (b * x * z - a * y, b * y * z + a * x, 1.0 - b * (x * x + y * y)),
-        )
-    )
+    return (
+        1.0 - b * (y * y + z * z), b * x * y - a * z, b * x * z + a * y,
+        b * x * y + a * z, 1.0 - b * (x * x + z * z), b * y * z - a * x,
+        b * x * z - a * y, b * y * z + a * x, 1.0 - b * (x * x + y * y),
+    )  # fmt: skip
 
 
 def so3_exps(rotation_vectors: np.ndarray) -> np.ndarray:
@@ -162,14 +174,34 @@ def so3_exps(rotation_vectors: np.ndarray) -> np.ndarray:
         >>> so3_exps(np.array([[0, 0, np.pi / 2], [0, 0, 0]])).round().astype(int)[:, 0].tolist()
         [[0, -1, 0], [1, 0, 0]]
     """
-    angles = np.linalg.norm(rotation_vectors, axis=1)
-    crosses = np.zeros((len(rotation_vectors), 3, 3))
-    crosses[:, 2, 1], crosses[:, 0, 2], crosses[:, 1, 0] = rotation_vectors.T
-    crosses -= crosses.transpose(0, 2, 1)
-    # sin(x) / x, and (1 - cos(x)) / x^2 = 2 (sin(x / 2) / x)^2
-    first, second = np.sinc(angles / np.pi), 0.5 * np.sinc(angles / (2.0 * np.pi)) ** 2
-    rotations: np.ndarray = np.eye(3) + first[:, None, None] * crosses + second[:, None, None] * (crosses @ crosses)
-    return rotations
+    x, y, z = rotation_vectors.T
+    halves = 0.5 * np.sqrt(x * x + y * y + z * z)
+    np.maximum(halves, 1e-20, out=halves)
+    # the quaternion; sin(a / 2) / a times the vector
+    w, share = np.cos(halves), 0.5 * np.sin(halves) / halves
+    x, y, z = share * x, share * y, share * z
+    xx, yy, zz, xy, xz, yz, wx, wy, wz = x * x, y * y, z * z, x * y, x * z, y * z, w * x, w * y, w * z
+    half = np.empty((9, len(rotation_vectors)))  # of the rotations less 1
+    half[0], half[1], half[2] = -yy - zz, xy - wz, xz + wy
+    half[3], half[4], half[5] = xy + wz, -xx - zz, yz - wx
+    half[6], half[7], half[8] = xz - wy, yz + wx, -xx - yy
+    half += half
+    half[::4] += 1.0
+    return half.T.reshape(-1, 3, 3)
+
+
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Vector products of (..., 3) with (..., 3); of a few hundred in a fifth of the time of `np.cross`.
+
+    Example:
+        >>> cross(np.array([[1.0, 0, 0]]), np.array([[0, 1.0, 0], [0, 0, 1.0]])).tolist()
+        [[0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]
+    """
+    ax, ay, az, bx, by, bz = a[..., 0], a[..., 1], a[..., 2], b[..., 0], b[..., 1], b[..., 2]
+    x = ay * bz - az * by
+    product = np.empty((*x.shape, 3))
+    product[..., 0], product[..., 1], product[..., 2] = x, az * bx - ax * bz, ax * by - ay * bx
+    return product
 
 
 def so3_log(rotation: np.ndarray) -> np.ndarray:
@@ -179,10 +211,23 @@ def so3_log(rotation: np.ndarray) -> np.ndarray:
         >>> so3_log(np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])).round(4).tolist()
         [0.0, 0.0, 1.5708]
     """
-    x, y, z, w = _quaternion(rotation)
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation.tolist()
+    return np.array(so3_log_numbers(xx, xy, xz, yx, yy, yz, zx, zy, zz))
+
+
+def so3_log_numbers(
+    xx: float, xy: float, xz: float, yx: float, yy: float, yz: float, zx: float, zy: float, zz: float
+) -> tuple[float, float, float]:
+    """`so3_log` of a rotation's nine numbers, row by row.
+
+    Example: a quarter turn about z.
+        >>> [round(value, 4) for value in so3_log_numbers(0, -1, 0, 1, 0, 0, 0, 0, 1)]
+        [0.0, 0.0, 1.5708]
+    """
+    x, y, z, w = _quaternion_numbers(xx, xy, xz, yx, yy, yz, zx, zy, zz)
     sine = math.sqrt(x * x + y * y + z * z)
     scale = 2.0 if sine < _SMALL_ANGLE else 2.0 * math.atan2(sine, w) / sine
-    return np.array((x * scale, y * scale, z * scale))
+    return x * scale, y * scale, z * scale
 
 
 def rotation_angle(rotation: np.ndarray) -> float:
@@ -218,9 +263,10 @@ def transform_covariance(covariance: np.ndarray, T: Pose) -> np.ndarray:
     return turn @ covariance @ turn.T
 
 
-def _quaternion(rotation: np.ndarray) -> tuple[float, float, float, float]:
+def _quaternion_numbers(
+    xx: float, xy: float, xz: float, yx: float, yy: float, yz: float, zx: float, zy: float, zz: float
+) -> tuple[float, float, float, float]:
     """A rotation's unit quaternion x, y, z, w with w >= 0."""
-    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation.tolist()
     # Four times the squares of x, y, z, w; dividing by the largest loses no precision (Shepperd's method).
     squares = 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz, 1 + xx + yy + zz
     largest = squares.index(max(squares))

@@ -10,6 +10,7 @@ import numpy as np
 
 from isaac_inference.errors import ConfigError
 
+_MOST_SLOTS = 1_000_000  # voxels of a box around a cloud up to which a table of them costs less than sorting
 _PER_POINT = 24  # points that are looked at for each that is kept
 
 
@@ -48,12 +49,28 @@ def thinned(points: np.ndarray, voxel: float, limit: int) -> np.ndarray:
         return np.zeros((0, 3))
     # neighbouring pixels err together: a dozen of them in each voxel's mean are as good as all
     cloud = np.asarray(points[:: max(1, len(points) // (_PER_POINT * limit))], np.float64)
-    for _ in range(4):
-        kept = small_gicp().voxelgrid_sampling(cloud, voxel).points()[:, :3]
-        if len(kept) <= limit:
+    for _ in range(3):
+        count = _occupied(cloud, voxel)
+        if count <= limit:
             break
-        voxel *= 1.1 * (len(kept) / limit) ** 0.5  # points lie on a surface, so their number falls with the square
-    return np.array(kept)
+        voxel *= 1.1 * (count / limit) ** 0.5  # points lie on a surface, so their number falls with the square
+    return np.array(small_gicp().voxelgrid_sampling(cloud, voxel).points()[:, :3])
+
+
+def _occupied(cloud: np.ndarray, voxel: float) -> int:
+    """How many voxels have points: as many as `voxelgrid_sampling` gives, in a fraction of its time."""
+    slots: np.ndarray = np.zeros(len(cloud), np.int64)
+    total = 1
+    for axis in range(3):
+        cells = np.floor(cloud[:, axis] * (1.0 / voxel)).astype(np.int64)
+        cells -= cells.min()
+        length = int(cells.max()) + 1
+        slots, total = slots * length + cells, total * length
+    if total > _MOST_SLOTS:
+        return len(np.unique(slots))
+    is_occupied = np.zeros(total, np.bool_)
+    is_occupied[slots] = True
+    return int(np.count_nonzero(is_occupied))
 
 
 def facing_normals(points: np.ndarray, neighbours: int = 12) -> np.ndarray:

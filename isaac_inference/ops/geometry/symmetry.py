@@ -10,6 +10,7 @@ symmetric object can be compared, averaged and smoothed.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -74,6 +75,8 @@ def canonical(pose: Pose, symmetries: Sequence[Symmetry]) -> Pose:
     group = _group(tuple(symmetries))
     if group.every_rotation:
         return Pose(np.eye(3), pose.translation)
+    if len(group.turns) == 1 and group.axis >= 0:  # a can; the one that every track of one asks for in every frame
+        return Pose(_turned_to_camera(pose.rotation, pose.translation, group.axis), pose.translation)
     rotations = pose.rotation @ group.turns
     if group.axis >= 0:
         rotations = np.stack([_turned_to_camera(R, pose.translation, group.axis) for R in rotations])
@@ -129,13 +132,13 @@ def nearest(pose: Pose, reference: Pose, symmetries: Sequence[Symmetry]) -> Pose
     group = _group(tuple(symmetries))
     if group.every_rotation:
         return Pose(reference.rotation, pose.translation)
-    rotations = pose.rotation @ group.turns
     if group.axis >= 0:
-        i, j = (group.axis + 1) % 3, (group.axis + 2) % 3
-        between = reference.rotation.T @ rotations
-        # The trace of `between` times a turn is largest, so the angle smallest, here.
-        angles = np.arctan2(between[:, i, j] - between[:, j, i], between[:, i, i] + between[:, j, j])
-        rotations = np.stack([R @ _turn(group.axis, angle) for R, angle in zip(rotations, angles, strict=True)])
+        around = [_turned_to(pose.rotation @ turn, reference.rotation, group.axis) for turn in group.turns]
+        if len(around) == 1:
+            return Pose(around[0], pose.translation)
+        rotations = np.stack(around)
+    else:
+        rotations = pose.rotation @ group.turns
     traces = np.einsum('ij,nij->n', reference.rotation, rotations)
     return Pose(rotations[int(traces.argmax())], pose.translation)
 
@@ -203,13 +206,22 @@ def _closure(symmetries: tuple[Symmetry, ...]) -> np.ndarray:
 def _turned_to_camera(rotation: np.ndarray, translation: np.ndarray, axis: int) -> np.ndarray:
     """Turns the object about its round axis until the camera's azimuth is 0."""
     i, j = (axis + 1) % 3, (axis + 2) % 3
-    seen = -rotation.T @ translation  # the camera's position in the object's frame
-    if np.hypot(seen[i], seen[j]) <= 1e-6 * np.linalg.norm(seen):
+    seen = (-rotation.T @ translation).tolist()  # the camera's position in the object's frame
+    if math.hypot(seen[i], seen[j]) <= 1e-6 * math.hypot(*seen):
         # Seen along the axis there is no azimuth, so the camera's x axis serves as the mark, or y where x is parallel.
-        seen = rotation[0]
-        if np.hypot(seen[i], seen[j]) < 0.5:
-            seen = rotation[1]
-    return rotation @ _turn(axis, float(np.arctan2(seen[j], seen[i])))
+        seen = rotation[0].tolist()
+        if math.hypot(seen[i], seen[j]) < 0.5:
+            seen = rotation[1].tolist()
+    return np.asarray(rotation @ _turn(axis, math.atan2(seen[j], seen[i])))
+
+
+def _turned_to(rotation: np.ndarray, reference: np.ndarray, axis: int) -> np.ndarray:
+    """Turns the object about its round axis until it is nearest to another rotation."""
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    between = (reference.T @ rotation).tolist()
+    # The trace of `between` times a turn is largest, so the angle smallest, here.
+    angle = math.atan2(between[i][j] - between[j][i], between[i][i] + between[j][j])
+    return np.asarray(rotation @ _turn(axis, angle))
 
 
 def _first(rotations: np.ndarray, translation: np.ndarray, order_of_axes: tuple[int, ...]) -> np.ndarray:
@@ -230,7 +242,9 @@ def _first(rotations: np.ndarray, translation: np.ndarray, order_of_axes: tuple[
 
 
 def _turn(axis: int, angle: float) -> np.ndarray:
-    return so3_exp(np.eye(3)[axis] * angle)
+    vector = [0.0, 0.0, 0.0]
+    vector[axis] = angle
+    return so3_exp(vector)
 
 
 def _spread_rotations(count: int) -> np.ndarray:

@@ -121,7 +121,7 @@ def estimate_pnp(
     # Keypoints are measured from pixel edges, K from pixel centres.
     normalised = camera.undistort(keypoints[:, :2] - 0.5)
     used = keypoints[:, 2] >= settings.min_confidence
-    if not math.isfinite(float(normalised.sum())):
+    if not math.isfinite(float(np.vdot(normalised, normalised))):
         used &= np.isfinite(normalised).all(axis=1)
     count = int(np.count_nonzero(used))
     if count < settings.min_keypoints:
@@ -132,7 +132,7 @@ def estimate_pnp(
         )
     focal, confidence = camera.focal, keypoints[used, 2]
     weights = confidence ** (2.0 * settings.confidence_power)
-    total = float(weights.sum())
+    total = float(np.add.reduce(weights))
     weights = weights * (count / total) if total > 0.0 else np.ones(count)
     seen = Observations(model[used], normalised[used] * focal, weights, focal)
     extent = _extent(seen.pixels, settings)
@@ -144,12 +144,12 @@ def estimate_pnp(
     _check_pose(pose, solution, max_rms, model, settings)
     pose = canonical(pose, symmetries)
     spread, other = _uncertainty(solution, pose, symmetries, settings)
-    inliers = np.zeros(len(used), bool)
-    inliers[np.flatnonzero(used)[solution.inliers]] = True
+    inliers = used.copy()
+    inliers[used] = solution.inliers
     return PoseEstimate(
         pose=pose,
         covariance=spread,
-        score=min(1.0, float(confidence[solution.inliers].sum()) / count),
+        score=min(1.0, float(np.add.reduce(confidence[solution.inliers])) / count),
         rms=solution.rms,
         inliers=inliers,
         method=solution.method,
@@ -166,7 +166,8 @@ def _checked(keypoints: np.ndarray, model: np.ndarray, settings: PnpSettings) ->
             f'keypoints: got {keypoints.shape} for model points {model.shape}, expected (K, 3) both; the object needs '
             f'the keypoint model that its network was trained with',
         )
-    if math.isfinite(float(keypoints.sum())) and math.isfinite(float(model.sum())):
+    # the sum of the squares is finite only where all parts are, and is soon found
+    if math.isfinite(float(np.vdot(keypoints, keypoints)) + float(np.vdot(model, model))):
         return keypoints, model
     confidence = keypoints[:, 2]
     # A decoder may leave the position of a keypoint that it did not find undefined.
@@ -183,10 +184,14 @@ def _checked(keypoints: np.ndarray, model: np.ndarray, settings: PnpSettings) ->
 def _extent(pixels: np.ndarray, settings: PnpSettings) -> float:
     """About the object's diameter in the image; a quarter of outliers does not change it."""
     middle = len(pixels) // 2
-    offset = pixels - np.sort(pixels, axis=0)[middle]
-    extent = 2.0 * float(np.sort(np.sqrt(np.einsum('ij,ij->i', offset, offset)))[middle])
-    centred = pixels - pixels.mean(axis=0)
-    (xx, xy), (_, yy) = centred.T @ centred / len(pixels)
+    ordered = pixels.copy()
+    ordered.sort(axis=0)
+    offset = pixels - ordered[middle]
+    distances = np.hypot(offset[:, 0], offset[:, 1])
+    distances.sort()
+    extent = 2.0 * float(distances[middle])
+    centred = pixels - np.add.reduce(pixels, axis=0) / len(pixels)
+    (xx, xy), (_, yy) = (centred.T @ centred / len(pixels)).tolist()
     across = (xx + yy) / 2.0 - math.hypot((xx - yy) / 2.0, xy)  # the smaller eigenvalue
     if extent < settings.min_extent_px or across < (0.1 * settings.pixel_noise) ** 2:
         raise FrameError(
@@ -219,7 +224,7 @@ def _solve(seen: Observations, confidence: np.ndarray, threshold: float, setting
     agreeing = everywhere.length <= threshold
     if kept is not seen:
         agreeing &= in_front(seen.model, fit.vector)
-    if not np.array_equal(agreeing, inliers):
+    if np.count_nonzero(agreeing != inliers):
         inliers = agreeing
         _check_inliers(inliers, confidence, threshold, settings)
         kept = seen.select(inliers)
@@ -228,7 +233,7 @@ def _solve(seen: Observations, confidence: np.ndarray, threshold: float, setting
     rms = math.sqrt(float(fit.length @ fit.length) / len(fit.length))
     noise = settings.pixel_noise
     inliers, fit = readmitted(seen, inliers, fit, everywhere, huber, noise, settings.outlier_probability)
-    kept = seen if inliers.all() else seen.select(inliers)
+    kept = seen if np.count_nonzero(inliers) == len(inliers) else seen.select(inliers)
     fit, huber = loosened(kept, fit, huber, noise)
     found = _Solution(kept, fit, huber, inliers, rms, method)
     return found if len(fits) < 2 else _with_other(found, fits[1].vector, settings)
@@ -263,8 +268,8 @@ def _cost(fit: Fit) -> float:
 
 def _check_inliers(inliers: np.ndarray, confidence: np.ndarray, threshold: float, settings: PnpSettings) -> None:
     """Enough points, and enough of the confidence: keypoints of low confidence may well be wrong."""
-    share = float(confidence[inliers].sum() / max(confidence.sum(), 1e-9)) if confidence.any() else inliers.mean()
-    count = np.count_nonzero(inliers)
+    count, whole = int(np.count_nonzero(inliers)), float(np.add.reduce(confidence))
+    share = float(np.add.reduce(confidence[inliers])) / max(whole, 1e-9) if whole else count / len(inliers)
     if count < settings.min_keypoints or share < settings.min_inliers - 1e-9:
         raise FrameError(
             'too_few_inliers',
@@ -282,14 +287,15 @@ def _check_pose(pose: Pose, solution: _Solution, max_rms: float, model: np.ndarr
             f"check the proportions of the object's size (its unit doesn't matter here) and the camera's intrinsics",
         )
     # Unseen points count too: a camera cannot be inside the object.
-    nearest = float((model @ pose.rotation[2] + pose.translation[2]).min())
+    x, y, z = pose.translation.tolist()
+    nearest = min((model @ pose.rotation[2]).tolist()) + z
     if nearest <= 0.0:
         raise FrameError(
             'behind_camera',
             f'pose: a model point lies {-nearest:.3f} m behind the camera, expected all in front; check the order of '
             f'the keypoints',
         )
-    distance = float(np.linalg.norm(pose.translation))
+    distance = math.sqrt(x * x + y * y + z * z)
     if not settings.min_distance <= distance <= settings.max_distance:
         raise FrameError(
             'implausible_distance',
@@ -311,8 +317,9 @@ def _uncertainty(
     kept, huber, noise = solution.kept, solution.huber, settings.pixel_noise
     spread = covariance(kept, solution.fit, huber, noise)
     if spread is not None:
-        position, turn = math.sqrt(spread[:3, :3].trace()), math.sqrt(spread[3:, 3:].trace())
-    distance = float(np.linalg.norm(pose.translation))
+        xx, yy, zz, uu, vv, ww = spread.diagonal().tolist()
+        position, turn = math.sqrt(xx + yy + zz), math.sqrt(uu + vv + ww)
+    distance = math.hypot(*pose.translation.tolist())
     if spread is None or position > settings.max_position_std * distance or turn > settings.max_rotation_std:
         raise FrameError(
             'degenerate_keypoints',

@@ -26,6 +26,8 @@ _CONFIDENCE = 0.999  # that a triple without outliers was tried
 _NORMALISED = np.eye(3)
 _NO_DISTORTION = np.zeros(4)
 _MAX_LISTED = 10  # points; with more, triples are drawn instead of listed
+_TINY = 1e-9  # metres; a depth that can be divided by
+_SHARED = 4  # points that two different poses don't have in common
 _FIRST, _AT_ONCE = 4, 12  # triples whose poses are scored together; with one outlier, the first few mostly do
 
 
@@ -53,14 +55,19 @@ def closed_form(seen: Observations) -> list[np.ndarray]:
         return []
     normalised = seen.pixels / seen.focal
     if shape.plane is None:
-        return [pose for pose in _solve(seen.model, normalised, cv2.SOLVEPNP_SQPNP) if in_front(seen.model, pose).all()]
+        found = _solve(seen.model, normalised, cv2.SOLVEPNP_SQPNP)
+        return [pose for pose in found if _all_in_front(seen.model, pose)]
     found = []
     for pose in _solve(shape.plane, normalised, cv2.SOLVEPNP_IPPE):
-        if in_front(shape.plane, pose).all():
+        if _all_in_front(shape.plane, pose):
             rotation = cv2.Rodrigues(pose[:3])[0] @ shape.frame
             turn = cv2.Rodrigues(rotation)[0][:, 0]
             found.append(np.concatenate((turn, pose[3:] - rotation @ shape.centre)))
     return found
+
+
+def _all_in_front(model: np.ndarray, pose: np.ndarray) -> bool:
+    return np.count_nonzero(in_front(model, pose)) == len(model)
 
 
 def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -83,7 +90,8 @@ def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> t
         >>> np.flatnonzero(~inliers).tolist()
         [2]
     """
-    count = len(seen.model)
+    count, shape = len(seen.model), _shape(seen.model.tobytes())
+    is_solid = shape is not None and shape.plane is None  # four points of a flat one fit two poses
     normalised = seen.pixels / seen.focal
     # A pose from three noisy points misses the others by more than a pose from all of them.
     limit = (2.0 * threshold) ** 2
@@ -103,6 +111,9 @@ def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> t
             agreeing = int(np.count_nonzero(best))
             if agreeing >= count - 1:  # the best there can be: all of them agree on nothing, or none would search
                 break
+            sure = is_solid and int(np.count_nonzero(squares[lowest] < threshold * threshold)) == agreeing
+            if sure and 2 * agreeing - count >= _SHARED:  # any other pose that as many agree on is this one
+                break
             needed = _triples_needed(agreeing, count)
     return _tightened(seen, best, threshold)
 
@@ -119,7 +130,7 @@ def _tightened(seen: Observations, inliers: np.ndarray, threshold: float) -> tup
         fits = [evaluate(seen, pose, threshold) for pose in poses]
         best = min(fits, key=lambda fit: float(np.minimum(fit.length, threshold).sum()))
         agreeing = (best.length <= threshold) & in_front(seen.model, best.vector)
-        if np.array_equal(agreeing, inliers):
+        if not np.count_nonzero(agreeing != inliers):
             break
         inliers = agreeing
     return inliers, poses
@@ -164,33 +175,36 @@ def _solve(model: np.ndarray, normalised: np.ndarray, method: int) -> list[np.nd
     except cv2.error:  # points on a line, or all in one position
         return []
     poses = [np.concatenate((turn, move))[:, 0] for turn, move in zip(turns, moves, strict=True)]
-    return [pose for pose in poses if math.isfinite(pose.sum())]
+    return [pose for pose in poses if math.isfinite(sum(pose.tolist()))]
 
 
 def _three_point_poses(model: np.ndarray, normalised: np.ndarray, triples: np.ndarray) -> np.ndarray:
     """(M, 6) of all triples, up to four of each."""
-    poses: list[np.ndarray] = []
+    all_turns: list[np.ndarray] = []
+    all_moves: list[np.ndarray] = []
     for corners, rays in zip(model[triples], normalised[triples], strict=True):
         found, turns, moves = cv2.solveP3P(corners, rays, _NORMALISED, _NO_DISTORTION, flags=cv2.SOLVEPNP_AP3P)
-        for index in range(found):
-            poses += (turns[index], moves[index])
-    return np.concatenate(poses).reshape(-1, 6) if poses else np.empty((0, 6))
+        if found:
+            all_turns.extend(turns)
+            all_moves.extend(moves)
+    if not all_turns:
+        return np.empty((0, 6))
+    return np.concatenate((all_turns, all_moves), axis=1)[:, :, 0]
 
 
 def _squared_errors(seen: Observations, poses: np.ndarray) -> np.ndarray:
     """(M, N) squared pixels for (M, 6) poses; inf where a point is not in front of the camera."""
-    points = seen.model @ so3_exps(poses[:, :3]).transpose(0, 2, 1) + poses[:, None, 3:]
-    depth = points[..., 2]
-    with np.errstate(divide='ignore', invalid='ignore'):
-        error = points[..., :2] * (seen.focal / depth)[..., None] - seen.pixels
-        squares = np.einsum('mni,mni->mn', error, error)
-    return np.where((depth > 0.0) & np.isfinite(squares), squares, np.inf)
+    x, y, depth = (so3_exps(poses[:, :3]) @ seen.model.T + poses[:, 3:, None]).transpose(1, 0, 2)
+    scale = seen.focal / np.maximum(depth, _TINY)
+    dx, dy = x * scale - seen.pixels[:, 0], y * scale - seen.pixels[:, 1]
+    squares = dx * dx + dy * dy
+    return np.where((depth > 0.0) & (squares < np.inf), squares, np.inf)
 
 
 def _ordered_triples(model: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     """(M, 3) point indices: wide triangles of certain points first, without those on a line."""
     triples, areas = _wide_triples(model.tobytes())
-    if confidence.min() == confidence.max():  # they are in the order of their areas
+    if len(set(confidence.tolist())) == 1:  # they are in the order of their areas
         return triples
     return triples[np.argsort(-areas * confidence[triples].prod(axis=1), kind='stable')]
 

@@ -45,7 +45,7 @@ def readmitted(
         >>> readmitted(seen, inliers, fit, start, huber=2.0, noise=1.0, least=0.01)[0].tolist()
         [True, False, True, True, True, True, True, True]
     """
-    while not inliers.all():
+    while np.count_nonzero(inliers) < len(inliers):
         variance, free = noise_scale(seen.weights[inliers], fit, huber, noise)
         squares = _squared_deviations(seen, inliers, everywhere, max(variance, noise * noise))
         nearest = int(squares.argmin())
@@ -69,7 +69,8 @@ def _squared_deviations(seen: Observations, inliers: np.ndarray, everywhere: Fit
     x, y = rows[out, 0], rows[out, 1]
     by_x, by_y = x @ spread, y @ spread
     own = 1.0 / seen.weights[out]
-    xx, yy, xy = (by_x * x).sum(axis=1) + own, (by_y * y).sum(axis=1) + own, (by_x * y).sum(axis=1)
+    xx, yy, xy = (np.add.reduce(product, axis=1) for product in (by_x * x, by_y * y, by_x * y))
+    xx, yy = xx + own, yy + own
     dx, dy = everywhere.residual[out].T
     return (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / ((xx * yy - xy * xy) * variance)
 

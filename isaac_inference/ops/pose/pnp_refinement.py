@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,10 +24,10 @@ _GAIN = 1e-3  # of the cost; with ten residuals of one sigma, the pose is off by
 _EXACT = 1e-12  # squared pixels; keypoints without any error are met to a millionth of a pixel
 _EQUAL = 1e-3  # of weights and probabilities; closer ones are alike
 _NO_DISTORTION = np.zeros(4)
+_TURN_FIRST = np.eye(6, k=3)  # (translation, rotation) by (rotation, translation)
 
 
-@dataclass(frozen=True, eq=False)
-class Observations:
+class Observations(NamedTuple):
     """N model points and where they were seen.
 
     Attributes:
@@ -47,8 +47,7 @@ class Observations:
         return Observations(self.model[mask], self.pixels[mask], self.weights[mask], self.focal)
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(NamedTuple):
     """Observations at one pose.
 
     Attributes:
@@ -85,7 +84,7 @@ def evaluate(seen: Observations, vector: np.ndarray, huber: float) -> Fit:
     projected, jacobian = cv2.projectPoints(seen.model, vector[:3], vector[3:], _intrinsics(seen.focal), _NO_DISTORTION)
     residual = projected[:, 0] - seen.pixels
     length = np.hypot(residual[:, 0], residual[:, 1])
-    longest = float(length.max())
+    longest = float(np.maximum.reduce(length))
     near = length if longest <= huber else np.minimum(length, huber)
     cost = float(seen.weights @ (near * (2.0 * length - near)))
     return Fit(vector, residual, length, longest, cost if math.isfinite(cost) else math.inf, jacobian[:, :6])
@@ -127,7 +126,7 @@ def refine(seen: Observations, start: Fit, huber: float, steps: int = MAX_STEPS)
         hessian, gradient = _normal_equations(seen, fit, huber)
         while True:
             damped = hessian.copy()
-            damped.flat[::7] *= 1.0 + damping
+            damped.reshape(36)[::7] *= 1.0 + damping
             solved, step = cv2.solve(damped, gradient, flags=cv2.DECOMP_CHOLESKY)
             step = step[:, 0]
             if solved:
@@ -179,18 +178,17 @@ def covariance(seen: Observations, fit: Fit, huber: float, noise: float) -> np.n
         return None
     scale, free = noise_scale(seen.weights, fit, huber, noise)
     spread = _mean_variance(scale, free, noise) * inverse
-    if float(seen.weights.min()) < 1.0 - _EQUAL:
+    if float(np.minimum.reduce(seen.weights)) < 1.0 - _EQUAL:
         equal, _ = noise_scale(np.ones(len(seen.weights)), fit, huber, noise)
         trust = _trust(seen.weights, scale, equal, free)
         if trust < 1.0 - _EQUAL:
             around = _mean_variance(equal, free, noise) * (inverse @ (weighted @ weighted.T) @ inverse)
             spread = trust * spread + (1.0 - trust) * around
     # from OpenCV's rotation vector to a turn from the left, and the translation first
-    change = np.zeros((6, 6))
-    change[0, 3] = change[1, 4] = change[2, 5] = 1.0
+    change = _TURN_FIRST.copy()
     change[3:, :3] = _left_jacobian(*fit.vector[:3].tolist())
     spread = change @ spread @ change.T
-    return spread if math.isfinite(float(spread.sum())) and float(spread.diagonal().min()) > 0.0 else None
+    return spread if math.isfinite(float(np.vdot(spread, spread))) and min(spread.diagonal().tolist()) > 0.0 else None
 
 
 def noise_scale(weights: np.ndarray, fit: Fit, huber: float, noise: float) -> tuple[float, int]:
@@ -218,7 +216,8 @@ def noise_scale(weights: np.ndarray, fit: Fit, huber: float, noise: float) -> tu
     squares, free = float(weights @ (near * near)), 2 * len(near) - 6
     if fit.longest > huber:
         # what lies beyond hardly moves the pose along its residual, and across it by their ratio
-        slope = float(np.where(fit.length > huber, 0.5 * huber / np.maximum(fit.length, huber), 1.0).mean())
+        slopes = np.where(fit.length > huber, 0.5 * huber / np.maximum(fit.length, huber), 1.0)
+        slope = float(np.add.reduce(slopes)) / len(slopes)
         squares /= slope * slope
     return (noise * noise + squares) / free, free
 
@@ -233,7 +232,7 @@ def _mean_variance(scale: float, free: int, noise: float) -> float:
 
 def _trust(weights: np.ndarray, weighted: float, equal: float, free: int) -> float:
     """How probable it is that weights are right and not all points equally noisy, by the scales of both."""
-    log_odds = 0.5 * free * (float(np.log(weights).mean()) + math.log(equal / weighted))
+    log_odds = 0.5 * free * (float(np.add.reduce(np.log(weights))) / len(weights) + math.log(equal / weighted))
     return 1.0 / (1.0 + math.exp(min(-log_odds, 700.0)))
 
 
@@ -264,8 +263,8 @@ def _left_jacobian(x: float, y: float, z: float) -> np.ndarray:
         a, b = (1.0 - math.cos(angle)) / square, (angle - math.sin(angle)) / (square * angle)
     return np.array(
         (
-            (1.0 - b * (y * y + z * z), b * x * y - a * z, b * x * z + a * y),
-            (b * x * y + a * z, 1.0 - b * (x * x + z * z), b * y * z - a * x),
-            (b * x * z - a * y, b * y * z + a * x, 1.0 - b * (x * x + y * y)),
+            1.0 - b * (y * y + z * z), b * x * y - a * z, b * x * z + a * y,
+            b * x * y + a * z, 1.0 - b * (x * x + z * z), b * y * z - a * x,
+            b * x * z - a * y, b * y * z + a * x, 1.0 - b * (x * x + y * y),
         )
-    )
+    ).reshape(3, 3)  # fmt: skip

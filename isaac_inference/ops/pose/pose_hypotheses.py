@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isaac_inference.ops.geometry.object_model import ObjectModel
-from isaac_inference.ops.geometry.rigid import Pose, so3_exps
+from isaac_inference.ops.geometry.rigid import Pose, cross, so3_exps
 from isaac_inference.ops.geometry.surface_normals import dominant_frame
 from isaac_inference.ops.geometry.symmetry import Symmetry, rotation_error
 from isaac_inference.ops.geometry.view_sphere import frame_towards
@@ -121,7 +121,7 @@ def fitted(
             near = (np.abs(residual) < reach) & (np.abs(gap) < 2.0 * reach)  # NaN compares false
         residual = np.where(near, residual, 0.0)
         weights = np.where(near, (1.0 - (residual / reach) ** 2) ** 2, 0.0)
-        J = np.concatenate((-normals, -np.cross(arms, normals)), axis=2)
+        J = np.concatenate((-normals, cross(normals, arms)), axis=2)
         weighted = J * (weights / (0.25 * reach) ** 2)[:, :, None]
         H = weighted.transpose(0, 2, 1) @ J + held
         step = -np.linalg.solve(H, (weighted.transpose(0, 2, 1) @ residual[:, :, None]))[:, :, 0]
@@ -209,7 +209,7 @@ def _along_view(depth: SeenDepth, points: np.ndarray, normals: np.ndarray) -> tu
     """
     seen = depth.z_at(points.reshape(-1, 3)).reshape(points.shape[:2])
     z = np.maximum(points[..., 2], _LEAST_FRONT)
-    height = (normals * points).sum(axis=2)
+    height = normals[..., 0] * points[..., 0] + normals[..., 1] * points[..., 1] + normals[..., 2] * points[..., 2]
     seen[height > -_GRAZING * z] = np.nan
     return (seen / z - 1.0) * height, seen - z
 

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg.lapack import dposv
 
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.object_model import ObjectModel
-from isaac_inference.ops.geometry.rigid import Pose, so3_exp, so3_log
+from isaac_inference.ops.geometry.rigid import Pose, cross, so3_exp, so3_log
 
 _COARSE = 150  # points that serve the first steps
 _COARSE_STEPS, _FINE_STEPS = 6, 6
@@ -67,8 +69,7 @@ class SeenDepth:
             >>> depth.z_at(np.array([[0.0, 0.0, 1.0], [9.0, 0.0, 1.0]])).tolist()
             [1.5, nan]
         """
-        pixels = self.camera.project(points)
-        x, y = pixels.T
+        x, y = self.camera.project(points).T
         width, height = self.image.width, self.image.height
         inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)  # NaN compares false
         columns, rows = (np.where(inside, np.rint(axis), 0.0).astype(np.intp) for axis in (x, y))
@@ -106,7 +107,8 @@ class SeenDepth:
     def _cells(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(N,) bool, which points appear in the image; whole pixels (M, 2) float64 of those; the depth there (M,) m."""
         pixels = self.camera.project(points)
-        inside = (pixels > -0.5).all(axis=1) & (pixels < (self.image.width - 0.5, self.image.height - 0.5)).all(axis=1)
+        x, y = pixels.T
+        inside = (x > -0.5) & (x < self.image.width - 0.5) & (y > -0.5) & (y < self.image.height - 0.5)
         cells = np.rint(pixels[inside])
         columns, rows = cells.astype(np.intp).clip(0).T
         z = DepthImage(self.image.data[rows, columns][None], self.image.scale).metres()[0].astype(np.float64)
@@ -261,7 +263,7 @@ def measure(model: ObjectModel, scene: Scene, pose: Pose, tolerance: float, nois
     on_model = np.abs(matches.distance) <= tolerance
     level = np.abs(matches.along) < min(tolerance / 2, 0.2 * float(model.size.min()))
     past = matches.beside & matches.agree & level & ~on_model
-    overhang = float(past.sum() / max(1, int((on_model & matches.agree).sum())))
+    overhang = float(np.count_nonzero(past) / max(1, np.count_nonzero(on_model & matches.agree)))
     of_model = (square / noise**2 + absent * worst) / max(1, count + absent) if count + absent else worst
     of_scene = float(np.minimum((matches.distance / noise) ** 2, worst).mean())
     deviation = (of_model + of_scene) / 2.0
@@ -311,20 +313,23 @@ def refine(
     for _ in range(_STEPS):
         found = _match(model, part, R, t, reach)
         r, g = found.distance, found.gradient
-        weights = np.where(found.agree & (np.abs(r) < reach), (1.0 - (r / reach) ** 2) ** 2, 0.0)
-        weights[found.beside] *= _trust_in_edges(found)
-        total = float(weights.sum())
+        falling = 1.0 - (r / reach) ** 2
+        weights = np.where(found.agree & (np.abs(r) < reach), falling * falling, 0.0)
+        if np.count_nonzero(found.beside):
+            weights[found.beside] *= _trust_in_edges(found)
+        total = float(np.add.reduce(weights))
         if total < 8.0:
             return None
-        J = np.concatenate((-g, -np.cross(part.cloud - t, g)), axis=1)
+        J = np.concatenate((-g, cross(g, part.cloud - t)), axis=1)
         weighted = J * (weights * (min(1.0, INDEPENDENT / total) / errors.noise**2))[:, None]
         H = weighted.T @ J + held
         deviation = np.concatenate((t - start.translation, so3_log(R @ start.rotation.T)))
-        step = -np.linalg.solve(H, weighted.T @ r + held @ deviation)
-        if not np.isfinite(step).all() or np.abs(step[3:]).max() > 1.0:
+        step = -_solved(H, weighted.T @ r + held @ deviation)
+        x, y, z, u, v, w = (abs(part_of) for part_of in step.tolist())
+        if not math.isfinite(x + y + z + u + v + w) or max(u, v, w) > 1.0:
             return None
         t, R = t + step[:3], so3_exp(step[3:]) @ R
-        moved = max(float(np.abs(step[:3]).max()), 0.5 * model.diameter * float(np.abs(step[3:]).max()))
+        moved = max(x, y, z, 0.5 * model.diameter * max(u, v, w))
         left -= 1
         settled = reach <= smallest and moved < _SETTLED * errors.noise
         if settled and (part is scene or not thorough):
@@ -336,6 +341,12 @@ def refine(
         reach = max(reach * _SHRINK, smallest)
     spread = np.linalg.inv(H)
     return Pose(R, t), spread + _systematic(spread @ weighted.T, found.gradient, part.cloud, errors)
+
+
+def _solved(H: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The solution of a symmetric, positive definite system."""
+    _, solution, info = dposv(H, right)
+    return np.linalg.solve(H, right) if info else np.asarray(solution)
 
 
 def _trust_in_edges(found: _Matches) -> float:
@@ -360,7 +371,7 @@ def _systematic(gain: np.ndarray, gradient: np.ndarray, cloud: np.ndarray, error
         gain: (6, N) how the pose follows the distances.
         gradient: (N, 3) of the distances.
     """
-    rays = cloud / np.linalg.norm(cloud, axis=1)[:, None]
+    rays = cloud / np.sqrt(np.einsum('ij,ij->i', cloud, cloud))[:, None]
     along = np.einsum('ij,ij->i', gradient, rays)
     flat = cloud[:, :2] / cloud[:, 2:]
     low, high = flat.min(axis=0), flat.max(axis=0)
@@ -394,6 +405,8 @@ def _match(model: ObjectModel, scene: Scene, R: np.ndarray, t: np.ndarray, reach
     # past an edge, the distance to the edge counts: what extends beyond the model pulls it along
     length = np.sqrt(np.einsum('ij,ij->i', gap, gap))
     distance = np.where(beside, length, along)
-    directions = np.where(beside[:, None], gap / np.maximum(length, 1e-12)[:, None], normals)
-    agree = np.einsum('ij,ij->i', normals @ R.T, scene.normals) > _SAME_SIDE
-    return _Matches(distance, directions @ R.T, agree, beside, along)
+    outwards = normals @ R.T
+    agree = np.einsum('ij,ij->i', outwards, scene.normals) > _SAME_SIDE
+    if np.count_nonzero(beside):
+        outwards[beside] = (gap[beside] / np.maximum(length[beside], 1e-12)[:, None]) @ R.T
+    return _Matches(distance, outwards, agree, beside, along)

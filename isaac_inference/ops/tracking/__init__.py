@@ -2,7 +2,8 @@
 """Objects over time: stable ids for boxes, smooth poses. NumPy only; stamps are in seconds."""
 
 from isaac_inference.ops.tracking.mirror import MirrorSettings, TwoPoseFilter
-from isaac_inference.ops.tracking.pose_filter import PoseFilter, PoseFilterSettings, SmoothPose
+from isaac_inference.ops.tracking.pose_filter import PoseFilter, SmoothPose
+from isaac_inference.ops.tracking.pose_filter_settings import PoseFilterSettings
 from isaac_inference.ops.tracking.tracker import Tracker, TrackerSettings
 
 __all__ = [

@@ -8,6 +8,8 @@ from scipy.optimize import linear_sum_assignment
 
 from isaac_inference.ops.boxes.nms import box_iou
 
+_FEW = 100  # pairs of a track and a box
+
 
 def overlap(
     tracks: np.ndarray, track_classes: np.ndarray, boxes: np.ndarray, box_classes: np.ndarray, *, margin: float = 0.0
@@ -33,6 +35,8 @@ def overlap(
     """
     if margin > 0:
         tracks, boxes = _enlarged(tracks, margin), _enlarged(boxes, margin)
+    if len(tracks) * len(boxes) <= _FEW:
+        return _overlap_of_few(tracks, track_classes, boxes, box_classes)
     return np.where(track_classes[:, None] == box_classes, box_iou(tracks, boxes), 0.0)
 
 
@@ -57,9 +61,37 @@ def assign(
     allowed = np.where(similarity >= min_similarity, similarity, 0.0)
     if weights is not None:
         allowed *= weights[:, None]
+    rows, columns = allowed.nonzero()
+    if len(set(rows.tolist())) == len(rows) == len(set(columns.tolist())):  # no two compete, as in most frames
+        return rows, columns
     rows, columns = linear_sum_assignment(allowed, maximize=True)
     good = allowed[rows, columns] > 0.0
     return rows[good], columns[good]
+
+
+def _overlap_of_few(
+    tracks: np.ndarray, track_classes: np.ndarray, boxes: np.ndarray, box_classes: np.ndarray
+) -> np.ndarray:
+    """Pair by pair: without the arithmetic on arrays, which on so few takes several times as long."""
+    found = np.zeros((len(tracks), len(boxes)))
+    seen = list(enumerate(zip(boxes.tolist(), box_classes.tolist(), strict=True)))
+    for row, (track, of_track) in enumerate(zip(tracks.tolist(), track_classes.tolist(), strict=True)):
+        for column, (box, of_box) in seen:
+            if of_track == of_box:
+                found[row, column] = _iou(*track, *box)
+    return found
+
+
+def _iou(
+    left: float, top: float, right: float, bottom: float, x_min: float, y_min: float, x_max: float, y_max: float
+) -> float:
+    """Of two boxes that are finite and have an area."""
+    width = (right if right < x_max else x_max) - (left if left > x_min else x_min)
+    height = (bottom if bottom < y_max else y_max) - (top if top > y_min else y_min)
+    if not (width > 0.0 and height > 0.0):
+        return 0.0
+    shared = width * height
+    return shared / ((right - left) * (bottom - top) + (x_max - x_min) * (y_max - y_min) - shared)
 
 
 def _enlarged(boxes: np.ndarray, margin: float) -> np.ndarray:

@@ -50,34 +50,34 @@ class BoxFilter:
     def __init__(self, settings: BoxFilterSettings | None = None) -> None:
         self._settings = chosen = settings or BoxFilterSettings()
         self._process = np.array((chosen.acceleration,) * 2 + (chosen.resizing,) * 2) ** 2
-        self._mean: np.ndarray = np.empty((0, 4))  # cx, cy, w, h in px
-        self._velocity: np.ndarray = np.empty((0, 4))  # px/s
-        self._variance: np.ndarray = np.empty((3, 0, 4))  # of position, of both together, of velocity
+        # cx, cy, w, h in px; their velocities in px/s; the variances of positions, of both together, of velocities
+        self._state: np.ndarray = np.empty((5, 0, 4))
 
     def __len__(self) -> int:
-        return len(self._mean)
+        return self._state.shape[1]
 
     def boxes(self) -> np.ndarray:
         """(N, 4), (x_min, y_min, x_max, y_max) in px."""
-        half = self._mean[:, 2:] / 2
-        return np.concatenate((self._mean[:, :2] - half, self._mean[:, :2] + half), axis=1)
+        mean = self._state[0]
+        half = mean[:, 2:] / 2
+        return np.concatenate((mean[:, :2] - half, mean[:, :2] + half), axis=1)
 
     def predict(self, step_s: float, coasting: np.ndarray) -> None:
         """Predict all boxes `step_s` >= 0 ahead; those in `coasting` (N,) bool slow down."""
-        decay, reach = self._coasted(step_s, coasting) if coasting.any() else (1.0, step_s)
-        self._mean = self._mean + reach * self._velocity
-        np.maximum(self._mean[:, 2:], _MIN_SIZE, out=self._mean[:, 2:])
-        self._velocity = decay * self._velocity
-        position, both, velocity = self._variance
-        noise = self._square() * self._process
+        mean, motion, position, both, velocity = self._state
+        decay, reach = self._coasted(step_s, coasting) if np.count_nonzero(coasting) else (1.0, step_s)
+        mean += reach * motion
+        np.maximum(mean[:, 2:], _MIN_SIZE, out=mean[:, 2:])
+        noise = _square(mean) * self._process
         turned = reach * velocity  # what both have of the velocity
-        self._variance = np.array(
-            (
-                position + reach * (both + both + turned) + noise * (step_s**3 / 3),
-                decay * (both + turned) + noise * (step_s**2 / 2),
-                decay**2 * velocity + noise * step_s,
-            )
-        )
+        position += reach * (both + both + turned) + noise * (step_s**3 / 3)
+        both += turned
+        if not isinstance(decay, float):
+            motion *= decay
+            both *= decay
+            velocity *= decay**2
+        both += noise * (step_s**2 / 2)
+        velocity += noise * step_s
 
     def _coasted(self, step_s: float, coasting: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(N, 1) factor of each velocity after a step, and its integral over the step in s."""
@@ -87,34 +87,31 @@ class BoxFilter:
 
     def correct(self, rows: np.ndarray, boxes: np.ndarray) -> None:
         """Take in detections: boxes (P, 4) corners in px of P different rows."""
-        position, both, velocity = self._variance[:, rows]
-        innovation = _centred(boxes) - self._mean[rows]
-        total = position + self._square()[rows] * self._settings.measurement**2
+        mean, motion, position, both, velocity = state = self._state[:, rows]
+        innovation = _centred(boxes) - mean
+        total = position + _square(mean) * self._settings.measurement**2
         gain, gain_velocity = position / total, both / total
-        self._mean[rows] += gain * innovation
-        np.maximum(self._mean[:, 2:], _MIN_SIZE, out=self._mean[:, 2:])
-        self._velocity[rows] += gain_velocity * innovation
+        mean += gain * innovation
+        np.maximum(mean[:, 2:], _MIN_SIZE, out=mean[:, 2:])
+        motion += gain_velocity * innovation
+        velocity -= gain_velocity * both
         rest = 1 - gain
-        self._variance[:, rows] = np.array((rest * position, rest * both, velocity - gain_velocity * both))
+        position *= rest
+        both *= rest
+        self._state[:, rows] = state
 
     def append(self, boxes: np.ndarray) -> None:
         """New rows at the end, at rest; boxes (P, 4) corners in px."""
         chosen = self._settings
-        mean = _centred(boxes)
-        square = _square(mean)
-        initial = np.zeros((3, len(mean), 4))
-        initial[0], initial[2] = square * chosen.measurement**2, square * chosen.initial_velocity**2
-        self._mean = np.concatenate((self._mean, mean))
-        self._velocity = np.concatenate((self._velocity, np.zeros_like(mean)))
-        self._variance = np.concatenate((self._variance, initial), axis=1)
+        new = np.zeros((5, len(boxes), 4))
+        new[0] = _centred(boxes)
+        square = _square(new[0])
+        new[2], new[4] = square * chosen.measurement**2, square * chosen.initial_velocity**2
+        self._state = np.concatenate((self._state, new), axis=1)
 
     def keep(self, rows: np.ndarray) -> None:
         """Keep these rows only; (N,) bool or indices."""
-        self._mean, self._velocity = self._mean[rows], self._velocity[rows]
-        self._variance = self._variance[:, rows]
-
-    def _square(self) -> np.ndarray:
-        return _square(self._mean)
+        self._state = self._state[:, rows]
 
 
 def _centred(boxes: np.ndarray) -> np.ndarray:

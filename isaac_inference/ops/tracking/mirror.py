@@ -19,7 +19,8 @@ from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_log
 from isaac_inference.ops.geometry.symmetry import Symmetry, nearest
 from isaac_inference.ops.pose.second_pose import SecondPose, either, first_alone
-from isaac_inference.ops.tracking.pose_filter import PoseFilter, PoseFilterSettings, SmoothPose
+from isaac_inference.ops.tracking.pose_filter import PoseFilter, SmoothPose
+from isaac_inference.ops.tracking.pose_filter_settings import PoseFilterSettings
 
 _Measured = tuple[Pose, np.ndarray]
 _MOST = 16.0  # log odds; more sure than this is none, so that a mistake can be mended
@@ -159,6 +160,26 @@ class TwoPoseFilter:
             self.withheld = str(error)
             return None
 
+    def follows_one(self, stamp_s: float) -> bool:
+        """Whether one pose alone is followed, and a measurement at this stamp continues it."""
+        return self._second is None and self._first.follows(stamp_s)
+
+    @staticmethod
+    def update_together(
+        filters: Sequence[TwoPoseFilter],
+        stamp_s: float,
+        poses: Sequence[Pose],
+        covariances: Sequence[np.ndarray | None],
+    ) -> list[SmoothPose | None]:
+        """`update` of several objects at once, as `PoseFilter.update_together`; all of them `follows_one(stamp_s)`.
+
+        Raises:
+            FrameError: 'bad_pose', for any of them; all filters are as they were.
+        """
+        for one in filters:
+            one.withheld = ''
+        return PoseFilter.update_together([one._first for one in filters], stamp_s, poses, covariances)
+
     def _published(self, result: SmoothPose, stamp_s: float) -> SmoothPose:
         if self._second is None:
             return result
@@ -180,7 +201,7 @@ class TwoPoseFilter:
             return
         first, second = (one.predict(stamp_s).pose for one in (self._first, self._second))
         if self._apart(first, second) > self._mirror.same_rad and covariance is not None:
-            off = [self._off(one, stamp_s, (pose, covariance)) for one in (self._first, self._second)]
+            off = [self._off(one.predict(stamp_s), (pose, covariance)) for one in (self._first, self._second)]
             if off[1] < off[0]:
                 self._first = self._second
         self._second = None
@@ -192,7 +213,8 @@ class TwoPoseFilter:
             self._odds.begin(0.0, odds)
             self._second = self._new_filter(stamp_s, given[1])
             return self._first.update(stamp_s, *given[0])
-        off = [self._off(self._first, stamp_s, one) for one in given]
+        expected = self._first.predict(stamp_s)
+        off = [self._off(expected, one) for one in given]
         # The first one goes on that is followed, if that was right, or it's the other.
         right, goes_on = _probability(self._odds.total), _probability((off[1] - off[0]) / 2.0)
         before = right * goes_on + (1.0 - right) * (1.0 - goes_on)
@@ -205,16 +227,16 @@ class TwoPoseFilter:
         return self._lead(result, stamp_s)
 
     def _follow(self, stamp_s: float, given: Sequence[_Measured], odds: float, second: PoseFilter) -> SmoothPose | None:
-        off = np.array([[self._off(one, stamp_s, measured) for measured in given] for one in (self._first, second)])
-        straight, crossed = off[0, 0] + off[1, 1], off[0, 1] + off[1, 0]
+        expected = [one.predict(stamp_s) for one in (self._first, second)]
+        off = [[self._off(one, measured) for measured in given] for one in expected]
+        straight, crossed = off[0][0] + off[1][1], off[0][1] + off[1][0]
         mine, others = 0, 1
         if crossed < straight:
             mine, others, odds = 1, 0, -odds
-        result = self._first.update(stamp_s, *given[mine])
-        second.update(stamp_s, *given[others])
-        strange = [max(off[0, mine] - _PLAUSIBLE, 0.0), max(off[1, others] - _PLAUSIBLE, 0.0)]
+        result, other = self._first.update(stamp_s, *given[mine]), second.update(stamp_s, *given[others])
+        strange = [max(off[0][mine] - _PLAUSIBLE, 0.0), max(off[1][others] - _PLAUSIBLE, 0.0)]
         motion = min(max((strange[1] - strange[0]) / 2.0, -_SURPRISE), _SURPRISE)
-        poses = [one.predict(stamp_s) for one in (self._first, second)]
+        poses = [result or expected[0], other or expected[1]]
         self._odds.add(odds, motion, _probability(-abs(crossed - straight) / 2.0), poses)
         return self._lead(result, stamp_s)
 
@@ -226,10 +248,9 @@ class TwoPoseFilter:
         self._odds.exchange()
         return self._first.predict(stamp_s)
 
-    def _off(self, filter_: PoseFilter, stamp_s: float, measured: _Measured) -> float:
+    def _off(self, expected: SmoothPose, measured: _Measured) -> float:
         """Squared standard deviations of a measured rotation from the predicted one."""
         pose, covariance = measured
-        expected = filter_.predict(stamp_s)
         turn = so3_log(nearest(pose, expected.pose, self.symmetries).rotation @ expected.pose.rotation.T)
         least = self._settings.min_rotation_noise**2 * np.eye(3)
         spread = expected.covariance[3:, 3:] + covariance[3:, 3:] + least

@@ -11,79 +11,17 @@ them all the same direction, so their running mean shows whether to trust the mo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dposv, dpotrf
+from scipy.linalg.lapack import dpotrf
 
-from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.ops.geometry.rigid import Pose, so3_exp, so3_log
-from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, nearest
-
-_POSITION, _ROTATION = slice(0, 3), slice(3, 6)
-_POSE, _MOTION = slice(0, 6), slice(6, 12)
-# Elements of a flattened (12, 12): the diagonals of its four (6, 6) blocks, and its own. A slice of a view is several
-# times as fast as index arrays, and this runs for every object of every frame.
-_OF_POSE, _POSE_BY_MOTION = slice(0, 66, 13), slice(6, 72, 13)
-_MOTION_BY_POSE, _OF_MOTION = slice(72, 138, 13), slice(78, 144, 13)
-_STILL = np.eye(12)
-_CALM = 0.5  # size of the mean normalised innovation that noise alone does not exceed for long
-
-
-@dataclass(frozen=True)
-class PoseFilterSettings:
-    """Noise, motion and gates. The defaults suit objects on a table at 30 Hz, with up to 0.5 m/s and 1 rad/s.
-
-    Attributes:
-        position_noise: standard deviation of a measured position, in m, where it has no covariance.
-        position_noise_far: added to that per metre of distance, in m/m.
-        rotation_noise: standard deviation of a measured rotation, in rad, where it has no covariance.
-        min_position_noise, min_rotation_noise: standard deviations added to a given covariance, in m and rad, for the
-            errors that it does not cover (a wrong size, a wrong lens).
-        acceleration, turn_acceleration: spectral densities of the accelerations of an object at rest or in steady
-            motion, in m / s^1.5 and rad / s^1.5.
-        max_acceleration_gain: largest factor by which these grow while the filter lags behind, 1 or more.
-        memory_s: time over which the lag is averaged.
-        noise_memory_s: time over which the noise is averaged.
-        min_noise_scale, max_noise_scale: bounds of the factor by which the noise is corrected (of its standard
-            deviation).
-        initial_speed, initial_turn_speed: standard deviations of a new object's unknown velocity, in m/s and rad/s.
-        gate: a measurement whose normalised distance from the prediction, in standard deviations, is above this is an
-            outlier, if it is also further away than `min_jump_m` or turned by more than `min_jump_rad`.
-        takeover_hits: this many rejected measurements in a row that agree with each other replace the pose.
-        max_gap_s: after this long without an accepted measurement, in s, the next one restarts the filter.
-
-    Raises:
-        ConfigError: a value outside its range.
-    """
-
-    position_noise: float = 0.002
-    position_noise_far: float = 0.003
-    rotation_noise: float = 0.035
-    min_position_noise: float = 0.001
-    min_rotation_noise: float = 0.01
-    acceleration: float = 0.03
-    turn_acceleration: float = 0.07
-    max_acceleration_gain: float = 50.0
-    memory_s: float = 0.12
-    noise_memory_s: float = 1.0
-    min_noise_scale: float = 0.3
-    max_noise_scale: float = 4.0
-    initial_speed: float = 0.3
-    initial_turn_speed: float = 0.6
-    gate: float = 6.0
-    min_jump_m: float = 0.03
-    min_jump_rad: float = 0.2
-    takeover_hits: int = 4
-    max_gap_s: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            least = 1.0 if name in ('takeover_hits', 'max_acceleration_gain', 'max_noise_scale') else 0.0
-            if not (least <= value < np.inf and value > 0.0):
-                wanted = 'of at least 1' if least else 'above 0'
-                raise ConfigError(f'pose filter, {name}: got {value}, expected a finite number {wanted}')
+from isaac_inference.errors import FrameError
+from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
+from isaac_inference.ops.tracking.pose_filter_settings import PoseFilterSettings
+from isaac_inference.ops.tracking.pose_states import PoseState, predicted, started, updated
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +56,8 @@ class PoseFilter:
     def __init__(self, settings: PoseFilterSettings | None = None, symmetries: Sequence[Symmetry] = ()) -> None:
         self.settings = settings or PoseFilterSettings()
         self.symmetries = tuple(symmetries)
-        least = self.settings.min_position_noise**2, self.settings.min_rotation_noise**2
-        self._least_noise = np.repeat(least, 3)
-        self._state: _State | None = None
-        self._rival: _State | None = None
+        self._state: PoseState | None = None
+        self._rival: PoseState | None = None
 
     @property
     def stamp_s(self) -> float | None:
@@ -153,13 +89,49 @@ class PoseFilter:
         Raises:
             FrameError: 'bad_pose', for values that are not finite or a covariance with a negative variance.
         """
-        noise = self._noise(pose, _checked(stamp_s, pose, covariance))
-        if self._state is None or not 0.0 < stamp_s - self._state.stamp_s <= self.settings.max_gap_s:
-            return self._start(_State.started(self.settings, stamp_s, pose, noise))
-        updated = self._state.updated(self.settings, self.symmetries, stamp_s, pose, noise)
-        if updated is not None:
-            return self._start(updated)
-        return self._oppose(stamp_s, pose, noise)
+        moves, rotations, noise = _checked(self.settings, stamp_s, [pose], [covariance])
+        if self._state is None or not self.follows(stamp_s):
+            return self._start(started(self.settings, stamp_s, pose, noise[0]))
+        state = self._updated(self._state, stamp_s, moves, rotations, noise)
+        return self._start(state) if state is not None else self._oppose(stamp_s, pose, moves, rotations, noise)
+
+    def follows(self, stamp_s: float) -> bool:
+        """Whether a measurement at this stamp continues the pose, and does not restart the filter."""
+        return self._state is not None and 0.0 < stamp_s - self._state.stamp_s <= self.settings.max_gap_s
+
+    @staticmethod
+    def update_together(
+        filters: Sequence[PoseFilter], stamp_s: float, poses: Sequence[Pose], covariances: Sequence[np.ndarray | None]
+    ) -> list[SmoothPose | None]:
+        """`update` of several objects at once, by the measurements of one frame: of six in a third of the time.
+
+        Args:
+            filters: with the same settings, each of another object; all of them `follows(stamp_s)`.
+            stamp_s, poses, covariances: of their measurements, as of `update`.
+
+        Returns:
+            What `update` returns, of each.
+
+        Raises:
+            FrameError: 'bad_pose', as of `update`, for any of them; all filters are as they were.
+        """
+        if not filters:
+            return []
+        settings = filters[0].settings
+        moves, rotations, noise = _checked(settings, stamp_s, poses, covariances)
+        found: list[SmoothPose | None] = [None] * len(filters)
+        for rows, states in _by_stamp(filters):
+            part = slice(None) if len(rows) == len(filters) else rows
+            symmetries = [filters[row].symmetries for row in rows]
+            # copies, as `updated` uses the rotations up
+            given = moves[part], rotations[part].copy(), noise[part]
+            for row, state in zip(rows, updated(settings, states, symmetries, stamp_s, *given), strict=True):
+                if state is not None:
+                    found[row] = filters[row]._start(state)
+                else:
+                    one = slice(row, row + 1)
+                    found[row] = filters[row]._oppose(stamp_s, poses[row], moves[one], rotations[one], noise[one])
+        return found
 
     def predict(self, stamp_s: float) -> SmoothPose:
         """The pose at a stamp, from the measurements accepted so far; changes nothing.
@@ -169,213 +141,87 @@ class PoseFilter:
         """
         if self._state is None:
             raise FrameError('no_pose', 'pose filter: nothing was measured yet, so it cannot predict')
-        state = self._state.predicted(self.settings, stamp_s - self._state.stamp_s)
-        return self._smooth(state)
+        return self._smooth(predicted(self.settings, self._state, stamp_s))
 
-    def _start(self, state: _State) -> SmoothPose:
-        self._state, self._rival = state, None
-        return self._smooth(state)
+    def _updated(
+        self, state: PoseState, stamp_s: float, moves: np.ndarray, rotations: np.ndarray, noise: np.ndarray
+    ) -> PoseState | None:
+        return updated(self.settings, [state], [self.symmetries], stamp_s, moves, rotations.copy(), noise)[0]
 
-    def _oppose(self, stamp_s: float, pose: Pose, noise: np.ndarray) -> SmoothPose | None:
+    def _oppose(
+        self, stamp_s: float, pose: Pose, moves: np.ndarray, rotations: np.ndarray, noise: np.ndarray
+    ) -> SmoothPose | None:
         """Rejected measurements that agree with each other become a rival, which finally takes over."""
         rival = None
         if self._rival is not None:
-            rival = self._rival.updated(self.settings, self.symmetries, stamp_s, pose, noise)
-        self._rival = rival or _State.started(self.settings, stamp_s, pose, noise)
-        if self._rival.hits >= self.settings.takeover_hits:
-            return self._start(self._rival)
-        return None
+            rival = self._updated(self._rival, stamp_s, moves, rotations, noise)
+        self._rival = rival or started(self.settings, stamp_s, pose, noise[0])
+        return self._start(self._rival) if self._rival.hits >= self.settings.takeover_hits else None
 
-    def _smooth(self, state: _State) -> SmoothPose:
-        return SmoothPose(canonical(state.pose, self.symmetries), state.covariance[_POSE, _POSE].copy())
+    def _start(self, state: PoseState) -> SmoothPose:
+        self._state, self._rival = state, None
+        return self._smooth(state)
 
-    def _noise(self, pose: Pose, covariance: np.ndarray | None) -> np.ndarray:
-        """(6, 6) of a measurement; `covariance` is used up."""
-        chosen = self.settings
-        if covariance is None:
-            sigma = chosen.position_noise + chosen.position_noise_far * math.hypot(*pose.translation.tolist())
-            return np.diag(np.repeat((sigma**2, chosen.rotation_noise**2), 3))
-        covariance.reshape(-1)[::7] += self._least_noise
-        return covariance
+    def _smooth(self, state: PoseState) -> SmoothPose:
+        return SmoothPose(canonical(state.pose, self.symmetries), state.pose_covariance)
 
 
-@dataclass(frozen=True, eq=False)
-class _State:
-    """The filter at one stamp; immutable, so a rejected measurement changes nothing.
-
-    Attributes:
-        motion: (6,) m/s and rad/s.
-        covariance: (12, 12) of the error in pose and motion.
-        lag: 6 running means of the normalised innovations.
-        variance_scale: estimated over assumed variance of measured positions and of rotations.
-        hits: measurements accepted.
-    """
-
-    stamp_s: float
-    pose: Pose
-    motion: np.ndarray
-    covariance: np.ndarray
-    lag: Sequence[float]
-    variance_scale: tuple[float, float]
-    hits: int
-
-    @classmethod
-    def started(cls, settings: PoseFilterSettings, stamp_s: float, pose: Pose, noise: np.ndarray) -> _State:
-        covariance = np.zeros((12, 12))
-        covariance[_POSE, _POSE] = noise
-        covariance[_MOTION, _MOTION] = np.diag(
-            np.repeat((settings.initial_speed**2, settings.initial_turn_speed**2), 3)
-        )
-        return cls(stamp_s, pose, np.zeros(6), covariance, (0.0,) * 6, (1.0, 1.0), 1)
-
-    def predicted(self, settings: PoseFilterSettings, step_s: float) -> _State:
-        pose, covariance = self._moved(step_s)
-        _accelerate(covariance, _densities(settings, self.lag), step_s)
-        return _State(self.stamp_s + step_s, pose, self.motion, covariance, self.lag, self.variance_scale, self.hits)
-
-    def _moved(self, step_s: float) -> tuple[Pose, np.ndarray]:
-        """The pose a step later, and the covariance if nothing accelerates."""
-        step = step_s * self.motion
-        turn = so3_exp(step[_ROTATION].tolist())
-        transition = _STILL.copy()
-        transition.ravel()[_POSE_BY_MOTION] = step_s
-        transition[_ROTATION, _ROTATION] = turn  # an error about the previous rotation turns with it
-        pose = Pose(turn @ self.pose.rotation, self.pose.translation + step[_POSITION])
-        return pose, transition @ self.covariance @ transition.T
-
-    def updated(
-        self,
-        settings: PoseFilterSettings,
-        symmetries: Sequence[Symmetry],
-        stamp_s: float,
-        measured: Pose,
-        noise: np.ndarray,
-    ) -> _State | None:
-        """After a measurement; None for an outlier."""
-        step_s = stamp_s - self.stamp_s
-        expected, prior = self._moved(step_s)
-        measured = nearest(measured, expected, symmetries)
-        innovation = [
-            *(measured.translation - expected.translation).tolist(),
-            *so3_log(measured.rotation @ expected.rotation.T).tolist(),
-        ]
-        scale = _of_axes([math.sqrt(part) for part in self.variance_scale])
-        noise = noise * scale * scale[:, None]
-        densities = _densities(settings, self.lag)
-        total = prior[_POSE, _POSE] + noise
-        total.reshape(-1)[::7] += _of_axes(densities) * (abs(step_s) ** 3 / 3)
-        if _is_outlier(settings, innovation, total):
-            return None
-        # six numbers: plain Python is faster on them than arrays are
-        gate, follow = settings.gate, 1.0 - math.exp(-step_s / settings.memory_s)
-        normalised = [
-            min(max(part / math.sqrt(variance), -gate), gate)
-            for part, variance in zip(innovation, total.diagonal().tolist(), strict=True)
-        ]
-        lag = [mean + follow * (part - mean) for part, mean in zip(normalised, self.lag, strict=True)]
-        if any(abs(after) > abs(before) for after, before in zip(lag, self.lag, strict=True)):
-            densities = _densities(settings, lag)  # accelerates more than assumed, in this step too
-        _accelerate(prior, densities, step_s)
-        total = prior[_POSE, _POSE] + noise
-        gain = _solved(total, prior[_POSE]).T
-        correction = gain @ innovation
-        pose = Pose(
-            so3_exp(correction[_ROTATION].tolist()) @ expected.rotation,
-            expected.translation + correction[_POSITION],
-        )
-        rest = _STILL.copy()
-        rest[:, _POSE] -= gain
-        covariance = rest @ prior @ rest.T
-        covariance += gain @ noise @ gain.T  # Joseph's form stays positive definite
-        change = 1.0 - math.exp(-step_s / settings.noise_memory_s)
-        scatter = [(part - mean) ** 2 for part, mean in zip(normalised, lag, strict=True)]
-        least, most = settings.min_noise_scale**2, settings.max_noise_scale**2
-        variance_scale = tuple(
-            min(max(before * (1.0 + change * (min(sum(parts) / 3.0, 4.0) - 1.0)), least), most)
-            for before, parts in zip(self.variance_scale, (scatter[:3], scatter[3:]), strict=True)
-        )
-        return _State(
-            stamp_s,
-            pose,
-            self.motion + correction[_MOTION],
-            covariance,
-            lag,
-            (variance_scale[0], variance_scale[1]),
-            self.hits + 1,
-        )
+def _by_stamp(filters: Sequence[PoseFilter]) -> Iterator[tuple[list[int], list[PoseState]]]:
+    """Rows of those that were last seen at the same time, with their states; mostly all of them."""
+    groups: dict[float, tuple[list[int], list[PoseState]]] = {}
+    for row, one in enumerate(filters):
+        if one._state is not None:
+            rows, states = groups.setdefault(one._state.stamp_s, ([], []))
+            rows.append(row)
+            states.append(one._state)
+    yield from groups.values()
 
 
-def _accelerate(covariance: np.ndarray, densities: Sequence[float], step_s: float) -> None:
-    """Add what accelerations do in a step to a (12, 12), in place: white noise, integrated once and twice."""
-    t, density = abs(step_s), _of_axes(densities)
-    flat, both = covariance.reshape(-1), density * (step_s * t / 2)
-    flat[_OF_POSE] += density * (t**3 / 3)
-    flat[_POSE_BY_MOTION] += both
-    flat[_MOTION_BY_POSE] += both
-    flat[_OF_MOTION] += density * t
-
-
-def _of_axes(parts: Sequence[float]) -> np.ndarray:
-    """(6,) a number of the position and one of the rotation, on each axis."""
-    position, rotation = parts
-    return np.array((position, position, position, rotation, rotation, rotation))
-
-
-def _densities(settings: PoseFilterSettings, lag: Sequence[float]) -> tuple[float, float]:
-    """Squared spectral densities of the acceleration and of that of the turn."""
-    x, y, z, u, v, w = lag
-    most, scale = settings.max_acceleration_gain, 1.0 / (1.0 - _CALM)
-    moving, turning = math.sqrt((x * x + y * y + z * z) / 3.0), math.sqrt((u * u + v * v + w * w) / 3.0)
-    return (
-        (min(max(most * (moving - _CALM) * scale, 1.0), most) * settings.acceleration) ** 2,
-        (min(max(most * (turning - _CALM) * scale, 1.0), most) * settings.turn_acceleration) ** 2,
-    )
-
-
-def _solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The solution of a symmetric, positive definite system."""
-    _, solution, info = dposv(matrix, right)
-    return np.linalg.solve(matrix, right) if info else np.asarray(solution)
-
-
-def _is_outlier(settings: PoseFilterSettings, innovation: Sequence[float], total: np.ndarray) -> bool:
-    for part, min_jump in ((_POSITION, settings.min_jump_m), (_ROTATION, settings.min_jump_rad)):
-        jump = innovation[part]
-        if sum(value * value for value in jump) <= min_jump**2:
-            continue
-        if np.dot(jump, np.linalg.solve(total[part, part], jump)) > settings.gate**2:
-            return True
-    return False
-
-
-def _checked(stamp_s: float, pose: Pose, covariance: np.ndarray | None) -> np.ndarray | None:
-    """The covariance made symmetric.
+def _checked(
+    settings: PoseFilterSettings, stamp_s: float, poses: Sequence[Pose], covariances: Sequence[np.ndarray | None]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Measurements as arrays: (N, 3) positions, (N, 3, 3) rotations and (N, 6, 6) noise.
 
     Raises:
         FrameError: 'bad_pose', a value that is not finite or no covariance.
     """
-    arrays = [pose.rotation, pose.translation] + ([] if covariance is None else [covariance])
+    count = len(poses)
+    given = [_assumed(settings, pose) if one is None else one for pose, one in zip(poses, covariances, strict=True)]
+    if any(one.shape != (6, 6) for one in given):
+        raise _no_covariance(given)
+    moves = np.concatenate([pose.translation for pose in poses]).reshape(count, 3)
+    rotations = np.concatenate([pose.rotation for pose in poses]).reshape(count, 3, 3)
+    noise = np.concatenate(given).reshape(count, 6, 6)
     # the sum of the squares is finite only where all parts are, and is soon found
-    total = math.fsum(float(np.vdot(array, array)) for array in arrays)
+    total = sum(float(np.vdot(array, array)) for array in (moves, rotations, noise))
     if not math.isfinite(stamp_s + total) and not (
-        math.isfinite(stamp_s) and all(np.isfinite(array).all() for array in arrays)
+        math.isfinite(stamp_s) and all(np.isfinite(array).all() for array in (moves, rotations, noise))
     ):
-        raise FrameError('bad_pose', f'pose to filter: got stamp {stamp_s} and {pose} with values that are not finite')
-    if covariance is None:
-        return None
-    symmetric = (covariance + covariance.T) / 2 if covariance.shape == (6, 6) else covariance
-    if not _is_covariance(symmetric):
         raise FrameError(
-            'bad_pose', f'covariance of a pose: got {covariance.tolist()}, expected (6, 6) with no negative variance'
+            'bad_pose', f'pose to filter: got stamp {stamp_s} and {list(poses)} with values that are not finite'
         )
-    return symmetric
+    noise = (noise + noise.transpose(0, 2, 1)) / 2
+    if not _are_covariances(noise):
+        raise _no_covariance(given)
+    is_given = np.array([one is not None for one in covariances])
+    noise.reshape(count, 36)[:, ::7] += settings.least_noise * is_given[:, None]
+    return moves, rotations, noise
 
 
-def _is_covariance(matrix: np.ndarray) -> bool:
-    """Whether a symmetric matrix is one of a pose."""
-    if matrix.shape != (6, 6):
-        return False
-    if not dpotrf(matrix)[1]:  # has a Cholesky factor, as nearly all have
+def _assumed(settings: PoseFilterSettings, pose: Pose) -> np.ndarray:
+    """(6, 6) of a measurement that comes without."""
+    sigma = settings.position_noise + settings.position_noise_far * math.hypot(*pose.translation.tolist())
+    return np.diag(np.repeat((sigma**2, settings.rotation_noise**2), 3))
+
+
+def _are_covariances(matrices: np.ndarray) -> bool:
+    """Whether symmetric (N, 6, 6) have no negative variance."""
+    if not any(dpotrf(matrix)[1] for matrix in matrices):  # all have a Cholesky factor, as nearly always
         return True
-    spread = np.linalg.eigvalsh(matrix)
-    return bool(spread[0] >= -1e-6 * abs(spread[-1]))
+    spread = np.linalg.eigvalsh(matrices)
+    return bool((spread[:, 0] >= -1e-6 * np.abs(spread[:, -1])).all())
+
+
+def _no_covariance(given: Sequence[np.ndarray]) -> FrameError:
+    got = '; '.join(str(one.tolist()) for one in given)
+    return FrameError('bad_pose', f'covariance of a pose: got {got}, expected (6, 6) with no negative variance')

@@ -89,11 +89,12 @@ class Tracker:
 
     def reset(self) -> None:
         """Forget all tracks, because the camera or the time has jumped; the next update is a first frame."""
+        # of each track: lists, as a call on an array of a few numbers costs more than a loop over them
         self._filter = BoxFilter(self.settings.motion)
-        self._ids: np.ndarray = np.empty(0, np.int64)  # 0: tentative
-        self._classes: np.ndarray = np.empty(0, np.int64)
-        self._hits: np.ndarray = np.empty(0, np.int64)
-        self._seen_s: np.ndarray = np.empty(0)
+        self._ids: list[int] = []  # 0: tentative
+        self._classes: list[int] = []
+        self._hits: list[int] = []
+        self._seen_s: list[float] = []
         self._stamp_s: float | None = None
 
     def update(self, stamp_s: float, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
@@ -114,16 +115,19 @@ class Tracker:
                 previous one: call `reset()` first. The tracker is unchanged then.
         """
         boxes, scores, class_ids = _checked(boxes, scores, class_ids)
-        step_s, last_s = self._step(stamp_s), self._stamp_s
+        step_s, is_first = self._step(stamp_s), self._stamp_s is None
         self._forget(stamp_s)
         seen_before = self._seen_before()
-        self._filter.predict(step_s, ~seen_before)
+        self._filter.predict(step_s, np.array([not seen for seen in seen_before], np.bool_))
         self._stamp_s = stamp_s
-        usable = _usable(boxes)
-        track_of = self._associate(boxes, scores, class_ids, usable, seen_before)
+        rated = [
+            score if -np.inf < x0 < x1 < np.inf and -np.inf < y0 < y1 < np.inf else -np.inf
+            for (x0, y0, x1, y1), score in zip(boxes.tolist(), scores.tolist(), strict=True)
+        ]
+        track_of = self._associate(boxes, rated, class_ids, seen_before)
         self._take(stamp_s, boxes, track_of)
-        self._begin(stamp_s, boxes, class_ids, usable & (scores >= self.settings.high_score), track_of, last_s is None)
-        return np.append(self._ids, 0)[track_of]  # -1 takes the 0 at the end
+        self._begin(stamp_s, boxes, rated, class_ids, track_of, is_first)
+        return np.array([self._ids[row] if row >= 0 else 0 for row in track_of], np.int64)
 
     def _step(self, stamp_s: float) -> float:
         last_s = stamp_s if self._stamp_s is None else self._stamp_s
@@ -136,90 +140,93 @@ class Tracker:
         return stamp_s - last_s
 
     def _associate(
-        self,
-        boxes: np.ndarray,
-        scores: np.ndarray,
-        class_ids: np.ndarray,
-        usable: np.ndarray,
-        seen_before: np.ndarray,
-    ) -> np.ndarray:
-        """(N,) row of each detection's track, -1 for none."""
-        chosen, predicted = self.settings, self._filter.boxes()
-        track_of = np.full(len(boxes), -1)
-        free = np.ones(len(predicted), np.bool_)
-        high = usable & (scores >= chosen.high_score)
-        low = usable & (scores >= chosen.low_score) & ~high
-        confirmed = self._ids > 0
-        weights = np.where(seen_before, 1.0, _LOST_WEIGHT)
+        self, boxes: np.ndarray, rated: list[float], class_ids: np.ndarray, seen_before: list[bool]
+    ) -> list[int]:
+        """Row of each detection's track, -1 for none; `rated` are their scores, -inf where one is of no use."""
+        chosen, tracks = self.settings, range(len(self._ids))
+        track_of = [-1] * len(rated)
+        high = [column for column, score in enumerate(rated) if score >= chosen.high_score]
+        low = [column for column, score in enumerate(rated) if chosen.low_score <= score < chosen.high_score]
+        if not tracks or not (high or low):
+            return track_of
+        predicted, classes = self._filter.boxes(), np.array(self._classes)
+        weights = None if all(seen_before) else np.where(seen_before, 1.0, _LOST_WEIGHT)
+        confirmed = [row for row in tracks if self._ids[row]]
         rounds = (
             (confirmed, high, chosen.min_iou, 0.0),
-            (confirmed & seen_before, low, chosen.min_iou_low, 0.0),
-            (confirmed, high, chosen.min_iou, chosen.margin),
-            (~confirmed, high, chosen.min_iou, 0.0),
+            ([row for row in confirmed if seen_before[row]], low, chosen.min_iou_low, 0.0),
+            (confirmed, high if chosen.margin else [], chosen.min_iou, chosen.margin),
+            ([row for row in tracks if not self._ids[row]], high, chosen.min_iou, 0.0),
         )
-        for index, (of_tracks, of_detections, min_similarity, margin) in enumerate(rounds):
-            if index == 2 and margin == 0.0:
+        taken: set[int] = set()
+        for of_tracks, of_detections, min_similarity, margin in rounds:
+            columns = [column for column in of_detections if track_of[column] < 0]
+            rows = [row for row in of_tracks if row not in taken] if columns else []
+            if not rows:
                 continue
-            columns = (of_detections & (track_of < 0)).nonzero()[0]
-            if not len(columns):
-                continue
-            rows = (of_tracks & free).nonzero()[0]
-            if not len(rows):
-                continue
-            similarity = overlap(
-                predicted[rows], self._classes[rows], boxes[columns], class_ids[columns], margin=margin
-            )
-            i, j = assign(similarity, min_similarity, weights[rows])
-            track_of[columns[j]] = rows[i]
-            free[rows[i]] = False
+            similarity = overlap(predicted[rows], classes[rows], boxes[columns], class_ids[columns], margin=margin)
+            pairs = assign(similarity, min_similarity, None if weights is None else weights[rows])
+            for i, j in zip(*(indices.tolist() for indices in pairs), strict=True):
+                track_of[columns[j]] = rows[i]
+                taken.add(rows[i])
         return track_of
 
-    def _take(self, stamp_s: float, boxes: np.ndarray, track_of: np.ndarray) -> None:
-        detections = (track_of >= 0).nonzero()[0]
-        rows = track_of[detections]
-        self._filter.correct(rows, boxes[detections])
-        self._hits[rows] += 1
-        self._seen_s[rows] = stamp_s
-        for row in rows[(self._ids[rows] == 0) & (self._hits[rows] >= self.settings.confirm_hits)].tolist():
-            self._ids[row] = self._new_id()
+    def _take(self, stamp_s: float, boxes: np.ndarray, track_of: list[int]) -> None:
+        detections = [column for column, row in enumerate(track_of) if row >= 0]
+        if not detections:
+            return
+        rows = [track_of[column] for column in detections]
+        self._filter.correct(np.array(rows), boxes[detections])
+        for row in rows:
+            self._hits[row] += 1
+            self._seen_s[row] = stamp_s
+            if not self._ids[row] and self._hits[row] >= self.settings.confirm_hits:
+                self._ids[row] = self._new_id()
 
     def _begin(
         self,
         stamp_s: float,
         boxes: np.ndarray,
+        rated: list[float],
         class_ids: np.ndarray,
-        high: np.ndarray,
-        track_of: np.ndarray,
-        first: bool,
+        track_of: list[int],
+        is_first: bool,
     ) -> None:
         """Begins tracks for the usable, high-score detections that continue none; enters them into `track_of`."""
-        new = ((track_of < 0) & high).nonzero()[0]
-        if not len(new):
+        least = self.settings.high_score
+        new = [column for column, row in enumerate(track_of) if row < 0 and rated[column] >= least]
+        if not new:
             return
-        at_once = first or self.settings.confirm_hits == 1
-        track_of[new] = len(self._ids) + np.arange(len(new))
+        at_once = is_first or self.settings.confirm_hits == 1
+        for column in new:
+            track_of[column] = len(self._ids)
+            self._ids.append(self._new_id() if at_once else 0)
+            self._classes.append(int(class_ids[column]))
+            self._hits.append(1)
+            self._seen_s.append(stamp_s)
         self._filter.append(boxes[new])
-        self._ids = np.append(self._ids, [self._new_id() if at_once else 0 for _ in new])
-        self._classes = np.append(self._classes, class_ids[new])
-        self._hits = np.append(self._hits, np.ones(len(new), np.int64))
-        self._seen_s = np.append(self._seen_s, np.full(len(new), stamp_s))
 
     def _forget(self, stamp_s: float) -> None:
-        age_s, chosen = stamp_s - self._seen_s, self.settings
-        if not len(age_s) or age_s.max() <= min(chosen.max_age_s, chosen.max_tentative_age_s):
+        chosen = self.settings
+        if not self._seen_s or stamp_s - min(self._seen_s) <= min(chosen.max_age_s, chosen.max_tentative_age_s):
             return
+        ages_s = [stamp_s - seen_s for seen_s in self._seen_s]
         # the previous frame may be older than the limit; a new track must survive until its second hit even so
-        young = (age_s <= chosen.max_tentative_age_s) | self._seen_before()
-        keep = np.where(self._ids > 0, age_s <= chosen.max_age_s, young)
-        if keep.all():
+        keep = [
+            row
+            for row, (age_s, seen) in enumerate(zip(ages_s, self._seen_before(), strict=True))
+            if age_s <= (chosen.max_age_s if self._ids[row] else chosen.max_tentative_age_s)
+            or (seen and not self._ids[row])
+        ]
+        if len(keep) == len(ages_s):
             return
-        self._filter.keep(keep)
-        self._ids, self._classes = self._ids[keep], self._classes[keep]
-        self._hits, self._seen_s = self._hits[keep], self._seen_s[keep]
+        self._filter.keep(np.array(keep, np.int64))
+        self._ids, self._classes = [self._ids[row] for row in keep], [self._classes[row] for row in keep]
+        self._hits, self._seen_s = [self._hits[row] for row in keep], [self._seen_s[row] for row in keep]
 
-    def _seen_before(self) -> np.ndarray:
-        """(T,) bool: whether each track was seen in the previous update."""
-        return self._seen_s == (np.inf if self._stamp_s is None else self._stamp_s)
+    def _seen_before(self) -> list[bool]:
+        """Whether each track was seen in the previous update."""
+        return [seen_s == self._stamp_s for seen_s in self._seen_s]
 
     def _new_id(self) -> int:
         self._next_id += 1
@@ -237,7 +244,3 @@ def _checked(boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray) -> tu
             'expected (N, 4), (N,) and (N,)',
         )
     return boxes, scores, class_ids.astype(np.int64)
-
-
-def _usable(boxes: np.ndarray) -> np.ndarray:
-    return np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)

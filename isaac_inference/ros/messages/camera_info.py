@@ -14,8 +14,11 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.calibration import Calibration, ImageRectified, StereoFrame, rectified_by_name
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.distortion import NONE
+from isaac_inference.ros.runtime.assembly import assembler
 
 _SAME_PX = 0.01  # intrinsics that differ by less are the same
+_SHARED = tuple(name for name in CameraInfo.get_fields_and_field_types() if name != 'header')
+_again = assembler(CameraInfo, 'header', *_SHARED)
 
 
 class CameraFeed:
@@ -196,6 +199,12 @@ def rectified_camera_info(header: Header, camera: CameraModel, origin: np.ndarra
     P[:2, 3] = -camera.K[(0, 1), (0, 1)] * origin[:2]
     message.p = P.ravel().tolist()
     return message
+
+
+def with_header(message: CameraInfo, header: Header) -> CameraInfo:
+    """The same under another header; shares its parts with `message`, which nobody may change."""
+    again: CameraInfo = _again(header, *(getattr(message, name) for name in _SHARED))
+    return again
 
 
 def calibration(message: CameraInfo) -> Calibration:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from geometry_msgs.msg import PoseWithCovariance
+from geometry_msgs.msg import Point, Pose, PoseWithCovariance, Quaternion
 from std_msgs.msg import Header
 from vision_msgs.msg import (
     BoundingBox2D,
@@ -40,10 +40,12 @@ from vision_msgs.msg import (
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TensorFrame
-from isaac_inference.ros.runtime.topics.assembly import assembler
+from isaac_inference.ros.runtime.assembly import assembler
 
 _point, _pose = assembler(Point2D, 'x', 'y'), assembler(Pose2D, 'position', 'theta')
 _box = assembler(BoundingBox2D, 'center', 'size_x', 'size_y')
+_point_3d, _turn = assembler(Point, 'x', 'y', 'z'), assembler(Quaternion, 'x', 'y', 'z', 'w')
+_place, _spread = assembler(Pose, 'position', 'orientation'), assembler(PoseWithCovariance, 'pose', 'covariance')
 _hypothesis = assembler(ObjectHypothesis, 'class_id', 'score')
 _result = assembler(ObjectHypothesisWithPose, 'hypothesis', 'pose')
 _assembled = assembler(Detection2D, 'header', 'results', 'bbox', 'id')
@@ -105,7 +107,8 @@ def with_id(item: Detection2D, identity: str) -> Detection2D:
 
 def _detection(header: Header, x0: float, y0: float, x1: float, y1: float, score: float, label: str) -> Detection2D:
     center = _pose(_point((x0 + x1) / 2, (y0 + y1) / 2), 0.0)
-    result = _result(_hypothesis(label, score), PoseWithCovariance())
+    nowhere = _spread(_place(_point_3d(0.0, 0.0, 0.0), _turn(0.0, 0.0, 0.0, 1.0)), np.zeros(36))
+    result = _result(_hypothesis(label, score), nowhere)
     detection: Detection2D = _assembled(header, [result], _box(center, x1 - x0, y1 - y0), '')
     return detection
 
@@ -155,19 +158,21 @@ def box_corners(item: Detection2D) -> tuple[float, float, float, float]:
     Raises:
         FrameError: 'bad_box', it is not finite or has no area.
     """
-    center, width, height = item.bbox.center.position, item.bbox.size_x, item.bbox.size_y
-    theta = item.bbox.center.theta
+    bounds = item.bbox
+    placed, width, height = bounds.center, bounds.size_x, bounds.size_y
+    center, theta = placed.position, placed.theta
     half_x, half_y = width / 2, height / 2
     if theta and math.isfinite(theta):
         cos, sin = abs(math.cos(theta)), abs(math.sin(theta))
         half_x, half_y = half_x * cos + half_y * sin, half_x * sin + half_y * cos
-    box = center.x - half_x, center.y - half_y, center.x + half_x, center.y + half_y
-    if not (all(map(math.isfinite, (*box, theta))) and box[0] < box[2] and box[1] < box[3] and min(width, height) > 0):
+    x, y = center.x, center.y
+    box = x - half_x, y - half_y, x + half_x, y + half_y
+    is_box = -math.inf < box[0] < box[2] < math.inf and -math.inf < box[1] < box[3] < math.inf
+    if not (is_box and math.isfinite(theta) and min(width, height) > 0):
         turned = f', turned by {theta} rad' if theta else ''
         raise FrameError(
             'bad_box',
-            f'got a box of {width} x {height} px about ({center.x}, {center.y}){turned}, expected finite numbers and '
-            'an area',
+            f'got a box of {width} x {height} px about ({x}, {y}){turned}, expected finite numbers and an area',
         )
     return box
 

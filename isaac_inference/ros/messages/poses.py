@@ -18,7 +18,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.pose.second_pose import SecondPose
 from isaac_inference.ros.messages.detections import best_result, checked_result
-from isaac_inference.ros.runtime.topics.assembly import assembler
+from isaac_inference.ros.runtime.assembly import assembler
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.transforms.broadcaster import FramePose
 
@@ -64,7 +64,7 @@ class SeenObject:
 
 def pose_message(pose: Pose) -> PoseMessage:
     """A pose as a message."""
-    return _pose(_point(*pose.translation.tolist()), _quaternion(*pose.quaternion().tolist()))
+    return _pose(_point(*pose.translation.tolist()), _quaternion(*pose.quaternion_numbers()))
 
 
 def pose_from_message(message: PoseMessage) -> Pose:
@@ -153,6 +153,8 @@ def second_pose(seen: SeenObject) -> SecondPose | None:
     Raises:
         FrameError: 'bad_pose', when it isn't finite or its quaternion is zero.
     """
+    if len(seen.item.results) == 1:
+        return None
     others = [
         result
         for result in seen.item.results

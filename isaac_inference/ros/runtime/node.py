@@ -115,7 +115,7 @@ class PipelineNode(LifecycleNode):
         self._wanted: list[_Input] = []
         self._primary: _Input | None = None
         self._subscriptions_open: list[Subscription[Any]] = []
-        self._wanted_periodic: list[tuple[float, Callable[[], None]]] = []
+        self._wanted_periodic: list[tuple[float, Callable[[], None], Callable[[], bool]]] = []
         self._periodic_open: list[Periodic] = []
         self._publishers_open: list[Publisher[Any]] = []
         self._preparing = PreparationWatch(self.health, self.on_prepared)
@@ -188,7 +188,8 @@ class PipelineNode(LifecycleNode):
         A node has exactly one primary input (see the class). Of several, one must be marked `primary=True`, or
         configuring fails; the only one is it unless `primary=False` says that its messages are no frames.
 
-        What other processes publish is taken only while `wanted()`, asked some ten times a second. `on_device`, asked
+        Messages are taken only while `wanted()`: asked for each one of this process, and some ten times a second for
+        whether to listen to other processes. `on_device`, asked
         at activation, says that the handler takes items on a GPU; else they are brought into host memory first.
         `inline` is that of `Mailbox`. `source`, asked as often as `wanted`, says which adapter and topic the input has
         at that time, where they depend on what is published; it changes over as soon as another pair is returned.
@@ -231,9 +232,12 @@ class PipelineNode(LifecycleNode):
         """Have, in `on_setup`, activation wait for work of minutes; the node then calls `on_prepared` and activates."""
         self._preparing.start(preparation)
 
-    def every(self, period_s: float, handler: Callable[[], None]) -> None:
-        """Declare, in `on_setup`, work that the worker does each `period_s` of real time while the node is active."""
-        self._wanted_periodic.append((period_s, handler))
+    def every(self, period_s: float, handler: Callable[[], None], inline: Callable[[], bool] = lambda: False) -> None:
+        """Declare, in `on_setup`, work that the worker does each `period_s` of real time while the node is active.
+
+        While `inline()`, it is so little that waking the worker would cost more: then the timer's thread does it.
+        """
+        self._wanted_periodic.append((period_s, handler, inline))
 
     def advertise(self, adapter: TypeAdapter[T], topic: str, qos: QosParameters) -> Publisher[T]:
         """Create, in `on_setup`, a publisher that lives until cleanup."""
@@ -280,8 +284,8 @@ class PipelineNode(LifecycleNode):
             self._worker.start()
             for one in self._wanted:
                 self._subscriptions_open.append(one.connect(one is self._primary))
-            for period_s, handler in self._wanted_periodic:
-                self._periodic_open.append(Periodic(self, self._worker, period_s, handler, self.health))
+            for period_s, handler, inline in self._wanted_periodic:
+                self._periodic_open.append(Periodic(self, self._worker, period_s, handler, self.health, inline))
             self.on_start()
         except Exception as error:  # rclpy would swallow it
             self._stop_work()

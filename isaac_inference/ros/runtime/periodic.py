@@ -17,14 +17,21 @@ from isaac_inference.ros.runtime.topics.mailbox import Mailbox, Worker
 class Periodic:
     """Calls `handler()` in the worker's thread every `period_s` seconds of real time until closed.
 
-    A call that comes due while the previous one is still queued is skipped.
+    A call that comes due while the previous one is still queued is skipped. While `inline()`, and the worker has
+    nothing else to do, it is made in the timer's thread, as of `Mailbox`.
     """
 
     def __init__(
-        self, node: Node, worker: Worker, period_s: float, handler: Callable[[], None], health: Health
+        self,
+        node: Node,
+        worker: Worker,
+        period_s: float,
+        handler: Callable[[], None],
+        health: Health,
+        inline: Callable[[], bool] = lambda: False,
     ) -> None:
         self._node, self._handler, self._health = node, handler, health
-        self._mailbox = Mailbox(worker, self._call)
+        self._mailbox = Mailbox(worker, self._call, inline=lambda item: inline())
         self._timer = node.create_timer(
             period_s, lambda: self._mailbox.put(None), clock=Clock(clock_type=ClockType.STEADY_TIME)
         )

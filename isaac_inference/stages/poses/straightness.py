@@ -38,23 +38,26 @@ class Straightness:
         self._settings = replace(_LOOSE, min_confidence=min_confidence)
         self._seen: set[tuple[str, int, int]] = set()
         self._ratios: list[float] = []
+        self._answer: bool | None = None
 
     def put(self, objects: Iterable[Observed]) -> bool | None:
         """Take the objects of a frame; True for rectified, False for raw, None as long as neither is clear."""
+        before = len(self._ratios)
         for item in objects:
             if len(self._ratios) < _MOST and item.keypoints is not None and item.label in self._points:
                 self._compare(item, item.keypoints, self._points[item.label])
-        if len(self._ratios) < _FEWEST:
-            return None
-        ratios = np.array(self._ratios)
-        mean, error = float(ratios.mean()), float(ratios.std(ddof=1)) / np.sqrt(len(ratios))
-        return mean > 0.0 if abs(mean) > max(_RATIO, _SURE * error) else None
+        if len(self._ratios) > max(before, _FEWEST - 1):
+            ratios = np.array(self._ratios)
+            mean, error = float(ratios.mean()), float(ratios.std(ddof=1)) / np.sqrt(len(ratios))
+            self._answer = mean > 0.0 if abs(mean) > max(_RATIO, _SURE * error) else None
+        return self._answer
 
     def _compare(self, item: Observed, keypoints: np.ndarray, points: np.ndarray) -> None:
         keypoints = keypoints[: len(points)]  # a row may be longer than this object's points
         camera = self._cameras[0]
-        x, y = (item.box[:2] + item.box[2:]) / 2 / (camera.width, camera.height) * _CELLS
-        cell = (item.label, int(x), int(y))
+        x_min, y_min, x_max, y_max = item.box.tolist()
+        x, y = (x_min + x_max) / 2 / camera.width, (y_min + y_max) / 2 / camera.height
+        cell = (item.label, int(x * _CELLS), int(y * _CELLS))
         if cell in self._seen:
             return
         try:

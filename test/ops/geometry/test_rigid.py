@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_exp, so3_log, transform_covariance
+from isaac_inference.ops.geometry.rigid import (
+    Pose,
+    cross,
+    rotation_angle,
+    so3_exp,
+    so3_exps,
+    so3_log,
+    transform_covariance,
+)
 
 coordinate = st.floats(-3, 3)
 vectors = st.tuples(coordinate, coordinate, coordinate).map(np.array)
@@ -117,3 +125,18 @@ def test_covariance_in_another_frame_is_that_of_moved_samples() -> None:
     np.testing.assert_allclose(
         np.cov(np.array(samples).T, bias=True), transform_covariance(expected, T), atol=2e-2 * np.abs(expected).max()
     )
+
+
+def test_vector_products_are_those_of_numpy():
+    rng = np.random.default_rng(5)
+    one, other = rng.normal(size=(2, 4, 7, 3))
+    np.testing.assert_array_equal(cross(one, other), np.cross(one, other))
+    np.testing.assert_array_equal(cross(one[0], other[0, 0]), np.cross(one[0], other[0, 0]))
+
+
+def test_many_rotations_are_those_made_one_by_one():
+    rng = np.random.default_rng(6)
+    vectors = rng.normal(size=(200, 3)) * np.geomspace(1e-12, 3.0, 200)[:, None]
+    vectors[0] = 0.0
+    expected = np.stack([so3_exp(vector) for vector in vectors])
+    np.testing.assert_allclose(so3_exps(vectors), expected, rtol=0, atol=2e-15)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from isaac_inference.ops.boxes.nms import box_iou
 from isaac_inference.ops.tracking.association import assign, overlap
 
 SQUARE = np.array([[0.0, 0.0, 10.0, 10.0]])
@@ -57,3 +58,14 @@ def test_a_weaker_claim_loses_but_still_counts_where_nobody_else_asks():
     similarity = np.array([[0.8], [0.9]])
     assert assign(similarity, 0.3, np.array([1.0, 0.8]))[0].tolist() == [0]
     assert assign(np.array([[0.3]]), 0.3, np.array([0.8]))[0].tolist() == [0]
+
+
+@pytest.mark.parametrize('count', [3, 9, 14])  # few are compared pair by pair
+def test_few_boxes_overlap_as_many_do(count):
+    rng = np.random.default_rng(count)
+    low = rng.uniform(0, 20, (2 * count, 2))
+    boxes, classes = np.concatenate((low, low + rng.uniform(20, 60, low.shape)), axis=1), rng.integers(0, 2, 2 * count)
+    found = overlap(boxes[:count], classes[:count], boxes[count:], classes[count:])
+    expected = box_iou(boxes[:count], boxes[count:]) * (classes[:count, None] == classes[count:])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert (expected > 0).any()

@@ -43,12 +43,12 @@ LOCAL_WORD = TypeAdapter('LocalWord', None, None, None)
 class Inbox:
     """A subscription with its worker and all that arrived."""
 
-    def __init__(self, node, topic, qos, adapter, on_device=False):
+    def __init__(self, node, topic, qos, adapter, on_device=False, wanted=lambda: True):
         self.items = []
         self.health = Health(lambda is_error, text: None)
         self._worker = Worker('inbox')
         mailbox = Mailbox(self._worker, lambda item, arrived_ns: self.items.append(item), 100)
-        self.subscription = Subscription(node, adapter, topic, qos, mailbox, self.health, on_device=on_device)
+        self.subscription = Subscription(node, adapter, topic, qos, mailbox, self.health, wanted, on_device)
         self._worker.start()
 
     @property

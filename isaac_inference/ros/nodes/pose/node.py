@@ -121,8 +121,9 @@ class PoseNode(PipelineNode):
 
     def _subscribe(self, chosen: PoseParameters) -> None:
         image_qos, qos = chosen.image_qos, chosen.detections_qos
-        self.subscribe(plain(CameraInfo), 'camera_info', image_qos, self._on_camera_info)
-        self.subscribe(plain(CameraInfo), 'depth/camera_info', image_qos, self._on_depth_camera_info)
+        infos = plain(CameraInfo)  # each frame has one, and mostly it says what the one before said
+        self.subscribe(infos, 'camera_info', image_qos, self._on_camera_info, inline=lambda message: True)
+        self.subscribe(infos, 'depth/camera_info', image_qos, self._on_depth_camera_info, inline=lambda message: True)
         uses_depth = self._estimator.uses_depth
 
         def wants_depth() -> bool:
@@ -141,12 +142,12 @@ class PoseNode(PipelineNode):
         self._images = ImageInput(self, 'image', chosen)
         self._images.subscribe(image_qos, self._on_image, depth=2, wanted=lambda: self._cloud.wanted)
         if self._estimator.uses_keypoints:
-            self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=qos.depth)
+            self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=qos.depth, inline=self._only_keeps)
         if self._has_masks:
             self.subscribe(IMAGE, INSTANCE_MASK, qos, self._on_masks, depth=qos.depth, wanted=wants_depth)
         # the newest frame wins here; what belongs to it waits in the pairing
         self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, primary=True)
-        self.every(max(chosen.wait_s / 3, 0.02), self._on_tick)
+        self.every(max(chosen.wait_s / 3, 0.02), self._on_tick, inline=self._only_keeps)
 
     def on_time_jump(self, now_ns: int) -> None:
         if self._transforms is not None:
@@ -218,6 +219,10 @@ class PoseNode(PipelineNode):
         clock.defer()
         self._release(released)
         self._cloud.put('detections', message.header, message)
+
+    def _only_keeps(self, item: object = None) -> bool:
+        """Whether what comes now only has to be put aside, as no detections wait for it."""
+        return not self._pairing.is_waiting
 
     def _on_tick(self) -> None:
         self._release(self._pairing.expire())

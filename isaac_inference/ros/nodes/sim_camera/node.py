@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Empty, Header
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
-from isaac_inference.ros.messages.camera_info import camera_info
+from isaac_inference.ros.messages.camera_info import camera_info, with_header
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array
 from isaac_inference.ros.messages.poses import pose_array
@@ -91,6 +91,7 @@ class SimCameraNode(PipelineNode):
         self._camera = default_camera(*chosen.image_size, distorted=chosen.distorted)
         depth_size = chosen.depth_size if any(chosen.depth_size) else chosen.image_size
         self._depth_camera = self._camera.resized(*depth_size)
+        self._info, self._depth_info = (camera_info(Header(), one) for one in (self._camera, self._depth_camera))
         qos = chosen.image_qos
         self._images = self.advertise(IMAGE, 'image', qos)
         self._infos = self.advertise(plain(CameraInfo), 'camera_info', qos)
@@ -151,7 +152,7 @@ class SimCameraNode(PipelineNode):
             self.health.received()
             frame = scene.frame(place * period)
             stamp_ns = begin_ns + round((index * period + number * SCENE_GAP_S) * 1e9) if chosen.step else None
-            self._publish(frame, scene.object_poses(place * period), stamp_ns)
+            self._publish(frame, scene, place * period, stamp_ns)
             self.health.processed((time.perf_counter() - start) * 1e3)
             index += 1
             due = max(due + period, time.monotonic() - period)
@@ -162,15 +163,16 @@ class SimCameraNode(PipelineNode):
         first = number * chosen.objects + 1
         return Scene(self._camera, chosen.seed * 1000 + number, objects=chosen.objects, first_instance=first)
 
-    def _publish(self, frame: SimFrame, objects: list, stamp_ns: int | None) -> None:
+    def _publish(self, frame: SimFrame, scene: Scene, time_s: float, stamp_ns: int | None) -> None:
         now = self.get_clock().now() if stamp_ns is None else Time(nanoseconds=stamp_ns)
         header = Header(stamp=now.to_msg(), frame_id=self.parameters.frame_id)
         self._pace.sent(now.nanoseconds)
-        self._send_transforms(frame, objects, header)
+        if self._transforms is not None and self._transforms.wanted:
+            self._send_transforms(self._transforms, frame, scene.object_poses(time_s), header)
         if self._infos.wanted:
-            self._infos.publish(camera_info(header, self._camera))
+            self._infos.publish(with_header(self._info, header))
         if self._depth_infos.wanted:
-            self._depth_infos.publish(camera_info(header, self._depth_camera))
+            self._depth_infos.publish(with_header(self._depth_info, header))
         if self._depths.wanted:
             size = (self._depth_camera.width, self._depth_camera.height)
             self._depths.publish(depth_frame(frame.depth, self.parameters.depth_encoding, header, size))
@@ -187,15 +189,15 @@ class SimCameraNode(PipelineNode):
             chosen, stamp_ns = self.parameters, self.get_clock().now().nanoseconds
             self._transforms.send_static([FramePose(chosen.world_frame, chosen.base_frame, stamp_ns, *_BASE_POSE)])
 
-    def _send_transforms(self, frame: SimFrame, objects: list, header: Header) -> None:
-        if self._transforms is None:
-            return
+    def _send_transforms(
+        self, transforms: TransformBroadcaster, frame: SimFrame, objects: list, header: Header
+    ) -> None:
         world = self.parameters.world_frame
         named = [(header.frame_id, frame.T_world_camera)]
         named += [(f'truth/{kind.name}_{instance}', pose) for instance, kind, pose in objects]
         stamp = stamp_ns(header)
-        self._transforms.send(
-            FramePose(world, child, stamp, pose.translation.tolist(), pose.quaternion().tolist())
+        transforms.send(
+            FramePose(world, child, stamp, pose.translation.tolist(), pose.quaternion_numbers())
             for child, pose in named
         )
 

@@ -15,6 +15,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.models import ObjectsCard, read_objects
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
+from isaac_inference.ops.pose.second_pose import SecondPose
 from isaac_inference.ops.tracking import (
     MirrorSettings,
     PoseFilterSettings,
@@ -25,6 +26,7 @@ from isaac_inference.ops.tracking import (
 )
 from isaac_inference.ros.messages.detections import best_result, read_detections, with_id
 from isaac_inference.ros.messages.poses import (
+    SeenObject,
     detection_3d,
     frame_prefix,
     object_frames,
@@ -43,6 +45,7 @@ from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms.broadcaster import TransformBroadcaster
 
+_Key = tuple[str, str]  # class and id
 _BOXES, _POSES, _MIRROR = TrackerSettings(), PoseFilterSettings(), MirrorSettings()  # their defaults are ours
 
 
@@ -179,7 +182,7 @@ class TrackNode(PipelineNode):
 
     def _forget_all(self) -> None:
         self._flow, self._flow_3d = FrameFlow(), FrameFlow()
-        self._objects: dict[tuple[str, str], _Object] = {}  # by class and id
+        self._objects: dict[_Key, _Object] = {}
 
     def _read_model(self) -> None:
         chosen = self.parameters
@@ -228,59 +231,101 @@ class TrackNode(PipelineNode):
         if broken is not None:
             self._count(*broken)
             self._objects.clear()
+        measured = self._measured(message)
+        together = self._updated_together(stamp_s, measured)
         smooth: list[Detection3D] = []
-        given: set[tuple[str, str]] = set()
-        for item in message.detections:
+        given: set[_Key] = set()
+        for item in measured:
             try:
-                smooth.append(self._smoothed(message.header, stamp_s, item, given))
+                smooth.append(self._smoothed(message.header, stamp_s, item, given, together))
             except FrameError as error:
                 self._count(error.reason, str(error))
-        present = {(best_result(item).hypothesis.class_id, item.id) for item in smooth}
-        smooth.extend(self._filled_in(message.header, stamp_s, present))
+        if chosen.predict_s > 0.0:
+            smooth.extend(self._filled_in(message.header, stamp_s, smooth))
         self._forget(stamp_s)
         answer = Detection3DArray(header=message.header, detections=smooth)
         self._detections_3d.publish(answer)
-        self._poses.publish(pose_array(answer))
+        if self._poses.wanted:
+            self._poses.publish(pose_array(answer))
         if chosen.publish_tf:
             self._publish_tf(answer)
         self.report_timings(message.header, (clock.finish(),))
 
-    def _smoothed(self, header: Header, stamp_s: float, item: Detection3D, given: set[tuple[str, str]]) -> Detection3D:
-        """One object; `given` are those that came before it in the message.
+    def _measured(self, message: Detection3DArray) -> list[_Measured]:
+        """The objects that can be used; those that cannot are counted."""
+        measured = []
+        for item in message.detections:
+            try:
+                seen = read_object(item, self._labels)
+                pose = pose_from_message(seen.result.pose.pose)
+                covariance = np.array(seen.result.pose.covariance).reshape(6, 6)
+                known = covariance if np.count_nonzero(covariance) else None
+                measured.append(_Measured((seen.label, item.id), seen, pose, known, second_pose(seen)))
+            except FrameError as error:
+                self._count(error.reason, str(error))
+        return measured
+
+    def _updated_together(self, stamp_s: float, measured: list[_Measured]) -> dict[int, SmoothPose | None]:
+        """What the filters say of the objects that simply go on, by `id` of the measurement: mostly of all.
+
+        Those that are new, come twice, or may be in one of two poses are left to `_smoothed`.
+        """
+        going: dict[_Key, tuple[TwoPoseFilter, _Measured]] = {}
+        for item in measured:
+            known = self._objects.get(item.key)
+            if known is not None and item.second is None and known.filter.follows_one(stamp_s):
+                going.setdefault(item.key, (known.filter, item))
+        filters, items = [one for one, _ in going.values()], [item for _, item in going.values()]
+        poses, covariances = [item.pose for item in items], [item.covariance for item in items]
+        try:
+            found = TwoPoseFilter.update_together(filters, stamp_s, poses, covariances)
+        except FrameError:  # one of them; which one is told when they are taken one by one
+            return {}
+        return {id(item): result for item, result in zip(items, found, strict=True)}
+
+    def _smoothed(
+        self,
+        header: Header,
+        stamp_s: float,
+        measured: _Measured,
+        given: set[_Key],
+        together: Mapping[int, SmoothPose | None],
+    ) -> Detection3D:
+        """One object; `given` are those that came before it in the message, `together` as of `_updated_together`.
 
         Raises:
             FrameError: it can't be published.
         """
-        seen = read_object(item, self._labels)
-        pose = pose_from_message(seen.result.pose.pose)
-        covariance = np.array(seen.result.pose.covariance).reshape(6, 6)
-        key = (seen.label, item.id)
-        if not item.id:
-            return item
+        key, seen = measured.key, measured.seen
+        label, identity = key
+        if not identity:
+            return seen.item
         if key in given:
-            raise FrameError('duplicate_id', f'{seen.label} {item.id} comes twice in a message, the second is left out')
+            raise FrameError('duplicate_id', f'{label} {identity} comes twice in a message, the second is left out')
         known = self._objects.get(key)
         if known is None:
-            known = _Object(
-                TwoPoseFilter(self._pose_settings, self._symmetries.get(seen.label, ()), self._mirror_settings)
-            )
-        result = known.filter.update(stamp_s, pose, covariance if covariance.any() else None, second_pose(seen))
+            known = _Object(TwoPoseFilter(self._pose_settings, self._symmetries.get(label, ()), self._mirror_settings))
+        if id(measured) in together:
+            result = together[id(measured)]
+        else:
+            result = known.filter.update(stamp_s, measured.pose, measured.covariance, measured.second)
         self._objects[key] = known
         given.add(key)
         if known.filter.withheld:
-            raise FrameError('ambiguous_pose', f'{seen.label} {item.id}: {known.filter.withheld}')
+            raise FrameError('ambiguous_pose', f'{label} {identity}: {known.filter.withheld}')
         if result is None:
             raise FrameError(
                 'pose_outlier',
-                f'{seen.label} {item.id}: the pose is too far from where the object was heading; '
+                f'{label} {identity}: the pose is too far from where the object was heading; '
                 'if it moves like that, raise outlier_gate',
             )
-        known.score, known.size, known.box_center = seen.score, seen.size, seen.box_center(pose)
+        known.score, known.size, known.box_center = seen.score, seen.size, seen.box_center(measured.pose)
         return known.message(header, key, seen.score, result)
 
-    def _filled_in(self, header: Header, stamp_s: float, present: set[tuple[str, str]]) -> list[Detection3D]:
-        """Predicted poses of the objects that are missing, where that is asked for."""
+    def _filled_in(self, header: Header, stamp_s: float, smooth: list[Detection3D]) -> list[Detection3D]:
+        """Predicted poses of the objects that are missing."""
         limit = self.parameters.predict_s
+        present = {(best_result(item).hypothesis.class_id, item.id) for item in smooth}
         filled = []
         for key, known in self._objects.items():
             seen_s = known.filter.stamp_s
@@ -317,6 +362,17 @@ class TrackNode(PipelineNode):
             self.health.warn(reason, f'{reason}: {text}')
 
 
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """An object of a message that can be used; `covariance` is None where it has none."""
+
+    key: _Key
+    seen: SeenObject
+    pose: Pose
+    covariance: np.ndarray | None
+    second: SecondPose | None
+
+
 @dataclass
 class _Object:
     """What is remembered of an object with an id."""
@@ -326,7 +382,7 @@ class _Object:
     size: tuple[float, float, float] = (0.0, 0.0, 0.0)
     box_center: np.ndarray | None = None
 
-    def message(self, header: Header, key: tuple[str, str], score: float, found: SmoothPose) -> Detection3D:
+    def message(self, header: Header, key: _Key, score: float, found: SmoothPose) -> Detection3D:
         """The object under its class and id, at a filtered pose."""
         return detection_3d(
             header,

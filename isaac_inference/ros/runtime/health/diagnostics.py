@@ -9,8 +9,13 @@ from collections.abc import Iterable, Mapping
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
+from isaac_inference.ros.runtime.assembly import assembler
 from isaac_inference.ros.runtime.health.health import SUPERSEDED, Snapshot
 from isaac_inference.ros.runtime.health.timing import StageTiming, total_ms
+
+_pair = assembler(KeyValue, 'key', 'value')
+_status = assembler(DiagnosticStatus, 'level', 'name', 'message', 'hardware_id', 'values')
+_array = assembler(DiagnosticArray, 'header', 'status')
 
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
@@ -62,8 +67,10 @@ def _running(snapshot: Snapshot) -> str:
 
 def status(name: str, hardware: str, level: bytes, message: str, values: Mapping[str, object]) -> DiagnosticStatus:
     """One status with its key-value pairs as text."""
-    pairs = [KeyValue(key=key, value=_text(value)) for key, value in values.items()]
-    return DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware, values=pairs)
+    made: DiagnosticStatus = _status(
+        level, name, message, hardware, [_pair(key, _text(value)) for key, value in values.items()]
+    )
+    return made
 
 
 def figures(snapshot: Snapshot) -> dict[str, object]:
@@ -112,7 +119,8 @@ def timings_message(header: Header, timings: Iterable[StageTiming]) -> Diagnosti
         for timing in timings
     ]
     statuses.append(status('total', '', OK, '', {'total_ms': total_ms(timings)}))
-    return DiagnosticArray(header=header, status=statuses)
+    message: DiagnosticArray = _array(header, statuses)
+    return message
 
 
 def parse_timings(message: DiagnosticArray) -> tuple[StageTiming, ...]:

@@ -25,6 +25,10 @@ class Listener(Protocol):
     remote: bool
     on_device: bool
 
+    @property
+    def wanted(self) -> bool:
+        """Whether it has a use for what is published now."""
+
     def deliver(self, item: Any) -> None:
         """Take `item` by reference."""
 

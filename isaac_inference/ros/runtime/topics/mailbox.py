@@ -19,7 +19,7 @@ class Mailbox:
         depth: messages kept while the worker is busy.
         on_displaced: called in the sender's thread.
         inline: whether an item is handled in the sender's thread, where the worker has nothing else to do: for handlers
-            that only start work elsewhere, such as on a GPU, and cost less than waking a thread.
+            that do little, or only start work elsewhere, such as on a GPU, and cost less than waking a thread.
     """
 
     def __init__(

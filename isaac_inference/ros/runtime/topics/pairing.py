@@ -158,6 +158,11 @@ class StampPairing:
         with self._lock:
             return self._release()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether any primary waits."""
+        return bool(self._pending)
+
     def clear(self) -> None:
         """Forget all items and what is known of the streams; the counts stay."""
         with self._lock:

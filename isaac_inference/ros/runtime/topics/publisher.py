@@ -43,8 +43,10 @@ class Publisher(Generic[T]):
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody listens, in this process or outside."""
-        return bool(BUS.listeners(self)) or (self._writer is not None and self._writer.get_subscription_count() > 0)
+        """Whether anybody listens, in this process or outside, who has a use for it now."""
+        return any(listener.wanted for listener in BUS.listeners(self)) or (
+            self._writer is not None and self._writer.get_subscription_count() > 0
+        )
 
     @property
     def wanted_on_device(self) -> bool:
@@ -52,11 +54,11 @@ class Publisher(Generic[T]):
         return any(listener.on_device and not listener.remote for listener in BUS.listeners(self))
 
     def publish(self, item: T) -> None:
-        """Give `item` to every listener, once each."""
+        """Give `item` to every listener that has a use for it, once each; where the topic is latched, to all."""
         if self._latched:
             self._last = item
         for listener in BUS.listeners(self):
-            if not listener.remote:
+            if not listener.remote and (self._latched or listener.wanted):
                 listener.deliver(item)
         if self._writer is not None and (self._latched or self._writer.get_subscription_count() > 0):
             self._writer.publish(self.adapter.to_message(item))

@@ -32,11 +32,12 @@ T = TypeVar('T')
 class Subscription(Generic[T]):
     """Feeds a mailbox from publishers of this process directly, and from all others through a DDS reader.
 
-    The reader exists only while a publisher outside this process does, and `wanted()`; then all messages of the topic
-    take that way, those of this process included, so that none arrives twice. Between the opening of the reader and its
-    matching with a writer of this process that writer's messages can be missed, and what a latched topic of this
-    process retains can arrive once more. `on_device` says that the mailbox's handler takes items whose bytes are on a
-    GPU, `is_primary` that the messages are the node's frames: only then does one that cannot be read count as one.
+    Nothing is taken while not `wanted()`: publishers of this process then leave it out. The reader exists only while a
+    publisher outside this process does, and `wanted()`; then all messages of the topic take that way, those of this
+    process included, so that none arrives twice. Between the opening of the reader and its matching with a writer of
+    this process that writer's messages can be missed, and what a latched topic of this process retains can arrive once
+    more. `on_device` says that the mailbox's handler takes items whose bytes are on a GPU, `is_primary` that the
+    messages are the node's frames: only then does one that cannot be read count as one.
 
     Where reliability or durability is 'auto' the reader asks for what the publishers offer, and is opened anew when
     that changes; what it asks for is logged and shown in the diagnostics. Messages that get lost on the way are a
@@ -58,6 +59,9 @@ class Subscription(Generic[T]):
         self.adapter, self.qos, self.on_device = adapter, qos.requested(), on_device
         self.is_primary = is_primary
         self.topic = node.resolve_topic_name(topic)
+        self._qos_problem, self._loss_problem, self._deadline_problem = (
+            f'{kind} {self.topic}' for kind in ('qos', 'lost', 'deadline')
+        )
         self.graph = TopicGraph(node, topic, adapter.message_type)
         self.remote = False
         self._chosen = qos
@@ -71,6 +75,11 @@ class Subscription(Generic[T]):
         self._asked: tuple[Any, Any] = (None, None)  # reliability and durability of the reader
         BUS.join_listener(self._key, self)
         self.check_remote()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it has a use for what is published now."""
+        return self._wanted()
 
     def publisher_count(self) -> int:
         """Publishers of the topic, here and elsewhere, heard or not."""
@@ -123,18 +132,6 @@ class Subscription(Generic[T]):
         if self._reader is not None:
             self._close_reader()
         self._mailbox.close()
-
-    @property
-    def _qos_problem(self) -> str:
-        return f'qos {self.topic}'
-
-    @property
-    def _loss_problem(self) -> str:
-        return f'lost {self.topic}'
-
-    @property
-    def _deadline_problem(self) -> str:
-        return f'deadline {self.topic}'
 
     def _open_reader(self, profile: QoSProfile, offers: Sequence[Offer]) -> None:
         self.remote = True  # before the reader exists: an item may be missed now, but none comes twice

@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ros.runtime.topics.assembly import assembler
+from isaac_inference.ros.runtime.assembly import assembler
 from isaac_inference.ros.runtime.transforms.base import frame_name
 
 _vector, _quaternion = assembler(Vector3, 'x', 'y', 'z'), assembler(Quaternion, 'x', 'y', 'z', 'w')

@@ -22,6 +22,7 @@ class FakeListener:
     def __init__(self, adapter=TEXT, qos=None, remote=False):
         self.adapter, self.qos, self.remote = adapter, (qos or QosParameters()).requested(), remote
         self.on_device = False
+        self.wanted = True
         self.items, self.refusals = [], []
 
     def deliver(self, item):

@@ -106,3 +106,22 @@ def test_a_publisher_knows_whether_items_on_a_gpu_are_wanted(inbox, publisher):
     device = inbox(on_device=True)
     assert sender.wanted_on_device
     device.close()
+
+
+def test_what_a_receiver_has_no_use_for_is_neither_wanted_nor_handed_over(inbox, publisher):
+    use = [False]
+    receiver, sender = inbox(wanted=lambda: use[0]), publisher()
+    assert not sender.wanted
+    sender.publish(Word('unseen'))
+    use[0] = True
+    assert sender.wanted
+    sender.publish(Word('seen'))
+    wait_until(lambda: receiver.items)
+    assert receiver.texts == ['seen']
+
+
+def test_what_is_latched_reaches_a_receiver_that_may_want_it_later(inbox, publisher):
+    receiver, sender = inbox(LATCHED, wanted=lambda: False), publisher(LATCHED)
+    sender.publish(Word('kept'))
+    wait_until(lambda: receiver.items)
+    assert receiver.texts == ['kept']

@@ -38,10 +38,11 @@ def assembler(kind: type, *fields: str) -> Callable[..., Any]:
     if shared := [slot for slot, value in slots.items() if not isinstance(value, _CONSTANTS)]:
         raise TypeError(f'{kind.__name__}: {", ".join(shared)} must be among the given fields')
     # written out and compiled, as named tuples are: a loop over the fields takes three times as long
-    lines = [f' message._{name} = {name}' for name in fields]
-    lines += [f' message.{slot} = defaults[{slot!r}]' for slot in slots]
-    source = f'def make({", ".join(fields)}):\n message = new(kind)\n' + '\n'.join(lines) + '\n return message'
-    scope: dict[str, Any] = {'new': kind.__new__, 'kind': kind, 'defaults': slots}
+    # (no field's name begins with an underscore, so these are free)
+    lines = [f' _made._{name} = {name}' for name in fields]
+    lines += [f' _made.{slot} = _defaults[{slot!r}]' for slot in slots]
+    source = f'def _make({", ".join(fields)}):\n _made = _new(_kind)\n' + '\n'.join(lines) + '\n return _made'
+    scope: dict[str, Any] = {'_new': kind.__new__, '_kind': kind, '_defaults': slots}
     exec(source, scope)
-    make: Callable[..., Any] = scope['make']
+    make: Callable[..., Any] = scope['_make']
     return make

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Point, PoseWithCovariance, Quaternion, TransformStamped
 from geometry_msgs.msg import Pose as PoseMessage
 from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3D, ObjectHypothesisWithPose
 
@@ -15,7 +17,7 @@ from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ros.messages.detections import detection_array, with_id
 from isaac_inference.ros.messages.poses import detection_3d
-from isaac_inference.ros.runtime.topics.assembly import assembler
+from isaac_inference.ros.runtime.assembly import assembler
 
 HEADER = Header(frame_id='camera')
 POSE = Pose(so3_exp((0.4, -0.3, 0.2)), np.array([0.1, -0.2, 0.9]))
@@ -76,3 +78,13 @@ def test_a_message_from_parts_can_be_changed_like_any_other():
     made = assembler(Point, 'x')(1.0)
     made.y = 2.0
     assert made == Point(x=1.0, y=2.0)
+
+
+@pytest.mark.parametrize('kind', [DiagnosticStatus, CameraInfo, KeyValue])
+def test_a_field_of_any_name_arrives_where_it_belongs(kind):
+    """DiagnosticStatus has a field called message."""
+    expected = kind()
+    names = list(kind.get_fields_and_field_types())
+    made = assembler(kind, *names)(*(getattr(expected, name) for name in names))
+    assert made == expected
+    assert serialize_message(made) == serialize_message(expected)
