@@ -30,6 +30,7 @@ NODES = (
     'PreprocessNode',
     'InferenceNode',
     'DetectionNode',
+    'SegmentationNode',
     'TagsNode',
     'CameraNode',
     'AnnotateNode',

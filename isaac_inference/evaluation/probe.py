@@ -13,6 +13,7 @@ import numpy as np
 from isaac_inference.engines import Engine, non_finite
 from isaac_inference.errors import FrameError, PerceptionError
 from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.tasks import DetectionSpec
 from isaac_inference.models.recognition.probe import probe_picture
 from isaac_inference.models.recognition.read_outputs import decode_all
 from isaac_inference.ops.boxes.detections import Detections
@@ -60,16 +61,18 @@ class ProbeReport:
         findings: what stands out, worst first; empty where nothing does.
         boxes: detections on the picture at the default score threshold; None where they could not be read.
         best_score: the highest score before any threshold; None where it is not known.
-        score_threshold: the default score threshold.
+        score_threshold: the default score threshold; None for a model without boxes.
     """
 
     findings: tuple[Finding, ...]
     boxes: int | None
     best_score: float | None
-    score_threshold: float
+    score_threshold: float | None
 
     def summary(self) -> str:
         """What was found on the picture, in a few words: '6 boxes at score_threshold 0.25, best raw score 0.87'."""
+        if self.score_threshold is None:
+            return 'outputs are finite and depend on the picture' if not self.findings else self.findings[0].name
         best = 'unknown' if self.best_score is None else f'{self.best_score:.4g}'
         if self.boxes is None:
             return f'boxes could not be read, best raw score {best}'
@@ -96,8 +99,9 @@ def probe(card: ModelCard, engine: Engine) -> ProbeReport:
     Returns:
         The report. Nothing is raised for a model that does not run: that is a finding, too.
     """
+    has_boxes = isinstance(card.spec, DetectionSpec)
     settings = detection_settings(card)
-    threshold = float(np.min(settings.score_thresholds))
+    threshold = float(np.min(settings.score_thresholds)) if has_boxes else None
     try:
         prepare = Preprocessor(card)
         first = _run(engine, prepare, probe_picture())
@@ -108,6 +112,10 @@ def probe(card: ModelCard, engine: Engine) -> ProbeReport:
     if bad := non_finite(first.outputs) or non_finite(second.outputs):
         sentence = f'NaN or infinity in {", ".join(bad)}, expected numbers; check precision and {_PREPROCESS}'
         _add(found, Finding('non_finite', sentence))
+    if not has_boxes:  # what the outputs of other tasks mean shows in their pictures
+        if _are_equal(first.outputs, second.outputs):
+            _add(found, _CONSTANT)
+        return ProbeReport(tuple(found.values()), None, None, None)
     best = _read(found, lambda: decode_all(card, first.outputs))
     score = None if best is None else _best_score(best)
     if best is not None:

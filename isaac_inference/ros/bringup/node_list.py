@@ -11,6 +11,7 @@ NODES = {
     'preprocess': f'{PACKAGE}.ros.nodes.preprocess:PreprocessNode',
     'inference': f'{PACKAGE}.ros.nodes.inference.node:InferenceNode',
     'detection': f'{PACKAGE}.ros.nodes.detection:DetectionNode',
+    'segmentation': f'{PACKAGE}.ros.nodes.segmentation:SegmentationNode',
     'tags': f'{PACKAGE}.ros.nodes.tags:TagsNode',
     'track': f'{PACKAGE}.ros.nodes.track.node:TrackNode',
     'pose': f'{PACKAGE}.ros.nodes.pose.node:PoseNode',

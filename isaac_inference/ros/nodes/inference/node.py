@@ -15,6 +15,7 @@ from isaac_inference.engines.checks import non_finite
 from isaac_inference.engines.fallback import open_with_fallback
 from isaac_inference.engines.registry import BACKENDS, on_cpu
 from isaac_inference.errors import EngineError, FrameError
+from isaac_inference.models import DetectionSpec, ModelCard
 from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame, is_on_device
 from isaac_inference.ros.nodes.inference.backend_parameters import backend_settings, with_backend_groups
 from isaac_inference.ros.nodes.inference.engine_build import EngineBuild, build_where_missing
@@ -115,7 +116,7 @@ class InferenceNode(ModelNode):
         if engine.takes_device_arrays:
             self._timer = _gpu_timer(engine.gpu_ordinal)
         self.get_logger().info(
-            f'model {self.card.name}: {self.card.detection.decoder}, {self.card.class_count} classes, input '
+            f'model {self.card.name}: {_kind(self.card)}, {self.card.class_count} classes, input '
             f'{self.card.image.wh[0]}x{self.card.image.wh[1]}, on {self.device}'
         )
 
@@ -188,6 +189,11 @@ class InferenceNode(ModelNode):
         outputs = engine.enqueue(tensors, self._timer)
         self.health.measured('gpu_ms', self._timer.collect())
         return outputs
+
+
+def _kind(card: ModelCard) -> str:
+    """What reads the model's outputs: the decoder of boxes, or the task."""
+    return card.spec.decoder if isinstance(card.spec, DetectionSpec) else card.task.value.replace('_', ' ')
 
 
 def _gpu_timer(ordinal: int) -> GpuTimer:
