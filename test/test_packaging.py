@@ -31,6 +31,7 @@ NODES = (
     'InferenceNode',
     'DetectionNode',
     'SegmentationNode',
+    'GroundNode',
     'TagsNode',
     'CameraNode',
     'AnnotateNode',

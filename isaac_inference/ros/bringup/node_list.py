@@ -12,6 +12,7 @@ NODES = {
     'inference': f'{PACKAGE}.ros.nodes.inference.node:InferenceNode',
     'detection': f'{PACKAGE}.ros.nodes.detection:DetectionNode',
     'segmentation': f'{PACKAGE}.ros.nodes.segmentation:SegmentationNode',
+    'ground': f'{PACKAGE}.ros.nodes.ground:GroundNode',
     'tags': f'{PACKAGE}.ros.nodes.tags:TagsNode',
     'track': f'{PACKAGE}.ros.nodes.track.node:TrackNode',
     'pose': f'{PACKAGE}.ros.nodes.pose.node:PoseNode',
