@@ -17,7 +17,7 @@ from rich.console import Console
 from isaac_inference.cli.run.summary import RunSummary
 from isaac_inference.cli.shared.console import console, progress
 from isaac_inference.errors import ConfigError
-from isaac_inference.models import read_card
+from isaac_inference.models import ModelCard, Task, read_card
 from isaac_inference.pictures import DamagedPictureError, FrameSource, SourceFrame
 from isaac_inference.ros.bringup.client import FrameResult, GraphClient
 from isaac_inference.ros.bringup.graph import perception_graph
@@ -56,7 +56,7 @@ def execute(arguments: argparse.Namespace) -> int:
     source = picture_source(arguments.source, arguments.image_topic)
     screen = console(stderr=arguments.json == '-')
     summary = RunSummary(card.name, 'composed' if arguments.composed else 'processes')
-    with _output(arguments.json) as out, _graph(arguments, card.keypoints is not None) as (graph, client):
+    with _output(arguments.json) as out, _graph(arguments, card) as (graph, client):
         graph.wait_until_ready(client, arguments.timeout)
         for result in _results(source, client, arguments, screen):
             summary.add(result)
@@ -69,20 +69,24 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _graph(arguments: argparse.Namespace, keypoints: bool) -> Iterator[tuple[RunningGraph, GraphClient]]:
-    """The running graph and a client that feeds it, both stopped at the end; `keypoints`: the model has them."""
+def _graph(arguments: argparse.Namespace, card: ModelCard) -> Iterator[tuple[RunningGraph, GraphClient]]:
+    """The running graph and a client that feeds it, both stopped at the end."""
+    keypoints, classes = card.keypoints is not None, card.task is Task.SEMANTIC_SEGMENTATION
     specs = perception_graph(
         model=str(Path(arguments.model).absolute()),
         model_card=_absolute(arguments.card),
         annotate=bool(arguments.save_images),
         keypoints=keypoints,
+        classes=classes,
     )
     pictures = bool(arguments.save_images)
     start = start_composed if arguments.composed else start_processes
     with (
         default_ros(),
         contextlib.closing(start(specs, arguments.params_file)) as graph,
-        contextlib.closing(GraphClient.start(graph.namespace, pictures=pictures, keypoints=keypoints)) as client,
+        contextlib.closing(
+            GraphClient.start(graph.namespace, pictures=pictures, keypoints=keypoints, classes=classes)
+        ) as client,
     ):
         yield graph, client
 

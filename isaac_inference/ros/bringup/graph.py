@@ -77,6 +77,7 @@ def perception_graph(
     track: bool = False,
     annotate: bool = True,
     keypoints: bool = False,
+    classes: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
 ) -> tuple[NodeSpec, ...]:
     """The nodes of the pipeline, in the order of the data.
@@ -93,6 +94,7 @@ def perception_graph(
         track: whether objects get persistent ids and smooth poses.
         annotate: whether the node that draws pictures is part of the graph.
         keypoints: whether the model has keypoints, which are drawn where no poses are.
+        classes: whether the model gives a class for each pixel, and no boxes.
         pose_parameters: parameters of the pose node.
     """
     topics = camera or CameraTopics()
@@ -109,7 +111,7 @@ def perception_graph(
         nodes += [
             _node('preprocess', given, images),
             _node('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
-            _node('detection', given),
+            _node('segmentation' if classes else 'detection', given),
         ]
     found = found or FoundTopics()
     detections = 'track/detections' if track else found.detections
@@ -124,8 +126,11 @@ def perception_graph(
         nodes.append(_node('pose', parameters, {**topics.all, **taken}))
     if annotate:
         drawn = {**topics.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
-        parts = {'draw_poses': poses, 'draw_keypoints': keypoints and not poses}
-        nodes.append(_node('annotate', {name: True for name, wanted in parts.items() if wanted}, drawn))
+        parts = {'draw_poses': poses, 'draw_keypoints': keypoints and not poses, 'draw_classes': classes}
+        what = {name: True for name, wanted in parts.items() if wanted} | (
+            {'draw_detections': False} if classes else {}
+        )
+        nodes.append(_node('annotate', what, drawn))
     return tuple(nodes)
 
 
