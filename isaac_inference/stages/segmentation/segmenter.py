@@ -69,6 +69,13 @@ class _Cells:
 class Segmenter:
     """Best class, upsampling and the way back to source pixels for one model.
 
+    Attributes:
+        settings: what is kept; a change counts from the next frame on.
+        names: the classes, by id.
+        fill: the id of pixels without a class.
+        output_name: the output that is read.
+        is_binary: whether it has one channel, of a single class against the rest.
+
     Raises:
         ModelError: the card is for another task, its classes have no names, or it contradicts the model's own output.
     """
@@ -78,11 +85,11 @@ class Segmenter:
         self.settings = segmentation_settings(card) if settings is None else settings
         self.names = class_names(card)
         self._role = self._spec.form.value
-        self._name = self._spec.roles[self._role]
-        self._fill = unlabelled(mask_dtype(len(self.names)))
-        self._file_shape = next((spec.shape for spec in card.outputs if spec.name == self._name), ())
+        self.output_name = self._spec.roles[self._role]
+        self.fill = unlabelled(mask_dtype(len(self.names)))
+        self._file_shape = next((spec.shape for spec in card.outputs if spec.name == self.output_name), ())
         channels = self._channels_of_file()
-        self._is_binary = channels == 1 or (channels is None and len(card.labels) == 1)
+        self.is_binary = channels == 1 or (channels is None and len(card.labels) == 1)
         if self._spec.form is ClassForm.SCORES:
             self._check_card(channels)
 
@@ -118,15 +125,15 @@ class Segmenter:
         settings, ids = self.settings, cells.ids
         least = round(settings.min_confidence * 255)
         if settings.upsampling is Upsampling.BILINEAR and cells.planes is not None:
-            mask = best_upsampled(cells.planes, ids, grid, self._fill)
+            mask = best_upsampled(cells.planes, ids, grid, self.fill)
             mask = mask if settings.kept is None else settings.kept.take(mask, mode='clip')
             if least and sure is not None:
-                mask[grid.nearest(sure, 0) < least] = self._fill
+                mask[grid.nearest(sure, 0) < least] = self.fill
             return mask
         ids = ids if settings.kept is None else settings.kept.take(ids, mode='clip')
         if least and sure is not None:
-            ids = np.where(sure < least, ids.dtype.type(self._fill), ids)
-        return grid.nearest(ids, self._fill)
+            ids = np.where(sure < least, ids.dtype.type(self.fill), ids)
+        return grid.nearest(ids, self.fill)
 
     def _cells(self, output: np.ndarray) -> _Cells:
         if self._spec.form is ClassForm.CLASSES:
@@ -134,7 +141,7 @@ class Segmenter:
         planes = of_scores.class_planes(output, self._spec.layout)
         if len(planes) != self._expected_channels:
             raise self._bad_channels(len(planes))
-        if self._is_binary:
+        if self.is_binary:
             planes = of_scores.against_rest(planes, self._spec.activation, self.settings.threshold)
         ids, best = of_scores.best_class(planes)
         return _Cells(ids, planes, best)
@@ -142,14 +149,14 @@ class Segmenter:
     def _confidence(self, cells: _Cells) -> np.ndarray:
         """(h, w) uint8; a network that gives ids says nothing of how sure it is of them, so that they count as sure."""
         if cells.planes is None or cells.best is None:
-            return np.where(cells.ids == self._fill, np.uint8(0), np.uint8(255))
+            return np.where(cells.ids == self.fill, np.uint8(0), np.uint8(255))
         activation = self._spec.activation
-        if self._is_binary:
+        if self.is_binary:
             return of_scores.as_byte(of_scores.confidence_against_rest(cells.planes[1], cells.ids, activation))
         return of_scores.as_byte(of_scores.confidence(cells.planes, cells.best, activation))
 
     def _output(self, outputs: Mapping[str, np.ndarray], index: int) -> np.ndarray:
-        name = self._name
+        name = self.output_name
         if name not in outputs:
             raise FrameError(
                 'missing_tensor',
@@ -157,7 +164,7 @@ class Segmenter:
                 'the same model',
             )
         array = outputs[name]
-        if self._is_binary and array.ndim == len(self._file_shape) == 3:  # (batch, h, w), one class
+        if self.is_binary and array.ndim == len(self._file_shape) == 3:  # (batch, h, w), one class
             array = array[..., None] if self._spec.layout is TensorLayout.NHWC else array[:, None]
         try:
             return one_image(array, (3,) if self._spec.form is ClassForm.SCORES else (2,), index)
@@ -174,10 +181,10 @@ class Segmenter:
 
     def _check_card(self, channels: int | None) -> None:
         """Raises ModelError for a card that contradicts the file, so that configuring fails and not each frame."""
-        if self._is_binary and self._spec.activation == 'softmax':
+        if self.is_binary and self._spec.activation == 'softmax':
             raise ModelError(
-                f'model {self._card.name}: output {self._name} has one channel, whose softmax is always 1; say in the '
-                'card `activation: sigmoid`, or none where it is a probability'
+                f'model {self._card.name}: output {self.output_name} has one channel, whose softmax is always 1; say '
+                'in the card `activation: sigmoid`, or none where it is a probability'
             )
         if channels is not None and channels != self._expected_channels:
             raise ModelError(str(self._bad_channels(channels)))
@@ -185,14 +192,14 @@ class Segmenter:
     @property
     def _expected_channels(self) -> int:
         """One for a single class against the rest, by which the rest needs none; else one for each label."""
-        return 1 if self._is_binary and len(self.names) == 2 else len(self.names)
+        return 1 if self.is_binary and len(self.names) == 2 else len(self.names)
 
     def _bad_channels(self, got: int) -> FrameError:
         labels = self._card.labels
         return FrameError(
             'bad_output_shape',
-            f'model {self._card.name}, output {self._name}: got {got} channels in {self._spec.layout} order, expected '
-            f'{self._expected_channels}, as the card has {len(labels)} labels ({", ".join(labels[:3])}'
+            f'model {self._card.name}, output {self.output_name}: got {got} channels in {self._spec.layout} order, '
+            f'expected {self._expected_channels}, as the card has {len(labels)} labels ({", ".join(labels[:3])}'
             f'{", ..." if len(labels) > 3 else ""}); give the card one label for each channel, or correct its layout',
         )
 
@@ -203,8 +210,12 @@ def _only(ids: np.ndarray) -> int | None:
     return int(first) if (ids[0] == first).all() and (ids == first).all() else None
 
 
+def sample_step(size: int) -> int:
+    """How far apart the numbers are that tell an output of so many from another one."""
+    return max(1, size // _SAMPLES) | 1  # odd, so that it meets all channels and columns
+
+
 def _mark(output: np.ndarray) -> int:
     """A checksum of numbers that are spread evenly over the output."""
     flat = output.reshape(-1)
-    step = max(1, flat.size // _SAMPLES) | 1  # odd, so that it meets all channels and columns
-    return zlib.crc32(np.ascontiguousarray(flat[::step]).tobytes())
+    return zlib.crc32(np.ascontiguousarray(flat[:: sample_step(flat.size)]).tobytes())
