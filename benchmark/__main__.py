@@ -37,6 +37,7 @@ GROUPS = {
         'overhead',
         'preprocess',
         'decode_nms',
+        'class_mask',
         'backlog',
         'transport',
         'executors',
@@ -55,7 +56,7 @@ GROUPS = {
         'simulator',
     ),
     'families': ('families',),
-    'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
+    'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_segmentation', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
 }
 NAMES = tuple(name for names in GROUPS.values() for name in names)
 QUICK_RESULTS = ROOT / 'build' / 'benchmark'

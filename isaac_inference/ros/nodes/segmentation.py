@@ -186,7 +186,8 @@ class SegmentationNode(ModelNode):
             raise FrameError('not_configured', 'a frame on the GPU arrived while the node was being cleaned up')
         try:
             with self._timer.measure(next(iter(tensors.values())).stream):
-                found = stage(tensors, letterbox, with_confidence=with_confidence)
+                pending = stage.enqueue(tensors, letterbox, with_confidence=with_confidence)
+            found = stage.fetch(pending)
         except EngineError as error:
             raise FrameError('device_error', str(error)) from error
         self.health.measured('gpu_ms', self._timer.collect())

@@ -51,6 +51,15 @@ class _Layout(NamedTuple):
     is_half: bool
 
 
+class Pending(NamedTuple):
+    """One frame under way; `GpuSegmenter.fetch` waits for it."""
+
+    memory: SegmentationMemory
+    stream: Stream
+    with_confidence: bool
+    dtype: np.dtype  # of the output
+
+
 class GpuSegmenter:
     """Best class, upsampling and the way back to source pixels for one model, on the GPU. Not thread-safe.
 
@@ -83,6 +92,7 @@ class GpuSegmenter:
         self._layouts: dict[tuple[object, ...], _Layout] = {}
         self._memory: SegmentationMemory | None = None
         self._written: tuple[object, ...] = ()
+        self._under_way: Stream | None = None  # where a frame is being worked on
 
     @staticmethod
     def serves(card: ModelCard) -> bool:
@@ -119,36 +129,74 @@ class GpuSegmenter:
             FrameError: as of `Segmenter`.
             DeviceError: closed, or there is too little memory.
         """
-        output = self._enqueue(outputs, letterbox, index, with_confidence, stream)
-        output.synchronize()
-        return self._fetch(with_confidence, np.dtype(outputs[self._checker.output_name].dtype))
+        return self.fetch(self.enqueue(outputs, letterbox, index, with_confidence, stream))
 
-    def close(self) -> None:
-        """Gives the buffers back; harmless when called twice."""
-        memory, self._memory, self._written = self._memory, None, ()
-        if memory is not None:
-            with self._gpu.current():
-                memory.free()
-
-    def _enqueue(
+    def enqueue(
         self,
         outputs: Mapping[str, DeviceArray],
         letterbox: Letterbox,
-        index: int,
-        with_confidence: bool,
-        stream: Stream | None,
-    ) -> Stream:
+        index: int = 0,
+        with_confidence: bool = True,
+        stream: Stream | None = None,
+    ) -> Pending:
+        """Starts one image and returns at once; one that was not fetched before is given up.
+
+        Args:
+            outputs, letterbox, index, with_confidence, stream: as for a call.
+
+        Raises:
+            FrameError: as for a call, but for values that are not finite, which `fetch` reports.
+        """
         layout = self._layout(outputs, letterbox, index)
         output = outputs[self._checker.output_name]
         work = stream or output.stream
+        if self._under_way is not None:
+            self._under_way.synchronize()
         with self._gpu.current():
             memory = self._memory_for(layout, letterbox, output.dtype)
             data = output.ptr + index % output.shape[0] * layout.image_size * np.dtype(output.dtype).itemsize
+            self._under_way = work
             self._write(memory, layout, letterbox, data, work)
             with output.reading(work):
                 self._launch(memory, layout, letterbox, with_confidence, work)
             work.download(memory.result, memory.at['header'], memory.result_bytes(with_confidence))
-        return work
+        return Pending(memory, work, with_confidence, np.dtype(output.dtype))
+
+    def fetch(self, pending: Pending) -> Segmentation:
+        """Waits for one image, the only wait of a frame.
+
+        Raises:
+            FrameError: 'non_finite_output'.
+            EngineError: another image was begun meanwhile, or it is closed.
+        """
+        memory = pending.memory
+        if memory is not self._memory or self._under_way is not pending.stream:
+            raise EngineError(
+                'class masks: fetched after close, or twice; fetch each pending frame once, before the next'
+            )
+        pending.stream.synchronize()
+        self._under_way = None
+        header = memory.found('header', HEADER, 1)[0]
+        if header['non_finite']:
+            raise non_finite(ROLE, 'a score')
+        width, height = memory.sizes.source_wh
+        mask = memory.found('mask', self._dtype, width * height).reshape(height, width).copy()
+        confidence = None
+        if pending.with_confidence:
+            confidence = memory.found('confidence', np.dtype(np.uint8), width * height).reshape(height, width).copy()
+        samples = memory.found('samples', pending.dtype, memory.sizes.samples // pending.dtype.itemsize)
+        only = None if header['differs'] else int(header['first'])
+        return Segmentation(mask, confidence, only, zlib.crc32(samples.tobytes()))
+
+    def close(self) -> None:
+        """Gives the buffers back; harmless when called twice."""
+        memory, self._memory, self._written = self._memory, None, ()
+        under_way, self._under_way = self._under_way, None
+        if memory is not None:
+            with self._gpu.current():
+                if under_way is not None:
+                    under_way.synchronize()
+                memory.free()
 
     def _launch(
         self, memory: SegmentationMemory, layout: _Layout, letterbox: Letterbox, with_confidence: bool, work: Stream
@@ -201,22 +249,6 @@ class GpuSegmenter:
             at['confidence'] if with_confidence else 0,
         )
 
-    def _fetch(self, with_confidence: bool, dtype: np.dtype) -> Segmentation:
-        memory = self._memory
-        if memory is None:
-            raise EngineError('class masks: closed while a frame was under way')
-        header = memory.found('header', HEADER, 1)[0]
-        if header['non_finite']:
-            raise non_finite(ROLE, 'a score')
-        width, height = memory.sizes.source_wh
-        mask = memory.found('mask', self._dtype, width * height).reshape(height, width).copy()
-        confidence = None
-        if with_confidence:
-            confidence = memory.found('confidence', np.dtype(np.uint8), width * height).reshape(height, width).copy()
-        samples = memory.found('samples', dtype, memory.sizes.samples // dtype.itemsize)
-        only = None if header['differs'] else int(header['first'])
-        return Segmentation(mask, confidence, only, zlib.crc32(samples.tobytes()))
-
     def _layout(self, outputs: Mapping[str, Any], letterbox: Letterbox, index: int) -> _Layout:
         """How the output of this frame lies; checked by the very CPU stage, with zeros of its shape."""
         output = outputs.get(self._checker.output_name)
@@ -247,7 +279,7 @@ class GpuSegmenter:
         cells = layout.cells_wh[0] * layout.cells_wh[1]
         sizes = Sizes(cells, letterbox.source_wh, samples, self._dtype.itemsize, self._checker.fill + 1)
         if self._memory is None or self._memory.sizes != sizes:
-            self.close()  # nothing is under way: each frame is waited for
+            self.close()
             self._memory = SegmentationMemory(self._gpu, sizes)
         return self._memory
 

@@ -158,6 +158,22 @@ def test_sizes_settings_and_addresses_may_change_from_frame_to_frame(gpu):
     assert not gpu.pool.live
 
 
+def test_a_frame_is_fetched_once_and_before_the_next(gpu):
+    one = card()
+    stage, letterbox = GpuSegmenter(one, gpu), Letterbox.between((64, 48), WH)
+    outputs = {'out': HostArray(scores_of(one), gpu.stream())}
+    pending = stage.enqueue(outputs, letterbox)
+    stage.fetch(pending)
+    with pytest.raises(EngineError, match='fetch each pending frame once'):
+        stage.fetch(pending)
+    stage.enqueue(outputs, letterbox)  # given up
+    assert_same(stage(outputs, letterbox), Segmenter(one)({'out': outputs['out'].host}, letterbox))
+    pending = stage.enqueue(outputs, letterbox)
+    stage.close()
+    with pytest.raises(EngineError, match='after close'):
+        stage.fetch(pending)
+
+
 @pytest.mark.parametrize('place', [(0, 0, 0, 0), (0, 4, 23, 31), (0, 2, 10, 3)])
 @pytest.mark.parametrize('wrong', [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_refused(gpu, place, wrong):
