@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isaac_inference.ops.segmentation.source_grid import SourceGrid
+from isaac_inference.ops.segmentation.source_grid import SourceGrid, spread
 
 _AT_ONCE = 16384  # pixels, so that what is in hand stays in the cache
 
@@ -28,9 +28,8 @@ def best_upsampled(planes: np.ndarray, ids: np.ndarray, grid: SourceGrid, fill: 
         (height, width) of the source image, of the type of `ids`.
     """
     columns, rows = grid.columns, grid.rows
-    seen = ids.take(columns.first, axis=1, mode='clip').take(rows.first, axis=0, mode='clip')
-    mixed = _mixed(ids).take(columns.first, axis=1, mode='clip').take(rows.first, axis=0, mode='clip')
-    places = np.flatnonzero(mixed)
+    seen = spread(ids, columns.first, rows.first)
+    places = np.flatnonzero(spread(_mixed(ids).view(np.uint8), columns.first, rows.first))
     by_cell = np.ascontiguousarray(planes.reshape(len(planes), -1).T)  # (h * w, C): a cell's scores side by side
     width, flat = ids.shape[1], seen.reshape(-1)
     for begin in range(0, len(places), _AT_ONCE):
