@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,7 +137,11 @@ def feet(obstacle: np.ndarray, ground: np.ndarray) -> np.ndarray:
 
 
 def stands_on(
-    points: np.ndarray, up: np.ndarray, height_px: float, obstacle: np.ndarray, camera: CameraModel
+    points: np.ndarray,
+    up: np.ndarray,
+    height_px: float,
+    is_obstacle: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    camera: CameraModel,
 ) -> np.ndarray:
     """Which points of the ground an obstacle stands on: what is a little above them must show the obstacle as well.
 
@@ -147,7 +152,7 @@ def stands_on(
         points: (N, 3) m in the camera's optical frame, on the ground.
         up: (3,) unit vector away from the ground, in that frame.
         height_px: how far above a point is looked, as seen in the image; at least 5 cm are.
-        obstacle: (H, W) bool, of the camera's size.
+        is_obstacle: of pixels given by their rows and columns, each (M,) intp; (M,) bool.
         camera: of the image.
 
     Returns:
@@ -160,5 +165,5 @@ def stands_on(
     found = np.ones(len(points), np.bool_)
     rows, columns = y[inside].astype(np.intp), x[inside].astype(np.intp)
     # with its neighbours: a pixel on the very edge says nothing
-    found[inside] = obstacle[rows, columns - 1] & obstacle[rows, columns] & obstacle[rows, columns + 1]
+    found[inside] = is_obstacle(rows, columns - 1) & is_obstacle(rows, columns) & is_obstacle(rows, columns + 1)
     return found

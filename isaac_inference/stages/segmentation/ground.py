@@ -184,7 +184,9 @@ class GroundFinder:
             return found
         up = T_base_camera.rotation[2]  # the base frame's z in the camera's frame
         height_px = _STANDING_ROWS * self.settings.stride
-        stands = stands_on(found.xyz, up, height_px, kinds.of(mask) == _OBSTACLE, camera)
+        stands = stands_on(
+            found.xyz, up, height_px, lambda rows, columns: kinds.of(mask[rows, columns]) == _OBSTACLE, camera
+        )
         return ClassPoints(found.xyz[stands], found.class_ids[stands])
 
     def _rays_of(self, camera: CameraModel, mask: np.ndarray) -> PixelRays:
