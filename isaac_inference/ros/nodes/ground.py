@@ -192,9 +192,9 @@ class GroundNode(PipelineNode):
         self.every(max(chosen.wait_s / 3, 0.02), self._on_tick)
 
     def on_parameters(self, updated: GroundParameters) -> None:
-        settings = updated.settings()
-        if self._finder is not None:
-            self._finder.settings = settings
+        if self._finder is None:  # configuring checks them all
+            return
+        self._finder.settings = updated.settings()
         self._find_classes(updated)
 
     def on_time_jump(self, now_ns: int) -> None:

@@ -109,20 +109,23 @@ class Segmenter:
                 number of classes than the card has labels, other proportions than the input), 'bad_output_type',
                 'non_finite_output', 'bad_class_id' or 'bad_letterbox'.
         """
+        settings = self.settings  # once: they may be changed meanwhile
         output = self._output(outputs, index)
-        cells = self._cells(output)
+        cells = self._cells(output, settings.threshold)
         height, width = cells.ids.shape
         grid = source_grid(letterbox, (width, height))
-        sure = self._confidence(cells) if with_confidence or self.settings.min_confidence > 0 else None
+        sure = self._confidence(cells) if with_confidence or settings.min_confidence > 0 else None
         return Segmentation(
-            self._mask(cells, sure, grid),
+            self._mask(settings, cells, sure, grid),
             grid.nearest(sure, 0) if sure is not None and with_confidence else None,
             _only(cells.ids),
             _mark(output),
         )
 
-    def _mask(self, cells: _Cells, sure: np.ndarray | None, grid: SourceGrid) -> np.ndarray:
-        settings, ids = self.settings, cells.ids
+    def _mask(
+        self, settings: SegmentationSettings, cells: _Cells, sure: np.ndarray | None, grid: SourceGrid
+    ) -> np.ndarray:
+        ids = cells.ids
         least = round(settings.min_confidence * 255)
         if settings.upsampling is Upsampling.BILINEAR and cells.planes is not None:
             mask = best_upsampled(cells.planes, ids, grid, self.fill)
@@ -135,14 +138,14 @@ class Segmenter:
             ids = np.where(sure < least, ids.dtype.type(self.fill), ids)
         return grid.nearest(ids, self.fill)
 
-    def _cells(self, output: np.ndarray) -> _Cells:
+    def _cells(self, output: np.ndarray, threshold: float) -> _Cells:
         if self._spec.form is ClassForm.CLASSES:
             return _Cells(class_ids(output, len(self.names)))
         planes = of_scores.class_planes(output, self._spec.layout)
         if len(planes) != self._expected_channels:
             raise self._bad_channels(len(planes))
         if self.is_binary:
-            planes = of_scores.against_rest(planes, self._spec.activation, self.settings.threshold)
+            planes = of_scores.against_rest(planes, self._spec.activation, threshold)
         ids, best = of_scores.best_class(planes)
         return _Cells(ids, planes, best)
 

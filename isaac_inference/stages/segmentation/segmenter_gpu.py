@@ -156,9 +156,10 @@ class GpuSegmenter:
             memory = self._memory_for(layout, letterbox, output.dtype)
             data = output.ptr + index % output.shape[0] * layout.image_size * np.dtype(output.dtype).itemsize
             self._under_way = work
-            self._write(memory, layout, letterbox, data, work)
+            settings = self.settings  # once: they may be changed meanwhile
+            self._write(memory, layout, letterbox, data, settings, work)
             with output.reading(work):
-                self._launch(memory, layout, letterbox, with_confidence, work)
+                self._launch(memory, layout, letterbox, with_confidence, settings, work)
             work.download(memory.result, memory.at['header'], memory.result_bytes(with_confidence))
         return Pending(memory, work, with_confidence, np.dtype(output.dtype))
 
@@ -199,9 +200,15 @@ class GpuSegmenter:
                 memory.free()
 
     def _launch(
-        self, memory: SegmentationMemory, layout: _Layout, letterbox: Letterbox, with_confidence: bool, work: Stream
+        self,
+        memory: SegmentationMemory,
+        layout: _Layout,
+        letterbox: Letterbox,
+        with_confidence: bool,
+        settings: SegmentationSettings,
+        work: Stream,
     ) -> None:
-        at, settings = memory.at, self.settings
+        at = memory.at
         (width, height), (cells_wide, cells_high) = letterbox.source_wh, layout.cells_wh
         cells = cells_wide * cells_high
         takes_sure = with_confidence or round(settings.min_confidence * 255) > 0
@@ -284,10 +291,15 @@ class GpuSegmenter:
         return self._memory
 
     def _write(
-        self, memory: SegmentationMemory, layout: _Layout, letterbox: Letterbox, data: int, work: Stream
+        self,
+        memory: SegmentationMemory,
+        layout: _Layout,
+        letterbox: Letterbox,
+        data: int,
+        settings: SegmentationSettings,
+        work: Stream,
     ) -> None:
         """Where the output is goes to the device with each frame; tables and settings when they change."""
-        settings = self.settings
         level = settings.threshold
         if self._spec.activation == 'sigmoid':
             level = math.log(level / (1.0 - level))

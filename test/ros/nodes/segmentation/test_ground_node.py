@@ -238,3 +238,12 @@ def test_no_classes_is_a_refusal(empty_graph: Any) -> None:
     empty_graph.probe.wait_until(lambda: 'ground_classes' in empty_graph.probe.status('ground').message)
     assert 'ground_classes: [road, sidewalk]' in empty_graph.probe.status('ground').message
     assert empty_graph.probe.value('ground', 'state') == 'unconfigured'
+
+
+def test_parameters_may_be_set_one_by_one_before_it_is_configured(empty_graph: Any) -> None:
+    node = empty_graph.load('GroundNode', 'ground', autostart=False)
+    for name, value in (('max_range', 3.0), ('ground_classes', ['road'])):
+        assert node.set_parameters([Parameter(name, value=value)])[0].successful
+    node.trigger_configure()
+    assert node.state == 'inactive'
+    assert node._finder.settings.max_range == 3.0
