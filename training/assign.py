@@ -6,7 +6,7 @@ Everything has a fixed shape and no result is read back on the CPU, so the GPU n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from model import STRIDE
@@ -31,12 +31,20 @@ class Targets:
         classes: (B, M) int64.
         keypoints: (B, M, 8, 2).
         states: (B, M) uint8, see NONE.
+        bases: (B, M, 16, 6), how the corners move with the pose: see `data.pose_basis`.
+        instances: (B, H / 2, W / 2) uint8, row + 1 of the object that each place shows, 0 for none.
     """
 
     boxes: Tensor
     classes: Tensor
     keypoints: Tensor
     states: Tensor
+    bases: Tensor
+    instances: Tensor
+
+    def first(self, count: int) -> Targets:
+        """Those of the first images."""
+        return Targets(*(getattr(self, item.name)[:count] for item in fields(self)))
 
 
 @dataclass
@@ -79,11 +87,11 @@ def assign(class_logits: Tensor, boxes: Tensor, centers: Tensor, targets: Target
     metric = score.pow(SCORE_POWER) * overlap.pow(IOU_POWER)
     # where nothing overlaps yet, the cells next to the centre go first
     distance = (centers - middle[:, :, None]).norm(dim=-1)
-    metric = torch.where(candidate, metric + 1e-9 / (1 + distance), metric.new_tensor(-1.0))
+    metric = torch.where(candidate, metric + 1e-9 / (1 + distance), metric.new_full((), -1.0))
 
     best, cells = metric.topk(TOP_K, dim=2)
     selected = torch.zeros_like(candidate).scatter(2, cells, best > 0)
-    owner = torch.where(selected, overlap, overlap.new_tensor(-1.0)).argmax(1, keepdim=True)  # (B, 1, A)
+    owner = torch.where(selected, overlap, overlap.new_full((), -1.0)).argmax(1, keepdim=True)  # (B, 1, A)
     rows = torch.arange(selected.shape[1], device=owner.device)[None, :, None]
     selected &= owner == rows
 
@@ -98,10 +106,12 @@ def assign(class_logits: Tensor, boxes: Tensor, centers: Tensor, targets: Target
 
 def box_iou(first: Tensor, second: Tensor) -> Tensor:
     """Intersection over union of corner boxes, broadcast over all but the last axis."""
-    shared = (
-        (torch.minimum(first[..., 2:], second[..., 2:]) - torch.maximum(first[..., :2], second[..., :2]))
-        .clamp(min=0)
-        .prod(-1)
-    )
-    areas = (first[..., 2:] - first[..., :2]).prod(-1) + (second[..., 2:] - second[..., :2]).prod(-1)
+    sides = torch.minimum(first[..., 2:], second[..., 2:]) - torch.maximum(first[..., :2], second[..., :2])
+    shared = area(sides.clamp(min=0))
+    areas = area(first[..., 2:] - first[..., :2]) + area(second[..., 2:] - second[..., :2])
     return shared / (areas - shared).clamp(min=1e-6)
+
+
+def area(sides: Tensor) -> Tensor:
+    """Width times height of sides (..., 2); the backward pass of `prod` would wait for the GPU."""
+    return sides[..., 0] * sides[..., 1]

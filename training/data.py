@@ -28,9 +28,14 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import IterableDataset
 
+from isaac_inference.ops.geometry.cuboid import cuboid_corners
+from isaac_inference.sim.catalog import OBJECTS
+
 MAX_OBJECTS = 8
 LEAST_VISIBLE = 0.25
 """Objects of which less is seen are neither looked for nor counted as background."""
+INSTANCE_STRIDE = 2
+"""Input pixels between two places of the map of instances."""
 SLOTS, SLOT_SAMPLES = 3, 16
 TRAIN, VALIDATION = 0, 1
 
@@ -42,6 +47,8 @@ class Example:
     Attributes:
         image: (H, W, 3) uint8 RGB.
         boxes: (M, 4) float32 px; keypoints: (M, 8, 2) float32 px; classes: (M,) int64; states: (M,) uint8.
+        bases: (M, 16, 6) float32, see `pose_basis`.
+        instances: (H / 2, W / 2) uint8, row + 1 of the object that each place shows, 0 for none.
     """
 
     image: np.ndarray
@@ -49,6 +56,17 @@ class Example:
     keypoints: np.ndarray
     classes: np.ndarray
     states: np.ndarray
+    bases: np.ndarray
+    instances: np.ndarray
+
+    @property
+    def labels(self) -> tuple[np.ndarray, ...]:
+        """All but the image, in the order of `LABELS`."""
+        return tuple(getattr(self, name) for name in LABELS)
+
+
+LABELS = ('boxes', 'keypoints', 'classes', 'states', 'bases', 'instances')
+"""What travels beside an image, in this order."""
 
 
 def to_example(sample: Any, size: tuple[int, int], rng: np.random.Generator | None) -> Example:
@@ -73,7 +91,53 @@ def to_example(sample: Any, size: tuple[int, int], rng: np.random.Generator | No
         & ((boxes[:count, 2:] - boxes[:count, :2]).min(1, initial=np.inf) > 1)
     )
     states[:count] = np.where(good, OBJECT, IGNORED)
-    return Example(image, np.nan_to_num(boxes), np.nan_to_num(keypoints), classes, states)
+    bases = np.zeros((MAX_OBJECTS, 2 * KEYPOINTS, 6), np.float32)
+    for row, index in enumerate(keep):
+        if good[row]:
+            bases[row] = pose_basis(sample, int(index)) * np.tile(scale, KEYPOINTS)[:, None]
+    rows = np.zeros(256, np.uint8)
+    rows[keep + 1] = np.arange(1, count + 1)
+    return Example(
+        image,
+        np.nan_to_num(boxes),
+        np.nan_to_num(keypoints),
+        classes,
+        states,
+        bases,
+        rows[_places(sample.instances, size)],
+    )
+
+
+def pose_basis(sample: Any, index: int) -> np.ndarray:
+    """(16, 6) how an object's corners in the picture, px of its image, move with its pose, at the true pose.
+
+    The columns are motions of the object, so chosen that a motion of length e moves the cuboid's corners by e times its
+    diagonal, root mean square in space. With corner errors r (16,) and weights W, the pose that fits them best is off
+    by (A^T W A)^-1 A^T W r in these units: one step of Gauss and Newton, exact to first order.
+    """
+    camera, pose, size = sample.camera, sample.poses[index], np.asarray(OBJECTS[int(sample.class_ids[index])].size)
+    offsets = pose.rotation @ cuboid_corners(size).T  # (3, 8) from the object's origin, in the camera's frame
+    x, y, z = offsets + pose.translation[:, None]
+    fx, fy = camera.K[0, 0], camera.K[1, 1]
+    projection = np.zeros((KEYPOINTS, 2, 3))
+    projection[:, 0, 0], projection[:, 0, 2] = fx / z, -fx * x / z**2
+    projection[:, 1, 1], projection[:, 1, 2] = fy / z, -fy * y / z**2
+    motion = np.zeros((KEYPOINTS, 3, 6))  # d(corner) / d(turn, shift)
+    a, b, c = offsets
+    motion[:, 0, 1], motion[:, 0, 2], motion[:, 1, 0] = c, -b, -c
+    motion[:, 1, 2], motion[:, 2, 0], motion[:, 2, 1] = a, b, -a
+    motion[:, [0, 1, 2], [3, 4, 5]] = 1
+    moved = motion.reshape(-1, 6)
+    lower = np.linalg.cholesky(moved.T @ moved / (KEYPOINTS * (size**2).sum()))
+    return np.linalg.solve(lower, (projection @ motion).reshape(-1, 6).T).T.astype(np.float32)
+
+
+def _places(instances: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A map of instances at every INSTANCE_STRIDE-th pixel of the network's input: the nearest one's."""
+    height, width = instances.shape
+    columns = (np.arange(size[0] // INSTANCE_STRIDE) + 0.5) * (width * INSTANCE_STRIDE / size[0])
+    rows = (np.arange(size[1] // INSTANCE_STRIDE) + 0.5) * (height * INSTANCE_STRIDE / size[1])
+    return instances[rows.astype(int)[:, None], columns.astype(int)]
 
 
 class SampleStream(IterableDataset):
@@ -191,10 +255,7 @@ def _produce(
         if not examples:
             free.put(slot)
             continue
-        labels = tuple(
-            np.stack(part)
-            for part in zip(*((e.boxes, e.keypoints, e.classes, e.states) for e in examples), strict=True)
-        )
+        labels = tuple(np.stack(part) for part in zip(*(example.labels for example in examples), strict=True))
         results.put((worker, slot, kind, indices, labels))
 
 
@@ -207,10 +268,15 @@ class Ring:
         self._size = size
         # eight bytes an element: moving them one by one would take the GPU longer
         self._images = torch.zeros((capacity, size[1], size[0] * 3 // 8), dtype=torch.int64, device=device)
-        self._boxes = torch.zeros((capacity, MAX_OBJECTS, 4), device=device)
-        self._keypoints = torch.zeros((capacity, MAX_OBJECTS, KEYPOINTS, 2), device=device)
-        self._classes = torch.zeros((capacity, MAX_OBJECTS), dtype=torch.int64, device=device)
-        self._states = torch.zeros((capacity, MAX_OBJECTS), dtype=torch.uint8, device=device)
+        places = (size[1] // INSTANCE_STRIDE, size[0] // INSTANCE_STRIDE)
+        self._labels = {
+            'boxes': torch.zeros((capacity, MAX_OBJECTS, 4), device=device),
+            'keypoints': torch.zeros((capacity, MAX_OBJECTS, KEYPOINTS, 2), device=device),
+            'classes': torch.zeros((capacity, MAX_OBJECTS), dtype=torch.int64, device=device),
+            'states': torch.zeros((capacity, MAX_OBJECTS), dtype=torch.uint8, device=device),
+            'bases': torch.zeros((capacity, MAX_OBJECTS, 2 * KEYPOINTS, 6), device=device),
+            'instances': torch.zeros((capacity, *places), dtype=torch.uint8, device=device),
+        }
         self.produced = 0
         self.failure: str | None = None
 
@@ -224,7 +290,7 @@ class Ring:
         return thread
 
     def sample(self, count: int, generator: torch.Generator) -> tuple[Tensor, Targets]:
-        """`count` random pictures as (B, 3, H, W) float32 in 0..1, channels last, and their truth."""
+        """`count` random pictures as (B, H, W, 3) uint8, and their truth."""
         if self.produced < self._capacity:
             index = torch.randint(self.produced, (count,), device=self._device, generator=generator)
         else:
@@ -232,8 +298,7 @@ class Ring:
             index = torch.randint(span, (count,), device=self._device, generator=generator)
             index = (index + self.produced + self._margin) % self._capacity
         images = self._images[index].view(torch.uint8).reshape(count, self._size[1], self._size[0], 3)
-        images = images.permute(0, 3, 1, 2).float() / 255
-        return images, Targets(self._boxes[index], self._classes[index], self._keypoints[index], self._states[index])
+        return images, Targets(**{name: store[index] for name, store in self._labels.items()})
 
     def _fill(self, producers: Producers) -> None:
         try:
@@ -249,7 +314,7 @@ class Ring:
         start = self.produced % self._capacity
         room = min(len(images), self._capacity - start)
         packed = images.reshape(len(images), self._size[1], -1).view(np.int64)
-        stores = (self._images, self._boxes, self._keypoints, self._classes, self._states)
+        stores = (self._images, *(self._labels[name] for name in LABELS))
         for store, values in zip(stores, (packed, *labels), strict=True):
             store[start : start + room].copy_(torch.from_numpy(np.ascontiguousarray(values[:room])))
         if stream is not None:
@@ -269,36 +334,34 @@ def collect_validation(producers: Producers, count: int, patience_s: float = 180
             break
     if not found:
         raise RuntimeError('no validation picture arrived; the messages of the producers above say why')
-    images, boxes, keypoints, classes, states = (
+    images, *labels = (
         torch.from_numpy(np.stack(part)) for part in zip(*(found[index] for index in sorted(found)), strict=True)
     )
-    return images, Targets(boxes, classes, keypoints, states)
+    return images, Targets(**dict(zip(LABELS, labels, strict=True)))
 
 
 @torch.no_grad()
-def augment(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, strength: Tensor, generator: torch.Generator) -> Tensor:
     """Other colours, blur and noise for each picture.
 
     Args:
         images: (B, 3, H, W) in 0..1.
-        strength: 0 leaves them as they are, 1 is the most.
+        strength: () on the images' device; 0 leaves them as they are, 1 is the most.
         generator: on the images' device.
     """
-    if strength <= 0:
-        return images
 
     def draw(low: float, high: float, channels: int = 1) -> Tensor:
         value = torch.rand((len(images), channels, 1, 1), device=images.device, generator=generator)
-        return low + (high - low) * value
+        return ((low + (high - low) * value) * strength).to(images.dtype)
 
     soft = functional.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
-    blurred = (draw(0, 1) < 0.3 * strength).float() * draw(0, 1)
-    images = torch.lerp(images, soft, blurred)
+    chosen = torch.rand((len(images), 1, 1, 1), device=images.device, generator=generator) < 0.3 * strength
+    images = torch.lerp(images, soft, chosen * draw(0, 1))
     grey = images.mean(1, keepdim=True)
-    images = torch.lerp(grey, images, 1 + strength * draw(-0.35, 0.25))
-    middle = images.mean((1, 2, 3), keepdim=True)
-    images = (images - middle) * (1 + strength * draw(-0.3, 0.3)) + middle + strength * draw(-0.1, 0.1)
-    images = images * (1 + strength * draw(-0.12, 0.12, 3))
-    images = images.clamp(1e-4, 1).pow((strength * draw(-0.35, 0.35)).exp())
-    noise = torch.randn(images.shape, device=images.device, generator=generator)
-    return (images + noise * (strength * draw(-0.03, 0.03).clamp(min=0))).clamp(0, 1)
+    images = torch.lerp(grey, images, 1 + draw(-0.35, 0.25))
+    middle = images.float().mean((1, 2, 3), keepdim=True).to(images.dtype)
+    images = (images - middle) * (1 + draw(-0.3, 0.3)) + middle + draw(-0.1, 0.1)
+    images = images * (1 + draw(-0.12, 0.12, 3))
+    images = images.clamp(1e-4, 1).pow(draw(-0.35, 0.35).exp())
+    noise = torch.randn(images.shape, device=images.device, generator=generator, dtype=images.dtype)
+    return (images + noise * draw(-0.03, 0.03).clamp(min=0)).clamp(0, 1)

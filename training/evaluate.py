@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from assign import IGNORED, OBJECT, Targets
-from model import KEYPOINTS, ExportModel
+from model import KEYPOINTS, MASK_STRIDE, ExportModel
 from torch import Tensor
 
 SCORE = 0.25
@@ -31,17 +31,22 @@ def evaluate(model: ExportModel, images: Tensor, targets: Targets, batch: int = 
     Returns:
         ap50 (mean over the classes present), recall and precision at SCORE, and over all corners of the objects found:
         median_px, mean_px, p90_px, per_class median, `trusted` (part of the corners with confidence above TRUSTED) and
-        trusted_median_px.
+        trusted_median_px; `near` (part of these objects whose pose, as it follows from the corners and their
+        confidences to first order, is off by less than a tenth of the diagonal); and mask_iou, its mean at twice the
+        prototypes' size.
     """
     device = next(model.parameters()).device
     count, width = model.model.settings.class_count, model.model.settings.width
-    found = []
+    found: list[np.ndarray] = []
+    maps: list[np.ndarray] = []
     for start in range(0, len(images), batch):
         part = images[start : start + batch].to(device).permute(0, 3, 1, 2).float() / 255
-        found.extend(model(part).float().cpu().numpy().transpose(0, 2, 1))
-    truth = {name: getattr(targets, name).cpu().numpy() for name in ('boxes', 'classes', 'keypoints', 'states')}
+        rows, prototypes = model(part)
+        found.extend(rows.float().cpu().numpy().transpose(0, 2, 1))
+        maps.extend(prototypes.float().cpu().numpy())
+    truth = {name: value.cpu().numpy() for name, value in vars(targets).items()}
     rows: list[tuple[int, float, bool]] = []
-    errors, trusts, classes = [], [], []
+    errors, trusts, classes, near, overlaps = [], [], [], [], []
     present = np.zeros(count, int)
     for index, output in enumerate(found):
         is_object = truth['states'][index] == OBJECT
@@ -50,14 +55,20 @@ def evaluate(model: ExportModel, images: Tensor, targets: Targets, batch: int = 
         np.add.at(present, ids, 1)
         detections = _suppress(output, count)
         taken = np.zeros(len(boxes), bool)
-        for box, score, kind, corners in detections:
+        numbers = np.flatnonzero(is_object)
+        for box, score, kind, corners, coefficients in detections:
             overlap = np.where(taken | (ids != kind), 0, _iou(box, boxes))
             best = int(overlap.argmax()) if len(boxes) else -1
             if best >= 0 and overlap[best] >= IOU:
                 taken[best] = True
                 rows.append((kind, score, True))
                 if score >= SCORE:
-                    error = np.linalg.norm(corners[:, :2] - truth['keypoints'][index][is_object][best], axis=1)
+                    number = int(numbers[best])
+                    error = np.linalg.norm(corners[:, :2] - truth['keypoints'][index][number], axis=1)
+                    near.append(_pose_error(corners, truth['keypoints'][index][number], truth['bases'][index][number]))
+                    if len(coefficients):
+                        shown = truth['instances'][index] == number + 1
+                        overlaps.append(_mask_iou(coefficients, maps[index], box, shown))
                     errors.append(error * REPORTED_WIDTH / width)
                     trusts.append(corners[:, 2])
                     classes.append(kind)
@@ -71,7 +82,26 @@ def evaluate(model: ExportModel, images: Tensor, targets: Targets, batch: int = 
         'precision': sum(sure) / max(1, len(sure)),
         'objects': int(present.sum()),
     }
+    figures['near'] = float(np.mean(np.array(near) < 0.1)) if near else 0.0
+    if overlaps:
+        figures['mask_iou'] = float(np.mean(overlaps))
     return figures | _corner_figures(errors, trusts, classes)
+
+
+def _pose_error(corners: np.ndarray, truth: np.ndarray, basis: np.ndarray) -> float:
+    """Root mean square distance of the cuboid's corners from the truth, in parts of its diagonal, to first order."""
+    weights = np.repeat(corners[:, 2] ** 2, 2)[:, None]
+    left = basis.T @ (basis * weights) + 1e-3 * np.eye(6)
+    return float(np.linalg.norm(np.linalg.solve(left, (basis * weights).T @ (corners[:, :2] - truth).ravel())))
+
+
+def _mask_iou(coefficients: np.ndarray, prototypes: np.ndarray, box: np.ndarray, shown: np.ndarray) -> float:
+    """Overlap of one mask, cut to its box, with the truth at twice its resolution."""
+    count, height, width = prototypes.shape
+    found = np.kron((coefficients @ prototypes.reshape(count, -1)).reshape(height, width) > 0, np.ones((2, 2), bool))
+    y, x = np.mgrid[: 2 * height, : 2 * width] * (MASK_STRIDE / 2) + MASK_STRIDE / 4
+    found &= (x >= box[0]) & (x < box[2]) & (y >= box[1]) & (y < box[3])
+    return float((found & shown).sum() / max(1, (found | shown).sum()))
 
 
 def _corner_figures(errors: list[Any], trusts: list[Any], classes: list[int]) -> dict[str, Any]:
@@ -88,11 +118,12 @@ def _corner_figures(errors: list[Any], trusts: list[Any], classes: list[int]) ->
     }
 
 
-def _suppress(output: np.ndarray, count: int) -> list[tuple[np.ndarray, float, int, np.ndarray]]:
+def _suppress(output: np.ndarray, count: int) -> list[tuple[np.ndarray, float, int, np.ndarray, np.ndarray]]:
     """Detections of one image, best first, without those that overlap a better one of their class."""
     scores = output[:, 4 : 4 + count]
     kinds, best = scores.argmax(1), scores.max(1)
-    kept: list[tuple[np.ndarray, float, int, np.ndarray]] = []
+    kept: list[tuple[np.ndarray, float, int, np.ndarray, np.ndarray]] = []
+    end = 4 + count + 3 * KEYPOINTS
     for row in np.argsort(-best, kind='stable'):
         if best[row] < LEAST_SCORE:
             break
@@ -101,7 +132,8 @@ def _suppress(output: np.ndarray, count: int) -> list[tuple[np.ndarray, float, i
         rivals = np.array([other[0] for other in kept if other[2] == kinds[row]])
         if len(rivals) and _iou(box, rivals).max() > IOU:
             continue
-        kept.append((box, float(best[row]), int(kinds[row]), output[row, 4 + count :].reshape(KEYPOINTS, 3)))
+        corners = output[row, 4 + count : end].reshape(KEYPOINTS, 3)
+        kept.append((box, float(best[row]), int(kinds[row]), corners, output[row, end:]))
     return kept
 
 

@@ -21,7 +21,7 @@ from isaac_inference.sim import KINDS, LABELS
 
 OPSET, IR_VERSION = 17, 8
 CARD_KEY = 'isaac_inference.card'
-TOLERANCE = {'box and corners, px': 0.05, 'scores': 1e-3}
+TOLERANCE = {'box and corners, px': 0.05, 'scores': 1e-3, 'masks': 1e-3}
 
 
 def main() -> None:
@@ -51,7 +51,9 @@ def load(state: dict[str, Any]) -> PoseDetector:
 
 
 def export(model: ExportModel, path: Path) -> None:
-    """The bare ONNX file: `images` (1, 3, H, W) to `output0` (1, 4 + classes + 24, N), fixed shapes."""
+    """The bare ONNX file: `images` (1, 3, H, W) to `output0` (1, 4 + classes + 24 + P, N) and `output1` (1, P, H / 4,
+    W / 4), the prototypes of the masks; fixed shapes.
+    """
     settings = model.model.settings
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
@@ -61,7 +63,7 @@ def export(model: ExportModel, path: Path) -> None:
             (torch.rand(1, 3, settings.height, settings.width),),
             str(path),
             input_names=['images'],
-            output_names=['output0'],
+            output_names=['output0', 'output1'],
             opset_version=OPSET,
             dynamo=False,
         )
@@ -92,6 +94,7 @@ def card(settings: ModelSettings, name: str) -> str:
         'decoder: yolov8_pose',
         f'labels: {flow(list(LABELS))}',
         f'keypoints: {flow({"count": KEYPOINTS, "dims": 3, "model": "cuboid8"})}',
+        f'masks: {flow({"form": "prototypes", "channels": settings.prototypes})}',
         'preprocess: {color: rgb, scale: 1/255, fit: letterbox, interpolation: linear}',
         'objects:',
     ]
@@ -126,18 +129,21 @@ def check(path: Path, model: ExportModel) -> None:
     coarse = rng.random((1, 3, settings.height // 32, settings.width // 32), np.float32)
     images = torch.nn.functional.interpolate(torch.from_numpy(coarse), scale_factor=32, mode='bilinear')
     with torch.no_grad():
-        expected = model(images).numpy()[0]
-    got = session.run(None, {'images': images.numpy()})[0][0]
+        expected, maps = (output.numpy()[0] for output in model(images))
+    got, got_maps = (output[0] for output in session.run(None, {'images': images.numpy()}))
     # cells of equal score may come in another order: compare each with the nearest in place
     distance = np.abs(expected[:2, :, None] - got[:2, None]).sum(0)
     got = got[:, distance.argmin(1)]
     count = 4 + settings.class_count
-    scores = np.r_[4:count, count + 2 : len(got) : 3]
-    pixels = np.setdiff1d(np.arange(len(got)), scores)
+    corners = count + 3 * KEYPOINTS
+    scores = np.r_[4:count, count + 2 : corners : 3]
+    others = np.arange(corners, len(got))
+    pixels = np.setdiff1d(np.arange(corners), scores)
     usable = distance.min(1) < 1.0  # the last cells can differ where their scores are equal
     worst = {
         'box and corners, px': float(np.abs(expected[pixels] - got[pixels])[:, usable].max()),
         'scores': float(np.abs(expected[scores] - got[scores])[:, usable].max()),
+        'masks': float(max(np.abs(expected[others] - got[others])[:, usable].max(), np.abs(maps - got_maps).max())),
     }
     print(f'largest difference from PyTorch over {int(usable.sum())} of {len(usable)} rows: {worst}')
     if any(worst[key] > TOLERANCE[key] for key in worst) or usable.mean() < 0.9:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo model: a small one-stage, anchor-free detector with eight refined keypoints an object.
+"""The demo model: a small one-stage, anchor-free detector with eight refined keypoints and a mask an object.
 
-Two ideas carry the keypoint accuracy:
+Masks are prototypes, maps over the image, mixed by coefficients of each object (YOLACT, Bolya et al., arXiv
+1904.02689). Two ideas carry the keypoint accuracy:
 
 - A dense head at stride 16 says, for each of its cells, which object covers it, that object's box and a first guess
   of its eight corners.
@@ -22,6 +23,7 @@ from torch.nn import functional
 
 STRIDE = 16
 REFINE_STRIDE = 8
+MASK_STRIDE = 4
 KEYPOINTS = 8
 FACES = tuple(
     tuple(k for k in range(KEYPOINTS) if bool(k & bit) is positive) for bit in (4, 2, 1) for positive in (False, True)
@@ -49,18 +51,20 @@ class ModelSettings:
         joint: width of the refiner's part that sees all points of an object.
         refine_steps: how often a corner is moved; 0 leaves the refiner out.
         candidates: cells that are put out, those with the highest scores.
+        prototypes: maps that masks are mixed from; 0 leaves masks out.
     """
 
     class_count: int = 6
     width: int = 512
     height: int = 384
-    channels: tuple[int, int, int, int, int] = (16, 32, 64, 96, 112)
+    channels: tuple[int, int, int, int, int] = (16, 32, 64, 96, 96)
     neck: int = 64
     fine: int = 48
     hidden: int = 48
-    joint: int = 160
+    joint: int = 128
     refine_steps: int = 3
     candidates: int = 96
+    prototypes: int = 16
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, for a checkpoint."""
@@ -77,6 +81,8 @@ class Raw:
         keypoints: (B, A, 8, 2) first guesses in input px.
         embedding: (B, A, neck) of the keypoint branch, for the refiner.
         fine: (B, fine, H/8, W/8) features.
+        coefficients: (B, A, prototypes).
+        prototypes: (B, prototypes, H/4, W/4); a mask's logits are their sum, each times its coefficient.
     """
 
     class_logits: Tensor
@@ -84,6 +90,8 @@ class Raw:
     keypoints: Tensor
     embedding: Tensor
     fine: Tensor
+    coefficients: Tensor
+    prototypes: Tensor
 
 
 class Conv(nn.Sequential):
@@ -170,7 +178,7 @@ class Refiner(nn.Module):
         """
         height, width = fine.shape[2:]
         if not torch.onnx.is_in_onnx_export():
-            grid = places / places.new_tensor([width, height]) * (2 / REFINE_STRIDE) - 1
+            grid = torch.stack((places[..., 0] / width, places[..., 1] / height), -1) * (2 / REFINE_STRIDE) - 1
             sampled = functional.grid_sample(fine, grid.unsqueeze(2), 'bilinear', 'border', align_corners=False)
             return sampled.squeeze(3).transpose(1, 2)
         # the same from rows of features: several times as fast as GridSample on a CPU
@@ -199,7 +207,7 @@ class PoseDetector(nn.Module):
         self.stage4 = nn.Sequential(Conv(c2, c4, stride=2), Residual(c4, c4 // 2))
         self.stage8 = nn.Sequential(Conv(c4, c8, stride=2), Residual(c8, c8 // 2), Residual(c8, c8 // 2))
         self.stage16 = nn.Sequential(Conv(c8, c16, stride=2), Residual(c16, c16 // 2), Residual(c16, c16 // 2))
-        self.stage32 = nn.Sequential(Conv(c16, c32, stride=2), Residual(c32, 64), Residual(c32, 64))
+        self.stage32 = nn.Sequential(Conv(c16, c32, stride=2), Residual(c32, c32 // 2), Residual(c32, c32 // 2))
         self.lateral32 = Conv(c32, neck, 1)
         self.lateral16 = Conv(c16, neck, 1, relu=False)
         self.merge16 = Conv(neck, neck)
@@ -212,6 +220,15 @@ class PoseDetector(nn.Module):
         self.class_head = nn.Conv2d(neck * 3 // 4, settings.class_count, 1)
         self.box_head = nn.Conv2d(neck * 3 // 4, 4, 1)
         self.keypoint_head = nn.Conv2d(neck, 2 * KEYPOINTS, 1)
+        if settings.prototypes:
+            self.mask_head = nn.Conv2d(neck * 3 // 4, settings.prototypes, 1)
+            self.mask8 = nn.Sequential(
+                Conv(fine, fine), nn.Conv2d(fine, 4 * settings.prototypes, 1), nn.PixelShuffle(2)
+            )
+            self.mask4 = Conv(c4, settings.prototypes, 1, relu=False)
+            self.mask_out = nn.Sequential(
+                Conv(settings.prototypes, settings.prototypes), nn.Conv2d(settings.prototypes, settings.prototypes, 1)
+            )
         self.refiner = Refiner(fine, neck, settings.hidden, settings.joint)
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.bias is None:
@@ -225,8 +242,10 @@ class PoseDetector(nn.Module):
         nn.init.zeros_(self.keypoint_head.bias)
         self.register_buffer('centers', cell_centers(settings.width, settings.height), persistent=False)
 
-    def features(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Dense predictions (B, class_count + 20, A), keypoint features (B, neck, A), fine features."""
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Dense predictions (B, class_count + 20 + prototypes, A), keypoint features (B, neck, A), fine features,
+        prototypes.
+        """
         x4 = self.stage4(self.stem(images))
         x8 = self.stage8(x4)
         x16 = self.stage16(x8)
@@ -238,32 +257,35 @@ class PoseDetector(nn.Module):
         p8 = self.merge8(functional.relu(p8))
         n16 = p16 + self.down(p8)
         objects, keypoints = self.object_branch(n16), self.keypoint_branch(n16)
+        masked = bool(self.settings.prototypes)
+        maps = self.mask_out(functional.relu(self.mask8(p8) + self.mask4(x4))) if masked else p8[:, :0]
         with torch.autocast(images.device.type, enabled=False):  # bfloat16 would round corners to a pixel
             objects, keypoints = objects.float(), keypoints.float()
-            dense = (self.class_head(objects), self.box_head(objects), self.keypoint_head(keypoints))
-            return torch.cat([part.flatten(2) for part in dense], 1), keypoints.flatten(2), p8
+            dense = [self.class_head(objects), self.box_head(objects), self.keypoint_head(keypoints)]
+            dense += [self.mask_head(objects)] if masked else []
+            return torch.cat([part.flatten(2) for part in dense], 1), keypoints.flatten(2), p8, maps
 
     def forward(self, images: Tensor) -> Raw:
         """Everything the loss needs; images (B, 3, H, W) RGB in 0..1."""
-        dense, embedding, fine = self.features(images)
-        logits, boxes, keypoints = self.decode(dense.transpose(1, 2), self.centers)
-        return Raw(logits, boxes, keypoints, embedding.transpose(1, 2), fine)
+        dense, embedding, fine, prototypes = self.features(images)
+        logits, boxes, keypoints, coefficients = self.decode(dense.transpose(1, 2), self.centers)
+        return Raw(logits, boxes, keypoints, embedding.transpose(1, 2), fine, coefficients, prototypes)
 
-    def decode(self, dense: Tensor, centers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Dense rows (B, A, class_count + 20) at cell centres to logits, corner boxes and first keypoints."""
-        count = self.settings.class_count
-        logits, offset, log_size, keypoints = dense.split((count, 2, 2, 2 * KEYPOINTS), -1)
+    def decode(self, dense: Tensor, centers: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Dense rows at cell centres to logits, corner boxes, first keypoints and coefficients of masks."""
+        parts = (self.settings.class_count, 2, 2, 2 * KEYPOINTS, self.settings.prototypes)
+        logits, offset, log_size, keypoints, coefficients = dense.split(parts, -1)
         middle = centers + offset * STRIDE
         half = log_size.clamp(*LOG_SIZE_RANGE).exp() * (STRIDE / 2)
         keypoints = keypoints.reshape(*dense.shape[:2], KEYPOINTS, 2) * STRIDE + centers.unsqueeze(-2)
-        return logits, torch.cat((middle - half, middle + half), -1), keypoints
+        return logits, torch.cat((middle - half, middle + half), -1), keypoints, coefficients
 
 
 class ExportModel(nn.Module):
-    """Images to the finished output: (B, 4 + class_count + 24, candidates).
+    """Images to the finished outputs: (B, 4 + class_count + 24 + prototypes, candidates), and the prototypes.
 
-    Rows: box (x, y, w, h) in input px, class scores, then (x, y, confidence) of the corners. `refine_steps` 0 puts out
-    the first guesses, with confidence 1.
+    Rows: box (x, y, w, h) in input px, class scores, (x, y, confidence) of the corners, and what the prototypes are
+    multiplied by before their sum is the mask's logit. `refine_steps` 0 puts out the first guesses, with confidence 1.
     """
 
     def __init__(self, model: PoseDetector, refine_steps: int | None = None) -> None:
@@ -271,22 +293,23 @@ class ExportModel(nn.Module):
         self.model = model
         self.steps = model.settings.refine_steps if refine_steps is None else refine_steps
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         model, settings = self.model, self.model.settings
-        dense, embedding, fine = model.features(images)
+        dense, embedding, fine, prototypes = model.features(images)
         best = dense[:, : settings.class_count].amax(1)
         index = best.topk(settings.candidates, dim=1).indices[:, None]  # (B, 1, R)
         rows = dense.gather(2, index.expand(-1, dense.shape[1], -1)).transpose(1, 2).float()
         embedding = embedding.gather(2, index.expand(-1, embedding.shape[1], -1)).transpose(1, 2)
         centers = model.centers[index[:, 0]]
-        logits, boxes, keypoints = model.decode(rows, centers)
+        logits, boxes, keypoints, coefficients = model.decode(rows, centers)
         trust = torch.ones_like(keypoints[..., 0])
         if self.steps:
             stages, quality = model.refiner(fine, embedding, centers, keypoints, self.steps)
             keypoints, trust = stages[-1], confidence(quality)
         low, high = boxes.split(2, -1)
         corners = torch.cat((keypoints, trust.unsqueeze(-1)), -1).flatten(2)
-        return torch.cat(((low + high) / 2, high - low, logits.sigmoid(), corners), -1).transpose(1, 2)
+        rows = torch.cat(((low + high) / 2, high - low, logits.sigmoid(), corners, coefficients), -1)
+        return rows.transpose(1, 2), prototypes
 
 
 def confidence(quality: Tensor) -> Tensor:

@@ -27,12 +27,12 @@ def main() -> None:
     train = [line for line in lines if line['kind'] == 'train']
     tests = [line for line in lines if line['kind'] == 'validation']
     figure, (loss, found, corners) = plt.subplots(1, 3, figsize=(15, 4.2), layout='constrained')
-    for part in ('loss', 'classes', 'boxes', 'guess', 'refined', 'quality'):
+    for part in ('loss', 'classes', 'boxes', 'guess', 'refined', 'pose', 'masks', 'quality'):
         curve(loss, train, part)
     loss.set(title='training loss (refined corners count double at the end)', yscale='log')
-    for part in ('ap50', 'recall', 'precision'):
+    for part in ('ap50', 'recall', 'precision', 'near', 'mask_iou'):
         curve(found, tests, part)
-    found.set(title='detection on the validation set', ylim=(0, 1.02))
+    found.set(title='detection, poses and masks on the validation set', ylim=(0.6, 1.02))
     for part in ('guess_median_px', 'median_px', 'mean_px', 'p90_px'):
         curve(corners, tests, part)
     corners.set(title='corner error, px of 640x480', yscale='log')

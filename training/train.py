@@ -34,6 +34,8 @@ FINE_PHASE = 0.7
 EMA_DECAY = 0.9995
 GUESSES = 128
 """Validation pictures on which the unrefined corners are measured too."""
+EAGER_STEPS = 4
+"""Steps before the capture: cuDNN tries its algorithms, the optimiser makes its state."""
 LOG_S = 5.0
 CHECKPOINT_S = 45.0
 
@@ -57,7 +59,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--sampler', default='isaac_inference.sim:training_sample', help='module:function')
     parser.add_argument('--augment', type=float, default=1.0, help='strength, 0..1')
-    parser.add_argument('--compile', action='store_true', help='torch.compile the convolutions')
+    parser.add_argument('--pose-weight', type=float, default=LossWeights.pose, help='of the loss of the pose')
+    parser.add_argument('--no-graph', action='store_true', help='launch every kernel of a step from Python')
+    parser.add_argument('--no-compile', action='store_true', help='do not torch.compile the convolutions on a GPU')
     parser.add_argument('--any-opencv', action='store_true', help='train with an OpenCV other than 4, too')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     return parser.parse_args()
@@ -82,17 +86,36 @@ class Ema:
     def __init__(self, model: nn.Module) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
 
+    @staticmethod
+    def rate(step: int) -> float:
+        """How far the mean moves in a step; faster in the beginning."""
+        return 1 - min(EMA_DECAY, (1 + step) / (10 + step))
+
     @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        """Move a little towards the weights of now; faster in the beginning."""
-        rate = 1 - min(EMA_DECAY, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), rate)
-        for mine, other in zip(self.model.buffers(), model.buffers(), strict=True):
-            mine.lerp_(other, rate) if mine.is_floating_point() else mine.copy_(other)
+    def update(self, model: nn.Module, rate: Tensor) -> None:
+        """Move a little towards the weights of now."""
+        pairs = [
+            (mine, other.detach())
+            for mine, other in zip(_tensors(self.model), _tensors(model), strict=True)
+            if mine.is_floating_point()
+        ]
+        mine = [pair[0] for pair in pairs]
+        steps = torch._foreach_sub([pair[1] for pair in pairs], mine)
+        torch._foreach_mul_(steps, rate)
+        torch._foreach_add_(mine, steps)
+
+
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
 
 
 class Training:
-    """The state of a run and its steps."""
+    """The state of a run and its steps.
+
+    Everything that a step depends on lies in tensors that stay where they are, so that on a GPU a whole step is
+    captured once as a CUDA graph and only replayed: launched from Python, its thousand small kernels would leave the
+    GPU waiting half of the time.
+    """
 
     def __init__(self, options: argparse.Namespace, log: Log) -> None:
         self.options, self.log = options, log
@@ -101,13 +124,23 @@ class Training:
         torch.manual_seed(options.seed)
         self.model = PoseDetector(self.settings).to(self.device, memory_format=torch.channels_last)
         self.ema = Ema(self.model)
+        self.weights = LossWeights(pose=options.pose_weight)
+        self._rate, self._strength, self._refined, self._ema_rate = (
+            torch.zeros((), device=self.device) for _ in range(4)
+        )
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         others = [p for p in self.model.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
             [{'params': decayed, 'weight_decay': options.weight_decay}, {'params': others, 'weight_decay': 0.0}],
-            lr=options.lr,
+            lr=self._rate,
+            capturable=self.device.type == 'cuda',
         )
+        self.generator = torch.Generator(self.device)
         self.step, self.elapsed, self.starts, self.lr_factor = 0, 0.0, 0, 1.0
+        self._inputs: tuple[Tensor, Targets] | None = None
+        self._parts: dict[str, Tensor] = {}
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._eager_steps = 0
         self._good = self._state()
 
     @property
@@ -116,31 +149,75 @@ class Training:
         steps = self.step / self.options.max_steps if self.options.max_steps else 0.0
         return min(1.0, max(steps, self.elapsed / (60 * self.options.minutes)))
 
-    def train_step(self, images: Tensor, targets: Any, generator: torch.Generator) -> dict[str, Tensor]:
-        """One step of the optimiser; returns the parts of the loss, still on the device."""
-        fine = self.progress > FINE_PHASE
-        images = augment(images, self.options.augment * (0.3 if fine else 1.0), generator)
-        images = images.contiguous(memory_format=torch.channels_last)
+    @property
+    def lr(self) -> float:
+        """The learning rate of now."""
         cosine = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress))
-        for group in self.optimizer.param_groups:
-            group['lr'] = self.options.lr * self.lr_factor * min(1.0, (self.step + 1) / self.options.warm_up) * cosine
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == 'cuda'):
+        return self.options.lr * self.lr_factor * min(1.0, (self.step + 1) / self.options.warm_up) * cosine
+
+    def train_step(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """One step of the optimiser on images (B, H, W, 3) uint8; the parts of the loss, still on the device and
+        overwritten by the next step.
+        """
+        fine = self.progress > FINE_PHASE
+        self._rate.fill_(self.lr)
+        self._strength.fill_(self.options.augment * (0.3 if fine else 1.0))
+        self._refined.fill_(2.0 if fine else 1.0)
+        self._ema_rate.fill_(Ema.rate(self.step + 1))
+        if self._inputs is None:
+            self._inputs = images, targets
+        else:
+            self._inputs[0].copy_(images)
+            for name, value in vars(targets).items():
+                getattr(self._inputs[1], name).copy_(value)
+        if self._graph is not None:
+            self._graph.replay()
+        elif self.device.type != 'cuda' or self.options.no_graph:
+            self._step()
+        else:
+            self._warm_or_capture()
+        self.step += 1
+        return self._parts
+
+    def _warm_or_capture(self) -> None:
+        """The first steps are launched one by one, on a stream of their own; then one is captured and replayed."""
+        if self._eager_steps < EAGER_STEPS:
+            self._eager_steps += 1
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                self._step()
+            torch.cuda.current_stream().wait_stream(side)
+            return
+        self.optimizer.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(self.generator)
+        with torch.cuda.graph(graph, capture_error_mode='thread_local'):  # another thread fills the ring meanwhile
+            self._step()
+        self._graph = graph
+        graph.replay()
+
+    def _step(self) -> None:
+        assert self._inputs is not None
+        pixels, targets = self._inputs
+        kind = torch.float16 if self.device.type == 'cuda' else torch.float32
+        images = augment(pixels.permute(0, 3, 1, 2).to(kind) / 255, self._strength, self.generator)
+        images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == 'cuda', cache_enabled=False):
             raw = self.model(images)
-        loss, parts = total_loss(self.model, raw, targets, LossWeights(refined=4.0 if fine else 2.0))
+        loss, parts = total_loss(self.model, raw, targets, self.weights, self._refined)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         parts['grad_norm'] = nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
         self.optimizer.step()
-        self.step += 1
-        self.ema.update(self.model, self.step)
-        return parts
+        self.ema.update(self.model, self._ema_rate)
+        self._parts = parts
 
     def validate(self, validation: tuple[Tensor, Any]) -> dict[str, Any]:
         """Figures of the averaged weights, with those of the unrefined guesses beside them."""
         figures = evaluate(ExportModel(self.ema.model), *validation)
         images, truth = validation
-        part = Targets(*(value[:GUESSES] for value in (truth.boxes, truth.classes, truth.keypoints, truth.states)))
-        guess = evaluate(ExportModel(self.ema.model, 0), images[:GUESSES], part)
+        guess = evaluate(ExportModel(self.ema.model, 0), images[:GUESSES], truth.first(GUESSES))
         return figures | {'guess_median_px': guess['median_px']}
 
     def save(self, path: Path) -> None:
@@ -184,7 +261,15 @@ class Training:
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state['model'])
         self.ema.model.load_state_dict(state['ema'])
-        self.optimizer.load_state_dict(state['optimizer'])
+        if self._graph is None:
+            self.optimizer.load_state_dict(state['optimizer'])
+            for group in self.optimizer.param_groups:
+                group['lr'] = self._rate
+        else:  # the graph knows these tensors by their place
+            mine = self.optimizer.state_dict()['state']
+            for key, values in state['optimizer']['state'].items():
+                for name, value in values.items():
+                    mine[key][name].copy_(value)
         self.step, self.elapsed = state['step'], state['elapsed']
         self.starts, self.lr_factor = state['starts'], state['lr_factor']
 
@@ -237,7 +322,8 @@ def run(
         check_producers(producers, ring)
         time.sleep(0.1)
     generator = torch.Generator(device).manual_seed(options.seed * 1000 + starts)
-    if options.compile:
+    training.generator.manual_seed(options.seed * 1000 + starts + 500)
+    if device.type == 'cuda' and not options.no_compile:
         training.model.features = torch.compile(training.model.features)
     log.write(
         'start',
@@ -281,7 +367,7 @@ def loop(
     logged_step, logged_made = training.step, ring.produced
     while training.progress < 1 and not stop and last - begin < 60 * options.stop_after:
         images, targets = ring.sample(options.batch, generator)
-        parts = training.train_step(images, targets, generator)
+        parts = training.train_step(images, targets)
         now = time.monotonic()
         training.elapsed += now - last
         last = now
@@ -292,7 +378,7 @@ def loop(
                 step=training.step,
                 elapsed=training.elapsed,
                 **values,
-                lr=training.optimizer.param_groups[0]['lr'],
+                lr=training.lr,
                 steps_per_s=(training.step - logged_step) / (now - logged + 1e-9),
                 made_per_s=(ring.produced - logged_made) / (now - logged + 1e-9),
                 ring=len(ring),

@@ -58,6 +58,47 @@ each frame, and warn when nothing comes near the threshold for `quiet_frames` fr
 """
 
 
+_TASKS = (  # task, what is recognised, lines of a card
+    ('detection', 'the table above', '`decoder`, `decoder_options`, `outputs`'),
+    (
+        'keypoints',
+        'the same, with keypoints in each row, and masks beside them where there are such',
+        '`keypoints: {count, dims, model}`',
+    ),
+    (
+        'instance_segmentation',
+        'rows that end in coefficients beside prototypes [N, P, h, w] (YOLOv5, 8, 11, 12, 26-seg); crops '
+        '[N, 1, s, s] (Mask R-CNN); masks over the whole input [1, N, H, W] (RTMDet-Ins, RF-DETR)',
+        '`masks: {form, channels, activated}`, `outputs: {prototypes}` or `{masks}`',
+    ),
+    (
+        'semantic_segmentation',
+        'scores NCHW or NHWC, or class ids, at full size, a half, a quarter or an eighth; one channel for one class '
+        'against the rest',
+        '`labels`, `activation`, `output_layout`, `outputs: {scores}` or `{classes}`',
+    ),
+    ('mono_depth', 'one number for each pixel', '`depth: {kind, scale, shift, unit}`, `outputs: {depth}`'),
+    (
+        'stereo_depth',
+        'two images, or one input of six channels, to one number for each pixel',
+        '`images: {left, right}`, `disparity: {scale}`, `outputs: {disparity}`',
+    ),
+    (
+        'depth_completion',
+        'an image and a depth image to one number for each pixel',
+        '`depth: {unit}` or `{scale}`, `value_inputs: {depth}`',
+    ),
+)
+_OF_TASKS = """
+Whether scores are probabilities is seen in the graph, or in one run. Class names that follow from their count alone
+(21: Pascal VOC, 19: Cityscapes, 150: ADE20K) are an assumption, and said as such. What the numbers of a depth network
+mean is rarely in its file: where names and the graph do not say it, they are taken to be relative and inverse, so that
+nothing is published in metres that is none; `depth: {kind: metric}` says otherwise. A stereo network is run on a
+picture and the same picture shifted, which shows the unit and sign of its disparities. One number for each pixel that
+may be a mask or depth is an error with the two lines that settle it.
+"""
+
+
 def write(results: Path) -> None:
     """Write the page from the JSON file of the last measurement; without one the page stays as it is.
 
@@ -90,7 +131,14 @@ def _lines(stored: Mapping[str, Any]) -> Iterator[str]:
         yield _row(
             f'`{family.decoder}`', family.layout, _roles(family), _options(family), ', '.join(family.conventions)
         )
-    yield '\n## Conventions\n'
+    yield '\n## Tasks\n'
+    yield '`task: <name>` in a card; else metadata, inputs and outputs say what a model is for.\n'
+    yield '| task | what is recognised | lines of a card |'
+    yield '|---|---|---|'
+    for task, recognised, lines in _TASKS:
+        yield _row(f'`{task}`', recognised, lines)
+    yield _OF_TASKS
+    yield '## Conventions\n'
     yield 'In a card: `preprocess: {convention: <name>}`; further keys of `preprocess` change single values.\n'
     yield '| convention | whose | what |'
     yield '|---|---|---|'

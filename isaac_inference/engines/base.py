@@ -177,9 +177,10 @@ class Engine(ABC):
     def zero_feeds(self, batch: int = 1) -> dict[str, np.ndarray]:
         """Feeds full of zeros: `batch` images of the card's input size; other open dimensions are 1."""
         feeds = {}
+        images = {image.tensor.name: image for image in self.card.images}
         for spec in self._inputs:
-            if spec is self.card.image.tensor:
-                shape: tuple[int, ...] = self.card.image.shape(batch)
+            if spec.name in images:
+                shape: tuple[int, ...] = images[spec.name].shape(batch)
             else:
                 shape = tuple(1 if size is None else size for size in spec.shape)
                 shape = (batch, *shape[1:]) if spec.shape[:1] == (None,) else shape

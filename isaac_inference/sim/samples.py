@@ -34,6 +34,9 @@ class Sample:
         class_ids: (N,) int64, index into LABELS.
         keypoints: (N, 8, 2) float32 px, edge-based, cuboid corners (`ops.cuboid`); may lie outside the image.
         visibility: (N,) float32, seen part of each outline, 0..1.
+        instances: (480, 640) uint8, row + 1 of the object that each pixel shows, 0 for none of these.
+        camera: what took the picture.
+        poses: T_camera_object of each, canonical where the object is symmetric; `keypoints` follow from them.
     """
 
     image: np.ndarray
@@ -41,6 +44,9 @@ class Sample:
     class_ids: np.ndarray
     keypoints: np.ndarray
     visibility: np.ndarray
+    instances: np.ndarray
+    camera: CameraModel
+    poses: tuple[Pose, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +75,22 @@ def training_sample(rng: np.random.Generator) -> Sample:
     table, wall = (int(value) for value in rng.integers(0, backgrounds.VARIETY, 2))
     view = Renderer(camera).render(placed, T_world_camera, table=table, wall=wall, light=_light(rng))
     named = [index for index in range(len(kinds)) if view.visibility[index] > _MIN_VISIBILITY]
-    corners = [_corners(placed[index], camera) for index in named]
+    poses = tuple(canonical(placed[index].pose, placed[index].kind.symmetries) for index in named)
+    corners = [
+        camera.project(pose.apply(cuboid_corners(placed[index].kind.size))) + 0.5
+        for index, pose in zip(named, poses, strict=True)
+    ]
+    rows = np.zeros(256, np.uint8)
+    rows[np.asarray(named, int) + 1] = np.arange(1, len(named) + 1)
     return Sample(
         sense_color(view.color, _sensor(rng), rng),
         view.boxes[named].reshape(-1, 4),
         np.array([LABELS.index(kinds[index].name) for index in named], np.int64),
         np.array(corners, np.float32).reshape(-1, 8, 2),
         view.visibility[named],
+        rows[view.instances],
+        camera,
+        poses,
     )
 
 
@@ -150,11 +165,6 @@ def _sensor(rng: np.random.Generator) -> SensorSettings:
         gains=tuple(rng.uniform(0.88, 1.12, 3)),
         gamma=rng.uniform(0.75, 1.35),
     )
-
-
-def _corners(item: Placed, camera: CameraModel) -> np.ndarray:
-    pose = canonical(item.pose, item.kind.symmetries)
-    return camera.project(pose.apply(cuboid_corners(item.kind.size))) + 0.5
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from support.waiting import LIMIT_S, wait_until
 
 from isaac_inference.engines import Engine
 from isaac_inference.errors import EngineError
-from isaac_inference.models import read_card
+from isaac_inference.models import TensorSpec, read_card
 
 
 class Echo(Engine):
@@ -166,6 +167,16 @@ def test_zero_feeds_fill_open_dimensions(tmp_path):
         'images': ((2, 3, 32, 64), 'float32'),
         'orig_target_sizes': ((2, 2), 'int64'),
     }
+
+
+def test_both_images_of_a_pair_are_fed(card):
+    left = dataclasses.replace(card.image, tensor=TensorSpec('left', 'float32', (None, 3, None, None)), role='left')
+    right = dataclasses.replace(left, tensor=dataclasses.replace(left.tensor, name='right'), role='right')
+    feeds = Echo(dataclasses.replace(card, inputs=(left, right))).zero_feeds()
+    width, height = card.image.wh
+    assert {name: array.shape for name, array in feeds.items()} == dict.fromkeys(
+        ('left', 'right'), (1, 3, height, width)
+    )
 
 
 def test_a_backend_that_needs_contiguous_memory_gets_it(card):

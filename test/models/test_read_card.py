@@ -87,7 +87,7 @@ def test_nms_inside_is_read_from_the_export_arguments(tmp_path):
     assert card.detection.decoder == 'end_to_end'
 
 
-@pytest.mark.parametrize('task', ['segment', 'classify'])
+@pytest.mark.parametrize('task', ['classify', 'obb_pose'])
 def test_other_tasks_are_refused_by_name(tmp_path, task):
     path = write_model(tmp_path / 'm.onnx', 'yolov8', metadata=ultralytics_metadata(NAMES, task=task))
     with pytest.raises(ModelError, match=f'task {task} is not supported yet.*supported: detection, keypoints'):

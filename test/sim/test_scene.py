@@ -92,6 +92,27 @@ def test_samples_are_labelled_in_their_own_picture():
             assert np.abs(box - hull).max() <= slack
 
 
+def test_samples_say_which_pixels_and_which_pose_each_object_has():
+    rng = np.random.default_rng(4)
+    seen = 0
+    for _ in range(8):
+        sample = training_sample(rng)
+        assert sample.instances.shape == (480, 640)
+        assert sample.instances.max() <= len(sample.class_ids) == len(sample.poses)
+        for row, (box, corners, pose) in enumerate(zip(sample.boxes, sample.keypoints, sample.poses, strict=True)):
+            y, x = np.nonzero(sample.instances == row + 1)
+            assert len(x), 'an object that is named is seen'
+            assert x.min() >= box[0] - 1 and x.max() + 1 <= box[2] + 1
+            assert y.min() >= box[1] - 1 and y.max() + 1 <= box[3] + 1
+            size = OBJECTS[sample.class_ids[row]].size
+            placed = sample.camera.project(pose.apply(cuboid_corners(size))) + 0.5
+            np.testing.assert_allclose(placed, corners, atol=1e-3)
+            if sample.visibility[row] > 0.99:  # the outline is all there: it reaches the box on every side
+                assert max(x.min() - box[0], box[2] - x.max() - 1, y.min() - box[1], box[3] - y.max() - 1) <= 1.5
+                seen += 1
+    assert seen >= 3
+
+
 def test_look_alikes_have_a_named_shape_and_size_and_another_paint():
     for number in range(12):
         other, named = samples._look_alike(number), OBJECTS[number % len(OBJECTS)]

@@ -2,7 +2,10 @@
 """The YAML model card: what a model file cannot say. Every key is optional, unknown keys are refused.
 
     name: cup_detector                # for logs; default: the file's stem
-    task: detection                   # or keypoints: detection, and keypoints with each box
+    task: detection                   # or keypoints: detection, and keypoints with each box; or
+                                      # instance_segmentation: detection, and a mask with each box; or
+                                      # semantic_segmentation: a class for each pixel; or mono_depth, stereo_depth,
+                                      # depth_completion
     decoder: yolov8                   # see families.py; default: from metadata, shapes, names, the graph and one run
     decoder_options:                  # each decoder has its own
       box_format: xyxy                # or cxcywh, xywh, yxyx
@@ -21,11 +24,18 @@
       activated: false                # anchor_heads: the sigmoid is in the graph
     input: images                     # name of the image input, where there are several
     size_input: orig_target_sizes     # name of the input that takes the image size that boxes refer to
-    value_inputs: {scale_factor: s}   # or image_size, image_shape, pixel_mask, text_embeddings: inputs beside the image
+    images: {left: imgL, right: imgR} # names of the inputs of a stereo pair
+    value_inputs: {scale_factor: s}   # or image_size, image_shape, pixel_mask, text_embeddings, depth: inputs beside
+                                      # the image
     layout: NCHW                      # or NHWC
     input_size: [640, 480]            # [width, height] in px, for models of dynamic size
-    outputs: {boxes: dets, logits: labels}    # decoder role: tensor name
-    labels: [cup, bottle]             # or a text file with one name per line, or coco80, coco90, coco91
+    outputs: {boxes: dets, logits: labels}    # decoder role: tensor name; scores or classes of a segmentation,
+                                      # depth, disparity
+    labels: [cup, bottle]             # or a text file with one name per line, or coco80, coco90, coco91, voc21,
+                                      # cityscapes19, ade150. A segmentation with one channel has one label
+    activation: softmax               # of a semantic segmentation: what makes probabilities of its scores; sigmoid
+                                      # where classes do not exclude each other, none where they are probabilities
+    output_layout: NCHW               # of the scores of a semantic segmentation; or NHWC
     vocabulary:                       # of a model that takes its classes as text embeddings: where these come from
       embeddings: classes.npy         # (C, D), one row per label, fed as they are; relative to this card; or
       encoder: text_encoder.onnx      # made from the labels when the card is read, with this text encoder and
@@ -33,10 +43,25 @@
       prompt: a photo of a {}         # what is encoded for a label; default: the label alone
       normalize: true                 # to length 1
       output: text_embeds             # of the encoder; last_hidden_state is averaged over the tokens
+    depth:                            # what the numbers of a depth network mean
+      kind: inverse                   # larger is nearer, 1 / depth up to scale and shift; relative: larger is farther,
+                                      # up to scale and shift; metric: depth
+      scale: 0.001                    # m (of inverse: 1/m) = scale * number + shift; of a relative or inverse network
+      shift: 0                        # that is calibrated to one camera, or of one whose depth is not in m
+      unit: mm                        # or m, cm: instead of scale, for metric depth and for depth completion
+    disparity: {scale: -1}            # px of the network's input that one unit of the output is; negative where
+                                      # disparities are
     keypoints:                        # task keypoints: what each box has in addition
       count: 8
       dims: 3                         # x, y, confidence; 2 without the confidence
       model: cuboid8                  # they are the corners of the object's cuboid; left out for other points
+      skeleton: coco17                # of people; or {names: [nose, ...], edges: [[nose, neck]], left: [], right: []}
+    masks:                            # of a model that gives a mask with each box, with keypoints or without
+      form: prototypes                # [N, P, rows, columns], and P coefficients at the end of each row; or
+                                      # crops [N, 1, size, size], each over its box; full [1, N, rows, columns], each
+                                      # over the whole input. The outputs are named as prototypes or masks
+      channels: 32                    # of prototypes: P
+      activated: false                # true where the values are 0..1 already
     objects:                          # by class name, for poses; all lengths in metres
       cup:
         size: [0.08, 0.08, 0.12]      # along the axes of the object, whose origin is at the centre
@@ -79,8 +104,17 @@ from isaac_inference.models.card.conventions import CONVENTIONS
 from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.labels import SHIPPED, label_file, labels_from
 from isaac_inference.models.card.objects import OBJECT_KEYS
+from isaac_inference.models.card.skeletons.read import skeleton
 from isaac_inference.models.card.sourced import CardValues, Sourced
-from isaac_inference.models.card.tasks import KEYPOINT_MODELS, SPECS
+from isaac_inference.models.card.tasks import (
+    DEPTH_UNITS,
+    KEYPOINT_MODELS,
+    MASK_ROLES,
+    SPECS,
+    ClassForm,
+    DepthKind,
+    MaskForm,
+)
 from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Interpolation, Rounding, TensorLayout
 
 EMBEDDED_KEY = 'isaac_inference.card'
@@ -96,6 +130,8 @@ KEYS: Mapping[str, check.Check] = {
     'size_input': check.text,
     'layout': check.one_of(*TensorLayout),
     'input_size': check.size_wh,
+    'activation': check.one_of('none', 'sigmoid', 'softmax'),
+    'output_layout': check.one_of(*TensorLayout),
     'labels': check.anything,
     'objects': check.anything,
 }
@@ -116,10 +152,27 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
         'count': check.whole(1, 1000),
         'dims': check.whole(2, 3),
         'model': check.one_of(*KEYPOINT_MODELS),
+        'skeleton': skeleton,
     },
-    'outputs': {role: check.text for family in FAMILIES.values() for role in family.all_roles},
+    'depth': {
+        'kind': check.one_of(*DepthKind),
+        'scale': check.nonzero,
+        'shift': check.number,
+        'unit': check.one_of(*DEPTH_UNITS),
+    },
+    'disparity': {'scale': check.nonzero},
+    'images': {'left': check.text, 'right': check.text},
+    'masks': {
+        'form': check.one_of(*MaskForm),
+        'channels': check.whole(0, 1024),
+        'activated': check.true_or_false,
+    },
+    'outputs': {
+        **{role: check.text for family in FAMILIES.values() for role in family.all_roles},
+        **dict.fromkeys((*MASK_ROLES, *ClassForm, 'depth', 'disparity'), check.text),
+    },
     'value_inputs': dict.fromkeys(
-        ('image_size', 'image_shape', 'scale_factor', 'pixel_mask', 'text_embeddings'), check.text
+        ('image_size', 'image_shape', 'scale_factor', 'pixel_mask', 'text_embeddings', 'depth'), check.text
     ),
     'vocabulary': {
         **dict.fromkeys(('embeddings', 'encoder', 'tokenizer', 'output'), check.text),

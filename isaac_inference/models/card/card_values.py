@@ -30,11 +30,12 @@ def one_of(*choices: str) -> Check:
 
 
 def task(*supported: str) -> Check:
-    """A task by name; also the exporters' word for keypoints, 'pose', which files contain."""
+    """A task by name; also the exporters' words 'pose' and 'segment', which files contain."""
     named = one_of(*supported)
+    words = {'pose': 'keypoints', 'segment': 'instance_segmentation'}
 
     def check(value: Any) -> str:
-        return str(named('keypoints' if value == 'pose' else value))
+        return str(named(words.get(value, value) if isinstance(value, str) else value))
 
     return check
 
@@ -81,6 +82,20 @@ def factor(value: Any) -> float:
             value = None
     if not is_number(value) or value <= 0:
         raise ValueError('a number above 0, such as 1.0 or 1/255')
+    return float(value)
+
+
+def number(value: Any) -> float:
+    """A finite number."""
+    if not is_number(value):
+        raise ValueError('a number')
+    return float(value)
+
+
+def nonzero(value: Any) -> float:
+    """A finite number that is not 0."""
+    if not is_number(value) or value == 0:
+        raise ValueError('a number that is not 0')
     return float(value)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the projects that train detectors prepare their images: one named convention each, for cards and messages.
+"""How the projects that train networks prepare their images: one named convention each, for cards and messages.
 
 An ONNX file rarely says how its images must be prepared, and the layout of its outputs does not either: the same
 layout comes from projects that normalise differently. So the convention is a choice of its own, beside the decoder.
@@ -28,6 +28,7 @@ _IMAGENET_BYTES_BGR: dict[str, Any] = {
 _CAFFE: dict[str, Any] = {'color': ColorOrder.BGR, 'scale': 1.0, 'mean': (104.0, 117.0, 123.0)}
 _DETECTRON: dict[str, Any] = {'color': ColorOrder.BGR, 'scale': 1.0, 'mean': (102.9801, 115.9465, 122.7717)}
 _CENTERNET: dict[str, Any] = {'color': ColorOrder.BGR, 'mean': (0.408, 0.447, 0.47), 'std': (0.289, 0.274, 0.278)}
+_HALF_UNIT: dict[str, Any] = {'mean': (0.5, 0.5, 0.5), 'std': (0.5, 0.5, 0.5)}
 _STRETCH: dict[str, Any] = {'fit': Fit.STRETCH}
 _TOP_LEFT: dict[str, Any] = {'fit': Fit.LETTERBOX, 'anchor': Anchor.TOP_LEFT, 'rounding': Rounding.FLOOR}
 _CENTERED: dict[str, Any] = {'fit': Fit.LETTERBOX, 'anchor': Anchor.CENTER, 'rounding': Rounding.NEAREST}
@@ -105,6 +106,18 @@ CONVENTIONS: Mapping[str, Convention] = {
         _convention('ssd', 'pytorch-ssd, jetson-inference', (300, 300), **_BYTES, **_HALF_BYTES, **_STRETCH),
         _convention('detectnet', 'TAO DetectNet_v2', (960, 544), **_STRETCH),
         _convention('bytes', 'networks on raw 0..255, RGB', (512, 512), **_BYTES, **_STRETCH),
+        _convention(
+            'bytes_bgr', 'OpenVINO, networks on raw 0..255, BGR', (512, 512), color=ColorOrder.BGR, **_BYTES, **_STRETCH
+        ),
+        _convention(
+            'imagenet',
+            'Segformer, BiSeNet, PIDNet, DeepLab of torchvision, Depth Anything, MiDaS small',
+            (512, 512),
+            **_IMAGENET,
+            **_STRETCH,
+        ),
+        _convention('half_range', 'DeepLab of TensorFlow, DPT, ZoeDepth: -1..1', (512, 512), **_HALF_UNIT, **_STRETCH),
+        _convention('unit', 'MediaPipe, and networks on 0..1', (256, 256), **_STRETCH),
     )
 }
 """Every convention by name, in the order in which messages list them."""

@@ -4,11 +4,20 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from enum import Enum
 
 from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.inputs import ImageInput
 from isaac_inference.models.card.objects import ObjectSpec
-from isaac_inference.models.card.tasks import DetectionSpec, KeypointSpec
+from isaac_inference.models.card.tasks import (
+    DepthCompletionSpec,
+    DetectionSpec,
+    KeypointSpec,
+    MonoDepthSpec,
+    SemanticSegmentationSpec,
+    StereoDepthSpec,
+)
 
 _LABELS_SHOWN = 4
 
@@ -25,10 +34,20 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
     if isinstance(card.spec, DetectionSpec):
         rows.append(_row(card, 'decoder', card.spec.decoder))
         rows += [_row(card, f'decoder_options.{name}', _text(value)) for name, value in card.spec.options.items()]
+    if isinstance(card.spec, SemanticSegmentationSpec):
+        rows += [
+            _row(card, 'form', card.spec.form.value),
+            _row(card, 'output_layout', card.spec.layout),
+            _row(card, 'activation', card.spec.activation),
+        ]
+    if isinstance(card.spec, (MonoDepthSpec, StereoDepthSpec, DepthCompletionSpec)):
+        section = 'disparity' if isinstance(card.spec, StereoDepthSpec) else 'depth'
+        named = ((item.name, getattr(card.spec, item.name)) for item in fields(card.spec) if item.name != 'roles')
+        rows += [_row(card, f'{section}.{name}', _text(value)) for name, value in named if value is not None]
     for image in card.images:
         width, height = image.wh
         rows += [
-            _row(card, 'image_input', image.tensor.describe()),
+            _row(card, _input_field(image), image.tensor.describe()),
             _row(card, 'layout', image.layout),
             _row(card, 'input_wh', f'{width} x {height} px'),
         ]
@@ -44,6 +63,8 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
         rows.append(_row(card, 'labels', _labels(card.labels)))
     if card.keypoints is not None:
         rows.append(_row(card, 'keypoints', _keypoints(card.keypoints)))
+    if card.masks is not None:
+        rows += [_row(card, f'masks.{item.name}', _text(getattr(card.masks, item.name))) for item in fields(card.masks)]
     rows += [_row(card, f'objects.{name}', _object(spec)) for name, spec in card.objects.items()]
     for image in card.images:
         if image.convention:
@@ -55,6 +76,11 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
     rows += [(f'assumed.{item.field}', _assumed(item), item.why) for item in card.assumptions]
     rows += [('note', note, '') for note in card.notes]
     return rows
+
+
+def _input_field(image: ImageInput) -> str:
+    """The field of an image input: two of a stereo pair have their own."""
+    return f'image_input.{image.role}' if image.role in ('left', 'right') else 'image_input'
 
 
 def _assumed(assumption: Assumption) -> str:
@@ -74,13 +100,16 @@ def _text(value: object) -> str:
     """A value as it would stand in a card."""
     if isinstance(value, tuple):
         return '[' + ', '.join(_text(item) for item in value) + ']'
+    if isinstance(value, Enum):
+        return str(value.value)
     return f'{value:.6g}' if isinstance(value, float) else str(value)
 
 
 def _keypoints(spec: KeypointSpec) -> str:
     """How many keypoints each box has, what each consists of, and what they are."""
     values = 'x, y, confidence' if spec.dims == 3 else 'x, y'
-    return f'{spec.count} of ({values}){", model " + spec.model if spec.model else ""}'
+    joints = '' if spec.skeleton is None else f', skeleton of {", ".join(spec.skeleton.names[:2])}, ...'
+    return f'{spec.count} of ({values}){", model " + spec.model if spec.model else ""}{joints}'
 
 
 def _object(spec: ObjectSpec) -> str:

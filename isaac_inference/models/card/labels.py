@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Class names: the shipped COCO lists, label files, and the checks that every list passes."""
+"""Class names: the shipped lists, label files, and the checks that every list passes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.errors import ModelError
+from isaac_inference.models.card.shipped_labels.segmentation import SEGMENTATION_LABELS
 
 # fmt: off
 COCO_80 = (
@@ -31,8 +32,11 @@ def _coco_91() -> tuple[str, ...]:
     return tuple(f'unused_{index}' if index in _COCO_UNUSED_IDS else next(names) for index in range(91))
 
 
-SHIPPED: Mapping[str, tuple[str, ...]] = {'coco80': COCO_80, 'coco90': _coco_91()[1:], 'coco91': _coco_91()}
+OF_DETECTORS: Mapping[str, tuple[str, ...]] = {'coco80': COCO_80, 'coco90': _coco_91()[1:], 'coco91': _coco_91()}
 """COCO's 80 classes; its category ids 1 to 90, as TensorFlow counts them; and 0 to 90, as DETR does."""
+
+SHIPPED: Mapping[str, tuple[str, ...]] = {**OF_DETECTORS, **SEGMENTATION_LABELS}
+"""Every list that a card may name."""
 
 
 def labels_from(value: Any, origin: str, folder: Path | None) -> tuple[str, ...]:

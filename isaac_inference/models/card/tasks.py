@@ -9,6 +9,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from isaac_inference.models.card.skeletons.spec import SkeletonSpec
 from isaac_inference.ops.image.options import TensorLayout
 
 KEYPOINT_MODELS = ('cuboid8',)
@@ -70,6 +71,10 @@ class MaskSpec:
         return 'prototypes' if self.form is MaskForm.PROTOTYPES else 'masks'
 
 
+MASK_ROLES = tuple(dict.fromkeys(MaskSpec(form).role for form in MaskForm))
+"""The roles of the outputs that masks are made from."""
+
+
 @dataclass(frozen=True)
 class DetectionSpec(TaskSpec):
     """How boxes are read from the outputs.
@@ -105,11 +110,14 @@ class KeypointSpec:
         model: what the keypoints are on every object: 'cuboid8' for the corners of its cuboid (corner k has the
             signs of bits 2, 1 and 0 of k for x, y and z; the size is the object's), '' for points that the
             objects name themselves (`ObjectSpec.keypoints`), or that have no 3-D model.
+        skeleton: what they are called and which are joined, for people; None where nothing says it. It is for those
+            who draw or name them, and does not change what the tensors mean.
     """
 
     count: int
     dims: int = 3
     model: str = ''
+    skeleton: SkeletonSpec | None = field(default=None, compare=False, repr=False)
 
     @property
     def values(self) -> int:
@@ -170,6 +178,10 @@ class DepthKind(str, Enum):
     INVERSE = 'inverse'  # larger is nearer: 1 / depth up to a scale and a shift (MiDaS, Depth Anything)
 
 
+DEPTH_UNITS: Mapping[str, float] = {'m': 1.0, 'cm': 0.01, 'mm': 0.001}
+"""Units that a card may give a network's depths in, in m."""
+
+
 @dataclass(frozen=True)
 class MonoDepthSpec(TaskSpec):
     """How depth is read from the output 'depth' of a network that sees one image.
@@ -215,5 +227,16 @@ class DepthCompletionSpec(TaskSpec):
     scale: float = 1.0
 
 
-SPECS: Mapping[Task, type[TaskSpec]] = {spec.task: spec for spec in (DetectionSpec, KeypointDetectionSpec)}
+SPECS: Mapping[Task, type[TaskSpec]] = {
+    spec.task: spec
+    for spec in (
+        DetectionSpec,
+        KeypointDetectionSpec,
+        InstanceSegmentationSpec,
+        SemanticSegmentationSpec,
+        MonoDepthSpec,
+        StereoDepthSpec,
+        DepthCompletionSpec,
+    )
+}
 """The tasks supported so far, and their specs."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_TASKS = {'detect': 'detection', 'pose': 'keypoints'}
+_TASKS = {'detect': 'detection', 'pose': 'keypoints', 'segment': 'instance_segmentation'}
 _NAME_KEYS = ('names', 'class_names', 'labels', 'classes', 'id2label', 'character')
 _FAMILY_KEYS = ('model_family', 'family', 'architecture', 'model_type')
 _MOST_NAMES = 100_000
@@ -20,7 +20,8 @@ class ExporterFacts:
     """What an exporter says about its model; None or False where it says nothing.
 
     Attributes:
-        task: 'detection', 'keypoints', 'obb', or the exporter's own word for a task that is not supported.
+        task: 'detection', 'keypoints', 'instance_segmentation', 'obb', or the exporter's own word for a task that is
+            not supported.
         names: class number -> name, as far as they can be used; None where the metadata has none.
         names_key: the metadata key that has them.
         input_wh: (width, height) in px that the model was exported for.

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from isaac_inference.errors import ModelError
-from isaac_inference.models.card.labels import COCO_80, SHIPPED
+from isaac_inference.models.card.labels import COCO_80, OF_DETECTORS
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
 
-_SHIPPED_BY_COUNT = {len(names): (name, names) for name, names in SHIPPED.items()}
+_SHIPPED_BY_COUNT = {len(names): (name, names) for name, names in OF_DETECTORS.items()}
 _COCO_IDS = 91
 UNUSED = 'unused_'
 """How the name of an id begins that no class has."""
@@ -102,7 +102,7 @@ def _fitted(file: ModelFile, labels: tuple[str, ...], source: str, class_count: 
         return Sourced(labels, source), ()
     if has_spare and class_count == _COCO_IDS and labels == COCO_80:
         note = f'{source}: labels: the 80 names of COCO stand at their category ids of the 91 class scores'
-        return Sourced(SHIPPED['coco91'], f"{source}, at COCO's category ids"), (note,)
+        return Sourced(OF_DETECTORS['coco91'], f"{source}, at COCO's category ids"), (note,)
     if has_spare and len(labels) < class_count and (class_count == len(labels) + 1 or class_count == _COCO_IDS):
         unused = tuple(f'{UNUSED}{index}' for index in range(len(labels), class_count))
         shown = unused[0] if len(unused) == 1 else f'{unused[0]} to {unused[-1]}'

@@ -10,9 +10,8 @@ from typing import Any
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.families import FAMILIES, Family
 from isaac_inference.models.card.sourced import CardValues, Sourced
-from isaac_inference.models.card.tasks import Task
+from isaac_inference.models.card.tasks import MASK_ROLES, Task
 from isaac_inference.models.card.tensor_spec import TensorSpec
-from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.layouts.candidate import Candidate, Evidence
 from isaac_inference.models.recognition.layouts.find import find_layouts
 from isaac_inference.models.recognition.layouts.roles import finished_roles, split_pair
@@ -53,28 +52,27 @@ def find_decoder(evidence: Evidence, values: CardValues) -> DecoderFinding:
     Raises:
         ModelError: a card that contradicts the file, or outputs that fit no decoder, or several.
     """
-    given = _given_roles(evidence.file, values)
+    given = _given_roles(evidence, values)
     if given:
         evidence = replace(evidence, outputs=tuple(item.value for item in given.values()))
     if 'decoder' in values:
         return _as_card_says(evidence, values['decoder'], given)
     if given:
         return _by_roles(evidence, given)
-    if 'task' not in values:
-        _refuse_masks(evidence)
     found = find_layouts(evidence)
     if len(found) == 1:
         return _finding(found[0], {})
     raise _undecided(evidence, found)
 
 
-def _given_roles(file: ModelFile, values: CardValues) -> dict[str, Sourced[TensorSpec]]:
-    """The roles that a card gives to outputs by name."""
-    by_name = {spec.name: spec for spec in file.outputs}
+def _given_roles(evidence: Evidence, values: CardValues) -> dict[str, Sourced[TensorSpec]]:
+    """The decoder's roles that a card gives to outputs by name."""
+    file = evidence.file
+    by_name = {spec.name: spec for spec in (*file.outputs, *evidence.outputs)}  # the latter without coefficients
     roles = {}
     for key, value in values.items():
         section, _, role = key.partition('.')
-        if section != 'outputs':
+        if section != 'outputs' or role in MASK_ROLES:
             continue
         if value.value not in by_name:
             raise ModelError(
@@ -207,16 +205,6 @@ def _finding(item: Candidate, given: Mapping[str, Sourced[TensorSpec]]) -> Decod
     )
 
 
-def _refuse_masks(evidence: Evidence) -> None:
-    """Raise ModelError for an instance segmentation export, whose masks nothing here reads."""
-    if evidence.mask_channels:
-        raise evidence.file.unclear(
-            'an instance segmentation export, with prototype masks beside its boxes, is not supported yet; its boxes '
-            'alone can be read',
-            'task: detection',
-        )
-
-
 def _undecided(evidence: Evidence, found: list[Candidate]) -> ModelError:
     """The error for outputs that fit several decoders, or none."""
     file = evidence.file
@@ -227,14 +215,20 @@ def _undecided(evidence: Evidence, found: list[Candidate]) -> ModelError:
             for table in tables
             for name in _families_of(Task.KEYPOINTS)
         )
-        return file.unclear('the outputs fit no known layout with keypoints', *lines)
+        return file.unclear(f'the outputs fit no known layout with keypoints{_left_out(evidence)}', *lines)
     outputs = '; '.join(spec.describe() for spec in evidence.outputs)
+    outputs += _left_out(evidence)
     wh = f'{evidence.input_wh[0]} x {evidence.input_wh[1]}'
     if found:
         return file.unclear(f'the outputs ({outputs}) fit several decoders', *(_line(item) for item in found))
     return file.unclear(
         f'the outputs ({outputs}) fit no known detector with an input of {wh}', *_lines_to_try(evidence)
     )
+
+
+def _left_out(evidence: Evidence) -> str:
+    """What is not shown of rows with mask coefficients."""
+    return f', without the {evidence.left_out} mask coefficients of each row' if evidence.left_out else ''
 
 
 def _line(item: Candidate) -> str:

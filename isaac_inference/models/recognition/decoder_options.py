@@ -129,7 +129,7 @@ def _class_columns(evidence: Evidence, decoder: str, roles: Mapping[str, TensorS
     if decoder == 'detr':
         return spec.shape[2]
     size = spec.shape[channel_axis(spec, evidence.input_wh) if decoder in _CHANNELS_EITHER_WAY else 2]
-    others = _OTHER_COLUMNS[decoder] + (evidence.mask_channels if decoder == 'yolov8' else 0)
+    others = _OTHER_COLUMNS[decoder]
     if size is None:
         return None
     if size <= others:

@@ -25,6 +25,8 @@ from isaac_inference.ops.image.options import TensorLayout
 
 IMAGE_DTYPES = ('float32', 'float16', 'uint8')
 
+_CHANNELS, _PAIR_CHANNELS = 3, 6
+_NUMBERS = {_CHANNELS: 'three', _PAIR_CHANNELS: 'six'}
 _ASSUMED_WH = (640, 640)
 _CHANNEL_NAMES = ('num_channels', 'channels', 'channel', 'c')
 _HABITS = (('pytorch', TensorLayout.NCHW), ('paddle', TensorLayout.NCHW), ('tf2onnx', TensorLayout.NHWC))
@@ -41,6 +43,8 @@ class InputFinding:
         values: the inputs beside the image.
         size_is_assumed: nothing says the size.
         embeddings: what the input for text embeddings is fed, where there is one and `feed` has been called.
+        role: of the image: 'left' beside `right`; 'pair' for one tensor of both images; else 'image'.
+        right: the tensor that takes the right image of a stereo pair, like `image` in all but its name.
     """
 
     image: Sourced[TensorSpec]
@@ -49,11 +53,18 @@ class InputFinding:
     values: tuple[ValueFinding, ...]
     size_is_assumed: bool = False
     embeddings: Sourced[FixedArray] | None = None
+    role: str = 'image'
+    right: Sourced[TensorSpec] | None = None
 
     def image_input(self, preprocess: PreprocessSpec, convention: str = '') -> ImageInput:
-        """The image input, once it is known how an image becomes its tensor."""
+        """The image input, of a pair the left one, once it is known how an image becomes its tensor."""
         spec, layout, wh = self.image.value, self.layout.value, self.wh.value
-        return ImageInput(spec, layout, wh, preprocess, convention=convention)
+        return ImageInput(spec, layout, wh, preprocess, self.role, convention)
+
+    def image_inputs(self, preprocess: PreprocessSpec, convention: str = '') -> tuple[ImageInput, ...]:
+        """All image inputs; see `image_input`."""
+        first = self.image_input(preprocess, convention)
+        return (first,) if self.right is None else (first, replace(first, tensor=self.right.value, role='right'))
 
     def value_inputs(self) -> tuple[ValueInput, ...]:
         """The inputs that do not take an image."""
@@ -86,12 +97,24 @@ class InputFinding:
     def sources(self) -> dict[str, str]:
         """Field of the card -> where it came from."""
         found = {'image_input': self.image.source, 'layout': self.layout.source, 'input_wh': self.wh.source}
+        if self.right is not None:
+            found |= {'image_input.left': self.image.source, 'image_input.right': self.right.source}
         if self.embeddings is not None:
             found['vocabulary.text_embeddings'] = self.embeddings.source
         return found | {f'value_inputs.{role.value}': item.source for role, item in self.values}
 
 
-def find_inputs(file: ModelFile, values: CardValues, exporter: ExporterFacts, problems: Problems) -> InputFinding:
+def find_inputs(
+    file: ModelFile,
+    values: CardValues,
+    exporter: ExporterFacts,
+    problems: Problems,
+    *,
+    image: Sourced[TensorSpec] | None = None,
+    role: str = 'image',
+    right: Sourced[TensorSpec] | None = None,
+    takes_depth: bool = False,
+) -> InputFinding:
     """Find the image input, its layout and size, and the inputs beside it.
 
     Args:
@@ -99,37 +122,41 @@ def find_inputs(file: ModelFile, values: CardValues, exporter: ExporterFacts, pr
         values: what the cards say.
         exporter: what the exporter says.
         problems: takes what is wrong; the finding then has a stand-in, so that the rest can be looked at too.
+        image: the input that takes the image, where that is known; None looks for it.
+        role: of that input, as of `InputFinding`; 'pair' has six channels.
+        right: the input that takes the right image.
+        takes_depth: whether a depth image may be fed beside it.
 
     Raises:
         ModelError: no input takes an image, so that nothing more can be said.
     """
-    found = _image(file, values)
-    image = found.value
+    found = image or _image(file, values)
+    spec, expected = found.value, _PAIR_CHANNELS if role == 'pair' else _CHANNELS
     layout = Sourced(TensorLayout.NCHW, 'stand-in')
     with problems:
-        layout = _layout(file, image, values)
-    channels = image.shape[-3 if layout.value is TensorLayout.NCHW else -1]
+        layout = _layout(file, spec, values, expected)
+    channels = spec.shape[-3 if layout.value is TensorLayout.NCHW else -1]
     with problems:
-        if channels not in (3, None):
+        if channels not in (expected, None):
             raise ModelError(
-                f'{file.path}: unsupported layout: the image input {image.describe()} has {channels} channels '
-                f'as {layout.value}; expected 3 (colour)'
+                f'{file.path}: unsupported layout: the image input {spec.describe()} has {channels} channels '
+                f'as {layout.value}; expected {expected} (colour)'
             )
     with problems:
-        if len(image.shape) == 4 and image.shape[0] not in (1, None):
+        if len(spec.shape) == 4 and spec.shape[0] not in (1, None):
             raise ModelError(
-                f'{file.path}: the image input {image.describe()} takes {image.shape[0]} images at once; '
+                f'{file.path}: the image input {spec.describe()} takes {spec.shape[0]} images at once; '
                 'expected 1 or a dynamic batch, so export it that way'
             )
     wh: Sourced[tuple[int, int]] | None = None
     with problems:
-        wh = _input_wh(file, image, layout.value, values, exporter)
+        wh = _input_wh(file, spec, layout.value, values, exporter)
     others: tuple[ValueFinding, ...] = ()
     with problems:
-        others = find_value_inputs(file, image, values)
-    if wh is not None:
-        return InputFinding(found, layout, wh, others)
-    return InputFinding(found, layout, Sourced(_ASSUMED_WH, ''), others, size_is_assumed=True)
+        images = {spec.name} | (set() if right is None else {right.value.name})
+        others = find_value_inputs(file, images, values, takes_depth=takes_depth)
+    size = wh or Sourced(_ASSUMED_WH, '')
+    return InputFinding(found, layout, size, others, wh is None, role=role, right=right)
 
 
 def _image(file: ModelFile, values: CardValues) -> Sourced[TensorSpec]:
@@ -139,6 +166,8 @@ def _image(file: ModelFile, values: CardValues) -> Sourced[TensorSpec]:
         source = values['input'].source
     else:
         candidates = [spec for spec in file.inputs if len(spec.shape) == 4]
+        colour = [spec for spec in candidates if _CHANNELS in (spec.shape[1], spec.shape[3])]
+        candidates = colour if len(colour) == 1 else candidates
         candidates = candidates or [spec for spec in file.inputs if _is_single_image(spec)]
         if not candidates:
             raise ModelError(
@@ -184,16 +213,16 @@ def _channel_axis(spec: TensorSpec) -> str:
     return ''
 
 
-def _layout(file: ModelFile, image: TensorSpec, values: CardValues) -> Sourced[TensorLayout]:
-    """'NCHW' or 'NHWC', by the axis that has three entries, else by the axes' names or the exporter's habit."""
+def _layout(file: ModelFile, image: TensorSpec, values: CardValues, channels: int) -> Sourced[TensorLayout]:
+    """'NCHW' or 'NHWC', by the axis as long as there are channels, else by the axes' names or the exporter's habit."""
     first, last = image.shape[-3], image.shape[-1]
-    fits = [layout for layout, size in ((TensorLayout.NCHW, first), (TensorLayout.NHWC, last)) if size == 3]
+    fits = [layout for layout, size in ((TensorLayout.NCHW, first), (TensorLayout.NHWC, last)) if size == channels]
     if 'layout' in values:
         layout = TensorLayout(values['layout'].value)
         if fits and layout not in fits:
             raise ModelError(
                 f'{values["layout"].source}: layout: got {layout}, but the input {image.describe()} of '
-                f'{file.path.name} has its three channels as {fits[0]}'
+                f'{file.path.name} has its {_NUMBERS[channels]} channels as {fits[0]}'
             )
         return Sourced(layout, values['layout'].source)
     if len(fits) == 1:
@@ -211,8 +240,8 @@ def _layout(file: ModelFile, image: TensorSpec, values: CardValues) -> Sourced[T
             'layout: NHWC',
         )
     raise ModelError(
-        f'{file.path}: unsupported layout: the image input {image.describe()} has no axis with 3 channels '
-        'in second (NCHW) or last (NHWC) place; expected a colour image'
+        f'{file.path}: unsupported layout: the image input {image.describe()} has no axis with {channels} '
+        'channels in second (NCHW) or last (NHWC) place; expected a colour image'
     )
 
 

@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 from isaac_inference.errors import ModelError
+from isaac_inference.models.card.skeletons.read import COCO_17
+from isaac_inference.models.card.skeletons.spec import SkeletonSpec
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tasks import KeypointSpec, Task
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
+from isaac_inference.models.recognition.class_labels import known_labels
 from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.layouts.grid import channel_axis
 from isaac_inference.models.recognition.layouts.pose import FINISHED_COLUMNS, GRID_COLUMNS
 
+_FIELDS = ('count', 'dims', 'model', 'skeleton')
+_PEOPLE = ('person',)
 POINTS_OF = {'cuboid8': 8}
 """How many keypoints a keypoint model has."""
 
@@ -32,7 +37,7 @@ def resolve_keypoints(
         ModelError: keypoints for a task without, none for a task that needs them, or a number of them that its
             keypoint model does not have.
     """
-    given = {name: values[f'keypoints.{name}'] for name in ('count', 'dims', 'model') if f'keypoints.{name}' in values}
+    given = {name: values[f'keypoints.{name}'] for name in _FIELDS if f'keypoints.{name}' in values}
     if task.value is not Task.KEYPOINTS:
         if given:
             source = next(iter(given.values())).source
@@ -47,6 +52,9 @@ def resolve_keypoints(
     model = str(given['model'].value) if 'model' in given else ''
     if 'count' not in given and model:
         given['count'] = Sourced(POINTS_OF[model], given['model'].source)
+    skeleton: SkeletonSpec | None = given['skeleton'].value if 'skeleton' in given else None
+    if 'count' not in given and skeleton is not None:
+        given['count'] = Sourced(len(skeleton.names), given['skeleton'].source)
     if 'count' not in given:
         said = file.metadata.get('kpt_shape')
         found = 'nothing says how many keypoints it has'
@@ -58,7 +66,20 @@ def resolve_keypoints(
             f'{given["count"].source}: keypoints.count: got {given["count"].value}, but the keypoint model {model} '
             f'({given["model"].source}) has {POINTS_OF[model]}; correct one of them'
         )
-    keypoints = KeypointSpec(given['count'].value, given['dims'].value if 'dims' in given else 3, model)
+    count = given['count'].value
+    if skeleton is not None and model:
+        raise ModelError(
+            f'{given["skeleton"].source}: keypoints.skeleton: the keypoints are those of the model {model} '
+            f'({given["model"].source}), which has none; remove one of them'
+        )
+    if skeleton is not None and count != len(skeleton.names):
+        raise ModelError(
+            f'{given["skeleton"].source}: keypoints.skeleton: got {len(skeleton.names)} names, but there are {count} '
+            f'keypoints ({given["count"].source}); give one name per keypoint'
+        )
+    if skeleton is None and not model and count == len(COCO_17.names) and known_labels(values, exporter) == _PEOPLE:
+        skeleton = COCO_17
+    keypoints = KeypointSpec(count, given['dims'].value if 'dims' in given else 3, model, skeleton)
     return Sourced(keypoints, ', '.join(dict.fromkeys(item.source for item in given.values())))
 
 
@@ -76,11 +97,12 @@ def pose_class_columns(evidence: Evidence, keypoints: KeypointSpec, spec: Tensor
         return None
     if found != needed if needed is not None else found <= GRID_COLUMNS + values:
         sum_text = f'{GRID_COLUMNS} + {"nc" if classes is None else classes} + {keypoints.count} x {keypoints.dims}'
+        beside = f' beside {evidence.left_out} mask coefficients' if evidence.left_out else ''
         expected = f'at least {GRID_COLUMNS + values + 1}' if needed is None else str(needed)
         raise ModelError(
             f'{evidence.file.path}: the output {spec.describe()} has {found} channels, but box, classes and '
-            f'{keypoints.count} keypoints of {keypoints.dims} values need {sum_text}: expected {expected}; correct '
-            'labels or keypoints (count, dims) in the card'
+            f'{keypoints.count} keypoints of {keypoints.dims} values need {sum_text}: expected {expected}{beside}; '
+            'correct labels or keypoints (count, dims) in the card'
         )
     return found - GRID_COLUMNS - values
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.assumption import Assumption
-from isaac_inference.models.card.conventions import CONVENTIONS, Convention, convention_of
+from isaac_inference.models.card.conventions import CONVENTIONS, Convention, convention_of, preprocess_text
 from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.inputs import PreprocessSpec
 from isaac_inference.models.card.sourced import CardValues, Sourced, values_of
@@ -64,7 +64,43 @@ def resolve_preprocess(
         ModelError: a scale, mean or std for an input that takes whole numbers, or a value that has no effect with the
             fit.
     """
-    convention, source, is_certain = _convention(values, exporter, finding, activation)
+    family = FAMILIES[finding.decoder.value]
+    common = family.conventions if finding.alternatives is None else finding.alternatives
+    return choose_convention(file, image, values, _convention(values, exporter, finding, activation), common)
+
+
+def known_convention(values: CardValues, exporter: ExporterFacts) -> tuple[Convention, str, bool] | None:
+    """The convention that a card or the metadata names, where that came from, and True; None where neither does."""
+    given = values.get('preprocess.convention')
+    if given is not None:
+        return CONVENTIONS[given.value], given.source, True
+    if exporter.is_ultralytics:
+        name = 'rt_detr' if 'detr' in exporter.description else 'ultralytics'
+        return CONVENTIONS[name], 'metadata of the exporter', True
+    named = convention_of(exporter.family)
+    return (CONVENTIONS[named], f'metadata: {exporter.family}', True) if named else None
+
+
+def choose_convention(
+    file: ModelFile,
+    image: TensorSpec,
+    values: CardValues,
+    likeliest: tuple[Convention, str, bool],
+    common: Sequence[str],
+) -> PreprocessFinding:
+    """How an image becomes the input tensor, by a convention that is known or the likeliest of several.
+
+    Args:
+        file: the model.
+        image: its input.
+        values: what the cards say.
+        likeliest: the convention, where it came from, and whether that leaves no doubt.
+        common: the conventions that exports of the layout follow, the likeliest first.
+
+    Raises:
+        ModelError: as of `resolve_preprocess`.
+    """
+    convention, source, is_certain = likeliest
     in_graph = _in_graph(file, image)
     overrides = {
         name: values[f'preprocess.{name}']
@@ -77,7 +113,6 @@ def resolve_preprocess(
         found = _applied(convention, in_graph, overrides)
         _check_used(found, overrides)
         return PreprocessFinding(found, convention, source)
-    common = FAMILIES[finding.decoder.value].conventions if finding.alternatives is None else finding.alternatives
     names = _likeliest_first(file, [convention.name, *common])
     if not in_graph:
         names = _agreeing(names, file.entry(image.name).takes_bytes)
@@ -89,11 +124,14 @@ def resolve_preprocess(
     others = []
     for name in names[1:]:
         other = CONVENTIONS[name]
-        if values_of(_applied(other, in_graph, overrides)) != values_of(found):
-            others.append((f'preprocess: {{convention: {name}}}', f'{other.title}: {other.describe()}'))
+        applied = values_of(_applied(other, in_graph, overrides))
+        if applied != values_of(found):
+            text = preprocess_text(PreprocessSpec(**applied))
+            others.append((f'preprocess: {{convention: {name}}}', f'{other.title}: {text}'))
     if not others:
         return PreprocessFinding(found, convention, source)
-    assumption = Assumption('preprocess', f'{convention.name}: {convention.describe()}', source, tuple(others))
+    text = preprocess_text(PreprocessSpec(**values_of(found)))  # with what the graph does itself
+    assumption = Assumption('preprocess', f'{convention.name}: {text}', source, tuple(others))
     return PreprocessFinding(found, convention, source, (assumption,))
 
 
@@ -116,15 +154,9 @@ def _convention(
     values: CardValues, exporter: ExporterFacts, finding: DecoderFinding, activation: str | None
 ) -> tuple[Convention, str, bool]:
     """The convention, where it came from, and whether that leaves no doubt."""
-    given = values.get('preprocess.convention')
-    if given is not None:
-        return CONVENTIONS[given.value], given.source, True
-    if exporter.is_ultralytics:
-        name = 'rt_detr' if 'detr' in exporter.description else 'ultralytics'
-        return CONVENTIONS[name], 'metadata of the exporter', True
-    named = convention_of(exporter.family)
-    if named:
-        return CONVENTIONS[named], f'metadata: {exporter.family}', True
+    known = known_convention(values, exporter)
+    if known is not None:
+        return known
     family = FAMILIES[finding.decoder.value]
     if activation == 'softmax' and 'detr' in family.conventions:
         return CONVENTIONS['detr'], 'as networks with softmax have', False

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.inputs import ValueRole
 from isaac_inference.models.card.sourced import CardValues, Sourced
@@ -17,10 +19,12 @@ CARD_ROLES = {
     'scale_factor': ValueRole.SCALE_FACTOR,
     'pixel_mask': ValueRole.PIXEL_MASK,
     'text_embeddings': ValueRole.TEXT_EMBEDDINGS,
+    'depth': ValueRole.DEPTH,
 }
 _SHAPES = {
     ValueRole.PIXEL_MASK: '[N, height, width]',
     ValueRole.TEXT_EMBEDDINGS: 'float [N, classes, D] or [classes, D]',
+    ValueRole.DEPTH: 'float [N, 1, height, width], [N, height, width, 1] or [N, height, width]',
 }
 _EMBEDDING_WORDS = ('text', 'txt', 'embed', 'vocab', 'prompt', 'class_feat', 'cls_feat')
 _OTHER_EMBEDDINGS = ('mask', 'visual', 'image', 'pos')  # beside those of texts
@@ -28,8 +32,16 @@ _EMBEDDING_NAMES = ('tpe',)  # YOLOE's text prompt embedding
 _TEXT = ('input_ids', 'token', 'text', 'txt', 'prompt', 'caption')
 
 
-def find_value_inputs(file: ModelFile, image: TensorSpec, values: CardValues) -> tuple[ValueFinding, ...]:
-    """The role of each input beside the image.
+def find_value_inputs(
+    file: ModelFile, images: Collection[str], values: CardValues, *, takes_depth: bool = False
+) -> tuple[ValueFinding, ...]:
+    """The role of each input beside the images.
+
+    Args:
+        file: the model.
+        images: names of the inputs that take images.
+        values: what the cards say.
+        takes_depth: whether one of the others may be a depth image.
 
     Raises:
         ModelError: an input that cannot be fed, with all of them named at once.
@@ -38,10 +50,10 @@ def find_value_inputs(file: ModelFile, image: TensorSpec, values: CardValues) ->
     found: list[ValueFinding] = []
     unknown = []
     for spec in file.inputs:
-        if spec.name == image.name:
+        if spec.name in images:
             continue
-        role, item = given.get(spec.name, (_role(spec), Sourced(spec, f'name and shape of {spec.name}')))
-        if role is None or any(role is taken for taken, _ in found):
+        role, item = given.get(spec.name, (_role(spec, takes_depth), Sourced(spec, f'name and shape of {spec.name}')))
+        if role is None or (role is ValueRole.DEPTH and not takes_depth) or any(role is taken for taken, _ in found):
             unknown.append(spec)
         else:
             found.append((role, item))
@@ -74,9 +86,11 @@ def _from_card(file: ModelFile, values: CardValues) -> list[ValueFinding]:
     return found
 
 
-def _role(spec: TensorSpec) -> ValueRole | None:
+def _role(spec: TensorSpec, takes_depth: bool) -> ValueRole | None:
     """What an input takes, by its name and shape."""
     name = spec.name.lower()
+    if takes_depth and _fits(ValueRole.DEPTH, spec):
+        return ValueRole.DEPTH
     if 'pixel_mask' in name and _fits(ValueRole.PIXEL_MASK, spec):
         return ValueRole.PIXEL_MASK
     is_embedding = name in _EMBEDDING_NAMES or any(word in name for word in _EMBEDDING_WORDS)
@@ -96,6 +110,9 @@ def _fits(role: ValueRole, spec: TensorSpec) -> bool:
     """True when a tensor has the shape that its role needs."""
     if role is ValueRole.PIXEL_MASK:
         return len(spec.shape) == 3
+    if role is ValueRole.DEPTH:
+        one_channel = len(spec.shape) == 3 or (len(spec.shape) == 4 and 1 in (spec.shape[1], spec.shape[3]))
+        return one_channel and spec.dtype.startswith('float')
     if role is ValueRole.TEXT_EMBEDDINGS:
         has_rank = len(spec.shape) == 2 or (len(spec.shape) == 3 and spec.shape[0] in (1, None))
         return has_rank and spec.dtype in ('float32', 'float16')

@@ -78,6 +78,7 @@ def perception_graph(
     annotate: bool = True,
     keypoints: bool = False,
     classes: bool = False,
+    depth: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
 ) -> tuple[NodeSpec, ...]:
     """The nodes of the pipeline, in the order of the data.
@@ -95,6 +96,7 @@ def perception_graph(
         annotate: whether the node that draws pictures is part of the graph.
         keypoints: whether the model has keypoints, which are drawn where no poses are.
         classes: whether the model gives a class for each pixel, and no boxes.
+        depth: whether the model gives depth of one image, and no boxes; nothing is drawn then.
         pose_parameters: parameters of the pose node.
     """
     topics = camera or CameraTopics()
@@ -111,7 +113,7 @@ def perception_graph(
         nodes += [
             _node('preprocess', given, images),
             _node('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
-            _node('segmentation' if classes else 'detection', given),
+            _reader(given, topics, classes=classes, depth=depth),
         ]
     found = found or FoundTopics()
     detections = 'track/detections' if track else found.detections
@@ -124,7 +126,7 @@ def perception_graph(
         parameters = {**given, **({'publish_tf': False} if track else {}), **(pose_parameters or {})}
         taken = {'detections': detections, **found.remapped('keypoints')}
         nodes.append(_node('pose', parameters, {**topics.all, **taken}))
-    if annotate:
+    if annotate and not depth:
         drawn = {**topics.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
         parts = {'draw_poses': poses, 'draw_keypoints': keypoints and not poses, 'draw_classes': classes}
         what = {name: True for name, wanted in parts.items() if wanted} | (
@@ -132,6 +134,14 @@ def perception_graph(
         )
         nodes.append(_node('annotate', what, drawn))
     return tuple(nodes)
+
+
+def _reader(given: Mapping[str, Any], topics: CameraTopics, *, classes: bool, depth: bool) -> NodeSpec:
+    """The node that reads the model's outputs: that of its task."""
+    if depth:
+        sensor = {'align_depth': topics.depth} if topics.depth != CameraTopics().depth else {}
+        return _node('depth', given, {**topics.color, **sensor})
+    return _node('segmentation' if classes else 'detection', given)
 
 
 def _node(name: str, parameters: Mapping[str, Any], remappings: Mapping[str, str] | None = None) -> NodeSpec:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.errors import ConfigError, PerceptionError
-from isaac_inference.models import AnyCard, read_objects
+from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task, read_objects
 from isaac_inference.ros.bringup.graph import CameraTopics, FoundTopics, NodeSpec, perception_graph
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
@@ -22,6 +22,10 @@ from isaac_inference.ros.bringup.params_file import ParamsFile
 CONTAINER_EXECUTABLE = 'component_container'
 SWITCH = ('true', 'false')
 _AUTO = ('auto', *SWITCH)
+_WITHOUT_NODE = {
+    Task.STEREO_DEPTH: 'depth of two cameras is made without a network too',
+    Task.DEPTH_COMPLETION: "the pose node takes a sensor's depth as it is",
+}
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     _check_detector(given)
     namespace = resolve(pushed, given['namespace'])
     card = _card(given)
+    task = _task(given, card)
     poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
     graph = perception_graph(
         model=absolute(given['model']),
@@ -138,6 +143,8 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         track=poses if given['track'] == 'auto' else switch('track', given['track']),
         annotate=switches['annotate'],
         keypoints=card is not None and card.keypoints is not None,
+        classes=task is Task.SEMANTIC_SEGMENTATION,
+        depth=task is Task.MONO_DEPTH,
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
     )
     nodes = [_with_time(spec, given['use_sim_time']) for spec in graph]
@@ -221,6 +228,30 @@ def _card(given: Mapping[str, str]) -> AnyCard | None:
         return read_objects(absolute(given['model']), absolute(given['tags'] or given['model_card']))
     except PerceptionError:
         return None
+
+
+def _task(given: Mapping[str, str], card: AnyCard | None) -> Task | None:
+    """What the model is for; None for a card of objects alone, or for one that cannot be read.
+
+    Raises:
+        ConfigError: no node of this graph runs such models, or poses or tracks are asked of one that finds no objects.
+    """
+    if not isinstance(card, ModelCard):
+        return None
+    task = card.task
+    if task in _WITHOUT_NODE:
+        raise ConfigError(
+            f'launch argument model: {given["model"]} is for {task.value} ({card.sources.get("task", "its card")}), '
+            f'and no node of this graph runs a network for that; {_WITHOUT_NODE[task]}'
+        )
+    if not isinstance(card.spec, DetectionSpec):
+        for name in ('poses', 'track'):
+            if given[name] != 'auto' and switch(name, given[name]):
+                raise ConfigError(
+                    f'launch argument {name}: true, but {given["model"]} is for {task.value} and finds no objects; '
+                    'leave it out, or give a detector'
+                )
+    return task
 
 
 def switch(name: str, value: str) -> bool:

@@ -66,7 +66,7 @@ def test_an_earlier_card_wins_key_by_key():
     'content, says',
     [
         ('decodr: yolox', r"unknown key 'decodr'; did you mean 'decoder'\?"),
-        ('zzz: 1', "unknown key 'zzz'; known here: decoder, decoder_options, input"),
+        ('zzz: 1', "unknown key 'zzz'; known here: activation, decoder, decoder_options, depth, dis"),
         ('preprocess: {colour: rgb}', r"preprocess: unknown key 'colour'; did you mean 'color'\?"),
         (
             'decoder_options: {stride: [8]}',

@@ -213,12 +213,6 @@ def test_outputs_that_fit_nothing_list_what_was_found(outputs):
         find_decoder(evidence(*outputs), {})
 
 
-def test_an_instance_segmentation_export_is_refused_by_name():
-    outputs = [('output0', F, (1, 116, 8400)), ('output1', F, (1, 32, 160, 160))]
-    with pytest.raises(ModelError, match=r'instance segmentation export(.|\n)*`task: detection`'):
-        find_decoder(evidence(*outputs), {})
-
-
 @pytest.mark.parametrize('extra', [(), (('raw_detection_boxes', F, (1, 1917, 4)),)])
 def test_tensorflow_has_y_before_x_in_fractions_and_counts_from_one(extra):
     outputs = [

@@ -10,7 +10,7 @@ from support.onnx_models.constant import write_constant
 
 from isaac_inference.engines import create_engine
 from isaac_inference.errors import ModelError
-from isaac_inference.models import read_card
+from isaac_inference.models import Task, read_card
 from isaac_inference.models.card.conventions import CONVENTIONS
 from isaac_inference.stages import Postprocessor, Preprocessor
 
@@ -179,15 +179,12 @@ def test_outputs_of_a_named_role_without_a_decoder_are_not_ignored(tmp_path):
 
 
 @pytest.mark.parametrize('metadata', [None, ultralytics_metadata(NAMES, task='segment', imgsz=(640, 640))])
-def test_masks_are_refused_and_boxes_beside_them_are_read_when_a_card_asks(tmp_path, metadata):
+def test_boxes_beside_masks_are_read_alone_when_a_card_asks(tmp_path, metadata):
     rows = np.zeros((1, 4 + 3 + 32, 8400), np.float32)
     rows[0, :4, 5], rows[0, 4, 5], rows[0, 7:, 5] = (150, 160, 100, 120), 0.9, 0.5
     outputs = {'output0': rows, 'output1': np.zeros((1, 32, 160, 160), np.float32)}
     path = write_constant(tmp_path / 'm.onnx', outputs, image=IMAGE, metadata=metadata)
-    with pytest.raises(
-        ModelError, match=r'not supported yet.*boxes alone can be read(.|\n)*`task: detection`  \(tried'
-    ):
-        read_card(path)
+    assert read_card(path).task is Task.INSTANCE_SEGMENTATION
     assert boxes_of(path, f'task: detection\nlabels: {NAMES}\n') == [('cat', 0.9, [100, 100, 200, 220])]
 
 

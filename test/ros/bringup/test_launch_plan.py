@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from support.onnx_models.constant import write_constant
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
+from isaac_inference.ros.bringup.node_list import NODES, PACKAGE
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import build
 from isaac_inference.ros.runtime.resources import shared_file
@@ -284,3 +287,66 @@ def test_a_card_without_objects_starts_no_poses(tmp_path):
     card = tmp_path / 'card.yaml'
     card.write_text('decoder: yolox')
     assert 'pose' not in nodes(model_card=str(card))
+
+
+CLASSES = {'scores': np.linspace(-3, 3, 4 * 24 * 32, dtype=np.float32).reshape(1, 4, 24, 32)}
+DEPTH = {'depth': np.linspace(0.5, 8, 96 * 128, dtype=np.float32).reshape(1, 1, 96, 128)}
+IMAGE = ('image', 'float32', (1, 3, 96, 128))
+SPARSE = ('sparse', 'float32', (1, 1, 96, 128))
+
+
+@pytest.fixture
+def nodes_of_tasks(monkeypatch):
+    """The names of the nodes for each pixel, wherever they are installed from."""
+    for name in ('segmentation', 'depth'):
+        monkeypatch.setitem(NODES, name, NODES.get(name, f'{PACKAGE}.ros.nodes.{name}:{name.title()}Node'))
+
+
+@pytest.mark.parametrize(
+    ('outputs', 'card', 'expected'),
+    [
+        (CLASSES, '', ['preprocess', 'inference', 'segmentation', 'annotate']),
+        (DEPTH, '', ['preprocess', 'inference', 'depth']),
+        (DEPTH, 'depth: {kind: metric}', ['preprocess', 'inference', 'depth']),
+        (DEPTH, 'task: semantic_segmentation', ['preprocess', 'inference', 'segmentation', 'annotate']),
+    ],
+)
+def test_a_model_of_a_task_starts_the_node_of_its_task(tmp_path, nodes_of_tasks, outputs, card, expected):
+    path = write_constant(tmp_path / 'm.onnx', outputs, image=IMAGE)
+    path.with_suffix('.yaml').write_text(card)
+    made = nodes(model=str(path), image='/front/image', camera_info='/front/info')
+    assert list(made) == expected
+    assert {dict(spec.parameters).get('model') for name, spec in made.items() if name != 'annotate'} == {str(path)}
+    if 'depth' in made:
+        assert made['depth'].remappings == {'image': '/front/image', 'camera_info': '/front/info'}
+    else:
+        assert made['annotate'].parameters == {'draw_classes': True, 'draw_detections': False}
+
+
+def test_the_depth_that_a_network_is_aligned_to_is_the_camera_s(tmp_path, nodes_of_tasks):
+    path = write_constant(tmp_path / 'm.onnx', DEPTH, image=IMAGE)
+    assert nodes(model=str(path), depth='/front/depth')['depth'].remappings['align_depth'] == '/front/depth'
+
+
+def test_masks_are_found_by_the_detection_node(tmp_path):
+    boxes = np.tile(np.float32([30, 18, 50, 42]), (5, 1))
+    masks = np.full((5, 1, 28, 28), 0.5, np.float32)
+    outputs = {'boxes': boxes, 'labels': np.ones(5, np.int64), 'scores': np.full(5, 0.5, np.float32), 'masks': masks}
+    path = write_constant(tmp_path / 'm.onnx', outputs, image=IMAGE)
+    path.with_suffix('.yaml').write_text('labels: [a, b]\nobjects: {a: {size: [0.1, 0.1, 0.1]}}')
+    assert list(nodes(model=str(path))) == ['preprocess', 'inference', 'detection', 'track', 'pose', 'annotate']
+
+
+@pytest.mark.parametrize('name', ['poses', 'track'])
+def test_poses_of_a_model_without_objects_are_refused(tmp_path, nodes_of_tasks, name):
+    path = write_constant(tmp_path / 'm.onnx', CLASSES, image=IMAGE)
+    with pytest.raises(ConfigError, match=f'{name}: true, but .* is for semantic_segmentation and finds no objects'):
+        plan(model=str(path), **{name: 'true'})
+    assert 'segmentation' in nodes(model=str(path), **{name: 'false'})
+
+
+@pytest.mark.parametrize(('more', 'task'), [(SPARSE, 'depth_completion'), (('right', *IMAGE[1:]), 'stereo_depth')])
+def test_a_network_that_no_node_runs_is_an_error_and_no_crash(tmp_path, more, task):
+    path = write_constant(tmp_path / 'm.onnx', DEPTH, image=IMAGE, beside=[more])
+    with pytest.raises(ConfigError, match=f'is for {task} .*no node of this graph runs a network for that'):
+        plan(model=str(path))

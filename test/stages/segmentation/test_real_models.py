@@ -10,6 +10,8 @@ import pytest
 from support.paths import DATA
 from support.segmentation_cards import real_cards
 
+from isaac_inference.engines import create_engine
+from isaac_inference.models import read_card
 from isaac_inference.stages import Preprocessor
 from isaac_inference.stages.segmentation.segmenter import Segmenter
 from isaac_inference.stages.segmentation.settings import segmentation_settings
@@ -67,3 +69,15 @@ def test_the_mask_is_that_of_an_independent_computation(name, upsampling):
         classes |= set(np.unique(found.mask).tolist())
     assert len(classes) > 1
     assert max(classes) < len(segmenter.names)
+
+
+@pytest.mark.parametrize('name', sorted(set(CARDS) & {'voc', 'selfie'}))
+def test_a_file_without_a_card_is_read_as_it_is_meant(name):
+    """The skier of the second photo, by a card that recognition made and by one that was made by hand."""
+    image, masks = cv2.imread(str(PICTURES[1])), []
+    for card in (CARDS[name], read_card(CARDS[name].path)):
+        tensors, letterbox = Preprocessor(card)(image)
+        with create_engine(card) as engine:
+            masks.append(Segmenter(card)(engine.infer(tensors), letterbox).mask > 0)
+    assert 0.05 < masks[0].mean() < 0.2
+    assert np.count_nonzero(masks[0] & masks[1]) > 0.8 * np.count_nonzero(masks[0] | masks[1])

@@ -38,6 +38,7 @@ class Evidence:
             outputs.
         values: runs the model once on a picture, where the file alone leaves a choice; its outputs by name, {} where it
             cannot be run.
+        left_out: mask coefficients that `without_coefficients` has taken off each row.
     """
 
     file: ModelFile
@@ -48,6 +49,7 @@ class Evidence:
     outputs: tuple[TensorSpec, ...] = ()
     constants: tuple[TensorSpec, ...] = ()
     values: Values = no_values
+    left_out: int = 0
 
     def __post_init__(self) -> None:
         if not self.outputs:
@@ -55,16 +57,6 @@ class Evidence:
             seen = tuple(spec for spec in self.file.outputs if spec not in fixed)
             object.__setattr__(self, 'outputs', seen or self.file.outputs)
             object.__setattr__(self, 'constants', fixed if seen else ())
-
-    @property
-    def mask_channels(self) -> int:
-        """Mask coefficients in each row of an instance segmentation export: the channels of its prototypes; else 0."""
-        width, height = self.input_wh
-        maps = [spec for spec in self.file.outputs if len(spec.shape) == 4]
-        tables = [spec for spec in self.file.outputs if len(spec.shape) == 3]
-        if len(maps) != 1 or len(tables) != 1 or maps[0].shape[2:] not in ((height // 4, width // 4), (None, None)):
-            return 0
-        return maps[0].shape[1] or 0
 
     def tail(self, spec: TensorSpec) -> Tail:
         """What the graph does behind its last weights to make an output."""

@@ -73,9 +73,9 @@ def _channels_first(evidence: Evidence, spec: TensorSpec, rows: int | None, colu
         return []
     if evidence.exporter.task == 'obb':
         return [Candidate('yolov8_obb', {'predictions': spec}, 'metadata "task"', {}, rows - 5, 'ultralytics')]
-    masks = evidence.mask_channels
-    count, beside = rows - 4 - masks, f' + {masks} of masks' if masks else ''
-    why = f'shape of {spec.name}: 4 + {count}{beside} rows, one column per grid cell'
+    count = rows - 4
+    beside = f', before {evidence.left_out} of masks' if evidence.left_out else ''
+    why = f'shape of {spec.name}: 4 + {count} rows{beside}, one column per grid cell'
     return [Candidate('yolov8', {'predictions': spec}, why, units_of(evidence, spec, channels_first=True), count)]
 
 

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth completion: an image and a sensor's depth go in, and depth for each pixel comes out."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from isaac_inference.errors import ModelError
+from isaac_inference.models.card.assumption import Assumption
+from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.conventions import CONVENTIONS
+from isaac_inference.models.card.inputs import ValueRole
+from isaac_inference.models.card.sourced import Sourced
+from isaac_inference.models.card.tasks import DepthCompletionSpec
+from isaac_inference.models.recognition.image_input import InputFinding, find_inputs
+from isaac_inference.models.recognition.layouts.candidate import Evidence
+from isaac_inference.models.recognition.maps import DenseMap
+from isaac_inference.models.recognition.preprocessing import PreprocessFinding, choose_convention, known_convention
+from isaac_inference.models.recognition.probe import Probe
+from isaac_inference.models.recognition.tasks.base import Outputs, Reading, Recognizer, Subject, Trial
+from isaac_inference.models.recognition.tasks.mono_depth import judge_one_number, one_number_output, unit_scale
+
+_ROLE = 'depth'
+_NAMES = ('dense', 'depth', 'pred', 'final', 'out')
+_COMMON = ('imagenet', 'unit', 'half_range', 'bytes', 'bytes_bgr')
+_NO_EFFECT = ('kind', 'shift')
+
+
+def recognize(subject: Subject) -> Reading | None:
+    """The reading of a network that completes depth."""
+    file, values, exporter, problems = subject.file, subject.values, subject.exporter, subject.problems
+    inputs: InputFinding | None = None
+    with problems:
+        inputs = find_inputs(file, values, exporter, problems, takes_depth=True)
+    if inputs is None:
+        return None
+    with problems:
+        if not any(role is ValueRole.DEPTH for role, _ in inputs.values):
+            raise ModelError(
+                f'{file.path}: the task is {subject.task.value.value} ({subject.task.source}), but no input takes the '
+                "sensor's depth: expected a float input [N, 1, height, width] beside the image. "
+                f'Found:{file.describe()}'
+            )
+    scale: Sourced[float] | None = None
+    with problems:
+        for name in _NO_EFFECT:
+            if f'depth.{name}' in values:
+                item = values[f'depth.{name}']
+                raise ModelError(f'{item.source}: depth.{name}: no effect on depth completion; remove the line')
+        scale = unit_scale(values)
+    evidence = Evidence(file, inputs.wh.value, None, exporter, values=Probe(file, inputs))
+    read: tuple[Sourced[DenseMap], tuple[str, ...]] | None = None
+    with problems:
+        read = one_number_output(evidence, subject, _ROLE, _NAMES)
+    prepared: PreprocessFinding | None = None
+    with problems:
+        likeliest = known_convention(values, exporter) or (
+            CONVENTIONS[_COMMON[0]],
+            'the most common for depth completion; the file does not state it',
+            False,
+        )
+        prepared = choose_convention(file, inputs.image.value, values, likeliest, _COMMON)
+    if problems or prepared is None or read is None:
+        return None
+    found, notes = read
+    unit = scale or Sourced(1.0, 'assumed: m')
+    return Reading(
+        DepthCompletionSpec({_ROLE: found.value.spec.name}, unit.value),
+        inputs,
+        prepared,
+        sources={f'roles.{_ROLE}': found.source, 'depth.scale': unit.source},
+        notes=notes,
+        assumptions=() if scale is not None else (_assumed_unit(),),
+    )
+
+
+def judge(card: ModelCard, outputs: Outputs) -> Trial:
+    """Whether one run's output can be depth."""
+    spec = cast(DepthCompletionSpec, card.spec)
+    return judge_one_number(outputs[spec.roles[_ROLE]], may_be_negative=False)
+
+
+RECOGNIZER = Recognizer(recognize, judge)
+
+
+def _assumed_unit() -> Assumption:
+    """The unit of depths is in no file."""
+    return Assumption(
+        'depth.unit',
+        'm',
+        'the file does not say in what unit depths go in and come out',
+        (('depth: {unit: mm}', 'networks trained on the millimetres of depth cameras'),),
+    )
