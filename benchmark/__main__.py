@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """python -m benchmark [names...] [--quick]: runs benchmarks, prints tables, writes plots, JSON and the report.
 
-`pipeline`, `poses`, `families` and `gpu` are names, too, of all benchmarks of a kind.
+`pipeline`, `poses`, `depth`, `families` and `gpu` are names, too, of all benchmarks of a kind.
 
 Each benchmark runs in a process of its own. A full run writes to benchmark/results and renews benchmark/README.md;
 a quick one, for a look, writes to build/benchmark.
@@ -55,6 +55,7 @@ GROUPS = {
         'pose_node',
         'simulator',
     ),
+    'depth': ('stereo', 'mono', 'completion'),
     'families': ('families',),
     'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_segmentation', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
 }

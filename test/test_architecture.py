@@ -52,6 +52,7 @@ ROS = {
     'builtin_interfaces',
     'std_msgs',
     'sensor_msgs',
+    'stereo_msgs',
     'geometry_msgs',
     'vision_msgs',
     'diagnostic_msgs',

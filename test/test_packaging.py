@@ -38,6 +38,9 @@ NODES = (
     'TrackNode',
     'PoseNode',
     'SimCameraNode',
+    'CompletionNode',
+    'DepthNode',
+    'StereoNode',
 )
 
 

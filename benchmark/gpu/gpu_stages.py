@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GPU time of the stages beside the engine: preprocessing a 1080p image, decoding and NMS of 84x8400.
+"""GPU time of the stages beside the engine: preprocessing a 1080p image, decoding and NMS of 84x8400, masks.
 
 Times are of the GPU alone, by CUDA events around the work that a stage enqueues, without the upload of the image: that
 is given for itself. Each is the median of some hundred runs. The predictions are made here, with as many boxes above
@@ -10,23 +10,27 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from benchmark.support.common import Figure, Options, Result, Table, synthetic_card
 from benchmark.support.gpu import HEIGHT, WIDTH, frames, need_gpu, pinned_frames
+from isaac_inference.models import TensorSpec
+from isaac_inference.models.card.tasks import InstanceSegmentationSpec, MaskForm, MaskSpec
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.ops.image.raw_image import RawImage
 
 TITLE = 'GPU time of the stages'
-PREPROCESS_MS, DECODE_MS = 0.1, 0.15
+PREPROCESS_MS, DECODE_MS, MASKS_MS = 0.1, 0.15, 1.0
+MASK_SIDES, MASK_COUNT = (100, 200, 400), 20  # px of the image, objects
 ENCODINGS = {'bgr8': 3.0, 'rgba8': 4.0, 'mono8': 1.0, 'bayer_rggb8': 1.0, 'yuyv': 2.0, 'nv12': 1.5}
 CANDIDATES = (0, 100, 1000, 8400)
 
 
 def run(options: Options) -> Result:
-    """Preprocessing by encoding, uploads, decoding and NMS by candidates."""
+    """Preprocessing by encoding, uploads, decoding and NMS by candidates, masks by the size of their objects."""
     need_gpu()
     from isaac_inference.cuda.device import gpu as find_gpu
 
@@ -35,6 +39,7 @@ def run(options: Options) -> Result:
         _preprocess(result, options, gpu)
         _upload(result, options, gpu)
         _decode(result, options, gpu)
+        _masks(result, options, gpu)
     return result
 
 
@@ -159,3 +164,63 @@ def predictions(candidates: int, seed: int = 0) -> np.ndarray:
     chosen = random.permutation(8400)[:candidates]
     found[4 + random.integers(0, 80, candidates), chosen] = random.uniform(0.3, 0.99, candidates)
     return found[None]
+
+
+def _masks(result: Result, options: Options, gpu: Any) -> None:
+    """20 objects of 32 prototypes of 160x160, painted into the image of instances of 1080p, download included."""
+    from isaac_inference.cuda.ring import ArrayRing
+    from isaac_inference.stages.detection.postprocess_gpu import GpuPostprocessor
+
+    card = synthetic_card((640, 640))
+    spec = InstanceSegmentationSpec(
+        {'predictions': 'output0', 'prototypes': 'output1'}, 'yolov8', masks=MaskSpec(MaskForm.PROTOTYPES, 32)
+    )
+    outputs = (TensorSpec('output0', 'float32', (1, 116, 8400)), TensorSpec('output1', 'float32', (1, 32, 160, 160)))
+    card = replace(card, spec=spec, outputs=outputs)
+    letterbox, stream = Letterbox.between((WIDTH, HEIGHT), (640, 640)), gpu.stream()
+    table = Table(
+        f'Masks of {MASK_COUNT} objects at 1080p [ms of GPU time]',
+        ['side of an object [px]', 'masks', 'objects painted'],
+    )
+    shapes = {spec.name: (spec.shape, np.dtype(np.float32)) for spec in outputs}
+    rng = np.random.default_rng(0)
+    with (
+        contextlib.closing(ArrayRing(gpu, stream, shapes, 2, 'outputs')) as ring,
+        contextlib.closing(GpuPostprocessor(card, gpu)) as stage,
+    ):
+        arrays = ring.take()
+        stream.upload(arrays['output1'].ptr, rng.normal(size=(1, 32, 160, 160)).astype(np.float32))
+        for side in MASK_SIDES:
+            rows = np.zeros((1, 116, 8400), np.float32)
+            low = rng.uniform(0, 1, (MASK_COUNT, 2)) * (WIDTH - side, HEIGHT - side)
+            rows[0, :2, :MASK_COUNT] = letterbox.points_to_input(low + side / 2).T
+            rows[0, 2:4, :MASK_COUNT] = side * letterbox.scale_xy[0]
+            rows[0, 4 + np.arange(MASK_COUNT), np.arange(MASK_COUNT)] = 0.9  # a class each: none suppresses another
+            rows[0, 84:, :MASK_COUNT] = rng.normal(size=(32, MASK_COUNT))
+            stream.upload(arrays['output0'].ptr, rows)
+            stream.synchronize()
+            pending = stage.enqueue(arrays, letterbox, masks=True)
+            stage.fetch(pending)
+            painted = len(np.unique(stage.instances(pending))) - 1
+            times = [
+                _median_ms(
+                    gpu,
+                    stream,
+                    lambda masks=masks: stage.enqueue(arrays, letterbox, masks=masks),
+                    options.pick(300, 50),
+                    stage.fetch,
+                )
+                for masks in (True, False)
+            ]
+            found = times[0] - times[1]
+            table.add(str(side), found, str(painted))
+            result.data[f'masks {side}'] = {'ms': found, 'painted': painted}
+            result.figures.append(
+                Figure(
+                    f'Masks of {MASK_COUNT} objects of {side} px at 1080p, GPU time with the download',
+                    f'at most {MASKS_MS:g} ms',
+                    f'{found:.3f} ms',
+                    found <= MASKS_MS,
+                )
+            )
+    result.tables.append(table)

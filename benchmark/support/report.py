@@ -18,6 +18,7 @@ Stored = dict[str, Any]
 Groups = dict[str, list[Stored]]
 _TITLES = {
     'poses': 'Poses',
+    'depth': 'Depth',
     'families': 'Families',
     'gpu': 'On a GPU',
 }  # of the groups that have a section of their own

@@ -128,7 +128,7 @@ def depth_scene(name: str, seed: int, faults: DepthFaults | None = None, *, clut
             break
     box = np.array((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1), np.float64)
     bias = float(rng.normal(0.0, 1.0)) * faults.bias
-    measured = _measured(depth, cosine, faults, bias, rng)
+    measured = measured_depth(depth, cosine, faults, bias, rng)
     return DepthScene(kind, measured, camera, canonical(pose, kind.symmetries), mask, box, visibility, bias)
 
 
@@ -221,9 +221,21 @@ def _draw(camera: CameraModel, vertices: np.ndarray, faces: np.ndarray, depth: n
     cosine[row, column] = -along[nearer] / lengths
 
 
-def _measured(
+def measured_depth(
     depth: np.ndarray, cosine: np.ndarray, faults: DepthFaults, bias: float, rng: np.random.Generator
 ) -> np.ndarray:
+    """What a depth camera makes of a true depth image.
+
+    Args:
+        depth: (H, W) m, exact.
+        cosine: (H, W), between each pixel's surface and the ray that meets it; 1 for a surface that is seen flat on.
+        faults: the camera's.
+        bias: scale error of the whole image, as a part of the distance.
+        rng: of noise and holes.
+
+    Returns:
+        (H, W) float32 m, NaN for holes.
+    """
     height, width = depth.shape
     true: np.ndarray = depth.astype(np.float32)
     if faults.shift_px:

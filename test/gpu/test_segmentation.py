@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.segmentation_cases import NAME, WH, assert_same, scores_of, segmentation_case
+from support.segmentation.cases import NAME, WH, assert_same, scores_of, segmentation_case
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.image.letterbox import Letterbox

@@ -71,13 +71,15 @@ def execute(arguments: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _graph(arguments: argparse.Namespace, card: ModelCard) -> Iterator[tuple[RunningGraph, GraphClient]]:
     """The running graph and a client that feeds it, both stopped at the end."""
-    keypoints, classes = card.keypoints is not None, card.task is Task.SEMANTIC_SEGMENTATION
+    keypoints, masks = card.keypoints is not None, card.masks is not None
+    classes = card.task is Task.SEMANTIC_SEGMENTATION
     specs = perception_graph(
         model=str(Path(arguments.model).absolute()),
         model_card=_absolute(arguments.card),
         annotate=bool(arguments.save_images),
         keypoints=keypoints,
         classes=classes,
+        masks=masks,
     )
     pictures = bool(arguments.save_images)
     start = start_composed if arguments.composed else start_processes
@@ -85,7 +87,7 @@ def _graph(arguments: argparse.Namespace, card: ModelCard) -> Iterator[tuple[Run
         default_ros(),
         contextlib.closing(start(specs, arguments.params_file)) as graph,
         contextlib.closing(
-            GraphClient.start(graph.namespace, pictures=pictures, keypoints=keypoints, classes=classes)
+            GraphClient.start(graph.namespace, pictures=pictures, keypoints=keypoints, masks=masks, classes=classes)
         ) as client,
     ):
         yield graph, client

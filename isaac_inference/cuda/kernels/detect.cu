@@ -43,7 +43,7 @@ struct Row {
     float score;
     int class_id;
     int anchor;
-    int unused;
+    int pixels;  // of its mask; masks.cu counts them
 };
 
 // Candidates in the order of the atomics. A key sorts by score, then by the lower anchor.
@@ -487,7 +487,7 @@ finish(const Frame *frame, const Word *ranked_keys, const float4 *ranked_boxes, 
         row.score = score_of(ranked_keys[place]);
         row.class_id = ranked_classes[place];
         row.anchor = anchor_of(ranked_keys[place]);
-        row.unused = 0;
+        row.pixels = 0;
         rows[i] = row;
     }
     const Predictions in = {data, is_half, anchor_step, channel_step};

@@ -96,8 +96,11 @@ class DetectionSpec(TaskSpec):
 
     @property
     def decode_arguments(self) -> dict[str, Any]:
-        """The keyword arguments of the decoder's `decode`: its options, but for `nms`, which comes after it."""
-        return {name: value for name, value in self.options.items() if name != 'nms'}
+        """The keyword arguments of the decoder's `decode`: its options, but for `nms`, which comes after it, and how
+        many mask coefficients there are.
+        """
+        masks = {'mask_channels': self.masks.channels} if self.masks is not None and self.masks.channels else {}
+        return {**{name: value for name, value in self.options.items() if name != 'nms'}, **masks}
 
 
 @dataclass(frozen=True)

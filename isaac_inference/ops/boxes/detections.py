@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from isaac_inference.errors import FrameError
+from isaac_inference.ops.masks.masks import Masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,11 @@ class Detections:
         angles: (N,) float32, rad, by how much each box is turned about its centre, clockwise as one sees the image (x
             to the right, y down). `boxes` then holds the corners BEFORE that turn: centre -+ size / 2. None for boxes
             that are upright.
+        coefficients: (N, C) float32, how much of each of C prototypes makes a box's mask; None where a decoder gives
+            none.
+        rows: (N,) int32, which row of the model's output each box was; None where a decoder does not say.
+        masks: of the N objects, in the pixels of `boxes`; None for a model without, and as long as nobody asked for
+            them.
         best_score: highest score of the whole frame before any threshold, also where nothing was found; NaN where a
             decoder does not know it.
 
@@ -46,6 +52,9 @@ class Detections:
     class_ids: np.ndarray
     keypoints: np.ndarray | None = None
     angles: np.ndarray | None = None
+    coefficients: np.ndarray | None = field(default=None, kw_only=True)
+    rows: np.ndarray | None = field(default=None, kw_only=True)
+    masks: Masks | None = field(default=None, kw_only=True)
     best_score: float = field(default=math.nan, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -58,6 +67,15 @@ class Detections:
             _require('keypoints', self.keypoints, (count, each, 3), np.float32)
         if self.angles is not None:
             _require('angles', self.angles, (count,), np.float32)
+        if self.coefficients is not None:
+            each = self.coefficients.shape[1] if self.coefficients.ndim == 2 else 1
+            _require('coefficients', self.coefficients, (count, each), np.float32)
+        if self.rows is not None:
+            _require('rows', self.rows, (count,), np.int32)
+        if self.masks is not None and len(self.masks) != count:
+            raise FrameError(
+                'bad_detections', f'Detections.masks: got {len(self.masks)}, expected {count}: one mask for each box'
+            )
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -75,6 +93,9 @@ class Detections:
             self.class_ids[index_or_mask],
             None if self.keypoints is None else self.keypoints[index_or_mask],
             None if self.angles is None else self.angles[index_or_mask],
+            coefficients=None if self.coefficients is None else self.coefficients[index_or_mask],
+            rows=None if self.rows is None else self.rows[index_or_mask],
+            masks=None if self.masks is None else self.masks.select(index_or_mask),
             best_score=self.best_score,
         )
 

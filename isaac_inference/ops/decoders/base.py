@@ -43,6 +43,7 @@ class Decoder:
             the stride in pixels, such as 'scores_8' and 'scores_16'; `roles` is then empty, and `optional_roles` are
             per level as well.
         other_ranks: further numbers of axes that a role's array may have without the batch axis.
+        tells_rows: whether its detections say which row of 'boxes', or of 'predictions', each was.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Decoder:
     optional_roles: tuple[str, ...] = ()
     level_roles: tuple[str, ...] = ()
     other_ranks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    tells_rows: bool = False
 
     def ranks_of(self, role: str) -> tuple[int, ...]:
         """All numbers of axes that a role's array may have without the batch axis; () for a role that it does not
@@ -245,6 +247,8 @@ def collect(
     keypoints: np.ndarray | None = None,
     *,
     angles: np.ndarray | None = None,
+    coefficients: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
     best_score: float = np.nan,
 ) -> Detections:
     """Candidates to detections: applies each class's own threshold and refuses values that are not finite.
@@ -257,6 +261,8 @@ def collect(
         role: the output that an error names.
         keypoints: (K, points, 3) float32, or None.
         angles: (K,) rad, or None.
+        coefficients: (K, C) of the boxes' masks, or None.
+        rows: (K,) integers, which rows of the output the boxes were, or None.
         best_score: as of `Detections`.
 
     Raises:
@@ -274,15 +280,60 @@ def collect(
         raise non_finite(role, 'a keypoint')
     if angles is not None and not np.isfinite(angles).all():
         raise non_finite(role, 'an angle')
+    if coefficients is not None and not np.isfinite(coefficients).all():
+        raise non_finite(role, 'a mask coefficient')
     found = Detections(
         boxes.astype(np.float32, copy=False),
         scores.astype(np.float32, copy=False),
         class_ids.astype(np.int32, copy=False),
         keypoints,
         None if angles is None else angles.astype(np.float32, copy=False),
+        coefficients=None if coefficients is None else coefficients.astype(np.float32, copy=False),
+        rows=None if rows is None else rows.astype(np.int32, copy=False),
         best_score=best_score,
     )
     return found.select(found.scores >= thresholds[found.class_ids]) if thresholds.ndim else found
+
+
+def check_mask_channels(count: int) -> None:
+    """Raise ConfigError unless that can be a number of mask coefficients in a row of boxes; 0 for none.
+
+    Example:
+        >>> check_mask_channels(32)
+    """
+    if count != int(count) or count < 0:
+        raise ConfigError(f'mask_channels: got {count!r}, expected a whole number of 0 or more; check the model card')
+
+
+def last_columns(rows: np.ndarray, count: int) -> np.ndarray | None:
+    """The mask coefficients (K, count) that stand last in rows (K, columns); None for a count of 0.
+
+    Example:
+        >>> last_columns(np.array([[1, 2, 3, 4]]), 2).tolist(), last_columns(np.array([[1, 2]]), 0)
+        ([[3, 4]], None)
+    """
+    return rows[:, rows.shape[1] - count :] if count else None
+
+
+def split_coefficients(
+    outputs: Mapping[str, np.ndarray], role: str, count: int
+) -> tuple[Mapping[str, np.ndarray], np.ndarray | None]:
+    """The outputs without the mask coefficients (N, count) that stand last in a role's rows, and these.
+
+    Raises:
+        ConfigError: `count` is no number of coefficients.
+        FrameError: 'missing_output', 'bad_output_shape' or 'bad_output_type'.
+
+    Example: a box in corners and two coefficients.
+        >>> outputs, coefficients = split_coefficients({'boxes': np.array([[0, 0, 8, 4, 1.5, -2]])}, 'boxes', 2)
+        >>> outputs['boxes'].shape, coefficients.tolist()
+        ((1, 4), [[1.5, -2.0]])
+    """
+    check_mask_channels(count)
+    if not count:
+        return outputs, None
+    rows = take_output(outputs, role, ('N', 'C'))
+    return {**outputs, role: rows[:, : max(0, rows.shape[1] - count)]}, last_columns(rows, min(count, rows.shape[1]))
 
 
 def check_labels(labels: np.ndarray, class_count: int, role: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from isaac_inference.ops.decoders.base import (
     collect,
     find_candidates,
     highest,
+    split_coefficients,
     take,
     take_floats,
     take_output,
@@ -33,11 +34,13 @@ def decode(
     box_format: str = 'xyxy',
     normalized: bool = False,
     first_label: int = 0,
+    mask_channels: int = 0,
 ) -> Detections:
     """Reads finished boxes.
 
     Roles:
-        boxes: (N, 4); or (N, 5) with the score as fifth column, and then no output `scores`.
+        boxes: (N, 4); or (N, 5) with the score as fifth column, and then no output `scores`. After these come
+            `mask_channels` columns more.
         scores: (N,) or (N, 1), in [0, 1].
         labels: (N,) class ids, integers or whole floats. Rows below the threshold may hold anything.
 
@@ -45,6 +48,7 @@ def decode(
         box_format: what the box's four columns are; see `BoxFormat`.
         normalized: boxes are in fractions of the input's width and height instead of pixels.
         first_label: what the model outputs for the first class. Where that is 1, 0 means 'no object' and is dropped.
+        mask_channels: coefficients of each box's mask, which stand last; 0 for a model without masks.
 
     Example: a box over the left half of the input.
         >>> half = np.array([[0, 0, 0.5, 1]], np.float32)
@@ -54,11 +58,21 @@ def decode(
         ([[0.0, 0.0, 32.0, 32.0]], [0.75], [2])
     """
     thresholds = check_thresholds(score_threshold, class_count)
+    outputs, coefficients = split_coefficients(outputs, 'boxes', mask_channels)
     boxes, scores, labels = take_rows(outputs)
     index = find_candidates(scores, thresholds, 'scores' if 'scores' in outputs else 'boxes')
     index, class_ids = read_labels(labels, index, class_count, first_label)
     corners = to_corners(boxes[index], box_format, input_wh if normalized else None)
-    return collect(corners, scores[index], class_ids, thresholds, 'boxes', best_score=highest(scores))
+    return collect(
+        corners,
+        scores[index],
+        class_ids,
+        thresholds,
+        'boxes',
+        coefficients=None if coefficients is None else coefficients[index],
+        rows=index,
+        best_score=highest(scores),
+    )
 
 
 def take_rows(outputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -131,8 +145,9 @@ DECODER = Decoder(
     'boxes_scores_labels',
     ('boxes', 'labels'),
     needs_nms=False,
-    option_names=('box_format', 'normalized', 'first_label'),
+    option_names=('box_format', 'normalized', 'first_label', 'mask_channels'),
     decode=decode,
     ranks={'boxes': 2, 'scores': 1, 'labels': 1},
     optional_roles=('scores',),
+    tells_rows=True,
 )

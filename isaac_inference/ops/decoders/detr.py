@@ -70,7 +70,7 @@ def decode(
     index = find_candidates(scores, thresholds, 'logits')
     class_ids = best_classes(logits[index], background)
     corners = to_corners(boxes[index], box_format, input_wh if normalized else None)
-    return collect(corners, scores[index], class_ids, thresholds, 'boxes', best_score=highest(scores))
+    return collect(corners, scores[index], class_ids, thresholds, 'boxes', rows=index, best_score=highest(scores))
 
 
 DECODER = Decoder(
@@ -80,4 +80,5 @@ DECODER = Decoder(
     option_names=('activation', 'box_format', 'normalized', 'unused'),
     decode=decode,
     ranks={'logits': 2, 'boxes': 2},
+    tells_rows=True,
 )

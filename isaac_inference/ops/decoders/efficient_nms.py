@@ -88,4 +88,5 @@ DECODER = Decoder(
     ranks={'num_detections': 0, 'boxes': 2, 'scores': 1, 'labels': 1},
     optional_roles=('scores',),
     other_ranks={'num_detections': (1,)},
+    tells_rows=True,
 )

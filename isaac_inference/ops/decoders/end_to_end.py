@@ -10,7 +10,16 @@ import numpy as np
 from isaac_inference.errors import ConfigError
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.boxes.formats import to_corners
-from isaac_inference.ops.decoders.base import Decoder, check_thresholds, collect, find_candidates, highest, take_output
+from isaac_inference.ops.decoders.base import (
+    Decoder,
+    check_mask_channels,
+    check_thresholds,
+    collect,
+    find_candidates,
+    highest,
+    last_columns,
+    take_output,
+)
 from isaac_inference.ops.decoders.boxes_scores_labels import read_labels
 from isaac_inference.ops.decoders.efficient_nms import take_count
 
@@ -31,11 +40,12 @@ def decode(
     columns: Sequence[str] = ('x1', 'y1', 'x2', 'y2', 'score', 'class'),
     normalized: bool = False,
     first_label: int = 0,
+    mask_channels: int = 0,
 ) -> Detections:
     """Reads finished boxes.
 
     Roles:
-        predictions: (N, columns). Rows below the threshold may hold anything.
+        predictions: (N, columns), or (N, columns + mask_channels). Rows below the threshold may hold anything.
         num_detections: optional, one element in any shape: only so many rows count.
 
     Args:
@@ -45,6 +55,7 @@ def decode(
             a rotated box, clockwise. Without `class` there is one class only.
         normalized: boxes are in fractions of the input's width and height instead of pixels.
         first_label: what the model outputs for the first class; see `boxes_scores_labels`.
+        mask_channels: coefficients of each box's mask, which stand last; 0 for a model without masks.
 
     Raises:
         ConfigError: unknown, repeated or missing columns, besides the common ones.
@@ -58,7 +69,8 @@ def decode(
     thresholds = check_thresholds(score_threshold, class_count)
     box_columns, box_format = check_columns(columns, class_count)
     at = {name: place for place, name in enumerate(columns)}
-    predictions = take_output(outputs, 'predictions', ('N', len(at)))
+    check_mask_channels(mask_channels)
+    predictions = take_output(outputs, 'predictions', ('N', len(at) + mask_channels))
     if 'num_detections' in outputs:
         predictions = predictions[: take_count(outputs, len(predictions))]
     scores = predictions[:, at['score']]
@@ -67,8 +79,9 @@ def decode(
         is_filling |= predictions[:, at['image']] != 0
     if 'class' in at:
         is_filling |= predictions[:, at['class']] == _NO_CLASS
+    numbers = np.flatnonzero(~is_filling)
     if is_filling.any():
-        predictions, scores = predictions[~is_filling], scores[~is_filling]
+        predictions, scores = predictions[numbers], scores[numbers]
     index = find_candidates(scores, thresholds, 'predictions')
     if 'class' in at:
         index, class_ids = read_labels(predictions[:, at['class']], index, class_count, first_label, 'predictions')
@@ -83,6 +96,8 @@ def decode(
         thresholds,
         'predictions',
         angles=rows[:, at['angle']] if 'angle' in at else None,
+        coefficients=last_columns(rows, mask_channels),
+        rows=numbers[index],
         best_score=highest(scores),
     )
 
@@ -111,9 +126,10 @@ DECODER = Decoder(
     'end_to_end',
     ('predictions',),
     needs_nms=False,
-    option_names=('columns', 'normalized', 'first_label'),
+    option_names=('columns', 'normalized', 'first_label', 'mask_channels'),
     decode=decode,
     ranks={'predictions': 2, 'num_detections': 0},
     optional_roles=('num_detections',),
     other_ranks={'num_detections': (1,)},
+    tells_rows=True,
 )

@@ -9,7 +9,15 @@ import numpy as np
 
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.boxes.formats import to_corners
-from isaac_inference.ops.decoders.base import Decoder, check_thresholds, collect, score_candidates, take_output
+from isaac_inference.ops.decoders.base import (
+    Decoder,
+    check_mask_channels,
+    check_thresholds,
+    collect,
+    last_columns,
+    score_candidates,
+    take_output,
+)
 
 
 def decode(
@@ -20,15 +28,18 @@ def decode(
     score_threshold: float | np.ndarray,
     box_format: str = 'cxcywh',
     normalized: bool = False,
+    mask_channels: int = 0,
 ) -> Detections:
     """Reads boxes that are in pixels, or fractions of the input, already.
 
     Roles:
-        predictions: (N, 5 + class_count) as a box in input pixels, objectness and class scores in [0, 1].
+        predictions: (N, 5 + class_count + mask_channels) as a box in input pixels, objectness and class scores in
+            [0, 1], and mask coefficients.
 
     Args:
         box_format: what the box's four columns are; see `BoxFormat`.
         normalized: boxes are in fractions of the input's width and height instead of pixels.
+        mask_channels: coefficients of each box's mask, which stand last; 0 for a model without masks.
 
     The score is objectness times the best class score.
 
@@ -39,17 +50,19 @@ def decode(
         ([[8.0, 19.0, 12.0, 21.0]], [0.5], [1])
     """
     thresholds = check_thresholds(score_threshold, class_count)
-    predictions = take_output(outputs, 'predictions', ('N', 5 + class_count))
-    index, scores, class_ids, best = score_candidates(predictions, thresholds)
+    check_mask_channels(mask_channels)
+    predictions = take_output(outputs, 'predictions', ('N', 5 + class_count + mask_channels))
+    index, scores, class_ids, best = score_candidates(predictions[:, : 5 + class_count], thresholds)
     boxes = to_corners(predictions[index, :4], box_format, input_wh if normalized else None)
-    return collect(boxes, scores, class_ids, thresholds, 'predictions', best_score=best)
+    coefficients = last_columns(predictions[index], mask_channels) if mask_channels else None
+    return collect(boxes, scores, class_ids, thresholds, 'predictions', coefficients=coefficients, best_score=best)
 
 
 DECODER = Decoder(
     'yolov5',
     ('predictions',),
     needs_nms=True,
-    option_names=('box_format', 'normalized'),
+    option_names=('box_format', 'normalized', 'mask_channels'),
     decode=decode,
     ranks={'predictions': 2},
 )

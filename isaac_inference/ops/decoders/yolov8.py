@@ -12,6 +12,7 @@ from isaac_inference.ops.boxes.formats import to_corners
 from isaac_inference.ops.decoders.base import (
     Decoder,
     bad_shape,
+    check_mask_channels,
     check_thresholds,
     collect,
     find_candidates,
@@ -32,18 +33,20 @@ def decode(
     box_format: str = 'cxcywh',
     normalized: bool = False,
     activation: str = 'none',
+    mask_channels: int = 0,
 ) -> Detections:
     """Reads boxes that are in pixels, or fractions of the input, already.
 
     Roles:
         predictions: (4 + class_count + extra, N) or its transpose, as (x_center, y_center, width, height) in
-            input pixels, class scores in [0, 1], and whatever else the head outputs (mask coefficients,
-            keypoints), which is ignored.
+            input pixels, class scores in [0, 1], and whatever else the head outputs, which is ignored; or exactly the
+            mask coefficients.
 
     Args:
         box_format: what the box's four channels are; see `BoxFormat`.
         normalized: boxes are in fractions of the input's width and height instead of pixels.
         activation: what makes scores of the class channels, 'none' where they are in [0, 1] already.
+        mask_channels: coefficients of each box's mask, which stand last; 0 for a model without masks.
 
     Example: two classes, three anchors, of which the last one has a detection.
         >>> predictions = np.zeros((6, 3), np.float32)
@@ -54,10 +57,16 @@ def decode(
     """
     thresholds = check_thresholds(score_threshold, class_count)
     predictions = take_output(outputs, 'predictions', ('C', 'N'))
-    channels = channels_first(predictions, input_wh, class_count)
+    check_mask_channels(mask_channels)
+    channels = (
+        exact_channels_first(predictions, 4 + class_count + mask_channels, 'box, class scores and mask coefficients')
+        if mask_channels
+        else channels_first(predictions, input_wh, class_count)
+    )
     index, scores, class_ids, best = read_scores(channels, class_count, thresholds, activation)
     boxes = to_corners(channels[:4, index].T, box_format, input_wh if normalized else None)
-    return collect(boxes, scores, class_ids, thresholds, 'predictions', best_score=best)
+    coefficients = channels[4 + class_count :, index].T if mask_channels else None
+    return collect(boxes, scores, class_ids, thresholds, 'predictions', coefficients=coefficients, best_score=best)
 
 
 def read_scores(
@@ -112,6 +121,28 @@ def channels_first(predictions: np.ndarray, input_wh: tuple[int, int], class_cou
     return channels
 
 
+def exact_channels_first(predictions: np.ndarray, needed: int, what: str = 'box, class scores and more') -> np.ndarray:
+    """The (needed, N) view of the predictions; there are no extras, so the number of channels identifies the axis.
+
+    Args:
+        predictions: either axis first.
+        needed: number of channels.
+        what: the channels, for the error.
+
+    Raises:
+        FrameError: 'bad_output_shape', when neither axis is `needed` long.
+
+    Example:
+        >>> exact_channels_first(np.zeros((21, 7)), 7, 'box and class scores').shape
+        (7, 21)
+    """
+    if len(predictions) == needed:
+        return predictions
+    if predictions.shape[1] == needed:
+        return predictions.T
+    raise bad_shape('predictions', predictions, f'({needed}, N) or (N, {needed}), {what}')
+
+
 def _is_transposed(shape: tuple[int, ...], needed: int, anchors: int) -> bool:
     """Whether the channels are the second axis.
 
@@ -132,7 +163,7 @@ DECODER = Decoder(
     'yolov8',
     ('predictions',),
     needs_nms=True,
-    option_names=('box_format', 'normalized', 'activation'),
+    option_names=('box_format', 'normalized', 'activation', 'mask_channels'),
     decode=decode,
     ranks={'predictions': 2},
 )

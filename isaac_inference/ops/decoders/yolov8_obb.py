@@ -10,8 +10,7 @@ import numpy as np
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.boxes.formats import corners_from_centers
 from isaac_inference.ops.decoders.base import Decoder, check_thresholds, collect, take_output
-from isaac_inference.ops.decoders.yolov8 import read_scores
-from isaac_inference.ops.decoders.yolov8_pose import channels_first
+from isaac_inference.ops.decoders.yolov8 import exact_channels_first, read_scores
 
 
 def decode(
@@ -36,7 +35,7 @@ def decode(
     """
     thresholds = check_thresholds(score_threshold, class_count)
     predictions = take_output(outputs, 'predictions', ('C', 'N'))
-    channels = channels_first(predictions, 5 + class_count, 'box, class scores and angle')
+    channels = exact_channels_first(predictions, 5 + class_count, 'box, class scores and angle')
     index, scores, class_ids, best = read_scores(channels, class_count, thresholds)
     return collect(
         corners_from_centers(channels[:4, index].T),

@@ -10,8 +10,15 @@ import numpy as np
 from isaac_inference.errors import ConfigError
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.boxes.formats import corners_from_centers
-from isaac_inference.ops.decoders.base import Decoder, bad_shape, check_thresholds, collect, take_output
-from isaac_inference.ops.decoders.yolov8 import read_scores
+from isaac_inference.ops.decoders.base import (
+    Decoder,
+    check_mask_channels,
+    check_thresholds,
+    collect,
+    last_columns,
+    take_output,
+)
+from isaac_inference.ops.decoders.yolov8 import exact_channels_first, read_scores
 
 
 def decode(
@@ -22,17 +29,20 @@ def decode(
     score_threshold: float | np.ndarray,
     keypoint_count: int,
     keypoint_dims: int = 3,
+    mask_channels: int = 0,
 ) -> Detections:
     """Reads boxes and keypoints that are in pixels already.
 
     Roles:
-        predictions: (C, N) or its transpose, where C = 4 + class_count + keypoint_dims * keypoint_count: (x_center,
-            y_center, width, height) in input pixels, class scores in [0, 1], then for each keypoint x and y in
-            input pixels and, for 3 dims, a confidence in [0, 1]. A square is read channels first.
+        predictions: (C, N) or its transpose, where C = 4 + class_count + keypoint_dims * keypoint_count +
+            mask_channels: (x_center, y_center, width, height) in input pixels, class scores in [0, 1], then for each
+            keypoint x and y in input pixels and, for 3 dims, a confidence in [0, 1], then the mask coefficients. A
+            square is read channels first.
 
     Args:
         keypoint_count: keypoints per box, 1 or more.
         keypoint_dims: 3, or 2 for a model without confidences, which are then 1.
+        mask_channels: coefficients of each box's mask, which stand last; 0 for a model without masks.
 
     Only the candidates' keypoints are read and checked; a confidence that rounding has put outside [0, 1] is clipped.
 
@@ -46,33 +56,23 @@ def decode(
     thresholds = check_thresholds(score_threshold, class_count)
     check_keypoints(keypoint_count, keypoint_dims)
     predictions = take_output(outputs, 'predictions', ('C', 'N'))
-    channels = channels_first(predictions, 4 + class_count + keypoint_dims * keypoint_count)
+    check_mask_channels(mask_channels)
+    last = 4 + class_count + keypoint_dims * keypoint_count
+    what = 'box, class scores, keypoints' + (' and mask coefficients' if mask_channels else '')
+    channels = exact_channels_first(predictions, last + mask_channels, what)
     index, scores, class_ids, best = read_scores(channels, class_count, thresholds)
     boxes = corners_from_centers(channels[:4, index].T)
-    keypoints = read_keypoints(channels[4 + class_count :, index].T, keypoint_count)
-    return collect(boxes, scores, class_ids, thresholds, 'predictions', keypoints, best_score=best)
-
-
-def channels_first(predictions: np.ndarray, needed: int, what: str = 'box, class scores and keypoints') -> np.ndarray:
-    """The (needed, N) view of the predictions; there are no extras, so the number of channels identifies the axis.
-
-    Args:
-        predictions: either axis first.
-        needed: number of channels.
-        what: the channels, for the error.
-
-    Raises:
-        FrameError: 'bad_output_shape', when neither axis is `needed` long.
-
-    Example:
-        >>> channels_first(np.zeros((21, 7)), needed=7).shape
-        (7, 21)
-    """
-    if len(predictions) == needed:
-        return predictions
-    if predictions.shape[1] == needed:
-        return predictions.T
-    raise bad_shape('predictions', predictions, f'({needed}, N) or (N, {needed}), {what}')
+    rows = channels[4 + class_count :, index].T
+    return collect(
+        boxes,
+        scores,
+        class_ids,
+        thresholds,
+        'predictions',
+        read_keypoints(rows[:, : last - 4 - class_count], keypoint_count),
+        coefficients=last_columns(rows, mask_channels),
+        best_score=best,
+    )
 
 
 def check_keypoints(count: int, dims: int) -> None:
@@ -113,7 +113,7 @@ DECODER = Decoder(
     'yolov8_pose',
     ('predictions',),
     needs_nms=True,
-    option_names=('keypoint_count', 'keypoint_dims'),
+    option_names=('keypoint_count', 'keypoint_dims', 'mask_channels'),
     decode=decode,
     ranks={'predictions': 2},
 )

@@ -55,6 +55,33 @@ def foreground_mask(
     return candidates & (z >= near) & (z <= far)
 
 
+def masked_foreground(
+    points: np.ndarray, inside: np.ndarray, longest: float, settings: DepthSettings = DEFAULT
+) -> np.ndarray:
+    """(N,) bool, true for the points under a mask that are as near to most of them as one object's can be.
+
+    A mask's edge, and depth that lies beside the colour image, bring in points of what is before and behind.
+
+    Args:
+        points: (N, 3) under the box and around it, camera frame, metres.
+        inside: (N,) bool, those under the mask.
+        longest: largest distance within the object, m.
+
+    Raises:
+        FrameError: 'depth_missing' (too few points).
+
+    Example: of 121 points at 1 m and three at 1.5 m, an object of 0.2 m has the former.
+        >>> points = np.array([[0, 0, 1.0]] * 121 + [[0, 0, 1.5]] * 3)
+        >>> int(masked_foreground(points, np.ones(124, np.bool_), longest=0.2).sum())
+        121
+    """
+    count = int(np.count_nonzero(inside))
+    if count < settings.min_points:
+        raise too_few(count, settings)
+    z = points[:, 2]
+    return inside & (np.abs(z - float(np.median(z[inside]))) <= longest)
+
+
 def too_few(count: int, settings: DepthSettings) -> FrameError:
     """What is raised for a box with too little depth under it.
 

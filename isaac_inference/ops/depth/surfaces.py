@@ -4,6 +4,9 @@
 Surfaces are pieces of the depth image without a jump in them, the supporting plane taken away. The object is what the
 middle of the box shows, together with every piece that is no further from it than the object can be deep: the near and
 the far wall of a mug, with its bottom. What goes on outside the box is not the object, since the box is around it.
+Where a mask says which pixels are the object's, it is the largest piece under the mask, with all others there that are
+no further off: nothing needs to be in the middle, and nothing is ambiguous. What is left out then is what a mask's
+edge, or depth beside the colour image, brings in of things before and behind.
 """
 
 from __future__ import annotations
@@ -77,7 +80,12 @@ def _span(pieces: list[_Piece]) -> float:
 
 
 def object_surface(
-    region: RegionPoints, box: np.ndarray, image_wh: tuple[int, int], settings: DepthSettings, longest: float | None
+    region: RegionPoints,
+    box: np.ndarray,
+    image_wh: tuple[int, int],
+    settings: DepthSettings,
+    longest: float | None,
+    masked: bool = False,
 ) -> SeenObject:
     """Which of a region's points are the object's.
 
@@ -87,6 +95,7 @@ def object_surface(
         image_wh: size of the depth image.
         settings: what is told from what.
         longest: largest distance within the object, m; None takes the longer side of the box where it is.
+        masked: the region's `inside` is the object's mask, not the whole box.
 
     Raises:
         FrameError: 'depth_missing' (too few points), 'depth_ambiguous' (separate surfaces share the middle of the box).
@@ -119,17 +128,19 @@ def object_surface(
         standing = seen
     distance = float(np.median(z[standing & within][::4]))
     jump = settings.gap * max(1.0, distance)
-    labels, number = _labelled(z, standing, jump)
+    labels, number = _labelled(z, standing & within if masked else standing, jump)
     sides = (np.asarray(box, np.float64).reshape(2, 2) - origin) / region.step  # in cells
     pieces = _pieces(labels, number, z, within, sides, settings)
     if not pieces:
         raise ambiguous('depth is scattered without any surface')
-    chosen = _chosen(pieces, region, longest, settings)
+    chosen = _chosen(pieces, region, longest, settings, masked)
     role = np.zeros(number, np.uint8)  # 1: the object, 2: something else that stands there
     role[[piece.label for piece in pieces]] = 2
     role[chosen] = 1
     roles = role[labels]
     mask = (roles == 1) & within
+    if masked:  # what is not under the mask is no piece
+        roles[standing & ~within] = 2
     if np.count_nonzero(mask) < settings.min_points:
         raise too_few(int(np.count_nonzero(mask)), settings)
     others = np.where(roles == 2, z, np.float32(np.inf))
@@ -217,15 +228,20 @@ def _goes_on(piece: np.ndarray, sides: np.ndarray, count: int, settings: DepthSe
     return False
 
 
-def _chosen(pieces: list[_Piece], region: RegionPoints, longest: float | None, settings: DepthSettings) -> list[int]:
+def _chosen(
+    pieces: list[_Piece], region: RegionPoints, longest: float | None, settings: DepthSettings, masked: bool
+) -> list[int]:
     """Numbers of the pieces that are the object."""
+    inside = region.points[region.inside][::4]
+    angle = float(np.ptp(inside[:, :2] / inside[:, 2:], axis=0).max())
+    if masked:
+        largest = max(pieces, key=lambda piece: piece.count)
+        return [piece.label for piece in _around(largest, pieces, angle, longest, settings)]
     own = [piece for piece in pieces if not piece.goes_on]
     if sum(piece.count for piece in own) < settings.min_points or not (
         any(piece.middle for piece in own) or _span(own) > _FILLS
     ):
         own = pieces
-    inside = region.points[region.inside][::4]
-    angle = float(np.ptp(inside[:, :2] / inside[:, 2:], axis=0).max())
     seed = max(own, key=lambda piece: (piece.middle, piece.count))
     group = _around(seed, own, angle, longest, settings)
     total = max(1, sum(piece.middle for piece in own))

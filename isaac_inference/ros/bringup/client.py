@@ -15,12 +15,15 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from isaac_inference.errors import FrameError
+from isaac_inference.ops.masks.masks import Masks
+from isaac_inference.ops.masks.polygons import polygons
 from isaac_inference.ops.segmentation.unlabelled import unlabelled
 from isaac_inference.pictures import SourceFrame
 from isaac_inference.ros.bringup.command_node import CommandNode
 from isaac_inference.ros.messages.class_mask import CLASS_MASK, LABEL_INFO, class_mask_array, labels_of
 from isaac_inference.ros.messages.detections import SeenBox, read_detections, read_keypoints
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, image_frame_from_array
+from isaac_inference.ros.messages.masks import INSTANCE_MASK, read_masks
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TENSORS, TensorFrame
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings
 from isaac_inference.ros.runtime.health.timing import StageTiming, total_ms
@@ -31,6 +34,7 @@ from isaac_inference.ros.runtime.topics.type_adapter import plain
 
 FRAME_ID = 'camera_optical_frame'
 RESEND_S = 1.0  # a best-effort frame that was lost on its way is sent again
+_OUTLINE_PX = 0.5  # by which an outline may be off
 _KEEP = 8  # frames whose late answers are still recognised
 
 
@@ -39,8 +43,9 @@ class FrameResult:
     """What the graph said of one picture; `error` says why there is nothing.
 
     `detections` holds, for each, 'class_id', 'score', 'bbox' (center x and y, width, height in source pixels), 'id'
-    and, of a model that has them, 'keypoints': [x, y, confidence] of each, in source pixels. `classes` has, of a model
-    with a class for each pixel, the share of the picture that each class has, the largest first; None of others.
+    and, of a model that has them, 'keypoints': [x, y, confidence] of each, in source pixels, and 'mask': its 'area' in
+    pixels and 'polygons', an outline [[x, y], ...] for each of its pieces. `classes` has, of a model with a class for
+    each pixel, the share of the picture that each class has, the largest first; None of others.
     """
 
     image: str | int
@@ -81,35 +86,46 @@ class _Answer:
     detections: Detection2DArray | None = None
     mask: ImageFrame | None = None
     keypoints: TensorFrame | None = None
+    masks: ImageFrame | None = None
     timings: tuple[StageTiming, ...] | None = None
     picture: np.ndarray | None = None
 
 
 class GraphClient(CommandNode):
     """Feeds `image`, collects `detections` or, of a model with a class for each pixel, `class_mask`; stage timings,
-    keypoints and pictures (when asked to) and all nodes' diagnostics.
+    keypoints, masks and pictures (when asked to) and all nodes' diagnostics.
     """
 
     def __init__(self, node_name: str = 'run_client', **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
-        self._pictures = self._keypoints = self._classes = False
+        self._pictures = self._keypoints = self._masks = self._classes = False
         self._names: dict[int, str] = {}
         self._changed = threading.Condition()
         self._answers: OrderedDict[int, _Answer] = OrderedDict()
         self.statuses: dict[str, DiagnosticStatus] = {}
 
     @classmethod
-    def start(cls, namespace: str, *, pictures: bool, keypoints: bool = False, classes: bool = False) -> GraphClient:
+    def start(
+        cls,
+        namespace: str,
+        *,
+        pictures: bool,
+        keypoints: bool = False,
+        masks: bool = False,
+        classes: bool = False,
+    ) -> GraphClient:
         """Make the client in `namespace`, spin it in its own thread, and activate it.
 
         Args:
             namespace: the graph's.
             pictures: wait for each frame's annotated picture too.
             keypoints: wait for each frame's keypoints too: for a model that has them.
+            masks: wait for each frame's masks too: for a model that has them.
             classes: wait for each frame's class mask instead of its detections.
         """
         client = cls(namespace=namespace)
-        client._pictures, client._keypoints, client._classes = pictures, keypoints, classes
+        client._pictures, client._keypoints, client._masks = pictures, keypoints, masks
+        client._classes = classes
         client.run()
         return client
 
@@ -125,6 +141,8 @@ class GraphClient(CommandNode):
         self.subscribe(plain(DiagnosticArray), f'{last}/timings', RELIABLE, self._on_timings, depth=10)
         if self._keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, RELIABLE, self._on_keypoints, depth=10)
+        if self._masks:
+            self.subscribe(IMAGE, INSTANCE_MASK, RELIABLE, self._on_masks, depth=10)
         if self._pictures:
             self.subscribe(IMAGE, 'annotate/debug_image', RELIABLE, self._on_picture, depth=10)
 
@@ -143,9 +161,7 @@ class GraphClient(CommandNode):
             if answer is not None and answer.mask is not None:
                 result.classes = _shares(class_mask_array(answer.mask), self._names)
             elif answer is not None and answer.detections is not None:
-                keypoints = None if answer.keypoints is None else read_keypoints(answer.detections, answer.keypoints)
-                seen = read_detections(answer.detections.detections, self.health.skipped)
-                result.detections = [_as_json(item, keypoints) for item in seen]
+                result.detections = self._detections_of(answer.detections, answer, (width, height))
             else:
                 what = CLASS_MASK if self._classes else 'detections'
                 result.error = f'no {what} within {timeout_s:g} s; {self.explain()}'
@@ -157,6 +173,19 @@ class GraphClient(CommandNode):
         result.latency_ms['total'] = total_ms(answer.timings or ())
         result.picture = answer.picture
         return result
+
+    def _detections_of(
+        self, message: Detection2DArray, answer: _Answer, source_wh: tuple[int, int]
+    ) -> list[dict[str, Any]]:
+        """The rows of a frame; raises FrameError where keypoints or masks do not belong to them."""
+        keypoints = None if answer.keypoints is None else read_keypoints(message, answer.keypoints)
+        seen = read_detections(message.detections, self.health.skipped)
+        count = len(message.detections)
+        masks = None if answer.masks is None else read_masks(answer.masks, seen, count, source_wh)
+        return [
+            {**_as_json(item, keypoints), **({} if masks is None else _mask_as_json(masks, index))}
+            for index, item in enumerate(seen)
+        ]
 
     def explain(self) -> str:
         """What the nodes' diagnostics say is wrong, or that they say nothing."""
@@ -183,6 +212,7 @@ class GraphClient(CommandNode):
             and (answer.detections is not None or answer.mask is not None)
             and answer.timings is not None
             and (answer.keypoints is not None or not self._keypoints)
+            and (answer.masks is not None or not self._masks)
             and (answer.picture is not None or not self._pictures)
         )
 
@@ -205,6 +235,9 @@ class GraphClient(CommandNode):
 
     def _on_keypoints(self, frame: TensorFrame, clock: StageClock) -> None:
         self._note(frame.header, keypoints=frame)
+
+    def _on_masks(self, frame: ImageFrame, clock: StageClock) -> None:
+        self._note(frame.header, masks=frame)
 
     def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:
         self._note(message.header, timings=parse_timings(message))
@@ -244,3 +277,9 @@ def _as_json(seen: SeenBox, keypoints: np.ndarray | None) -> dict[str, Any]:
         **({'theta': seen.theta} if seen.theta else {}),
     }
     return line if keypoints is None else {**line, 'keypoints': keypoints[seen.index].tolist()}
+
+
+def _mask_as_json(masks: Masks, index: int) -> dict[str, Any]:
+    """One detection's mask: pixels in it, and the outline of each of its pieces, [[x, y], ...] in px."""
+    outlines = polygons(masks, index, tolerance_px=_OUTLINE_PX)
+    return {'mask': {'area': int(masks.areas[index]), 'polygons': [outline.tolist() for outline in outlines]}}

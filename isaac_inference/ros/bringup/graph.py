@@ -79,6 +79,7 @@ def perception_graph(
     keypoints: bool = False,
     classes: bool = False,
     depth: bool = False,
+    masks: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
 ) -> tuple[NodeSpec, ...]:
     """The nodes of the pipeline, in the order of the data.
@@ -97,6 +98,7 @@ def perception_graph(
         keypoints: whether the model has keypoints, which are drawn where no poses are.
         classes: whether the model gives a class for each pixel, and no boxes.
         depth: whether the model gives depth of one image, and no boxes; nothing is drawn then.
+        masks: whether the model has masks, which are drawn.
         pose_parameters: parameters of the pose node.
     """
     topics = camera or CameraTopics()
@@ -128,11 +130,14 @@ def perception_graph(
         nodes.append(_node('pose', parameters, {**topics.all, **taken}))
     if annotate and not depth:
         drawn = {**topics.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
-        parts = {'draw_poses': poses, 'draw_keypoints': keypoints and not poses, 'draw_classes': classes}
-        what = {name: True for name, wanted in parts.items() if wanted} | (
-            {'draw_detections': False} if classes else {}
-        )
-        nodes.append(_node('annotate', what, drawn))
+        parts = {
+            'draw_poses': poses,
+            'draw_keypoints': keypoints and not poses,
+            'draw_masks': masks,
+            'draw_classes': classes,
+        }
+        what = {name: True for name, wanted in parts.items() if wanted}
+        nodes.append(_node('annotate', {**what, **({'draw_detections': False} if classes else {})}, drawn))
     return tuple(nodes)
 
 

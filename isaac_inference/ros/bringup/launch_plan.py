@@ -145,6 +145,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         keypoints=card is not None and card.keypoints is not None,
         classes=task is Task.SEMANTIC_SEGMENTATION,
         depth=task is Task.MONO_DEPTH,
+        masks=isinstance(card, ModelCard) and card.masks is not None,
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
     )
     nodes = [_with_time(spec, given['use_sim_time']) for spec in graph]

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Literal
 
 import cv2
 import numpy as np
 from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ros.messages.image import ImageFrame, image_frame_from_array
+from isaac_inference.ros.messages.image import ImageFrame, image_frame_from_array, plane_array
 
 
 class DepthEncoding(str, Enum):
@@ -62,18 +61,7 @@ def depth_array(frame: ImageFrame) -> np.ndarray:
             f'depth image: got encoding {image.encoding!r}, expected 16UC1 or mono16 (mm) or 32FC1 (m); is the depth '
             'topic remapped to a colour image?',
         )
-    row = image.width * dtype.itemsize
-    is_tight = image.step == 0 and image.data.size == row * image.height
-    step = row if is_tight else image.step
-    if image.height < 1 or image.width < 1 or step < row or image.data.size < step * image.height:
-        raise FrameError(
-            'bad_image',
-            f'depth image: {image.data.size} bytes with step {image.step} for {image.width}x{image.height} '
-            f'{image.encoding}, expected at least {row} bytes per row; look at the node that publishes it',
-        )
-    rows = image.data[: step * image.height].reshape(image.height, step)[:, :row]
-    order: Literal['>', '<'] = '>' if image.is_bigendian else '<'
-    return np.ascontiguousarray(rows).view(dtype.newbyteorder(order)).astype(dtype, copy=False)
+    return plane_array(frame, dtype, 'depth image')
 
 
 def depth_encoding(frame: ImageFrame) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import array
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
@@ -76,6 +76,32 @@ def image_frame(item: ImageFrame | CompressedImage) -> ImageFrame:
     if isinstance(item, ImageFrame):
         return item
     return ImageFrame(item.header, decode_compressed(byte_view(item.data), item.format))
+
+
+def plane_array(frame: ImageFrame, dtype: np.dtype, what: str) -> np.ndarray:
+    """The (H, W) values of an image of one channel, in the machine's byte order; a view where rows have no padding.
+
+    Args:
+        frame: the image, whose encoding is known to be of `dtype`.
+        dtype: of a sample.
+        what: the image, for the error.
+
+    Raises:
+        FrameError: 'bad_image' where bytes and sizes do not fit.
+    """
+    image = frame.image
+    row = image.width * dtype.itemsize
+    is_tight = image.step == 0 and image.data.size == row * image.height
+    step = row if is_tight else image.step
+    if image.height < 1 or image.width < 1 or step < row or image.data.size < step * image.height:
+        raise FrameError(
+            'bad_image',
+            f'{what}: {image.data.size} bytes with step {image.step} for {image.width}x{image.height} '
+            f'{image.encoding}, expected at least {row} bytes per row; look at the node that publishes it',
+        )
+    rows = image.data[: step * image.height].reshape(image.height, step)[:, :row]
+    order: Literal['>', '<'] = '>' if image.is_bigendian else '<'
+    return np.ascontiguousarray(rows).view(dtype.newbyteorder(order)).astype(dtype, copy=False)
 
 
 def color_image(frame: ImageFrame, wanted: ColorOrder) -> tuple[np.ndarray, ColorOrder]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DetectionNode: a model's outputs to Detection2DArray and, for models that have them, keypoints."""
+"""DetectionNode: a model's outputs to Detection2DArray and, for models that have them, keypoints and masks."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from isaac_inference.errors import EngineError, FrameError
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.ros.messages.detections import detection_array
+from isaac_inference.ros.messages.image import IMAGE
+from isaac_inference.ros.messages.masks import INSTANCE_MASK, instance_frame
 from isaac_inference.ros.messages.tensors import (
     KEYPOINTS_TOPIC,
     PICTURE_MARK,
@@ -88,6 +90,10 @@ class DetectionNode(ModelNode):
     A model with keypoints has a further topic, `keypoints` (TensorList): one tensor `keypoints`, (N, K, 3) float32, of
     x and y in source pixels (0 is the image's edge) and confidence; row i belongs to detection i of the same stamp. It
     is published before those detections, and for every frame that has them: with N = 0 for an empty array.
+
+    A model with masks has the topic `instance_mask` (Image, 16UC1) in the same way, but only while anyone subscribes:
+    of the source's size, with i + 1 where detection i of the same stamp is seen, 0 where none is. Where masks overlap
+    the higher score wins. An object without a pixel in it is published all the same, and counted as noted.
     """
 
     Parameters = DetectionParameters
@@ -113,6 +119,9 @@ class DetectionNode(ModelNode):
             None
             if self.card.keypoints is None
             else self.advertise(TENSORS, KEYPOINTS_TOPIC, self.parameters.detections_qos)
+        )
+        self._instance_mask = (
+            None if self.card.masks is None else self.advertise(IMAGE, INSTANCE_MASK, self.parameters.detections_qos)
         )
         self.subscribe(
             TENSORS,
@@ -194,10 +203,14 @@ class DetectionNode(ModelNode):
             raise FrameError('not_configured', 'a frame arrived while the node was being cleaned up')
         frame.check_card(self.card.id)
         letterbox = self._letterbox(frame.auxiliary)
+        wants_masks = self._instance_mask is not None and self._instance_mask.wanted
         if any(map(is_on_device, frame.tensors.values())):
-            found = self._decode_on_gpu(frame.tensors, letterbox)
+            found, instances = self._decode_on_gpu(frame.tensors, letterbox, wants_masks)
         else:
-            found = postprocessor(frame.tensors, letterbox)
+            found, instances = postprocessor(frame.tensors, letterbox, masks=wants_masks), None
+            if found.masks is not None:
+                self._note_empty_masks(found, found.masks.areas)
+                instances = found.masks.painted(found.scores)
         self._look_at(found, letterbox, frame.auxiliary)
         if len(found) or self.parameters.publish_empty:
             if self._keypoints is not None and found.keypoints is not None:
@@ -205,8 +218,16 @@ class DetectionNode(ModelNode):
                 timings = (*frame.timings, clock.finish())
                 rows = {KEYPOINTS_TOPIC: found.keypoints}
                 self._keypoints.publish(TensorFrame(frame.header, rows, size, timings, self.card.id))
+            if self._instance_mask is not None and instances is not None:
+                self._instance_mask.publish(instance_frame(frame.header, instances))
             self._detections.publish(detection_array(frame.header, found, self.card.labels))
         self.report_timings(frame.header, (*frame.timings, clock.finish()))
+
+    def _note_empty_masks(self, found: Detections, areas: np.ndarray) -> None:
+        for index in np.flatnonzero(areas == 0).tolist():
+            label, score = self.card.labels[found.class_ids[index]], found.scores[index]
+            box = found.boxes[index].round(1).tolist()
+            self.health.noted('mask_empty', f'{label} {score:.2f}: no pixel of its mask is in its box {box}')
 
     def _watch_anew(self, frames: int) -> None:
         """Watch frames from now on, knowing of none before; 0 watches none."""
@@ -231,18 +252,22 @@ class DetectionNode(ModelNode):
         else:
             self.health.clear(key)
 
-    def _decode_on_gpu(self, tensors: Mapping[str, Any], letterbox: Letterbox) -> Detections:
+    def _decode_on_gpu(
+        self, tensors: Mapping[str, Any], letterbox: Letterbox, masks: bool
+    ) -> tuple[Detections, np.ndarray | None]:
         stage = self._gpu_stage
         if stage is None:
             raise FrameError('not_configured', 'a frame on the GPU arrived while the node was being cleaned up')
         try:
             with self._timer.measure(next(iter(tensors.values())).stream):
-                pending = stage.enqueue(tensors, letterbox)
-            found = stage.fetch(pending)
+                pending = stage.enqueue(tensors, letterbox, masks=masks)
+            found, instances = stage.fetch(pending), stage.instances(pending)
+            if instances is not None:
+                self._note_empty_masks(found, stage.mask_areas(pending))
         except EngineError as error:
             raise FrameError('device_error', str(error)) from error
         self.health.measured('gpu_ms', self._timer.collect())
-        return found
+        return found, instances
 
 
 @functools.lru_cache(maxsize=16)

@@ -10,7 +10,7 @@ import numpy as np
 
 from isaac_inference.errors import FrameError
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.ops.decoders import yolov8, yolov8_pose
+from isaac_inference.ops.decoders import yolov8
 from isaac_inference.ops.decoders.grid import grid_points
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.stages.detection.postprocess import DetectionSettings, Postprocessor
@@ -30,7 +30,8 @@ class Layout(NamedTuple):
         anchor_step, channel_step: elements from one anchor, or channel, to the next.
         image_bytes: from one image of the batch to the next.
         is_half: float16, else float32.
-        extra: values of all keypoints of a box (yolov8_pose), or bins of a side's distance (nanodet).
+        extra: values of all keypoints of a box (yolov8_pose) and of its mask, or bins of a side's distance (nanodet).
+        channels: values of an anchor, all together.
     """
 
     anchors: int
@@ -39,6 +40,7 @@ class Layout(NamedTuple):
     image_bytes: int
     is_half: bool
     extra: int
+    channels: int
 
 
 class LayoutReader:
@@ -48,12 +50,15 @@ class LayoutReader:
         name: the output that is read.
         strides: pixels per cell of each level of a grid; () for decoders without one.
         keypoint_count, keypoint_dims: of a box; 0 for decoders without keypoints.
+        mask_channels: coefficients of a box; 0 for models without masks.
     """
 
     def __init__(self, card: ModelCard) -> None:
         self.name = card.spec.roles[ROLE]
         strides = card.detection.options.get('strides', _STRIDES.get(card.detection.decoder, ()))
         self.strides = tuple(int(stride) for stride in strides)
+        self.mask_channels = 0 if card.masks is None else card.masks.channels
+        self._mask_name = '' if card.masks is None else card.spec.roles.get(card.masks.role, '')
         points = card.keypoints if card.detection.decoder == 'yolov8_pose' else None
         self.keypoint_count, self.keypoint_dims = (0, 0) if points is None else (points.count, points.dims)
         self._card = card
@@ -73,7 +78,12 @@ class LayoutReader:
                 zeros of that shape.
         """
         output = outputs.get(self.name)
-        key = () if output is None else (tuple(output.shape), np.dtype(output.dtype), letterbox.input_wh)
+        masks = outputs.get(self._mask_name)
+        key = (
+            ()
+            if output is None or (masks is None and self._mask_name)
+            else (tuple(output.shape), np.dtype(output.dtype), letterbox.input_wh, _shape_of(masks))
+        )
         layout = self._layouts.get(key)
         if layout is None or not 0 <= index < output.shape[0]:  # type: ignore[union-attr]
             layout = self._checked({name: _zeros(o.shape, o.dtype) for name, o in outputs.items()}, letterbox, index)
@@ -88,11 +98,11 @@ class LayoutReader:
         cells = len(grid_points(self._card.image.wh, self.strides or (8, 16, 32))[0])
         if None in shape:
             return 3 * cells if self._card.detection.decoder == 'yolov5' else cells
-        zeros = _zeros((1, *(size for size in shape if size is not None)), np.float32)
+        zeros = {self.name: _zeros((1, *(size for size in shape if size is not None)), np.float32)}
+        if self._mask_name:
+            zeros[self._mask_name] = _zeros((1, self.mask_channels, 1, 1), np.float32)
         try:
-            return self._checked(
-                {self.name: zeros}, Letterbox.between(self._card.image.wh, self._card.image.wh), 0
-            ).anchors
+            return self._checked(zeros, Letterbox.between(self._card.image.wh, self._card.image.wh), 0).anchors
         except FrameError:  # a card that contradicts its own file; each frame will say so
             return cells
 
@@ -107,10 +117,14 @@ class LayoutReader:
         (height, width), classes, decoder = output.shape, self._card.class_count, self._card.detection.decoder
         keypoint_values = self.keypoint_count * self.keypoint_dims
         channels_first = False
-        if decoder == 'yolov8':
+        if decoder == 'yolov8' and self.mask_channels:
+            needed = 4 + classes + self.mask_channels
+            channels_first = yolov8.exact_channels_first(output, needed).shape == output.shape
+        elif decoder == 'yolov8':
             channels_first = yolov8.channels_first(output, letterbox.input_wh, classes).shape == output.shape
         elif decoder == 'yolov8_pose':
-            channels_first = yolov8_pose.channels_first(output, 4 + classes + keypoint_values).shape == output.shape
+            needed = 4 + classes + keypoint_values + self.mask_channels
+            channels_first = yolov8.exact_channels_first(output, needed).shape == output.shape
         anchors, anchor_step, channel_step = (width, 1, width) if channels_first else (height, width, 1)
         return Layout(
             anchors=anchors,
@@ -118,8 +132,13 @@ class LayoutReader:
             channel_step=channel_step,
             image_bytes=output.size * output.itemsize,
             is_half=output.dtype == np.float16,
-            extra=(width - classes) // 4 if decoder == 'nanodet' else keypoint_values,
+            extra=(width - classes) // 4 if decoder == 'nanodet' else keypoint_values + self.mask_channels,
+            channels=height if channels_first else width,
         )
+
+
+def _shape_of(output: Any) -> tuple[object, ...]:
+    return () if output is None else (tuple(output.shape), np.dtype(output.dtype))
 
 
 def _zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:

@@ -62,7 +62,7 @@ ROW = np.dtype(
         ('score', np.float32),
         ('class_id', np.int32),
         ('anchor', np.int32),
-        ('unused', np.int32),
+        ('pixels', np.int32),
     ]
 )
 

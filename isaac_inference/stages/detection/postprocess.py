@@ -18,6 +18,7 @@ from isaac_inference.ops.boxes.plausibility import Implausible, implausible, imp
 from isaac_inference.ops.decoders import DECODERS
 from isaac_inference.ops.decoders.base import one_image
 from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.stages.detection.masks import MaskReader
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,33 +86,47 @@ def check_plausible(card: ModelCard, wrong: Implausible | None) -> None:
 
 
 class Postprocessor:
-    """Decode, NMS and the way back to source pixels for one model."""
+    """Decode, NMS and the way back to source pixels for one model.
+
+    Raises:
+        ConfigError: the card's masks cannot be read with its decoder.
+    """
 
     def __init__(self, card: ModelCard, settings: DetectionSettings | None = None) -> None:
         self._card = card
         self._decoder = DECODERS[card.detection.decoder]
         self._arguments = card.detection.decode_arguments
         self._needs_nms = bool(card.detection.options.get('nms', self._decoder.needs_nms))
+        self._masks = None if card.masks is None else MaskReader(card)
         self.settings = detection_settings(card) if settings is None else settings
 
-    def __call__(self, outputs: Mapping[str, np.ndarray], letterbox: Letterbox, index: int = 0) -> Detections:
+    def __call__(
+        self, outputs: Mapping[str, np.ndarray], letterbox: Letterbox, index: int = 0, *, masks: bool = True
+    ) -> Detections:
         """One image's detections, best first, boxes (N, 4) xyxy in source pixels, clipped to the image.
 
         For a card with keypoints also those, (N, K, 3) float32, in source pixels and not clipped: a corner of an
         object may lie outside of the image. A card without keypoints gives None for them. Rotated boxes have angles and
         are not clipped either.
+        For a card with masks also those, in source pixels.
 
         Args:
             outputs: the model's outputs by name, with batch axis; an output that has none is the only image's.
             letterbox: how the image was fitted into the input.
             index: which image of the batch.
+            masks: False leaves the masks out, whoever has no use for them.
 
         Raises:
             FrameError: an output is missing, has the wrong shape, isn't finite, or gives boxes that no model would
                 give, under the reasons of `ops.boxes.plausibility`.
         """
         settings = self.settings
-        by_role = {role: self._output(outputs, role, name, index) for role, name in self._card.spec.roles.items()}
+        mask_role = '' if self._masks is None else self._masks.role
+        by_role = {
+            role: self._output(outputs, role, name, index)
+            for role, name in self._card.spec.roles.items()
+            if role != mask_role
+        }
         found = self._decoder.decode(
             by_role,
             input_wh=letterbox.input_wh,
@@ -142,6 +157,9 @@ class Postprocessor:
             found.class_ids,
             None if found.keypoints is None else _keypoints_to_source(found.keypoints, letterbox),
             angles,
+            masks=None
+            if self._masks is None or not masks
+            else self._masks(outputs, found, _row_count(by_role), letterbox, index),
             best_score=found.best_score,
         )
 
@@ -156,6 +174,11 @@ class Postprocessor:
             return one_image(outputs[name], self._decoder.ranks_of(role), index)
         except FrameError as error:
             raise FrameError('bad_tensor', f'tensor {name} (the {role}): {error}') from None
+
+
+def _row_count(by_role: Mapping[str, np.ndarray]) -> int:
+    """Boxes that the model gave, of the decoders that say which row each was."""
+    return len(by_role['boxes' if 'boxes' in by_role else 'predictions'])
 
 
 def _keypoints_to_source(keypoints: np.ndarray, letterbox: Letterbox) -> np.ndarray:

@@ -18,8 +18,10 @@ from isaac_inference.ops.boxes.plausibility import judge
 from isaac_inference.ops.decoders import DECODERS
 from isaac_inference.ops.decoders.base import check_thresholds, non_finite
 from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ops.masks.masks import MAX_OBJECTS
 from isaac_inference.stages.detection.gpu_layout import ROLE, Layout, LayoutReader
 from isaac_inference.stages.detection.gpu_memory import MAX_STRIDES, Capacity, DetectionMemory
+from isaac_inference.stages.detection.masks_gpu import FLAG_MASK, InstancePainter, paints
 from isaac_inference.stages.detection.postprocess import DetectionSettings, check_plausible, detection_settings
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ _KERNELS = {
 _KERNEL_OPTIONS = ('strides', 'keypoint_count', 'keypoint_dims')
 _ANCHORS_A_BLOCK, _DECODE_BLOCK = 32, (256, 1, 1)
 _OVERLAP_BLOCK, _FINISH_BLOCK = (64, 1, 1), (512, 1, 1)
-_FLAG_BOX_OR_SCORE, _FLAG_KEYPOINT = 1, 2
+_FLAG_BOX_OR_SCORE, _FLAG_KEYPOINT = 1, 2  # and FLAG_MASK
 
 
 def _has_kernel_options(card: ModelCard) -> bool:
@@ -68,6 +70,7 @@ class Pending:
         self._layout = layout
         self._data = data
         self._is_fetched = False
+        self._is_painted = False
 
 
 class _Slot:
@@ -79,6 +82,7 @@ class _Slot:
         self.is_recorded = False
         self.pending: weakref.ref[Pending] | None = None
         self.written: tuple[object, ...] = ()  # what the pinned settings were written from
+        self.painter: InstancePainter | None = None
 
 
 class GpuPostprocessor:
@@ -122,7 +126,10 @@ class GpuPostprocessor:
         self._slots: list[_Slot] = []
         try:
             for _ in range(2):
-                self._slots.append(_Slot(DetectionMemory(gpu, self._capacity), gpu.event()))
+                slot = _Slot(DetectionMemory(gpu, self._capacity), gpu.event())
+                self._slots.append(slot)
+                if card.masks is not None:
+                    slot.painter = InstancePainter(card, gpu)
         except BaseException:
             self.close()
             raise
@@ -132,6 +139,8 @@ class GpuPostprocessor:
     def serves(card: ModelCard) -> bool:
         """Whether this model's outputs are decoded here; others stay with `stages.Postprocessor`."""
         decoder = card.detection.decoder
+        if card.masks is not None and not paints(card):
+            return False
         if decoder not in _KERNELS or (decoder == 'yolov8_pose' and card.keypoints is None):
             return False
         strides = card.detection.options.get('strides', ())
@@ -176,13 +185,20 @@ class GpuPostprocessor:
         return self.fetch(self.enqueue(outputs, letterbox, index))
 
     def enqueue(
-        self, outputs: Mapping[str, DeviceArray], letterbox: Letterbox, index: int = 0, stream: Stream | None = None
+        self,
+        outputs: Mapping[str, DeviceArray],
+        letterbox: Letterbox,
+        index: int = 0,
+        stream: Stream | None = None,
+        *,
+        masks: bool = False,
     ) -> Pending:
         """Starts one image and returns at once; two may be under way.
 
         Args:
             outputs, letterbox, index: as for a call.
             stream: where to work; without it, the one given at construction or that of the outputs.
+            masks: paint the image of instances too, of a card with masks; `instances` gives it.
 
         Raises:
             FrameError: as for a call, but for values that aren't finite, which `fetch` reports; or
@@ -194,6 +210,8 @@ class GpuPostprocessor:
         with self._gpu.current():
             with output.reading(work):
                 self.launch(pending, work)
+                if masks:
+                    self._paint(pending, outputs, letterbox, index, work)
             self.seal(pending, work)
         return pending
 
@@ -255,6 +273,40 @@ class GpuPostprocessor:
         )
         stream.download(memory.download, at['header'])
 
+    def _paint(
+        self, pending: Pending, outputs: Mapping[str, DeviceArray], letterbox: Letterbox, index: int, stream: Stream
+    ) -> None:
+        painter, memory, layout = self._slots[pending.slot].painter, pending._memory, pending._layout
+        if painter is None:
+            raise EngineError(f'model {self._card.name}: its card has no masks; ask for none')
+        if memory.capacity.rows > MAX_OBJECTS:
+            raise FrameError(
+                'too_many_objects',
+                f'instance mask: got room for {memory.capacity.rows} objects, expected at most {MAX_OBJECTS}, as many '
+                'as 16 bits tell apart; lower max_detections',
+            )
+        first = layout.channels - self._reader.mask_channels
+        steps = np.int64(layout.anchor_step), np.int64(layout.channel_step)
+        predictions = (pending._data, np.int32(layout.is_half), *steps, np.int32(first))
+        prototypes = outputs[painter.name]
+        with prototypes.reading(stream):
+            painter.launch(stream, memory, predictions, prototypes, index, letterbox)
+        stream.download(memory.download, memory.at['header'])  # with the masks' sizes and flag
+        pending._is_painted = True
+
+    def instances(self, pending: Pending) -> np.ndarray | None:
+        """The image of instances of a frame that has been fetched, (H, W) uint16; None where it was not asked for.
+
+        To be called before the next but one frame is enqueued.
+        """
+        painter = self._slots[pending.slot].painter if self._slots else None
+        return painter.image() if painter is not None and pending._is_painted else None
+
+    def mask_areas(self, pending: Pending) -> np.ndarray:
+        """(N,) int32, pixels of each detection's mask, of a frame that was painted and fetched."""
+        count, _ = pending._memory.header()
+        return pending._memory.rows(count)['pixels'].copy()
+
     def seal(self, pending: Pending, stream: Stream) -> None:
         """The last step: what `fetch` waits for is all that the stream has got so far."""
         slot = self._slots[pending.slot]
@@ -279,7 +331,9 @@ class GpuPostprocessor:
         if flags & _FLAG_BOX_OR_SCORE:
             raise non_finite(ROLE)
         if flags & _FLAG_KEYPOINT:
-            raise non_finite(ROLE, 'a keypoint')
+            raise non_finite(ROLE, 'a keypoint' if self._keypoint_count else 'a mask coefficient')
+        if flags & FLAG_MASK:
+            raise non_finite('prototypes', 'a mask')
         frame = pending._memory.tally()
         check_plausible(self._card, judge(frame, pending.input_wh))
         rows = pending._memory.rows(count)
@@ -294,6 +348,8 @@ class GpuPostprocessor:
             slot = self._slots.pop()
             self._wait(slot)
             slot.memory.free()
+            if slot.painter is not None:
+                slot.painter.free()
 
     def _wait(self, slot: _Slot) -> None:
         if slot.is_recorded:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from isaac_inference.ops.geometry.object_model import ObjectModel, geometric_sym
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import canonical, equivalents, rotation_error
 from isaac_inference.ops.geometry.view_sphere import frame_towards
+from isaac_inference.ops.masks.extent import mask_box
 from isaac_inference.stages.poses.by_keypoints import symmetries_of
 from isaac_inference.stages.poses.observation import DepthView, ObjectPose, Observed
 
@@ -46,7 +48,10 @@ _STEP = 0.001  # m, that of 16-bit depth
 
 
 class DepthMethod:
-    """The surface in the middle of the box: where an object of the card's size shows it, else its tightest box."""
+    """The surface in the middle of the box: where an object of the card's size shows it, else its tightest box.
+
+    With a mask it is the surface under that, and the detector's box gives way to the box around it.
+    """
 
     def __init__(self, objects: Mapping[str, ObjectSpec], settings: DepthSettings = DEFAULT) -> None:
         self._objects = objects
@@ -69,6 +74,7 @@ class DepthMethod:
         """
         if depth is None:
             raise _no_depth(seen)
+        seen = _as_masked(seen)
         image_wh = (depth.image.width, depth.image.height)
         ratio = np.tile(np.array(image_wh) / (camera.width, camera.height), 2)
         box = np.asarray(seen.box, np.float64) * ratio
@@ -85,7 +91,7 @@ class DepthMethod:
             check_box(seen.label, region, box, size, depth, settings)
         region = _rounded(region)
         longest = None if size is None else float(np.linalg.norm(size))
-        surface = object_surface(region, box, image_wh, settings, longest)
+        surface = object_surface(region, box, image_wh, settings, longest, masked=seen.mask is not None)
         if size is None:
             return self._visible(seen, surface)
         return self._sized(seen, region, surface, box, depth, size)
@@ -155,6 +161,14 @@ def object_region(seen: Observed, camera: CameraModel, depth: DepthView | None) 
     if depth is None:
         raise _no_depth(seen)
     return region_points(depth.image, depth.camera, seen.box, (camera.width, camera.height), seen.mask, MARGIN)
+
+
+def _as_masked(seen: Observed) -> Observed:
+    """With the box around its mask, which is closer to it than the detector's; without a mask that shows nothing."""
+    if seen.mask is None:
+        return seen
+    box = mask_box(seen.mask, seen.box)
+    return replace(seen, mask=None) if box is None else replace(seen, box=box)
 
 
 def _no_depth(seen: Observed) -> FrameError:

@@ -11,7 +11,7 @@ import numpy as np
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models import AnyCard, ObjectSpec
 from isaac_inference.ops.depth.depth_image import RegionPoints
-from isaac_inference.ops.depth.foreground import foreground_mask, surfaces
+from isaac_inference.ops.depth.foreground import foreground_mask, masked_foreground, surfaces
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.mesh import load_mesh
 from isaac_inference.ops.geometry.object_model import ObjectModel
@@ -151,8 +151,12 @@ class RegistrationMethod:
 
     def _by_depth(self, seen: Observed, camera: CameraModel, depth: DepthView | None) -> ObjectPose:
         region = object_region(seen, camera, depth)
-        foreground = region.inside & foreground_mask(region.points, region.points[~region.inside])
         model = self._models[seen.label]
+        foreground = region.inside & (
+            foreground_mask(region.points, region.points[~region.inside])
+            if seen.mask is None
+            else masked_foreground(region.points, region.inside, model.diameter)
+        )
         return self._made(seen, register(model, region.points, _view(depth), None, self._settings, None, foreground))
 
     def _canonical(self, found: ObjectPose) -> ObjectPose:

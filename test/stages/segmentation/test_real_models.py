@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from support.paths import DATA
-from support.segmentation_cards import real_cards
+from support.segmentation.cards import real_cards
 
 from isaac_inference.engines import create_engine
 from isaac_inference.models import read_card

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from support.cuda.host_build import why_no_compiler
 from support.cuda.host_gpu import FakeGpu, HostPinned
-from support.segmentation_cases import WH, assert_same, scores_of
-from support.segmentation_cases import segmentation_case as card
+from support.segmentation.cases import WH, assert_same, scores_of
+from support.segmentation.cases import segmentation_case as card
 
 from isaac_inference.errors import EngineError, FrameError
 from isaac_inference.models import ModelCard

@@ -25,6 +25,7 @@ from isaac_inference.ros.messages.camera_info import CameraFeed, camera_info
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.detections import detection_array
 from isaac_inference.ros.messages.image import image_frame_from_array, to_image_message
+from isaac_inference.ros.messages.masks import instance_frame
 from isaac_inference.ros.messages.poses import pose_from_message
 from isaac_inference.ros.messages.tensors import SOURCE_SIZE, TensorFrame, to_tensor_list
 from isaac_inference.sim import LABELS
@@ -72,6 +73,7 @@ class PoseBench:
             'depth/image': Image,
             'image': Image,
             'keypoints': TensorList,
+            'instance_mask': Image,
             'detections': Detection2DArray,
         }
         self._writers = {
@@ -153,6 +155,10 @@ class PoseBench:
         for name, value in fields.items():
             setattr(message, name, value)
         self.put('depth/image', message)
+
+    def put_masks(self, header: Header, instances: np.ndarray) -> None:
+        """The masks of all detections of a frame, (H, W) uint16 of their places in the array plus 1."""
+        self.put('instance_mask', to_image_message(instance_frame(header, instances)))
 
     def put_image(self, header: Header, color: np.ndarray) -> None:
         """The colour image."""

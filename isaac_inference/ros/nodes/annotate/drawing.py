@@ -10,10 +10,13 @@ import numpy as np
 from vision_msgs.msg import Detection3D
 
 from isaac_inference.ops.drawing.boxes import class_color, draw_boxes, draw_points
+from isaac_inference.ops.drawing.masks import fill_masks
 from isaac_inference.ops.drawing.poses import draw_axes, draw_cuboid, draw_trail
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ros.messages.detections import SeenBox, Skip, usable
+from isaac_inference.ros.messages.image import ImageFrame
+from isaac_inference.ros.messages.masks import read_masks
 from isaac_inference.ros.messages.poses import SeenObject, pose_from_message, read_object
 
 _AXIS_SHARE = 0.6  # of the object's largest extent
@@ -67,6 +70,22 @@ def draw_keypoints(picture: np.ndarray, detections: Sequence[SeenBox], keypoints
     """
     for seen in detections:
         draw_points(picture, keypoints[seen.index], class_color(seen.label))
+
+
+def draw_masks(picture: np.ndarray, detections: Sequence[SeenBox], masks: ImageFrame, count: int) -> None:
+    """The masks of detections, in place.
+
+    Args:
+        picture: (H, W, 3) uint8 BGR.
+        detections: of one message.
+        masks: of all detections of that message.
+        count: detections in that message.
+
+    Raises:
+        FrameError: what `read_masks` raises; nothing is drawn then.
+    """
+    found = read_masks(masks, detections, count, (picture.shape[1], picture.shape[0]))
+    fill_masks(picture, found, [seen.label for seen in detections])
 
 
 def draw_poses(

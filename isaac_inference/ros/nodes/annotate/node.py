@@ -24,8 +24,9 @@ from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.class_mask import CLASS_MASK, LABEL_INFO, class_mask_array, labels_of
 from isaac_inference.ros.messages.detections import SeenBox, read_detections, read_keypoints
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
+from isaac_inference.ros.messages.masks import INSTANCE_MASK
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TENSORS, TensorFrame
-from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_keypoints, draw_poses
+from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_keypoints, draw_masks, draw_poses
 from isaac_inference.ros.nodes.shared.image_input import ImageInput, ImageParameters
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
@@ -54,8 +55,9 @@ class AnnotateParameters(ImageParameters, NodeParameters):
     draw_classes: bool = param(False, 'Draw `class_mask` too, waiting for it: for a model with a class for each pixel.')
     draw_poses: bool = param(False, 'Draw the cuboids and axes of `detections_3d` too, waiting for them.')
     draw_keypoints: bool = param(False, 'Draw `keypoints` too, waiting for them: for a model that has them.')
+    draw_masks: bool = param(False, 'Fill `instance_mask` too, waiting for it: for a model that has masks.')
     wait_s: float = param(
-        0.3, 'How long a picture waits for its poses, keypoints or classes.', unit='s', minimum=0.0, maximum=10.0
+        0.3, 'How long a picture waits for its poses, keypoints, masks or classes.', unit='s', minimum=0.0, maximum=10.0
     )
     transform_wait_s: float = param(
         0.1,
@@ -85,8 +87,8 @@ class AnnotateNode(PipelineNode):
 
     With `draw_poses` also `detections_3d` and `camera_info`; poses in another frame than the image's are brought back
     by /tf at the image's stamp, and where that has no transform the picture comes without them. With `draw_keypoints`
-    also `keypoints`, one row for each detection. With `draw_classes` also `class_mask` and, for names, `label_info`;
-    without `draw_detections`, the mask takes the place of the detections.
+    also `keypoints`, one row for each detection; with `draw_masks` also `instance_mask`. With `draw_classes` also
+    `class_mask` and, for names, `label_info`; without `draw_detections`, the mask takes the place of the detections.
 
     `detections` are the primary input, not `image`: each of their messages asks for one picture, while images are not
     even taken as long as no one looks. So silence of the detections is STALE, since no picture can come, and a camera
@@ -124,6 +126,8 @@ class AnnotateNode(PipelineNode):
             streams['detections_3d'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
         if chosen.draw_keypoints:
             streams['keypoints'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
+        if chosen.draw_masks:
+            streams['masks'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
         self._pairing = StampPairing(self._primary_stream, streams)
         self._pictures = self.advertise(IMAGE, '~/debug_image', chosen.debug_image_qos)
         wanted = lambda: self._pictures.wanted  # noqa: E731
@@ -142,7 +146,9 @@ class AnnotateNode(PipelineNode):
             self.subscribe(plain(CameraInfo), 'camera_info', chosen.image_qos, self._on_camera_info)
         if chosen.draw_keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=depth)
-        if chosen.draw_poses or chosen.draw_keypoints or chosen.draw_classes:
+        if chosen.draw_masks:
+            self.subscribe(IMAGE, INSTANCE_MASK, qos, self._on_masks, depth=depth, wanted=wanted)
+        if chosen.draw_poses or chosen.draw_keypoints or chosen.draw_masks or chosen.draw_classes:
             self.every(max(chosen.wait_s / 3, 0.02), lambda: self._draw(self._pairing.expire()))
 
     def on_time_jump(self, now_ns: int) -> None:
@@ -195,6 +201,10 @@ class AnnotateNode(PipelineNode):
         if self._pictures.wanted:
             self._put('keypoints', frame.header, frame)
 
+    def _on_masks(self, frame: ImageFrame, clock: StageClock) -> None:
+        if self._pictures.wanted:
+            self._put('masks', frame.header, frame)
+
     def _on_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
         self._feed.put(message)
 
@@ -219,6 +229,7 @@ class AnnotateNode(PipelineNode):
         frame = self._images.read(matches['image'])
         poses: Detection3DArray | None = matches.get('detections_3d')
         keypoints: TensorFrame | None = matches.get('keypoints')
+        masks: ImageFrame | None = matches.get('masks')
         mask: ImageFrame | None = matches.get(CLASS_MASK)
         picture = self._picture(frame)
         if mask is not None:
@@ -226,6 +237,11 @@ class AnnotateNode(PipelineNode):
                 self._draw_classes(picture, mask)
             except FrameError as error:
                 self.health.skipped(error.reason, f'a picture comes without its classes: {error}')
+        if masks is not None:
+            try:
+                draw_masks(picture, detections, masks, len(message.detections))
+            except FrameError as error:
+                self.health.skipped(error.reason, f'a picture comes without its masks: {error}')
         draw_detections(picture, detections, self._trails)
         if keypoints is not None:
             try:

@@ -21,10 +21,12 @@ from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.compressed_depth import depth_frame_of
 from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoints, read_detections, read_keypoints
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
+from isaac_inference.ros.messages.masks import INSTANCE_MASK
 from isaac_inference.ros.messages.poses import detection_3d, frame_prefix, object_frames, pose_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.pose.cloud import ObjectsCloud
 from isaac_inference.ros.nodes.pose.depth_source import DepthSource
+from isaac_inference.ros.nodes.pose.masks import BUFFER, masks_of, wants_masks, with_mask
 from isaac_inference.ros.nodes.pose.parameters import PoseParameters
 from isaac_inference.ros.nodes.shared.image_input import ImageInput
 from isaac_inference.ros.nodes.shared.image_source import ImageSource
@@ -46,7 +48,7 @@ _BEYOND = 1.05  # of the image: a box that reaches further was found in a larger
 
 
 class PoseNode(PipelineNode):
-    """`detections`, `keypoints`, `camera_info`, `depth/image` and `depth/camera_info` to poses.
+    """`detections`, `keypoints`, `instance_mask`, `camera_info`, `depth/image` and `depth/camera_info` to poses.
 
     `~/detections_3d` (Detection3DArray: class, score, id, size and pose with covariance), `~/poses` (PoseArray, in the
     same order), /tf (`<class>_<id>`), and `~/objects_cloud` (PointCloud2) while anyone subscribes. Everything has
@@ -54,7 +56,7 @@ class PoseNode(PipelineNode):
     something speaks against is published and counted as noted.
 
     `detections` are the primary input: each message is a frame that gives poses or is dropped; the others only tell
-    how. One that waits for its depth or keypoints counts when its poses are out.
+    how. One that waits for its depth, keypoints or masks counts when its poses are out.
     """
 
     Parameters = PoseParameters
@@ -83,8 +85,13 @@ class PoseNode(PipelineNode):
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.poses_qos)
         self._points = model_points(card) if card and self._estimator.uses_keypoints else {}
         self._open_cameras()
+        self._has_masks = wants_masks(chosen.use_masks, card)
         self._cloud = ObjectsCloud(
-            self, card.labels if card else (), lambda *depth: self._depth.view(*depth), lambda: self._camera.origin
+            self,
+            card.labels if card else (),
+            lambda *depth: self._depth.view(*depth),
+            lambda: self._camera.origin,
+            self._has_masks,
         )
         self._broadcaster = TransformBroadcaster(self) if chosen.publish_tf else None
         self._frame_prefix = frame_prefix(chosen.tf_prefix, self.get_namespace())
@@ -99,7 +106,14 @@ class PoseNode(PipelineNode):
             streams['keypoints'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=_BUFFER)
         if self._estimator.uses_depth:
             streams['depth'] = Secondary(tolerance_s=chosen.depth_tolerance, wait_s=chosen.wait_s, depth=_BUFFER)
-        names = {'detections': 'detections', 'keypoints': KEYPOINTS_TOPIC, 'depth': 'depth/image'}
+        if self._estimator.uses_depth and self._has_masks:
+            streams['masks'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=BUFFER)
+        names = {
+            'detections': 'detections',
+            'keypoints': KEYPOINTS_TOPIC,
+            'depth': 'depth/image',
+            'masks': INSTANCE_MASK,
+        }
         topics = {stream: self.resolve_topic_name(name) for stream, name in names.items()}
         self._pairing = StampPairing('detections', streams, topics=topics)
         self._subscribe(chosen)
@@ -127,6 +141,8 @@ class PoseNode(PipelineNode):
         self._images.subscribe(image_qos, self._on_image, depth=2, wanted=lambda: self._cloud.wanted)
         if self._estimator.uses_keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=qos.depth)
+        if self._has_masks:
+            self.subscribe(IMAGE, INSTANCE_MASK, qos, self._on_masks, depth=qos.depth, wanted=wants_depth)
         # the newest frame wins here; what belongs to it waits in the pairing
         self.subscribe(plain(Detection2DArray), 'detections', qos, self._on_detections, primary=True)
         self.every(max(chosen.wait_s / 3, 0.02), self._on_tick)
@@ -184,6 +200,11 @@ class PoseNode(PipelineNode):
         if self._card_id is not None:
             frame.check_card(self._card_id)
         self._put('keypoints', frame.header, frame)
+
+    def _on_masks(self, frame: ImageFrame, clock: StageClock) -> None:
+        if self._estimator.uses_depth:
+            self._put('masks', frame.header, frame)
+        self._cloud.put('masks', frame.header, frame)
 
     def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
         released = self._pairing.put('detections', stamp_ns(message.header), (message, clock))
@@ -263,8 +284,11 @@ class PoseNode(PipelineNode):
         self._check_frame(message.header)
         _check_size(camera, boxes, keypoints)
         depth = self._depth_view(matches.get('depth'), message.header, boxes) if boxes else None
+        image_wh = (camera.width, camera.height)
+        masks = masks_of(matches.get('masks'), boxes, len(message.detections), image_wh, self.health.skipped)
         found: list[tuple[str, ObjectPose]] = []
-        for identity, item in seen:
+        for index, (identity, item) in enumerate(seen):
+            item = with_mask(item, masks, index, self.health.noted)
             try:
                 found.append((identity, self._estimator.estimate(item, camera, depth)))
             except FrameError as error:

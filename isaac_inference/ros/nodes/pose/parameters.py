@@ -11,6 +11,7 @@ from isaac_inference.ops.geometry.calibration import ImageRectified, StereoFrame
 from isaac_inference.ops.pose.depth_evidence import EvidenceSettings
 from isaac_inference.ops.pose.pnp import PnpSettings
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
+from isaac_inference.ros.nodes.pose.masks import UseMasks
 from isaac_inference.ros.nodes.shared.image_input import ImageParameters
 from isaac_inference.ros.nodes.shared.image_source import DepthTransport
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
@@ -220,8 +221,13 @@ class PoseParameters(ImageParameters, NodeParameters):
         minimum=0.0,
         maximum=1.0,
     )
+    use_masks: UseMasks = param(
+        UseMasks.AUTO,
+        'Whether objects are the pixels of "instance_mask" where depth is looked at, instead of the surface in the '
+        "middle of their box; auto: if the model's card has masks. With true, a detector of your own must send them.",
+    )
     wait_s: float = param(
-        0.15, 'How long detections wait for their depth or keypoints.', unit='s', minimum=0.0, maximum=10.0
+        0.15, 'How long detections wait for their depth, keypoints or masks.', unit='s', minimum=0.0, maximum=10.0
     )
     depth_unit_scale: float = param(
         0.0, 'Metres per unit of depth; 0 goes by the encoding: 16UC1 is mm, 32FC1 is m.', minimum=0.0
@@ -246,7 +252,7 @@ class PoseParameters(ImageParameters, NodeParameters):
     evidence: EvidenceParameters = group(EvidenceParameters(), 'Registration of poses from keypoints.')
     depth: DepthParameters = group(DepthParameters(), 'Poses from depth alone.')
     image_qos: QosParameters = group(QosParameters(), 'Subscriptions to images and camera infos.')
-    detections_qos: QosParameters = group(RESULTS, 'Subscriptions to detections and keypoints.')
+    detections_qos: QosParameters = group(RESULTS, 'Subscriptions to detections, keypoints and masks.')
     poses_qos: QosParameters = group(RESULTS, 'Publishers of the poses.')
 
     @property

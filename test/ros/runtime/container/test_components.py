@@ -43,10 +43,8 @@ def construct(ros: None) -> Iterator[object]:
 
 
 def test_the_components_of_this_package_are_offered():
-    assert available('isaac_inference') == [
-        f'isaac_inference::{name}Node'
-        for name in ('Annotate', 'Camera', 'Detection', 'Inference', 'Pose', 'Preprocess', 'SimCamera', 'Tags', 'Track')
-    ]
+    names = 'Annotate Camera Completion Depth Detection Inference Pose Preprocess SimCamera Stereo Tags Track'
+    assert available('isaac_inference') == [f'isaac_inference::{name}Node' for name in names.split()]
 
 
 def test_the_components_of_all_packages_are_offered():

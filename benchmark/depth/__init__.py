@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Dense depth: how right, how complete and how fast."""

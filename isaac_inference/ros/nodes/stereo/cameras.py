@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two cameras of a pair, as their CameraInfo describe them, and the images made rectified."""
+
+from __future__ import annotations
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo
+
+from isaac_inference.errors import FrameError
+from isaac_inference.ops.geometry.calibration import ImageRectified
+from isaac_inference.ops.stereo.rectification import RectifyMap
+from isaac_inference.ops.stereo.rig import StereoRig
+from isaac_inference.ros.messages.camera_info import CameraFeed
+
+SIDES = ('left', 'right')
+_SAME = 1e-4  # relative to the focal length, and rad
+
+
+class StereoCameras:
+    """Takes the CameraInfo of both sides; what follows from them is made again only where they say something new.
+
+    Args:
+        rectified: whether the images are.
+        topics: by side, names that may tell where that is 'auto': of the images first, then of their CameraInfo.
+    """
+
+    def __init__(self, rectified: ImageRectified, topics: dict[str, list[str]]) -> None:
+        self._feeds = {side: CameraFeed(rectified, topics[side]) for side in SIDES}
+        self._R: dict[str, tuple[float, ...]] = dict.fromkeys(SIDES, (0.0,) * 9)
+        self._rig: StereoRig | None = None
+        self._maps: dict[str, RectifyMap | None] = {}
+
+    def put(self, side: str, message: CameraInfo) -> bool:
+        """Take a message; whether it says something new.
+
+        Raises:
+            FrameError: as `camera_model`.
+        """
+        feed, R = self._feeds[side], tuple(map(float, message.r))
+        before = feed.calibration
+        try:
+            feed.put(message)
+        finally:
+            is_new = feed.calibration is not before or self._R[side] != R
+            if is_new:
+                self._R[side] = R
+                self._rig, self._maps = None, {}
+        return is_new
+
+    @property
+    def frames(self) -> tuple[str, str]:
+        """The frames that the two CameraInfo name."""
+        return self._feeds['left'].frame_id, self._feeds['right'].frame_id
+
+    @property
+    def assumed(self) -> dict[str, str]:
+        """What had to be assumed, in words, by side."""
+        found = {side: self._feeds[side].assumed.get('image_rectified', '') for side in SIDES}
+        return {side: text for side, text in found.items() if text}
+
+    @property
+    def rig(self) -> StereoRig:
+        """The rectified pair.
+
+        Raises:
+            FrameError: 'no_camera_info', and what `StereoRig.from_calibrations` raises.
+        """
+        if self._rig is None:
+            left, right = (self._feeds[side].calibration for side in SIDES)
+            if left is None or right is None:
+                missing = ' and '.join(f'{side}/camera_info' for side in SIDES if not self._feeds[side].calibration)
+                raise FrameError(
+                    'no_camera_info',
+                    f'images arrived, but no usable {missing} yet: depth needs focal length and baseline of a '
+                    'calibrated pair; remap them to those of the two cameras',
+                )
+            self._rig = StereoRig.from_calibrations(left, right)
+        return self._rig
+
+    @property
+    def is_rectified(self) -> bool:
+        """Whether the left image needs no rectification."""
+        return self._map('left') is None
+
+    def rectify(self, side: str, image: np.ndarray) -> np.ndarray:
+        """The image in the view of P; itself where it is so already. (H, W) or (H, W, 3) uint8.
+
+        Raises:
+            FrameError: 'camera_info_size', and what `rig` and `RectifyMap.make` raise.
+        """
+        rectify_map, feed = self._map(side), self._feeds[side]
+        if feed.camera is not None:
+            feed.camera.check_image(image.shape[1], image.shape[0])
+        return image if rectify_map is None else rectify_map(image)
+
+    def _map(self, side: str) -> RectifyMap | None:
+        if side not in self._maps:
+            self._maps[side] = self._make_map(side)
+        return self._maps[side]
+
+    def _make_map(self, side: str) -> RectifyMap | None:
+        feed = self._feeds[side]
+        if feed.calibration is None or feed.rectified:
+            return None
+        raw, rectified, R = feed.calibration.camera(False), feed.calibration.camera(True), np.array(self._R[side])
+        is_turned = R.any() and np.abs(R.reshape(3, 3) - np.eye(3)).max() > _SAME
+        is_moved = np.abs(raw.K - rectified.K).max() > _SAME * raw.focal
+        if not (raw.distortion or is_turned or is_moved):
+            return None
+        return RectifyMap.make(raw, R, rectified)

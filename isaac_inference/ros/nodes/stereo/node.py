@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""StereoNode: two cameras side by side to depth, without a model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from functools import partial
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage
+from std_msgs.msg import Header
+from stereo_msgs.msg import DisparityImage
+
+from isaac_inference.errors import FrameError
+from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.image.options import ColorOrder
+from isaac_inference.ops.stereo.matcher import Disparity, StereoMatcher, check_sizes
+from isaac_inference.ops.stereo.pair_check import check_pair
+from isaac_inference.ops.stereo.rig import StereoRig
+from isaac_inference.ros.messages.disparity import disparity_image
+from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
+from isaac_inference.ros.nodes.shared.depth_output import DepthOutput
+from isaac_inference.ros.nodes.shared.image_input import ImageInput
+from isaac_inference.ros.nodes.stereo.cameras import SIDES, StereoCameras
+from isaac_inference.ros.nodes.stereo.parameters import StereoParameters
+from isaac_inference.ros.runtime.container.process import node_main
+from isaac_inference.ros.runtime.node import PipelineNode, StageClock
+from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.topics.type_adapter import plain
+from isaac_inference.ros.runtime.transforms import TransformSource, make_transform_source
+from isaac_inference.ros.runtime.transforms.base import frame_name
+
+_BUFFER = 8  # right images kept: while a pair is matched some arrive, and each left one finds its own
+_ROW_OFFSET = 0.5  # px: rows of a pair that are further apart match worse
+_FEW = 0.1  # part of the pixels: fewer matches are worth a message
+
+
+class StereoNode(PipelineNode):
+    """`left/image`, `left/camera_info`, `right/image` and `right/camera_info` to depth in the left camera's view.
+
+    `depth/image` (32FC1 m, NaN for unknown) with `depth/camera_info`, `depth/points` while somebody looks, `disparity`
+    (DisparityImage), `depth/confidence` (mono8, 0 without a match). Raw images are rectified first; `left/image_rect`
+    is then the picture that depth belongs to. Everything has the left image's stamp and frame; where that is a raw
+    image's, it stands for the rectified view, as in stereo_image_proc.
+
+    The left image is the primary input: each is a frame that gives depth or is dropped. A pair that is none (swapped,
+    not rectified, of different moments or sizes, with calibrations that contradict each other) is named and gives
+    nothing.
+    """
+
+    Parameters = StereoParameters
+    stage = 'stereo'
+
+    def __init__(self, node_name: str = 'stereo', **kwargs: object) -> None:
+        self._pairing = StampPairing('left', {})
+        self._transforms: TransformSource | None = None
+        super().__init__(node_name, **kwargs)
+
+    def on_setup(self) -> None:
+        chosen: StereoParameters = self.parameters
+        self._matcher = StereoMatcher(chosen.matching.settings())
+        self._open_cameras()
+        self._output = DepthOutput(self, chosen.depth_qos)
+        self._disparities = self.advertise(plain(DisparityImage), 'disparity', chosen.depth_qos)
+        self._confidences = self.advertise(IMAGE, 'depth/confidence', chosen.depth_qos)
+        self._rectified = self.advertise(IMAGE, 'left/image_rect', chosen.depth_qos)
+        right = Secondary(tolerance_s=chosen.stamp_tolerance_s, wait_s=chosen.wait_s, depth=_BUFFER)
+        topics = {side: self.resolve_topic_name(f'{side}/image') for side in SIDES}
+        self._pairing = StampPairing('left', {'right': right}, topics=topics)
+        if chosen.check_tf:
+            self._transforms = make_transform_source(self, chosen.transform_source)
+        for side in SIDES:
+            self.subscribe(
+                plain(CameraInfo), f'{side}/camera_info', chosen.image_qos, partial(self._on_camera_info, side),
+                primary=False,
+            )  # fmt: skip
+        self._images = {side: ImageInput(self, f'{side}/image', chosen) for side in SIDES}
+        self._images['right'].subscribe(chosen.image_qos, self._on_right, primary=False, depth=_BUFFER)
+        self._images['left'].subscribe(chosen.image_qos, self._on_left, primary=True)
+        self.every(max(chosen.wait_s / 3, 0.02), self._on_tick)
+
+    def on_time_jump(self, now_ns: int) -> None:
+        if self._transforms is not None:
+            self._transforms.rewind(now_ns)
+
+    def on_stop(self) -> None:
+        self._pairing.clear()
+        self._open_cameras()
+
+    def on_teardown(self) -> None:
+        source, self._transforms = self._transforms, None
+        if source is not None:
+            source.close()
+
+    def _open_cameras(self) -> None:
+        """Know no camera yet."""
+        names = {
+            side: [self.resolve_topic_name(f'{side}/{name}') for name in ('image', 'camera_info')] for side in SIDES
+        }
+        self._cameras = StereoCameras(self.parameters.image_rectified, names)
+        self._next_check_s = 0.0
+        self._is_placed = False  # whether /tf has been seen to agree with P
+        self._said: set[str] = set()
+
+    # Inputs
+
+    def _on_camera_info(self, side: str, message: CameraInfo, clock: StageClock) -> None:
+        if self._cameras.put(side, message):
+            self._next_check_s, self._is_placed = 0.0, False
+
+    def _on_left(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
+        released = self._pairing.put('left', stamp_ns(item.header), (item, clock))
+        clock.defer()
+        self._release(released)
+
+    def _on_right(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
+        self._release(self._pairing.put('right', stamp_ns(item.header), item))
+
+    def _on_tick(self) -> None:
+        self._release(self._pairing.expire())
+        why = self._pairing.explain()
+        if why:
+            self.health.problem('unpaired', why)
+        else:
+            self.health.clear('unpaired')
+
+    def _release(self, released: Sequence[Paired]) -> None:
+        self._pairing.drop_forgotten(self.health.dropped)
+        for pair in released:
+            left, clock = pair.item
+            with self.work(clock):
+                if pair.missing:
+                    raise FrameError(
+                        'stereo_unpaired',
+                        f'no right image within {1e3 * self.parameters.stamp_tolerance_s:g} ms of a left one: depth of '
+                        'images of different moments would be wrong; have one camera trigger the other and both '
+                        'stamp alike, or raise stamp_tolerance_s where nothing moves',
+                    )
+                self._measure(left, pair.matches['right'], clock)
+
+    # Frames
+
+    def _measure(
+        self, left_item: ImageFrame | CompressedImage, right_item: ImageFrame | CompressedImage, clock: StageClock
+    ) -> None:
+        rig = self._cameras.rig
+        left, right = (
+            _color(self._images[side].read(item)) for side, item in zip(SIDES, (left_item, right_item), strict=True)
+        )
+        check_sizes(left, right)
+        header = left_item.header
+        self._check_place(rig, header, right_item.header)
+        flat = [
+            self._cameras.rectify(side, cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+            for side, image in zip(SIDES, (left, right), strict=True)
+        ]
+        rig.camera.check_image(flat[0].shape[1], flat[0].shape[0])
+        self._check_content(flat[0], flat[1], rig)
+        found = self._matcher(flat[0], flat[1], rig.lowest)
+        depth = rig.depth(found.pixels)
+        farthest = self.parameters.max_depth
+        if farthest:
+            depth[depth > farthest] = np.nan
+        self._say_what_is_assumed(rig, found)
+        self._publish(header, rig, found, depth, left)
+        self.report_timings(header, (clock.finish(),))
+
+    def _publish(self, header: Header, rig: StereoRig, found: Disparity, depth: np.ndarray, left: np.ndarray) -> None:
+        view = partial(self._cameras.rectify, 'left', left)
+        if self._rectified.wanted and not self._cameras.is_rectified:
+            self._rectified.publish(image_frame_from_array(view(), 'bgr8', header))
+        if self._confidences.wanted:
+            self._confidences.publish(image_frame_from_array(found.confidence, 'mono8', header))
+        if self._disparities.wanted:
+            self._disparities.publish(disparity_image(header, found, rig))
+        self._output.publish(header, depth, rig.camera, view)
+        self.health.show('matched', f'{100 * found.matched:.0f} %')
+        if found.matched < _FEW:
+            self.health.problem(
+                'few_matches',
+                f'only {100 * found.matched:.0f} % of the pixels have a match: plain or overexposed surfaces, a lens '
+                'that is covered, things nearer than the range of disparities reaches, or images that are no pair; '
+                'more light, a pattern projector, or more matching.disparities help',
+                log_again=False,
+            )
+        else:
+            self.health.clear('few_matches')
+
+    def _check_place(self, rig: StereoRig, left: Header, right: Header) -> None:
+        """Raises FrameError 'stereo_baseline' where /tf contradicts P; /tf that does not know says nothing."""
+        names = frame_name(left.frame_id), frame_name(right.frame_id)
+        if self._is_placed or self._transforms is None or not all(names) or names[0] == names[1]:
+            return
+        try:
+            found = Pose.from_matrix(self._transforms.lookup(*names, stamp_ns(left)))
+        except FrameError:
+            return
+        rig.check_transform(found)
+        self._is_placed = True
+
+    def _check_content(self, left: np.ndarray, right: np.ndarray, rig: StereoRig) -> None:
+        """Raises what `check_pair` does, now and then; after a pair that is none the next one is looked at, too."""
+        period_s, now_s = self.parameters.check_period_s, time.monotonic()
+        if not period_s or now_s < self._next_check_s:
+            return
+        look = check_pair(left, right, rig.doffs)
+        self._next_check_s = now_s + period_s
+        if math.isnan(look.offset):
+            return  # hardly any features: nothing new is known
+        self.health.show('row_offset_px', f'{look.offset:+.2f}')
+        if abs(look.offset) > _ROW_OFFSET:
+            self.health.problem(
+                'row_offset',
+                f'the right image is {look.offset:+.1f} px lower than the left one: the calibration is not quite true '
+                'any more, and depth has more holes and errors for it; calibrate the pair again',
+                log_again=False,
+            )
+        else:
+            self.health.clear('row_offset')
+
+    def _say_what_is_assumed(self, rig: StereoRig, found: Disparity) -> None:
+        """Once for each calibration."""
+        assumed = [f'{side} image_rectified is {text}' for side, text in self._cameras.assumed.items()]
+        nearest = f'nearest depth is {rig.nearest(found.highest):.2f} m, by {found.highest - found.lowest} disparities'
+        self.health.show('baseline_m', f'{rig.baseline:.4f}')
+        self.health.show('nearest_m', f'{rig.nearest(found.highest):.3f}')
+        for text in (*(f'assumed: {one}; set image_rectified if it is not so' for one in assumed), nearest):
+            if text not in self._said:
+                self._said.add(text)
+                self.get_logger().info(text)
+
+
+def _color(frame: ImageFrame) -> np.ndarray:
+    """(H, W, 3) uint8 BGR; maybe a view of the frame's bytes."""
+    image, order = color_image(frame, ColorOrder.BGR)
+    return image if order is ColorOrder.BGR else image[..., ::-1]
+
+
+main = node_main(StereoNode)
