@@ -37,6 +37,7 @@ GROUPS = {
         'overhead',
         'preprocess',
         'decode_nms',
+        'class_mask',
         'backlog',
         'transport',
         'executors',
@@ -56,7 +57,7 @@ GROUPS = {
     ),
     'depth': ('stereo', 'mono', 'completion'),
     'families': ('families',),
-    'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
+    'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_segmentation', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
 }
 NAMES = tuple(name for names in GROUPS.values() for name in names)
 QUICK_RESULTS = ROOT / 'build' / 'benchmark'

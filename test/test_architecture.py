@@ -57,6 +57,7 @@ ROS = {
     'vision_msgs',
     'diagnostic_msgs',
     'lifecycle_msgs',
+    'nav_msgs',
     'composition_interfaces',
     'ament_index_python',
     'launch',

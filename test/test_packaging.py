@@ -30,6 +30,8 @@ NODES = (
     'PreprocessNode',
     'InferenceNode',
     'DetectionNode',
+    'SegmentationNode',
+    'GroundNode',
     'TagsNode',
     'CameraNode',
     'AnnotateNode',

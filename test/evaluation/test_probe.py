@@ -10,8 +10,10 @@ import pytest
 from support.cards import with_detection, with_preprocess
 from support.onnx_models import WH, ultralytics_metadata, write_model
 from support.onnx_models.blind import constant_model
+from support.onnx_models.color_classes import write_color_classes
 from support.onnx_models.constant import write_constant
 from support.paths import YOLOX_NANO
+from support.segmentation.cards import known_to_nodes, segmentation_card
 
 from isaac_inference.engines import Engine, create_engine
 from isaac_inference.engines.onnxruntime.runner import OnnxRuntimeEngine
@@ -52,6 +54,21 @@ def test_a_sound_model_gives_no_finding(cups):
     assert (report.boxes, report.score_threshold) == (3, 0.25)
     assert 0.3 < report.best_score < 0.9
     assert report.summary() == f'3 boxes at score_threshold 0.25, best raw score {report.best_score:.4g}'
+
+
+def test_a_model_without_boxes_is_judged_by_its_outputs_alone(tmp_path):
+    card = write_color_classes(tmp_path / 'colors.onnx')
+    report = report_of(card.path)
+    assert (report.findings, report.boxes, report.score_threshold) == ((), None, None)
+    assert report.summary() == 'outputs are finite and depend on the picture'
+
+
+@pytest.mark.parametrize(('value', 'found'), [(1.0, 'constant_outputs'), (np.nan, 'non_finite')])
+def test_outputs_that_cannot_be_are_found_without_boxes_too(tmp_path, value, found):
+    path = write_constant(tmp_path / 'flat.onnx', {'scores': np.full((1, 2, 64, 96), value, np.float32)})
+    report = report_of(known_to_nodes(segmentation_card(path, ['floor', 'wall'])).path)
+    assert names(report)[0] == found
+    assert report.summary() == found
 
 
 @pytest.mark.skipif(not YOLOX_NANO.is_file(), reason=f'no YOLOX-nano at {YOLOX_NANO}')

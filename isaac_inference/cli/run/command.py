@@ -17,7 +17,7 @@ from rich.console import Console
 from isaac_inference.cli.run.summary import RunSummary
 from isaac_inference.cli.shared.console import console, progress
 from isaac_inference.errors import ConfigError
-from isaac_inference.models import ModelCard, read_card
+from isaac_inference.models import ModelCard, Task, read_card
 from isaac_inference.pictures import DamagedPictureError, FrameSource, SourceFrame
 from isaac_inference.ros.bringup.client import FrameResult, GraphClient
 from isaac_inference.ros.bringup.graph import perception_graph
@@ -72,11 +72,13 @@ def execute(arguments: argparse.Namespace) -> int:
 def _graph(arguments: argparse.Namespace, card: ModelCard) -> Iterator[tuple[RunningGraph, GraphClient]]:
     """The running graph and a client that feeds it, both stopped at the end."""
     keypoints, masks = card.keypoints is not None, card.masks is not None
+    classes = card.task is Task.SEMANTIC_SEGMENTATION
     specs = perception_graph(
         model=str(Path(arguments.model).absolute()),
         model_card=_absolute(arguments.card),
         annotate=bool(arguments.save_images),
         keypoints=keypoints,
+        classes=classes,
         masks=masks,
     )
     pictures = bool(arguments.save_images)
@@ -85,7 +87,7 @@ def _graph(arguments: argparse.Namespace, card: ModelCard) -> Iterator[tuple[Run
         default_ros(),
         contextlib.closing(start(specs, arguments.params_file)) as graph,
         contextlib.closing(
-            GraphClient.start(graph.namespace, pictures=pictures, keypoints=keypoints, masks=masks)
+            GraphClient.start(graph.namespace, pictures=pictures, keypoints=keypoints, masks=masks, classes=classes)
         ) as client,
     ):
         yield graph, client

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray
+from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.masks.masks import Masks
 from isaac_inference.ops.masks.polygons import polygons
+from isaac_inference.ops.segmentation.unlabelled import unlabelled
 from isaac_inference.pictures import SourceFrame
 from isaac_inference.ros.bringup.command_node import CommandNode
+from isaac_inference.ros.messages.class_mask import CLASS_MASK, LABEL_INFO, class_mask_array, labels_of
 from isaac_inference.ros.messages.detections import SeenBox, read_detections, read_keypoints
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, image_frame_from_array
 from isaac_inference.ros.messages.masks import INSTANCE_MASK, read_masks
@@ -26,7 +28,7 @@ from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TENSORS, Tenso
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings
 from isaac_inference.ros.runtime.health.timing import StageTiming, total_ms
 from isaac_inference.ros.runtime.node import StageClock
-from isaac_inference.ros.runtime.topics.qos import RELIABLE, QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.qos import LATCHED, RELIABLE, QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 
@@ -42,7 +44,8 @@ class FrameResult:
 
     `detections` holds, for each, 'class_id', 'score', 'bbox' (center x and y, width, height in source pixels), 'id'
     and, of a model that has them, 'keypoints': [x, y, confidence] of each, in source pixels, and 'mask': its 'area' in
-    pixels and 'polygons', an outline [[x, y], ...] for each of its pieces.
+    pixels and 'polygons', an outline [[x, y], ...] for each of its pieces. `classes` has, of a model with a class for
+    each pixel, the share of the picture that each class has, the largest first; None of others.
     """
 
     image: str | int
@@ -54,6 +57,7 @@ class FrameResult:
     latency_ms: dict[str, float] = field(default_factory=dict)
     picture: np.ndarray | None = None
     error: str = ''
+    classes: dict[str, float] | None = None
 
     @classmethod
     def failure(cls, image: str | int, error: str) -> FrameResult:
@@ -62,13 +66,14 @@ class FrameResult:
 
     def as_json(self) -> dict[str, Any]:
         """The documented JSON object; a frame without a result has null detections and an 'error'."""
+        found = {'detections': self.detections} if self.classes is None else {'classes': self.classes}
         line: dict[str, Any] = {
             'image': self.image,
             'stamp_ns': self.stamp_ns,
             'frame_id': self.frame_id,
             'width': self.width,
             'height': self.height,
-            'detections': None if self.error else self.detections,
+            **({'detections': None} if self.error else found),
             'latency_ms': self.latency_ms,
         }
         return {**line, 'error': self.error} if self.error else line
@@ -79,6 +84,7 @@ class _Answer:
     """The messages of one stamp, as they come in."""
 
     detections: Detection2DArray | None = None
+    mask: ImageFrame | None = None
     keypoints: TensorFrame | None = None
     masks: ImageFrame | None = None
     timings: tuple[StageTiming, ...] | None = None
@@ -86,19 +92,28 @@ class _Answer:
 
 
 class GraphClient(CommandNode):
-    """Feeds `image`, collects `detections`, stage timings, keypoints, masks and pictures (when asked to) and all nodes'
-    diagnostics.
+    """Feeds `image`, collects `detections` or, of a model with a class for each pixel, `class_mask`; stage timings,
+    keypoints, masks and pictures (when asked to) and all nodes' diagnostics.
     """
 
     def __init__(self, node_name: str = 'run_client', **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
-        self._pictures = self._keypoints = self._masks = False
+        self._pictures = self._keypoints = self._masks = self._classes = False
+        self._names: dict[int, str] = {}
         self._changed = threading.Condition()
         self._answers: OrderedDict[int, _Answer] = OrderedDict()
         self.statuses: dict[str, DiagnosticStatus] = {}
 
     @classmethod
-    def start(cls, namespace: str, *, pictures: bool, keypoints: bool = False, masks: bool = False) -> GraphClient:
+    def start(
+        cls,
+        namespace: str,
+        *,
+        pictures: bool,
+        keypoints: bool = False,
+        masks: bool = False,
+        classes: bool = False,
+    ) -> GraphClient:
         """Make the client in `namespace`, spin it in its own thread, and activate it.
 
         Args:
@@ -106,17 +121,24 @@ class GraphClient(CommandNode):
             pictures: wait for each frame's annotated picture too.
             keypoints: wait for each frame's keypoints too: for a model that has them.
             masks: wait for each frame's masks too: for a model that has them.
+            classes: wait for each frame's class mask instead of its detections.
         """
         client = cls(namespace=namespace)
         client._pictures, client._keypoints, client._masks = pictures, keypoints, masks
+        client._classes = classes
         client.run()
         return client
 
     def on_setup(self) -> None:
         self._images = self.advertise(IMAGE, 'image', QosParameters(reliability=Reliability.RELIABLE))
         self.subscribe(plain(DiagnosticArray), '/diagnostics', RELIABLE, self._on_diagnostics, depth=100)
-        self.subscribe(plain(Detection2DArray), 'detections', RELIABLE, self._on_detections, primary=True, depth=10)
-        self.subscribe(plain(DiagnosticArray), 'detection/timings', RELIABLE, self._on_timings, depth=10)
+        if self._classes:
+            self.subscribe(IMAGE, CLASS_MASK, RELIABLE, self._on_mask, primary=True, depth=10)
+            self.subscribe(plain(LabelInfo), LABEL_INFO, LATCHED, self._on_label_info)
+        else:
+            self.subscribe(plain(Detection2DArray), 'detections', RELIABLE, self._on_detections, primary=True, depth=10)
+        last = 'segmentation' if self._classes else 'detection'
+        self.subscribe(plain(DiagnosticArray), f'{last}/timings', RELIABLE, self._on_timings, depth=10)
         if self._keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, RELIABLE, self._on_keypoints, depth=10)
         if self._masks:
@@ -135,25 +157,35 @@ class GraphClient(CommandNode):
             while len(self._answers) > _KEEP:
                 self._answers.popitem(last=False)
         answer = self._wait(image_frame_from_array(frame.image, 'bgr8', header), stamp, timeout_s)
-        if answer is None or answer.detections is None:
-            result.error = f'no detections within {timeout_s:g} s; {self.explain()}'
-            return result
         try:
-            keypoints = None if answer.keypoints is None else read_keypoints(answer.detections, answer.keypoints)
-            seen = read_detections(answer.detections.detections, self.health.skipped)
-            count = len(answer.detections.detections)
-            masks = None if answer.masks is None else read_masks(answer.masks, seen, count, (width, height))
+            if answer is not None and answer.mask is not None:
+                result.classes = _shares(class_mask_array(answer.mask), self._names)
+            elif answer is not None and answer.detections is not None:
+                result.detections = self._detections_of(answer.detections, answer, (width, height))
+            else:
+                what = CLASS_MASK if self._classes else 'detections'
+                result.error = f'no {what} within {timeout_s:g} s; {self.explain()}'
+                return result
         except FrameError as error:
             result.error = str(error)
             return result
-        result.detections = [
-            {**_as_json(item, keypoints), **({} if masks is None else _mask_as_json(masks, index))}
-            for index, item in enumerate(seen)
-        ]
         result.latency_ms = {timing.stage: timing.work_ms for timing in answer.timings or ()}
         result.latency_ms['total'] = total_ms(answer.timings or ())
         result.picture = answer.picture
         return result
+
+    def _detections_of(
+        self, message: Detection2DArray, answer: _Answer, source_wh: tuple[int, int]
+    ) -> list[dict[str, Any]]:
+        """The rows of a frame; raises FrameError where keypoints or masks do not belong to them."""
+        keypoints = None if answer.keypoints is None else read_keypoints(message, answer.keypoints)
+        seen = read_detections(message.detections, self.health.skipped)
+        count = len(message.detections)
+        masks = None if answer.masks is None else read_masks(answer.masks, seen, count, source_wh)
+        return [
+            {**_as_json(item, keypoints), **({} if masks is None else _mask_as_json(masks, index))}
+            for index, item in enumerate(seen)
+        ]
 
     def explain(self) -> str:
         """What the nodes' diagnostics say is wrong, or that they say nothing."""
@@ -177,7 +209,7 @@ class GraphClient(CommandNode):
     def _complete(self, answer: _Answer | None) -> bool:
         return (
             answer is not None
-            and answer.detections is not None
+            and (answer.detections is not None or answer.mask is not None)
             and answer.timings is not None
             and (answer.keypoints is not None or not self._keypoints)
             and (answer.masks is not None or not self._masks)
@@ -194,6 +226,12 @@ class GraphClient(CommandNode):
 
     def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
         self._note(message.header, detections=message)
+
+    def _on_mask(self, mask: ImageFrame, clock: StageClock) -> None:
+        self._note(mask.header, mask=mask)
+
+    def _on_label_info(self, message: LabelInfo, clock: StageClock) -> None:
+        self._names = labels_of(message)
 
     def _on_keypoints(self, frame: TensorFrame, clock: StageClock) -> None:
         self._note(frame.header, keypoints=frame)
@@ -219,6 +257,13 @@ class GraphClient(CommandNode):
                 }
             )
             self._changed.notify_all()
+
+
+def _shares(mask: np.ndarray, names: dict[int, str]) -> dict[str, float]:
+    """The share of the picture that each class has, the largest first; pixels without a class are in none."""
+    counts = np.bincount(mask.reshape(-1), minlength=unlabelled(mask.dtype) + 1)[:-1]
+    present = sorted(np.flatnonzero(counts).tolist(), key=lambda number: -counts[number])
+    return {names.get(number, str(number)): round(int(counts[number]) / mask.size, 6) for number in present}
 
 
 def _as_json(seen: SeenBox, keypoints: np.ndarray | None) -> dict[str, Any]:

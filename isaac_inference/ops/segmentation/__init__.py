@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A class for each pixel: from a network's scores to a mask in source pixels."""
