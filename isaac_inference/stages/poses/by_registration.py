@@ -34,6 +34,7 @@ from isaac_inference.stages.poses.observation import DepthView, ObjectPose, Obse
 _RELAXED = PnpSettings(
     min_confidence=0.0, min_inliers=0.5, inlier_px=8.0, inlier_extent=0.1, max_rms_px=8.0, max_rms_extent=0.1
 )
+_BOX_EVERY = 4  # of the surface's points: as good as its outline
 _SILENT = ('no_depth', 'depth_missing', 'registration_hidden')  # reasons that say nothing against a keypoint pose
 
 
@@ -153,7 +154,26 @@ class RegistrationMethod:
         region = object_region(seen, camera, depth)
         foreground = region.inside & foreground_mask(region.points, region.points[~region.inside])
         model = self._models[seen.label]
-        return self._made(seen, register(model, region.points, _view(depth), None, self._settings, None, foreground))
+        found = register(model, region.points, _view(depth), None, self._settings, None, foreground)
+        self._check_box(seen, camera, model, found)
+        return self._made(seen, found)
+
+    def _check_box(self, seen: Observed, camera: CameraModel, model: ObjectModel, found: Registration) -> None:
+        """The object that was found must appear where it was detected, and not be something before it."""
+        pixels = camera.project(found.pose.apply(model.points[::_BOX_EVERY])) + 0.5
+        pixels = pixels[np.isfinite(pixels).all(axis=1)]
+        if len(pixels) == 0:
+            return
+        box = np.asarray(seen.box, np.float64)
+        outside = np.concatenate((pixels.min(axis=0) - box[:2], box[2:] - pixels.max(axis=0)))
+        part = float((outside / np.tile(box[2:] - box[:2], 2)).max())
+        if part > self._settings.max_box_outside:
+            raise FrameError(
+                'registration_fit',
+                f'{seen.label}: registration: the box of its detection reaches {part:.0%} of its side past the object '
+                f'that was found in depth, expected at most {self._settings.max_box_outside:.0%}; something before it '
+                'has a similar shape, or its size or mesh is too small',
+            )
 
     def _canonical(self, found: ObjectPose) -> ObjectPose:
         model = self._models[found.label]
