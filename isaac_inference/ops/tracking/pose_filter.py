@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dposv, dpotrf
 
-from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp, so3_log
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, nearest
+from isaac_inference.ops.setting_ranges import require
 
 _POSITION, _ROTATION = slice(0, 3), slice(3, 6)
 _POSE, _MOTION = slice(0, 6), slice(6, 12)
@@ -79,11 +80,9 @@ class PoseFilterSettings:
     max_gap_s: float = 0.5
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            least = 1.0 if name in ('takeover_hits', 'max_acceleration_gain', 'max_noise_scale') else 0.0
-            if not (least <= value < np.inf and value > 0.0):
-                wanted = 'of at least 1' if least else 'above 0'
-                raise ConfigError(f'pose filter, {name}: got {value}, expected a finite number {wanted}')
+        from_one = ('takeover_hits', 'max_acceleration_gain', 'max_noise_scale')
+        require(self, 'pose filter', from_one, 1.0)
+        require(self, 'pose filter', (name for name in vars(self) if name not in from_one), above=True)
 
 
 @dataclass(frozen=True, eq=False)
