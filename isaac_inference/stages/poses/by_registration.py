@@ -16,7 +16,7 @@ from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.mesh import load_mesh
 from isaac_inference.ops.geometry.object_model import ObjectModel
 from isaac_inference.ops.geometry.rigid import Pose
-from isaac_inference.ops.geometry.symmetry import canonical, nearest
+from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, nearest
 from isaac_inference.ops.pose.depth_evidence import EvidenceSettings
 from isaac_inference.ops.pose.keypoint_fit import WeakKeypoints
 from isaac_inference.ops.pose.pnp import PnpSettings, estimate_pnp
@@ -65,6 +65,11 @@ class RegistrationMethod:
         as_meant = {name: dataclasses.replace(spec, symmetries=()) for name, spec in card.objects.items()}
         self._keypoints = KeypointMethod(dataclasses.replace(card, objects=as_meant), pnp)
         self._settings, self._evidence = settings, evidence
+
+    @property
+    def unseen_turns(self) -> dict[str, tuple[Symmetry, ...]]:
+        """Class name -> the turns of its object that depth cannot see."""
+        return {name: model.geometric for name, model in self._models.items()}
 
     def estimate(self, seen: Observed, camera: CameraModel, depth: DepthView | None) -> ObjectPose:
         """Register; where depth has nothing to say about an object, the keypoints' pose stands as it is.
