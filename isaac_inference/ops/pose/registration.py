@@ -360,13 +360,13 @@ def _search(
             f'a model with keypoints, or a view of more faces, tells them apart',
         )
     turned = search.turned_about_weakest(fits[0])
-    if turned < settings.min_evidence:
+    if turned < settings.min_turn_evidence:
         raise FrameError(
             'registration_ambiguous',
             f'registration: turned by {_FURTHER * settings.same_turn_deg:.0f} degrees the model fits depth nearly as '
             f'well: it speaks against that by {turned:.1f} squared standard deviations more, expected '
-            f'{settings.min_evidence:g}; what shows how the object is turned is not seen, such as the handle of a mug '
-            f'behind it; a model with keypoints, or another view, tells',
+            f'{settings.min_turn_evidence:g}; what shows how the object is turned is not seen, such as the handle of a '
+            f'mug behind it; a model with keypoints, or another view, tells',
         )
     _check_ends(model, depth, pose, posterior, settings, search.far)
     _check_alike(model, pose, settings)

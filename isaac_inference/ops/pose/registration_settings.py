@@ -165,6 +165,9 @@ class RegistrationSettings:
             it by this much more, in squared standard deviations of independent depth points, 0 or more; 0 accepts
             all. 16 are four standard deviations of one point: with half of that, one pose in a hundred was wrong on
             nearly symmetric objects.
+        min_turn_evidence: the same for the pose itself, turned a little further than `same_turn_deg` about the axis
+            that it is least sure of, 0 or more. 9 are three standard deviations, and nothing is between: of such poses
+            one in a hundred is turned by as much.
         min_search_fitness: without an initial pose: `min_fitness` where that is less; 0 to 1. Right poses that were
             found from depth alone had 0.9 or more, most wrong ones less.
         min_ends_seen: without an initial pose: where depth leaves a shift open, as on a flat face, the share of places
@@ -203,6 +206,7 @@ class RegistrationSettings:
     max_shift: float = 0.35
     max_turn_deg: float = 25.0
     min_evidence: float = 16.0
+    min_turn_evidence: float = 9.0
     min_search_fitness: float = 0.88
     min_ends_seen: float = 0.1
     max_box_outside: float = 0.2
@@ -217,7 +221,7 @@ class RegistrationSettings:
 
     def __post_init__(self) -> None:
         faults = ('bias', 'bend', 'misalignment_px')
-        limits = ('min_evidence', 'max_overhang', 'max_shift', 'same_place', 'max_box_outside')
+        limits = ('min_evidence', 'min_turn_evidence', 'max_overhang', 'max_shift', 'same_place', 'max_box_outside')
         shares = ('min_fitness', 'min_search_fitness', 'min_ends_seen', 'min_support', 'min_explained')
         require(self, _WHAT, ('noise', 'distance', 'max_rmse'), above=True)
         require(self, _WHAT, (*faults, *limits))
