@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.cards import with_detection, with_preprocess
+from support.cards import known_to_nodes, with_detection, with_preprocess
 from support.onnx_models import WH, ultralytics_metadata, write_model
 from support.onnx_models.blind import constant_model
 from support.onnx_models.color_classes import write_color_classes
 from support.onnx_models.constant import write_constant
 from support.paths import YOLOX_NANO
-from support.segmentation.cards import known_to_nodes, segmentation_card
+from support.segmentation.cards import segmentation_card
 
 from isaac_inference.engines import Engine, create_engine
 from isaac_inference.engines.onnxruntime.runner import OnnxRuntimeEngine

@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from isaac_inference.models import ImageInput, ModelCard, PreprocessSpec, reader
+from isaac_inference.models import ImageInput, ModelCard, PreprocessSpec
 from isaac_inference.models.card.tasks import DepthKind, MonoDepthSpec
 from isaac_inference.models.onnx.reader import read_model_file
 from isaac_inference.ops.image.options import TensorLayout
@@ -52,12 +52,3 @@ def depth_card(
     image = ImageInput(tensor, TensorLayout.NCHW, (tensor.shape[3], tensor.shape[2]), PreprocessSpec(**preprocess))
     spec = MonoDepthSpec({'depth': file.outputs[0].name}, kind, *rule)
     return ModelCard(path.stem, path, file.sha256, (image,), file.outputs, spec)
-
-
-def known_to_nodes(card: ModelCard) -> ModelCard:
-    """Have `read_card` give this card for its file, as if the file said all that."""
-    key = (card.path.resolve(), None)
-    beside = (card.path.with_suffix(suffix).resolve() for suffix in ('.yaml', '.yml'))
-    stamps = {path: reader._stamp(path) for path in (key[0], *beside)}
-    reader._cache[key] = reader._Entry(card, stamps)
-    return card

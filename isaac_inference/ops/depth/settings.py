@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from isaac_inference.ops.setting_ranges import require
+
 
 @dataclass(frozen=True)
 class DepthSettings:
@@ -37,6 +39,9 @@ class DepthSettings:
             curved object reaches 1, one that is twice as large 2 and more.
         min_extent: the box of an object that is seen whole is at least this part of what its cuboid would show.
         min_part: the same of an object that is partly hidden or outside the image.
+
+    Raises:
+        ConfigError: a value outside its range.
     """
 
     min_points: int = 30
@@ -57,6 +62,16 @@ class DepthSettings:
     max_misfit: float = 1.8
     min_extent: float = 0.47
     min_part: float = 0.16
+
+    def __post_init__(self) -> None:
+        shares = ('central', 'significant', 'support_share', 'min_extent', 'min_part')
+        counts = ('min_points', 'samples')
+        above = ('gap', 'support_band', 'reach', 'nearest', 'max_misfit')
+        require(self, 'depth', shares, high=1.0)
+        require(self, 'depth', counts, 1)
+        require(self, 'depth', above, above=True)
+        require(self, 'depth', ('max_ratio',), 1.0)
+        require(self, 'depth', ('depth_error', 'outside', 'unseen', 'box_error', 'size_error'))
 
 
 DEFAULT = DepthSettings()

@@ -14,21 +14,14 @@ import numpy as np
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.depth_image import UNIT_PARAMETER, DepthImage, RegionPoints
+from isaac_inference.ops.depth.likely_units import DEPTHS, LENGTHS
 from isaac_inference.ops.depth.settings import DepthSettings
 from isaac_inference.ops.depth.sized_place import SizedPlace
 from isaac_inference.ops.depth.surfaces import SeenObject
 from isaac_inference.ops.geometry.camera_model import CameraModel
 
 _SAMPLES = 500
-_UNITS = (
-    ('m', 1.0),
-    ('inches', 0.0254),
-    ('cm', 0.01),
-    ('mm', 0.001),
-    ('0.25 mm', 0.00025),
-    ('0.1 mm', 0.0001),
-)
-_CARD_UNITS = (('inches', 0.0254), ('cm', 0.01), ('mm', 0.001))
+_CARD_UNITS = {'inches': 'inches', 'cm': 'centimetres', 'mm': 'millimetres'}  # what is said -> of LENGTHS
 _SAME = 0.1  # of the logarithm: the unit that is in use needs no advice
 _UNSURE = 2.2  # an object's extent is known only up to this factor without its rotation
 
@@ -143,12 +136,12 @@ def _suspects(label: str, ratio: float, size: np.ndarray, scale: float) -> str:
     """Which units would explain it, and what to set then."""
     explained = [
         (unit / scale * ratio, f'{UNIT_PARAMETER}: {unit:g} if its unit is {name}')
-        for name, unit in _UNITS
+        for name, unit in DEPTHS.items()
         if abs(np.log(unit / scale)) > _SAME
     ]
     explained += [
         (ratio / unit, f'objects.{label}.size: [{", ".join(f"{side * unit:.4g}" for side in size)}] if it is in {name}')
-        for name, unit in _CARD_UNITS
+        for name, unit in ((name, LENGTHS[full]) for name, full in _CARD_UNITS.items())
     ]
     likely = sorted((abs(np.log(left)), text) for left, text in explained if abs(np.log(left)) < np.log(_UNSURE))
     advice = [text for _, text in likely]

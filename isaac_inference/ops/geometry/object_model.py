@@ -22,6 +22,9 @@ from isaac_inference.ops.geometry.view_templates import ViewTemplates
 _POINTS = {'cuboid': 1200, 'cylinder': 1200, 'sphere': 1000, 'mesh': 6000}
 _EQUAL_SIDES = 0.04  # relative; depth cannot distinguish sides closer than this
 _GRAZING = -0.05  # cosine; a face seen this edge-on may be matched, because the pose is not exact yet
+_SAME_WAY = 0.5  # cosine between the normals of a point and of the surface that it may be on
+_ROUGH = 2000  # points that suffice for rough distances
+_AROUND = 8  # samples of a mesh among which one is looked for that faces the same way
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,22 @@ class ObjectModel:
             return self.geometric or self.symmetries
         return both
 
+    def distances(self, points: np.ndarray, reach: float) -> np.ndarray:
+        """(N,) rough distances of (N, 3) points from the whole surface, metres; inf beyond the reach."""
+        tree, apart = self._samples
+        return np.maximum(tree.query(points, distance_upper_bound=reach + apart)[0] - apart, 0.0)
+
+    @functools.cached_property
+    def _samples(self) -> tuple[cKDTree, float]:
+        """A part of the points, and how far a place on the surface is from them."""
+        step = max(1, len(self.points) // _ROUGH)
+        return cKDTree(self.points[::step]), self.spacing * step**0.5
+
+    @property
+    def blur(self) -> float:
+        """Metres along the surface within which its edges are known: a mesh is matched by its samples."""
+        return 2.0 * self.spacing if self.shape == 'mesh' else 0.0
+
     @classmethod
     def build(
         cls,
@@ -103,7 +122,7 @@ class ObjectModel:
         return cls(shape, sides, points, normals, spacing, extent, declared, *alike, views, templates)
 
     def closest(
-        self, points: np.ndarray, camera: np.ndarray, reach: float = np.inf
+        self, points: np.ndarray, camera: np.ndarray, reach: float = np.inf, facing: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The nearest points on the visible side of the surface.
 
@@ -113,26 +132,50 @@ class ObjectModel:
             points: (N, 3) in the object's frame.
             camera: (3,) the camera's position in the object's frame.
             reach: metres; what is further from a mesh may get any point of it, which saves time.
+            facing: (N, 3) which way the surface faces that each point is on, zeros where that is unknown: what is seen
+                just past a face's edge is nearest to the side beside it, which may not even be visible, and belongs to
+                the face.
 
         Returns:
             The nearest points (N, 3), their outward normals (N, 3), and (N,) bool: true where the given point lies
             beside the surface (past an edge), not above or below it.
         """
         if self.shape == 'cuboid':
-            return _closest_on_cuboid(points, camera, self.size / 2)
+            return _closest_on_cuboid(points, camera, self.size / 2, facing)
         if self.shape == 'cylinder':
-            return _closest_on_cylinder(points, camera, (self.size[0] + self.size[1]) / 4, self.size[2] / 2)
+            radius = (self.size[0] + self.size[1]) / 4
+            return _closest_on_cylinder(points, camera, radius, self.size[2] / 2, facing)
         if self.shape == 'sphere':
             normals = points / np.maximum(np.linalg.norm(points, axis=1), 1e-9)[:, None]
             return normals * (self.size.mean() / 2), normals, np.zeros(len(points), np.bool_)
         part, tree = self.views.part(camera)
         found = tree.query(points, distance_upper_bound=reach)[1]
         index = part[np.minimum(found, len(part) - 1)]
+        if facing is not None:
+            self._turned_to(facing, points, index, found < len(part), part, tree, reach)
         places, normals = self.points[index], self.normals[index]
         gap = points - places
         along = np.einsum('ij,ij->i', gap, normals)
-        beside = np.einsum('ij,ij->i', gap, gap) - along * along > (2.0 * self.spacing) ** 2
+        beside = np.einsum('ij,ij->i', gap, gap) - along * along > self.blur**2
         return places, normals, beside
+
+    def _turned_to(
+        self, facing: np.ndarray, points: np.ndarray, index: np.ndarray, near: np.ndarray, part: np.ndarray,
+        tree: cKDTree, reach: float,
+    ) -> None:  # fmt: skip
+        """Replaces the samples (N,) of those near points that are past the edge of what faces the same way."""
+        same = np.einsum('ij,ij->i', self.normals[index], facing) > _SAME_WAY
+        away = np.flatnonzero(near & ~same & facing.any(axis=1))
+        if len(away) == 0:
+            return
+        around = tree.query(points[away], k=range(1, 1 + min(_AROUND, len(part))), distance_upper_bound=reach)[1]
+        around = part[np.minimum(around, len(part) - 1)]
+        alike = np.einsum('nki,ni->nk', self.normals[around], facing[away]) > _SAME_WAY
+        chosen = around[np.arange(len(away)), alike.argmax(axis=1)]
+        gap = points[away] - self.points[chosen]
+        along = np.einsum('ij,ij->i', gap, self.normals[chosen])
+        past = alike.any(axis=1) & (np.einsum('ij,ij->i', gap, gap) - along**2 > self.blur**2)
+        index[away[past]] = chosen[past]
 
     def visible(self, rotation: np.ndarray, translation: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
         """At most `limit` sample points that the camera sees under a pose, and their normals, in the camera's frame.
@@ -176,7 +219,7 @@ def geometric_symmetries(shape: str, size: np.ndarray) -> tuple[Symmetry, ...]:
 
 
 def _closest_on_cuboid(
-    points: np.ndarray, camera: np.ndarray, half: np.ndarray
+    points: np.ndarray, camera: np.ndarray, half: np.ndarray, facing: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     signs = np.where(camera >= 0.0, 1.0, -1.0)
     faces = signs * half
@@ -190,13 +233,20 @@ def _closest_on_cuboid(
         total[:, hidden] = np.inf
     axis = total.argmin(axis=1)
     rows = np.arange(len(points))
+    if facing is not None:
+        same = facing * signs > _SAME_WAY
+        other = np.where(same, total, np.inf).argmin(axis=1)
+        past = same[rows, other] & np.isfinite(total[rows, other]) & ~same[rows, axis]
+        past &= total[rows, other] - to_face[rows, other] > 1e-12
+        past &= total[rows, other] <= 2.0 * total[rows, axis]  # it is as near as the side
+        axis = np.where(past, other, axis)
     beside = total[rows, axis] - to_face[rows, axis] > 1e-12
     inside[rows, axis] = faces[axis]
     return inside, np.diag(signs)[axis], beside
 
 
 def _closest_on_cylinder(
-    points: np.ndarray, camera: np.ndarray, radius: float, half: float
+    points: np.ndarray, camera: np.ndarray, radius: float, half: float, facing: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     flat = np.hypot(points[:, 0], points[:, 1])
     outward = np.zeros_like(points)
@@ -212,6 +262,10 @@ def _closest_on_cylinder(
         end[:, 2] = sign * half
         past = np.maximum(flat - radius, 0.0)
         nearer = np.hypot(past, points[:, 2] - end[:, 2]) < gap
+        if facing is not None:
+            on_end, on_side = facing[:, 2] * sign > _SAME_WAY, np.einsum('ij,ij->i', facing, outward) > _SAME_WAY
+            nearer |= on_end & ~on_side & (past > 0.0)
+            nearer &= ~(on_side & ~on_end & beside)
         places[nearer] = end[nearer]
         normals = np.where(nearer[:, None], np.array((0.0, 0.0, sign)), outward)
         beside = np.where(nearer, past > 0.0, beside)

@@ -10,14 +10,14 @@ depth camera's own error is a ratio, too, but a small one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
-from isaac_inference.errors import ConfigError
 from isaac_inference.ops.geometry.object_model import ObjectModel
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.pose.surface_fit import SeenDepth
+from isaac_inference.ops.setting_ranges import require
 
 _PREDICTED = 300
 _SIGMAS = 2.5  # of the keypoints' own error
@@ -55,15 +55,10 @@ class EvidenceSettings:
     min_points: int = 20
 
     def __post_init__(self) -> None:
-        most = dict.fromkeys(('size_share', 'nearer_share', 'own_share'), 1.0)
-        most |= {'max_scale_error': 0.5, 'window': 0.1, 'min_points': math.inf}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not (math.isfinite(value) and 0.0 < value <= most[field.name]):
-                raise ConfigError(
-                    f'evidence, {field.name}: got {value!r}, expected a finite number above 0'
-                    + (f' and at most {most[field.name]:g}' if math.isfinite(most[field.name]) else '')
-                )
+        require(self, 'evidence', ('size_share', 'nearer_share', 'own_share'), 0.0, 1.0, above=True)
+        require(self, 'evidence', ('max_scale_error',), 0.0, 0.5, above=True)
+        require(self, 'evidence', ('window',), 0.0, 0.1, above=True)
+        require(self, 'evidence', ('min_points',), 1)
 
 
 @dataclass(frozen=True)

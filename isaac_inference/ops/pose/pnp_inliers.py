@@ -47,6 +47,7 @@ def readmitted(
     """
     while np.count_nonzero(inliers) < len(inliers):
         variance, free = noise_scale(seen.weights[inliers], fit, huber, noise)
+        variance /= _of_nearest(np.count_nonzero(inliers) / len(inliers))
         squares = _squared_deviations(seen, inliers, everywhere, max(variance, noise * noise))
         nearest = int(squares.argmin())
         if not (1.0 + float(squares[nearest]) / free) ** (-free / 2.0) > least:
@@ -57,6 +58,16 @@ def readmitted(
         fit = refine(kept, evaluate(kept, fit.vector, huber), huber)
         everywhere = evaluate(seen, fit.vector, huber)
     return inliers, fit
+
+
+def _of_nearest(share: float) -> float:
+    """The mean square of the nearest part of normal errors in a plane, over that of all of them.
+
+    Those within are the nearest because they were chosen so, and so look less noisy than all are (Riani, Atkinson and
+    Cerioli, 'Finding an unknown number of multivariate outliers', 2009, equation 6, for two dimensions).
+    """
+    rest = 1.0 - share
+    return 1.0 + rest * math.log(rest) / share if rest > 0.0 else 1.0
 
 
 def _squared_deviations(seen: Observations, inliers: np.ndarray, everywhere: Fit, variance: float) -> np.ndarray:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
 from isaac_inference.errors import ConfigError
+from isaac_inference.ops.setting_ranges import require
 
 MIN_KEYPOINTS = 4  # three allow up to four poses
 
@@ -66,17 +66,13 @@ class PnpSettings:
     max_ambiguity: float = 1.0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not (math.isfinite(value) and value >= 0.0):
-                raise ConfigError(f'{field.name}: got {value!r}, expected a finite number of 0 or more')
-        if self.min_keypoints < MIN_KEYPOINTS:
-            raise ConfigError(f'min_keypoints: got {self.min_keypoints}, expected {MIN_KEYPOINTS} or more')
-        for name in ('min_confidence', 'max_ambiguity', 'min_inliers', 'outlier_probability'):
-            if getattr(self, name) > 1.0:
-                raise ConfigError(f'{name}: got {getattr(self, name)}, expected at most 1')
-        for name in ('min_inliers', 'inlier_px', 'pixel_noise', 'tag_noise', 'max_position_std', 'max_rotation_std'):
-            if getattr(self, name) == 0.0:
-                raise ConfigError(f'{name}: got 0, expected more')
+        shares = ('min_confidence', 'max_ambiguity', 'outlier_probability')
+        above = ('inlier_px', 'pixel_noise', 'tag_noise', 'max_position_std', 'max_rotation_std')
+        require(self, 'pnp', shares, high=1.0)
+        require(self, 'pnp', ('min_inliers',), high=1.0, above=True)
+        require(self, 'pnp', above, above=True)
+        require(self, 'pnp', ('min_keypoints',), MIN_KEYPOINTS)
+        named = {*shares, *above, 'min_inliers', 'min_keypoints'}
+        require(self, 'pnp', (field.name for field in fields(self) if field.name not in named))
         if self.min_distance >= self.max_distance:
             raise ConfigError(f'min_distance: got {self.min_distance} m, expected less than {self.max_distance} m')

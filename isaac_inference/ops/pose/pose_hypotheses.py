@@ -19,6 +19,7 @@ from isaac_inference.ops.pose.surface_fit import SeenDepth
 
 _TUKEY_SHRINK = 0.8  # of the reach from one step to the next
 _SCORE_EVERY, _FIT_EVERY = 3, 2  # of a template's points, when many templates are compared and fitted
+_EXPLAINED = 24  # points of the object that are looked for on each candidate
 _GRAZING = 0.2  # cosine; a view's points belong to a direction some degrees from the camera's
 _LEAST_FRONT = 0.05  # metres in front of the camera
 
@@ -28,7 +29,7 @@ class Candidates(NamedTuple):
 
     Attributes:
         rotations, translations: (H, 3, 3) and (H, 3), T_camera_object.
-        scores: (H,) of how well depth agrees, 1 at best.
+        scores: (H,) of how well depth agrees, 1 at best; how many of the object's points are left over counts as well.
     """
 
     rotations: np.ndarray
@@ -68,7 +69,7 @@ def pose_hypotheses(
         >>> faces = np.tile((0.0, 0.0, -1.0), (len(cloud), 1))
         >>> depth = SeenDepth(DepthImage(metres, 1.0), camera)
         >>> found = pose_hypotheses(cube, cloud, faces, depth, SearchSettings())
-        >>> round(float(found.translations[0, 2]), 2), bool(found.scores[0] > 0.9)
+        >>> round(float(found.translations[0, 2]), 2), bool(found.scores[0] > 0.8)
         (1.0, True)
     """
     view = frame_towards(cloud.mean(axis=0))
@@ -80,18 +81,20 @@ def pose_hypotheses(
     placed, scores = _shifted(model, placed.only(kept), scores[kept], depth, reach, view)
     kept = np.argsort(-scores)[: settings.fitted_templates]
     rough = Candidates(placed.rotations[kept], placed.translations[kept], scores[kept])
-    return fitted(model, rough, depth, settings, reach)
+    return fitted(model, rough, cloud, depth, settings, reach)
 
 
 def fitted(
-    model: ObjectModel, rough: Candidates, depth: SeenDepth, settings: SearchSettings, reach: float
+    model: ObjectModel, rough: Candidates, cloud: np.ndarray, depth: SeenDepth, settings: SearchSettings, reach: float
 ) -> Candidates:
     """All candidates after a few steps of point-to-plane fitting of what should be seen to what is, the best first.
 
     Each visible point of the model is compared with depth on its line of sight, so that what the camera cannot see
-    never counts, and no search for neighbours is needed.
+    never counts, and no search for neighbours is needed. How good they are is then told by both sides: the part of the
+    model that should be seen and is, and the part of the object's points that lies on the model.
 
     Args:
+        cloud: (N, 3) of the object alone, camera frame, metres.
         reach: distance within which depth counts in the first step, metres.
 
     Example: the front of a cube of 0.2 m is seen at 0.9 m; one candidate is 4 cm too far, another 2 cm too near.
@@ -101,7 +104,8 @@ def fitted(
         >>> depth = SeenDepth(DepthImage(np.full((48, 64), 0.9, np.float32), 1.0), camera)
         >>> cube = ObjectModel.build('cuboid', (0.2, 0.2, 0.2))
         >>> rough = Candidates(np.stack([np.eye(3)] * 2), np.array([[0, 0, 1.04], [0, 0, 0.98]]), np.zeros(2))
-        >>> fitted(cube, rough, depth, SearchSettings(), reach=0.1).translations[:, 2].round(2).tolist()
+        >>> face = np.array([[x / 100, y / 100, 0.9] for x in range(-9, 10) for y in range(-9, 10)])
+        >>> fitted(cube, rough, face, depth, SearchSettings(), reach=0.1).translations[:, 2].round(2).tolist()
         [1.0, 1.0]
     """
     R, t = rough.rotations.copy(), rough.translations.copy()
@@ -130,9 +134,40 @@ def fitted(
         R = so3_exps(step[:, 3:]) @ R
         reach = max(reach * _TUKEY_SHRINK, least)
     views = _views(model, R, t)
-    scores = _agreement(depth, model, R, t, views, settings.last_reach * model.diameter, every)
+    scores = _agreement(depth, model, R, t, views, least, every)
+    scores -= settings.unexplained_weight * _unexplained(model, cloud, R, t, least)
     order = np.argsort(-scores)
     return Candidates(R[order], t[order], scores[order])
+
+
+def placed_anew(
+    model: ObjectModel, rotations: np.ndarray, cloud: np.ndarray, depth: SeenDepth, settings: SearchSettings
+) -> list[Pose]:
+    """Where an object of each rotation (H, 3, 3) would be, as far as one can say before anything is fitted.
+
+    Of an object that is seen in part, a turned one is at another place: the part that is seen stays where it is.
+
+    Args:
+        cloud: (N, 3) of the object alone, camera frame, metres.
+
+    Example: of a block of 0.1 x 0.1 x 0.3 m, a face that is 0.1 m long at 0.9 m is its side or its end.
+        >>> from isaac_inference.ops.depth.depth_image import DepthImage
+        >>> from isaac_inference.ops.geometry.camera_model import CameraModel
+        >>> from isaac_inference.ops.geometry.rigid import so3_exp
+        >>> camera = CameraModel(64, 48, np.array([[100.0, 0, 31.5], [0, 100, 23.5], [0, 0, 1]]))
+        >>> depth = SeenDepth(DepthImage(np.full((48, 64), 0.9, np.float32), 1.0), camera)
+        >>> block = ObjectModel.build('cuboid', (0.1, 0.1, 0.3))
+        >>> face = np.array([[x / 100, y / 100, 0.9] for x in range(-5, 6) for y in range(-5, 6)])
+        >>> turns = np.stack((np.eye(3), so3_exp(np.array((np.pi / 2, 0.0, 0.0)))))
+        >>> [round(float(pose.translation[2]), 2) for pose in placed_anew(block, turns, face, depth, SearchSettings())]
+        [1.05, 0.95]
+    """
+    view = frame_towards(cloud.mean(axis=0))
+    every = _placed(model, cloud, view, view.T @ rotations)
+    mine = every.only(np.arange(len(model.templates.rotations), len(every.rotations)))
+    reach = settings.template_reach * model.diameter
+    mine, _ = _shifted(model, mine, _scores(model, mine, depth, reach), depth, reach, view)
+    return Candidates(mine.rotations, mine.translations, mine.mismatch).poses()
 
 
 class _Placed(NamedTuple):
@@ -200,6 +235,14 @@ def _agreement(
         near = np.maximum(0.0, 1.0 - (gap / reach) ** 2)
         value = np.where(gap > reach, -1.0, np.where(gap < -reach, -0.3, near))
     return np.nan_to_num(value).mean(axis=1)
+
+
+def _unexplained(model: ObjectModel, cloud: np.ndarray, R: np.ndarray, t: np.ndarray, reach: float) -> np.ndarray:
+    """(H,) mean square distance of the object's points from the model, in reaches, each at most 1."""
+    some = cloud[:: max(1, len(cloud) // _EXPLAINED)]
+    local = (some - t[:, None]) @ R
+    distance = model.distances(local.reshape(-1, 3), reach)
+    return (np.minimum(distance / reach, 1.0) ** 2).reshape(len(t), -1).mean(axis=1)
 
 
 def _along_view(depth: SeenDepth, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

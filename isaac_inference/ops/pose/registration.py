@@ -15,10 +15,10 @@ import numpy as np
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.foreground import foreground_mask
 from isaac_inference.ops.geometry.object_model import ObjectModel
-from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
+from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_exp
 from isaac_inference.ops.geometry.surface_normals import facing_normals, thinned
 from isaac_inference.ops.geometry.symmetry import canonical, equivalents, rotation_error
-from isaac_inference.ops.pose.pose_hypotheses import Candidates, fitted, pose_hypotheses
+from isaac_inference.ops.pose.pose_hypotheses import Candidates, fitted, placed_anew, pose_hypotheses
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.ops.pose.surface_fit import (
     INDEPENDENT,
@@ -131,10 +131,10 @@ def _refined(
 ) -> Registration:
     fitting = settings.fitting
     prior = typical_covariance(initial, model.diameter) if covariance is None else covariance
-    prior = prior + np.diag(np.repeat((fitting.prior_shift**2, np.radians(fitting.prior_turn_deg) ** 2), 3))
-    far = _far(initial)
-    largest = np.sqrt(np.linalg.eigvalsh(prior[:3, :3])[-1]) + 0.5 * model.diameter * np.sqrt(
-        np.linalg.eigvalsh(prior[3:, 3:])[-1]
+    slack = np.diag(np.repeat((fitting.prior_shift**2, np.radians(fitting.prior_turn_deg) ** 2), 3))
+    far, loose = _far(initial), prior + slack
+    largest = np.sqrt(np.linalg.eigvalsh(loose[:3, :3])[-1]) + 0.5 * model.diameter * np.sqrt(
+        np.linalg.eigvalsh(loose[3:, 3:])[-1]
     )
     least = fitting.min_reach_sigmas * settings.noise * far
     most = max(fitting.max_reach * model.diameter, fitting.max_reach_floor)
@@ -143,7 +143,7 @@ def _refined(
     if np.count_nonzero(near) < settings.min_points <= len(points):
         raise _nothing_there(model, depth, initial, settings, int(np.count_nonzero(near)), reach)
     scene, errors = _scene(model, points[near], depth, settings), _errors(initial, depth, settings)
-    found = refine(model, scene, initial, prior, errors, reach)
+    found = refine(model, scene, initial, prior, errors, reach, slack=slack)
     if found is None:
         raise _nothing_there(model, depth, initial, settings, len(scene.cloud), reach)
     pose, posterior = found
@@ -152,13 +152,14 @@ def _refined(
     if fit.fitness < 1.0 - fitting.max_fitness_loss:  # else the initial pose cannot be that much better
         start = measure(model, scene, initial, settings.distance * far, errors.noise)
         if fit.fitness < start.fitness - fitting.max_fitness_loss and fit.support < start.support:
-            pose, posterior, fit, method = initial, prior, start, 'kept'
+            pose, posterior, fit, method = initial, loose, start, 'kept'
     _check_moved(model, initial, pose, settings)
     _check_fit(fit, settings, far)
     return Registration(canonical(pose, model.symmetries), posterior, fit.fitness, fit.rmse, method)
 
 
 _NEARLY = 0.4  # of what counts as different: a fit that stopped beside a look-alike does not stand for it
+_FURTHER, _HELD_DEG = 1.2, 1.0  # of what counts as different, a turn that is tried, and how firmly it is held there
 _ROUGH_POINTS = 150  # points that suffice to compare placements roughly
 
 
@@ -223,6 +224,9 @@ class _Search:
         for _ in range(2):  # a look-alike that is better than the best has look-alikes, too
             best = found[0]
             others = [best.pose @ turn for turn in self.model.near]
+            if others and best.fit.support < search.whole_support:
+                turned = np.stack([pose.rotation for pose in others])
+                others += placed_anew(self.model, turned, self.scene.cloud, self.scene.depth, search)
             others = [pose for pose in others if all(self._is_new(pose, item.pose, _NEARLY) for item in found)]
             if not others:
                 break
@@ -232,7 +236,9 @@ class _Search:
                 np.stack([pose.translation for pose in others]),
                 np.zeros(len(others)),
             )
-            rough = fitted(self.model, start, self.scene.depth, search, search.last_reach * self.model.diameter)
+            rough = fitted(
+                self.model, start, self.scene.cloud, self.scene.depth, search, search.last_reach * self.model.diameter
+            )
             some: list[Pose] = []
             for pose, score in zip(rough.poses(), rough.scores, strict=True):
                 known = [*(item.pose for item in found), *some]
@@ -250,6 +256,35 @@ class _Search:
         limit = found[0].against + self.settings.min_evidence
         return [item for item in found[1:] if item.against < limit and self._is_new(item.pose, found[0].pose)]
 
+    def turned_about_weakest(self, best: _Placed) -> float:
+        """How much more depth speaks against the best, turned a little about the axis that it is least sure of.
+
+        In squared standard deviations; infinite where it is sure about all, or a turn leaves it as it is. What would
+        tell one turn of a mug from another may be hidden behind it.
+        """
+        settings = self.settings
+        spread = best.covariance
+        variances, axes = np.linalg.eigh(spread[3:, 3:])
+        axis = axes[:, -1]
+        if variances[-1] < np.radians(settings.search.sure_turn_deg) ** 2:
+            return np.inf
+        held = np.linalg.inv(self._loose)
+        held[3:, 3:] += np.outer(axis, axis) / np.radians(_HELD_DEG) ** 2
+        prior = np.linalg.inv(held)
+        against = self._against(best.pose, self._coarse)[0]
+        least = np.inf
+        for sign in (1.0, -1.0):
+            turn = sign * _FURTHER * np.radians(settings.same_turn_deg) * axis
+            # the most probable place when it is turned so
+            place = best.pose.translation + spread[:3, 3:] @ np.linalg.solve(spread[3:, 3:], turn)
+            start = Pose(so3_exp(turn) @ best.pose.rotation, place)
+            if self._is_new(start, best.pose):
+                reach = settings.distance * self.far
+                found = refine(self.model, self._coarse, start, prior, self._errors, reach, thorough=False)
+                if found is not None:
+                    least = min(least, self._against(found[0], self._coarse)[0] - against)
+        return least
+
     def with_surroundings(self, pose: Pose, points: np.ndarray) -> Alignment:
         """The fit of a pose to all points around it, not to the foreground alone: does its surface go on there?"""
         near = np.linalg.norm(points - pose.translation.astype(points.dtype), axis=1) < 0.6 * self.model.diameter
@@ -262,7 +297,10 @@ class _Search:
     def _fitted(self, poses: list[Pose], known: float = np.inf) -> list[_Placed]:
         """The poses fitted: all of them roughly, then exactly those that may turn out to be the best.
 
+        The first is always one of these: along a face it may still be off by more than a few steps mend.
+
         Args:
+            poses: the one that agrees best with depth first.
             known: what depth says against the best that was found before.
         """
         settings, errors = self.settings, self._errors
@@ -273,8 +311,8 @@ class _Search:
                 rough.append((self._against(start[0], self._coarse)[0], start[0]))
         limit = min([known, *(against for against, _ in rough)]) + settings.search.rough_margin
         found = []
-        for against, pose in rough:
-            if against <= limit:
+        for place, (against, pose) in enumerate(rough):
+            if place == 0 or against <= limit:
                 exact = refine(self.model, self.scene, pose, self._loose, errors, settings.distance * self.far)
                 if exact is not None:
                     found.append(_Placed(*self._against(exact[0], self.scene), *exact))
@@ -320,6 +358,15 @@ def _search(
             f'registration: two different poses fit depth equally well: it speaks against the second by '
             f'{rivals[0].against - against:.1f} squared standard deviations more, expected {settings.min_evidence:g}; '
             f'a model with keypoints, or a view of more faces, tells them apart',
+        )
+    turned = search.turned_about_weakest(fits[0])
+    if turned < settings.min_turn_evidence:
+        raise FrameError(
+            'registration_ambiguous',
+            f'registration: turned by {_FURTHER * settings.same_turn_deg:.0f} degrees the model fits depth nearly as '
+            f'well: it speaks against that by {turned:.1f} squared standard deviations more, expected '
+            f'{settings.min_turn_evidence:g}; what shows how the object is turned is not seen, such as the handle of a '
+            f'mug behind it; a model with keypoints, or another view, tells',
         )
     _check_ends(model, depth, pose, posterior, settings, search.far)
     _check_alike(model, pose, settings)
@@ -368,6 +415,8 @@ def _errors(pose: Pose, depth: SeenDepth, settings: RegistrationSettings) -> Dep
 
 
 def _check_fit(fit: Alignment, settings: RegistrationSettings, far: float) -> None:
+    if 0.0 < fit.support < settings.min_support * fit.fitness:  # of so little, depth says nothing against it, either
+        raise _hidden(fit, settings)
     if fit.fitness < settings.min_fitness or fit.rmse > settings.max_rmse * far or fit.overhang > settings.max_overhang:
         raise FrameError(
             'registration_fit',
@@ -377,11 +426,15 @@ def _check_fit(fit: Alignment, settings: RegistrationSettings, far: float) -> No
             f'{settings.max_overhang:.0%}); {_SUSPECTS}',
         )
     if fit.support < settings.min_support:
-        raise FrameError(
-            'registration_hidden',
-            f"registration: {fit.support:.0%} of the model's visible side is seen, expected "
-            f'{settings.min_support:.0%}; the rest lies behind something nearer',
-        )
+        raise _hidden(fit, settings)
+
+
+def _hidden(fit: Alignment, settings: RegistrationSettings) -> FrameError:
+    return FrameError(
+        'registration_hidden',
+        f"registration: {fit.support:.0%} of the model's visible side is seen, expected {settings.min_support:.0%}; "
+        'the rest lies behind something nearer, or depth is missing there',
+    )
 
 
 def _check_moved(model: ObjectModel, initial: Pose, pose: Pose, settings: RegistrationSettings) -> None:

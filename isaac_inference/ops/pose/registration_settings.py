@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
-from isaac_inference.errors import ConfigError
 from isaac_inference.ops.depth.settings import DepthSettings
+from isaac_inference.ops.setting_ranges import require
 
-_INF = math.inf
+_WHAT = 'registration'
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,12 @@ class FittingSettings:
     max_fitness_loss: float = 0.03
 
     def __post_init__(self) -> None:
-        for name in ('prior_shift', 'max_reach_floor'):
-            _require(self, name, 0.0, _INF)
-        for name in ('points_across', 'min_spacing', 'reach_sigmas', 'min_reach_sigmas', 'max_reach'):
-            _require(self, name, 0.0, _INF, above=True)
-        _require(self, 'max_fitness_loss', 0.0, 1.0)
-        _require(self, 'prior_turn_deg', 0.0, 180.0)
-        _require(self, 'max_spacing', self.min_spacing, _INF)
+        above = ('points_across', 'min_spacing', 'reach_sigmas', 'min_reach_sigmas', 'max_reach')
+        require(self, _WHAT, above, above=True)
+        require(self, _WHAT, ('prior_shift', 'max_reach_floor'))
+        require(self, _WHAT, ('max_fitness_loss',), high=1.0)
+        require(self, _WHAT, ('prior_turn_deg',), high=180.0)
+        require(self, _WHAT, ('max_spacing',), self.min_spacing)
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,8 @@ class SearchSettings:
         last_reach: distance in diameters at which depth counts in the last of them, above 0.
         min_agreement: the search ends without a pose when no fitted template agrees with depth by this much, up to 1
             for complete agreement; refusing early saves the exact fits.
+        unexplained_weight: what a fitted template loses when none of the points of the object lie on it, 0 or more:
+            much, because the inside of a hollow object agrees with nearly any turn of it.
         refined_placements: how many of the fitted templates are fitted exactly, 1 or more; each costs as much time as
             refining an initial pose.
         agreement_margin: those that agree less than the best by this much are not, 0 or more.
@@ -93,6 +93,10 @@ class SearchSettings:
         rough_margin: placements against which depth speaks by this much more than against the best, once all are
             fitted with a part of the points, are not fitted with all of them, in squared standard deviations as
             `RegistrationSettings.min_evidence`, 0 or more.
+        sure_turn_deg: a pose whose rotation is sure to this standard deviation about every axis is not tried with other
+            turns, in degrees, 0 to 180: where depth shows how an object is turned, it does so twice as surely.
+        whole_support: of an object with less support than this, look-alikes are also tried where the part that is seen
+            would be theirs, above 0 to 1: with more, its middle is where it is however it is turned.
         full_support: from this support on a placement is not less probable for what hides it, above 0 to 1: seeing
             more than half of the visible side says nothing about which placement is right.
 
@@ -106,28 +110,32 @@ class SearchSettings:
     fitted_templates: int = 32
     template_steps: int = 8
     last_reach: float = 0.05
-    min_agreement: float = 0.3
+    min_agreement: float = -0.5
+    unexplained_weight: float = 2.0
     refined_placements: int = 4
-    agreement_margin: float = 0.3
-    rival_margin: float = 0.2
+    agreement_margin: float = 0.5
+    rival_margin: float = 0.4
     rival_steps: int = 3
     placement_shift: float = 0.15
     placement_turn_deg: float = 15.0
     exact_reach: float = 0.08
     exact_reach_tolerances: float = 2.0
-    rough_margin: float = 20.0
+    rough_margin: float = 25.0
+    sure_turn_deg: float = 1.2
+    whole_support: float = 0.75
     full_support: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ('template_reach', 'last_reach', 'placement_shift', 'exact_reach', 'exact_reach_tolerances'):
-            _require(self, name, 0.0, _INF, above=True)
-        for name in ('mismatch_weight', 'agreement_margin', 'rival_margin', 'rough_margin'):
-            _require(self, name, 0.0, _INF)
-        for name in ('shifted_templates', 'fitted_templates', 'template_steps', 'rival_steps', 'refined_placements'):
-            _require(self, name, 1, _INF)
-        _require(self, 'min_agreement', -1.0, 1.0)
-        _require(self, 'placement_turn_deg', 0.0, 180.0, above=True)
-        _require(self, 'full_support', 0.0, 1.0, above=True)
+        above = ('template_reach', 'last_reach', 'placement_shift', 'exact_reach', 'exact_reach_tolerances')
+        margins = ('mismatch_weight', 'unexplained_weight', 'agreement_margin', 'rival_margin', 'rough_margin')
+        counts = ('shifted_templates', 'fitted_templates', 'template_steps', 'rival_steps', 'refined_placements')
+        require(self, _WHAT, above, above=True)
+        require(self, _WHAT, margins)
+        require(self, _WHAT, counts, 1)
+        require(self, _WHAT, ('min_agreement',), -math.inf, 1.0)
+        require(self, _WHAT, ('placement_turn_deg',), high=180.0, above=True)
+        require(self, _WHAT, ('sure_turn_deg',), high=180.0)
+        require(self, _WHAT, ('whole_support', 'full_support'), high=1.0, above=True)
 
 
 @dataclass(frozen=True)
@@ -157,11 +165,17 @@ class RegistrationSettings:
             it by this much more, in squared standard deviations of independent depth points, 0 or more; 0 accepts
             all. 16 are four standard deviations of one point: with half of that, one pose in a hundred was wrong on
             nearly symmetric objects.
+        min_turn_evidence: the same for the pose itself, turned a little further than `same_turn_deg` about the axis
+            that it is least sure of, 0 or more. 9 are three standard deviations, and nothing is between: of such poses
+            one in a hundred is turned by as much.
         min_search_fitness: without an initial pose: `min_fitness` where that is less; 0 to 1. Right poses that were
             found from depth alone had 0.9 or more, most wrong ones less.
         min_ends_seen: without an initial pose: where depth leaves a shift open, as on a flat face, the share of places
             just past the model's ends at which something further away must be seen, 0 to 1; less means a part of a
             larger surface.
+        max_box_outside: without an initial pose: the part of a side by which the detection's box may reach past the
+            outline of the pose that was found, 0 or more; less than 0.05 for right poses and exact boxes, so that the
+            rest is for boxes that are not.
         same_place: poses further apart than this are different, in diameters, 0 or more: what a refinement leaves open
             is less.
         same_turn_deg: poses turned further apart than this are different, in degrees, 0 to 180; for the same reason.
@@ -192,8 +206,10 @@ class RegistrationSettings:
     max_shift: float = 0.35
     max_turn_deg: float = 25.0
     min_evidence: float = 16.0
+    min_turn_evidence: float = 9.0
     min_search_fitness: float = 0.88
     min_ends_seen: float = 0.1
+    max_box_outside: float = 0.2
     same_place: float = 0.1
     same_turn_deg: float = 15.0
     max_undeclared_turn_deg: float = 5.0
@@ -204,23 +220,12 @@ class RegistrationSettings:
     search: SearchSettings = field(default_factory=SearchSettings)
 
     def __post_init__(self) -> None:
-        for name in ('noise', 'distance', 'max_rmse'):
-            _require(self, name, 0.0, _INF, above=True)
-        for name in ('bias', 'bend', 'misalignment_px', 'min_evidence', 'max_overhang', 'max_shift', 'same_place'):
-            _require(self, name, 0.0, _INF)
-        for name in ('min_fitness', 'min_search_fitness', 'min_ends_seen', 'min_support', 'min_explained'):
-            _require(self, name, 0.0, 1.0)
-        for name in ('max_turn_deg', 'same_turn_deg', 'max_undeclared_turn_deg'):
-            _require(self, name, 0.0, 180.0)
-        _require(self, 'min_points', 1, _INF)
-        _require(self, 'max_points', self.min_points, _INF)
-
-
-def _require(settings: Any, name: str, low: float, high: float, above: bool = False) -> None:
-    value = getattr(settings, name)
-    if not (math.isfinite(value) and low <= value <= high and not (above and value == low)):
-        least = f'above {low:g}' if above else f'at least {low:g}'
-        raise ConfigError(
-            f'registration, {name}: got {value!r}, expected a finite number {least}'
-            + (f' and at most {high:g}' if high < _INF else '')
-        )
+        faults = ('bias', 'bend', 'misalignment_px')
+        limits = ('min_evidence', 'min_turn_evidence', 'max_overhang', 'max_shift', 'same_place', 'max_box_outside')
+        shares = ('min_fitness', 'min_search_fitness', 'min_ends_seen', 'min_support', 'min_explained')
+        require(self, _WHAT, ('noise', 'distance', 'max_rmse'), above=True)
+        require(self, _WHAT, (*faults, *limits))
+        require(self, _WHAT, shares, high=1.0)
+        require(self, _WHAT, ('max_turn_deg', 'same_turn_deg', 'max_undeclared_turn_deg'), high=180.0)
+        require(self, _WHAT, ('min_points',), 1)
+        require(self, _WHAT, ('max_points',), self.min_points)

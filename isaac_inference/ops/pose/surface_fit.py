@@ -22,10 +22,13 @@ _SHRINK = 0.65  # of the reach from one step to the next
 _SETTLED = 0.08  # of the depth noise: a step that moves the surface less ends the fit
 _FLUSH = 0.3  # points past the edges, as a part of those on the model, from which on edges say nothing
 _LEVEL, _NEAR_EDGE = 0.01, 0.03  # metres from the surface continued past its edge, and from the edge
+_PAST_REACH = 0.3  # of the reach: what is past an edge by less than the model may be off does not say that it is flush
+_BESIDE = 0.5  # of the reach: what is past an edge and further from the surface continued there is something else
 _JUMP = 0.015  # of the distance: neighbours on one surface differ by less
 _SAME_SIDE = 0.5  # cosine between a scene normal and that of the surface it is matched with
 # Errors of neighbouring depth pixels are correlated, so a thousand points are not a thousand measurements.
 INDEPENDENT = 60.0
+_EXPECTED = 6.0  # points that would say as much about the noise as its setting does
 _PREDICTED = 300
 _PAST = 0.06  # of the diameter: how far past the edges it is looked for the end
 _ACROSS = np.array(((1.0, 0.0, 0.0), (-1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, -1.0, 0.0)))
@@ -278,6 +281,7 @@ def refine(
     errors: DepthErrors,
     reach: float,
     thorough: bool = True,
+    slack: np.ndarray | None = None,
 ) -> tuple[Pose, np.ndarray] | None:
     """Gauss-Newton on point-to-surface distances, with a prior.
 
@@ -291,6 +295,7 @@ def refine(
         errors: of depth, where the object is.
         reach: distance at which points count in the first step, metres.
         thorough: False ends after the first steps, for a comparison with other starts.
+        slack: (6, 6) by which the start is trusted less than its prior says; of how wrong it is, that says nothing.
 
     Returns:
         Pose and (6, 6) covariance, or None when too little of the scene is near the model or the fit diverged.
@@ -306,23 +311,26 @@ def refine(
         >>> round(float(pose.translation[2]), 3), bool(spread[2, 2] < spread[0, 0])
         (1.0, True)
     """
-    held = np.linalg.inv(prior)
+    held = np.linalg.inv(prior if slack is None else prior + slack)
     R, t = start.rotation, start.translation
     smallest = min(3.0 * errors.noise, reach)
+    at_edge = errors.noise**2 / (errors.noise**2 + model.blur**2)  # where an edge is, is known less well
     part, left = (scene.thinned(_COARSE) if model.shape == 'mesh' else scene), _COARSE_STEPS
     for _ in range(_STEPS):
-        found = _match(model, part, R, t, reach)
+        found = _match(model, part, R, t, reach, by_side=True)
         r, g = found.distance, found.gradient
         falling = 1.0 - (r / reach) ** 2
         weights = np.where(found.agree & (np.abs(r) < reach), falling * falling, 0.0)
         if np.count_nonzero(found.beside):
-            weights[found.beside] *= _trust_in_edges(found)
+            weights[found.beside] *= _trust_in_edges(found, reach) * at_edge
+            weights[found.beside & (np.abs(found.along) > _BESIDE * reach)] = 0.0
         total = float(np.add.reduce(weights))
         if total < 8.0:
             return None
         J = np.concatenate((-g, cross(g, part.cloud - t)), axis=1)
         weighted = J * (weights * (min(1.0, INDEPENDENT / total) / errors.noise**2))[:, None]
-        H = weighted.T @ J + held
+        information = weighted.T @ J
+        H = information + held
         deviation = np.concatenate((t - start.translation, so3_log(R @ start.rotation.T)))
         step = -_solved(H, weighted.T @ r + held @ deviation)
         x, y, z, u, v, w = (abs(part_of) for part_of in step.tolist())
@@ -340,7 +348,10 @@ def refine(
             part = scene
         reach = max(reach * _SHRINK, smallest)
     spread = np.linalg.inv(H)
-    return Pose(R, t), spread + _systematic(spread @ weighted.T, found.gradient, part.cloud, errors)
+    # what the fit makes of the points' noise, as large as they show it, and of the start's error
+    started = held if slack is None else held @ prior @ held
+    left = spread @ (information * _noise_seen(weights, r, errors.noise) + started) @ spread
+    return Pose(R, t), left + _systematic(spread @ weighted.T, found.gradient, part.cloud, errors)
 
 
 def _solved(H: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -349,14 +360,29 @@ def _solved(H: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.linalg.solve(H, right) if info else np.asarray(solution)
 
 
-def _trust_in_edges(found: _Matches) -> float:
+def _noise_seen(weights: np.ndarray, distance: np.ndarray, noise: float) -> float:
+    """The variance of the points' noise over that of `noise`, by how far they are from the surface.
+
+    The mean of its distribution after these distances, when `noise` was expected as firmly as `_EXPECTED` points would
+    have shown it (scaled inverse chi-square; Gelman et al., 'Bayesian Data Analysis', 3rd edition, section 2.6). The
+    faults of depth that all points share are no noise, and are counted by themselves.
+    """
+    total = float(weights.sum())
+    count = min(total, INDEPENDENT)
+    squares = float(weights @ distance**2) / total / noise**2
+    return (_EXPECTED + count * squares) / (_EXPECTED + count - 2.0)
+
+
+def _trust_in_edges(found: _Matches, reach: float) -> float:
     """0 to 1: how much points past the model's edges may pull it along.
 
     Few of them belong to the object, and the fit moves it onto them; many are something that the object lies flush
     with, such as the table under a thin one.
     """
     level = found.agree & (np.abs(found.along) < _LEVEL)
-    past = float(np.count_nonzero(level & found.beside & (found.distance < _NEAR_EDGE)))
+    past = float(
+        np.count_nonzero(level & found.beside & (found.distance < _NEAR_EDGE) & (found.distance > _PAST_REACH * reach))
+    )
     on_model = float(np.count_nonzero(found.agree & ~found.beside))
     return max(0.0, 1.0 - past / max(1.0, _FLUSH * on_model))
 
@@ -396,13 +422,18 @@ class _Matches(NamedTuple):
     along: np.ndarray  # (N,) distance along the surface's normal
 
 
-def _match(model: ObjectModel, scene: Scene, R: np.ndarray, t: np.ndarray, reach: float = np.inf) -> _Matches:
-    """Points further from the model than `reach` need not be exact."""
+def _match(
+    model: ObjectModel, scene: Scene, R: np.ndarray, t: np.ndarray, reach: float = np.inf, by_side: bool = False
+) -> _Matches:
+    """Points further from the model than `reach` need not be exact; `by_side`: with what faces the same way."""
     local = (scene.cloud - t) @ R
-    places, normals, beside = model.closest(local, -R.T @ t, reach)
+    places, normals, beside = model.closest(local, -R.T @ t, reach, scene.normals @ R if by_side else None)
     gap = local - places
     along = np.einsum('ij,ij->i', gap, normals)
-    # past an edge, the distance to the edge counts: what extends beyond the model pulls it along
+    # past an edge, the distance to the edge counts: what extends beyond the model pulls it along; in a fit along the
+    # surface only, as what a point is off across it by says nothing about the edge
+    if by_side:
+        gap = gap - along[:, None] * normals
     length = np.sqrt(np.einsum('ij,ij->i', gap, gap))
     distance = np.where(beside, length, along)
     outwards = normals @ R.T

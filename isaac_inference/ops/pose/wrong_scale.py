@@ -5,15 +5,9 @@ from __future__ import annotations
 
 import math
 
+from isaac_inference.ops.depth.likely_units import taken_for
+
 _SAME = 0.06  # natural logarithm: a factor this close to that between two units is one
-_UNITS = {
-    1000.0: 'millimetres taken for metres',
-    100.0: 'centimetres taken for metres',
-    39.37: 'inches taken for metres',
-    3.281: 'feet taken for metres',
-    10.0: 'millimetres taken for centimetres',
-    2.54: 'centimetres taken for inches',
-}
 _POWERS = (0.0001, 0.001, 0.01, 0.1, 10.0, 100.0, 1000.0, 10000.0)
 
 
@@ -34,10 +28,9 @@ def scale_suspects(scale: float, unit_m: float) -> str:
     """
     factor, word = (1.0 / scale, 'large') if scale < 1.0 else (scale, 'small')
     text = f'its size or mesh is {_short(factor)} times too {word}'
-    for known, name in _UNITS.items():
-        if abs(math.log(factor / known)) < _SAME:
-            text += f' ({name if word == "large" else " taken for ".join(reversed(name.split(" taken for ")))}?)'
-            break
+    units = taken_for(factor, _SAME)
+    if units is not None:
+        text += f' ({" taken for ".join(units if word == "large" else units[::-1])}?)'
     for power in _POWERS:
         if abs(math.log(scale / power)) < _SAME:
             text += f'; or depth is in another unit: set depth_unit_scale: {unit_m / power:g}'

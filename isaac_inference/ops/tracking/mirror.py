@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_log
 from isaac_inference.ops.geometry.symmetry import Symmetry, nearest
 from isaac_inference.ops.pose.second_pose import SecondPose, either, first_alone
+from isaac_inference.ops.setting_ranges import require
 from isaac_inference.ops.tracking.pose_filter import PoseFilter, SmoothPose
 from isaac_inference.ops.tracking.pose_filter_settings import PoseFilterSettings
 
@@ -52,9 +53,7 @@ class MirrorSettings:
     rest_odds: float = 3.0
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0.0 < value < math.inf:
-                raise ConfigError(f'mirrored poses, {name}: got {value}, expected a finite number above 0')
+        require(self, 'mirrored poses', vars(self), above=True)
 
 
 class TwoPoseFilter:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isaac_inference.errors import ConfigError
+from isaac_inference.ops.setting_ranges import require
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,9 @@ class PoseFilterSettings:
     max_gap_s: float = 0.5
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            least = 1.0 if name in ('takeover_hits', 'max_acceleration_gain', 'max_noise_scale') else 0.0
-            if not (least <= value < np.inf and value > 0.0):
-                wanted = 'of at least 1' if least else 'above 0'
-                raise ConfigError(f'pose filter, {name}: got {value}, expected a finite number {wanted}')
+        from_one = ('takeover_hits', 'max_acceleration_gain', 'max_noise_scale')
+        require(self, 'pose filter', from_one, 1.0)
+        require(self, 'pose filter', [name for name in vars(self) if name not in from_one], above=True)
 
     @functools.cached_property
     def densities(self) -> np.ndarray:

@@ -16,7 +16,7 @@ from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.mesh import load_mesh
 from isaac_inference.ops.geometry.object_model import ObjectModel
 from isaac_inference.ops.geometry.rigid import Pose
-from isaac_inference.ops.geometry.symmetry import canonical, nearest
+from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, nearest
 from isaac_inference.ops.pose.depth_evidence import EvidenceSettings
 from isaac_inference.ops.pose.keypoint_fit import WeakKeypoints
 from isaac_inference.ops.pose.pnp import PnpSettings, estimate_pnp
@@ -34,6 +34,7 @@ from isaac_inference.stages.poses.observation import DepthView, ObjectPose, Obse
 _RELAXED = PnpSettings(
     min_confidence=0.0, min_inliers=0.5, inlier_px=8.0, inlier_extent=0.1, max_rms_px=8.0, max_rms_extent=0.1
 )
+_BOX_EVERY = 4  # of the surface's points: as good as its outline
 _SILENT = ('no_depth', 'depth_missing', 'registration_hidden')  # reasons that say nothing against a keypoint pose
 
 
@@ -64,6 +65,11 @@ class RegistrationMethod:
         as_meant = {name: dataclasses.replace(spec, symmetries=()) for name, spec in card.objects.items()}
         self._keypoints = KeypointMethod(dataclasses.replace(card, objects=as_meant), pnp)
         self._settings, self._evidence = settings, evidence
+
+    @property
+    def unseen_turns(self) -> dict[str, tuple[Symmetry, ...]]:
+        """Class name -> the turns of its object that depth cannot see."""
+        return {name: model.geometric for name, model in self._models.items()}
 
     def estimate(self, seen: Observed, camera: CameraModel, depth: DepthView | None) -> ObjectPose:
         """Register; where depth has nothing to say about an object, the keypoints' pose stands as it is.
@@ -157,7 +163,26 @@ class RegistrationMethod:
             if seen.mask is None
             else masked_foreground(region.points, region.inside, model.diameter)
         )
-        return self._made(seen, register(model, region.points, _view(depth), None, self._settings, None, foreground))
+        found = register(model, region.points, _view(depth), None, self._settings, None, foreground)
+        self._check_box(seen, camera, model, found)
+        return self._made(seen, found)
+
+    def _check_box(self, seen: Observed, camera: CameraModel, model: ObjectModel, found: Registration) -> None:
+        """The object that was found must appear where it was detected, and not be something before it."""
+        pixels = camera.project(found.pose.apply(model.points[::_BOX_EVERY])) + 0.5
+        pixels = pixels[np.isfinite(pixels).all(axis=1)]
+        if len(pixels) == 0:
+            return
+        box = np.asarray(seen.box, np.float64)
+        outside = np.concatenate((pixels.min(axis=0) - box[:2], box[2:] - pixels.max(axis=0)))
+        part = float((outside / np.tile(box[2:] - box[:2], 2)).max())
+        if part > self._settings.max_box_outside:
+            raise FrameError(
+                'registration_fit',
+                f'{seen.label}: registration: the box of its detection reaches {part:.0%} of its side past the object '
+                f'that was found in depth, expected at most {self._settings.max_box_outside:.0%}; something before it '
+                'has a similar shape, or its size or mesh is too small',
+            )
 
     def _canonical(self, found: ObjectPose) -> ObjectPose:
         model = self._models[found.label]

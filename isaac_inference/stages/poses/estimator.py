@@ -62,7 +62,7 @@ class PoseEstimator:
             settings: what a pose must satisfy.
 
         Raises:
-            ConfigError: the card doesn't say what the method needs.
+            ConfigError: the card doesn't say what the method needs, or contradicts a setting.
             ModelError: a mesh that can't be used.
         """
         self._origins = Origins({} if card is None else card.objects, reads_meshes=method is PoseMethod.REGISTRATION)
@@ -88,7 +88,10 @@ class PoseEstimator:
         if method is PoseMethod.KEYPOINTS:
             self._default = keypoints
         elif method is PoseMethod.REGISTRATION:
-            self._default = RegistrationMethod(card, settings.pnp, settings.registration, settings.evidence)
+            by_shape = RegistrationMethod(card, settings.pnp, settings.registration, settings.evidence)
+            if settings.registration.allow_geometric_symmetry:
+                self._origins.check_exchangeable(by_shape.unseen_turns)
+            self._default = by_shape
         elif method is PoseMethod.AUTO:
             self._by_class = dict.fromkeys(by_keypoints, keypoints)
         self.uses_keypoints = bool(by_keypoints) and method is not PoseMethod.DEPTH

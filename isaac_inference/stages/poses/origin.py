@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from isaac_inference.errors import ModelError
+from isaac_inference.errors import ConfigError, ModelError
 from isaac_inference.models import ObjectSpec
 from isaac_inference.ops.geometry.mesh import load_mesh
 from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.geometry.symmetry import Symmetry
 from isaac_inference.ops.pose.second_pose import SecondPose, either, first_alone
 from isaac_inference.stages.poses.observation import ObjectPose
 
@@ -55,6 +56,26 @@ class Origins:
                 _check_axes(name, spec, mesh.offset, float(mesh.extents.max()))
                 self._offsets[name] = mesh.offset
                 self.objects[name] = _centred(spec, mesh.offset)
+
+    def check_exchangeable(self, turns: Mapping[str, Sequence[Symmetry]]) -> None:
+        """Objects that depth may give in any of the poses that look alike must have one origin in all of them.
+
+        Args:
+            turns: class name -> the turns that depth cannot see.
+
+        Raises:
+            ConfigError: one has not, and its origin would be at either end.
+        """
+        for name, offset in self._offsets.items():
+            for turn in turns.get(name, ()):
+                off = float(np.linalg.norm(np.delete(offset, 'xyz'.index(turn.axis))))
+                if off > _NEAR:
+                    raise ConfigError(
+                        f'registration.allow_geometric_symmetry: got true, but objects.{name}.mesh_origin is file, and '
+                        f'that origin is {off * 1000:.1f} mm from the axis {turn.axis}: depth alone does not tell '
+                        f'turns about it apart, so the origin would be taken for another place of the object, such '
+                        f'as its other end; set mesh_origin: center, or allow_geometric_symmetry: false'
+                    )
 
     def placed(self, found: ObjectPose) -> ObjectPose:
         """A pose of the middle of the box as the pose that is wanted.

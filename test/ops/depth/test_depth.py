@@ -8,14 +8,17 @@ import pytest
 from support.scenes.ray_scene import CAMERA, WH, K, box_around, cuboid, noisy, plane
 
 from isaac_inference.errors import FrameError
+from isaac_inference.models import ObjectSpec
 from isaac_inference.ops.depth.depth_image import (
     DepthImage,
     color_pixels,
     region_points,
 )
-from isaac_inference.ops.depth.position import position_from_depth
+from isaac_inference.ops.depth.foreground import foreground_mask
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
+from isaac_inference.stages.poses import DepthView, Observed
+from isaac_inference.stages.poses.by_depth import DepthMethod
 
 SIZE = np.array((0.16, 0.06, 0.22))
 FACING = Pose(so3_exp((np.pi / 2, 0, 0)), np.array((0.02, 0.01, 0.8)))  # its 16 x 22 side towards the camera
@@ -113,14 +116,21 @@ def test_distortion_is_undone():
     np.testing.assert_allclose(camera.project(region.points), region.pixels, atol=0.02)
 
 
+def placed(depth, box=None, size=SIZE, camera=CAMERA, encoding='32FC1'):
+    """The pose by depth alone of the object under a box, whose size the card has or has not."""
+    box = box_around(np.isfinite(cuboid(FACING, SIZE))) if box is None else box
+    method = DepthMethod({'box': ObjectSpec('box', size)})
+    view = DepthView(DepthImage.check(depth, encoding), camera)
+    return method.estimate(Observed('box', 0.9, np.asarray(box, float)), CAMERA, view).pose
+
+
 @pytest.mark.parametrize('wh', [(160, 120), (640, 480), (200, 240)])
 def test_depth_of_another_resolution_gives_the_same_position(wh):
     camera = CAMERA.resized(*wh)
     depth = np.minimum(cuboid(FACING, SIZE, camera), 1.5).astype(np.float32)
     box = box_around(np.isfinite(cuboid(FACING, SIZE)))  # in colour pixels
     region = region_points(depth, camera, box, WH)
-    center = position_from_depth(region.points, region.area, SIZE).center
-    np.testing.assert_allclose(center, FACING.translation, atol=0.004)
+    np.testing.assert_allclose(placed(depth, box, camera=camera).translation, FACING.translation, atol=0.004)
     assert color_pixels(region.pixels, wh, WH).min(axis=0) == pytest.approx(box[:2], abs=2)
 
 
@@ -182,16 +192,13 @@ def seen(pose=FACING, sigma=0.002, holes=0.3, wall=1.5, margin=0.0):
 
 
 def test_position_with_noise_holes_and_background():
-    _, region = seen()
-    found = position_from_depth(region.points, region.area, SIZE)
-    np.testing.assert_allclose(found.center, FACING.translation, atol=0.004)
-    np.testing.assert_allclose(found.extents[:2], (0.16, 0.22), atol=0.012)
-    assert found.count == found.foreground.sum() and 0.5 < found.confidence < 0.8
+    depth, _ = seen()
+    np.testing.assert_allclose(placed(depth).translation, FACING.translation, atol=0.004)
 
 
 def test_without_a_size_the_position_is_that_of_the_visible_face():
-    _, region = seen()
-    assert position_from_depth(region.points).center[2] == pytest.approx(0.8 - 0.03, abs=0.004)
+    depth, _ = seen()
+    assert placed(depth, size=None).translation[2] == pytest.approx(0.8 - 0.03, abs=0.004)
 
 
 def test_a_turned_object_before_a_wall_and_on_a_table():
@@ -201,12 +208,13 @@ def test_a_turned_object_before_a_wall_and_on_a_table():
     depth = noisy(np.minimum(np.minimum(shown, plane(pose.translation - up * 0.11, up)), 1.8))
     region = region_points(depth, CAMERA, box_around(np.isfinite(shown)), WH, margin=0.2)
     points = region.points[region.inside]
-    found = position_from_depth(points, region.area, SIZE, region.points[~region.inside])
+    foreground = foreground_mask(points, region.points[~region.inside])
     truth = np.isfinite(shown)[region.pixels[region.inside, 1], region.pixels[region.inside, 0]]
-    assert found.foreground[truth].mean() > 0.9
-    assert found.foreground[~truth].mean() < 0.15
-    np.testing.assert_allclose(found.center[:2], pose.translation[:2], atol=0.008)
-    assert found.center[2] == pytest.approx(pose.translation[2], abs=0.028)  # a tenth of its diagonal
+    assert foreground[truth].mean() > 0.9
+    assert foreground[~truth].mean() < 0.15
+    center = placed(depth, box_around(np.isfinite(shown))).translation
+    np.testing.assert_allclose(center[:2], pose.translation[:2], atol=0.008)
+    assert center[2] == pytest.approx(pose.translation[2], abs=0.028)  # a tenth of its diagonal
 
 
 def test_the_known_size_brings_the_centre_of_turned_objects_nearer():
@@ -214,10 +222,12 @@ def test_the_known_size_brings_the_centre_of_turned_objects_nearer():
     for seed in range(24):
         turn = so3_exp(np.random.default_rng(seed).normal(0, 1.5, 3))
         pose = Pose(turn, np.array((0.0, 0.0, 0.9)))
-        _, region = seen(pose, holes=0.05)
-        for size, kept in ((SIZE, with_size), (None, without)):
-            center = position_from_depth(region.points, region.area, size).center
-            kept.append(np.linalg.norm(center - pose.translation))
+        depth, region = seen(pose, holes=0.05)
+        visible = region.points[foreground_mask(region.points)]
+        middle = np.percentile(visible, (1.0, 99.0), axis=0).mean(axis=0)
+        center = placed(depth, box_around(np.isfinite(cuboid(pose, SIZE)))).translation
+        for found, kept in ((center, with_size), (middle, without)):
+            kept.append(np.linalg.norm(found - pose.translation))
     assert np.median(with_size) < 0.6 * np.median(without)
     assert np.max(with_size) < 0.08
 
@@ -228,19 +238,18 @@ def test_16_bit_and_float_depth_give_the_same_position():
     millimetres = np.nan_to_num(metres * 1000).round().astype(np.uint16)
     box = box_around(np.isfinite(shown))
     a, b = (
-        position_from_depth(region_points(DepthImage.check(image, encoding), CAMERA, box, WH).points, size=SIZE).center
+        placed(image, box, encoding=encoding).translation
         for image, encoding in ((metres, '32FC1'), (millimetres, '16UC1'))
     )
     np.testing.assert_allclose(a, b, atol=0.001)
 
 
 def test_too_few_points_are_no_position():
-    assert reason(position_from_depth, np.ones((12, 3), np.float32)) == 'depth_missing'
-    assert reason(position_from_depth, np.empty((0, 3), np.float32)) == 'depth_missing'
+    assert reason(foreground_mask, np.ones((12, 3), np.float32)) == 'depth_missing'
+    assert reason(foreground_mask, np.empty((0, 3), np.float32)) == 'depth_missing'
     depth, _ = seen()
-    depth[:] = np.nan
-    region = region_points(depth, CAMERA, np.array((10.0, 10, 60, 60)), WH)
-    assert reason(position_from_depth, region.points, region.area) == 'depth_missing'
+    depth[:80, :80] = np.nan
+    assert reason(placed, depth, np.array((10.0, 10, 60, 60))) == 'depth_missing'
 
 
 def test_something_before_the_object_is_not_taken_for_it():
@@ -248,4 +257,4 @@ def test_something_before_the_object_is_not_taken_for_it():
     depth = noisy(np.minimum(shown, 1.5))
     depth[:, 140:160] = 0.5  # a pole across the middle
     region = region_points(depth, CAMERA, box_around(np.isfinite(shown)), WH)
-    assert reason(position_from_depth, region.points) == 'depth_ambiguous'
+    assert reason(foreground_mask, region.points) == 'depth_ambiguous'

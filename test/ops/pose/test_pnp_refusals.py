@@ -144,11 +144,11 @@ def test_too_many_outliers() -> None:
 @pytest.mark.parametrize(
     ('values', 'error'),
     [
-        ({'min_keypoints': 3}, 'min_keypoints: got 3, expected 4 or more'),
-        ({'min_confidence': 1.5}, r'min_confidence: got 1\.5, expected at most 1'),
-        ({'min_inliers': 0.0}, 'min_inliers: got 0, expected more'),
+        ({'min_keypoints': 3}, 'pnp, min_keypoints: got 3, expected a finite number at least 4'),
+        ({'min_confidence': 1.5}, r'min_confidence: got 1\.5, expected a finite number at least 0 and at most 1'),
+        ({'min_inliers': 0.0}, r'min_inliers: got 0\.0, expected a finite number above 0 and at most 1'),
         ({'pixel_noise': 0.0}, 'pixel_noise: got 0'),
-        ({'max_rms_px': -1.0}, r'max_rms_px: got -1\.0, expected a finite number of 0 or more'),
+        ({'max_rms_px': -1.0}, r'max_rms_px: got -1\.0, expected a finite number at least 0'),
         ({'inlier_px': np.nan}, 'inlier_px: got nan'),
         ({'min_distance': 5.0, 'max_distance': 5.0}, r'min_distance: got 5\.0 m, expected less'),
     ],

@@ -12,12 +12,13 @@ import trimesh
 import yaml
 from support.ros.pose_views import View, view_of
 
-from isaac_inference.errors import ModelError
+from isaac_inference.errors import ConfigError, ModelError
 from isaac_inference.models import AnyCard, ObjectSpec, read_objects
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.geometry.cuboid import cuboid_corners
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp, so3_log
-from isaac_inference.stages.poses import DepthView, ObjectPose, Observed, PoseEstimator, PoseMethod
+from isaac_inference.ops.pose.registration_settings import RegistrationSettings
+from isaac_inference.stages.poses import DepthView, ObjectPose, Observed, PoseEstimator, PoseMethod, PoseSettings
 from isaac_inference.stages.poses.origin import Origins
 
 SIZE = np.array((0.16, 0.06, 0.24))
@@ -126,3 +127,16 @@ def test_a_symmetric_object_needs_its_origin_on_the_axis(tmp_path: Path) -> None
     spec = ObjectSpec('cup', mesh=tmp_path / 'standing.ply', mesh_origin='file', symmetries=(('x', 2),), shape='mesh')
     with pytest.raises(ModelError, match='120.0 mm from the axis x'):
         Origins({'cup': spec}, reads_meshes=False)
+
+
+def test_an_origin_that_would_be_at_either_end_is_refused_where_poses_that_look_alike_are_allowed(
+    tmp_path: Path,
+) -> None:
+    """A box looks the same upside down, and its file's origin is below it: it was published above it."""
+    allowing = PoseSettings(registration=RegistrationSettings(allow_geometric_symmetry=True))
+    with pytest.raises(ConfigError, match=r'objects\.cereal_box\.mesh_origin is file.*mm from the axis x') as caught:
+        PoseEstimator(card_of(tmp_path, mesh_origin='file'), PoseMethod.REGISTRATION, allowing)
+    assert 'set mesh_origin: center, or allow_geometric_symmetry: false' in str(caught.value)
+    PoseEstimator(card_of(tmp_path, mesh_origin='center'), PoseMethod.REGISTRATION, allowing)
+    PoseEstimator(card_of(tmp_path, mesh_origin='file'), PoseMethod.REGISTRATION)
+    PoseEstimator(card_of(tmp_path, mesh_origin='file'), PoseMethod.KEYPOINTS, allowing)

@@ -10,7 +10,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from isaac_inference.models import ModelCard
-from support.segmentation.cards import known_to_nodes, segmentation_card
+from support.cards import known_to_nodes
+from support.segmentation.cards import segmentation_card
 
 LABELS = ['dark', 'red', 'green', 'blue']
 SURE = 8.0  # logit of a fully coloured pixel

@@ -47,10 +47,10 @@ def mesh_view(name: str, seed: int, faults: DepthFaults | None = None, clutter: 
     return depth_scene(name, seed, faults, clutter=clutter)
 
 
-def detected(view: DepthScene, px: float = 1.0, confidence: float = 0.95) -> Observed:
-    """A detection with the corners of its cuboid, off by `px`."""
+def detected(view: DepthScene, px: float = 1.0, confidence: float = 0.95, seed: int = 0) -> Observed:
+    """A detection with the corners of its cuboid, off by `px`; equal seeds are off alike."""
     pixels = view.camera.project(view.pose.apply(cuboid_corners(view.kind.size))) + 0.5
-    pixels += np.random.default_rng(0).normal(0.0, px, pixels.shape)
+    pixels += np.random.default_rng(seed).normal(0.0, px, pixels.shape)
     rows = np.column_stack((pixels, np.full(8, confidence)))
     return Observed(view.kind.name, 0.9, view.box, rows.astype(np.float32))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from isaac_inference.models import ImageInput, ModelCard, PreprocessSpec, reader
+from isaac_inference.models import ImageInput, ModelCard, PreprocessSpec
 from isaac_inference.models.card.tasks import ClassForm, SemanticSegmentationSpec
 from isaac_inference.models.onnx.reader import read_model_file
 from isaac_inference.ops.image.options import TensorLayout
@@ -65,15 +65,6 @@ def segmentation_card(
         activation=activation,
     )
     return ModelCard(path.stem, path, file.sha256, (image,), file.outputs, spec, tuple(labels))
-
-
-def known_to_nodes(card: ModelCard) -> ModelCard:
-    """Have `read_card` give this card for its file, as if the file said all that."""
-    key = (card.path.resolve(), None)
-    beside = (card.path.with_suffix(suffix).resolve() for suffix in ('.yaml', '.yml'))
-    stamps = {path: reader._stamp(path) for path in (key[0], *beside)}
-    reader._cache[key] = reader._Entry(card, stamps)
-    return card
 
 
 def real_cards() -> dict[str, ModelCard]:

@@ -15,7 +15,8 @@ import pytest
 from geometry_msgs.msg import TransformStamped
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
-from support.depth_cards import depth_card, known_to_nodes, write_brightness
+from support.cards import known_to_nodes
+from support.depth_cards import depth_card, write_brightness
 from support.ros.probe import LATCHED, RELIABLE, image_message
 from tf2_msgs.msg import TFMessage
 
