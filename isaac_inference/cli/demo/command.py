@@ -23,6 +23,7 @@ from isaac_inference.ros.bringup.evaluation.client import AnswerTopics, Evaluati
 from isaac_inference.ros.bringup.evaluation.drive import drive_freely
 from isaac_inference.ros.bringup.evaluation.graph import object_geometries
 from isaac_inference.ros.bringup.graph import DEMO_CAMERA, perception_graph
+from isaac_inference.ros.bringup.launch_plan import has_masks
 from isaac_inference.ros.bringup.runner import start_composed
 from isaac_inference.ros.bringup.session import default_ros
 
@@ -68,6 +69,7 @@ def _run(arguments: argparse.Namespace, model: str, folder: Path, begin: float) 
         simulator={'seed': arguments.seed, 'rate_hz': RATE_HZ, **DEMO_CAMERA},
         poses=True,
         track=True,
+        masks=has_masks(model),
         pose_parameters={'method': 'registration'} if arguments.registration else None,
     )
     with (

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.masks.masks import Masks
+
+if TYPE_CHECKING:
+    from isaac_inference.ops.masks.masks import Masks  # takes OpenCV, which reading a card does not
 
 
 @dataclass(frozen=True, eq=False)

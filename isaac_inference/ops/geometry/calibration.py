@@ -108,7 +108,8 @@ class Calibration:
                 says. The model need not be of that size; see `CameraModel.check_image`.
 
         Raises:
-            FrameError: 'no_intrinsics' (what is needed is all zeros), 'bad_intrinsics', 'unknown_distortion', or
+            FrameError: 'no_intrinsics' (what is needed is all zeros), 'bad_intrinsics', 'stereo_baseline' (P in
+                millimetres), 'unknown_distortion', or
                 'camera_info_roi', where size, roi and K do not belong together.
         """
         seen = self._seen(self.whole(rectified))
@@ -208,7 +209,7 @@ class Calibration:
         baseline = float(np.linalg.norm(self.origin(True)))
         if baseline > _LONGEST_M:
             raise FrameError(
-                'bad_intrinsics',
+                'stereo_baseline',
                 f'CameraInfo: P has its camera {baseline:.0f} m from the first one of its stereo pair, expected at '
                 f'most {_LONGEST_M:.0f} m: was it calibrated in millimetres? Tx in P is -fx times the baseline in '
                 'metres',

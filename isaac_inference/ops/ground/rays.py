@@ -157,6 +157,12 @@ def stands_on(
 
     Returns:
         (N,) bool; True also where the image ends below.
+
+    Example: the ground 2 m ahead, seen by a camera 1 m above it; the obstacle fills the picture above its middle row.
+        >>> camera = CameraModel(40, 40, np.array([[20.0, 0, 20], [0, 20, 20], [0, 0, 1]]))
+        >>> points = np.array([[0.0, 1.0, 2.0], [0.0, 0.1, 2.0]])
+        >>> stands_on(points, np.array([0.0, -1.0, 0.0]), 4, lambda rows, columns: rows < 20, camera).tolist()
+        [False, True]
     """
     heights = np.maximum(_LEAST_HEIGHT, height_px * points[:, 2] / camera.focal)
     with np.errstate(invalid='ignore'):

@@ -108,6 +108,11 @@ def source_grid(letterbox: Letterbox, output_wh: tuple[int, int]) -> SourceGrid:
     Raises:
         FrameError: 'bad_output_shape' where the output has other proportions than the input, 'bad_letterbox' where no
             whole pixel of the image is in the input.
+
+    Example: two cells for the middle of an image that is cropped to it.
+        >>> grid = source_grid(Letterbox.between((8, 2), (4, 2), 'crop'), (2, 1))
+        >>> grid.source_wh, grid.columns.nearest.tolist()
+        ((8, 2), [0, 0, 1, 1])
     """
     input_wh = letterbox.input_wh
     cross = output_wh[0] * input_wh[1] - output_wh[1] * input_wh[0]

@@ -20,7 +20,7 @@ from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
 
 _SAME = 1e-3  # relative: focal lengths of a rectified pair that differ by more are not of one
 _SAME_ROW = 0.5  # px: principal points of a rectified pair
-_LEAST_BASELINE, _LARGEST_BASELINE = 1e-4, 20.0  # m
+_LEAST_BASELINE = 1e-4  # m
 _SAME_BASELINE = 0.05  # relative: P and a known transform may differ by so much
 _OFF_AXIS = math.radians(15.0)  # of the baseline, from the x axis of the left camera, and between the two cameras
 
@@ -153,12 +153,6 @@ def _check_baseline(origin: np.ndarray, left: Calibration, right: Calibration) -
             'stereo_baseline',
             f'{said}: a baseline of zero. The right one has to be -fx * baseline; calibrate the cameras as a pair, and '
             'check that right/camera_info is not remapped to the left one',
-        )
-    if abs(x) > _LARGEST_BASELINE:
-        raise FrameError(
-            'stereo_baseline',
-            f'{said}: a baseline of {x:.0f} m, expected metres; was the pair calibrated in millimetres? P[3] of the '
-            'right one is -fx * baseline in m',
         )
     if x < 0.0:
         raise FrameError(

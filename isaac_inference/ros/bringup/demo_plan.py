@@ -22,6 +22,7 @@ from isaac_inference.ros.bringup.launch_plan import (
     Program,
     absolute,
     check_files,
+    has_masks,
     resolve,
     switch,
 )
@@ -56,11 +57,13 @@ def demo_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     check_files(given, 'model')
     if not given['seed'].isdecimal():
         raise ConfigError(f'launch argument seed: got {given["seed"]!r}, expected a whole number of at least 0')
+    model = absolute(given['model']) or str(demo_model())
     nodes = perception_graph(
-        model=absolute(given['model']) or str(demo_model()),
+        model=model,
         simulator={'seed': int(given['seed']), **DEMO_CAMERA},
         poses=True,
         track=True,
+        masks=has_masks(model),
         pose_parameters={'method': given['method'], 'target_frame': given['target_frame']},
     )
     namespace = resolve(pushed, '')

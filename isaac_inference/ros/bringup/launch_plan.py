@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.errors import ConfigError, PerceptionError
-from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task, read_objects
+from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task, read_card, read_objects
 from isaac_inference.ros.bringup.graph import CameraTopics, FoundTopics, NodeSpec, perception_graph
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
@@ -282,6 +282,14 @@ def _task(given: Mapping[str, str], card: AnyCard | None) -> Task | None:
                     'leave it out, or give a detector'
                 )
     return task
+
+
+def has_masks(model: str) -> bool:
+    """Whether a model finds masks; False for one that cannot be read, which the nodes report."""
+    try:
+        return read_card(model).masks is not None
+    except PerceptionError:
+        return False
 
 
 def switch(name: str, value: str) -> bool:

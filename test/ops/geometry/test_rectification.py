@@ -146,7 +146,7 @@ BAD = [
     ({'p': with_p(cx=NAN)}, 'bad_intrinsics', 'finite'),
     ({'p': with_p(Tx=NAN)}, 'bad_intrinsics', 'last column of P'),
     ({'p': with_p(Tz=1.0)}, 'bad_intrinsics', 'last column of P'),
-    ({'p': with_p(Tx=-380 * 120.0)}, 'bad_intrinsics', 'millimetres'),
+    ({'p': with_p(Tx=-380 * 120.0)}, 'stereo_baseline', 'millimetres'),
     ({'p': FLAT[:9]}, 'bad_intrinsics', '9 numbers of P'),
     ({'d': (NAN, 0, 0, 0, 0)}, 'bad_intrinsics', 'finite'),
     ({'d': (0.1, 0.2, 0.3)}, 'bad_intrinsics', '3 coefficients'),

@@ -259,14 +259,15 @@ def test_the_demo_model_loads_and_keeps_its_card(tmp_path):
     # Floor: the cells in which corners are looked up, so their positions are not rounded to float16
     assert {'TopK', 'Floor', 'Exp'} <= set(report.float_ops) and report.half_nodes > 90
     before, after = read_card(source), read_card(tmp_path / 'demo.onnx')
-    assert (before.labels, before.detection.decoder, before.keypoints) == (
+    assert (before.labels, before.detection.decoder, before.keypoints, before.masks) == (
         after.labels,
         after.detection.decoder,
         after.keypoints,
+        after.masks,
     )
     feed = {'images': np.random.default_rng(0).random(before.image.shape(), np.float32)}
-    (got,) = run(tmp_path / 'demo.onnx', feed)
-    assert np.isfinite(got).all()
+    rows, prototypes = run(tmp_path / 'demo.onnx', feed)
+    assert np.isfinite(rows).all() and np.isfinite(prototypes).all()
 
 
 @pytest.mark.skipif(not YOLOX_NANO.is_file(), reason=f'no YOLOX_NANO-nano at {YOLOX_NANO}')
