@@ -46,6 +46,7 @@ GROUPS = {
     'poses': (
         'accuracy',
         'seeds',
+        'masks',
         'pnp',
         'covariance',
         'depth_units',

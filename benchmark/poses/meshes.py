@@ -37,7 +37,7 @@ from isaac_inference.stages.poses import DepthView, ObjectPose, Observed, PoseEs
 from isaac_inference.stages.poses.by_depth import object_region
 
 TITLE = 'Meshes in real-like depth'
-_FIRST_SEED = 5000
+_FIRST_SEED = 9000
 _SIZES = (0.5, 0.8, 0.9, 0.95, 1.05, 1.1, 1.2, 2.0)
 _ROUND = ('bottle', 'soda_can')
 _GOOD = DepthFaults(bias=0.0, shift_px=0.0)  # what remains is what a good depth camera has

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from isaac_inference.ops.geometry.camera_model import CameraModel
@@ -18,6 +19,7 @@ from isaac_inference.sim.renderer import Light, Placed, Renderer
 from isaac_inference.sim.sensor import SensorSettings, sense_color, sense_depth
 
 SPACING = 0.25  # m between neighbouring places
+_IN_VIEW = 0.01  # visible part above which an object is a truth
 CENTER = np.array([0.0, 0.0, 0.06])  # what the camera looks at, m
 
 
@@ -48,12 +50,14 @@ class SimFrame:
         color: (H, W, 3) uint8 BGR.
         T_world_camera: where the camera is.
         truths: every object that is at least slightly in view.
+        instances: (H, W) uint8, index + 1 of the truth that each pixel shows, 0 for none.
         depth: (H, W) float32 m, NaN for holes; measured when it is first asked for, so it costs nothing unseen.
     """
 
     color: np.ndarray
     T_world_camera: Pose
     truths: tuple[Truth, ...]
+    instances: np.ndarray
     _measure_depth: Callable[[], np.ndarray]
 
     @functools.cached_property
@@ -139,12 +143,15 @@ class Scene:
         truths = tuple(
             Truth(instance, kind, canonical(pose, kind.symmetries), float(visible), box)
             for (instance, kind, pose), visible, box in zip(poses, view.visibility, view.boxes, strict=True)
-            if visible > 0.01
+            if visible > _IN_VIEW
         )
+        numbers = np.zeros(256, np.uint8)
+        numbers[np.flatnonzero(view.visibility > _IN_VIEW) + 1] = np.arange(1, len(truths) + 1)
         return SimFrame(
             sense_color(view.color, self._sensor, rng),
             T_world_camera,
             truths,
+            cv2.LUT(view.instances, numbers),
             functools.partial(sense_depth, view.depth, self._sensor, rng),
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.mask_cases import KINDS, LETTERBOXES, card_of, outputs_of
+from support.masks.cases import KINDS, LETTERBOXES, card_of, outputs_of
 
 from isaac_inference.cuda.availability import why_no_gpu
 from isaac_inference.errors import FrameError

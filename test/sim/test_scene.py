@@ -166,3 +166,13 @@ def test_samples_need_no_more_than_numpy_and_opencv():
     camera = default_camera(320, 240)
     assert isinstance(camera, CameraModel)
     assert Scene(camera, seed=1).frame(0.0).color.shape == (240, 320, 3)
+
+
+def test_frames_say_which_pixels_each_object_has():
+    for seed in range(3):
+        frame = Scene(default_camera(), seed).frame(0.5)
+        assert set(np.unique(frame.instances)) - {0} == set(range(1, len(frame.truths) + 1))
+        for number, truth in enumerate(frame.truths, 1):
+            y, x = np.nonzero(frame.instances == number)
+            assert x.min() >= truth.box[0] - 1 and x.max() + 1 <= truth.box[2] + 1
+            assert y.min() >= truth.box[1] - 1 and y.max() + 1 <= truth.box[3] + 1

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mean average precision of 2-D boxes, as COCO defines it."""
+"""Mean average precision of 2-D boxes or masks, as COCO defines it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.accuracy.frame_record import Boxes
 from isaac_inference.ops.boxes.nms import box_iou
+from isaac_inference.ops.masks.overlap import mask_iou
 
 IOU_THRESHOLDS = tuple(np.round(np.arange(0.5, 1.0, 0.05), 2).tolist())
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -44,8 +46,28 @@ class DetectionScores:
     classes: dict[str, ClassPrecision]
 
 
+def overlap_of_boxes(found: Boxes, truth: Boxes) -> np.ndarray:
+    """(D, T) float32 IoU of all boxes."""
+    return box_iou(found.boxes, truth.boxes)
+
+
+def overlap_of_masks(found: Boxes, truth: Boxes) -> np.ndarray:
+    """(D, T) float32 IoU of all masks.
+
+    Raises:
+        ConfigError: one side has none.
+    """
+    if found.masks is None or truth.masks is None:
+        raise ConfigError('average precision of masks: an image has none; the model, or the truth, does not tell them')
+    return mask_iou(found.masks, truth.masks)
+
+
 def mean_average_precision(
-    frames: Iterable[tuple[Boxes, Boxes]], *, min_visibility: float = 0.25, max_detections: int = 100
+    frames: Iterable[tuple[Boxes, Boxes]],
+    *,
+    min_visibility: float = 0.25,
+    max_detections: int = 100,
+    overlap: Callable[[Boxes, Boxes], np.ndarray] = overlap_of_boxes,
 ) -> DetectionScores:
     """The figures of COCO's evaluation (Lin et al., 'Microsoft COCO: Common Objects in Context', and its definition
     of the metrics): per class, detections by falling score take the best-overlapping free truth of their image;
@@ -59,12 +81,17 @@ def mean_average_precision(
         frames: (truth, found) of each image; the truth's scores are visible fractions.
         min_visibility: [0, 1].
         max_detections: number of best detections considered per class and image.
+        overlap: of what, boxes or masks.
     """
     pairs = list(frames)
+    overlaps = [overlap(found, truth) for truth, found in pairs]
     names = sorted({name for truth, _ in pairs for name in truth.classes})
     classes = {}
     for name in names:
-        images = [_image(truth, found, name, min_visibility, max_detections) for truth, found in pairs]
+        images = [
+            _image(truth, found, shared, name, min_visibility, max_detections)
+            for (truth, found), shared in zip(pairs, overlaps, strict=True)
+        ]
         count = sum(int((~image.is_ignored).sum()) for image in images)
         if count:
             classes[name] = _class_precision(images, count)
@@ -86,15 +113,15 @@ class _Image:
     is_ignored: np.ndarray  # (T,)
 
 
-def _image(truth: Boxes, found: Boxes, name: str, min_visibility: float, max_detections: int) -> _Image:
+def _image(
+    truth: Boxes, found: Boxes, overlaps: np.ndarray, name: str, min_visibility: float, max_detections: int
+) -> _Image:
     of_truth = np.flatnonzero([item == name for item in truth.classes])
     of_found = np.flatnonzero([item == name for item in found.classes])
     of_found = of_found[np.argsort(-found.scores[of_found], kind='stable')[:max_detections]]
     is_ignored = truth.scores[of_truth] < min_visibility
     order = np.argsort(is_ignored, kind='stable')
-    return _Image(
-        found.scores[of_found], box_iou(found.boxes[of_found], truth.boxes[of_truth[order]]), is_ignored[order]
-    )
+    return _Image(found.scores[of_found], overlaps[np.ix_(of_found, of_truth[order])], is_ignored[order])
 
 
 def _class_precision(images: Sequence[_Image], truths: int) -> ClassPrecision:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from isaac_inference.errors import FrameError
+from isaac_inference.ops.masks.masks import Masks
 
 _ORTHONORMAL = 1e-3  # tolerance for a pose's rotation matrix; messages carry float64, so this is generous
 
@@ -22,6 +23,7 @@ class Boxes:
         classes: N class names.
         scores: (N,) float64; for truths the visible fraction of the object, for estimates the confidence.
         ids: N instance ids (truth) or track ids (estimate); '' where there is none.
+        masks: N masks in pixels of the camera's image, where they are known.
 
     Raises:
         FrameError: 'bad_estimate', when lengths differ or a number is not finite.
@@ -31,9 +33,12 @@ class Boxes:
     classes: tuple[str, ...]
     scores: np.ndarray
     ids: tuple[str, ...]
+    masks: Masks | None = None
 
     def __post_init__(self) -> None:
         _require('boxes', self.boxes, (len(self.classes), 4))
+        if self.masks is not None and len(self.masks) != len(self.classes):
+            raise FrameError('bad_estimate', f'masks: got {len(self.masks)} for {len(self.classes)} boxes')
         _require_labels(self.classes, self.scores, self.ids)
 
     def __len__(self) -> int:

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from support.frame_records import boxes
 
+from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.evaluation import Boxes
-from isaac_inference.evaluation.accuracy.average_precision import mean_average_precision
+from isaac_inference.evaluation.accuracy.average_precision import mean_average_precision, overlap_of_masks
+from isaac_inference.ops.masks.masks import Masks
 
 BOX, FAR = (0, 0, 100, 100), (300, 300, 400, 400)
 
@@ -163,3 +165,29 @@ def test_it_agrees_with_coco(seed):
     assert 0.2 < scores.map50_95 < 0.9, 'the data can tell right from wrong'
     for index, name in enumerate(names):
         assert np.allclose(scores.classes[name].curve, precision[0, :, index], atol=1e-9)
+
+
+def masked(*items):
+    """Boxes whose masks are the given pixels (x_min, y_min, x_max, y_max) of an image of 40 x 40."""
+    crops = tuple(np.ones((y1 - y0, x1 - x0), np.bool_) for _, _, _, (x0, y0, x1, y1) in items)
+    corners = np.array([area[:2] for *_, area in items], np.intp).reshape(-1, 2)
+    plain = boxes(*(item[:3] for item in items))
+    return Boxes(plain.boxes, plain.classes, plain.scores, plain.ids, Masks((40, 40), corners, crops))
+
+
+def test_masks_count_where_the_boxes_say_the_same():
+    truth = masked(('cup', 1, BOX, (0, 0, 10, 10)), ('can', 1, FAR, (20, 20, 30, 30)))
+    found = masked(('cup', 0.9, BOX, (0, 0, 10, 7)), ('can', 0.8, FAR, (20, 20, 30, 24)))  # IoU 0.7 and 0.4
+    by_boxes, by_masks = (
+        mean_average_precision([(truth, found)], **how) for how in ({}, {'overlap': overlap_of_masks})
+    )
+    assert (by_boxes.map50, by_boxes.map50_95) == (1.0, 1.0)
+    assert (by_masks.classes['cup'].ap50, by_masks.classes['can'].ap50) == (1.0, 0.0)
+    assert by_masks.classes['cup'].ap50_95 == pytest.approx(0.5)  # at 0.5, 0.55, 0.6, 0.65 and 0.7
+
+
+def test_masks_that_are_not_there_are_named():
+    with pytest.raises(ConfigError, match='an image has none'):
+        mean_average_precision([(boxes(('cup', 1, BOX)),) * 2], overlap=overlap_of_masks)
+    with pytest.raises(FrameError, match='got 0 for 1 boxes'):
+        Boxes(np.array([BOX], float), ('cup',), np.ones(1), ('',), Masks.empty((40, 40)))

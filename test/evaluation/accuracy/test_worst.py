@@ -33,7 +33,7 @@ def perfect(index):
 
 def kept(objects, rows):
     """Those rows of boxes or poses."""
-    values = (getattr(objects, field.name) for field in dataclasses.fields(objects))
+    values = (getattr(objects, field.name) for field in dataclasses.fields(objects) if field.name != 'masks')
     rows = list(rows)
     return type(objects)(*(v[rows] if isinstance(v, np.ndarray) else tuple(v[row] for row in rows) for v in values))
 

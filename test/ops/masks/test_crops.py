@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.reference_masks import crop_reference
+from support.masks.reference import crop_reference
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.masks.crops import pasted_masks

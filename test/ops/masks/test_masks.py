@@ -6,7 +6,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from support.reference_masks import painted_reference
+from support.masks.reference import painted_reference
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.masks.masks import MAX_OBJECTS, Masks

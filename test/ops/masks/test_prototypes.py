@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.reference_masks import map_reference
+from support.masks.reference import map_reference
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.image.letterbox import Letterbox

@@ -117,7 +117,8 @@ def tracker(ros: None):
     node.trigger_activate()
     node.answers = {}
     for name in ('_detections', '_detections_3d', '_poses'):
-        getattr(node, name).publish = lambda message, name=name: node.answers.update({name: message})
+        told = SimpleNamespace(publish=lambda message, name=name: node.answers.update({name: message}), wanted=True)
+        setattr(node, name, told)
     yield node
     node.destroy_node()
 
@@ -172,11 +173,14 @@ def test_the_objects_cloud_has_what_can_be_used(array, monkeypatch):
     monkeypatch.setattr(cloud_module, 'replace', lambda points, **changes: points)
     points, view = SimpleNamespace(xyz=np.zeros((1, 3))), SimpleNamespace(image=None, camera=None)
     parameters = SimpleNamespace(poses_qos=None, depth_tolerance=0.0)
-    node = SimpleNamespace(parameters=parameters, advertise=lambda *arguments: None)
+    node = SimpleNamespace(
+        parameters=parameters, advertise=lambda *arguments: None, health=SimpleNamespace(skipped=Told())
+    )
     cloud = cloud_module.ObjectsCloud(node, ('cup', 'can'), lambda *depth: view, lambda: np.zeros(3))
     color = image_frame_from_array(np.zeros((4, 4, 3), np.uint8), 'bgr8', Header())
-    cloud._message(array, color, depth_frame(np.ones((4, 4), np.float32), DepthEncoding.METRES, Header(), (4, 4)))
-    *_, boxes, classes, instances = given
+    cloud._message(array, color, depth_frame(np.ones((4, 4), np.float32), DepthEncoding.METRES, Header(), (4, 4)), None)
+    *_, boxes, classes, instances, masks = given
+    assert masks is None
     assert [box[0] for box in boxes.tolist()] == [30.0, 170.0]
     assert (classes.tolist(), instances.tolist()) == ([1, 1], [4, 9])
 

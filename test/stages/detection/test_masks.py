@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from support.cards import with_detection
+from support.masks.reference import crop_reference, map_reference
 from support.onnx_models import masks as model
-from support.reference_masks import crop_reference, map_reference
 
 from isaac_inference.engines import create_engine
 from isaac_inference.errors import ConfigError, FrameError

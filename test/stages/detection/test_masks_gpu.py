@@ -13,7 +13,7 @@ import pytest
 from support.cards import with_detection
 from support.cuda.host_build import why_no_compiler
 from support.cuda.host_gpu import FakeGpu, HostPinned
-from support.mask_cases import CHANNELS, KINDS, LETTERBOXES, card_of, outputs_of
+from support.masks.cases import CHANNELS, KINDS, LETTERBOXES, card_of, outputs_of
 
 from isaac_inference.errors import FrameError
 from isaac_inference.models import TensorSpec
