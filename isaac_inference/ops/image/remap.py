@@ -74,9 +74,9 @@ def remap_into(image: np.ndarray, pixel_map: PixelMap, out: np.ndarray, fill: in
     """Resamples an image, mixing the four pixels around each place.
 
     Args:
-        image: (H, W, 3) uint8 of the map's size; rows may be padded.
+        image: (H, W, 3) or (H, W) uint8 of the map's size; rows may be padded.
         pixel_map: of (h, w) places.
-        out: (h, w, 3) uint8, written in place; rows may be part of longer ones.
+        out: (h, w, 3) or (h, w) uint8, written in place; rows may be part of longer ones.
         fill: value of the pixels that show nothing.
 
     Raises:

@@ -8,7 +8,8 @@ from sensor_msgs.msg import CameraInfo
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.calibration import ImageRectified
-from isaac_inference.ops.stereo.rectification import RectifyMap
+from isaac_inference.ops.geometry.rectification import Rectification
+from isaac_inference.ops.image.remap import PixelMap, remap_into
 from isaac_inference.ops.stereo.rig import StereoRig
 from isaac_inference.ros.messages.camera_info import CameraFeed
 
@@ -26,9 +27,8 @@ class StereoCameras:
 
     def __init__(self, rectified: ImageRectified, topics: dict[str, list[str]]) -> None:
         self._feeds = {side: CameraFeed(rectified, topics[side]) for side in SIDES}
-        self._R: dict[str, tuple[float, ...]] = dict.fromkeys(SIDES, (0.0,) * 9)
         self._rig: StereoRig | None = None
-        self._maps: dict[str, RectifyMap | None] = {}
+        self._maps: dict[str, PixelMap | None] = {}
 
     def put(self, side: str, message: CameraInfo) -> bool:
         """Take a message; whether it says something new.
@@ -36,14 +36,13 @@ class StereoCameras:
         Raises:
             FrameError: as `camera_model`.
         """
-        feed, R = self._feeds[side], tuple(map(float, message.r))
+        feed = self._feeds[side]
         before = feed.calibration
         try:
             feed.put(message)
         finally:
-            is_new = feed.calibration is not before or self._R[side] != R
+            is_new = feed.calibration is not before
             if is_new:
-                self._R[side] = R
                 self._rig, self._maps = None, {}
         return is_new
 
@@ -86,25 +85,32 @@ class StereoCameras:
         """The image in the view of P; itself where it is so already. (H, W) or (H, W, 3) uint8.
 
         Raises:
-            FrameError: 'camera_info_size', and what `rig` and `RectifyMap.make` raise.
+            FrameError: 'camera_info_size', and what `rig` and `Rectification.between` raise.
         """
-        rectify_map, feed = self._map(side), self._feeds[side]
+        places, feed = self._map(side), self._feeds[side]
         if feed.camera is not None:
             feed.camera.check_image(image.shape[1], image.shape[0])
-        return image if rectify_map is None else rectify_map(image)
+        if places is None:
+            return image
+        flat = np.empty((*places.part.shape, *image.shape[2:]), np.uint8)
+        remap_into(image, places, flat, 0)
+        return flat
 
-    def _map(self, side: str) -> RectifyMap | None:
+    def _map(self, side: str) -> PixelMap | None:
         if side not in self._maps:
             self._maps[side] = self._make_map(side)
         return self._maps[side]
 
-    def _make_map(self, side: str) -> RectifyMap | None:
+    def _make_map(self, side: str) -> PixelMap | None:
         feed = self._feeds[side]
         if feed.calibration is None or feed.rectified:
             return None
-        raw, rectified, R = feed.calibration.camera(False), feed.calibration.camera(True), np.array(self._R[side])
-        is_turned = R.any() and np.abs(R.reshape(3, 3) - np.eye(3)).max() > _SAME
-        is_moved = np.abs(raw.K - rectified.K).max() > _SAME * raw.focal
+        raw = feed.calibration.camera(False)
+        made = Rectification.between(feed.calibration, (raw.width, raw.height))
+        flat = made.rectified
+        is_turned = np.abs(made.R - np.eye(3)).max() > _SAME
+        is_moved = np.abs(raw.K - flat.K).max() > _SAME * raw.focal
         if not (raw.distortion or is_turned or is_moved):
             return None
-        return RectifyMap.make(raw, R, rectified)
+        places = made.raw_pixels(np.arange(float(flat.width)), np.arange(float(flat.height)))
+        return PixelMap.of(places, (raw.width, raw.height))
