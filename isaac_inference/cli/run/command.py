@@ -25,6 +25,8 @@ from isaac_inference.ros.bringup.runner import RunningGraph, start_composed, sta
 from isaac_inference.ros.bringup.session import default_ros
 from isaac_inference.ros.recording.picture_source import picture_source
 
+_WITHOUT_ROWS = (Task.MONO_DEPTH, Task.STEREO_DEPTH, Task.DEPTH_COMPLETION)
+
 
 def add_command(commands: Any) -> None:
     """Add `run` to the command line."""
@@ -53,6 +55,11 @@ def add_command(commands: Any) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run; 0 if every frame was answered, 1 if not."""
     card = read_card(arguments.model, arguments.card or None)  # a bad model fails here, before anything starts
+    if card.task in _WITHOUT_ROWS:
+        raise ConfigError(
+            f'--model: {arguments.model} is for {card.task.value}, of which run has no rows to write; launch it with '
+            'perception.launch.py, and look at its depth/picture'
+        )
     source = picture_source(arguments.source, arguments.image_topic)
     screen = console(stderr=arguments.json == '-')
     summary = RunSummary(card.name, 'composed' if arguments.composed else 'processes')

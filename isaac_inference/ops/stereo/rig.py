@@ -49,15 +49,21 @@ class StereoRig:
     doffs: float = 0.0
 
     @classmethod
-    def from_calibrations(cls, left: Calibration, right: Calibration) -> StereoRig:
+    def from_calibrations(
+        cls, left: Calibration, right: Calibration, image_wh: tuple[int, int] | None = None
+    ) -> StereoRig:
         """From the CameraInfo of both sides, by their P.
+
+        Args:
+            left, right: what they say.
+            image_wh: the images' size where it is known, as for `Calibration.camera`.
 
         Raises:
             FrameError: 'stereo_size' (calibrated sizes differ), 'stereo_swapped' (the baseline is negative: left is
                 right), 'stereo_baseline' (there is none), 'stereo_calibration' (the two P are not those of one
                 rectified pair), and what `Calibration.camera` raises.
         """
-        first, second = left.camera(True), right.camera(True)
+        first, second = left.camera(True, image_wh), right.camera(True, image_wh)
         if (first.width, first.height) != (second.width, second.height):
             raise FrameError(
                 'stereo_size',

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from isaac_inference.errors import ConfigError, PerceptionError
 from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task, read_card, read_objects
+from isaac_inference.ops.geometry.calibration import rectified_by_name
 from isaac_inference.ros.bringup.graph import CameraTopics, FoundTopics, NodeSpec, perception_graph
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
@@ -137,8 +138,9 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     if switches['rectify']:
         _check_rectification(given)
     namespace = resolve(pushed, given['namespace'])
-    card = _card(given)
-    task = _task(given, card)
+    named = _with_models_of_file(given, namespace)
+    card = _card(named)
+    task = _task(named, card)
     poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
     graph = perception_graph(
         model=absolute(given['model']),
@@ -168,6 +170,8 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
             f'launch argument params_file: {given["params_file"]} has rectify: true for preprocess, but the nodes that '
             'look at what is found need the CameraInfo of the rectified images; give rectify:=true, which tells them'
         )
+    if switches['rectify'] and not rectified_by_name(given['depth']):
+        _check_alignment(nodes, given['depth'])
     return LaunchPlan(
         tuple(nodes),
         namespace,
@@ -207,10 +211,22 @@ def _with_time(spec: NodeSpec, use_sim_time: str) -> NodeSpec:
     )
 
 
+def _with_models_of_file(given: Mapping[str, str], namespace: str) -> Mapping[str, str]:
+    """The arguments with the model and card of the parameter file, where neither is given: which nodes there are
+    follows from what they are.
+    """
+    if not given['params_file'] or any(given[name] for name in ('model', 'model_card', 'tags', 'detections')):
+        return given
+    section = ParamsFile(absolute(given['params_file'])).node_section(f'{namespace}/preprocess')
+    return {**given, **{name: str(section.get(name, '')) for name in ('model', 'model_card')}}
+
+
 def _with_file(spec: NodeSpec, file: ParamsFile, namespace: str) -> NodeSpec:
     from_file = file.node_section(f'{namespace}/{spec.name}')
     # launch_ros accepts no empty list, which is the default of every parameter that is a list of names
     parameters = {**{name: value for name, value in from_file.items() if value != []}, **spec.parameters}
+    if from_file.get('depth_rectified', 'auto') != 'auto':  # the graph goes by names, the user knows
+        parameters['depth_rectified'] = from_file['depth_rectified']
     return dataclasses.replace(spec, parameters=parameters)
 
 
@@ -250,6 +266,20 @@ def _check_rectification(given: Mapping[str, str]) -> None:
                 'leave rectify out, since poses go by K and D of a raw image, or give image and camera_info the topics '
                 'of images that are rectified already'
             )
+
+
+def _check_alignment(nodes: Iterable[NodeSpec], depth: str) -> None:
+    """Refuse to fit depth of rectified images to depth that is not: each pixel would be that of another place.
+
+    Raises:
+        ConfigError: it is asked for.
+    """
+    if any(spec.name == 'depth' and spec.parameters.get('align') == 'depth' for spec in nodes):
+        raise ConfigError(
+            f'launch argument rectify:=true with align: depth: {depth} is taken to be registered to the raw image, as '
+            "its name does not say `rect`, and the network's depth is of the rectified one; leave rectify out, or "
+            'rectify depth, too'
+        )
 
 
 def _card(given: Mapping[str, str]) -> AnyCard | None:

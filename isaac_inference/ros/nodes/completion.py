@@ -192,10 +192,8 @@ class CompletionNode(PipelineNode):
                 f'{color.shape[1]}x{color.shape[0]} in {other!r}: it shows another view; use the depth that is '
                 'registered (aligned) to the image',
             )
-        camera = self._feed.camera
-        if camera is not None:
-            camera.check_image(color.shape[1], color.shape[0])
-            camera = camera.resized(*size)
+        self._feed.fit(color.shape[1], color.shape[0])
+        camera = None if self._feed.camera is None else self._feed.camera.resized(*size)
         guide = color if size == color.shape[1::-1] else cv2.resize(color, size, interpolation=cv2.INTER_AREA)
         depth = read.metres()
         filled = complete_depth(depth, guide, self._settings)

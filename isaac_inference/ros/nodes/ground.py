@@ -308,7 +308,7 @@ class GroundNode(PipelineNode):
             publisher.publish(class_cloud(header, xyz, points.class_ids))
 
     def _find(self, frame: ImageFrame, depth: ImageFrame | CompressedImage | None, with_grid: bool) -> Ground:
-        finder, kinds, camera = self._finder, self._kinds, self._camera.camera
+        finder, kinds = self._finder, self._kinds
         if finder is None:
             raise FrameError('not_configured', 'a frame arrived while the node was being cleaned up')
         if kinds is None:
@@ -317,6 +317,8 @@ class GroundNode(PipelineNode):
                 'no label_info has arrived, so nobody knows which class is which; remap label_info to that of the node '
                 'that makes the mask',
             )
+        self._camera.fit(frame.image.width, frame.image.height)
+        camera = self._camera.camera
         if camera is None:
             raise FrameError(
                 'no_camera_info', 'no usable CameraInfo has arrived; remap camera_info to that of the images'

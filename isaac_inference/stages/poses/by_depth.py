@@ -74,7 +74,7 @@ class DepthMethod:
         """
         if depth is None:
             raise _no_depth(seen)
-        seen = _as_masked(seen)
+        seen = as_masked(seen)
         image_wh = (depth.image.width, depth.image.height)
         ratio = np.tile(np.array(image_wh) / (camera.width, camera.height), 2)
         box = np.asarray(seen.box, np.float64) * ratio
@@ -163,7 +163,7 @@ def object_region(seen: Observed, camera: CameraModel, depth: DepthView | None) 
     return region_points(depth.image, depth.camera, seen.box, (camera.width, camera.height), seen.mask, MARGIN)
 
 
-def _as_masked(seen: Observed) -> Observed:
+def as_masked(seen: Observed) -> Observed:
     """With the box around its mask, which is closer to it than the detector's; without a mask that shows nothing."""
     if seen.mask is None:
         return seen

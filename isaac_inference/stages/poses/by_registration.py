@@ -24,7 +24,7 @@ from isaac_inference.ops.pose.registration import Registration, register
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.ops.pose.second_pose import either, first_alone
 from isaac_inference.ops.pose.surface_fit import SeenDepth
-from isaac_inference.stages.poses.by_depth import object_region
+from isaac_inference.stages.poses.by_depth import as_masked, object_region
 from isaac_inference.stages.poses.by_keypoints import KeypointMethod, symmetries_of
 from isaac_inference.stages.poses.by_weak_keypoints import search_with_keypoints
 from isaac_inference.stages.poses.keypoints_and_depth import KeypointsAndDepth
@@ -164,7 +164,7 @@ class RegistrationMethod:
             else masked_foreground(region.points, region.inside, model.diameter)
         )
         found = register(model, region.points, _view(depth), None, self._settings, None, foreground)
-        self._check_box(seen, camera, model, found)
+        self._check_box(as_masked(seen), camera, model, found)
         return self._made(seen, found)
 
     def _check_box(self, seen: Observed, camera: CameraModel, model: ObjectModel, found: Registration) -> None:

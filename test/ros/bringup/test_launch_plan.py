@@ -384,3 +384,31 @@ def test_a_network_that_no_node_runs_is_an_error_and_no_crash(tmp_path, more, ta
     path = write_constant(tmp_path / 'm.onnx', DEPTH, image=IMAGE, beside=[more])
     with pytest.raises(ConfigError, match=f'is for {task} .*no node of this graph runs a network for that'):
         plan(model=str(path))
+
+
+def test_a_model_of_the_parameter_file_starts_the_node_of_its_task(tmp_path, nodes_of_tasks):
+    path = write_constant(tmp_path / 'm.onnx', CLASSES, image=IMAGE)
+    file = tmp_path / 'mine.yaml'
+    file.write_text(f'/**:\n  ros__parameters: {{model: {path}}}\n')
+    made = nodes(params_file=str(file))
+    assert list(made) == ['preprocess', 'inference', 'segmentation', 'annotate']
+    assert made['segmentation'].parameters['model'] == str(path)
+
+
+def test_depth_of_rectified_images_is_not_aligned_to_raw_depth(tmp_path, nodes_of_tasks):
+    path = write_constant(tmp_path / 'm.onnx', DEPTH, image=IMAGE)
+    file = tmp_path / 'mine.yaml'
+    file.write_text('/**/depth:\n  ros__parameters: {align: depth}\n')
+    given = {'model': str(path), 'params_file': str(file)}
+    with pytest.raises(ConfigError, match='rectify:=true with align: depth: depth/image is taken to be'):
+        plan(rectify='true', **given)
+    assert 'depth' in nodes(rectify='true', depth='depth/image_rect', **given)
+    assert 'depth' in nodes(**given)
+
+
+def test_what_the_user_says_of_depth_holds_where_images_are_rectified(tmp_path):
+    file = tmp_path / 'mine.yaml'
+    file.write_text('/**/pose:\n  ros__parameters: {depth_rectified: "true"}\n')
+    given = {'rectify': 'true', 'poses': 'true'}
+    assert nodes(**given)['pose'].parameters['depth_rectified'] == 'false'
+    assert nodes(params_file=str(file), **given)['pose'].parameters['depth_rectified'] == 'true'

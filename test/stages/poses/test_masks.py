@@ -128,3 +128,23 @@ def test_registration_searches_the_points_under_the_mask(card: ModelCard) -> Non
     found = estimator.estimate(replace(seen, mask=mask), scene.camera, shown)
     assert found.method == 'registration: global'
     assert distance(found.pose, item.pose) < 0.02
+
+
+def test_registration_takes_a_loose_box_where_there_is_a_mask(card: ModelCard) -> None:
+    scene = view_of()
+    item = scene.item('soup_can')
+    x, y = np.meshgrid(np.arange(scene.camera.width) + 0.5, np.arange(scene.camera.height) + 0.5)
+    rays = np.stack(
+        ((x - scene.camera.K[0, 2]) / scene.camera.K[0, 0], (y - scene.camera.K[1, 2]) / scene.camera.K[1, 1])
+    )
+    points = np.moveaxis(np.concatenate((rays, np.ones((1, *x.shape)))) * scene.depth, 0, -1)
+    local = item.pose.inverse().apply(points.reshape(-1, 3)).reshape(points.shape)
+    mask = (np.abs(local) < np.array(item.size) / 2 + 0.004).all(axis=2)
+    wide = item.box + np.array([-0.4 * (item.box[2] - item.box[0]), 0, 0, 0], np.float32)
+    settings = PoseSettings(registration=RegistrationSettings(allow_geometric_symmetry=True))
+    estimator = PoseEstimator(card, PoseMethod.REGISTRATION, settings)
+    shown = DepthView(DepthImage(scene.depth, 1.0), scene.camera)
+    with pytest.raises(FrameError, match='past the object'):
+        estimator.estimate(Observed(item.label, 0.9, wide), scene.camera, shown)
+    found = estimator.estimate(Observed(item.label, 0.9, wide, mask=mask), scene.camera, shown)
+    assert distance(found.pose, item.pose) < 0.01

@@ -168,6 +168,7 @@ class DepthNode(ModelNode):
 
     def _publish_metres(self, header: Header, numbers: np.ndarray, known: ImageFrame | CompressedImage | None) -> None:
         """Raises FrameError where scale and shift cannot be trusted."""
+        self._feed.fit(numbers.shape[1], numbers.shape[0])
         rule = self._fixed
         if rule is None:
             try:
@@ -180,10 +181,7 @@ class DepthNode(ModelNode):
         farthest = self.parameters.max_depth
         if farthest:
             depth[depth > farthest] = np.nan
-        camera = self._feed.camera
-        if camera is not None:
-            camera.check_image(numbers.shape[1], numbers.shape[0])
-        self._output.publish(header, depth, camera)
+        self._output.publish(header, depth, self._feed.camera)
 
     def _fit(self, numbers: np.ndarray, header: Header, known: ImageFrame | CompressedImage | None) -> ScaleShift:
         if self.parameters.align is Align.DEPTH:

@@ -143,7 +143,10 @@ class DepthSource:
         if self._own.rectified != self._color.rectified and self._can_bend():
             own = self._like_color(own)
         own = own.resized(image.width, image.height)  # as a rule, it is of that size
-        if np.abs(own.K - expected.K).max() > _SAME_VIEW * expected.focal:
+        alike = [own]
+        if color.model == NONE != own.model:  # raw depth under a rectified image: its P is what may be alike
+            alike.append(self._flat_own(own).resized(image.width, image.height))
+        if min(np.abs(camera.K - expected.K).max() for camera in alike) > _SAME_VIEW * expected.focal:
             raise FrameError(
                 'depth_unregistered',
                 f'depth/camera_info has K {own.K.ravel().round(1).tolist()}, the colour camera at that size '
@@ -151,6 +154,13 @@ class DepthSource:
                 '(aligned) to colour',
             )
         return own
+
+    def _flat_own(self, own: CameraModel) -> CameraModel:
+        """What depth/camera_info says of depth once it were rectified; `own` where it says nothing of it."""
+        try:
+            return self._own.calibration.camera(True) if self._own.calibration else own
+        except FrameError:
+            return own
 
     def _is_bent_otherwise(self, registered: CameraModel, color: CameraModel) -> bool:
         """Whether by the distortion of their lenses a pixel of depth is clearly elsewhere in the image's view."""

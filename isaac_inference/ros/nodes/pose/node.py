@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -293,13 +294,16 @@ class PoseNode(PipelineNode):
         boxes, seen = observed_objects(message, rows, self.health.skipped)
         if keypoints is not None:
             self._follow_image(keypoints.auxiliary)
+        mask: ImageFrame | None = matches.get('masks')
+        if mask is not None:
+            self._follow_mask(mask)
         self._look_for_distortion([item for _, item in seen])
         camera = self._known_camera()
         self._check_frame(message.header)
         _check_size(camera, boxes, keypoints)
         depth = self._depth_view(matches.get('depth'), message.header, boxes) if boxes else None
         image_wh = (camera.width, camera.height)
-        masks = masks_of(matches.get('masks'), boxes, len(message.detections), image_wh, self.health.skipped)
+        masks = masks_of(mask, boxes, len(message.detections), image_wh, self.health.skipped)
         found: list[tuple[str, ObjectPose]] = []
         for index, (identity, item) in enumerate(seen):
             item = with_mask(item, masks, index, self.health.noted)
@@ -332,6 +336,11 @@ class PoseNode(PipelineNode):
             self._camera.fit(*(int(value) for value in said[SOURCE_SIZE]))
         self._camera.follow(said.get(RECTIFIED))
         self._say_what_is_assumed(self._camera.assumed)
+
+    def _follow_mask(self, mask: ImageFrame) -> None:
+        """A mask is of its image's size; one that is not of any image of this camera is refused where it is used."""
+        with contextlib.suppress(FrameError):
+            self._camera.fit(mask.image.width, mask.image.height)
 
     def _check_frame(self, header: Header) -> None:
         """Warn where CameraInfo names another frame than the image's."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from sensor_msgs.msg import CameraInfo
 
@@ -28,6 +30,7 @@ class StereoCameras:
     def __init__(self, rectified: ImageRectified, topics: dict[str, list[str]]) -> None:
         self._feeds = {side: CameraFeed(rectified, topics[side]) for side in SIDES}
         self._rig: StereoRig | None = None
+        self._image_wh: tuple[int, int] | None = None
         self._maps: dict[str, PixelMap | None] = {}
 
     def put(self, side: str, message: CameraInfo) -> bool:
@@ -45,6 +48,17 @@ class StereoCameras:
             if is_new:
                 self._rig, self._maps = None, {}
         return is_new
+
+    def fit(self, width: int, height: int) -> None:
+        """Images have this size: where it is that of the whole sensor although there is a roi, they show the whole.
+
+        Raises:
+            FrameError: 'camera_info_size', where a camera is of images of another size.
+        """
+        if (width, height) != self._image_wh:
+            self._image_wh, self._rig, self._maps = (width, height), None, {}
+        for feed in self._feeds.values():
+            feed.fit(width, height)
 
     @property
     def frames(self) -> tuple[str, str]:
@@ -73,7 +87,7 @@ class StereoCameras:
                     f'images arrived, but no usable {missing} yet: depth needs focal length and baseline of a '
                     'calibrated pair; remap them to those of the two cameras',
                 )
-            self._rig = StereoRig.from_calibrations(left, right)
+            self._rig = StereoRig.from_calibrations(left, right, self._image_wh)
         return self._rig
 
     @property
@@ -87,9 +101,8 @@ class StereoCameras:
         Raises:
             FrameError: 'camera_info_size', and what `rig` and `Rectification.between` raise.
         """
-        places, feed = self._map(side), self._feeds[side]
-        if feed.camera is not None:
-            feed.camera.check_image(image.shape[1], image.shape[0])
+        self.fit(image.shape[1], image.shape[0])
+        places = self._map(side)
         if places is None:
             return image
         flat = np.empty((*places.part.shape, *image.shape[2:]), np.uint8)
@@ -105,8 +118,10 @@ class StereoCameras:
         feed = self._feeds[side]
         if feed.calibration is None or feed.rectified:
             return None
-        raw = feed.calibration.camera(False)
-        made = Rectification.between(feed.calibration, (raw.width, raw.height))
+        raw = feed.calibration.camera(False, self._image_wh)
+        # of both images the same window: what `do_rectify` asks for differs from one side to the other
+        said = dataclasses.replace(feed.calibration, do_rectify=False)
+        made = Rectification.between(said, (raw.width, raw.height))
         flat = made.rectified
         is_turned = np.abs(made.R - np.eye(3)).max() > _SAME
         is_moved = np.abs(raw.K - flat.K).max() > _SAME * raw.focal

@@ -147,11 +147,12 @@ class StereoNode(PipelineNode):
     def _measure(
         self, left_item: ImageFrame | CompressedImage, right_item: ImageFrame | CompressedImage, clock: StageClock
     ) -> None:
-        rig = self._cameras.rig
         left, right = (
             _color(self._images[side].read(item)) for side, item in zip(SIDES, (left_item, right_item), strict=True)
         )
         check_sizes(left, right)
+        self._cameras.fit(left.shape[1], left.shape[0])
+        rig = self._cameras.rig
         header = left_item.header
         self._check_place(rig, header, right_item.header)
         flat = [

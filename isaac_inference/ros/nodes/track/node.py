@@ -65,7 +65,7 @@ class TrackParameters(NodeParameters):
     publish_tentative: bool = param(
         True,
         'Publish detections that have no id yet, with an empty one; false leaves them out, and rows no longer match '
-        'those of `keypoints`.',
+        'those of `keypoints` and of `instance_mask`.',
         live=True,
     )
     publish_tf: bool = param(True, 'Publish the smooth poses on /tf, as <tf_prefix>/<class>_<id>.', live=True)

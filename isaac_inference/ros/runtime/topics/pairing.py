@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from bisect import bisect_left, bisect_right, insort_right
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -255,8 +255,12 @@ class StampPairing:
 
     def _put_secondary(self, name: str, stamp_ns: int, item: Any) -> None:
         stream, secondary = self._streams[name], self._secondaries[name]
-        insort_right(stream.stamps, stamp_ns)
-        stream.items.insert(bisect_right(stream.stamps, stamp_ns) - 1, item)
+        place = bisect_left(stream.stamps, stamp_ns)
+        if stream.stamps[place : place + 1] == [stamp_ns]:  # a slow clock gives several the same: the newest holds
+            stream.items[place] = item
+        else:
+            stream.stamps.insert(place, stamp_ns)
+            stream.items.insert(place, item)
         if len(stream.items) > secondary.depth:
             del stream.stamps[0], stream.items[0]
         for pending in self._pending:

@@ -250,10 +250,11 @@ def test_the_cloud_is_brought_over_too(bench: PoseBench) -> None:
 # A rectified image, and depth that is registered to the raw one
 
 
-def bent() -> CameraModel:
-    """The raw camera of `view_of`'s images: the same K, but straight lines are curves."""
+def bent(zoom: float = 1.0) -> CameraModel:
+    """The raw camera of `view_of`'s images, whose straight lines are curves; `zoom` times the focal length."""
     flat = view_of().camera
-    return CameraModel(flat.width, flat.height, flat.K, (-0.25, 0.08, 0.001, -0.0008, 0.0), 'plumb_bob')
+    K = flat.K * np.array([[zoom, 1, 1], [1, zoom, 1], [1, 1, 1]])
+    return CameraModel(flat.width, flat.height, K, (-0.25, 0.08, 0.001, -0.0008, 0.0), 'plumb_bob')
 
 
 def seen_in_boxes(bench: PoseBench, view: View) -> tuple[CameraModel, np.ndarray]:
@@ -284,6 +285,24 @@ def test_raw_depth_of_a_rectified_image_is_rectified(around: Any, pose_model: Pa
             assert np.nanmean(off > 0.03) < 0.1, 'but for the edges of objects'
             for found, item in zip(array.detections, view.items, strict=True):
                 assert_near(found, item.pose, m=0.004, deg=2.0)
+
+
+@pytest.mark.parametrize('zoom', [0.9, 1.2])
+def test_raw_depth_of_a_rectified_image_may_have_another_focal_length(
+    around: Any, pose_model: Path, zoom: float
+) -> None:
+    """As most calibrations give: P is chosen for what is left of the picture, K is the lens's."""
+    same_place = Pose(np.eye(3), np.zeros(3))
+    how = {'method': 'registration', 'depth_rectified': 'false'}
+    with contextlib.closing(PoseBench(around, model=str(pose_model), **how)) as bench:
+        view, header = view_of(SEEDS[0]), bench.stamp()
+        P = np.column_stack((view.camera.K, np.zeros(3))).ravel().tolist()
+        bench.put_camera(bent(zoom), topic='depth/camera_info', p=P)
+        bench.put_camera(view.camera, header)
+        bench.put_depth(header, depth_seen_from(SEEDS[0], bent(zoom), same_place))
+        array = bench.answer(bench.send(view, header=header, info=False))
+        for found, item in zip(array.detections, view.items, strict=True):
+            assert_near(found, item.pose, m=0.004, deg=2.0)
 
 
 def test_rectified_depth_of_a_rectified_image_stays(around: Any, pose_model: Path) -> None:

@@ -382,3 +382,15 @@ def test_whatever_arrives_each_primary_leaves_once_with_true_matches(events):
         for name, match in one.matches.items():
             assert (match is None) == (name in one.missing)
             assert match is None or (match[0] == name and abs(match[1] - one.stamp_ns) <= 20 * MS)
+
+
+def test_of_several_items_of_one_stamp_the_newest_is_taken(clock):
+    """A clock that is slower than the camera gives several frames the same stamp."""
+    made, out = pairing(clock, names=('keypoints', 'masks')), []
+    for number in range(3):
+        for name in ('keypoints', 'masks'):
+            out += made.put(name, START, f'{name} {number}')
+        out += made.put('boxes', START, number)
+    assert [(pair.item, pair.matches) for pair in out] == [
+        (number, {'keypoints': f'keypoints {number}', 'masks': f'masks {number}'}) for number in range(3)
+    ]
