@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from support.onnx_models import WH, known_detections, ultralytics_metadata, write_model, write_model_of_links
+from support.onnx_models.constant import write_constant
 from support.waiting import LIMIT_S
 
 from isaac_inference.engines import create_engine
@@ -143,3 +144,11 @@ def test_parameters_that_a_node_refuses_end_the_run_with_the_reason(folder):
     done = run(folder, '--params-file', 'bad.yaml')
     assert done.returncode == 1
     assert 'parameter score_threshold: got 7.0 (float), expected number in [0, 1]' in done.stderr.splitlines()[-1]
+
+
+def test_a_model_without_objects_or_classes_is_refused_before_anything_starts(folder):
+    depth = {'depth': np.linspace(0.5, 8, 96 * 128, dtype=np.float32).reshape(1, 1, 96, 128)}
+    write_constant(folder / 'depth.onnx', depth, image=('image', 'float32', (1, 3, 96, 128)))
+    done = run(folder, model='depth.onnx')
+    assert done.returncode != 0
+    assert 'depth.onnx is for mono_depth, of which run has no rows to write' in ' '.join(done.stderr.split())
