@@ -338,7 +338,7 @@ BAD = {
     'P of half the size': ({'p': [45.0, 0, 39, 0, 0, 46, 30.5, 0, 0, 0, 1, 0]}, 'bad_rectification'),
     'P of twice the size': ({'p': [180.0, 0, 156, 0, 0, 184, 122, 0, 0, 0, 1, 0]}, 'bad_rectification'),
     'R that is none': ({'r': [3.0, 0, 0, 0, 1, 0, 0, 0, 1]}, 'bad_rectification'),
-    'a baseline in mm': ({'p': [*P[:3], -90.0 * 120, *P[4:]]}, 'bad_intrinsics'),
+    'a baseline in mm': ({'p': [*P[:3], -90.0 * 120, *P[4:]]}, 'stereo_baseline'),
     'another size': ({'width': 320, 'height': 240, 'k': [220.0, 0, 165, 0, 224, 116, 0, 0, 1]}, 'camera_info_size'),
     'roi outside': ({'roi': RegionOfInterest(x_offset=100, y_offset=0, width=80, height=120)}, 'camera_info_roi'),
     'no size': ({'width': 0, 'height': 0}, 'bad_intrinsics'),
