@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.cuda.host_build import KERNELS, HostKernels, nvcc_errors, why_no_compiler, why_no_nvcc
+from support.cuda.struct_probes import assert_same_struct, struct_probes
 
 from isaac_inference.cuda.compile.compiler import options_of
 from isaac_inference.stages.detection.gpu_memory import HEADER, ROW
@@ -20,15 +21,8 @@ extern "C" __global__ void probe_limits(int *out) { out[0] = MAX_CHANNELS; out[1
 
 @pytest.fixture(scope='module')
 def kernels() -> HostKernels:
-    probes = [_PROBES]
-    for struct, dtype in _FIELDS.items():
-        places = ', '.join(f'__builtin_offsetof({struct}, {name})' for name in dtype.names or ())
-        probes.append(
-            f'extern "C" __global__ void probe_{struct}(int *out) {{\n'
-            f'    const unsigned long places[] = {{{places}, sizeof({struct})}};\n'
-            f'    out[blockIdx.x] = places[blockIdx.x];\n}}\n'
-        )
-    return HostKernels((KERNELS / 'masks.cu').read_text() + '\n'.join(probes), 'masks_and_probes')
+    source = (KERNELS / 'masks.cu').read_text() + _PROBES + struct_probes(_FIELDS)
+    return HostKernels(source, 'masks_and_probes')
 
 
 @pytest.mark.skipif(bool(why_no_nvcc()), reason=why_no_nvcc())
@@ -46,12 +40,7 @@ def test_it_includes_nothing_and_forbids_contraction() -> None:
 @needs_compiler
 @pytest.mark.parametrize('struct', list(_FIELDS))
 def test_python_and_cuda_agree_on_structs(kernels: HostKernels, struct: str) -> None:
-    dtype = _FIELDS[struct]
-    names = dtype.names or ()
-    places = np.zeros(len(names) + 1, np.int32)
-    kernels.function(f'probe_{struct}').run((len(places),), (1,), places)
-    fields = dtype.fields or {}
-    assert places.tolist() == [*(fields[name][1] for name in names), dtype.itemsize]
+    assert_same_struct(kernels, struct, _FIELDS[struct])
 
 
 @needs_compiler

@@ -81,6 +81,20 @@ def known_convention(values: CardValues, exporter: ExporterFacts) -> tuple[Conve
     return (CONVENTIONS[named], f'metadata: {exporter.family}', True) if named else None
 
 
+def likeliest_convention(
+    values: CardValues, exporter: ExporterFacts, common: Sequence[str], networks: str
+) -> tuple[Convention, str, bool]:
+    """The convention that is known, else the first of the common ones; for `choose_convention`.
+
+    Args:
+        values, exporter: what may name it.
+        common: those that such networks follow, the likeliest first.
+        networks: what they are called.
+    """
+    assumed = f'the most common for {networks}; the file does not state it'
+    return known_convention(values, exporter) or (CONVENTIONS[common[0]], assumed, False)
+
+
 def choose_convention(
     file: ModelFile,
     image: TensorSpec,
@@ -163,9 +177,7 @@ def _convention(
     if finding.convention:
         hint = 'by the outputs and the names in the graph; the file does not state it'
         return CONVENTIONS[finding.convention], hint, False
-    name = family.conventions[0]
-    hint = f'the most common for {family.title}; the file does not state it'
-    return CONVENTIONS[name], hint, False
+    return likeliest_convention(values, exporter, family.conventions, family.title)
 
 
 def _in_graph(file: ModelFile, image: TensorSpec) -> Mapping[str, Sourced[Any]]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from isaac_inference.stages.detection.frame_watch import WHERE_TO_LOOK
 from isaac_inference.stages.segmentation.segmenter import Segmentation
-
-WHERE_TO_LOOK = 'the preprocess lines of the model card, what the card assumes, and `isaac-inference info MODEL`'
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
-from support.ros.pose_views import Card, distance, view_of
+from support.ros.pose_views import Card, View, distance, view_of
 
 from isaac_inference.errors import FrameError
 from isaac_inference.models import ModelCard, ObjectSpec, read_card
@@ -104,17 +105,22 @@ def test_the_foreground_of_a_mask_needs_points() -> None:
     assert error.value.reason == 'depth_missing'
 
 
-def test_registration_searches_the_points_under_the_mask(card: ModelCard) -> None:
-    """Before the object's middle is another thing; without the mask that is what is looked at."""
-    scene = view_of()
-    item = scene.item('soup_can')
+def shown_by(scene: View, item: Any) -> np.ndarray:
+    """(H, W) bool, the pixels whose depth lies in the object."""
     x, y = np.meshgrid(np.arange(scene.camera.width) + 0.5, np.arange(scene.camera.height) + 0.5)
     rays = np.stack(
         ((x - scene.camera.K[0, 2]) / scene.camera.K[0, 0], (y - scene.camera.K[1, 2]) / scene.camera.K[1, 1])
     )
     points = np.moveaxis(np.concatenate((rays, np.ones((1, *x.shape)))) * scene.depth, 0, -1)
     local = item.pose.inverse().apply(points.reshape(-1, 3)).reshape(points.shape)
-    mask = (np.abs(local) < np.array(item.size) / 2 + 0.004).all(axis=2)
+    return np.asarray((np.abs(local) < np.array(item.size) / 2 + 0.004).all(axis=2))
+
+
+def test_registration_searches_the_points_under_the_mask(card: ModelCard) -> None:
+    """Before the object's middle is another thing; without the mask that is what is looked at."""
+    scene = view_of()
+    item = scene.item('soup_can')
+    mask = shown_by(scene, item)
     left, top, right, bottom = item.box.astype(int)
     high = bottom - top
     other = slice(top + high // 3, bottom - high // 3), slice(left, right - (right - left) // 4)
@@ -133,13 +139,7 @@ def test_registration_searches_the_points_under_the_mask(card: ModelCard) -> Non
 def test_registration_takes_a_loose_box_where_there_is_a_mask(card: ModelCard) -> None:
     scene = view_of()
     item = scene.item('soup_can')
-    x, y = np.meshgrid(np.arange(scene.camera.width) + 0.5, np.arange(scene.camera.height) + 0.5)
-    rays = np.stack(
-        ((x - scene.camera.K[0, 2]) / scene.camera.K[0, 0], (y - scene.camera.K[1, 2]) / scene.camera.K[1, 1])
-    )
-    points = np.moveaxis(np.concatenate((rays, np.ones((1, *x.shape)))) * scene.depth, 0, -1)
-    local = item.pose.inverse().apply(points.reshape(-1, 3)).reshape(points.shape)
-    mask = (np.abs(local) < np.array(item.size) / 2 + 0.004).all(axis=2)
+    mask = shown_by(scene, item)
     wide = item.box + np.array([-0.4 * (item.box[2] - item.box[0]), 0, 0, 0], np.float32)
     settings = PoseSettings(registration=RegistrationSettings(allow_geometric_symmetry=True))
     estimator = PoseEstimator(card, PoseMethod.REGISTRATION, settings)

@@ -8,14 +8,13 @@ from typing import cast
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.models.card.conventions import CONVENTIONS
 from isaac_inference.models.card.inputs import ValueRole
 from isaac_inference.models.card.sourced import Sourced
 from isaac_inference.models.card.tasks import DepthCompletionSpec
 from isaac_inference.models.recognition.image_input import InputFinding, find_inputs
 from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.maps import DenseMap
-from isaac_inference.models.recognition.preprocessing import PreprocessFinding, choose_convention, known_convention
+from isaac_inference.models.recognition.preprocessing import PreprocessFinding, choose_convention, likeliest_convention
 from isaac_inference.models.recognition.probe import Probe
 from isaac_inference.models.recognition.tasks.base import Outputs, Reading, Recognizer, Subject, Trial
 from isaac_inference.models.recognition.tasks.mono_depth import judge_one_number, one_number_output, unit_scale
@@ -54,11 +53,7 @@ def recognize(subject: Subject) -> Reading | None:
         read = one_number_output(evidence, subject, _ROLE, _NAMES)
     prepared: PreprocessFinding | None = None
     with problems:
-        likeliest = known_convention(values, exporter) or (
-            CONVENTIONS[_COMMON[0]],
-            'the most common for depth completion; the file does not state it',
-            False,
-        )
+        likeliest = likeliest_convention(values, exporter, _COMMON, 'depth completion')
         prepared = choose_convention(file, inputs.image.value, values, likeliest, _COMMON)
     if problems or prepared is None or read is None:
         return None

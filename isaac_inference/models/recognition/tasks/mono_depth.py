@@ -12,7 +12,6 @@ import numpy as np
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.models.card.conventions import CONVENTIONS
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tasks import DEPTH_UNITS, DepthKind, MonoDepthSpec
 from isaac_inference.models.onnx.reader import ModelFile
@@ -28,7 +27,7 @@ from isaac_inference.models.recognition.maps import (
     pick_map,
     with_patches,
 )
-from isaac_inference.models.recognition.preprocessing import PreprocessFinding, choose_convention, known_convention
+from isaac_inference.models.recognition.preprocessing import PreprocessFinding, choose_convention, likeliest_convention
 from isaac_inference.models.recognition.probe import Probe
 from isaac_inference.models.recognition.tasks.base import Outputs, Reading, Recognizer, Subject, Trial
 
@@ -206,11 +205,7 @@ def _scale(values: CardValues, kind: DepthKind) -> tuple[Sourced[float] | None, 
 def _prepared(subject: Subject, inputs: InputFinding) -> PreprocessFinding:
     """How an image becomes the input tensor."""
     names = _conventions(subject.file)
-    likeliest = known_convention(subject.values, subject.exporter) or (
-        CONVENTIONS[names[0]],
-        'the most common for depth from one image; the file does not state it',
-        False,
-    )
+    likeliest = likeliest_convention(subject.values, subject.exporter, names, 'depth from one image')
     found = choose_convention(subject.file, inputs.image.value, subject.values, likeliest, names)
     if has_patches(subject.file):
         return replace(found, convention=replace(found.convention, input_wh=PATCH_WH))

@@ -12,7 +12,6 @@ import numpy as np
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.models.card.conventions import CONVENTIONS
 from isaac_inference.models.card.shipped_labels.segmentation import SEGMENTATION_LABELS
 from isaac_inference.models.card.sourced import Sourced
 from isaac_inference.models.card.tasks import ClassForm, SemanticSegmentationSpec
@@ -30,7 +29,7 @@ from isaac_inference.models.recognition.maps import (
     pick_map,
     with_patches,
 )
-from isaac_inference.models.recognition.preprocessing import PreprocessFinding, choose_convention, known_convention
+from isaac_inference.models.recognition.preprocessing import PreprocessFinding, choose_convention, likeliest_convention
 from isaac_inference.models.recognition.probe import Probe
 from isaac_inference.models.recognition.tasks.base import NO_LABELS, Outputs, Reading, Recognizer, Subject, Trial
 from isaac_inference.ops.image.options import TensorLayout
@@ -230,11 +229,8 @@ def _count_by_layers(evidence: Evidence, found: DenseMap) -> int | None:
 def _prepared(subject: Subject, inputs: InputFinding, found: DenseMap) -> PreprocessFinding:
     """How an image becomes the input tensor."""
     names = _conventions(subject.file, inputs, found.has_one_channel)
-    likeliest = known_convention(subject.values, subject.exporter) or (
-        CONVENTIONS[names[0]],
-        'the most common for semantic segmentation by such an exporter; the file does not state it',
-        False,
-    )
+    networks = 'semantic segmentation by such an exporter'
+    likeliest = likeliest_convention(subject.values, subject.exporter, names, networks)
     prepared = choose_convention(subject.file, inputs.image.value, subject.values, likeliest, names)
     if has_patches(subject.file):
         return replace(prepared, convention=replace(prepared.convention, input_wh=PATCH_WH))

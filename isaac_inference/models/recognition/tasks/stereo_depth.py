@@ -10,7 +10,6 @@ import numpy as np
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.models.card.conventions import CONVENTIONS
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tasks import StereoDepthSpec
 from isaac_inference.models.card.tensor_spec import TensorSpec
@@ -19,7 +18,7 @@ from isaac_inference.models.recognition.image_input import InputFinding, find_in
 from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.layouts.roles import base_name
 from isaac_inference.models.recognition.maps import DenseMap, numbers_of
-from isaac_inference.models.recognition.preprocessing import PreprocessFinding, choose_convention, known_convention
+from isaac_inference.models.recognition.preprocessing import PreprocessFinding, choose_convention, likeliest_convention
 from isaac_inference.models.recognition.probe import Probe, probe_disparity
 from isaac_inference.models.recognition.tasks.base import Outputs, Reading, Recognizer, Subject, Trial
 from isaac_inference.models.recognition.tasks.mono_depth import judge_one_number, one_number_output
@@ -52,11 +51,7 @@ def recognize(subject: Subject) -> Reading | None:
         read = one_number_output(evidence, subject, _ROLE, _NAMES)
     prepared: PreprocessFinding | None = None
     with problems:
-        likeliest = known_convention(values, exporter) or (
-            CONVENTIONS[_COMMON[0]],
-            'the most common for stereo; the file does not state it',
-            False,
-        )
+        likeliest = likeliest_convention(values, exporter, _COMMON, 'stereo')
         prepared = choose_convention(file, inputs.image.value, values, likeliest, _COMMON)
     if problems or prepared is None or read is None:
         return None
