@@ -22,8 +22,7 @@ from isaac_inference.models.demo import demo_model
 from isaac_inference.ros.bringup.evaluation.client import AnswerTopics, EvaluationClient
 from isaac_inference.ros.bringup.evaluation.drive import drive_freely
 from isaac_inference.ros.bringup.evaluation.graph import object_geometries
-from isaac_inference.ros.bringup.graph import DEMO_CAMERA, perception_graph
-from isaac_inference.ros.bringup.launch_plan import has_masks
+from isaac_inference.ros.bringup.graph import DEMO_CAMERA, found_by, perception_graph
 from isaac_inference.ros.bringup.runner import start_composed
 from isaac_inference.ros.bringup.session import default_ros
 
@@ -69,7 +68,7 @@ def _run(arguments: argparse.Namespace, model: str, folder: Path, begin: float) 
         simulator={'seed': arguments.seed, 'rate_hz': RATE_HZ, **DEMO_CAMERA},
         poses=True,
         track=True,
-        masks=has_masks(model),
+        **found_by(read_card(model)),
         pose_parameters={'method': 'registration'} if arguments.registration else None,
     )
     with (

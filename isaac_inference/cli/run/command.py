@@ -20,7 +20,7 @@ from isaac_inference.errors import ConfigError
 from isaac_inference.models import ModelCard, Task, read_card
 from isaac_inference.pictures import DamagedPictureError, FrameSource, SourceFrame
 from isaac_inference.ros.bringup.client import FrameResult, GraphClient
-from isaac_inference.ros.bringup.graph import perception_graph
+from isaac_inference.ros.bringup.graph import found_by, perception_graph
 from isaac_inference.ros.bringup.runner import RunningGraph, start_composed, start_processes
 from isaac_inference.ros.bringup.session import default_ros
 from isaac_inference.ros.recording.picture_source import picture_source
@@ -78,15 +78,12 @@ def execute(arguments: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _graph(arguments: argparse.Namespace, card: ModelCard) -> Iterator[tuple[RunningGraph, GraphClient]]:
     """The running graph and a client that feeds it, both stopped at the end."""
-    keypoints, masks = card.keypoints is not None, card.masks is not None
-    classes = card.task is Task.SEMANTIC_SEGMENTATION
+    found = found_by(card)
     specs = perception_graph(
         model=str(Path(arguments.model).absolute()),
         model_card=_absolute(arguments.card),
         annotate=bool(arguments.save_images),
-        keypoints=keypoints,
-        classes=classes,
-        masks=masks,
+        **found,
     )
     pictures = bool(arguments.save_images)
     start = start_composed if arguments.composed else start_processes
@@ -94,7 +91,13 @@ def _graph(arguments: argparse.Namespace, card: ModelCard) -> Iterator[tuple[Run
         default_ros(),
         contextlib.closing(start(specs, arguments.params_file)) as graph,
         contextlib.closing(
-            GraphClient.start(graph.namespace, pictures=pictures, keypoints=keypoints, masks=masks, classes=classes)
+            GraphClient.start(
+                graph.namespace,
+                pictures=pictures,
+                keypoints=found['keypoints'],
+                masks=found['masks'],
+                classes=found['classes'],
+            )
         ) as client,
     ):
         yield graph, client

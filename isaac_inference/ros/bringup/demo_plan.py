@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.models.demo import demo_model
-from isaac_inference.ros.bringup.graph import DEMO_CAMERA, perception_graph
+from isaac_inference.ros.bringup.graph import DEMO_CAMERA, found_by, perception_graph
 from isaac_inference.ros.bringup.launch_plan import (
     LOG_LEVEL,
     RESPAWN,
@@ -21,8 +21,8 @@ from isaac_inference.ros.bringup.launch_plan import (
     LaunchPlan,
     Program,
     absolute,
+    card_of,
     check_files,
-    has_masks,
     resolve,
     switch,
 )
@@ -63,7 +63,7 @@ def demo_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         simulator={'seed': int(given['seed']), **DEMO_CAMERA},
         poses=True,
         track=True,
-        masks=has_masks(model),
+        **found_by(card_of(model)),
         pose_parameters={'method': given['method'], 'target_frame': given['target_frame']},
     )
     namespace = resolve(pushed, '')

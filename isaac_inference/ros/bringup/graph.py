@@ -6,8 +6,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
+from isaac_inference.models import AnyCard, ModelCard, Task
 from isaac_inference.ops.geometry.calibration import rectified_by_name
 from isaac_inference.ros.bringup.node_list import PACKAGE, executable, plugin
 
@@ -69,6 +70,26 @@ class FoundTopics:
         """The remapping of one of them, where it is needed."""
         topic = getattr(self, name)
         return {} if topic == name else {name: topic}
+
+
+class Found(TypedDict):
+    """What a model finds, as `perception_graph` takes it."""
+
+    keypoints: bool
+    classes: bool
+    depth: bool
+    masks: bool
+
+
+def found_by(card: AnyCard | None) -> Found:
+    """What the model of a card finds beside boxes; nothing for a card of objects alone, or without any."""
+    task = card.task if isinstance(card, ModelCard) else None
+    return {
+        'keypoints': card is not None and card.keypoints is not None,
+        'classes': task is Task.SEMANTIC_SEGMENTATION,
+        'depth': task is Task.MONO_DEPTH,
+        'masks': isinstance(card, ModelCard) and card.masks is not None,
+    }
 
 
 def perception_graph(
@@ -144,15 +165,15 @@ def perception_graph(
         nodes.append(_node('pose', parameters, {**seen.all, **taken}))
     if annotate and not depth:
         drawn = {**seen.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
-        parts = {
-            'draw_poses': poses,
-            'draw_keypoints': keypoints and not poses,
-            'draw_masks': masks,
-            'draw_classes': classes,
-        }
-        what = {name: True for name, wanted in parts.items() if wanted}
-        nodes.append(_node('annotate', {**what, **({'draw_detections': False} if classes else {})}, drawn))
+        what = _drawn(poses=poses, keypoints=keypoints and not poses, masks=masks, classes=classes)
+        nodes.append(_node('annotate', what, drawn))
     return tuple(nodes)
+
+
+def _drawn(**wanted: bool) -> dict[str, bool]:
+    """Parameters of the node that draws: what it draws beside detections, or instead of them where it is classes."""
+    parts = {f'draw_{name}': True for name, is_wanted in wanted.items() if is_wanted}
+    return {**parts, 'draw_detections': False} if wanted['classes'] else parts
 
 
 def _reader(given: Mapping[str, Any], topics: CameraTopics, *, classes: bool, depth: bool) -> NodeSpec:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.errors import ConfigError, PerceptionError
-from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task, read_card, read_objects
+from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task, read_objects
 from isaac_inference.ops.geometry.calibration import rectified_by_name
-from isaac_inference.ros.bringup.graph import CameraTopics, FoundTopics, NodeSpec, perception_graph
+from isaac_inference.ros.bringup.graph import CameraTopics, FoundTopics, NodeSpec, found_by, perception_graph
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
 
@@ -24,8 +24,8 @@ CONTAINER_EXECUTABLE = 'component_container'
 SWITCH = ('true', 'false')
 _AUTO = ('auto', *SWITCH)
 _WITHOUT_NODE = {
-    Task.STEREO_DEPTH: 'depth of two cameras is made without a network too',
-    Task.DEPTH_COMPLETION: "the pose node takes a sensor's depth as it is",
+    Task.STEREO_DEPTH: 'the stereo node makes depth of two cameras without one',
+    Task.DEPTH_COMPLETION: "the completion node fills a sensor's depth without one",
 }
 
 
@@ -139,8 +139,8 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         _check_rectification(given)
     namespace = resolve(pushed, given['namespace'])
     named = _with_models_of_file(given, namespace)
-    card = _card(named)
-    task = _task(named, card)
+    card = card_of(named['model'], named['tags'] or named['model_card'])
+    _check_task(named, card)
     poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
     graph = perception_graph(
         model=absolute(given['model']),
@@ -152,10 +152,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         poses=poses,
         track=poses if given['track'] == 'auto' else switch('track', given['track']),
         annotate=switches['annotate'],
-        keypoints=card is not None and card.keypoints is not None,
-        classes=task is Task.SEMANTIC_SEGMENTATION,
-        depth=task is Task.MONO_DEPTH,
-        masks=isinstance(card, ModelCard) and card.masks is not None,
+        **found_by(card),
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
         rectify=switches['rectify'],
     )
@@ -282,22 +279,22 @@ def _check_alignment(nodes: Iterable[NodeSpec], depth: str) -> None:
         )
 
 
-def _card(given: Mapping[str, str]) -> AnyCard | None:
+def card_of(model: str, model_card: str = '') -> AnyCard | None:
     """What the nodes will read; None without any, and for one that can't be read, which the nodes report."""
     try:
-        return read_objects(absolute(given['model']), absolute(given['tags'] or given['model_card']))
+        return read_objects(absolute(model), absolute(model_card))
     except PerceptionError:
         return None
 
 
-def _task(given: Mapping[str, str], card: AnyCard | None) -> Task | None:
-    """What the model is for; None for a card of objects alone, or for one that cannot be read.
+def _check_task(given: Mapping[str, str], card: AnyCard | None) -> None:
+    """Refuse a model that this graph has no node for; a card of objects alone, or none, is no such model.
 
     Raises:
         ConfigError: no node of this graph runs such models, or poses or tracks are asked of one that finds no objects.
     """
     if not isinstance(card, ModelCard):
-        return None
+        return
     task = card.task
     if task in _WITHOUT_NODE:
         raise ConfigError(
@@ -311,15 +308,6 @@ def _task(given: Mapping[str, str], card: AnyCard | None) -> Task | None:
                     f'launch argument {name}: true, but {given["model"]} is for {task.value} and finds no objects; '
                     'leave it out, or give a detector'
                 )
-    return task
-
-
-def has_masks(model: str) -> bool:
-    """Whether a model finds masks; False for one that cannot be read, which the nodes report."""
-    try:
-        return read_card(model).masks is not None
-    except PerceptionError:
-        return False
 
 
 def switch(name: str, value: str) -> bool:
