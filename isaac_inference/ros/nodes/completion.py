@@ -160,11 +160,7 @@ class CompletionNode(PipelineNode):
 
     def _on_tick(self) -> None:
         self._release(self._pairing.expire())
-        why = self._pairing.explain()
-        if why:
-            self.health.problem('unpaired', why)
-        else:
-            self.health.clear('unpaired')
+        self.health.standing('unpaired', self._pairing.explain())
 
     def _release(self, released: Sequence[Paired]) -> None:
         self._pairing.drop_forgotten(self.health.dropped)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from isaac_inference.ros.messages.tensors import (
 )
 from isaac_inference.ros.nodes.shared.gpu_choice import Device, stage_on_gpu
 from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
+from isaac_inference.ros.nodes.shared.source_letterbox import SourceLetterbox
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.parameters.schema import group, param
@@ -113,7 +113,7 @@ class DetectionNode(ModelNode):
         self._lowest_threshold = float(np.min(settings.score_thresholds))
         chosen = self.parameters
         self._gpu_stage = stage_on_gpu(chosen.device, chosen.gpu, self._on_gpu, self.get_logger().warning)
-        self._fallback = self._fallback_letterbox()
+        self._letterboxes = SourceLetterbox(self.card, chosen.source_size)
         self._labels = self.advertise(plain(LabelInfo), 'label_info', LATCHED)
         self._detections = self.advertise(plain(Detection2DArray), 'detections', self.parameters.detections_qos)
         self._keypoints = (
@@ -179,31 +179,12 @@ class DetectionNode(ModelNode):
             max_detections=chosen.max_detections,
         )
 
-    def _fallback_letterbox(self) -> Letterbox | None:
-        size, spec = self.parameters.source_size, self.card.image.preprocess
-        if not any(size):
-            return None
-        return Letterbox.between(size, self.card.image.wh, spec.fit, spec.anchor, spec.rounding)
-
-    def _letterbox(self, auxiliary: Mapping[str, np.ndarray]) -> Letterbox:
-        if 'letterbox' in auxiliary:
-            array = auxiliary['letterbox']
-            sound = array.dtype == np.float64 and array.shape == (8,)
-            return _letterbox_of(array.tobytes()) if sound else Letterbox.from_array(array)
-        if self._fallback is None:
-            raise FrameError(
-                'no_letterbox',
-                'the tensors carry no letterbox, so boxes cannot be brought back to source '
-                'pixels; set source_size to the [width, height] of the images, or use PreprocessNode',
-            )
-        return self._fallback
-
     def _on_tensors(self, frame: TensorFrame, clock: StageClock) -> None:
         postprocessor = self._postprocessor
         if postprocessor is None:
             raise FrameError('not_configured', 'a frame arrived while the node was being cleaned up')
         frame.check_card(self.card.id)
-        letterbox = self._letterbox(frame.auxiliary)
+        letterbox = self._letterboxes.of(frame.auxiliary)
         wants_masks = self._instance_mask is not None and self._instance_mask.wanted
         if any(map(is_on_device, frame.tensors.values())):
             found, instances = self._decode_on_gpu(frame.tensors, letterbox, wants_masks)
@@ -235,8 +216,8 @@ class DetectionNode(ModelNode):
     def _watch_anew(self, frames: int) -> None:
         """Watch frames from now on, knowing of none before; 0 watches none."""
         self._watch = FrameWatch(frames) if frames else None
-        self._remark('quiet', '')
-        self._remark('constant', '')
+        self.remark('quiet', '')
+        self.remark('constant', '')
         self.health.show('best_score', None)
 
     def _look_at(self, found: Detections, letterbox: Letterbox, auxiliary: Mapping[str, np.ndarray]) -> None:
@@ -246,14 +227,8 @@ class DetectionNode(ModelNode):
         self.health.show('best_score', None if math.isnan(best) else float(best))
         if watch is not None:
             remarks = watch.add(found, letterbox.source_wh, self._lowest_threshold, picture)
-            self._remark('quiet', remarks.quiet)
-            self._remark('constant', remarks.constant)
-
-    def _remark(self, key: str, text: str) -> None:
-        if text:
-            self.health.problem(key, f'model {self.model}: {text}', log_again=False)
-        else:
-            self.health.clear(key)
+            self.remark('quiet', remarks.quiet)
+            self.remark('constant', remarks.constant)
 
     def _decode_on_gpu(
         self, tensors: Mapping[str, Any], letterbox: Letterbox, masks: bool
@@ -271,12 +246,6 @@ class DetectionNode(ModelNode):
             raise FrameError('device_error', str(error)) from error
         self.health.measured('gpu_ms', self._timer.collect())
         return found, instances
-
-
-@functools.lru_cache(maxsize=16)
-def _letterbox_of(content: bytes) -> Letterbox:
-    """The letterbox that travelled with a frame: mostly that of the frame before."""
-    return Letterbox.from_array(np.frombuffer(content, np.float64))
 
 
 main = node_main(DetectionNode)

@@ -241,11 +241,7 @@ class GroundNode(PipelineNode):
 
     def _on_tick(self) -> None:
         self._release(self._pairing.expire())
-        why = self._pairing.explain() if self._uses_depth() else None
-        if why:
-            self.health.problem('unpaired', why)
-        else:
-            self.health.clear('unpaired')
+        self.health.standing('unpaired', self._pairing.explain() if self._uses_depth() else None)
 
     def _uses_depth(self) -> bool:
         distance = self.parameters.distance
@@ -276,15 +272,11 @@ class GroundNode(PipelineNode):
         numbers = {name: number for number, name in self._names.items()}
         asked = {'ground': chosen.ground_classes, 'obstacle': chosen.obstacle_classes}
         unknown = [name for names in asked.values() for name in names if name not in numbers]
-        if unknown:
-            self.health.problem(
-                'classes',
-                f'{", ".join(unknown)}: no class of the mask; label_info has {", ".join(numbers)}; correct '
-                'ground_classes and obstacle_classes',
-                error=True,
-            )
-        else:
-            self.health.clear('classes')
+        what = (
+            f'{", ".join(unknown)}: no class of the mask; label_info has {", ".join(numbers)}; correct ground_classes '
+            'and obstacle_classes'
+        )
+        self.health.standing('classes', what if unknown else None, error=True)
         ground, obstacle = ([numbers[name] for name in names if name in numbers] for names in asked.values())
         self._kinds = ClassKinds(ground, obstacle)
 

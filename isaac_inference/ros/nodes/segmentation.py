@@ -196,22 +196,16 @@ class SegmentationNode(ModelNode):
     def _watch_anew(self, frames: int) -> None:
         """Watch frames from now on, knowing of none before; 0 watches none."""
         self._watch = FrameWatch(frames, self._names) if frames else None
-        self._remark('constant', '')
-        self._remark('uniform', '')
+        self.remark('constant', '')
+        self.remark('uniform', '')
 
     def _look_at(self, found: Segmentation, auxiliary: Mapping[str, np.ndarray]) -> None:
         """Warn of what only many frames show."""
         watch, mark = self._watch, auxiliary.get(PICTURE_MARK)
         if watch is not None:
             remarks = watch.add(found, None if mark is None else mark.tobytes())
-            self._remark('constant', remarks.constant)
-            self._remark('uniform', remarks.uniform)
-
-    def _remark(self, key: str, text: str) -> None:
-        if text:
-            self.health.problem(key, f'model {self.model}: {text}', log_again=False)
-        else:
-            self.health.clear(key)
+            self.remark('constant', remarks.constant)
+            self.remark('uniform', remarks.uniform)
 
 
 main = node_main(SegmentationNode)

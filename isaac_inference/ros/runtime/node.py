@@ -450,14 +450,12 @@ class PipelineNode(LifecycleNode):
 
     def _check_name(self) -> None:
         own = self.get_fully_qualified_name()
-        if self.get_fully_qualified_node_names().count(own) > 1:
-            self.health.problem(
-                'name',
-                f'another node is also named {own}: parameters and services reach either of '
-                'them; start one under another name or namespace',
-            )
-        else:
-            self.health.clear('name')
+        is_taken = self.get_fully_qualified_node_names().count(own) > 1
+        text = (
+            f'another node is also named {own}: parameters and services reach either of them; start one under another '
+            'name or namespace'
+        )
+        self.health.standing('name', text if is_taken else None)
 
     def _report(self) -> None:
         self._check_name()

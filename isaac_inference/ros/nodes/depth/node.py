@@ -139,11 +139,7 @@ class DepthNode(ModelNode):
 
     def _on_tick(self) -> None:
         self._release(self._pairing.expire())
-        why = self._pairing.explain()
-        if why:
-            self.health.problem('unpaired', why)
-        else:
-            self.health.clear('unpaired')
+        self.health.standing('unpaired', self._pairing.explain())
 
     def _release(self, released: Sequence[Paired]) -> None:
         self._pairing.drop_forgotten(self.health.dropped)
@@ -203,10 +199,7 @@ class DepthNode(ModelNode):
     def _look_at(self, numbers: np.ndarray) -> None:
         """Warn of what only many frames show."""
         remark = self._watch.add(numbers) if self._watch is not None else ''
-        if remark:
-            self.health.problem('flat_output', f'model {self.model}: {remark}', log_again=False)
-        else:
-            self.health.clear('flat_output')
+        self.remark('flat_output', remark)
 
 
 def _preprocess_lines(spec: PreprocessSpec) -> str:

@@ -141,11 +141,11 @@ class DepthSource:
                 )
             return expected
         if self._own.rectified != self._color.rectified and self._can_bend():
-            own = self._like_color(own)
+            own = self._own_as(self._color.rectified, own)  # registered depth is as rectified as the image
         own = own.resized(image.width, image.height)  # as a rule, it is of that size
         alike = [own]
         if color.model == NONE != own.model:  # raw depth under a rectified image: its P is what may be alike
-            alike.append(self._flat_own(own).resized(image.width, image.height))
+            alike.append(self._own_as(True, own).resized(image.width, image.height))
         if min(np.abs(camera.K - expected.K).max() for camera in alike) > _SAME_VIEW * expected.focal:
             raise FrameError(
                 'depth_unregistered',
@@ -155,10 +155,10 @@ class DepthSource:
             )
         return own
 
-    def _flat_own(self, own: CameraModel) -> CameraModel:
-        """What depth/camera_info says of depth once it were rectified; `own` where it says nothing of it."""
+    def _own_as(self, rectified: bool, own: CameraModel) -> CameraModel:
+        """What depth/camera_info says of depth that is rectified, or raw; `own` where it says nothing of that."""
         try:
-            return self._own.calibration.camera(True) if self._own.calibration else own
+            return self._own.calibration.camera(rectified) if self._own.calibration else own
         except FrameError:
             return own
 
@@ -181,10 +181,3 @@ class DepthSource:
             return said is not None and said.camera(False).model != NONE
         except FrameError:
             return True
-
-    def _like_color(self, own: CameraModel) -> CameraModel:
-        """Registered depth is as rectified as the image is, where its calibration has both."""
-        try:
-            return self._own.calibration.camera(self._color.rectified) if self._own.calibration else own
-        except FrameError:
-            return own

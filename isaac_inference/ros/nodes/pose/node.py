@@ -191,7 +191,7 @@ class PoseNode(PipelineNode):
             known = self._camera.calibration
             if known is not before:
                 self._straightness = None
-                self._complain('camera_info_roi', known.doubt() if known else '')
+                self.health.standing('camera_info_roi', known.doubt() if known else None, log_again=False)
             self._say_what_is_assumed(self._camera.assumed)
 
     def _on_depth_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
@@ -229,18 +229,7 @@ class PoseNode(PipelineNode):
         self._release(self._pairing.expire())
         if self._estimator.uses_depth:
             self._say_depth_tolerance()
-        why = self._pairing.explain()
-        if why:
-            self.health.problem('unpaired', why)
-        else:
-            self.health.clear('unpaired')
-
-    def _complain(self, key: str, text: str) -> None:
-        """A standing problem, or its end where there is no text."""
-        if text:
-            self.health.problem(key, text, log_again=False)
-        else:
-            self.health.clear(key)
+        self.health.standing('unpaired', self._pairing.explain())
 
     def _say_what_is_assumed(self, assumed: Mapping[str, str]) -> None:
         """Each assumption once in the log, and in diagnostics as long as it holds."""
@@ -346,12 +335,13 @@ class PoseNode(PipelineNode):
         """Warn where CameraInfo names another frame than the image's."""
         image, info = frame_name(header.frame_id), frame_name(self._camera.frame_id)
         differ = bool(image and info and image != info)
-        self._complain(
+        self.health.standing(
             'camera_info_frame',
             f'the image is in frame {image}, its CameraInfo in {info}: do they belong to one camera? Poses are given '
             f'in {image}; remap camera_info, or have the driver name one frame in both'
             if differ
-            else '',
+            else None,
+            log_again=False,
         )
 
     def _look_for_distortion(self, objects: Sequence[Observed]) -> None:
@@ -381,7 +371,8 @@ class PoseNode(PipelineNode):
             view = self._depth.view(depth_frame_of(item), header, np.array([box.box for box in boxes]))
         except FrameError as error:
             self.health.skipped(error.reason, str(error))
-            self._complain('depth_unregistered', str(error) if error.reason == 'depth_unregistered' else '')
+            is_view = error.reason == 'depth_unregistered'
+            self.health.standing('depth_unregistered', str(error) if is_view else None, log_again=False)
             return None
         self.health.clear('depth_unregistered')
         self._say_what_depth_is_taken_for(self._depth.assumed)

@@ -41,3 +41,7 @@ class ModelNode(PipelineNode):
             )
         self.card = read_card(self.parameters.model, self.parameters.model_card or None)
         self.model = self.card.name
+
+    def remark(self, key: str, text: str) -> None:
+        """What stands out in the model's outputs now; '' where it is over. Logged when it begins."""
+        self.health.standing(key, f'model {self.model}: {text}' if text else None, log_again=False)

@@ -97,7 +97,4 @@ class RectifiedImages:
             health.show('rectified', text)
             self._node.get_logger().info(f'images are rectified: {text}')
             doubt = made.doubt() or (self._said.doubt() if self._said else '')
-        if doubt:
-            health.problem('rectification', doubt, log_again=False)
-        else:
-            health.clear('rectification')
+        health.standing('rectification', doubt, log_again=False)

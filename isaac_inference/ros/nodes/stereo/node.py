@@ -122,11 +122,7 @@ class StereoNode(PipelineNode):
 
     def _on_tick(self) -> None:
         self._release(self._pairing.expire())
-        why = self._pairing.explain()
-        if why:
-            self.health.problem('unpaired', why)
-        else:
-            self.health.clear('unpaired')
+        self.health.standing('unpaired', self._pairing.explain())
 
     def _release(self, released: Sequence[Paired]) -> None:
         self._pairing.drop_forgotten(self.health.dropped)
@@ -180,16 +176,12 @@ class StereoNode(PipelineNode):
             self._disparities.publish(disparity_image(header, found, rig))
         self._output.publish(header, depth, rig.camera, view)
         self.health.show('matched', f'{100 * found.matched:.0f} %')
-        if found.matched < _FEW:
-            self.health.problem(
-                'few_matches',
-                f'only {100 * found.matched:.0f} % of the pixels have a match: plain or overexposed surfaces, a lens '
-                'that is covered, things nearer than the range of disparities reaches, or images that are no pair; '
-                'more light, a pattern projector, or more matching.disparities help',
-                log_again=False,
-            )
-        else:
-            self.health.clear('few_matches')
+        few = (
+            f'only {100 * found.matched:.0f} % of the pixels have a match: plain or overexposed surfaces, a lens that '
+            'is covered, things nearer than the range of disparities reaches, or images that are no pair; more light, '
+            'a pattern projector, or more matching.disparities help'
+        )
+        self.health.standing('few_matches', few if found.matched < _FEW else None, log_again=False)
 
     def _check_place(self, rig: StereoRig, left: Header, right: Header) -> None:
         """Raises FrameError 'stereo_baseline' where /tf contradicts P; /tf that does not know says nothing."""
@@ -213,15 +205,11 @@ class StereoNode(PipelineNode):
         if math.isnan(look.offset):
             return  # hardly any features: nothing new is known
         self.health.show('row_offset_px', f'{look.offset:+.2f}')
-        if abs(look.offset) > _ROW_OFFSET:
-            self.health.problem(
-                'row_offset',
-                f'the right image is {look.offset:+.1f} px lower than the left one: the calibration is not quite true '
-                'any more, and depth has more holes and errors for it; calibrate the pair again',
-                log_again=False,
-            )
-        else:
-            self.health.clear('row_offset')
+        apart = (
+            f'the right image is {look.offset:+.1f} px lower than the left one: the calibration is not quite true any '
+            'more, and depth has more holes and errors for it; calibrate the pair again'
+        )
+        self.health.standing('row_offset', apart if abs(look.offset) > _ROW_OFFSET else None, log_again=False)
 
     def _say_what_is_assumed(self, rig: StereoRig, found: Disparity) -> None:
         """Once for each calibration."""
