@@ -20,6 +20,7 @@ class Task(str, Enum):
 
     DETECTION = 'detection'
     KEYPOINTS = 'keypoints'  # detection, and keypoints for each object
+    TOP_DOWN_KEYPOINTS = 'top_down_keypoints'  # keypoints of the one person or object that the image is cropped to
     INSTANCE_SEGMENTATION = 'instance_segmentation'
     SEMANTIC_SEGMENTATION = 'semantic_segmentation'
     MONO_DEPTH = 'mono_depth'
@@ -140,6 +141,30 @@ class KeypointDetectionSpec(DetectionSpec):
         """The decoder's options, and how many keypoints there are, of how many values."""
         points = {'keypoint_count': self.keypoints.count, 'keypoint_dims': self.keypoints.dims}
         return {**super().decode_arguments, **points}
+
+
+class KeypointForm(str, Enum):
+    """How a top-down network puts its keypoints out."""
+
+    POINTS = 'points'  # coordinates: role 'keypoints' (MoveNet, BlazePose)
+    SIMCC = 'simcc'  # a histogram over x and one over y for each keypoint: roles 'x' and 'y' (RTMPose)
+    HEATMAPS = 'heatmaps'  # a map for each keypoint, NCHW: role 'heatmaps' (HRNet, SimpleBaseline, ViTPose)
+
+
+@dataclass(frozen=True)
+class TopDownKeypointsSpec(TaskSpec):
+    """How the keypoints of one person (or object) are read, who fills the network's image: no boxes come out.
+
+    The image is a crop around a box that a detector found, or the whole image where there is no detector.
+
+    Attributes:
+        form: how they are put out.
+        keypoints: how many, and their skeleton.
+    """
+
+    task: ClassVar[Task] = Task.TOP_DOWN_KEYPOINTS
+    form: KeypointForm = KeypointForm.HEATMAPS
+    keypoints: KeypointSpec = KeypointSpec(17)
 
 
 @dataclass(frozen=True)
