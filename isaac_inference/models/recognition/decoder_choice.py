@@ -280,10 +280,10 @@ def _lines_of_points(evidence: Evidence) -> list[str]:
     flags = [spec for spec in floats if len(spec.shape) > 1 and set(spec.shape[1:]) == {1}]
     rows = [spec for spec in floats if len(spec.shape) == 2 and (spec.shape[1] or 0) >= _FEWEST_OF_POINTS]
     tables = [spec for spec in floats if len(spec.shape) in (3, 4) and spec.shape[-1] in (2, 3) and spec not in flags]
-    if len(rows) + len(tables) != 1 or len(flags) > 1 or (rows and not flags):
+    if len(rows) + len(tables) != 1 or len(evidence.outputs) != 1 + len(flags) or (rows and not flags):
         return []
     spec = (*rows, *tables)[0]
-    named = f'keypoints: {spec.name}' + (f', presence: {flags[0].name}' if flags else '')
+    named = f'keypoints: {spec.name}' + (f', presence: {flags[0].name}' if len(flags) == 1 else '')
     width = (spec.shape[-1] or 0) if tables else None
     orders = [order for order in _POINTS if width in (len(order), None) and not (spec.shape[-1] or 0) % len(order)]
     return [f'{{keypoints: {{columns: [{", ".join(order)}]}}, outputs: {{{named}}}}}' for order in orders]

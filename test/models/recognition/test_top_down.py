@@ -114,6 +114,11 @@ def test_blazepose(tmp_path):
     assert all(source for name, (_, source) in rows.items() if name != 'path')
 
 
+def test_blazepose_without_its_maps(tmp_path):
+    outputs = {name: value for name, value in blazepose().items() if name in ('Identity', 'Identity_1', 'Identity_4')}
+    assert card_of(tmp_path, outputs, **BLAZE).spec.keypoints.count == 33
+
+
 def test_blazepose_by_other_names_with_a_flag_that_is_a_logit(tmp_path):
     names = ('ld_3d', 'output_poseflag', 'output_segmentation', 'output_heatmap', 'world_3d')
     card = card_of(tmp_path, blazepose(-3.0, names), 'keypoints: {min_presence: 0.7}', **BLAZE)
@@ -181,6 +186,15 @@ def test_heatmaps_by_names_in_the_graph(tmp_path):
     model.graph.node[0].name = 'backbone/keypoint_head/final_layer/Conv'
     onnx.save(model, str(path))
     assert read_card(path).spec.form is KeypointForm.HEATMAPS
+
+
+def test_as_many_maps_as_pascal_voc_has_classes_are_classes_whatever_the_graph_s_names(tmp_path):
+    image = ('images', 'float32', (1, 3, *WH[::-1]))
+    path = write_constant(tmp_path / 'm.onnx', heatmaps(21, name='output'), image=image)
+    model = onnx.load(str(path))
+    model.graph.node[0].name = 'deconv_layers/0'
+    onnx.save(model, str(path))
+    assert read_card(path).task is Task.SEMANTIC_SEGMENTATION
 
 
 def test_heatmaps_that_may_be_classes_need_a_line(tmp_path):
@@ -313,10 +327,12 @@ def test_boxes_and_scores_are_no_histograms(tmp_path):
         {'heatmaps': np.zeros((1, 17, 16, 12), np.float32), 'offsets': np.zeros((1, 34, 16, 12), np.float32)},
         {'out': np.zeros((1, 195), np.float32), 'flag': np.zeros((1, 1), np.float32)},  # 195 classes and anything
         {'out': np.zeros((1, 1000), np.float32)},
+        {'marks': np.ones((1, 18, 10), np.float32), 'scores': np.ones((1, 18, 2), np.float32)},
     ],
 )
 def test_what_may_be_anything_else_is_not_taken_for_keypoints(tmp_path, outputs):
-    assert 'fit no known detector' in error_of(tmp_path, outputs)
+    text = error_of(tmp_path, outputs)
+    assert 'fit no known detector' in text and 'keypoints: {columns' not in text
 
 
 def multipose():

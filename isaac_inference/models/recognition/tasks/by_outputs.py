@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model is for by its inputs and outputs alone: boxes, or something for each pixel of one image or two."""
+"""What a model is for by its inputs and outputs alone: boxes, people's keypoints, or something for each pixel."""
 
 from __future__ import annotations
 
@@ -104,18 +104,17 @@ def _may_have_one_number(spec: TensorSpec, size: tuple[int | None, ...]) -> bool
 
 
 def task_by_outputs(file: ModelFile, values: CardValues, exporter: ExporterFacts) -> TaskFinding | None:
-    """The task of a model whose outputs all say something of each pixel; None for one that may be a detector.
+    """The task of a model whose outputs are keypoints of people, or say something of each pixel; None for a possible
+    detector.
 
     Raises:
         ModelError: one number for each pixel may be a mask or depth.
     """
-    if not any(len(spec.shape) in (3, 4) for spec in file.outputs):
-        return None
     evidence = _evidence(file, values, exporter)
     if evidence is None:
         return None
     keypoints = _keypoints(evidence)
-    if keypoints is not None:
+    if keypoints is not None or not any(len(spec.shape) in (3, 4) for spec in file.outputs):
         return keypoints
     ways = [dense_maps(evidence, spec) for spec in evidence.outputs]
     dense = [items[0] for items in ways if items]

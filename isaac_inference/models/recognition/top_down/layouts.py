@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isaac_inference.models.card.shipped_labels.segmentation import SEGMENTATION_LABELS
 from isaac_inference.models.card.skeletons.published import BLAZEPOSE_33, COCO_17, skeleton_of
 from isaac_inference.models.card.skeletons.spec import SkeletonSpec
 from isaac_inference.models.card.tasks import PRESENCE, KeypointForm, PointUnit
@@ -21,6 +22,7 @@ _BLAZEPOSE_VALUES, _BLAZEPOSE_WORLD, _BLAZEPOSE_POINTS = 195, 117, 39
 _SIMCC_NAMES = ('simcc', 'simdr')
 _HEATMAP_NAMES = ('heatmap', 'heat_map', 'keypoint', 'kpt', 'joint')
 _HEATMAP_WORDS = ('keypoint_head', 'deconv_layers', 'vitpose', 'simplebaseline')  # in names in the graph
+_CLASS_COUNTS = {len(names) for names in SEGMENTATION_LABELS.values()}  # which as many maps are likelier to be
 _FEWEST = 5  # keypoints of a network that nobody says is one
 _MOST_BINS_PER_PX = 8.0
 
@@ -155,7 +157,7 @@ def _heatmaps(evidence: Evidence) -> TopDownLayout | None:
         return None
     ways = heatmap_layouts(evidence, spec)
     if not named:
-        ways = [(layout, count) for layout, count in ways if skeleton_of(count) is not None]
+        ways = [(layout, count) for layout, count in ways if skeleton_of(count) and count not in _CLASS_COUNTS]
     if len(ways) != 1:
         return None
     why = f'name and shape of {spec.name}' if named else f'shape of {spec.name}, and names in the graph ({said})'
