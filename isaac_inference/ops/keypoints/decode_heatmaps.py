@@ -22,7 +22,12 @@ from isaac_inference.ops.keypoints.confidence import activated
 RADIUS = 3  # cells around the highest one
 LEAST_HEIGHT = 0.1  # of the peak; cells below it do not count
 MOST = 1.0  # cells that the top may be off the highest cell
-MOST_CONDITION = 1e9  # of the normal equations; a window of one row has none
+
+_REACH = np.arange(-RADIUS, RADIUS + 1)
+_DX, _DY = (item.ravel().astype(np.float64) for item in np.meshgrid(_REACH, _REACH))
+_TERMS = np.stack((np.ones_like(_DX), _DX, _DY, _DX * _DX, _DX * _DY, _DY * _DY), axis=1)  # (cells, 6): of a parabola
+_PRODUCTS = (_TERMS[:, :, None] * _TERMS[:, None, :]).reshape(len(_TERMS), -1)  # (cells, 36)
+_RIDGE = 1e-9 * np.eye(_TERMS.shape[1])  # so that cells along a line, which leave a choice, can be solved for
 
 
 class HeatmapGrid(str, Enum):
@@ -81,7 +86,7 @@ def _offsets(maps: np.ndarray, cells: np.ndarray, activation: str) -> np.ndarray
     """(M, 2) float64: how far the top of each map (M, h, w) lies off its highest cell, in cells; 0 where the cells
     around it say nothing, or make no hill.
     """
-    reach = np.arange(-RADIUS, RADIUS + 1)
+    reach = _REACH
     x, y = cells[:, 0, None] + reach, cells[:, 1, None] + reach
     inside = ((y >= 0) & (y < maps.shape[1]))[:, :, None] & ((x >= 0) & (x < maps.shape[2]))[:, None, :]
     window = maps[
@@ -94,16 +99,12 @@ def _offsets(maps: np.ndarray, cells: np.ndarray, activation: str) -> np.ndarray
     peak = window[:, RADIUS, RADIUS]
     height = window / np.where(peak > 0, peak, 1.0)[:, None, None]
     counts = inside & (height > LEAST_HEIGHT) & (peak > 0)[:, None, None]
-    weight = np.where(counts, height, 0.0).reshape(len(maps), reach.size**2)
-    log = np.log(np.where(counts, height, 1.0)).reshape(weight.shape)
-    dx, dy = (item.ravel().astype(np.float64) for item in np.meshgrid(reach, reach))
-    terms = np.stack((np.ones_like(dx), dx, dy, dx * dx, dx * dy, dy * dy), axis=1)
-    weighted = terms * weight[:, :, None]
-    normal = weighted.transpose(0, 2, 1) @ weighted
-    enough = np.linalg.cond(normal) < MOST_CONDITION
-    normal[~enough] = np.eye(terms.shape[1])
-    right = (weighted.transpose(0, 2, 1) @ (weight * log)[:, :, None])[..., 0]
-    _, along_x, along_y, xx, xy, yy = np.linalg.solve(normal, right[..., None])[..., 0].T
+    weights = np.where(counts, height * height, 0.0).reshape(len(maps), reach.size**2)
+    log = np.log(np.where(counts, height, 1.0)).reshape(weights.shape)
+    normal = (weights @ _PRODUCTS).reshape(len(maps), *[_TERMS.shape[1]] * 2) + _RIDGE
+    solved = np.linalg.solve(normal, ((weights * log) @ _TERMS)[..., None])
+    _, along_x, along_y, xx, xy, yy = solved[..., 0].T
+    enough = (counts.any(axis=1).sum(axis=1) > 2) & (counts.any(axis=2).sum(axis=1) > 2)  # columns and rows
     determinant = 4.0 * xx * yy - xy * xy
     hill = enough & (xx < 0) & (determinant > 0)
     determinant = np.where(hill, determinant, 1.0)
