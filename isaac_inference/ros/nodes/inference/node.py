@@ -200,7 +200,7 @@ class InferenceNode(ModelNode):
         found = batches.infer(tensors)
         if batches.in_parts and not self._says_parts:
             self._says_parts = True
-            self.health.show('batch', f'{batches.at_once} images at once')
+            self.health.show('batch', f'{batches.at_once} at once')
             self.get_logger().info(f'model {self.card.name}: {_parts_text(batches, self.card)}')
         return found
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from isaac_ros_tensor_list_interfaces.msg import TensorList
 from support.keypoints.dots import dots_of, scene
+from support.keypoints.people import People
 from support.ros.probe import image_message
 
 from isaac_inference.models import CardId
@@ -20,7 +21,7 @@ BOX = (100.0, 100.0, 160.0, 200.0)
 
 
 @pytest.fixture
-def hurried(make_graph: Any, dots: Any, People: Any) -> Any:
+def hurried(make_graph: Any, dots: Any) -> Any:
     """Waits 50 ms for an image, and keeps two."""
     with make_graph() as graph:
         yield People(graph, dots, crops={'wait_s': 0.05, 'buffer_size': 2})

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from support.keypoints.dots import dots_of, scene
+from support.keypoints.people import People
 from support.ros.probe import LATCHED, image_message
 from vision_msgs.msg import LabelInfo, VisionClass
 
@@ -179,7 +181,7 @@ def test_an_image_of_another_size_than_before(people: Any) -> None:
     assert_at(people.ask(scene(WH, [LEFT]), [LEFT])[0], LEFT)
 
 
-def test_the_one_class_of_a_detector_is_who_is_cropped(make_graph: Any, dots: Any, People: Any) -> None:
+def test_the_one_class_of_a_detector_is_who_is_cropped(make_graph: Any, dots: Any) -> None:
     """A person detector whose file does not name its class calls it class_0."""
     with make_graph() as graph:
         running = People(graph, dots)
@@ -189,7 +191,7 @@ def test_the_one_class_of_a_detector_is_who_is_cropped(make_graph: Any, dots: An
         assert_at(running.ask(scene(WH, [LEFT]), [LEFT], labels=['class_0'])[0], LEFT)
 
 
-def test_a_detector_without_people_is_a_problem_that_says_what_it_has(make_graph: Any, dots: Any, People: Any) -> None:
+def test_a_detector_without_people_is_a_problem_that_says_what_it_has(make_graph: Any, dots: Any) -> None:
     with make_graph() as graph:
         running = People(graph, dots)
         infos = graph.probe.node.create_publisher(LabelInfo, 'label_info', LATCHED)
@@ -200,7 +202,7 @@ def test_a_detector_without_people_is_a_problem_that_says_what_it_has(make_graph
         assert_unknown(running.ask(scene(WH, [LEFT]), [LEFT], labels=['cup'])[0])
 
 
-def test_other_classes_can_be_cropped(make_graph: Any, dots: Any, People: Any) -> None:
+def test_other_classes_can_be_cropped(make_graph: Any, dots: Any) -> None:
     with make_graph() as graph:
         running = People(graph, dots, crops={'wait_s': 10.0, 'labels': ['dog']})
         rows = running.ask(scene(WH, [LEFT, RIGHT]), [LEFT, RIGHT], labels=['person', 'dog'])
@@ -208,13 +210,18 @@ def test_other_classes_can_be_cropped(make_graph: Any, dots: Any, People: Any) -
         assert_at(rows[1], RIGHT)
 
 
-def test_a_model_for_one_image_at_once_is_run_row_by_row_and_says_so(
-    make_graph: Any, one_at_a_time: Any, People: Any
-) -> None:
+def test_a_model_for_one_image_at_once_is_run_row_by_row_and_says_so(make_graph: Any, one_at_a_time: Any) -> None:
     with make_graph() as graph:
         running = People(graph, one_at_a_time)
+        node, lines = graph.node('crops_inference'), []
+        logger = node.get_logger()
+        node.get_logger = lambda: SimpleNamespace(info=lines.append, warning=logger.warning, error=logger.error)
+        running.ask(scene(WH, [LEFT]), [LEFT])
+        assert lines == []
         for _ in range(2):
             rows = running.ask(scene(WH, [LEFT, RIGHT]), [LEFT, RIGHT])
             assert_at(rows[0], LEFT)
             assert_at(rows[1], RIGHT)
-        assert running.counts('crops_inference', 'batch') == ['1 images at once']
+        assert running.counts('crops_inference', 'batch') == ['1 at once']
+        [line] = lines
+        assert 'model one: frames of several images are run in parts, as it takes 1 at once; export it with' in line
