@@ -160,6 +160,9 @@ class KeypointForm(str, Enum):
 PRESENCE = 'presence'
 """The role of an output that says whether anybody is there at all, one number for each image."""
 
+TOP_DOWN_ROLES = (*(role for form in KeypointForm for role in form.roles), PRESENCE)
+"""The roles of the outputs of top-down networks."""
+
 
 class PointUnit(str, Enum):
     """What the coordinates of points are in, of the network's input."""

@@ -16,6 +16,7 @@ from isaac_inference.models.recognition.layouts.candidate import Candidate, Evid
 from isaac_inference.models.recognition.layouts.find import find_layouts
 from isaac_inference.models.recognition.layouts.roles import finished_roles, split_pair
 
+_FEWEST_OF_POINTS = 8  # numbers
 _SHARE_A_NETWORK = ({'yolox', 'yolov5'},)  # the same network, raw or decoded in the graph
 
 
@@ -267,4 +268,18 @@ def _lines_to_try(evidence: Evidence) -> tuple[str, ...]:
                     f'{{decoder: boxes_scores, {outputs}, decoder_options: {{box_format: cxcywh, normalized: true}}}}',
                     f'{{decoder: detr, outputs: {{boxes: {box.name}, logits: {other.name}}}}}',
                 ]
-    return tuple(lines)
+    return (*_lines_of_points(evidence), *lines)
+
+
+def _lines_of_points(evidence: Evidence) -> list[str]:
+    """What a card might say of a network for the points of one object: a row of numbers, and whether it is there."""
+    rows = [spec for spec in evidence.outputs if len(spec.shape) == 2 and (spec.shape[1] or 0) >= _FEWEST_OF_POINTS]
+    flags = [spec for spec in evidence.outputs if spec.shape[1:] in ((1,), (1, 1), (1, 1, 1))]
+    if len(rows) != 1 or len(flags) != 1:
+        return []
+    outputs = f'{{keypoints: {rows[0].name}, presence: {flags[0].name}}}'
+    return [
+        f'{{keypoints: {{columns: [{columns}]}}, outputs: {outputs}}}'
+        for columns in ('x, y', 'x, y, other', 'x, y, confidence')
+        if not (rows[0].shape[1] or 0) % (columns.count(',') + 1)
+    ]

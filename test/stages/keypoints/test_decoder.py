@@ -10,7 +10,7 @@ import pytest
 
 from isaac_inference.errors import FrameError, ModelError
 from isaac_inference.models import ImageInput, KeypointSpec, ModelCard, TensorSpec
-from isaac_inference.models.card.skeletons.read import COCO_17
+from isaac_inference.models.card.skeletons.published import COCO_17
 from isaac_inference.models.card.tasks import DetectionSpec, KeypointForm, PointUnit, TopDownKeypointsSpec
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.ops.image.options import TensorLayout
