@@ -36,28 +36,30 @@ def keypoint_similarity(one: np.ndarray, other: np.ndarray, area: float, min_con
     return float(np.exp(-squared / (2 * area * _SPREAD**2)).mean())
 
 
-def same_as(keypoints: np.ndarray, areas: np.ndarray, min_confidence: float, alike: float) -> dict[int, int]:
+def same_as(
+    keypoints: np.ndarray, areas: np.ndarray, ranks: np.ndarray, min_confidence: float, alike: float
+) -> dict[int, int]:
     """The skeletons that are a better one's over again: where two boxes show a network the same person.
 
     Args:
         keypoints: (N, K, 3) x, y in px, confidence 0..1.
         areas: (N,) px, of each one's box.
+        ranks: (N,) how good each is, more is better.
         min_confidence: keypoints below are unsure.
         alike: similarity from which on two are the same.
 
     Returns:
-        Row -> the row that it repeats: the one with more confidence in total, of equals the first.
+        Row -> the row that it repeats: the best of these, of equals the first.
 
     Example: the second is the first, a pixel beside it; the third is somebody else.
         >>> one = np.array([[0.0, 0.0, 0.9], [100.0, 0.0, 0.9], [50.0, 80.0, 0.9]])
-        >>> people = np.stack([one, one + [1.0, 0.0, -0.1], one + [80.0, 0.0, 0.0]])
-        >>> same_as(people, np.full(3, 100.0**2), 0.3, 0.9)
+        >>> people = np.stack([one, one + [1.0, 0.0, 0.0], one + [80.0, 0.0, 0.0]])
+        >>> same_as(people, np.full(3, 100.0**2), np.array([0.8, 0.7, 0.6]), 0.3, 0.9)
         {1: 0}
     """
-    order = np.argsort(-keypoints[..., 2].sum(axis=1), kind='stable').tolist()
     kept: list[int] = []
     repeated: dict[int, int] = {}
-    for row in order:
+    for row in np.argsort(-ranks, kind='stable').tolist():
         for better in kept:
             area = float(max(areas[row], areas[better]))
             if keypoint_similarity(keypoints[row], keypoints[better], area, min_confidence) >= alike:

@@ -14,7 +14,6 @@ from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models import Task
 from isaac_inference.models.card.tasks import TopDownKeypointsSpec
 from isaac_inference.ops.boxes.detections import Detections
-from isaac_inference.ops.keypoints.similarity import same_as
 from isaac_inference.ros.messages.crops import CropRows, is_of_crops, read_crop_rows
 from isaac_inference.ros.messages.detections import detection_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, RECTIFIED, SOURCE_SIZE, TENSORS, TensorFrame
@@ -25,10 +24,16 @@ from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.qos import LATCHED, RESULTS, QosParameters
 from isaac_inference.ros.runtime.topics.type_adapter import plain
+from isaac_inference.stages.keypoints.belonging import left_out
 from isaac_inference.stages.keypoints.decoder import TopDownDecoder
 from isaac_inference.stages.keypoints.placing import PersonSettings, beyond_the_image, in_source, person_of
 
 PERSON = 'person'
+_LEFT_OUT = {
+    'nobody_seen': 'the network sees nobody in its crop',
+    'outside_box': 'most of the keypoints found in its crop lie outside of its box, so they are of somebody else',
+    'same_person': 'the keypoints found in its crop are those of another one, whose box they fill better',
+}
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,8 @@ class KeypointsNode(ModelNode):
     They are one tensor `keypoints`, (N, K, 3) float32, of x and y in source pixels (0 is the image's edge) and
     confidence; row i belongs to detection i of the same stamp.
 
-    Behind CropsNode there is one row for each detection. The row of one that was not cropped, in which the network sees
-    nobody, or whose keypoints are those of another one over again, is unknown: NaN, with confidence 0.
+    Behind CropsNode there is one row for each detection. The row of one that was not cropped, or whose crop shows the
+    network nobody or somebody else (`stages.keypoints.belonging`), is unknown: NaN, with confidence 0.
 
     Of whole images, without a detector, also `detections` (Detection2DArray), after the keypoints, and latched
     `label_info` (LabelInfo): the one person whom the image shows, whose box is the extent of the sure keypoints and
@@ -161,19 +166,18 @@ class KeypointsNode(ModelNode):
             return rows
         chosen = self.parameters
         points = in_source(points, found.letterboxes)
-        sides = found.boxes[:, 2:] - found.boxes[:, :2]
-        repeated = same_as(points, sides.prod(axis=1), chosen.min_confidence, chosen.same_person)
+        wrong = left_out(points, found.boxes, chosen.min_confidence, chosen.same_person)
         beyond = beyond_the_image(points, found.source_wh)
         for place, row in enumerate(found.rows):
-            if not points[place, :, 2].any():
-                self.health.skipped('nobody_seen', f'detection {row}: the network sees nobody in its box')
-            elif place in repeated:
-                other = found.rows[repeated[place]]
-                self.health.skipped('same_person', f'detection {row}: its keypoints are those of detection {other}')
-            else:
-                rows[row] = points[place]
-                if beyond[place]:
-                    self._note_cut(f'detection {row}', int(beyond[place]))
+            if place in wrong:
+                reason, other = wrong[place]
+                repeated = f' (it is detection {found.rows[other]})' if other >= 0 else ''
+                self.health.skipped(reason, f'detection {row}: {_LEFT_OUT[reason]}{repeated}')
+                continue
+            rows[row] = points[place]
+            if beyond[place]:
+                self._note_cut(f'detection {row}', int(beyond[place]))
+        self.health.kept(len(found.rows) - len(wrong))
         return rows
 
     def _publish_person(

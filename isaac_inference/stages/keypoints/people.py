@@ -9,6 +9,7 @@ import numpy as np
 
 _INSIDE = 0.9  # of a box's area within another: it is of somebody in front of, or behind, that one
 _HULL = 0.75  # IoU of a box with what two others span: it is a box around both
+_FILLED = 0.6  # of its area by these two: somebody near with small ones behind is not filled by them
 _APART = 0.3  # IoU below which two boxes are of two people
 
 
@@ -33,7 +34,7 @@ def choose_people(boxes: np.ndarray, scores: np.ndarray, source_wh: tuple[int, i
     A box is left out under one of these reasons:
 
     - 'empty_crop': nothing of it lies in the image;
-    - 'several_people': it spans two other boxes that are apart: the network would make one skeleton of two people;
+    - 'several_people': two other boxes that are apart fill it: the network would make one skeleton of two people;
     - 'max_people': `most` others have a higher score.
 
     One that has another box wholly inside is noted, 'people_overlap': its keypoints may be that one's.
@@ -98,7 +99,8 @@ def _spanned(boxes: np.ndarray, row: int, inside: list[int]) -> tuple[int, int] 
         for second in inside[index + 1 :]:
             pair = boxes[[first, second]]
             hull = np.concatenate((pair[:, :2].min(axis=0), pair[:, 2:].max(axis=0)))
-            if _iou(pair[0], pair[1]) < _APART and _iou(hull, boxes[row]) >= _HULL:
+            filled = float(_areas(pair).sum()) >= _FILLED * float(_areas(boxes[row]))
+            if filled and _iou(pair[0], pair[1]) < _APART and _iou(hull, boxes[row]) >= _HULL:
                 return first, second
     return None
 

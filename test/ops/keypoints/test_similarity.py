@@ -45,21 +45,26 @@ def test_unsure_points_do_not_count():
     assert keypoint_similarity(PERSON, other, AREA, 0.3) == 1.0
 
 
-def test_the_surer_one_is_kept_whatever_the_order():
-    people = np.stack([moved(x=1, confidence=0.5), moved(confidence=0.9), moved(x=150), moved(x=2, confidence=0.6)])
-    assert same_as(people, np.full(4, AREA), 0.3, 0.9) == {0: 1, 3: 1}
-    assert same_as(people[::-1], np.full(4, AREA), 0.3, 0.9) == {3: 2, 0: 2}
+def test_the_better_one_is_kept_whatever_the_order():
+    people = np.stack([moved(x=1), moved(), moved(x=150), moved(x=2)])
+    ranks = np.array([0.5, 0.9, 0.1, 0.6])
+    assert same_as(people, np.full(4, AREA), ranks, 0.3, 0.9) == {0: 1, 3: 1}
+    assert same_as(people[::-1], np.full(4, AREA), ranks[::-1], 0.3, 0.9) == {3: 2, 0: 2}
+
+
+def test_of_equals_the_first_is_kept():
+    assert same_as(np.stack([PERSON] * 3), np.full(3, AREA), np.zeros(3), 0.3, 0.9) == {1: 0, 2: 0}
 
 
 def test_people_side_by_side_are_two():
     """A child before a grown-up is as far away as a fifth of a body."""
     people = np.stack([moved(), moved(x=25)])
-    assert same_as(people, np.full(2, AREA), 0.3, 0.9) == {}
+    assert same_as(people, np.full(2, AREA), np.zeros(2), 0.3, 0.9) == {}
 
 
 def test_above_one_nobody_is_the_same():
-    assert same_as(np.stack([PERSON, PERSON]), np.full(2, AREA), 0.3, 1.01) == {}
+    assert same_as(np.stack([PERSON, PERSON]), np.full(2, AREA), np.zeros(2), 0.3, 1.01) == {}
 
 
 def test_nobody_at_all():
-    assert same_as(np.empty((0, 17, 3)), np.empty(0), 0.3, 0.9) == {}
+    assert same_as(np.empty((0, 17, 3)), np.empty(0), np.empty(0), 0.3, 0.9) == {}

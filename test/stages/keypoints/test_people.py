@@ -75,6 +75,13 @@ def test_somebody_near_with_two_far_behind_is_one_person():
     assert reasons(chosen.noted) == ['people_overlap']
 
 
+def test_somebody_near_with_others_at_both_edges_is_one_person():
+    """From a photo: the two behind touch all four sides of the box, and fill less than half of it."""
+    near, left, right = (0, 4, 427, 475), (0, 11, 135, 470), (273, 9, 422, 297)
+    chosen = choose(near, left, right)
+    assert set(chosen.rows) == {0, 1, 2}
+
+
 def test_two_boxes_of_one_person_inside_a_larger_one_are_not_two_people():
     assert not choose(BOTH, LEFT, (102, 103, 181, 298)).left_out
 
