@@ -148,9 +148,10 @@ class GraphClient(CommandNode):
             self.subscribe(plain(LabelInfo), LABEL_INFO, LATCHED, self._on_label_info)
         else:
             self.subscribe(plain(Detection2DArray), 'detections', RELIABLE, self._on_detections, primary=True, depth=10)
-        for end in self._ends:
-            on_timings = functools.partial(self._on_timings, end)
+        for end in self._ends[:-1]:
+            on_timings = functools.partial(self._on_timings_of, end)
             self.subscribe(plain(DiagnosticArray), f'{end}/timings', RELIABLE, on_timings, depth=10)
+        self.subscribe(plain(DiagnosticArray), f'{self._ends[-1]}/timings', RELIABLE, self._on_timings, depth=10)
         if self._keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, RELIABLE, self._on_keypoints, depth=10)
         if self._masks:
@@ -253,7 +254,10 @@ class GraphClient(CommandNode):
     def _on_masks(self, frame: ImageFrame, clock: StageClock) -> None:
         self._note(frame.header, masks=frame)
 
-    def _on_timings(self, end: str, message: DiagnosticArray, clock: StageClock) -> None:
+    def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:
+        self._on_timings_of(self._ends[-1], message, clock)
+
+    def _on_timings_of(self, end: str, message: DiagnosticArray, clock: StageClock) -> None:
         with self._changed:
             answer = self._answers.get(stamp_ns(message.header))
             if answer is not None:

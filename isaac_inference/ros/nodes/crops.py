@@ -28,7 +28,7 @@ from isaac_inference.ros.runtime.topics.qos import LATCHED, RESULTS, QosParamete
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.stages.keypoints.crops import Cropper
-from isaac_inference.stages.keypoints.people import choose_people
+from isaac_inference.stages.keypoints.people import MAX_PEOPLE, choose_people
 
 PERSON = 'person'
 
@@ -175,9 +175,9 @@ class CropsNode(ModelNode):
         scores = np.array([one.score for one in people])
         chosen = choose_people(boxes, scores, source_wh, self.parameters.max_people)
         for reason, text in chosen.left_out:
-            self.health.skipped(reason, text)
+            self.health.skipped(reason, text, say_once=reason == MAX_PEOPLE)  # a crowd is no fault
         for reason, text in chosen.noted:
-            self.health.noted(reason, text)
+            self.health.noted(reason, text, say_once=True)
         self.health.kept(len(chosen.rows))
         rows = list(chosen.rows)
         if rows:

@@ -64,6 +64,9 @@ class KeypointsParameters(ModelParameters):
     publish_detections: bool = param(
         True, 'Publish `detections` of whole images, the one person that an image shows; false behind a detector.'
     )
+    label: str = param(
+        '', "Class of the detection of a whole image; empty: the one that the model's card names, else person."
+    )
     source_size: tuple[int, ...] = param(
         (0, 0),
         'Image width and height, for tensors from a preprocessor that sends no letterbox; 0, 0 drops such frames.',
@@ -107,7 +110,7 @@ class KeypointsNode(ModelNode):
                 f'({self.card.sources.get("task", "its card")}), expected a model for {Task.TOP_DOWN_KEYPOINTS.value}'
             )
         self._count = spec.keypoints.count
-        self._label = self.card.labels[0] if len(self.card.labels) == 1 else PERSON
+        self._label = chosen.label or (self.card.labels[0] if len(self.card.labels) == 1 else PERSON)
         self._decoder = TopDownDecoder(self.card)
         self._letterboxes = SourceLetterbox(self.card, chosen.source_size)
         self._keypoints = self.advertise(TENSORS, KEYPOINTS_TOPIC, chosen.detections_qos)
@@ -205,7 +208,7 @@ class KeypointsNode(ModelNode):
 
     def _note_cut(self, who: str, count: int) -> None:
         text = f'{who}: {count} of {self._count} keypoints lie outside of the image, where nothing was seen'
-        self.health.noted('cut_at_border', text)
+        self.health.noted('cut_at_border', text, say_once=True)  # whoever walks past a camera is, twice
 
     def _publish(
         self, frame: TensorFrame, rows: np.ndarray, source_wh: tuple[int, int] | None, clock: StageClock

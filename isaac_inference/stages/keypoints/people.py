@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+MAX_PEOPLE = 'max_people'
+_LOOKED_AT = 4  # times as many as are wanted, of the highest scores
 _INSIDE = 0.9  # of a box's area within another: it is of somebody in front of, or behind, that one
 _HULL = 0.75  # IoU of a box with what two others span: it is a box around both
 _FILLED = 0.6  # of its area by these two: somebody near with small ones behind is not filled by them
@@ -57,58 +59,60 @@ def choose_people(boxes: np.ndarray, scores: np.ndarray, source_wh: tuple[int, i
         size = f'{source_wh[0]}x{source_wh[1]}'
         left_out.append(('empty_crop', f'{_text(boxes[row])} lies outside of the image of {size} px'))
     order = [row for row in np.argsort(-scores, kind='stable').tolist() if inside[row]]
-    within = _within(boxes) if len(order) > 1 else np.zeros((len(boxes), len(boxes)), bool)
-    rows = []
-    for row in order:
-        others = [other for other in order if within[other, row]]
-        pair = _spanned(boxes, row, others)
-        if pair:
-            first, second = pair
-            text = f'{_text(boxes[row])} is around two people, {_text(boxes[first])} and {_text(boxes[second])}'
-            left_out.append(('several_people', text))
-        else:
-            rows.append(row)
-    for row in rows[most:]:
-        left_out.append(('max_people', f'{_text(boxes[row])}: {most} people with a higher score are cropped'))
-    rows = rows[:most]
+    looked_at = order[: _LOOKED_AT * most]  # the others have no part in it: their scores are too low
+    within = _within(boxes[looked_at])
+    rows: list[int] = []
     noted = []
-    for row in rows:
-        other = next((other for other in order if within[other, row]), None)
-        if other is not None:
-            text = f'{_text(boxes[row])} has {_text(boxes[other])} inside: its keypoints may be of that one'
+    for place, row in enumerate(looked_at):
+        if len(rows) == most:
+            break
+        others = [other for other, is_inside in zip(looked_at, within[:, place].tolist(), strict=True) if is_inside]
+        pair = _filled_by(boxes, row, others) if len(others) > 1 else None
+        if pair:
+            text = f'{_text(boxes[row])} is around two people, {_text(boxes[pair[0]])} and {_text(boxes[pair[1]])}'
+            left_out.append(('several_people', text))
+            continue
+        rows.append(row)
+        if others:
+            text = f'{_text(boxes[row])} has {_text(boxes[others[0]])} inside: its keypoints may be of that one'
             noted.append(('people_overlap', text))
+    spanning = sum(reason == 'several_people' for reason, _ in left_out)
+    for row in order[len(rows) + spanning :]:
+        left_out.append((MAX_PEOPLE, f'{_text(boxes[row])}: {most} people with a higher score are cropped'))
     return ChosenPeople(tuple(rows), tuple(left_out), tuple(noted))
 
 
 def _within(boxes: np.ndarray) -> np.ndarray:
     """(N, N) bool: box i lies in box j, but for a tenth, and is not that box."""
     areas = _areas(boxes)
-    shared = _areas(
-        np.concatenate(
-            (np.maximum(boxes[:, None, :2], boxes[None, :, :2]), np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])),
-            axis=2,
-        )
-    )
+    shared = _areas(_overlaps(boxes[:, None], boxes[None]))
     smaller = areas[:, None] < areas[None, :] * _INSIDE  # of two alike neither is in the other
     return np.asarray((shared >= _INSIDE * areas[:, None]) & smaller)
 
 
-def _spanned(boxes: np.ndarray, row: int, inside: list[int]) -> tuple[int, int] | None:
-    """Two boxes inside one that are apart and together as large as it; None where there are none."""
-    for index, first in enumerate(inside):
-        for second in inside[index + 1 :]:
-            pair = boxes[[first, second]]
-            hull = np.concatenate((pair[:, :2].min(axis=0), pair[:, 2:].max(axis=0)))
-            filled = float(_areas(pair).sum()) >= _FILLED * float(_areas(boxes[row]))
-            if filled and _iou(pair[0], pair[1]) < _APART and _iou(hull, boxes[row]) >= _HULL:
-                return first, second
-    return None
+def _filled_by(boxes: np.ndarray, row: int, inside: list[int]) -> tuple[int, int] | None:
+    """Two boxes inside one that are apart, and together as large as it; None where there are none."""
+    own, others = boxes[row], boxes[inside]
+    first, second = others[:, None], others[None]
+    hulls = np.concatenate(
+        (np.minimum(first[..., :2], second[..., :2]), np.maximum(first[..., 2:], second[..., 2:])), axis=2
+    )
+    filled = _areas(first) + _areas(second) >= _FILLED * _areas(own)
+    pairs = np.triu(filled & (_iou(first, second) < _APART) & (_iou(hulls, own) >= _HULL), 1)
+    if not pairs.any():
+        return None
+    one, other = np.unravel_index(int(pairs.argmax()), pairs.shape)
+    return inside[int(one)], inside[int(other)]
 
 
-def _iou(one: np.ndarray, other: np.ndarray) -> float:
-    shared = np.concatenate((np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])))
-    common = float(_areas(shared))
-    return common / (float(_areas(one)) + float(_areas(other)) - common)
+def _overlaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """What two boxes share, (..., 4); with negative sides where that is nothing."""
+    return np.concatenate((np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])), axis=-1)
+
+
+def _iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    common = _areas(_overlaps(one, other))
+    return np.asarray(common / (_areas(one) + _areas(other) - common))
 
 
 def _areas(boxes: np.ndarray) -> np.ndarray:

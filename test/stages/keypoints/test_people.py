@@ -98,3 +98,28 @@ def test_somebody_inside_another_s_box_is_noted_there():
 def test_the_same_box_twice_is_neither_in_the_other():
     chosen = choose(LEFT, LEFT)
     assert (chosen.rows, chosen.noted) == ((0, 1), ())
+
+
+def test_a_box_around_two_people_takes_nobody_s_place():
+    """The next one is cropped instead of it, not left out as one too many."""
+    chosen = choose(BOTH, LEFT, RIGHT, (400, 0, 440, 100), scores=[0.9, 0.8, 0.7, 0.6], most=2)
+    assert chosen.rows == (1, 2)
+    assert reasons(chosen.left_out) == ['several_people', 'max_people']
+
+
+def test_every_box_is_cropped_or_left_out_once():
+    rng = np.random.default_rng(4)
+    for count in (1, 7, 60):
+        corners = rng.uniform(-100, 640, (count, 2))
+        boxes = np.hstack((corners, corners + rng.uniform(5, 300, (count, 2))))
+        chosen = choose_people(boxes, rng.uniform(0, 1, count), SOURCE, 5)
+        assert len(chosen.rows) == len(set(chosen.rows)) <= 5
+        assert len(chosen.rows) + len(chosen.left_out) == count
+
+
+def test_thousands_of_boxes_are_no_matter():
+    """Only those with a chance to be cropped are compared with each other."""
+    boxes = np.tile(np.array([LEFT], float), (20000, 1))
+    chosen = choose_people(boxes, np.linspace(0, 1, 20000), SOURCE, 8)
+    assert chosen.rows == tuple(range(19999, 19991, -1))
+    assert len(chosen.left_out) == 20000 - 8

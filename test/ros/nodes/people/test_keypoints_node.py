@@ -207,3 +207,12 @@ def test_detections_arrive_after_their_keypoints(alone: Feeder) -> None:
     array, _ = alone.whole(PERSON)
     assert isinstance(array, Detection2DArray)
     assert order == ['keypoints', 'detections']
+
+
+def test_what_is_shown_may_be_no_person(make_graph: Any, dots: ModelCard) -> None:
+    with make_graph() as graph:
+        feeder = Feeder(graph, dots, label='cup')
+        array, _ = feeder.whole(PERSON)
+        assert array.detections[0].results[0].hypothesis.class_id == 'cup'
+        feeder.probe.wait_until(lambda: feeder.infos)
+        assert [item.class_name for item in feeder.infos[0].class_map] == ['cup']
