@@ -17,6 +17,7 @@ from isaac_inference.models.recognition.layouts.find import find_layouts
 from isaac_inference.models.recognition.layouts.roles import finished_roles, split_pair
 
 _FEWEST_OF_POINTS = 8  # numbers
+_POINTS = (('x', 'y'), ('x', 'y', 'confidence'), ('y', 'x', 'confidence'), ('x', 'y', 'other'))
 _SHARE_A_NETWORK = ({'yolox', 'yolov5'},)  # the same network, raw or decoded in the graph
 
 
@@ -272,14 +273,17 @@ def _lines_to_try(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _lines_of_points(evidence: Evidence) -> list[str]:
-    """What a card might say of a network for the points of one object: a row of numbers, and whether it is there."""
-    rows = [spec for spec in evidence.outputs if len(spec.shape) == 2 and (spec.shape[1] or 0) >= _FEWEST_OF_POINTS]
-    flags = [spec for spec in evidence.outputs if spec.shape[1:] in ((1,), (1, 1), (1, 1, 1))]
-    if len(rows) != 1 or len(flags) != 1:
+    """What a card might say of a network for the points of one object: a row of numbers, and whether it is there; or a
+    table of two or three numbers for each point.
+    """
+    floats = [spec for spec in evidence.outputs if spec.dtype.startswith('float')]
+    flags = [spec for spec in floats if len(spec.shape) > 1 and set(spec.shape[1:]) == {1}]
+    rows = [spec for spec in floats if len(spec.shape) == 2 and (spec.shape[1] or 0) >= _FEWEST_OF_POINTS]
+    tables = [spec for spec in floats if len(spec.shape) in (3, 4) and spec.shape[-1] in (2, 3) and spec not in flags]
+    if len(rows) + len(tables) != 1 or len(flags) > 1 or (rows and not flags):
         return []
-    outputs = f'{{keypoints: {rows[0].name}, presence: {flags[0].name}}}'
-    return [
-        f'{{keypoints: {{columns: [{columns}]}}, outputs: {outputs}}}'
-        for columns in ('x, y', 'x, y, other', 'x, y, confidence')
-        if not (rows[0].shape[1] or 0) % (columns.count(',') + 1)
-    ]
+    spec = (*rows, *tables)[0]
+    named = f'keypoints: {spec.name}' + (f', presence: {flags[0].name}' if flags else '')
+    width = (spec.shape[-1] or 0) if tables else None
+    orders = [order for order in _POINTS if width in (len(order), None) and not (spec.shape[-1] or 0) % len(order)]
+    return [f'{{keypoints: {{columns: [{", ".join(order)}]}}, outputs: {{{named}}}}}' for order in orders]

@@ -20,6 +20,7 @@ from isaac_inference.models.recognition.probe import Probe
 from isaac_inference.models.recognition.tasks.base import Outputs, Reading, Recognizer, Subject, Trial
 from isaac_inference.models.recognition.top_down.check import problems_of, shape_problems
 from isaac_inference.models.recognition.top_down.fields import Fields, find_fields
+from isaac_inference.models.recognition.top_down.layouts import numbers_each
 
 _COMMON = {
     KeypointForm.POINTS: ('mediapipe', 'mmpose', 'bytes'),
@@ -29,6 +30,7 @@ _COMMON = {
 _AROUND = 0.5  # of the input's size that a keypoint may lie outside
 _LEAST_SPREAD = 0.01  # of the input's size over which the keypoints must lie
 _HIGHEST_PEAK = 3.0
+_LARGEST_LOGIT = 50.0
 
 
 def recognize(subject: Subject) -> Reading | None:
@@ -43,13 +45,21 @@ def recognize(subject: Subject) -> Reading | None:
     found: Fields | None = None
     with problems:
         found = find_fields(evidence, values)
+        wrong = problems_of(found.spec(), file.outputs, inputs.wh.value)
+        if wrong:
+            raise ModelError(f'{file.path}: ' + '\n  and: '.join(wrong))
     prepared: PreprocessFinding | None = None
     with problems:
         prepared = _prepared(subject, inputs, found)
     if problems or found is None or prepared is None:
         return None
     return Reading(
-        found.spec(), inputs, prepared, sources=found.sources(), assumptions=tuple(found.assumptions), check=_check
+        found.spec(),
+        inputs,
+        prepared,
+        sources=found.sources(),
+        notes=_notes(evidence, found),
+        assumptions=tuple(found.assumptions),
     )
 
 
@@ -86,6 +96,8 @@ def _judge_points(spec: TopDownKeypointsSpec, array: np.ndarray, input_wh: tuple
     if np.ptp(places, axis=0).max() < _LEAST_SPREAD:
         return Trial('', 'all keypoints lie in one place')
     sure = rows[:, [index for index, name in enumerate(spec.columns) if name == 'confidence']]
+    if sure.size and spec.activation == 'sigmoid' and np.abs(sure).max() > _LARGEST_LOGIT:
+        return Trial('', f'the confidences reach {np.abs(sure).max():.4g}, which no logit does')
     if sure.size and spec.activation == 'none' and not numbers.are_probabilities(sure):
         return Trial('', f'the confidences reach from {sure.min():.4g} to {sure.max():.4g}, so they need an activation')
     return Trial(f'tried on a picture: x and y from {low:.2f} to {high:.2f} of its size')
@@ -94,11 +106,16 @@ def _judge_points(spec: TopDownKeypointsSpec, array: np.ndarray, input_wh: tuple
 RECOGNIZER = Recognizer(recognize, judge)
 
 
-def _check(card: ModelCard) -> None:
-    """Raise ModelError for outputs that are not what the card says."""
-    wrong = problems_of(cast(TopDownKeypointsSpec, card.spec), card.outputs, card.image.wh)
-    if wrong:
-        raise ModelError(f'{card.path}: ' + '\n  and: '.join(wrong))
+def _notes(evidence: Evidence, found: Fields) -> tuple[str, ...]:
+    """What is worth a line in a log: an output that may say whether anybody is there, and is not read."""
+    if PRESENCE in found.roles:
+        return ()
+    flags = [spec.name for spec in evidence.outputs if numbers_each(evidence, spec) == 1]
+    return tuple(
+        f'{name} is one number for each image and is not read; if it says whether anybody is there, add to the card: '
+        f'`outputs: {{presence: {name}}}`'
+        for name in flags
+    )
 
 
 def _prepared(subject: Subject, inputs: InputFinding, found: Fields | None) -> PreprocessFinding:

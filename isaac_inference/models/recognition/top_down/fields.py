@@ -23,6 +23,7 @@ from isaac_inference.models.card.tasks import (
     TopDownKeypointsSpec,
 )
 from isaac_inference.models.card.tensor_spec import TensorSpec
+from isaac_inference.models.onnx.reader import UnclearModelError
 from isaac_inference.models.recognition.layouts import values as numbers
 from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.maps import known_shape
@@ -97,7 +98,7 @@ def find_fields(evidence: Evidence, values: CardValues) -> Fields:
         ModelError: the card contradicts the file or itself, or the outputs leave a choice.
     """
     given = _given_roles(evidence, values)
-    layout = None if given else find_top_down(evidence)
+    layout = None if set(given) - {PRESENCE} else find_top_down(evidence)
     found = _start(evidence, values, given, layout)
     _check_keys(values, found.form)
     said = {} if layout is None or layout.form is not found.form.value else dict(layout.fields)
@@ -141,8 +142,8 @@ def _start(
             f'{", ".join(strange)}; theirs are {", ".join((*form.value.roles, PRESENCE))}'
         )
     if layout is not None and layout.form is form.value:
-        roles = {role: Sourced(spec, layout.why) for role, spec in layout.roles.items()}
-        return Fields(roles, form, convention=layout.convention)
+        known = {role: Sourced(spec, layout.why) for role, spec in layout.roles.items()}
+        return Fields({**known, **given}, form, convention=layout.convention)
     roles = dict(given)
     missing = [role for role in form.value.roles if role not in roles]
     if missing:
@@ -164,11 +165,11 @@ def _form(
         form = next((form for form in KeypointForm if role in form.roles), None)
         if form is not None:
             return Sourced(form, f'outputs.{role} of {spec.source}')
+    if layout is not None:
+        return Sourced(layout.form, layout.why)
     for key, forms in OF_FORM.items():
         if f'keypoints.{key}' in values:
             return Sourced(forms[0], f'keypoints.{key} of {values[f"keypoints.{key}"].source}')
-    if layout is not None:
-        return Sourced(layout.form, layout.why)
     ways = [form for form in KeypointForm if _outputs_for(evidence, form)]
     if len(ways) == 1:
         return Sourced(ways[0], 'shapes of the outputs')
@@ -206,7 +207,12 @@ def _likely_roles(
         for order in orders
         if len(order) == len(missing)
     ]
-    raise evidence.file.unclear(f'which output has the {" and ".join(missing)} of the keypoints is not clear', *lines)
+    raise UnclearModelError(
+        evidence.file,
+        f'which output has the {" and ".join(missing)} of the keypoints ({form.value}) is not clear',
+        tuple(lines),
+        instead=f'Name them in the card: `outputs: {{{", ".join(f"{role}: <name>" for role in missing)}}}`',
+    )
 
 
 def _check_keys(values: CardValues, form: Sourced[KeypointForm]) -> None:
