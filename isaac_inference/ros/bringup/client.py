@@ -90,7 +90,8 @@ class _Answer:
     mask: ImageFrame | None = None
     keypoints: TensorFrame | None = None
     masks: ImageFrame | None = None
-    timings: dict[str, tuple[StageTiming, ...]] = field(default_factory=dict)  # by the node that ends them
+    timings: tuple[StageTiming, ...] | None = None
+    earlier: dict[str, tuple[StageTiming, ...]] = field(default_factory=dict)  # by node, of those before the last
     picture: np.ndarray | None = None
 
 
@@ -149,7 +150,7 @@ class GraphClient(CommandNode):
         else:
             self.subscribe(plain(Detection2DArray), 'detections', RELIABLE, self._on_detections, primary=True, depth=10)
         for end in self._ends[:-1]:
-            on_timings = functools.partial(self._on_timings_of, end)
+            on_timings = functools.partial(self._on_earlier_timings, end)
             self.subscribe(plain(DiagnosticArray), f'{end}/timings', RELIABLE, on_timings, depth=10)
         self.subscribe(plain(DiagnosticArray), f'{self._ends[-1]}/timings', RELIABLE, self._on_timings, depth=10)
         if self._keypoints:
@@ -182,7 +183,8 @@ class GraphClient(CommandNode):
         except FrameError as error:
             result.error = str(error)
             return result
-        result.latency_ms = _latencies([answer.timings.get(end, ()) for end in self._ends])
+        earlier = [answer.earlier.get(end, ()) for end in self._ends[:-1]]
+        result.latency_ms = _latencies([*earlier, answer.timings or ()])
         result.picture = answer.picture
         return result
 
@@ -225,7 +227,8 @@ class GraphClient(CommandNode):
         return (
             answer is not None
             and (answer.detections is not None or answer.mask is not None)
-            and len(answer.timings) == len(self._ends)
+            and answer.timings is not None
+            and len(answer.earlier) == len(self._ends) - 1
             and (answer.keypoints is not None or not self._keypoints)
             and (answer.masks is not None or not self._masks)
             and (answer.picture is not None or not self._pictures)
@@ -255,13 +258,13 @@ class GraphClient(CommandNode):
         self._note(frame.header, masks=frame)
 
     def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:
-        self._on_timings_of(self._ends[-1], message, clock)
+        self._note(message.header, timings=parse_timings(message))
 
-    def _on_timings_of(self, end: str, message: DiagnosticArray, clock: StageClock) -> None:
+    def _on_earlier_timings(self, end: str, message: DiagnosticArray, clock: StageClock) -> None:
         with self._changed:
             answer = self._answers.get(stamp_ns(message.header))
             if answer is not None:
-                answer.timings[end] = parse_timings(message)
+                answer.earlier[end] = parse_timings(message)
                 self._changed.notify_all()
 
     def _on_picture(self, frame: ImageFrame, clock: StageClock) -> None:

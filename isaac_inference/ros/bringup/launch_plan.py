@@ -56,12 +56,6 @@ RESPAWN = LaunchArgument('respawn', 'true', 'start a process that ends by itself
 ARGUMENTS = (
     LaunchArgument('model', '', 'ONNX model; empty leaves it to the parameter file'),
     LaunchArgument(
-        'models',
-        '',
-        'instead of model, a person detector and the model that finds the keypoints of each person: '
-        'person.onnx,pose.onnx',
-    ),
-    LaunchArgument(
         'model_card',
         '',
         'YAML card of the model, or of both, with a comma; empty looks beside the model. Or one of objects alone',
@@ -75,6 +69,12 @@ ARGUMENTS = (
         'false',
         'rectify the images for the model by their camera_info; boxes and poses are those of rectified/image_rect',
         SWITCH,
+    ),
+    LaunchArgument(
+        'models',
+        '',
+        'instead of model, a person detector and the model that finds the keypoints of each person: '
+        'person.onnx,pose.onnx',
     ),
     LaunchArgument('tags', '', 'YAML card of objects with printed tags, which are found instead of those of a model'),
     LaunchArgument(
