@@ -38,6 +38,7 @@ GROUPS = {
         'preprocess',
         'decode_nms',
         'class_mask',
+        'people',
         'backlog',
         'transport',
         'executors',

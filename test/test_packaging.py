@@ -30,6 +30,8 @@ NODES = (
     'PreprocessNode',
     'InferenceNode',
     'DetectionNode',
+    'CropsNode',
+    'KeypointsNode',
     'SegmentationNode',
     'GroundNode',
     'TagsNode',

@@ -14,10 +14,10 @@ from typing import IO, Any
 import cv2
 from rich.console import Console
 
+from isaac_inference.cli.run.models import ChosenModels, choose_models
 from isaac_inference.cli.run.summary import RunSummary
 from isaac_inference.cli.shared.console import console, progress
 from isaac_inference.errors import ConfigError
-from isaac_inference.models import ModelCard, Task, read_card
 from isaac_inference.pictures import DamagedPictureError, FrameSource, SourceFrame
 from isaac_inference.ros.bringup.client import FrameResult, GraphClient
 from isaac_inference.ros.bringup.graph import found_by, perception_graph
@@ -25,14 +25,19 @@ from isaac_inference.ros.bringup.runner import RunningGraph, start_composed, sta
 from isaac_inference.ros.bringup.session import default_ros
 from isaac_inference.ros.recording.picture_source import picture_source
 
-_WITHOUT_ROWS = (Task.MONO_DEPTH, Task.STEREO_DEPTH, Task.DEPTH_COMPLETION)
-
 
 def add_command(commands: Any) -> None:
     """Add `run` to the command line."""
     command = commands.add_parser('run', help='run a model on pictures through the node graph')
-    command.add_argument('--model', required=True, help='ONNX file')
-    command.add_argument('--card', default='', help='YAML card; default: beside the model')
+    models = command.add_mutually_exclusive_group(required=True)
+    models.add_argument('--model', default='', help='ONNX file')
+    models.add_argument(
+        '--models',
+        default='',
+        metavar='PERSON.onnx,POSE.onnx',
+        help='a person detector, and the model that finds the keypoints of each person in its boxes',
+    )
+    command.add_argument('--card', default='', help='YAML card, or both with a comma; default: beside the model')
     command.add_argument(
         '--source', required=True, help='folder of images, image, video file, recording, or camera index'
     )
@@ -54,16 +59,11 @@ def add_command(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run; 0 if every frame was answered, 1 if not."""
-    card = read_card(arguments.model, arguments.card or None)  # a bad model fails here, before anything starts
-    if card.task in _WITHOUT_ROWS:
-        raise ConfigError(
-            f'--model: {arguments.model} is for {card.task.value}, of which run has no rows to write; launch it with '
-            'perception.launch.py, and look at its depth/picture'
-        )
+    chosen = choose_models(arguments)  # a bad model fails here, before anything starts
     source = picture_source(arguments.source, arguments.image_topic)
     screen = console(stderr=arguments.json == '-')
-    summary = RunSummary(card.name, 'composed' if arguments.composed else 'processes')
-    with _output(arguments.json) as out, _graph(arguments, card) as (graph, client):
+    summary = RunSummary(chosen.name, 'composed' if arguments.composed else 'processes')
+    with _output(arguments.json) as out, _graph(arguments, chosen) as (graph, client):
         graph.wait_until_ready(client, arguments.timeout)
         for result in _results(source, client, arguments, screen):
             summary.add(result)
@@ -76,13 +76,14 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _graph(arguments: argparse.Namespace, card: ModelCard) -> Iterator[tuple[RunningGraph, GraphClient]]:
+def _graph(arguments: argparse.Namespace, chosen: ChosenModels) -> Iterator[tuple[RunningGraph, GraphClient]]:
     """The running graph and a client that feeds it, both stopped at the end."""
-    found = found_by(card)
+    found = found_by(chosen.card)
     specs = perception_graph(
-        model=str(Path(arguments.model).absolute()),
-        model_card=_absolute(arguments.card),
+        model=str(chosen.card.path),
+        model_card=chosen.model_card,
         annotate=bool(arguments.save_images),
+        crops=chosen.crops,
         **found,
     )
     pictures = bool(arguments.save_images)
@@ -94,9 +95,11 @@ def _graph(arguments: argparse.Namespace, card: ModelCard) -> Iterator[tuple[Run
             GraphClient.start(
                 graph.namespace,
                 pictures=pictures,
-                keypoints=found['keypoints'],
+                keypoints=found['keypoints'] or chosen.crops is not None,
                 masks=found['masks'],
                 classes=found['classes'],
+                keypoint_names=chosen.keypoint_names,
+                ends=chosen.ends,
             )
         ) as client,
     ):
@@ -146,7 +149,3 @@ def _output(path: str) -> Iterator[IO[str] | None]:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with open(path, 'w', encoding='utf-8') as file:
             yield file
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).absolute()) if path else ''

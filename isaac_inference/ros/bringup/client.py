@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,9 +45,10 @@ class FrameResult:
     """What the graph said of one picture; `error` says why there is nothing.
 
     `detections` holds, for each, 'class_id', 'score', 'bbox' (center x and y, width, height in source pixels), 'id'
-    and, of a model that has them, 'keypoints': [x, y, confidence] of each, in source pixels, and 'mask': its 'area' in
-    pixels and 'polygons', an outline [[x, y], ...] for each of its pieces. `classes` has, of a model with a class for
-    each pixel, the share of the picture that each class has, the largest first; None of others.
+    and, of a model that has them, 'keypoints': [x, y, confidence] of each, in source pixels, under its name where they
+    have names, and None instead where they are unknown; and 'mask': its 'area' in pixels and 'polygons', an outline
+    [[x, y], ...] for each of its pieces. `classes` has, of a model with a class for each pixel, the share of the
+    picture that each class has, the largest first; None of others.
     """
 
     image: str | int
@@ -88,6 +91,7 @@ class _Answer:
     keypoints: TensorFrame | None = None
     masks: ImageFrame | None = None
     timings: tuple[StageTiming, ...] | None = None
+    earlier: dict[str, tuple[StageTiming, ...]] = field(default_factory=dict)  # by node, of those before the last
     picture: np.ndarray | None = None
 
 
@@ -99,6 +103,8 @@ class GraphClient(CommandNode):
     def __init__(self, node_name: str = 'run_client', **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
         self._pictures = self._keypoints = self._masks = self._classes = False
+        self._keypoint_names: tuple[str, ...] = ()
+        self._ends: tuple[str, ...] = ('detection',)
         self._names: dict[int, str] = {}
         self._changed = threading.Condition()
         self._answers: OrderedDict[int, _Answer] = OrderedDict()
@@ -113,6 +119,8 @@ class GraphClient(CommandNode):
         keypoints: bool = False,
         masks: bool = False,
         classes: bool = False,
+        keypoint_names: Sequence[str] = (),
+        ends: Sequence[str] = (),
     ) -> GraphClient:
         """Make the client in `namespace`, spin it in its own thread, and activate it.
 
@@ -122,10 +130,14 @@ class GraphClient(CommandNode):
             keypoints: wait for each frame's keypoints too: for a model that has them.
             masks: wait for each frame's masks too: for a model that has them.
             classes: wait for each frame's class mask instead of its detections.
+            keypoint_names: of the keypoints, in the model's order; none where it has none.
+            ends: the nodes that read the models' outputs, whose timings are waited for; empty for the one of detections
+                or classes.
         """
         client = cls(namespace=namespace)
         client._pictures, client._keypoints, client._masks = pictures, keypoints, masks
-        client._classes = classes
+        client._classes, client._keypoint_names = classes, tuple(keypoint_names)
+        client._ends = tuple(ends) or ('segmentation' if classes else 'detection',)
         client.run()
         return client
 
@@ -137,8 +149,10 @@ class GraphClient(CommandNode):
             self.subscribe(plain(LabelInfo), LABEL_INFO, LATCHED, self._on_label_info)
         else:
             self.subscribe(plain(Detection2DArray), 'detections', RELIABLE, self._on_detections, primary=True, depth=10)
-        last = 'segmentation' if self._classes else 'detection'
-        self.subscribe(plain(DiagnosticArray), f'{last}/timings', RELIABLE, self._on_timings, depth=10)
+        for end in self._ends[:-1]:
+            on_timings = functools.partial(self._on_earlier_timings, end)
+            self.subscribe(plain(DiagnosticArray), f'{end}/timings', RELIABLE, on_timings, depth=10)
+        self.subscribe(plain(DiagnosticArray), f'{self._ends[-1]}/timings', RELIABLE, self._on_timings, depth=10)
         if self._keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, RELIABLE, self._on_keypoints, depth=10)
         if self._masks:
@@ -169,8 +183,8 @@ class GraphClient(CommandNode):
         except FrameError as error:
             result.error = str(error)
             return result
-        result.latency_ms = {timing.stage: timing.work_ms for timing in answer.timings or ()}
-        result.latency_ms['total'] = total_ms(answer.timings or ())
+        earlier = [answer.earlier.get(end, ()) for end in self._ends[:-1]]
+        result.latency_ms = _latencies([*earlier, answer.timings or ()])
         result.picture = answer.picture
         return result
 
@@ -183,7 +197,10 @@ class GraphClient(CommandNode):
         count = len(message.detections)
         masks = None if answer.masks is None else read_masks(answer.masks, seen, count, source_wh)
         return [
-            {**_as_json(item, keypoints), **({} if masks is None else _mask_as_json(masks, index))}
+            {
+                **_as_json(item, keypoints, self._keypoint_names),
+                **({} if masks is None else _mask_as_json(masks, index)),
+            }
             for index, item in enumerate(seen)
         ]
 
@@ -211,6 +228,7 @@ class GraphClient(CommandNode):
             answer is not None
             and (answer.detections is not None or answer.mask is not None)
             and answer.timings is not None
+            and len(answer.earlier) == len(self._ends) - 1
             and (answer.keypoints is not None or not self._keypoints)
             and (answer.masks is not None or not self._masks)
             and (answer.picture is not None or not self._pictures)
@@ -242,6 +260,13 @@ class GraphClient(CommandNode):
     def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:
         self._note(message.header, timings=parse_timings(message))
 
+    def _on_earlier_timings(self, end: str, message: DiagnosticArray, clock: StageClock) -> None:
+        with self._changed:
+            answer = self._answers.get(stamp_ns(message.header))
+            if answer is not None:
+                answer.earlier[end] = parse_timings(message)
+                self._changed.notify_all()
+
     def _on_picture(self, frame: ImageFrame, clock: StageClock) -> None:
         image = frame.image
         self._note(frame.header, picture=image.data.reshape(image.height, image.width, 3))
@@ -266,8 +291,16 @@ def _shares(mask: np.ndarray, names: dict[int, str]) -> dict[str, float]:
     return {names.get(number, str(number)): round(int(counts[number]) / mask.size, 6) for number in present}
 
 
-def _as_json(seen: SeenBox, keypoints: np.ndarray | None) -> dict[str, Any]:
-    """One detection; `keypoints` are those of all, (N, K, 3), or None."""
+def _latencies(timings: Sequence[tuple[StageTiming, ...]]) -> dict[str, float]:
+    """Each stage's work in ms, and 'total'; of two runs of a model the second is 'crops_inference'."""
+    found: dict[str, float] = {}
+    for timing in (timing for chain in timings for timing in chain):
+        found[timing.stage if timing.stage not in found else f'crops_{timing.stage}'] = timing.work_ms
+    return {**found, 'total': total_ms(tuple(timing for chain in timings for timing in chain))}
+
+
+def _as_json(seen: SeenBox, keypoints: np.ndarray | None, names: Sequence[str]) -> dict[str, Any]:
+    """One detection; `keypoints` are those of all, (N, K, 3), or None, and `names` what they are called, or ()."""
     bbox = seen.item.bbox
     line = {
         'class_id': seen.label,
@@ -276,7 +309,13 @@ def _as_json(seen: SeenBox, keypoints: np.ndarray | None) -> dict[str, Any]:
         'id': seen.identity,
         **({'theta': seen.theta} if seen.theta else {}),
     }
-    return line if keypoints is None else {**line, 'keypoints': keypoints[seen.index].tolist()}
+    if keypoints is None:
+        return line
+    points = keypoints[seen.index]
+    if not np.isfinite(points).all():  # JSON has no NaN
+        return {**line, 'keypoints': None}
+    named = len(names) == len(points)
+    return {**line, 'keypoints': dict(zip(names, points.tolist(), strict=True)) if named else points.tolist()}
 
 
 def _mask_as_json(masks: Masks, index: int) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from isaac_inference.ros.bringup.node_list import PACKAGE, executable, plugin
 # Where a simulator draws on the same processor, a thread of the model that waits actively takes it from whom it waits
 # for: nearly twice the CPU time of an inference, and no less of any other time.
 _SHARED_CPU = {'onnxruntime.spinning': False}
+# Crops that a top-down model's engine takes at once, where its file allows that: as many as CropsNode makes by default,
+# tuned for what is common.
+CROP_BATCH = {'tensorrt.opt_batch': 4, 'tensorrt.max_batch': 8}
 # What a demonstration gives its simulator: one image being looked at, and the next one ready.
 DEMO_CAMERA = {'max_ahead': 2}
 
@@ -72,6 +75,21 @@ class FoundTopics:
         return {} if topic == name else {name: topic}
 
 
+@dataclass(frozen=True)
+class CropModel:
+    """A top-down model behind a detector.
+
+    Attributes:
+        path: of the ONNX model.
+        card: path of its YAML card; '' looks beside the model.
+        any_batch: whether it takes any number of images at once.
+    """
+
+    path: str
+    card: str = ''
+    any_batch: bool = False
+
+
 class Found(TypedDict):
     """What a model finds, as `perception_graph` takes it."""
 
@@ -79,16 +97,19 @@ class Found(TypedDict):
     classes: bool
     depth: bool
     masks: bool
+    top_down: bool
 
 
 def found_by(card: AnyCard | None) -> Found:
     """What the model of a card finds beside boxes; nothing for a card of objects alone, or without any."""
     task = card.task if isinstance(card, ModelCard) else None
+    top_down = task is Task.TOP_DOWN_KEYPOINTS
     return {
-        'keypoints': card is not None and card.keypoints is not None,
+        'keypoints': top_down or (card is not None and card.keypoints is not None),
         'classes': task is Task.SEMANTIC_SEGMENTATION,
         'depth': task is Task.MONO_DEPTH,
         'masks': isinstance(card, ModelCard) and card.masks is not None,
+        'top_down': top_down,
     }
 
 
@@ -108,6 +129,8 @@ def perception_graph(
     classes: bool = False,
     depth: bool = False,
     masks: bool = False,
+    top_down: bool = False,
+    crops: CropModel | None = None,
     pose_parameters: Mapping[str, Any] | None = None,
     rectify: bool = False,
 ) -> tuple[NodeSpec, ...]:
@@ -128,6 +151,8 @@ def perception_graph(
         classes: whether the model gives a class for each pixel, and no boxes.
         depth: whether the model gives depth of one image, and no boxes; nothing is drawn then.
         masks: whether the model has masks, which are drawn.
+        top_down: whether the model gives the keypoints of one person in an image: what it sees is that whole image.
+        crops: the model that finds the keypoints of each person that `model`, or the detector elsewhere, has found.
         pose_parameters: parameters of the pose node.
         rectify: whether the model's images are rectified: who looks at what was found then has the rectified image and
             its CameraInfo, and depth is what the camera has of it: raw, unless its topic's name says `rect`.
@@ -149,8 +174,10 @@ def perception_graph(
             if rectify
             else _node('preprocess', given, images),
             _node('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
-            _reader(given, seen, classes=classes, depth=depth),
+            _reader(given, seen, classes=classes, depth=depth, top_down=top_down),
         ]
+    if crops is not None:
+        nodes += _crop_nodes(crops, seen, found or FoundTopics(), _SHARED_CPU if simulator is not None else {})
     found = found or FoundTopics()
     detections = 'track/detections' if track else found.detections
     objects = 'track/detections_3d' if track else 'pose/detections_3d'
@@ -165,7 +192,8 @@ def perception_graph(
         nodes.append(_node('pose', parameters, {**seen.all, **taken}))
     if annotate and not depth:
         drawn = {**seen.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
-        what = _drawn(poses=poses, keypoints=keypoints and not poses, masks=masks, classes=classes)
+        has_points = (keypoints or crops is not None) and not poses
+        what = _drawn(poses=poses, keypoints=has_points, masks=masks, classes=classes)
         nodes.append(_node('annotate', what, drawn))
     return tuple(nodes)
 
@@ -176,12 +204,28 @@ def _drawn(**wanted: bool) -> dict[str, bool]:
     return {**parts, 'draw_detections': False} if wanted['classes'] else parts
 
 
-def _reader(given: Mapping[str, Any], topics: CameraTopics, *, classes: bool, depth: bool) -> NodeSpec:
+def _crop_nodes(
+    model: CropModel, topics: CameraTopics, found: FoundTopics, shared: Mapping[str, Any]
+) -> list[NodeSpec]:
+    """From detections to the keypoints of each: a second run of a model, whose tensors have topics of their own."""
+    given = {name: value for name, value in (('model', model.path), ('model_card', model.card)) if value}
+    tensors, outputs = 'crops/input_tensors', 'crops/output_tensors'
+    images = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
+    batch = CROP_BATCH if model.any_batch else {}
+    run = _node('inference', {**given, **batch, **shared}, {'input_tensors': tensors, 'output_tensors': outputs})
+    return [
+        _node('crops', given, {**images, **found.remapped('detections')}),
+        dataclasses.replace(run, name='crops_inference'),
+        _node('keypoints', {**given, 'publish_detections': False}, {'output_tensors': outputs}),
+    ]
+
+
+def _reader(given: Mapping[str, Any], topics: CameraTopics, *, classes: bool, depth: bool, top_down: bool) -> NodeSpec:
     """The node that reads the model's outputs: that of its task."""
     if depth:
         sensor = {'align_depth': topics.depth} if topics.depth != CameraTopics().depth else {}
         return _node('depth', given, {**topics.color, **sensor})
-    return _node('segmentation' if classes else 'detection', given)
+    return _node('segmentation' if classes else 'keypoints' if top_down else 'detection', given)
 
 
 def _node(name: str, parameters: Mapping[str, Any], remappings: Mapping[str, str] | None = None) -> NodeSpec:

@@ -12,6 +12,8 @@ NODES = {
     'preprocess': f'{PACKAGE}.ros.nodes.preprocess:PreprocessNode',
     'inference': f'{PACKAGE}.ros.nodes.inference.node:InferenceNode',
     'detection': f'{PACKAGE}.ros.nodes.detection:DetectionNode',
+    'crops': f'{PACKAGE}.ros.nodes.crops:CropsNode',
+    'keypoints': f'{PACKAGE}.ros.nodes.keypoints:KeypointsNode',
     'segmentation': f'{PACKAGE}.ros.nodes.segmentation:SegmentationNode',
     'ground': f'{PACKAGE}.ros.nodes.ground:GroundNode',
     'depth': f'{PACKAGE}.ros.nodes.depth.node:DepthNode',

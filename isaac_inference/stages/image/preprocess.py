@@ -14,6 +14,17 @@ from isaac_inference.ops.image.remap import remap_into
 from isaac_inference.stages.image.rectifier import Rectifier
 
 
+def tensor_writers(card: ModelCard) -> dict[ColorOrder, TensorWriter]:
+    """By the colour order of an image, what writes it into the model's input as the card says; for one worker."""
+    spec = card.image.preprocess
+    return {
+        order: TensorWriter(
+            swap=order is not spec.color, scale=spec.scale, mean=spec.mean, std=spec.std, layout=card.image.layout
+        )
+        for order in ColorOrder
+    }
+
+
 class Preprocessor:
     """Letterbox, colour order, normalisation and layout for one model. Not thread-safe: one per worker.
 
@@ -29,12 +40,7 @@ class Preprocessor:
         self._canvas = new_canvas(card.image.wh, spec.pad_value)
         self._letterbox: Letterbox | None = None
         self.rectifier = Rectifier(spec)
-        self._writers = {
-            order: TensorWriter(
-                swap=order is not self.wanted, scale=spec.scale, mean=spec.mean, std=spec.std, layout=card.image.layout
-            )
-            for order in ColorOrder
-        }
+        self._writers = tensor_writers(card)
         self._shape, self._dtype = card.image.shape(), np.dtype(card.image.tensor.dtype)
         self._constants = {item.tensor.name: item.constant(card.image.wh) for item in card.value_inputs}
 

@@ -8,13 +8,19 @@ from importlib.metadata import entry_points
 import pytest
 from rclpy.node import Node
 
-from isaac_inference.ros.bringup.graph import CameraTopics, perception_graph
+from isaac_inference.ros.bringup.graph import CameraTopics, CropModel, FoundTopics, perception_graph
 from isaac_inference.ros.bringup.node_list import MAIN_MODULES, NODES
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import specs
 
 WHOLE = perception_graph(
-    source='photos', simulator={'seed': 1}, model='m.onnx', model_card='m.yaml', poses=True, track=True
+    source='photos',
+    simulator={'seed': 1},
+    model='m.onnx',
+    model_card='m.yaml',
+    crops=CropModel('p.onnx', 'p.yaml', any_batch=True),
+    poses=True,
+    track=True,
 )
 
 
@@ -46,6 +52,15 @@ def test_every_parameter_is_declared_by_its_node(spec):
         ({}, ['preprocess', 'inference', 'detection', 'annotate']),
         ({'source': '0'}, ['camera', 'preprocess', 'inference', 'detection', 'annotate']),
         ({'annotate': False}, ['preprocess', 'inference', 'detection']),
+        ({'annotate': False, 'top_down': True}, ['preprocess', 'inference', 'keypoints']),
+        (
+            {'crops': CropModel('p.onnx')},
+            ['preprocess', 'inference', 'detection', 'crops', 'crops_inference', 'keypoints', 'annotate'],
+        ),
+        (
+            {'crops': CropModel('p.onnx'), 'found': FoundTopics('/people')},
+            ['crops', 'crops_inference', 'keypoints', 'annotate'],
+        ),
         ({'annotate': False, 'track': True}, ['preprocess', 'inference', 'detection', 'track']),
         ({'annotate': False, 'poses': True}, ['preprocess', 'inference', 'detection', 'pose']),
         (
@@ -157,3 +172,44 @@ def test_the_rectifying_graph_s_parameters_are_declared_by_its_nodes():
     for spec in perception_graph(poses=True, rectify=True):
         declared = {parameter.name for parameter in specs(load_class(spec.package, spec.plugin).Parameters)}
         assert set(spec.parameters) <= declared
+
+
+def test_behind_a_detector_a_second_model_runs_on_topics_of_its_own():
+    """Both runs of a model would else take each other's tensors."""
+    made = named(model='d.onnx', crops=CropModel('p.onnx', 'p.yaml'))
+    for name in ('preprocess', 'inference', 'detection'):
+        assert made[name].parameters == {'model': 'd.onnx'}
+    for name in ('crops', 'crops_inference', 'keypoints'):
+        assert (made[name].parameters['model'], made[name].parameters['model_card']) == ('p.onnx', 'p.yaml')
+    second = made['crops_inference']
+    assert (second.executable, second.plugin) == (made['inference'].executable, made['inference'].plugin)
+    assert second.remappings['input_tensors'] == 'crops/input_tensors'  # ~/input_tensors of the crops node
+    assert second.remappings['output_tensors'] == made['keypoints'].remappings['output_tensors']
+    assert second.remappings['output_tensors'] != 'output_tensors'
+    assert made['keypoints'].parameters['publish_detections'] is False
+    assert made['annotate'].parameters == {'draw_keypoints': True}
+
+
+def test_crops_are_of_the_image_that_was_detected_in():
+    camera = CameraTopics('/front/image_raw', '/front/info')
+    assert named(crops=CropModel('p'), camera=camera)['crops'].remappings['image'] == '/front/image_raw'
+    made = named(crops=CropModel('p'), camera=camera, rectify=True)
+    assert made['crops'].remappings['image'] == made['annotate'].remappings['image'] == 'rectified/image_rect'
+
+
+def test_crops_of_a_detector_elsewhere_are_of_its_detections():
+    made = named(crops=CropModel('p'), found=FoundTopics('/yolo/detections'))
+    assert made['crops'].remappings['detections'] == '/yolo/detections'
+    assert made['annotate'].remappings['detections'] == '/yolo/detections'
+
+
+def test_an_engine_for_crops_takes_several_where_its_model_does():
+    assert named(crops=CropModel('p', any_batch=True))['crops_inference'].parameters['tensorrt.max_batch'] == 8
+    assert 'tensorrt.max_batch' not in named(crops=CropModel('p'))['crops_inference'].parameters
+
+
+def test_as_many_crops_as_are_made_fit_into_that_engine():
+    from isaac_inference.ros.nodes.crops import CropsParameters
+
+    made = named(crops=CropModel('p', any_batch=True))['crops_inference']
+    assert made.parameters['tensorrt.max_batch'] == CropsParameters().max_people
