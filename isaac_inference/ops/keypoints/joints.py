@@ -20,7 +20,9 @@ from isaac_inference.ops.keypoints.body import TALLEST, Body
 from isaac_inference.ops.keypoints.joint_depth import Surface, surfaces_at
 
 UNSURE = 'joint_unsure'
-"""Why a joint is left out: its keypoint is below the minimum confidence, or outside the image."""
+"""Why a joint is left out: its keypoint is below the minimum confidence."""
+OUTSIDE = 'joint_outside'
+"""Why a joint is left out: its keypoint is outside the image, where a network may guess but nothing is measured."""
 NO_DEPTH = 'joint_no_depth'
 """Why a joint is left out: depth has no reading there."""
 NO_BODY = 'joint_elsewhere'
@@ -120,15 +122,18 @@ def joints_in_space(
     chosen = settings or JointSettings()
     check_points(keypoints, body)
     reasons = np.full(len(keypoints), '', object)
-    sure = _sure(keypoints, camera, chosen)
-    reasons[~sure] = UNSURE
+    confident = keypoints[:, 2] >= chosen.min_confidence
+    inside = _inside(keypoints, camera)
+    sure = confident & inside
+    reasons[~inside] = OUTSIDE
+    reasons[~confident] = UNSURE
     rays = np.full((len(keypoints), 3), np.nan)
     if sure.any():
         rays[sure] = np.column_stack(
             (camera.undistort(keypoints[sure, :2].astype(np.float64) - 0.5), np.ones(sure.sum()))
         )
-    sure &= np.isfinite(rays[:, 0])  # the lens model may have no ray for the corner
-    reasons[~sure] = UNSURE
+    reasons[sure & ~np.isfinite(rays[:, 0])] = OUTSIDE  # the lens model may have no ray for the corner
+    sure &= np.isfinite(rays[:, 0])
     sigma_px = float(np.hypot(chosen.pixel_noise, chosen.keypoint_error * np.hypot(*(box[2:] - box[:2]))))
     seen = _surfaces(keypoints, sure, camera, depth, body, sigma_px, chosen)
     has_depth = np.array([bool(found) for found in seen])
@@ -191,10 +196,9 @@ def same_person(first: np.ndarray, second: np.ndarray, box: np.ndarray, least: f
     return bool(off <= near * np.hypot(*(box[2:] - box[:2])))
 
 
-def _sure(keypoints: np.ndarray, camera: CameraModel, chosen: JointSettings) -> np.ndarray:
-    x, y, confidence = keypoints.T
-    inside = (x >= 0.0) & (y >= 0.0) & (x < camera.width) & (y < camera.height)  # NaN is not
-    return np.asarray(inside & (confidence >= chosen.min_confidence))
+def _inside(keypoints: np.ndarray, camera: CameraModel) -> np.ndarray:
+    x, y = keypoints[:, 0], keypoints[:, 1]
+    return np.asarray((x >= 0.0) & (y >= 0.0) & (x < camera.width) & (y < camera.height))  # NaN is not
 
 
 def _require(count: int, chosen: JointSettings, reasons: np.ndarray) -> None:

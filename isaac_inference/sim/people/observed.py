@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a keypoint network might say of simulated people: their true keypoints with noise, and how sure it is of each."""
+"""What a keypoint network might say of simulated people: true keypoints with noise, and how sure it is of each."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def observed_keypoints(
 ) -> np.ndarray:
     """(N, 17, 3) float32: x and y in px, 0 at the image's edge, and confidence 0..1.
 
-    Seen joints have confidences of 0.45 to 1, hidden ones mostly below 0.45, but of some of them the network is as sure.
-    A joint behind the camera has confidence 0.
+    Seen joints have confidences of 0.45 to 1, hidden ones mostly below 0.45, but of some of them it is as sure. A joint
+    behind the camera has confidence 0.
 
     Args:
         truths: the people.
@@ -30,8 +30,6 @@ def observed_keypoints(
     for row, truth in zip(rows, truths, strict=True):
         row[:, :2] = truth.pixels + rng.normal(0.0, sigma, truth.pixels.shape)
         bold = rng.random(len(row)) < _BOLD
-        row[:, 2] = np.where(
-            truth.visible | bold, rng.uniform(0.45, 1.0, len(row)), rng.uniform(0.0, 0.45, len(row))
-        )
+        row[:, 2] = np.where(truth.visible | bold, rng.uniform(0.45, 1.0, len(row)), rng.uniform(0.0, 0.45, len(row)))
         row[~np.isfinite(row[:, :2]).all(axis=1)] = 0.0
     return rows

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drawing skeletons of people on an image: bones and joints, the left side in another colour than the right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+_COLORS = {1: (40, 140, 255), -1: (255, 170, 50), 0: (235, 235, 235)}  # BGR: left orange, right blue, between white
+_DARK = (25, 25, 25)
+_BITS = 4  # of fraction, in OpenCV's fixed-point numbers
+_SMALL, _LARGE = 60.0, 400.0  # px of a person's height, between which lines become thicker
+
+
+def sides_of(count: int, left: Sequence[int], right: Sequence[int]) -> list[int]:
+    """1 for each of the points that is a left one, -1 for right ones, 0 for the others."""
+    return [1 if index in left else -1 if index in right else 0 for index in range(count)]
+
+
+def side_color(side: int) -> tuple[int, int, int]:
+    """BGR of the left side (1), the right one (-1), or what is between (0)."""
+    return _COLORS[side]
+
+
+def draw_skeleton(
+    image: np.ndarray,
+    keypoints: np.ndarray,
+    edges: Sequence[tuple[int, int]],
+    left: Sequence[int] = (),
+    right: Sequence[int] = (),
+    min_confidence: float = 0.3,
+) -> None:
+    """Draw one person's bones and joints on `image` in place, but for those that are unsure.
+
+    Args:
+        image: (H, W, 3) uint8 BGR, writable.
+        keypoints: (K, 3) x and y in px, 0 at the image's edge, and confidence.
+        edges: indices of the points that are joined.
+        left, right: indices of the points of each side, which have colours of their own.
+        min_confidence: below it a joint is not drawn, nor are its bones.
+
+    Example: the third point is unsure.
+        >>> image = np.zeros((64, 64, 3), np.uint8)
+        >>> rows = np.array([[10.0, 20, 0.9], [50, 20, 0.9], [50, 60, 0.1]])
+        >>> draw_skeleton(image, rows, [(0, 1), (1, 2)])
+        >>> bool(image[20, 30].any()), bool(image[40, 50].any())
+        (True, False)
+    """
+    height, width = image.shape[:2]
+    x, y, confidence = keypoints.T
+    with np.errstate(invalid='ignore'):
+        sure = (confidence >= min_confidence) & (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    if not sure.any():
+        return
+    tall = float(np.ptp(y[sure]))
+    share = min(max((tall - _SMALL) / (_LARGE - _SMALL), 0.0), 1.0)
+    line = max(1, round((1.0 + 4.0 * share) * max(1.0, min(height, width) / 720)))
+    sides = sides_of(len(keypoints), left, right)
+    places = [
+        (round((px - 0.5) * 2**_BITS), round((py - 0.5) * 2**_BITS)) if is_sure else (0, 0)
+        for px, py, is_sure in zip(x.tolist(), y.tolist(), sure.tolist(), strict=True)
+    ]
+    bones = [(a, b) for a, b in edges if sure[a] and sure[b]]
+    for a, b in bones:  # a dark rim first, so that bones stand out from whatever is behind them
+        cv2.line(image, places[a], places[b], _DARK, line + 2, cv2.LINE_AA, _BITS)
+    for a, b in bones:
+        color = side_color(sides[a] if sides[a] == sides[b] else 0)
+        cv2.line(image, places[a], places[b], color, line, cv2.LINE_AA, _BITS)
+    radius = line + 1
+    for index in np.flatnonzero(sure).tolist():
+        cv2.circle(image, places[index], (radius + 1) << _BITS, _DARK, cv2.FILLED, cv2.LINE_AA, _BITS)
+        cv2.circle(image, places[index], radius << _BITS, side_color(sides[index]), cv2.FILLED, cv2.LINE_AA, _BITS)
