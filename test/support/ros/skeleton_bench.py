@@ -62,7 +62,13 @@ class SkeletonBench:
         self.graph, self.probe, self.name = graph, graph.probe, f'people_{number}/skeletons'
         self.frame_id = f'eye_{number}'
         self.last_ns = 1_800_000_000_000_000_000
-        values = {**PATIENT, **RELIABLE_IMAGES, 'model': model, 'bodies_topic': f'people_{number}/bodies', **parameters}
+        values = {
+            **PATIENT,
+            **RELIABLE_IMAGES,
+            'model': model,
+            'bodies_topic': f'{graph.namespace}/people_{number}/bodies',
+            **parameters,
+        }
         self._space = f'people_{number}'
         self.joints: list[PointCloud2] = self.probe.listen(f'{self._space}/keypoints_3d', PointCloud2)
         component = graph.container.load(
