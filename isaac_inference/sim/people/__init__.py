@@ -3,6 +3,6 @@
 
 from isaac_inference.sim.people.body import KEYPOINTS
 from isaac_inference.sim.people.observed import observed_keypoints
-from isaac_inference.sim.people.scene import PeopleFrame, PeopleScene, PersonTruth
+from isaac_inference.sim.people.scene import MOST_PEOPLE, PeopleFrame, PeopleScene, PersonTruth
 
-__all__ = ['KEYPOINTS', 'PeopleFrame', 'PeopleScene', 'PersonTruth', 'observed_keypoints']
+__all__ = ['KEYPOINTS', 'MOST_PEOPLE', 'PeopleFrame', 'PeopleScene', 'PersonTruth', 'observed_keypoints']

@@ -23,6 +23,8 @@ from isaac_inference.sim.sensor import SensorSettings, sense_color, sense_depth
 from isaac_inference.sim.textures import Pyramid, pyramid
 
 MOST_PEOPLE = 3
+PERSON = ObjectKind('person', 'person', (0.3, 0.5, 1.75))
+"""The kind of all people; each is of a size of their own."""
 _FLOOR = 16.0  # m, side of the floor
 _LANE = 1.5  # m, from one person's way to the next: they do not walk through each other
 _IN_VIEW = 0.02  # visible part of a body above which it is a truth
@@ -140,6 +142,14 @@ class PeopleScene:
         target = np.array((0.0, 0.2 * waves[2], 0.9))
         return look_at(eye, target, 0.03 * waves[3])
 
+    def object_poses(self, time_s: float) -> list[tuple[int, ObjectKind, Pose]]:
+        """(instance, kind, T_world_person) of all people; the pose is that of the middle of the body."""
+        poses = []
+        for index, (figure, walk) in enumerate(self._people):
+            place, _ = walk.at(time_s, figure)
+            poses.append((self._first + index, PERSON, place @ _middle(figure)))
+        return poses
+
     def frame(self, time_s: float) -> PeopleFrame:
         """What the camera sees; equal times make equal frames."""
         T_world_camera = self.camera_pose(time_s)
@@ -199,13 +209,18 @@ class PeopleScene:
         return PersonTruth(
             self._first + number - 1,
             figure.height,
-            place @ Pose(np.eye(3), np.array((0.0, 0.0, figure.height / 2))),
+            place @ _middle(figure),
             min(visibility, 1.0),
             box,
             joints,
             pixels,
             _visible(pixels, joints, figure.thickness, depth, numbers == number),
         )
+
+
+def _middle(figure: Figure) -> Pose:
+    """T_person_middle, of the body at half its height."""
+    return Pose(np.eye(3), np.array((0.0, 0.0, figure.height / 2)))
 
 
 def _visible(
