@@ -15,12 +15,22 @@ _SMALL, _LARGE = 60.0, 400.0  # px of a person's height, between which lines bec
 
 
 def sides_of(count: int, left: Sequence[int], right: Sequence[int]) -> list[int]:
-    """1 for each of the points that is a left one, -1 for right ones, 0 for the others."""
+    """1 for each of the points that is a left one, -1 for right ones, 0 for the others.
+
+    Example:
+        >>> sides_of(3, left=[1], right=[2])
+        [0, 1, -1]
+    """
     return [1 if index in left else -1 if index in right else 0 for index in range(count)]
 
 
 def side_color(side: int) -> tuple[int, int, int]:
-    """BGR of the left side (1), the right one (-1), or what is between (0)."""
+    """BGR of the left side (1), the right one (-1), or what is between (0).
+
+    Example:
+        >>> side_color(1)
+        (40, 140, 255)
+    """
     return _COLORS[side]
 
 

@@ -118,6 +118,16 @@ def joints_in_space(
         FrameError: 'keypoint_count' (not one row for each point of the body), 'person_joints' (fewer joints are sure
             and have depth than tell anything of each other), 'person_height' or 'person_distance' (what is seen is no
             person, or the unit of depth or the intrinsics are wrong).
+
+    Example: three points of a board at 2 m, a focal length of 100 px; the first two are 20 px apart.
+        >>> from isaac_inference.ops.keypoints.body import body_of
+        >>> camera = CameraModel(64, 48, np.array([[100.0, 0, 31.5], [0, 100, 23.5], [0, 0, 1]]))
+        >>> rows = np.array([[12.0, 24, 0.9], [32, 24, 0.9], [52, 24, 0.9]])
+        >>> wall = DepthImage(np.full((48, 64), 2.0, np.float32), 1.0)
+        >>> body = body_of(['tip', 'middle', 'end'], [(0, 1), (1, 2)])
+        >>> found = joints_in_space(rows, np.array([10.0, 20, 54, 28]), camera, wall, body)
+        >>> found.positions.round(3).tolist()
+        [[-0.4, 0.0, 2.0], [0.0, 0.0, 2.0], [0.4, 0.0, 2.0]]
     """
     chosen = settings or JointSettings()
     check_points(keypoints, body)
@@ -139,6 +149,14 @@ def joints_in_space(
     has_depth = np.array([bool(found) for found in seen])
     reasons[sure & ~has_depth] = NO_DEPTH
     _require(int(has_depth.sum()), chosen, reasons)
+    distance = float(np.median([found[0].depth for found in seen if found]))
+    if distance > chosen.max_distance:
+        raise FrameError(
+            'person_distance',
+            f'a person: got a distance of {distance:.1f} m by depth, expected up to {chosen.max_distance:g} (max_'
+            'distance); is the unit of depth right?',
+        )
+    _check_height(_height(np.where(has_depth[:, None], rays, np.nan) * distance, body), chosen, or_more=True)
     placed = _placed(_one_body(seen, keypoints[:, 2], rays, body, TALLEST), rays, camera, body, sigma_px, chosen)
     height = _height(placed.positions, body)
     if height < TALLEST:  # now it is known whose bones they are
@@ -146,13 +164,6 @@ def joints_in_space(
         placed = _placed(taken, rays, camera, body, sigma_px, chosen)
     positions, covariances = placed.positions, placed.covariances
     reasons[has_depth & np.isnan(positions[:, 2])] = NO_BODY
-    distance = float(np.nanmedian(positions[:, 2]))
-    if distance > chosen.max_distance:
-        raise FrameError(
-            'person_distance',
-            f'a person: got a distance of {distance:.1f} m by depth, expected up to {chosen.max_distance:g} (max_'
-            'distance); is the unit of depth right?',
-        )
     height = _drop_bad_bones(placed, keypoints[:, 2], reasons, body, chosen)
     found = np.isfinite(positions[:, 2])
     covariances[~found] = np.nan
@@ -165,6 +176,10 @@ def check_points(keypoints: np.ndarray, body: Body) -> None:
 
     Raises:
         FrameError: 'keypoint_count'.
+
+    Example:
+        >>> from isaac_inference.ops.keypoints.body import body_of
+        >>> check_points(np.zeros((5, 2, 3)), body_of(['left_knee', 'left_ankle'], [(0, 1)]))
     """
     if keypoints.shape[-2:] != (len(body.names), 3):
         raise FrameError(
@@ -317,6 +332,18 @@ def _height(positions: np.ndarray, body: Body) -> float:
     return float(np.median(ratios)) if len(ratios) >= _FEW_BONES else np.nan
 
 
+def _check_height(height: float, chosen: JointSettings, or_more: bool = False) -> None:
+    """Raises FrameError: 'person_height'; with `or_more` it is what the bones would be if none were foreshortened."""
+    too_short = height < chosen.min_height and not or_more
+    if too_short or height > chosen.max_height * (_SLACK if or_more else 1.0):  # NaN is neither
+        raise FrameError(
+            'person_height',
+            f'a person: got a stature of {height:.2f} m{" or more" if or_more else ""} by the bones, expected '
+            f'{chosen.min_height:g} to {chosen.max_height:g} (min_height, max_height); is it a picture or a toy, or '
+            'are the unit of depth or the camera_info wrong?',
+        )
+
+
 def _drop_bad_bones(
     placed: _Placed, confidences: np.ndarray, reasons: np.ndarray, body: Body, chosen: JointSettings
 ) -> float:
@@ -344,13 +371,7 @@ def _drop_bad_bones(
         apart = np.linalg.norm(positions[first] - positions[second], axis=1)
         there = np.isfinite(apart)
         height = _height(positions, body)
-        if not np.isnan(height) and not chosen.min_height <= height <= chosen.max_height:
-            raise FrameError(
-                'person_height',
-                f'a person: got a stature of {height:.2f} m by the bones, expected {chosen.min_height:g} to '
-                f'{chosen.max_height:g} (min_height, max_height); is it a picture or a toy, or are the unit of '
-                'depth or the camera_info wrong?',
-            )
+        _check_height(height, chosen)
         most = longest * (chosen.max_height if np.isnan(height) else height) + _LIMIT * sigma + _LOOSE
         least = shortest * (0.0 if np.isnan(height) else height) - _LIMIT * sigma
         with np.errstate(invalid='ignore'):
