@@ -37,6 +37,7 @@ NODES = (
     'AnnotateNode',
     'TrackNode',
     'PoseNode',
+    'SkeletonsNode',
     'SimCameraNode',
     'CompletionNode',
     'DepthNode',

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 _COLORS = {1: (40, 140, 255), -1: (255, 170, 50), 0: (235, 235, 235)}  # BGR: left orange, right blue, between white
 _DARK = (25, 25, 25)
 _BITS = 4  # of fraction, in OpenCV's fixed-point numbers
+_CROWDED = 0.25  # of the distance to the next joint, that a line may be wide and a joint's radius long
 _SMALL, _LARGE = 60.0, 400.0  # px of a person's height, between which lines become thicker
 
 
@@ -73,12 +75,17 @@ def draw_skeleton(
         for px, py, is_sure in zip(x.tolist(), y.tolist(), sure.tolist(), strict=True)
     ]
     bones = [(a, b) for a, b in edges if sure[a] and sure[b]]
-    for a, b in bones:  # a dark rim first, so that bones stand out from whatever is behind them
-        cv2.line(image, places[a], places[b], _DARK, line + 2, cv2.LINE_AA, _BITS)
+    room = [math.inf] * len(keypoints)  # px to the nearest joint that one is joined to: a face has little
     for a, b in bones:
+        apart = math.hypot(x[a] - x[b], y[a] - y[b])
+        room[a], room[b] = min(room[a], apart), min(room[b], apart)
+    widths = [max(1, min(line, int(_CROWDED * min(room[a], room[b])))) for a, b in bones]
+    for (a, b), width_px in zip(bones, widths, strict=True):  # a dark rim, so that bones stand out from what is behind
+        cv2.line(image, places[a], places[b], _DARK, width_px + 2, cv2.LINE_AA, _BITS)
+    for (a, b), width_px in zip(bones, widths, strict=True):
         color = side_color(sides[a] if sides[a] == sides[b] else 0)
-        cv2.line(image, places[a], places[b], color, line, cv2.LINE_AA, _BITS)
-    radius = line + 1
+        cv2.line(image, places[a], places[b], color, width_px, cv2.LINE_AA, _BITS)
     for index in np.flatnonzero(sure).tolist():
-        cv2.circle(image, places[index], (radius + 1) << _BITS, _DARK, cv2.FILLED, cv2.LINE_AA, _BITS)
-        cv2.circle(image, places[index], radius << _BITS, side_color(sides[index]), cv2.FILLED, cv2.LINE_AA, _BITS)
+        radius = max(1.5, min(line + 1.0, _CROWDED * room[index]))
+        for size, color in ((radius + 1.0, _DARK), (radius, side_color(sides[index]))):
+            cv2.circle(image, places[index], round(size * 2**_BITS), color, cv2.FILLED, cv2.LINE_AA, _BITS)

@@ -79,6 +79,7 @@ class Found(TypedDict):
     classes: bool
     depth: bool
     masks: bool
+    skeletons: bool
 
 
 def found_by(card: AnyCard | None) -> Found:
@@ -89,7 +90,14 @@ def found_by(card: AnyCard | None) -> Found:
         'classes': task is Task.SEMANTIC_SEGMENTATION,
         'depth': task is Task.MONO_DEPTH,
         'masks': isinstance(card, ModelCard) and card.masks is not None,
+        'skeletons': has_skeleton(card),
     }
+
+
+def has_skeleton(card: AnyCard | None) -> bool:
+    """Whether the keypoints of a card's model are those of people, by a skeleton."""
+    keypoints = getattr(card.spec, 'keypoints', None) if isinstance(card, ModelCard) else None
+    return keypoints is not None and keypoints.skeleton is not None
 
 
 def perception_graph(
@@ -108,6 +116,7 @@ def perception_graph(
     classes: bool = False,
     depth: bool = False,
     masks: bool = False,
+    skeletons: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
     rectify: bool = False,
 ) -> tuple[NodeSpec, ...]:
@@ -128,6 +137,7 @@ def perception_graph(
         classes: whether the model gives a class for each pixel, and no boxes.
         depth: whether the model gives depth of one image, and no boxes; nothing is drawn then.
         masks: whether the model has masks, which are drawn.
+        skeletons: whether the keypoints are those of people: they are drawn joined, and go into space with depth.
         pose_parameters: parameters of the pose node.
         rectify: whether the model's images are rectified: who looks at what was found then has the rectified image and
             its CameraInfo, and depth is what the camera has of it: raw, unless its topic's name says `rect`.
@@ -163,11 +173,31 @@ def perception_graph(
         parameters = {**given, **({'publish_tf': False} if track else {}), **view, **(pose_parameters or {})}
         taken = {'detections': detections, **found.remapped('keypoints')}
         nodes.append(_node('pose', parameters, {**seen.all, **taken}))
+    if skeletons:
+        nodes.append(_skeletons(given, seen, {'detections': detections, **found.remapped('keypoints')}, rectify))
     if annotate and not depth:
         drawn = {**seen.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
         what = _drawn(poses=poses, keypoints=keypoints and not poses, masks=masks, classes=classes)
-        nodes.append(_node('annotate', what, drawn))
+        nodes.append(_node('annotate', {**what, **_joined(given, skeletons)}, drawn))
     return tuple(nodes)
+
+
+def _skeletons(given: Mapping[str, Any], topics: CameraTopics, taken: Mapping[str, str], rectify: bool) -> NodeSpec:
+    """The node that makes skeletons of people's keypoints.
+
+    Args:
+        given: model and model_card of the model whose keypoints they are.
+        topics: of the camera.
+        taken: remappings of `detections` and `keypoints`.
+        rectify: whether the images were rectified here, which depth was not.
+    """
+    view = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
+    return _node('skeletons', {**given, **view}, {**topics.all, **taken})
+
+
+def _joined(given: Mapping[str, Any], skeletons: bool) -> dict[str, Any]:
+    """Parameters of the node that draws, where keypoints are drawn joined."""
+    return {'draw_skeletons': True, **given} if skeletons else {}
 
 
 def _drawn(**wanted: bool) -> dict[str, bool]:

@@ -20,7 +20,7 @@ from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ros.messages.camera_info import camera_info, with_header
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array
-from isaac_inference.ros.messages.joints import KEYPOINTS_3D
+from isaac_inference.ros.messages.people.joints import KEYPOINTS_3D
 from isaac_inference.ros.messages.poses import pose_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TENSORS
 from isaac_inference.ros.nodes.sim_camera.pace import Pace

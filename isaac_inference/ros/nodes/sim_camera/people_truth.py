@@ -13,7 +13,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ros.messages.detections import detection_array
-from isaac_inference.ros.messages.joints import JointRows, joint_cloud
+from isaac_inference.ros.messages.people.joints import JointRows, joint_cloud
 from isaac_inference.ros.messages.poses import detection_3d
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TensorFrame
 from isaac_inference.sim.people import KEYPOINTS, PersonTruth

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from std_msgs.msg import Header
 
-from isaac_inference.ros.messages.hri_bodies import body_points, hri_msgs, ids, region, skeleton_2d
+from isaac_inference.ros.messages.people.hri_bodies import body_points, hri_msgs, ids, region, skeleton_2d
 from isaac_inference.ros.runtime.node import PipelineNode
 from isaac_inference.ros.runtime.topics.publisher import Publisher
 from isaac_inference.ros.runtime.topics.qos import QosParameters

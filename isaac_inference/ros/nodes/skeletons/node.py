@@ -21,10 +21,10 @@ from isaac_inference.ops.keypoints.joints import UNSURE, PersonJoints, check_poi
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.compressed_depth import depth_frame_of
 from isaac_inference.ros.messages.detections import SeenBox, read_detections, read_keypoints
-from isaac_inference.ros.messages.hri_bodies import PACKAGE, has_body_points, hri_msgs
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
-from isaac_inference.ros.messages.joints import KEYPOINTS_3D, JointRows, joint_cloud, joint_names, person_number
-from isaac_inference.ros.messages.skeleton_markers import SkeletonMarkers
+from isaac_inference.ros.messages.people.hri_bodies import PACKAGE, has_body_points, hri_msgs
+from isaac_inference.ros.messages.people.joints import KEYPOINTS_3D, JointRows, joint_cloud, joint_names, person_number
+from isaac_inference.ros.messages.people.skeleton_markers import SkeletonMarkers
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, RECTIFIED, SOURCE_SIZE, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.shared.depth_source import DepthSource
 from isaac_inference.ros.nodes.shared.image_source import ImageSource
@@ -45,8 +45,8 @@ _BUFFER = 30  # frames of depth or keypoints kept while detections are made
 class SkeletonsNode(PipelineNode):
     """`detections` and `keypoints` of one stamp, `camera_info` and `depth/image` to joints in space and skeletons.
 
-    `keypoints_3d` (PointCloud2, organised: row i is detection i of that stamp, column j is point j of the skeleton; its
-    fields are those of `ros/messages/joints.py`) and, latched, `keypoints_3d/label_info` (LabelInfo: what the columns
+    `keypoints_3d` (PointCloud2, organised: row i is detection i of that stamp, column j is point j of the skeleton, fields
+    as in `ros/messages/people/joints.py`) and, latched, `keypoints_3d/label_info` (LabelInfo: what the columns
     are called), while somebody publishes depth; `skeletons/markers` (MarkerArray) while anyone subscribes too. Where
     hri_msgs is installed, people who have an id are published as REP 155 says, depth or not: `/humans/bodies/tracked`,
     and `/humans/bodies/<id>/skeleton2d` and `roi`. Everything has the image's stamp.

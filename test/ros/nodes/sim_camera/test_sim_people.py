@@ -19,7 +19,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from isaac_inference.ros.messages.camera_info import camera_model
 from isaac_inference.ros.messages.detections import read_keypoints
-from isaac_inference.ros.messages.joints import read_joints
+from isaac_inference.ros.messages.people.joints import read_joints
 from isaac_inference.ros.messages.tensors import from_tensor_list
 from isaac_inference.ros.nodes.sim_camera.node import SCENE_GAP_S
 

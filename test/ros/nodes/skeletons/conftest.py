@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from support.onnx_models import ultralytics_metadata, write_model
-from support.ros.skeleton_bench import SkeletonBench
+from support.people.skeleton_bench import SkeletonBench
 
 
 @pytest.fixture(scope='module')

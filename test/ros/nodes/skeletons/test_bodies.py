@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.ros.skeleton_bench import SkeletonBench, exact_rows, people
+from support.people.skeleton_bench import SkeletonBench, exact_rows, people
 
-from isaac_inference.ros.messages import hri_bodies
+from isaac_inference.ros.messages.people import hri_bodies
 from isaac_inference.ros.nodes.skeletons import node as node_module
 
 

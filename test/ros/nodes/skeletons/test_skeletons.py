@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.people.skeleton_bench import SkeletonBench, exact_rows, people
 from support.ros.probe import LATCHED
-from support.ros.skeleton_bench import SkeletonBench, exact_rows, people
 from vision_msgs.msg import LabelInfo
 from visualization_msgs.msg import Marker
 
 from isaac_inference.models.card.skeletons.read import COCO_17
-from isaac_inference.ros.messages.skeleton_markers import BONES, JOINTS
+from isaac_inference.ros.messages.people.skeleton_markers import BONES, JOINTS
 from isaac_inference.sim import default_camera
 from isaac_inference.sim.people import observed_keypoints
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.onnx_models import ultralytics_metadata, write_model
-from support.ros.skeleton_bench import SkeletonBench, exact_rows, people
+from support.people.skeleton_bench import SkeletonBench, exact_rows, people
 
 from isaac_inference.sim import default_camera
 from isaac_inference.sim.people import PeopleFrame

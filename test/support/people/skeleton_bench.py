@@ -22,7 +22,7 @@ from isaac_inference.ros.messages.camera_info import camera_info
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.detections import detection_array
 from isaac_inference.ros.messages.image import to_image_message
-from isaac_inference.ros.messages.joints import JointRows, read_joints
+from isaac_inference.ros.messages.people.joints import JointRows, read_joints
 from isaac_inference.ros.messages.tensors import SOURCE_SIZE, TensorFrame, to_tensor_list
 from isaac_inference.sim import default_camera
 from isaac_inference.sim.people import PeopleFrame, PeopleScene
