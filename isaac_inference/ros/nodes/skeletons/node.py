@@ -45,8 +45,8 @@ _BUFFER = 30  # frames of depth or keypoints kept while detections are made
 class SkeletonsNode(PipelineNode):
     """`detections` and `keypoints` of one stamp, `camera_info` and `depth/image` to joints in space and skeletons.
 
-    `keypoints_3d` (PointCloud2, organised: row i is detection i of that stamp, column j is point j of the skeleton, fields
-    as in `ros/messages/people/joints.py`) and, latched, `keypoints_3d/label_info` (LabelInfo: what the columns
+    `keypoints_3d` (PointCloud2, organised: row i is detection i of that stamp, column j is point j of the skeleton;
+    fields as in `ros/messages/people/joints.py`) and, latched, `keypoints_3d/label_info` (LabelInfo: what the columns
     are called), while somebody publishes depth; `skeletons/markers` (MarkerArray) while anyone subscribes too. Where
     hri_msgs is installed, people who have an id are published as REP 155 says, depth or not: `/humans/bodies/tracked`,
     and `/humans/bodies/<id>/skeleton2d` and `roi`. Everything has the image's stamp.
