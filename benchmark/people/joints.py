@@ -83,7 +83,7 @@ class _Case:
 def run(options: Options) -> Result:
     """All cases over the same frames; then MoveNet."""
     result = Result('joints', TITLE)
-    seeds = range(_FIRST_SEED, _FIRST_SEED + options.pick(40, 3))
+    seeds = range(_FIRST_SEED, _FIRST_SEED + options.pick(30, 3))
     cases = {name: _Case() for name in CASES}
     bodies = {name: _body(name) for name in CASES}
     with one_core():

@@ -29,6 +29,13 @@ _PARTS: Mapping[str, tuple[float, float]] = {
     'hip': (0.09, 0.06),
     'knee': (0.05, 0.045),
     'ankle': (0.035, 0.03),
+    'neck': (0.06, 0.04),
+    'thorax': (0.06, 0.04),
+    'pelvis': (0.09, 0.06),
+    'heel': (0.02, 0.02),
+    'thumb': (0.01, 0.012),
+    'index': (0.01, 0.012),
+    'pinky': (0.01, 0.012),
 }
 _OTHER = (0.0, 0.025)  # of a point that is called otherwise
 # bone -> its length over the stature
@@ -47,9 +54,19 @@ _BONES: Mapping[frozenset[str], float] = {
         ('hip',): 0.13,
         ('hip', 'knee'): 0.245,
         ('knee', 'ankle'): 0.246,
+        ('neck', 'shoulder'): 0.115,
+        ('thorax', 'shoulder'): 0.115,
+        ('neck', 'hip'): 0.29,
+        ('thorax', 'pelvis'): 0.29,
+        ('pelvis', 'hip'): 0.065,
+        ('ankle', 'heel'): 0.045,
+        ('wrist', 'thumb'): 0.05,
+        ('wrist', 'index'): 0.06,
+        ('wrist', 'pinky'): 0.055,
     }.items()
 }
-_FACE = frozenset(('nose', 'eye', 'ear'))
+_FACE = frozenset(('nose', 'eye', 'ear'))  # is not joined to the body in most skeletons
+_LONG = 0.1  # over the stature: shorter bones tell less of it than keypoints are off
 _LONGEST = 0.3  # over the stature: of a bone that is called otherwise
 TALLEST = 2.4
 """m; nobody's bones are longer than those of somebody of this stature."""
@@ -103,16 +120,15 @@ def body_of(names: Sequence[str], edges: Sequence[tuple[int, int]], behind: Mapp
             raise ValueError(f'{name!r} is none of the points {", ".join(names)}')
         depths[which] = metres
     bones = [*((first, second) for first, second in edges), *_neck(parts, edges)]
-    lengths = [_BONES.get(frozenset((parts[first], parts[second])), np.nan) for first, second in bones]
-    long = [not {parts[first], parts[second]} <= _FACE and parts[second] != parts[first] for first, second in bones]
-    lengths_of = np.array(lengths, np.float64)
+    lengths_of = np.array([_length(names, parts, bone) for bone in bones], np.float64)
+    long = [lengths_of[k] >= _LONG and parts[first] != parts[second] for k, (first, second) in enumerate(bones)]
     return Body(
         tuple(names),
         depths,
         known[:, 1],
         np.array(bones, np.intp).reshape(-1, 2),
         lengths_of,
-        np.array(long, np.bool_) & np.isfinite(lengths_of),
+        np.array(long, np.bool_),
         _reach(len(names), bones, lengths_of),
     )
 
@@ -121,6 +137,14 @@ def _part(name: str) -> str:
     """The name without its side."""
     words = [word for word in name.lower().replace(' ', '_').split('_') if word not in ('left', 'right', 'l', 'r')]
     return '_'.join(words)
+
+
+def _length(names: Sequence[str], parts: Sequence[str], bone: tuple[int, int]) -> float:
+    """Of a bone, over the stature; NaN for one that no table has. From a joint to what is between both it is half."""
+    first, second = bone
+    length = _BONES.get(frozenset((parts[first], parts[second])), np.nan)
+    is_middle = [_part(names[end]) == names[end].lower() for end in bone]
+    return length / 2 if parts[first] == parts[second] and is_middle[0] != is_middle[1] else length
 
 
 def _neck(parts: Sequence[str], edges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -33,6 +33,25 @@ def test_a_neck_that_a_skeleton_has_is_not_made_again() -> None:
     assert len(body_of(names, []).bones) == 1  # ear to shoulder
 
 
+def test_points_between_the_sides_are_half_way() -> None:
+    body = body_of(['hip', 'left_hip', 'right_hip', 'neck', 'left_shoulder'], [(0, 1), (0, 2), (3, 4), (3, 0)])
+    np.testing.assert_allclose(body.lengths, [0.065, 0.065, 0.115, 0.29])
+
+
+def test_fingers_do_not_tell_the_stature() -> None:
+    names = ['left_wrist', 'left_thumb', 'left_index', 'left_elbow']
+    body = body_of(names, [(0, 1), (0, 2), (0, 3)])
+    assert body.is_long.tolist() == [False, False, True]
+    assert np.isfinite(body.lengths).all()
+
+
+def test_a_point_of_another_name_is_on_the_skin_and_its_bone_has_no_length() -> None:
+    body = body_of(['left_wrist', 'left_antenna'], [(0, 1)])
+    assert body.behind[1] == 0.0
+    assert np.isnan(body.lengths).all()
+    assert np.isfinite(body.reach).all()
+
+
 @pytest.mark.parametrize(
     'names', [('l_wrist', 'r_wrist'), ('wrist left', 'wrist right'), ('Left_Wrist', 'RIGHT_WRIST')]
 )
