@@ -33,6 +33,7 @@ NO_BONE = 'joint_bone'
 _SLACK = 1.15  # people differ from the table, and keypoints from joints
 _LOOSE = 0.08  # m, beside that
 _SKIN = 0.01  # m, standard deviation of how far any joint lies behind the skin: clothes, hair
+_TRUNK = 0.04  # m, radius of joints of the trunk and the knees
 _FIRST_RADIUS = 3.0  # px, before anything is known of the distance
 _ALONE = 0.45  # over the stature, from a joint to the next one that is known: not an ankle without its knee
 _FEW_BONES = 3  # do not tell a stature
@@ -239,8 +240,12 @@ def _surfaces(
     ratio = depth.width / camera.width, depth.height / camera.height
     places = [(x * ratio[0], y * ratio[1]) for x, y in keypoints[:, :2].tolist()]
     indices = np.flatnonzero(sure).tolist()
-    first = [surfaces_at(depth, places[index], _FIRST_RADIUS, chosen.gap) for index in indices]
-    depths = [found[0].depth for found in first if found]
+    trunk = [index for index in indices if body.radius[index] >= _TRUNK]  # is hard to miss
+    depths: list[float] = []
+    for some in (trunk, indices):
+        if len(depths) < _FEW_BONES:
+            found = [surfaces_at(depth, places[index], _FIRST_RADIUS, chosen.gap) for index in some]
+            depths = [surfaces[0].depth for surfaces in found if surfaces]
     if not depths:
         return [[] for _ in places]
     focal = camera.focal * ratio[0]
