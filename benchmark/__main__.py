@@ -58,6 +58,7 @@ GROUPS = {
         'simulator',
     ),
     'depth': ('stereo', 'mono', 'completion'),
+    'people': ('joints',),
     'families': ('families',),
     'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_segmentation', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
 }

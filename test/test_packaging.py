@@ -39,6 +39,7 @@ NODES = (
     'AnnotateNode',
     'TrackNode',
     'PoseNode',
+    'SkeletonsNode',
     'SimCameraNode',
     'CompletionNode',
     'DepthNode',

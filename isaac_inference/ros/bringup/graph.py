@@ -89,6 +89,11 @@ class CropModel:
     card: str = ''
     any_batch: bool = False
 
+    @property
+    def given(self) -> dict[str, str]:
+        """Parameters of the nodes that it is for."""
+        return _model(self.path, self.card)
+
 
 class Found(TypedDict):
     """What a model finds, as `perception_graph` takes it."""
@@ -98,6 +103,7 @@ class Found(TypedDict):
     depth: bool
     masks: bool
     top_down: bool
+    skeletons: bool
 
 
 def found_by(card: AnyCard | None) -> Found:
@@ -110,7 +116,14 @@ def found_by(card: AnyCard | None) -> Found:
         'depth': task is Task.MONO_DEPTH,
         'masks': isinstance(card, ModelCard) and card.masks is not None,
         'top_down': top_down,
+        'skeletons': has_skeleton(card),
     }
+
+
+def has_skeleton(card: AnyCard | None) -> bool:
+    """Whether the keypoints of a card's model are those of people, by a skeleton."""
+    keypoints = getattr(card.spec, 'keypoints', None) if isinstance(card, ModelCard) else None
+    return keypoints is not None and keypoints.skeleton is not None
 
 
 def perception_graph(
@@ -131,6 +144,7 @@ def perception_graph(
     masks: bool = False,
     top_down: bool = False,
     crops: CropModel | None = None,
+    skeletons: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
     rectify: bool = False,
 ) -> tuple[NodeSpec, ...]:
@@ -153,12 +167,14 @@ def perception_graph(
         masks: whether the model has masks, which are drawn.
         top_down: whether the model gives the keypoints of one person in an image: what it sees is that whole image.
         crops: the model that finds the keypoints of each person that `model`, or the detector elsewhere, has found.
+        skeletons: whether the keypoints are those of people: they are drawn joined, and go into space with depth.
         pose_parameters: parameters of the pose node.
         rectify: whether the model's images are rectified: who looks at what was found then has the rectified image and
             its CameraInfo, and depth is what the camera has of it: raw, unless its topic's name says `rect`.
     """
     topics = camera or CameraTopics()
-    given = {name: value for name, value in (('model', model), ('model_card', model_card)) if value}
+    given = _model(model, model_card)
+    whose_points = given if crops is None else crops.given
     nodes = []
     if source:
         nodes.append(_node('camera', {'source': source}, topics.color))
@@ -190,12 +206,32 @@ def perception_graph(
         parameters = {**given, **({'publish_tf': False} if track else {}), **view, **(pose_parameters or {})}
         taken = {'detections': detections, **found.remapped('keypoints')}
         nodes.append(_node('pose', parameters, {**seen.all, **taken}))
+    if skeletons:
+        nodes.append(_skeletons(whose_points, seen, {'detections': detections, **found.remapped('keypoints')}, rectify))
     if annotate and not depth:
         drawn = {**seen.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
         has_points = (keypoints or crops is not None) and not poses
         what = _drawn(poses=poses, keypoints=has_points, masks=masks, classes=classes)
-        nodes.append(_node('annotate', what, drawn))
+        nodes.append(_node('annotate', {**what, **_joined(whose_points, skeletons)}, drawn))
     return tuple(nodes)
+
+
+def _skeletons(given: Mapping[str, Any], topics: CameraTopics, taken: Mapping[str, str], rectify: bool) -> NodeSpec:
+    """The node that makes skeletons of people's keypoints.
+
+    Args:
+        given: model and model_card of the model whose keypoints they are.
+        topics: of the camera.
+        taken: remappings of `detections` and `keypoints`.
+        rectify: whether the images were rectified here, which depth was not.
+    """
+    view = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
+    return _node('skeletons', {**given, **view}, {**topics.all, **taken})
+
+
+def _joined(given: Mapping[str, Any], skeletons: bool) -> dict[str, Any]:
+    """Parameters of the node that draws, where keypoints are drawn joined."""
+    return {'draw_skeletons': True, **given} if skeletons else {}
 
 
 def _drawn(**wanted: bool) -> dict[str, bool]:
@@ -208,7 +244,7 @@ def _crop_nodes(
     model: CropModel, topics: CameraTopics, found: FoundTopics, shared: Mapping[str, Any]
 ) -> list[NodeSpec]:
     """From detections to the keypoints of each: a second run of a model, whose tensors have topics of their own."""
-    given = {name: value for name, value in (('model', model.path), ('model_card', model.card)) if value}
+    given = model.given
     tensors, outputs = 'crops/input_tensors', 'crops/output_tensors'
     images = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
     batch = CROP_BATCH if model.any_batch else {}
@@ -226,6 +262,10 @@ def _reader(given: Mapping[str, Any], topics: CameraTopics, *, classes: bool, de
         sensor = {'align_depth': topics.depth} if topics.depth != CameraTopics().depth else {}
         return _node('depth', given, {**topics.color, **sensor})
     return _node('segmentation' if classes else 'keypoints' if top_down else 'detection', given)
+
+
+def _model(path: str, card: str) -> dict[str, str]:
+    return {name: value for name, value in (('model', path), ('model_card', card)) if value}
 
 
 def _node(name: str, parameters: Mapping[str, Any], remappings: Mapping[str, str] | None = None) -> NodeSpec:

@@ -20,6 +20,7 @@ NODES = {
     'completion': f'{PACKAGE}.ros.nodes.completion:CompletionNode',
     'tags': f'{PACKAGE}.ros.nodes.tags:TagsNode',
     'track': f'{PACKAGE}.ros.nodes.track.node:TrackNode',
+    'skeletons': f'{PACKAGE}.ros.nodes.skeletons.node:SkeletonsNode',
     'pose': f'{PACKAGE}.ros.nodes.pose.node:PoseNode',
     'annotate': f'{PACKAGE}.ros.nodes.annotate.node:AnnotateNode',
 }

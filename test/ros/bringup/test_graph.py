@@ -21,6 +21,7 @@ WHOLE = perception_graph(
     crops=CropModel('p.onnx', 'p.yaml', any_batch=True),
     poses=True,
     track=True,
+    skeletons=True,
 )
 
 
@@ -146,6 +147,23 @@ def test_who_looks_at_what_was_found_in_rectified_images_has_those(camera):
         assert specs[name].remappings['camera_info'] == 'rectified/camera_info'
     assert specs['pose'].remappings['depth/image'] == given.depth
     assert specs['pose'].parameters['depth_rectified'] == 'false', 'depth comes as the camera has it'
+
+
+def test_people_get_skeletons_from_what_has_ids_and_a_picture_with_them():
+    specs = named(model='pose.onnx', keypoints=True, skeletons=True, track=True)
+    assert list(specs) == ['preprocess', 'inference', 'detection', 'track', 'skeletons', 'annotate']
+    assert specs['skeletons'].parameters == {'model': 'pose.onnx'}
+    assert specs['skeletons'].remappings['detections'] == 'track/detections'
+    assert specs['skeletons'].remappings['depth/image'] == 'depth/image'
+    assert specs['annotate'].parameters['draw_skeletons']
+    assert specs['annotate'].parameters['model'] == 'pose.onnx'
+    assert 'skeletons' not in named(model='pose.onnx', keypoints=True)
+
+
+def test_skeletons_in_rectified_images_have_those_and_raw_depth():
+    specs = named(model='pose.onnx', skeletons=True, rectify=True)
+    assert specs['skeletons'].remappings['camera_info'] == 'rectified/camera_info'
+    assert specs['skeletons'].parameters['depth_rectified'] == 'false'
 
 
 @pytest.mark.skipif('depth' not in NODES, reason='there is no depth node yet')
