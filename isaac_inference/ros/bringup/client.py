@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
@@ -19,7 +19,7 @@ from isaac_inference.ops.masks.masks import Masks
 from isaac_inference.ops.masks.polygons import polygons
 from isaac_inference.ops.segmentation.unlabelled import unlabelled
 from isaac_inference.pictures import SourceFrame
-from isaac_inference.ros.bringup.command_node import CommandNode
+from isaac_inference.ros.bringup.graph_watcher import GraphWatcher
 from isaac_inference.ros.messages.class_mask import CLASS_MASK, LABEL_INFO, class_mask_array, labels_of
 from isaac_inference.ros.messages.detections import SeenBox, read_detections, read_keypoints
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, image_frame_from_array
@@ -91,7 +91,7 @@ class _Answer:
     picture: np.ndarray | None = None
 
 
-class GraphClient(CommandNode):
+class GraphClient(GraphWatcher):
     """Feeds `image`, collects `detections` or, of a model with a class for each pixel, `class_mask`; stage timings,
     keypoints, masks and pictures (when asked to) and all nodes' diagnostics.
     """
@@ -102,7 +102,6 @@ class GraphClient(CommandNode):
         self._names: dict[int, str] = {}
         self._changed = threading.Condition()
         self._answers: OrderedDict[int, _Answer] = OrderedDict()
-        self.statuses: dict[str, DiagnosticStatus] = {}
 
     @classmethod
     def start(
@@ -131,7 +130,7 @@ class GraphClient(CommandNode):
 
     def on_setup(self) -> None:
         self._images = self.advertise(IMAGE, 'image', QosParameters(reliability=Reliability.RELIABLE))
-        self.subscribe(plain(DiagnosticArray), '/diagnostics', RELIABLE, self._on_diagnostics, depth=100)
+        self.watch()
         if self._classes:
             self.subscribe(IMAGE, CLASS_MASK, RELIABLE, self._on_mask, primary=True, depth=10)
             self.subscribe(plain(LabelInfo), LABEL_INFO, LATCHED, self._on_label_info)
@@ -187,15 +186,6 @@ class GraphClient(CommandNode):
             for index, item in enumerate(seen)
         ]
 
-    def explain(self) -> str:
-        """What the nodes' diagnostics say is wrong, or that they say nothing."""
-        bad = [
-            f'{name}: {status.message}'
-            for name, status in sorted(self.statuses.items())
-            if status.level != DiagnosticStatus.OK
-        ]
-        return '; '.join(bad) or 'the nodes report no fault'
-
     def _wait(self, image: ImageFrame, stamp_ns: int, timeout_s: float) -> _Answer | None:
         end = time.monotonic() + timeout_s
         while (left := end - time.monotonic()) > 0:
@@ -245,18 +235,6 @@ class GraphClient(CommandNode):
     def _on_picture(self, frame: ImageFrame, clock: StageClock) -> None:
         image = frame.image
         self._note(frame.header, picture=image.data.reshape(image.height, image.width, 3))
-
-    def _on_diagnostics(self, message: DiagnosticArray, clock: StageClock) -> None:
-        with self._changed:
-            own = self.get_namespace() + '/'
-            self.statuses.update(
-                {
-                    status.name: status
-                    for status in message.status
-                    if status.name.startswith(own) and status.name != self.get_fully_qualified_name()
-                }
-            )
-            self._changed.notify_all()
 
 
 def _shares(mask: np.ndarray, names: dict[int, str]) -> dict[str, float]:

@@ -12,7 +12,8 @@ import pytest
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation import Boxes, EvaluationSettings, FrameRecord, Poses
 from isaac_inference.evaluation.accuracy.worst import worst_frames
-from isaac_inference.evaluation.accuracy.worst_pictures import save_worst
+from isaac_inference.evaluation.accuracy.worst_pictures import drawn_again
+from isaac_inference.evaluation.worst_frames import save_worst
 from isaac_inference.sim import default_camera
 from isaac_inference.sim.shown import shown_frame
 
@@ -76,7 +77,7 @@ def test_no_more_than_asked_for(records):
 
 def test_pictures_are_of_the_frames_and_say_which(records, tmp_path):
     frames = worst_frames(records, {}, EvaluationSettings(), 9)
-    made = save_worst({SEED: frames}, tmp_path / 'worst', 2, CAMERA, first=0, **SHOWN)
+    made = save_worst(drawn_again(SEED, frames, CAMERA, first=0, **SHOWN), tmp_path / 'worst', 2)
     assert [path.name for path in made] == ['01_seed_5_frame_0002.png', '02_seed_5_frame_0001.png']
     picture, plain = cv2.imread(str(made[0])), shown_frame(CAMERA, SEED, 2, **SHOWN).color
     changed = (picture != plain).any(axis=2).mean()
@@ -87,4 +88,4 @@ def test_pictures_are_of_the_frames_and_say_which(records, tmp_path):
 def test_frames_of_another_simulator_are_refused(records, tmp_path):
     frames = worst_frames(records, {}, EvaluationSettings(), 9)
     with pytest.raises(ConfigError, match=r'frame 3 of seed 5 cannot be drawn again.*sim_camera'):
-        save_worst({SEED: frames}, tmp_path, 1, CAMERA, first=1, **SHOWN)
+        save_worst(drawn_again(SEED, frames, CAMERA, first=1, **SHOWN), tmp_path, 1)
