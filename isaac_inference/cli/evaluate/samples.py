@@ -106,8 +106,8 @@ class SamplesTask:
     def _ask(self, client: SampleClient, sample: Any, screen: Console) -> _Frame | None:
         """What was found in a sample; None where there is no answer that can be used."""
         header = client.new_header()
-        answer = client.ask(header, self._graph.messages(sample, header), self._arguments.timeout)
-        if answer is None:
+        answer = client.show(header, self._graph.messages(sample, header), self._arguments.timeout)
+        if answer is None or not answer.is_complete:
             return None
         try:
             found = self._graph.read(answer.messages, sample)

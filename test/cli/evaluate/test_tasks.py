@@ -25,7 +25,7 @@ from isaac_inference.models import read_card
 from isaac_inference.ops.depth.dense.complete import complete_depth
 from isaac_inference.ops.stereo.matcher import StereoMatcher
 from isaac_inference.ops.stereo.rig import StereoRig
-from isaac_inference.ros.bringup.evaluation import sample_client
+from isaac_inference.ros.bringup import feeder
 from isaac_inference.sim.stereo import BASELINE
 from isaac_inference.stages import Preprocessor
 from isaac_inference.stages.depth.mono import MonoDepth
@@ -102,7 +102,7 @@ def test_classes_of_a_network_that_goes_by_colour(run, tmp_path):
 @pytest.mark.parametrize('kind', ['inverse', 'metric'])
 def test_depth_that_is_the_brightness_of_the_picture(run, tmp_path, kind):
     model = write_brightness(tmp_path / 'bright.onnx', (64, 48))
-    lines = f'task: mono_depth\ndepth: {{kind: {kind}}}\npreprocess: {{color: rgb, scale: {1 / 255}, fit: stretch}}\n'
+    lines = f'task: mono_depth\ndepth: {{kind: {kind}}}\npreprocess: {{convention: unit}}\n'
     (tmp_path / 'bright.yaml').write_text(lines)
     code, figures, screen, errors = run('depth', '--model', model)
     assert code == 0, errors
@@ -143,7 +143,7 @@ def test_completion_without_a_model(run, tmp_path):
 
 
 def test_frames_that_are_not_answered_are_counted_and_explained(run, monkeypatch):
-    monkeypatch.setattr(sample_client, 'SHOW_AGAIN_S', 0.05)
+    monkeypatch.setattr(feeder, 'SHOW_AGAIN_S', 0.05)
     params = ('--timeout', '0.3')
     monkeypatch.setattr(CompletionTask, 'samples', _unusable(CompletionTask.samples))
     code, figures, _, errors = run('completion', *params, '--frames', '9')

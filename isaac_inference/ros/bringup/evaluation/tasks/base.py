@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.tasks.base import AnswerT, SampleT, SimTask
 from isaac_inference.models import ModelCard
-from isaac_inference.ros.bringup.evaluation.sample_client import SampleTopics
+from isaac_inference.ros.bringup.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.bringup.node_list import NODES, executable, plugin
 
@@ -68,7 +68,7 @@ def dense_node(name: str, options: TaskOptions) -> NodeSpec:
 class TaskGraph(ABC, Generic[SampleT, AnswerT]):
     """The nodes of a task, what they are shown, and how their messages are read."""
 
-    topics: SampleTopics
+    topics: FeedTopics
 
     @abstractmethod
     def task(self) -> SimTask[SampleT, AnswerT, Any]:

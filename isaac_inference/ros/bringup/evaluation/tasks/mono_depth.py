@@ -12,8 +12,8 @@ from std_msgs.msg import Header
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.tasks.mono_depth import DepthSample, MonoDepthTask
 from isaac_inference.models.card.tasks import DepthKind, MonoDepthSpec
-from isaac_inference.ros.bringup.evaluation.sample_client import SampleTopics
 from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions
+from isaac_inference.ros.bringup.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec, found_by, perception_graph
 from isaac_inference.ros.messages.depth import depth_array
 from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array
@@ -35,7 +35,7 @@ class MonoDepthGraph(TaskGraph[DepthSample, np.ndarray]):
             raise ConfigError(f'--task depth: {card.path} is for {card.task.value}; expected {wanted}')
         self._options, self._card, self._kind = options, card, card.spec.kind
         self._answer = METRES if self._kind is DepthKind.METRIC else NUMBERS
-        self.topics = SampleTopics({'image': IMAGE}, {self._answer: IMAGE}, 'depth/timings')
+        self.topics = FeedTopics({'image': IMAGE}, {self._answer: IMAGE}, 'depth/timings')
 
     def task(self) -> MonoDepthTask:
         return MonoDepthTask(self._kind)

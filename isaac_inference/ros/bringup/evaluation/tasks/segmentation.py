@@ -13,8 +13,8 @@ from vision_msgs.msg import LabelInfo
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.tasks.segmentation import ClassSample, SegmentationTask, check_labels, common_ids
 from isaac_inference.models import Task
-from isaac_inference.ros.bringup.evaluation.sample_client import SampleTopics
 from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions
+from isaac_inference.ros.bringup.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec, found_by, perception_graph
 from isaac_inference.ros.messages.class_mask import CLASS_MASK, LABEL_INFO, class_mask_array, labels_of
 from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array
@@ -29,7 +29,7 @@ class SegmentationGraph(TaskGraph[ClassSample, np.ndarray]):
         ConfigError: the model is for another task, or does not know the simulator's classes.
     """
 
-    topics = SampleTopics({'image': IMAGE}, {CLASS_MASK: IMAGE}, 'segmentation/timings', {LABEL_INFO: plain(LabelInfo)})
+    topics = FeedTopics({'image': IMAGE}, {CLASS_MASK: IMAGE}, 'segmentation/timings', {LABEL_INFO: plain(LabelInfo)})
 
     def __init__(self, options: TaskOptions) -> None:
         wanted = f"a semantic segmentation model of the simulator's classes ({', '.join(LABELS)}); none comes with it"

@@ -12,8 +12,8 @@ from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
 from isaac_inference.evaluation.tasks.stereo import StereoAnswer, StereoTask
-from isaac_inference.ros.bringup.evaluation.sample_client import SampleTopics
 from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions, dense_node
+from isaac_inference.ros.bringup.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.messages.camera_info import rectified_camera_info
 from isaac_inference.ros.messages.depth import depth_array
@@ -29,7 +29,7 @@ _INFO = plain(CameraInfo)
 class StereoGraph(TaskGraph[StereoSample, StereoAnswer]):
     """The stereo node."""
 
-    topics = SampleTopics(
+    topics = FeedTopics(
         {'left/camera_info': _INFO, 'right/camera_info': _INFO, 'left/image': IMAGE, 'right/image': IMAGE},
         {_DISPARITY: plain(DisparityImage), _DEPTH: IMAGE},
         'stereo/timings',
