@@ -71,6 +71,16 @@ def test_the_worst_come_first_with_their_causes(records):
     assert frames[0].loss > frames[1].loss
 
 
+def test_the_reason_why_there_is_no_pose_is_told_where_it_is_known(records):
+    (lost,) = clear(perfect(1), 1)
+    boxes = records[1].boxes
+    others = {identity: 'not_this_one' for identity in boxes.ids if identity != boxes.ids[lost]}
+    for left_out, cause in (({boxes.ids[lost]: 'few_points', **others}, 'no pose, few_points'), (others, 'no pose')):
+        record = dataclasses.replace(records[1], left_out=left_out)
+        (frame,) = worst_frames([record], {}, EvaluationSettings(), 1)
+        assert frame.causes == {lost: cause}
+
+
 def test_no_more_than_asked_for(records):
     assert [frame.number for frame in worst_frames(records, {}, EvaluationSettings(), 1)] == [2]
 

@@ -17,6 +17,7 @@ from isaac_inference.ros.bringup.evaluation.collector import FrameCollector
 from isaac_inference.ros.bringup.evaluation.messages import boxes_from_message, poses_from_message
 from isaac_inference.ros.bringup.graph_watcher import GraphWatcher
 from isaac_inference.ros.messages.image import IMAGE, from_image_message
+from isaac_inference.ros.messages.left_out import read_left_out
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.topics.publisher import Publisher
@@ -26,6 +27,7 @@ from isaac_inference.ros.runtime.topics.type_adapter import plain
 
 TRUTH_BOXES, TRUTH_POSES = 'truth/detections', 'truth/detections_3d'
 STEP = 'step'
+LEFT_OUT = 'pose/left_out'
 IMAGES, INFOS = ('image', 'depth/image'), ('camera_info', 'depth/camera_info')
 _RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=100)
 _BACKLOG = 1000  # messages; a whole run of a fast graph may wait here
@@ -78,6 +80,7 @@ class EvaluationClient(GraphWatcher):
         self._listen(Detection2DArray, self._topics.boxes, self._on_boxes, primary=True)
         if self._topics.poses:
             self._listen(Detection3DArray, self._topics.poses, self._on_poses)
+            self._listen(DiagnosticArray, LEFT_OUT, self._on_left_out)
         for topic in self._topics.timings:
             self._listen(DiagnosticArray, topic, self._on_timings)
         self.watch()
@@ -115,6 +118,10 @@ class EvaluationClient(GraphWatcher):
     def _on_poses(self, message: Detection3DArray, clock: StageClock) -> None:
         poses, header = poses_from_message(message, self.health.skipped), message.header
         self.collector.note(stamp_ns(header), poses=poses, poses_frame=header.frame_id, finished_ns=clock.arrived_ns)
+
+    def _on_left_out(self, message: DiagnosticArray, clock: StageClock) -> None:
+        left_out = {item.identity: item.reason for item in read_left_out(message) if item.identity}
+        self.collector.note(stamp_ns(message.header), left_out=left_out)
 
     def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:
         stages = {timing.stage: timing for timing in parse_timings(message)}
