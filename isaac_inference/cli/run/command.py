@@ -16,11 +16,14 @@ from rich.console import Console
 
 from isaac_inference.cli.run.models import ChosenModels, choose_models
 from isaac_inference.cli.run.summary import RunSummary
+from isaac_inference.cli.run.tallies import TALLIES
 from isaac_inference.cli.shared.console import console, progress
 from isaac_inference.errors import ConfigError
 from isaac_inference.pictures import DamagedPictureError, FrameSource, SourceFrame
 from isaac_inference.ros.bringup.client import FrameResult, GraphClient
 from isaac_inference.ros.bringup.graph import found_by, perception_graph
+from isaac_inference.ros.bringup.readouts.base import Readout
+from isaac_inference.ros.bringup.readouts.choose import readout_of
 from isaac_inference.ros.bringup.runner import RunningGraph, start_composed, start_processes
 from isaac_inference.ros.bringup.session import default_ros
 from isaac_inference.ros.recording.picture_source import picture_source
@@ -60,12 +63,13 @@ def add_command(commands: Any) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run; 0 if every frame was answered, 1 if not."""
     chosen = choose_models(arguments)  # a bad model fails here, before anything starts
+    readout = readout_of(chosen.card, chosen.behind)
     source = picture_source(arguments.source, arguments.image_topic)
     screen = console(stderr=arguments.json == '-')
-    summary = RunSummary(chosen.name, 'composed' if arguments.composed else 'processes')
-    with _output(arguments.json) as out, _graph(arguments, chosen) as (graph, client):
+    summary = RunSummary(chosen.name, 'composed' if arguments.composed else 'processes', TALLIES[readout.key]())
+    with _output(arguments.json) as out, _graph(arguments, chosen, readout) as (graph, client):
         graph.wait_until_ready(client, arguments.timeout)
-        for result in _results(source, client, arguments, screen):
+        for result in _results(source, client, readout, arguments, screen):
             summary.add(result)
             _save(result, arguments.save_images)
             if out is not None:
@@ -76,45 +80,35 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _graph(arguments: argparse.Namespace, chosen: ChosenModels) -> Iterator[tuple[RunningGraph, GraphClient]]:
+def _graph(
+    arguments: argparse.Namespace, chosen: ChosenModels, readout: Readout
+) -> Iterator[tuple[RunningGraph, GraphClient]]:
     """The running graph and a client that feeds it, both stopped at the end."""
-    found = found_by(chosen.card)
     specs = perception_graph(
         model=str(chosen.card.path),
         model_card=chosen.model_card,
         annotate=bool(arguments.save_images),
         crops=chosen.crops,
-        **found,
+        **found_by(chosen.card),
     )
-    pictures = bool(arguments.save_images)
     start = start_composed if arguments.composed else start_processes
     with (
         default_ros(),
         contextlib.closing(start(specs, arguments.params_file)) as graph,
-        contextlib.closing(
-            GraphClient.start(
-                graph.namespace,
-                pictures=pictures,
-                keypoints=found['keypoints'] or chosen.crops is not None,
-                masks=found['masks'],
-                classes=found['classes'],
-                keypoint_names=chosen.keypoint_names,
-                ends=chosen.ends,
-            )
-        ) as client,
+        contextlib.closing(GraphClient.start(graph.namespace, readout, pictures=bool(arguments.save_images))) as client,
     ):
         yield graph, client
 
 
 def _results(
-    source: FrameSource, client: GraphClient, arguments: argparse.Namespace, screen: Console
+    source: FrameSource, client: GraphClient, readout: Readout, arguments: argparse.Namespace, screen: Console
 ) -> Iterator[FrameResult]:
     total = min(arguments.frames or sys.maxsize, len(source) or sys.maxsize)
     with progress(screen, 'frames', total if total < sys.maxsize else None) as advance:
         for index, frame in enumerate(source):
             if isinstance(frame, DamagedPictureError):
                 screen.print(f'skipped: {frame}', style='yellow')
-                yield FrameResult.failure(frame.name, str(frame))
+                yield FrameResult.failure(frame.name, str(frame), readout.key)
             else:
                 yield _ask(client, frame, arguments.timeout, screen)
             advance()
