@@ -165,7 +165,8 @@ class ObjectModel:
     ) -> None:  # fmt: skip
         """Replaces the samples (N,) of those near points that are past the edge of what faces the same way."""
         same = np.einsum('ij,ij->i', self.normals[index], facing) > _SAME_WAY
-        away = np.flatnonzero(near & ~same & facing.any(axis=1))
+        away = np.flatnonzero(near & ~same)
+        away = away[facing[away].any(axis=1)]
         if len(away) == 0:
             return
         around = tree.query(points[away], k=range(1, 1 + min(_AROUND, len(part))), distance_upper_bound=reach)[1]
@@ -184,13 +185,15 @@ class ObjectModel:
         """
         points, normals = self.points, self.normals
         if self.shape == 'mesh':
-            part = self.views.part(-rotation.T @ translation)[0]
-            points, normals = points[part], normals[part]
+            part, tree = self.views.part(-rotation.T @ translation)
+            points, normals = tree.data, normals[part]
         points, normals = points @ rotation.T + translation, normals @ rotation.T
-        towards = -np.einsum('ij,ij->i', points, normals) / np.maximum(np.linalg.norm(points, axis=1), 1e-9)
+        length = np.sqrt(np.einsum('ij,ij->i', points, points))
+        towards = -np.einsum('ij,ij->i', points, normals) / np.maximum(length, 1e-9)
         seen = np.flatnonzero(towards > 0.1)
         if self.shape == 'mesh':
-            slope = np.sqrt(1.0 - np.minimum(1.0, towards[seen]) ** 2) / towards[seen]
+            facing = towards[seen]
+            slope = np.sqrt(1.0 - np.minimum(1.0, facing) ** 2) / facing
             seen = seen[unoccluded(points[seen], slope, self.spacing)]
         seen = seen[:: max(1, -(-len(seen) // limit))]
         return points[seen], normals[seen]

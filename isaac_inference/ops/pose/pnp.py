@@ -207,10 +207,10 @@ def _solve(seen: Observations, confidence: np.ndarray, threshold: float, setting
     inliers: np.ndarray = np.ones(len(seen.model), bool)
     fits = [evaluate(seen, pose, huber) for pose in closed_form(seen)]
     if not any(fit.longest <= threshold for fit in fits):
-        (inliers, poses), suffix = consensus(seen, confidence, threshold), '+ransac'
+        (inliers, found), suffix = consensus(seen, confidence, threshold), '+ransac'
         _check_inliers(inliers, confidence, threshold, settings)
         kept = seen if inliers.all() else seen.select(inliers)
-        fits = [evaluate(kept, pose, huber) for pose in poses]
+        fits = [fit.select(inliers, kept.weights, huber) for fit in found]
     if not fits:
         raise FrameError(
             'degenerate_keypoints',
@@ -235,8 +235,8 @@ def _solve(seen: Observations, confidence: np.ndarray, threshold: float, setting
     inliers, fit = readmitted(seen, inliers, fit, everywhere, huber, noise, settings.outlier_probability)
     kept = seen if np.count_nonzero(inliers) == len(inliers) else seen.select(inliers)
     fit, huber = loosened(kept, fit, huber, noise)
-    found = _Solution(kept, fit, huber, inliers, rms, method)
-    return found if len(fits) < 2 else _with_other(found, fits[1].vector, settings)
+    solution = _Solution(kept, fit, huber, inliers, rms, method)
+    return solution if len(fits) < 2 else _with_other(solution, fits[1].vector, settings)
 
 
 def _with_other(found: _Solution, start: np.ndarray, settings: PnpSettings) -> _Solution:

@@ -65,6 +65,11 @@ class Fit(NamedTuple):
     cost: float
     jacobian: np.ndarray
 
+    def select(self, mask: np.ndarray, weights: np.ndarray, huber: float) -> Fit:
+        """Of the observations of an (N,) boolean mask, whose `weights` are (M,); `huber` as of `evaluate`."""
+        jacobian = self.jacobian.reshape(-1, 2, 6)[mask].reshape(-1, 6)
+        return _fit(self.vector, self.residual[mask], self.length[mask], jacobian, weights, huber)
+
     @property
     def pose(self) -> Pose:
         """`T_camera_object`."""
@@ -84,10 +89,21 @@ def evaluate(seen: Observations, vector: np.ndarray, huber: float) -> Fit:
     projected, jacobian = cv2.projectPoints(seen.model, vector[:3], vector[3:], _intrinsics(seen.focal), _NO_DISTORTION)
     residual = projected[:, 0] - seen.pixels
     length = np.hypot(residual[:, 0], residual[:, 1])
+    return _fit(vector, residual, length, jacobian[:, :6], seen.weights, huber)
+
+
+def _fit(
+    vector: np.ndarray,
+    residual: np.ndarray,
+    length: np.ndarray,
+    jacobian: np.ndarray,
+    weights: np.ndarray,
+    huber: float,
+) -> Fit:
     longest = float(np.maximum.reduce(length))
     near = length if longest <= huber else np.minimum(length, huber)
-    cost = float(seen.weights @ (near * (2.0 * length - near)))
-    return Fit(vector, residual, length, longest, cost if math.isfinite(cost) else math.inf, jacobian[:, :6])
+    cost = float(weights @ (near * (2.0 * length - near)))
+    return Fit(vector, residual, length, longest, cost if math.isfinite(cost) else math.inf, jacobian)
 
 
 def in_front(model: np.ndarray, vector: np.ndarray) -> np.ndarray:
