@@ -143,7 +143,7 @@ def estimate_pnp(
     max_rms = max(settings.max_rms_px, settings.max_rms_extent * extent)
     _check_pose(pose, solution, max_rms, model, settings)
     pose = canonical(pose, symmetries)
-    spread, other = _uncertainty(solution, pose, symmetries, settings)
+    spread, other = _uncertainty(solution, pose, symmetries, settings, (solution.rms / max(max_rms, 1e-9)) ** 2)
     inliers = used.copy()
     inliers[used] = solution.inliers
     return PoseEstimate(
@@ -311,11 +311,11 @@ def _check_pose(pose: Pose, solution: _Solution, max_rms: float, model: np.ndarr
 
 
 def _uncertainty(
-    solution: _Solution, pose: Pose, symmetries: Sequence[Symmetry], settings: PnpSettings
+    solution: _Solution, pose: Pose, symmetries: Sequence[Symmetry], settings: PnpSettings, passed: float
 ) -> tuple[np.ndarray, SecondPose | None]:
-    """The covariance about `pose`, and the second pose with its own."""
+    """The covariance about `pose`, and the second pose with its own; `passed` as of `covariance`."""
     kept, huber, noise = solution.kept, solution.huber, settings.pixel_noise
-    spread = covariance(kept, solution.fit, huber, noise)
+    spread = covariance(kept, solution.fit, huber, noise, passed)
     if spread is not None:
         xx, yy, zz, uu, vv, ww = spread.diagonal().tolist()
         position, turn = math.sqrt(xx + yy + zz), math.sqrt(uu + vv + ww)
@@ -329,7 +329,7 @@ def _uncertainty(
         )
     if solution.other is None:
         return spread, None
-    around = covariance(kept, solution.other, huber, noise)
+    around = covariance(kept, solution.other, huber, noise, passed)
     scale, _ = noise_scale(kept.weights, solution.fit, huber, noise)
     variance = max(noise * noise, scale)
     excess = (solution.other.cost - solution.fit.cost) / (2.0 * variance)
