@@ -54,6 +54,7 @@ GROUPS = {
         'registration',
         'meshes',
         'pose_node',
+        'tracking',
         'simulator',
     ),
     'depth': ('stereo', 'mono', 'completion'),

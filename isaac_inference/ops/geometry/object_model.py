@@ -15,7 +15,7 @@ from isaac_inference.ops.geometry.look_alikes import LookAlikes, look_alikes
 from isaac_inference.ops.geometry.mesh import Mesh
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.surface import checked_size, diameter, surface_points
-from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
+from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, equivalents, rotation_error
 from isaac_inference.ops.geometry.view_sphere import ViewSphere, unoccluded
 from isaac_inference.ops.geometry.view_templates import ViewTemplates
 
@@ -73,6 +73,13 @@ class ObjectModel:
         except ConfigError:  # they combine to infinitely many turns
             return self.geometric or self.symmetries
         return both
+
+    @functools.cached_property
+    def undeclared_turn(self) -> float:
+        """The largest of the turns that depth cannot see, in rad from the nearest declared one."""
+        middle = Pose.identity()
+        alike = equivalents(middle, self.geometric, 8) if self.geometric else []
+        return max((rotation_error(other, middle, self.symmetries) for other in alike), default=0.0)
 
     def distances(self, points: np.ndarray, reach: float) -> np.ndarray:
         """(N,) rough distances of (N, 3) points from the whole surface, metres; inf beyond the reach."""

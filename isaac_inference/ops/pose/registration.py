@@ -7,7 +7,6 @@ where the initial pose had it, and a search that ends in several equally good po
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -18,8 +17,8 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.foreground import foreground_mask
 from isaac_inference.ops.geometry.object_model import ObjectModel
 from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_exp
-from isaac_inference.ops.geometry.surface_normals import facing_normals, thinned
-from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, equivalents, rotation_error
+from isaac_inference.ops.geometry.surface_normals import facing_normals, thinned, within
+from isaac_inference.ops.geometry.symmetry import canonical, rotation_error
 from isaac_inference.ops.pose.pose_hypotheses import Candidates, fitted, placed_anew, pose_hypotheses
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.ops.pose.surface_fit import (
@@ -142,7 +141,7 @@ def _refined(
     least = fitting.min_reach_sigmas * settings.noise * far
     most = max(fitting.max_reach * model.diameter, fitting.max_reach_floor)
     reach = float(np.clip(fitting.reach_sigmas * largest, least, most))
-    near = _within(points, initial, model.diameter / 2 + reach)
+    near = within(points, initial.translation, model.diameter / 2 + reach)
     if np.count_nonzero(near) < settings.min_points <= len(points):
         raise _nothing_there(model, depth, initial, settings, int(np.count_nonzero(near)), reach)
     scene, errors = _scene(model, points[near], depth, settings), _errors(initial, depth, settings)
@@ -290,7 +289,7 @@ class _Search:
 
     def overhang(self, pose: Pose, points: np.ndarray) -> float:
         """That of all points around a pose, not of the foreground alone: does its surface go on there?"""
-        near = _within(points, pose, 0.6 * self.model.diameter)
+        near = within(points, pose.translation, 0.6 * self.model.diameter)
         scene = _scene(self.model, points[near], self.scene.depth, self.settings)
         return overhang_of(self.model, scene, pose, self.settings.distance * self.far)
 
@@ -375,12 +374,6 @@ def _search(
     _check_ends(model, depth, pose, posterior, settings, search.far)
     _check_fit(replace(fit, overhang=search.overhang(pose, points)), settings, search.far)
     return Registration(canonical(pose, model.alike), posterior, fit.fitness, fit.rmse, 'global')
-
-
-def _within(points: np.ndarray, pose: Pose, radius: float) -> np.ndarray:
-    """(N,) bool: which points are so near the object's origin."""
-    away = points - pose.translation.astype(points.dtype)
-    return np.asarray(np.sqrt(np.einsum('ij,ij->i', away, away)) < radius)
 
 
 def _scene(model: ObjectModel, near: np.ndarray, depth: SeenDepth, settings: RegistrationSettings) -> Scene:
@@ -485,18 +478,11 @@ def _check_ends(
         )
 
 
-@functools.lru_cache(maxsize=256)
-def _undeclared_turn(geometric: tuple[Symmetry, ...], declared: tuple[Symmetry, ...]) -> float:
-    """The largest of the turns that depth cannot see, in rad from the nearest declared one."""
-    alike = equivalents(Pose.identity(), geometric, 8) if geometric else []
-    return max((rotation_error(other, Pose.identity(), declared) for other in alike), default=0.0)
-
-
 def _check_alike(model: ObjectModel, settings: RegistrationSettings) -> None:
     """The turns that depth cannot see must be declared symmetries of the object, or allowed."""
     if settings.allow_geometric_symmetry:
         return
-    if _undeclared_turn(model.geometric, model.symmetries) > np.radians(settings.max_undeclared_turn_deg):
+    if model.undeclared_turn > np.radians(settings.max_undeclared_turn_deg):
         raise FrameError(
             'registration_ambiguous',
             f'registration: a {model.shape} looks the same in depth after '

@@ -252,11 +252,13 @@ class TrackNode(PipelineNode):
         if choice is SmoothKeypoints.FALSE:
             return points
         raw = self._posed_by_keypoints if choice is SmoothKeypoints.AUTO else ()
+        followed = [seen for seen in rows.seen if seen.label not in raw and rows.ids[seen.index]]
+        if not followed:
+            return points
         ids, sizes = [0] * len(points), np.ones(len(points))
-        for seen in rows.seen:
-            if seen.label not in raw:
-                ids[seen.index] = rows.ids[seen.index]
-                sizes[seen.index] = math.sqrt(seen.item.bbox.size_x * seen.item.bbox.size_y)
+        for seen in followed:
+            ids[seen.index] = rows.ids[seen.index]
+            sizes[seen.index] = math.sqrt(seen.item.bbox.size_x * seen.item.bbox.size_y)
         return self._smoother.update(rows.stamp_s, ids, points, sizes)
 
     def _send_masks(self, rows: TrackedRows, frame: ImageFrame) -> None:
