@@ -55,6 +55,7 @@ GROUPS = {
         'registration',
         'meshes',
         'pose_node',
+        'tracking',
         'simulator',
     ),
     'depth': ('stereo', 'mono', 'completion'),

@@ -64,15 +64,20 @@ class CameraTopics:
 
 @dataclass(frozen=True)
 class FoundTopics:
-    """Where a detector publishes what it found."""
+    """Where a detector publishes what it found, or a tracker what became of it, row by row the same."""
 
     detections: str = 'detections'
     keypoints: str = 'keypoints'
+    instance_mask: str = 'instance_mask'
 
-    def remapped(self, name: str) -> dict[str, str]:
-        """The remapping of one of them, where it is needed."""
-        topic = getattr(self, name)
-        return {} if topic == name else {name: topic}
+    @property
+    def remappings(self) -> dict[str, str]:
+        """The remappings that are needed."""
+        return {name: topic for name, topic in dataclasses.asdict(self).items() if topic != name}
+
+
+# Behind a track node, which may leave rows out and smooths keypoints.
+_TRACKED = FoundTopics('track/detections', 'track/keypoints', 'track/instance_mask')
 
 
 @dataclass(frozen=True)
@@ -195,21 +200,21 @@ def perception_graph(
     if crops is not None:
         nodes += _crop_nodes(crops, seen, found or FoundTopics(), _SHARED_CPU if simulator is not None else {})
     found = found or FoundTopics()
-    detections = 'track/detections' if track else found.detections
     objects = 'track/detections_3d' if track else 'pose/detections_3d'
     if track:  # boxes get their ids before the pose node, whose poses come back to be smoothed
         own = {'detections_3d': 'pose/detections_3d'} if poses else {}
-        nodes.append(_node('track', given, {**found.remapped('detections'), **own}))
+        nodes.append(_node('track', given, {**found.remappings, **own}))
+        found = _TRACKED
     if poses:
         # /tf must have one pose per object only: the smooth one if there is one
         view = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
         parameters = {**given, **({'publish_tf': False} if track else {}), **view, **(pose_parameters or {})}
-        taken = {'detections': detections, **found.remapped('keypoints')}
-        nodes.append(_node('pose', parameters, {**seen.all, **taken}))
+        nodes.append(_node('pose', parameters, {**seen.all, 'detections': found.detections, **found.remappings}))
     if skeletons:
-        nodes.append(_skeletons(whose_points, seen, {'detections': detections, **found.remapped('keypoints')}, rectify))
+        taken = {'detections': found.detections, **found.remappings}
+        nodes.append(_skeletons(whose_points, seen, taken, rectify))
     if annotate and not depth:
-        drawn = {**seen.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
+        drawn = {**seen.color, 'detections': found.detections, 'detections_3d': objects, **found.remappings}
         has_points = (keypoints or crops is not None) and not poses
         what = _drawn(poses=poses, keypoints=has_points, masks=masks, classes=classes)
         nodes.append(_node('annotate', {**what, **_joined(whose_points, skeletons)}, drawn))
@@ -250,7 +255,7 @@ def _crop_nodes(
     batch = CROP_BATCH if model.any_batch else {}
     run = _node('inference', {**given, **batch, **shared}, {'input_tensors': tensors, 'output_tensors': outputs})
     return [
-        _node('crops', given, {**images, **found.remapped('detections')}),
+        _node('crops', given, {**images, 'detections': found.detections}),
         dataclasses.replace(run, name='crops_inference'),
         _node('keypoints', {**given, 'publish_detections': False}, {'output_tensors': outputs}),
     ]

@@ -112,6 +112,24 @@ def test_tracks_go_to_the_poses_and_poses_come_back_to_be_smoothed():
     assert specs['annotate'].parameters == {'draw_poses': True}
 
 
+@pytest.mark.parametrize('found', [None, FoundTopics('/mine/boxes', '/mine/points', '/mine/masks')])
+def test_behind_a_tracker_keypoints_and_masks_are_in_the_tracker_s_rows(found):
+    specs = named(poses=True, track=True, found=found)
+    given = found or FoundTopics()
+    for topic in ('detections', 'keypoints', 'instance_mask'):
+        assert specs['track'].remappings.get(topic, topic) == getattr(given, topic)
+        for reader in ('pose', 'annotate'):
+            assert specs[reader].remappings[topic] == f'track/{topic}'
+
+
+def test_without_a_tracker_they_are_the_detector_s():
+    found = FoundTopics('/mine/boxes', '/mine/points', '/mine/masks')
+    specs = named(poses=True, found=found)
+    for reader in ('pose', 'annotate'):
+        for topic in ('detections', 'keypoints', 'instance_mask'):
+            assert specs[reader].remappings[topic] == getattr(found, topic)
+
+
 def test_without_a_tracker_poses_are_those_of_the_pose_node():
     specs = named(poses=True)
     assert specs['pose'].remappings['detections'] == 'detections'
