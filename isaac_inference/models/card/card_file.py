@@ -30,7 +30,7 @@
     layout: NCHW                      # or NHWC
     input_size: [640, 480]            # [width, height] in px, for models of dynamic size
     outputs: {boxes: dets, logits: labels}    # decoder role: tensor name; scores or classes of a segmentation,
-                                      # depth, disparity
+                                      # depth, disparity, confidence
     labels: [cup, bottle]             # or a text file with one name per line, or coco80, coco90, coco91, voc21,
                                       # cityscapes19, ade150. A segmentation with one channel has one label
     activation: softmax               # of a semantic segmentation: what makes probabilities of its scores; sigmoid
@@ -49,6 +49,7 @@
       scale: 0.001                    # m (of inverse: 1/m) = scale * number + shift; of a relative or inverse network
       shift: 0                        # that is calibrated to one camera, or of one whose depth is not in m
       unit: mm                        # or m, cm: instead of scale, for metric depth and for depth completion
+      unknown: 0                      # of depth completion: what stands for "no reading" in its depth input
     disparity: {scale: -1}            # px of the network's input that one unit of the output is; negative where
                                       # disparities are
     keypoints:                        # task keypoints: what each box has in addition
@@ -159,6 +160,7 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
         'scale': check.nonzero,
         'shift': check.number,
         'unit': check.one_of(*DEPTH_UNITS),
+        'unknown': check.number,
     },
     'disparity': {'scale': check.nonzero},
     'images': {'left': check.text, 'right': check.text},
@@ -169,7 +171,7 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
     },
     'outputs': {
         **{role: check.text for family in FAMILIES.values() for role in family.all_roles},
-        **dict.fromkeys((*MASK_ROLES, *ClassForm, 'depth', 'disparity'), check.text),
+        **dict.fromkeys((*MASK_ROLES, *ClassForm, 'depth', 'disparity', 'confidence'), check.text),
     },
     'value_inputs': dict.fromkeys(
         ('image_size', 'image_shape', 'scale_factor', 'pixel_mask', 'text_embeddings', 'depth'), check.text
