@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from isaac_inference.models.card.tasks import StereoDepthSpec
 from isaac_inference.ops.depth.dense.resample import to_source, to_source_with_steps
 from isaac_inference.ops.image.letterbox import Letterbox
 from isaac_inference.ops.image.options import ColorOrder, TensorLayout
-from isaac_inference.ops.stereo.matcher import Disparity, check_sizes
+from isaac_inference.ops.stereo.matcher import STEP, Disparity, check_sizes
 from isaac_inference.ops.stereo.visibility import hidden_in_right
 from isaac_inference.stages.depth.dense_output import DenseOutput
 from isaac_inference.stages.image.fitter import ImageFitter
@@ -24,6 +25,7 @@ ROLE, CONFIDENCE = 'disparity', 'confidence'
 _STEP = 1.5  # px of the network's input: neighbours that span more are at a step of depth
 _BEHIND = -0.5  # px of the network's input: beyond infinity by more is no rounding
 _MOST_BEHIND = 0.5  # of the pixels
+_ROUNDING = 1e-6  # px
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,15 @@ class StereoNetwork:
         self._constants = {item.tensor.name: item.constant(card.input_wh) for item in card.value_inputs}
 
     def tensors(
-        self, left: np.ndarray, right: np.ndarray, order: ColorOrder = ColorOrder.BGR, lowest: int = 0
+        self, left: np.ndarray, right: np.ndarray, order: ColorOrder = ColorOrder.BGR, infinity: float = 0.0
     ) -> tuple[dict[str, np.ndarray], Letterbox]:
         """A rectified pair to tensors.
 
         Args:
             left, right: (H, W, 3) uint8.
             order: of their colours.
-            lowest: px, the disparity of what is infinitely far away: the right image is moved by it, so that a network
-                has only disparities from 0 on to find.
+            infinity: px, the disparity of what is infinitely far away: the right image is moved by as many whole px,
+                so that a network has only disparities from 0 on to find.
 
         Returns:
             The model's inputs by name, freshly allocated; and the letterbox of both images.
@@ -91,7 +93,7 @@ class StereoNetwork:
         check_sizes(left, right)
         (first, letterbox), (second, _) = (
             self._fit['left'](left, order),
-            self._fit['right'](_moved(right, lowest), order),
+            self._fit['right'](_moved(right, math.floor(infinity + _ROUNDING)), order),
         )
         if self._pair is None:
             made = {self._names['left']: first, self._names['right']: second}
@@ -101,13 +103,13 @@ class StereoNetwork:
         return {**made, **{name: value.copy() for name, value in self._constants.items()}}, letterbox
 
     def read(
-        self, outputs: Mapping[str, np.ndarray], letterbox: Letterbox, lowest: int = 0, index: int = 0
+        self, outputs: Mapping[str, np.ndarray], letterbox: Letterbox, infinity: float = 0.0, index: int = 0
     ) -> Disparity:
         """The disparities of a pair, at the size of its images.
 
         Args:
             outputs: the model's outputs by name, with a batch axis.
-            letterbox, lowest: as of `tensors`.
+            letterbox, infinity: as of `tensors`.
             index: which pair of the batch.
 
         Returns:
@@ -121,9 +123,10 @@ class StereoNetwork:
         self._check_sign(found)
         pixels = to_source_with_steps(found, letterbox, absolute=_STEP)
         pixels *= np.float32(1.0 / letterbox.scale_xy[0])
-        with np.errstate(invalid='ignore'):
-            pixels[pixels < 0.0] = np.nan
+        lowest = math.floor(infinity + _ROUNDING)
         pixels += np.float32(lowest)
+        with np.errstate(invalid='ignore'):
+            pixels[pixels < infinity + STEP] = np.nan  # beyond infinity, or as good as infinitely far away
         sure = np.where(np.isfinite(pixels), np.float32(1.0), np.float32(0.0))
         if self._confidence is not None:
             own = to_source(self._confidence(outputs, index), letterbox)

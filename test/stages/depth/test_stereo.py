@@ -41,12 +41,12 @@ def seen_from_right(left: np.ndarray, rows: dict[int, int]) -> np.ndarray:
     return right
 
 
-def answer(card: ModelCard, left: np.ndarray, right: np.ndarray, lowest: int = 0, **settings: Any) -> Disparity:
+def answer(card: ModelCard, left: np.ndarray, right: np.ndarray, infinity: float = 0.0, **settings: Any) -> Disparity:
     network = StereoNetwork(card, StereoNetworkSettings(**{'drop_hidden': False, **settings}))
-    tensors, letterbox = network.tensors(left, right, ColorOrder.BGR, lowest)
+    tensors, letterbox = network.tensors(left, right, ColorOrder.BGR, infinity)
     with create_engine(card) as engine:
         outputs = {name: np.array(array) for name, array in engine.infer(tensors).items()}
-    return network.read(outputs, letterbox, lowest)
+    return network.read(outputs, letterbox, infinity)
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_principal_points_that_differ_move_the_range(card: ModelCard, lowest: in
 
 def test_pixels_that_the_right_image_cannot_show_are_unknown(card: ModelCard) -> None:
     letterbox = Letterbox.between((96, 64), (96, 64))
-    disparity = np.zeros((1, 1, 64, 96), np.float32)
-    disparity[..., 40:60] = 10.0  # a near thing hides ten columns at its left
+    disparity = np.ones((1, 1, 64, 96), np.float32)
+    disparity[..., 40:60] = 11.0  # a near thing hides ten columns at its left
     disparity[..., :5] = 7.0  # matches outside of the right image
     found = StereoNetwork(card).read({'disparity': disparity}, letterbox)
     unknown = np.isnan(found.pixels).all(axis=0)
-    assert unknown[30:40].all() and unknown[:5].all() and not unknown[6:30].any() and not unknown[40:].any()
+    assert unknown[30:40].all() and unknown[:5].all() and not unknown[8:30].any() and not unknown[40:].any()
     np.testing.assert_array_equal(found.confidence == 0, np.isnan(found.pixels))
     kept = StereoNetwork(card, ALL).read({'disparity': disparity}, letterbox)
     assert np.isfinite(kept.pixels).all()
@@ -170,6 +170,16 @@ def test_single_numbers_that_are_not_finite_are_unknown(card: ModelCard, of_outp
     found = StereoNetwork(card, ALL).read({'disparity': disparity}, Letterbox.between((192, 128), (96, 64)))
     assert np.isnan(found.pixels[20:22, 40:42]).all() and np.isfinite(found.pixels).sum() == 192 * 128 - 4
     assert np.isfinite(disparity).sum() == 64 * 96 - 1  # the tensors are another's
+
+
+@pytest.mark.parametrize('infinity, far', [(0.0, 0.06), (-3.5, -3.45), (2.25, 2.3), (0.0, 1e-40), (0.0, -0.3)])
+def test_what_is_as_good_as_infinitely_far_away_is_unknown(card: ModelCard, infinity: float, far: float) -> None:
+    """Depth of thousands of kilometres, or of none, from the last digits of a network's zero."""
+    disparity = np.full((1, 1, 64, 96), infinity + 5.0 - np.floor(infinity), np.float32)
+    disparity[..., 30:60] = far - np.floor(infinity)
+    found = StereoNetwork(card, ALL).read({'disparity': disparity}, Letterbox.between((96, 64), (96, 64)), infinity)
+    assert np.isnan(found.pixels[:, 30:60]).all()
+    np.testing.assert_allclose(found.pixels[:, 60:], infinity + 5.0, rtol=1e-6)
 
 
 def test_a_step_stays_one(card: ModelCard) -> None:

@@ -216,7 +216,7 @@ class StereoNode(PipelineNode):
         ]
         rig.camera.check_image(seen[0].shape[1], seen[0].shape[0])
         self._check_content(lambda: (_grey(seen[0]), _grey(seen[1])), rig)
-        tensors, letterbox = self._network.tensors(seen[0], seen[1], ColorOrder.BGR, rig.lowest)
+        tensors, letterbox = self._network.tensors(seen[0], seen[1], ColorOrder.BGR, -rig.doffs)
         self._say_what_is_assumed(rig)
         pair = _Pair(header, rig, self._cameras.is_rectified, lambda: seen[0])
         self._link.ask(header, tensors, letterbox, pair, clock)
@@ -225,7 +225,7 @@ class StereoNode(PipelineNode):
         if self._network is None:
             raise FrameError('not_configured', 'an answer arrived while the network was being left')
         pair = answer.item
-        found = self._network.read(answer.outputs, answer.letterbox, pair.rig.lowest)
+        found = self._network.read(answer.outputs, answer.letterbox, -pair.rig.doffs)
         self._publish(pair, found)
         self.report_timings(pair.header, answer.timings)
 
