@@ -379,13 +379,6 @@ def test_poses_of_a_model_without_objects_are_refused(tmp_path, nodes_of_tasks, 
     assert 'segmentation' in nodes(model=str(path), **{name: 'false'})
 
 
-@pytest.mark.parametrize(('more', 'task'), [(SPARSE, 'depth_completion'), (('right', *IMAGE[1:]), 'stereo_depth')])
-def test_a_network_that_no_node_runs_is_an_error_and_no_crash(tmp_path, more, task):
-    path = write_constant(tmp_path / 'm.onnx', DEPTH, image=IMAGE, beside=[more])
-    with pytest.raises(ConfigError, match=f'is for {task} .*no node of this graph runs a network for that'):
-        plan(model=str(path))
-
-
 def test_a_model_of_the_parameter_file_starts_the_node_of_its_task(tmp_path, nodes_of_tasks):
     path = write_constant(tmp_path / 'm.onnx', CLASSES, image=IMAGE)
     file = tmp_path / 'mine.yaml'

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.dense_networks import write_filler, write_matcher
+from support.dense.networks import write_filler, write_matcher
 
 from isaac_inference.engines import create_engine
 from isaac_inference.errors import FrameError, ModelError

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
-from support.dense_networks import write_filler, write_matcher
-from support.ros.inference_stand_in import InferenceStandIn
+from support.dense.inference_stand_in import InferenceStandIn
+from support.dense.networks import write_filler, write_matcher
 from support.ros.probe import RELIABLE, image_message
 
 from isaac_inference.models import CardId

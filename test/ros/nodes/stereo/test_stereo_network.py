@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
-from support.dense_networks import write_filler, write_matcher
-from support.ros.inference_stand_in import InferenceStandIn
+from support.dense.inference_stand_in import InferenceStandIn
+from support.dense.networks import write_filler, write_matcher
 from support.ros.stereo_bench import StereoBench
 
 from isaac_inference.models import CardId
