@@ -326,7 +326,6 @@ def test_a_parameter_file_cannot_rectify_for_one_node_alone(tmp_path, rectify):
 CLASSES = {'scores': np.linspace(-3, 3, 4 * 24 * 32, dtype=np.float32).reshape(1, 4, 24, 32)}
 DEPTH = {'depth': np.linspace(0.5, 8, 96 * 128, dtype=np.float32).reshape(1, 1, 96, 128)}
 IMAGE = ('image', 'float32', (1, 3, 96, 128))
-SPARSE = ('sparse', 'float32', (1, 1, 96, 128))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ depths of some pixels, of which many may be wrong: a sample of two (RANSAC), the
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,12 +48,15 @@ class ScaleShift:
             >>> ScaleShift(0.5, 0.0, inverse=True).depth(np.array([1.0, 0.0], np.float32)).tolist()
             [2.0, nan]
         """
-        found = numbers * np.float32(self.scale) + np.float32(self.shift)
-        with np.errstate(divide='ignore', invalid='ignore'):
+        found = np.asarray(numbers * np.float32(self.scale), np.float32)
+        found += np.float32(self.shift)
+        with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
             if self.inverse:
-                np.divide(np.float32(1.0), found, out=found)
-            found[~((found > 0.0) & (found < np.inf))] = np.nan
-        return np.asarray(found, np.float32)
+                np.reciprocal(found, out=found)
+            # NaN compares false: where nothing is out of range, the two looks are all that there is to do
+            if found.size and not (found.min() > 0.0 and found.max() < np.inf):
+                found[~((found > 0.0) & (found < np.inf))] = np.nan
+        return found
 
 
 @dataclass(frozen=True)
@@ -129,8 +133,8 @@ def fit_scale_shift(
 
 
 def _check_distances(z: np.ndarray) -> None:
-    ordered = np.sort(z)
-    near, far = ordered[len(z) // 20], ordered[len(z) - 1 - len(z) // 20]
+    ranks = len(z) // 20, len(z) - 1 - len(z) // 20
+    near, far = np.partition(z, ranks)[list(ranks)]
     if far < _LEAST_SPREAD * near:
         raise FrameError(
             'align_one_distance',
@@ -148,12 +152,17 @@ def _off(rule: ScaleShift, x: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 def _usable(numbers: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     """(numbers, depths, pixels that have both): float64, evenly thinned out where they are many."""
+    x, z = numbers.ravel(), known.ravel()
     with np.errstate(invalid='ignore'):
-        places = np.flatnonzero(known > 0.0)
-    count = len(places)
-    places = places[:: max(1, count // _MOST)]
-    x, z = numbers.ravel()[places].astype(np.float64), known.ravel()[places].astype(np.float64)
-    usable = np.isfinite(x) & np.isfinite(z)
+        count = int(np.count_nonzero(z > 0.0))
+        step = max(1, count // _MOST)
+        while step > 1 and math.gcd(step, known.shape[-1]) > 1:  # or all would be of a few columns
+            step -= 1
+        places: slice | np.ndarray = slice(None, None, step)
+        if 2 * step * np.count_nonzero(z[places] > 0.0) < count:  # they lie in a pattern that these steps miss
+            places = np.flatnonzero(z > 0.0)[::step]
+        x, z = x[places].astype(np.float64), z[places].astype(np.float64)
+        usable = (z > 0.0) & np.isfinite(x) & np.isfinite(z)
     return x[usable], z[usable], count
 
 
@@ -179,10 +188,14 @@ def _sample(x: np.ndarray, z: np.ndarray, inverse: bool, tolerance: float) -> Sc
 def _least_squares(x: np.ndarray, z: np.ndarray, inverse: bool) -> ScaleShift:
     """Of the relative errors of depth, to first order."""
     target = 1.0 / z if inverse else z
-    weight = z if inverse else 1.0 / z  # d(depth) / depth = -depth * d(1 / depth)
-    rows = np.column_stack((x * weight, weight))
-    scale, shift = np.linalg.lstsq(rows, target * weight, rcond=None)[0]
-    return ScaleShift(float(scale), float(shift), inverse)
+    weight = np.square(z if inverse else 1.0 / z)  # d(depth) / depth = -depth * d(1 / depth)
+    weight /= weight.sum()
+    middle, level = float(weight @ x), float(weight @ target)
+    off = x - middle
+    weighted = weight * off
+    spread = float(weighted @ off)
+    scale = float(weighted @ (target - level)) / spread if spread > 0.0 else 0.0
+    return ScaleShift(scale, level - scale * middle, inverse)
 
 
 class SmoothScaleShift:
