@@ -31,7 +31,7 @@ class ScaleShift:
         inverse: whether the target is the inverse of depth.
         inliers: part of the pixels that agree.
         relative: median of |depth - known| / known of those.
-        count: pixels that were asked.
+        count: pixels that were asked: all that are known, or evenly as many of them as make it no better.
     """
 
     scale: float
@@ -100,7 +100,7 @@ def fit_scale_shift(
         (0.02, 0.1, 0.8)
     """
     chosen = settings or FitSettings()
-    x, z, count = _usable(numbers, known)
+    x, z = _usable(numbers, known)
     if len(z) < chosen.min_points:
         raise FrameError(
             'align_few_points',
@@ -129,7 +129,7 @@ def fit_scale_shift(
             'as it is, or the known depth is not that of this image',
         )
     _check_distances(z[agree])
-    return replace(found, inliers=share, relative=relative, count=count)
+    return replace(found, inliers=share, relative=relative, count=len(z))
 
 
 def _check_distances(z: np.ndarray) -> None:
@@ -150,20 +150,23 @@ def _off(rule: ScaleShift, x: np.ndarray, z: np.ndarray) -> np.ndarray:
         return np.where(target > 0.0, np.abs(depth - z) / z, np.inf)
 
 
-def _usable(numbers: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """(numbers, depths, pixels that have both): float64, evenly thinned out where they are many."""
-    x, z = numbers.ravel(), known.ravel()
+def _usable(numbers: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(numbers, depths) of pixels that have both: float64, evenly thinned out where they are many."""
+    x: np.ndarray = numbers.ravel()
+    z: np.ndarray = known.ravel()
     with np.errstate(invalid='ignore'):
-        count = int(np.count_nonzero(z > 0.0))
-        step = max(1, count // _MOST)
-        while step > 1 and math.gcd(step, known.shape[-1]) > 1:  # or all would be of a few columns
-            step -= 1
-        places: slice | np.ndarray = slice(None, None, step)
-        if 2 * step * np.count_nonzero(z[places] > 0.0) < count:  # they lie in a pattern that these steps miss
-            places = np.flatnonzero(z > 0.0)[::step]
-        x, z = x[places].astype(np.float64), z[places].astype(np.float64)
-        usable = (z > 0.0) & np.isfinite(x) & np.isfinite(z)
-    return x[usable], z[usable], count
+        places: slice | np.ndarray = slice(None, None, _step(z.size // (2 * _MOST), known.shape[-1]))
+        if z.size > 2 * _MOST and np.count_nonzero(z[places] > 0.0) < _MOST:  # sparse, or in a pattern
+            places = np.flatnonzero(z > 0.0)
+        x, z = x[places], z[places]
+        usable = np.flatnonzero((z > 0.0) & np.isfinite(x) & np.isfinite(z))
+    usable = usable[:: max(1, len(usable) // _MOST)]
+    return x[usable].astype(np.float64), z[usable].astype(np.float64)
+
+
+def _step(wanted: int, width: int) -> int:
+    """The largest step up to the wanted one by which not all pixels are of a few columns; at least 1."""
+    return next((step for step in range(wanted, 1, -1) if math.gcd(step, width) == 1), 1)
 
 
 def _sample(x: np.ndarray, z: np.ndarray, inverse: bool, tolerance: float) -> ScaleShift:
@@ -175,7 +178,10 @@ def _sample(x: np.ndarray, z: np.ndarray, inverse: bool, tolerance: float) -> Sc
     with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
         scale = (target[first] - target[second]) / (x[first] - x[second])
         shift = target[first] - scale * x[first]
-        found = (scale[:, None] * x[part] + shift[:, None]) * (z[part] if inverse else 1.0 / z[part])
+        some, own = x[part].astype(np.float32), (z[part] if inverse else 1.0 / z[part]).astype(np.float32)
+        found = scale.astype(np.float32)[:, None] * some
+        found += shift.astype(np.float32)[:, None]
+        found *= own
         # what it gives over what is known: of depth, or of its inverse
         agree = (found <= 1.0 + tolerance) & (found >= 1.0 / (1.0 + tolerance))
     votes = np.where(scale > 0.0, agree.sum(axis=1), -1)
