@@ -25,14 +25,18 @@ def hidden_in_right(disparity: np.ndarray, tolerance: float = _TOLERANCE) -> np.
         [[False, True, True, False, False, False, False]]
     """
     height, width = disparity.shape
-    known = np.isfinite(disparity)
-    place = np.arange(width, dtype=np.float32) - np.where(known, disparity, np.float32(0.0))
-    outside = known & ((place < -0.5) | (place > width - 0.5))
-    columns = np.clip(np.rint(place), 0, width - 1).astype(np.intp)
-    flat = columns + np.arange(height)[:, None] * width
-    shown = known & ~outside
-    nearest = np.full(disparity.size, -np.inf, np.float32)
-    np.maximum.at(nearest, flat[shown], disparity[shown])
+    place = np.arange(width, dtype=np.float32) - disparity
     with np.errstate(invalid='ignore'):
-        behind = nearest[flat] > disparity + np.float32(tolerance)
-    return np.asarray(outside | (shown & behind))
+        shown = (place >= -0.5) & (place <= width - 0.5)
+        hidden = ~shown & np.isfinite(disparity)
+        # the pixel of the right image, or one behind its end: NaN cannot become an integer
+        np.copyto(place, np.float32(0.0), where=~shown)
+        target = np.rint(place, out=place).astype(np.intp)
+        np.clip(target, 0, width - 1, out=target)
+        target += np.arange(height)[:, None] * width
+        np.copyto(target, disparity.size, where=~shown)
+        nearest = np.full(disparity.size + 1, -np.inf, np.float32)
+        np.maximum.at(nearest, target.ravel(), disparity.ravel())
+        nearest[-1] = -np.inf
+        hidden |= nearest.take(target) > disparity + np.float32(tolerance)
+    return hidden

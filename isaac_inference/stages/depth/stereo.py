@@ -125,17 +125,20 @@ class StereoNetwork:
         pixels *= np.float32(1.0 / letterbox.scale_xy[0])
         lowest = math.floor(infinity + _ROUNDING)
         pixels += np.float32(lowest)
+        own = None if self._confidence is None else to_source(self._confidence(outputs, index), letterbox)
         with np.errstate(invalid='ignore'):
-            pixels[pixels < infinity + STEP] = np.nan  # beyond infinity, or as good as infinitely far away
-        sure = np.where(np.isfinite(pixels), np.float32(1.0), np.float32(0.0))
-        if self._confidence is not None:
-            own = to_source(self._confidence(outputs, index), letterbox)
-            with np.errstate(invalid='ignore'):
-                sure *= np.where(own >= self.settings.min_confidence, np.minimum(own, np.float32(1.0)), np.float32(0.0))
+            is_kept = pixels >= infinity + STEP  # not beyond infinity, nor as good as infinitely far away
+            if own is not None:
+                is_kept &= own >= self.settings.min_confidence
+        np.copyto(pixels, np.float32(np.nan), where=~is_kept)
         if self.settings.drop_hidden:
-            sure[hidden_in_right(pixels)] = 0.0
-        confidence = np.ceil(sure * np.float32(255.0)).astype(np.uint8)
-        pixels[confidence == 0] = np.nan
+            is_kept &= ~hidden_in_right(pixels)
+            np.copyto(pixels, np.float32(np.nan), where=~is_kept)
+        if own is None:
+            confidence = is_kept.view(np.uint8) * np.uint8(255)
+        else:
+            share = np.ceil(np.minimum(own, np.float32(1.0)) * np.float32(255.0))
+            confidence = np.where(is_kept, share, np.float32(0.0)).astype(np.uint8)
         return Disparity(pixels, confidence, lowest, lowest + letterbox.source_wh[0])
 
     def _check_sign(self, found: np.ndarray) -> None:

@@ -85,17 +85,18 @@ def to_source_with_steps(
     (x0, x1, left, right), (y0, y1, top, bottom) = letterbox.axes
     if (right - left) * width == (x1 - x0) * input_width and (bottom - top) * height == (y1 - y0) * input_height:
         return smooth  # number by number
-    across = _nearest(x1 - x0, left * width / input_width, right * width / input_width, width)
-    down = _nearest(y1 - y0, top * height / input_height, bottom * height / input_height, height)
-    nearest = values.take(down, axis=0).take(across, axis=1)
-    seen = smooth[y0:y1, x0:x1]
-    known = np.isfinite(values)
-    window = np.ones((3, 3), np.uint8)
-    span = cv2.dilate(np.where(known, values, -_NOTHING), window) - cv2.erode(np.where(known, values, _NOTHING), window)
-    is_step = span > np.float32(relative) * np.abs(values) + np.float32(absolute)
-    if not known.all():
-        is_step |= cv2.dilate((~known).astype(np.uint8), window) > 0
-    np.copyto(seen, nearest, where=is_step.take(down, axis=0).take(across, axis=1))
+    is_step = _steps(values, np.float32(relative), np.float32(absolute))
+    columns, rows = (left * width, right * width), (top * height, bottom * height)
+    if any(edge % input_width for edge in columns) or any(edge % input_height for edge in rows):
+        across = _nearest(x1 - x0, columns[0] / input_width, columns[1] / input_width, width)
+        down = _nearest(y1 - y0, rows[0] / input_height, rows[1] / input_height, height)
+        nearest, at = (part.take(down, axis=0).take(across, axis=1) for part in (values, is_step))
+    else:  # the same, in a tenth of the time
+        begin, end = (edge // input_width for edge in columns)
+        first, last = (edge // input_height for edge in rows)
+        crops = (np.ascontiguousarray(part[first:last, begin:end]) for part in (values, is_step))
+        nearest, at = (cv2.resize(crop, (x1 - x0, y1 - y0), interpolation=cv2.INTER_NEAREST_EXACT) for crop in crops)
+    np.copyto(smooth[y0:y1, x0:x1], nearest, where=at.view(np.bool_))
     return smooth
 
 
@@ -143,6 +144,19 @@ def depth_to_input(depth: np.ndarray, letterbox: Letterbox) -> np.ndarray:
     made = np.full(letterbox.input_wh[::-1], np.nan, np.float32)
     made[top:bottom, left:right] = taken
     return made
+
+
+def _steps(values: np.ndarray, relative: np.float32, absolute: np.float32) -> np.ndarray:
+    """(h, w) uint8, 1 at numbers that span more than the limits with their neighbours, or have unknown ones."""
+    window = np.ones((3, 3), np.uint8)
+    known = np.isfinite(values)
+    if known.all():
+        span = cv2.dilate(values, window) - cv2.erode(values, window)
+        return np.asarray(span > relative * np.abs(values) + absolute).view(np.uint8)
+    least = cv2.erode(np.where(known, values, _NOTHING), window)
+    span = cv2.dilate(np.where(known, values, -_NOTHING), window) - least
+    is_step = span > relative * np.abs(values) + absolute
+    return np.asarray(is_step).view(np.uint8) | np.asarray(cv2.dilate((~known).view(np.uint8), window), np.uint8)
 
 
 def _nearest(count: int, begin: float, end: float, size: int) -> np.ndarray:

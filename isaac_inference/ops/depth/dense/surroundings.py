@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -12,35 +13,62 @@ _BLOCKS = 8  # in one reach: the finer, the slower
 _NOTHING = np.float32(1e30)  # m; OpenCV takes borders for the largest number, not for infinity
 
 
-def surroundings(depth: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """The nearest and the farthest reading around each pixel, one for each block of pixels.
+
+    Attributes:
+        nearest, farthest: (rows, columns) float32 m of the blocks; NaN where there is no reading around.
+        block: px, the side of one.
+    """
+
+    nearest: np.ndarray
+    farthest: np.ndarray
+    block: int
+
+    def agree(self, depth: np.ndarray, rows: np.ndarray, columns: np.ndarray, excess: float) -> np.ndarray:
+        """Whether depths are between the nearest and the farthest reading around them.
+
+        Args:
+            depth: (N,) float32 m.
+            rows, columns: (N,) their pixels.
+            excess: relative, by which they may be beyond.
+
+        Returns:
+            (N,) bool; False where there is no reading around.
+        """
+        margin = np.float32(1.0 + excess)
+        places = rows // self.block, columns // self.block
+        with np.errstate(invalid='ignore'):
+            agrees = (depth * margin >= self.nearest[places]) & (depth <= self.farthest[places] * margin)
+        return np.asarray(agrees)
+
+
+def surroundings(depth: np.ndarray, reach: int) -> Surroundings:
     """The nearest and the farthest reading in a square around each pixel, by blocks of an eighth of the reach.
 
     Args:
         depth: (H, W) float32 m, NaN for unknown.
         reach: px, at least 1; half the side of the square, which may be larger by a block.
 
-    Returns:
-        Two (H, W) float32 m; NaN where there is no reading in the square.
-
     Example:
         >>> depth = np.full((1, 6), np.nan, np.float32)
         >>> depth[0, :2] = 1, 2
-        >>> [side.tolist() for side in surroundings(depth, 2)]
-        [[[1.0, 1.0, 1.0, 2.0, nan, nan]], [[2.0, 2.0, 2.0, 2.0, nan, nan]]]
+        >>> found = surroundings(depth, 2)
+        >>> found.nearest.tolist(), found.farthest.tolist()
+        ([[1.0, 1.0, 1.0, 2.0, nan, nan]], [[2.0, 2.0, 2.0, 2.0, nan, nan]])
     """
     height, width = depth.shape
     block = max(1, reach // _BLOCKS)
     rows, columns = -(-height // block), -(-width // block)
     padded = np.full((rows * block, columns * block), np.nan, np.float32)
     padded[:height, :width] = depth
-    blocks = padded.reshape(rows, block, columns, block)
+    strips = padded.reshape(rows, block, columns * block)
     window = np.ones((2 * math.ceil(reach / block) + 1,) * 2, np.uint8)
-    known = np.isfinite(blocks)
-    least = cv2.erode(np.where(known, blocks, _NOTHING).min(axis=(1, 3)), window)
-    most = cv2.dilate(np.where(known, blocks, -_NOTHING).max(axis=(1, 3)), window)
-    return _whole(least, block, depth.shape), _whole(most, block, depth.shape)
-
-
-def _whole(values: np.ndarray, block: int, shape: tuple[int, ...]) -> np.ndarray:
-    values = np.where(np.abs(values) < _NOTHING, values, np.float32(np.nan))
-    return np.repeat(np.repeat(values, block, axis=0), block, axis=1)[: shape[0], : shape[1]]
+    # fmin and fmax pass NaN over; whole rows first, which is most of it and quick
+    least = np.fmin.reduce(np.fmin.reduce(strips, axis=1).reshape(rows, columns, block), axis=2)
+    most = np.fmax.reduce(np.fmax.reduce(strips, axis=1).reshape(rows, columns, block), axis=2)
+    least = cv2.erode(np.where(np.isfinite(least), least, _NOTHING), window)
+    most = cv2.dilate(np.where(np.isfinite(most), most, -_NOTHING), window)
+    least, most = (np.where(np.abs(part) < _NOTHING, part, np.float32(np.nan)) for part in (least, most))
+    return Surroundings(least, most, block)
