@@ -41,7 +41,7 @@ class CompletionNetworkSettings:
     keep_measured: bool = True
     min_confidence: float = 0.5
     max_reach: int = 64
-    max_excess: float = 0.2
+    max_excess: float = 0.1
     max_disagreement: float = 0.15
 
 
