@@ -68,6 +68,8 @@ def test_objects_and_the_depth_of_two_cameras(empty_graph: Graph, model: Path, t
         info = camera_info(Header(frame_id='lens'), CameraModel(96, 64, K))
         info.p[3] = shift
         send(graph, info, f'{side}/info')
+    feeds = graph.node('stereo')._cameras._feeds
+    graph.probe.wait_until(lambda: all(feed.calibration for feed in feeds.values()), 'the node knows both cameras')
     left = np.random.default_rng(0).integers(200, 255, (64, 96, 3), np.uint8)
     message = image_message(left)
     send(graph, image_message(np.roll(left, -4, axis=1), header=message.header), 'r/image')

@@ -41,7 +41,9 @@ class NetworkBench:
     def put_camera(self, size: tuple[int, int]) -> None:
         K = np.array([[80.0, 0, size[0] / 2], [0, 80, size[1] / 2], [0, 0, 1]])
         self.probe.send(camera_info(Header(frame_id='lens'), CameraModel(*size, K)), self._infos)
-        self.probe.wait_until(lambda: self.node._feed.camera is not None, 'the node knows the camera')
+        self.probe.wait_until(
+            lambda: getattr(self.node._feed.calibration, 'k', None) == tuple(K.ravel()), 'the node knows the camera'
+        )
 
     def send(self, color: np.ndarray, depth: np.ndarray, later_s: int = 0, encoding: str = '32FC1') -> Header:
         message = image_message(color)
