@@ -90,12 +90,12 @@ _TASKS = (  # task, what is recognised, lines of a card
     (
         'stereo_depth',
         'two images, or one input of six channels, to one number for each pixel',
-        '`images: {left, right}`, `disparity: {scale}`, `outputs: {disparity}`',
+        '`images: {left, right}`, `disparity: {scale}`, `outputs: {disparity, confidence}`',
     ),
     (
         'depth_completion',
         'an image and a depth image to one number for each pixel',
-        '`depth: {unit}` or `{scale}`, `value_inputs: {depth}`',
+        '`depth: {unit}` or `{scale}`, `{unknown}`, `value_inputs: {depth}`, `outputs: {depth, confidence}`',
     ),
 )
 _OF_TASKS = """

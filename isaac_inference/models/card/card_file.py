@@ -30,8 +30,8 @@
     layout: NCHW                      # or NHWC
     input_size: [640, 480]            # [width, height] in px, for models of dynamic size
     outputs: {boxes: dets, logits: labels}    # decoder role: tensor name; scores or classes of a segmentation,
-                                      # depth, disparity; of a top-down network keypoints, x and y, or heatmaps, and
-                                      # presence
+                                      # depth, disparity, and their confidence; of a top-down network keypoints, x and
+                                      # y, or heatmaps, and presence
     labels: [cup, bottle]             # or a text file with one name per line, or coco80, coco90, coco91, voc21,
                                       # cityscapes19, ade150. A segmentation with one channel has one label
     activation: softmax               # of a semantic segmentation: what makes probabilities of its scores; sigmoid
@@ -51,6 +51,7 @@
       scale: 0.001                    # m (of inverse: 1/m) = scale * number + shift; of a relative or inverse network
       shift: 0                        # that is calibrated to one camera, or of one whose depth is not in m
       unit: mm                        # or m, cm: instead of scale, for metric depth and for depth completion
+      unknown: 0                      # of depth completion: what stands for "no reading" in its depth input
     disparity: {scale: -1}            # px of the network's input that one unit of the output is; negative where
                                       # disparities are
     keypoints:                        # task keypoints: what each box has in addition; or of a top-down network
@@ -184,6 +185,7 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
         'scale': check.nonzero,
         'shift': check.number,
         'unit': check.one_of(*DEPTH_UNITS),
+        'unknown': check.number,
     },
     'disparity': {'scale': check.nonzero},
     'images': {'left': check.text, 'right': check.text},
@@ -194,7 +196,7 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
     },
     'outputs': {
         **{role: check.text for family in FAMILIES.values() for role in family.all_roles},
-        **dict.fromkeys((*MASK_ROLES, *ClassForm, 'depth', 'disparity', *TOP_DOWN_ROLES), check.text),
+        **dict.fromkeys((*MASK_ROLES, *ClassForm, 'depth', 'disparity', 'confidence', *TOP_DOWN_ROLES), check.text),
     },
     'value_inputs': dict.fromkeys(
         ('image_size', 'image_shape', 'scale_factor', 'pixel_mask', 'text_embeddings', 'depth'), check.text

@@ -273,7 +273,7 @@ class StereoDepthSpec(TaskSpec):
     """How disparity is read from the output 'disparity': (1, H, W), (1, 1, H, W) or (1, H, W, 1).
 
     The images are inputs with the roles 'left' and 'right', or one input of six channels, left before right, with the
-    role 'pair'.
+    role 'pair'. An output with the role 'confidence' says from 0 to 1 how sure each disparity is, where there is one.
 
     Attributes:
         scale: px of the network's input that one unit of the output is; negative where disparities are.
@@ -287,12 +287,16 @@ class StereoDepthSpec(TaskSpec):
 class DepthCompletionSpec(TaskSpec):
     """How dense depth is read from the output 'depth'; the sensor's depth is the value input `ValueRole.DEPTH`.
 
+    An output with the role 'confidence' says from 0 to 1 how sure each depth is, where there is one.
+
     Attributes:
         scale: m that one unit of the network's depths is, going in and coming out.
+        unknown: what the network is given where the sensor has no reading, in its own unit.
     """
 
     task: ClassVar[Task] = Task.DEPTH_COMPLETION
     scale: float = 1.0
+    unknown: float = 0.0
 
 
 SPECS: Mapping[Task, type[TaskSpec]] = {

@@ -63,11 +63,7 @@ def _value(item: ValueInput, wh: tuple[int, int]) -> np.ndarray:
     """What an input beside the image is fed: a depth image is of one distance."""
     if item.role is not ValueRole.DEPTH:
         return item.constant(wh)
-    shape = list(item.tensor.shape)
-    rows = 2 if len(shape) == 4 and shape[1] == 1 else 1
-    defaults = {0: 1, rows: wh[1], rows + 1: wh[0]}
-    sizes = [size or defaults.get(axis, 1) for axis, size in enumerate(shape)]
-    return np.full(sizes, _DISTANCE, item.tensor.dtype)
+    return np.full(item.shape(wh), _DISTANCE, item.tensor.dtype)
 
 
 class Probe:

@@ -25,6 +25,7 @@ from isaac_inference.ros.bringup.graph import (
     found_by,
     perception_graph,
 )
+from isaac_inference.ros.bringup.made_depth import KINDS, MadeDepth, made_depth
 from isaac_inference.ros.bringup.model_chain import ChainPaths, chain_paths
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
@@ -33,10 +34,6 @@ _MODELS = 'launch argument models'
 CONTAINER_EXECUTABLE = 'component_container'
 SWITCH = ('true', 'false')
 _AUTO = ('auto', *SWITCH)
-_WITHOUT_NODE = {
-    Task.STEREO_DEPTH: 'the stereo node makes depth of two cameras without one',
-    Task.DEPTH_COMPLETION: "the completion node fills a sensor's depth without one",
-}
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,13 @@ ARGUMENTS = (
     LaunchArgument('camera_info', 'camera_info', "topic that carries the camera's calibration"),
     LaunchArgument('depth', 'depth/image', 'topic that carries depth, registered to the images'),
     LaunchArgument('depth_info', 'depth/camera_info', "topic that carries the depth image's calibration"),
+    LaunchArgument('stereo', 'auto', 'depth of two cameras; auto: with a network for that', _AUTO),
+    LaunchArgument('left', 'left/image', 'topic that carries the images of the left camera, for stereo'),
+    LaunchArgument('left_info', 'left/camera_info', "topic that carries the left camera's calibration"),
+    LaunchArgument('right', 'right/image', 'topic that carries the images of the right camera'),
+    LaunchArgument('right_info', 'right/camera_info', "topic that carries the right camera's calibration"),
+    LaunchArgument('completion', 'auto', 'fill the holes of depth, by the image; auto: with a network for that', _AUTO),
+    LaunchArgument('depth_model', '', 'ONNX network for stereo or for completion, beside a model that finds objects'),
     LaunchArgument(
         'rectify',
         'false',
@@ -154,6 +158,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
             'launch argument attach: true, but composed is false; separate processes have no container to attach to'
         )
     check_files(given, 'model', *([] if given['models'] else ['model_card']), 'tags', 'params_file')
+    check_files(given, 'depth_model')
     crops = _behind_detections(given)
     if crops is not None:
         given = {**given, 'model': '', 'model_card': ''}
@@ -171,13 +176,14 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     named = _with_models_of_file(given, namespace)
     card = card_of(named['model'], named['tags'] or named['model_card'])
     _check_task(named, card)
+    made = _made_depth(_with_depth_model_of_file(named, namespace), card)
     poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
     graph = perception_graph(
         model=absolute(given['model']),
         model_card=absolute(given['tags'] or given['model_card']),
         tags=bool(given['tags']),
         found=FoundTopics(given['detections'], given['keypoints']) if given['detections'] else None,
-        camera=CameraTopics(given['image'], given['camera_info'], given['depth'], given['depth_info']),
+        camera=_camera(given, made),
         source=_source(given['source']),
         poses=poses,
         track=poses if given['track'] == 'auto' else switch('track', given['track']),
@@ -187,6 +193,8 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
         rectify=switches['rectify'],
     )
+    if made is not None:
+        graph = (*made.nodes(given), *(() if made.is_alone else graph))
     nodes = [_with_time(spec, given['use_sim_time']) for spec in graph]
     remarks: list[str] = []
     if given['params_file']:  # else the nodes' own defaults, which a SetParameter of an including launch file changes
@@ -210,6 +218,34 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         switches['respawn'],
         remarks=tuple(remarks),
     )
+
+
+def _made_depth(given: Mapping[str, str], card: AnyCard | None) -> MadeDepth | None:
+    """The depth that the graph makes itself; raises ConfigError as `made_depth`."""
+    switches = {
+        name: str(switch(name, given[name])).lower() for name in ('rectify', *KINDS.values()) if given[name] != 'auto'
+    }
+    paths = {name: absolute(given[name]) for name in ('model', 'model_card', 'depth_model')}
+    return made_depth({**given, **switches, **paths}, card, card_of)
+
+
+def _with_depth_model_of_file(given: Mapping[str, str], namespace: str) -> Mapping[str, str]:
+    """The arguments with the network that a parameter file has for the node that makes depth, where none is given."""
+    if not given['params_file'] or given['depth_model']:
+        return given
+    file = ParamsFile(absolute(given['params_file']))
+    for task, kind in KINDS.items():
+        path = str(file.node_section(f'{namespace}/{kind}').get('model', ''))
+        card = card_of(path) if path and path != given['model'] and given[kind] != 'false' else None
+        if isinstance(card, ModelCard) and card.task is task:
+            return {**given, 'depth_model': path}
+    return given
+
+
+def _camera(given: Mapping[str, str], made: MadeDepth | None) -> CameraTopics:
+    """The topics of the camera, and of its depth or that which is made."""
+    topics = CameraTopics(given['image'], given['camera_info'], given['depth'], given['depth_info'])
+    return topics if made is None else made.camera(topics)
 
 
 def resolve(namespace: str, name: str) -> str:
@@ -346,19 +382,14 @@ def card_of(model: str, model_card: str = '') -> AnyCard | None:
 
 
 def _check_task(given: Mapping[str, str], card: AnyCard | None) -> None:
-    """Refuse a model that this graph has no node for; a card of objects alone, or none, is no such model.
+    """Refuse what a model cannot give; a card of objects alone, or none, is no such model.
 
     Raises:
-        ConfigError: no node of this graph runs such models, or poses or tracks are asked of one that finds no objects.
+        ConfigError: poses or tracks are asked of a model that finds no objects.
     """
     if not isinstance(card, ModelCard):
         return
     task = card.task
-    if task in _WITHOUT_NODE:
-        raise ConfigError(
-            f'launch argument model: {given["model"]} is for {task.value} ({card.sources.get("task", "its card")}), '
-            f'and no node of this graph runs a network for that; {_WITHOUT_NODE[task]}'
-        )
     if not isinstance(card.spec, DetectionSpec):
         for name in ('poses',) if task is Task.TOP_DOWN_KEYPOINTS else ('poses', 'track'):
             if given[name] != 'auto' and switch(name, given[name]):

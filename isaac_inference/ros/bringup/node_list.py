@@ -17,7 +17,7 @@ NODES = {
     'segmentation': f'{PACKAGE}.ros.nodes.segmentation:SegmentationNode',
     'ground': f'{PACKAGE}.ros.nodes.ground:GroundNode',
     'depth': f'{PACKAGE}.ros.nodes.depth.node:DepthNode',
-    'completion': f'{PACKAGE}.ros.nodes.completion:CompletionNode',
+    'completion': f'{PACKAGE}.ros.nodes.completion.node:CompletionNode',
     'tags': f'{PACKAGE}.ros.nodes.tags:TagsNode',
     'track': f'{PACKAGE}.ros.nodes.track.node:TrackNode',
     'skeletons': f'{PACKAGE}.ros.nodes.skeletons.node:SkeletonsNode',

@@ -11,7 +11,7 @@ from isaac_inference.models.card.card import ModelCard
 from isaac_inference.ops.image.crop import crop_into, crop_of
 from isaac_inference.ops.image.letterbox import Letterbox, new_canvas
 from isaac_inference.ops.image.options import ColorOrder
-from isaac_inference.stages.image.preprocess import tensor_writers
+from isaac_inference.stages.image.fitter import tensor_writers
 
 
 class Cropper:
@@ -31,7 +31,7 @@ class Cropper:
         self.wanted = card.image.preprocess.color
         self._card, self._enlarged = card, enlarged
         self._canvas = new_canvas(card.image.wh, card.image.preprocess.pad_value)
-        self._writers = tensor_writers(card)
+        self._writers = tensor_writers(card.image)
         self._shape, self._dtype = card.image.shape(), np.dtype(card.image.tensor.dtype)
 
     def __call__(

@@ -124,7 +124,7 @@ class InferenceNode(ModelNode):
             self._timer = _gpu_timer(engine.gpu_ordinal)
         self.get_logger().info(
             f'model {self.card.name}: {_kind(self.card)}, {self.card.class_count} classes, input '
-            f'{self.card.image.wh[0]}x{self.card.image.wh[1]}, on {self.device}'
+            f'{self.card.input_wh[0]}x{self.card.input_wh[1]}, on {self.device}'
         )
 
     def on_teardown(self) -> None:
