@@ -150,6 +150,12 @@ def test_a_card_of_another_task_is_refused():
     ('make', 'says'),
     [
         (lambda: points_card((1, 1, 17, 3)), r'\[1, 1, 17, 3\], expected 9 values for each image: 3 keypoints of 3'),
+        (
+            lambda: card(
+                {'keypoints': 'out', 'presence': 'flag'}, {'out': (1, 9), 'flag': (1, 2)}, form=KeypointForm.POINTS
+            ),
+            r'flag \(the presence\): got shape \[1, 2\], expected one number for each image',
+        ),
         (lambda: points_card(columns=('x', 'x', 'confidence')), 'expected x and y once each'),
         (lambda: points_card(skeleton=COCO_17), 'the skeleton names 17 points, but the model has 3'),
         (lambda: simcc_card(x=(None, 3, 128), y=(None, 3, 96)), r'128 and 96 bins for an input of 48 x 64 px'),
