@@ -16,6 +16,7 @@ from isaac_inference.engines.checks import FeedCheck
 from isaac_inference.engines.gate import Gate
 from isaac_inference.errors import EngineError
 from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.inputs import ValueRole
 from isaac_inference.models.card.tensor_spec import TensorSpec
 
 
@@ -80,6 +81,15 @@ class Engine(ABC):
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The tensors that `infer` returns: those of the file that the model card gives a role."""
         return self._outputs
+
+    @property
+    def batch_sizes(self) -> tuple[int, int | None]:
+        """Fewest and most images that one `infer` takes; None where any number will do."""
+        images = self.card.images
+        if not images or not all(image.has_batch for image in images):
+            return 1, 1
+        size = images[0].tensor.shape[0]
+        return (1, None) if size is None else (size, size)
 
     @property
     def is_open(self) -> bool:
@@ -178,9 +188,12 @@ class Engine(ABC):
         """Feeds full of zeros: `batch` images of the card's input size; other open dimensions are 1."""
         feeds = {}
         images = {image.tensor.name: image for image in self.card.images}
+        depths = {item.tensor.name: item for item in self.card.value_inputs if item.role is ValueRole.DEPTH}
         for spec in self._inputs:
             if spec.name in images:
                 shape: tuple[int, ...] = images[spec.name].shape(batch)
+            elif spec.name in depths:
+                shape = depths[spec.name].shape(self.card.input_wh, batch)
             else:
                 shape = tuple(1 if size is None else size for size in spec.shape)
                 shape = (batch, *shape[1:]) if spec.shape[:1] == (None,) else shape

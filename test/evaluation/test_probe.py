@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.cards import known_to_nodes, with_detection, with_preprocess
+from support.dense.networks import write_filler, write_matcher
 from support.onnx_models import WH, ultralytics_metadata, write_model
 from support.onnx_models.blind import constant_model
 from support.onnx_models.color_classes import write_color_classes
@@ -185,3 +186,19 @@ def test_open_dimensions(tmp_path, dynamic):
         tmp_path / 'cups.onnx', 'yolov8', dynamic=dynamic, metadata=ultralytics_metadata(LABELS, imgsz=WH[::-1])
     )
     assert report_of(path).boxes == 3
+
+
+@pytest.mark.parametrize('write', [write_matcher, write_filler])
+def test_pairs_and_images_with_depth_are_run_too(tmp_path, write):
+    report = report_of(write(tmp_path / 'm.onnx'))
+    assert (report.findings, report.score_threshold) == ((), None)
+    assert report.summary() == 'outputs are finite and depend on the picture'
+
+
+def test_a_pair_whose_outputs_cannot_be_is_found(tmp_path):
+    outputs = {'disparity': np.full((1, 1, 64, 96), np.nan, np.float32)}
+    images = [(side, 'float32', (1, 3, 64, 96)) for side in ('left', 'right')]
+    assert names(report_of(write_constant(tmp_path / 'm.onnx', outputs, image=images[0], beside=images[1:]))) == [
+        'non_finite',
+        'constant_outputs',
+    ]

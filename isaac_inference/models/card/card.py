@@ -125,6 +125,17 @@ class ModelCard:
             )
         return images[0]
 
+    @property
+    def input_wh(self) -> tuple[int, int]:
+        """(width, height) in px of the images that the network sees; both of a pair have it.
+
+        Raises:
+            ModelError: the model takes no image.
+        """
+        if not self.images:
+            raise ModelError(f'model {self.name}: none of its inputs takes an image')
+        return self.images[0].wh
+
     def value_input(self, role: ValueRole) -> TensorSpec | None:
         """The tensor for this value, or None."""
         return next(

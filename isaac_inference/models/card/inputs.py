@@ -186,6 +186,23 @@ class ValueInput:
             raise ModelError(f'input {self.tensor.describe()}: {self.role.value} is no constant; a stage must feed it')
         return np.tile(np.asarray(rows[self.role], self.tensor.dtype), (batch, 1))
 
+    def shape(self, wh: tuple[int, int], batch: int = 1) -> tuple[int, ...]:
+        """Shape of what the tensor is fed.
+
+        Args:
+            wh: (width, height) of the network's input in px.
+            batch: images in the batch.
+
+        Raises:
+            ModelError: as of `constant`.
+        """
+        if self.role is not ValueRole.DEPTH:
+            return self.constant(wh, batch).shape
+        width, height = wh
+        if len(self.tensor.shape) == 3:
+            return batch, height, width
+        return (batch, 1, height, width) if self.tensor.shape[1] == 1 else (batch, height, width, 1)
+
 
 def spatial_dims(shape: tuple[int | None, ...], layout: TensorLayout) -> tuple[int | None, int | None]:
     """(height, width) of the shape of an image tensor, with or without a batch axis; None where open."""

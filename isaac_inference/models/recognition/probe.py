@@ -15,6 +15,7 @@ from isaac_inference.models.card.inputs import ImageInput, PreprocessSpec, Value
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.image_input import InputFinding
 from isaac_inference.ops.image.options import ColorOrder, Fit, TensorLayout
+from isaac_inference.ops.image.preprocess import WHOLE_TYPES
 
 PICTURE = Path(__file__).with_name('street.jpg')
 """A street that docs/make_picture.py drew: houses, a stop sign, traffic lights, a clock and a ball."""
@@ -62,11 +63,7 @@ def _value(item: ValueInput, wh: tuple[int, int]) -> np.ndarray:
     """What an input beside the image is fed: a depth image is of one distance."""
     if item.role is not ValueRole.DEPTH:
         return item.constant(wh)
-    shape = list(item.tensor.shape)
-    rows = 2 if len(shape) == 4 and shape[1] == 1 else 1
-    defaults = {0: 1, rows: wh[1], rows + 1: wh[0]}
-    sizes = [size or defaults.get(axis, 1) for axis, size in enumerate(shape)]
-    return np.full(sizes, _DISTANCE, item.tensor.dtype)
+    return np.full(item.shape(wh), _DISTANCE, item.tensor.dtype)
 
 
 class Probe:
@@ -83,7 +80,7 @@ class Probe:
     def __call__(self) -> Mapping[str, np.ndarray]:
         """The outputs by name; {} for a model that cannot be run here."""
         spec = self._inputs.image.value
-        is_raw = spec.dtype == 'uint8' or self._file.entry(spec.name).unit == 1.0
+        is_raw = spec.dtype in WHOLE_TYPES or self._file.entry(spec.name).unit == 1.0
         prepared = PreprocessSpec(scale=1.0 if is_raw else 1 / 255, fit=Fit.STRETCH)
         return _outputs(self._file, self._inputs.image_inputs(prepared), self._inputs.value_inputs())
 

@@ -76,9 +76,8 @@ class GraphClient(Feeder):
         client = cls(namespace=namespace)
         chosen = client._readout = readout or client._readout
         drawn = {chosen.picture_topic: IMAGE} if pictures else {}
-        client.run_with(
-            FeedTopics({_IMAGE: IMAGE}, {**chosen.answers, **drawn}, f'{chosen.stage}/timings', chosen.latched)
-        )
+        timings = tuple(f'{stage}/timings' for stage in chosen.stages)
+        client.run_with(FeedTopics({_IMAGE: IMAGE}, {**chosen.answers, **drawn}, timings, chosen.latched))
         return client
 
     def ask(self, frame: SourceFrame, timeout_s: float) -> FrameResult:

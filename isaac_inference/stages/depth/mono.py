@@ -13,6 +13,7 @@ from isaac_inference.models.card.tasks import DepthKind, MonoDepthSpec
 from isaac_inference.ops.depth.dense.resample import to_source
 from isaac_inference.ops.depth.dense.scale_shift import ScaleShift
 from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.stages.depth.dense_output import DenseOutput
 
 ROLE = 'depth'
 
@@ -34,7 +35,7 @@ class MonoDepth:
                 'depth of one image, or add "task: mono_depth" to its card'
             )
         self.spec = card.spec
-        self._card, self._output = card, card.spec.roles[ROLE]
+        self._card, self._output = card, DenseOutput(card, ROLE)
 
     @property
     def is_metric(self) -> bool:
@@ -73,31 +74,11 @@ class MonoDepth:
         Raises:
             FrameError: 'missing_output', 'bad_output_shape', 'bad_values' (NaN or infinite numbers).
         """
-        if self._output not in outputs:
-            raise FrameError(
-                'missing_output',
-                f'model {self._card.name}: the frame has no tensor {self._output}, but {", ".join(sorted(outputs))}; '
-                'give all nodes the same model',
-            )
-        values = _plane(outputs[self._output], index)
+        values = self._output(outputs, index)
         if not np.isfinite(values).all():
             raise FrameError(
                 'bad_values',
-                f'model {self._card.name}: tensor {self._output} holds NaN or infinity; check the precision of the '
-                'engine, and the preprocess lines of the card',
+                f'model {self._card.name}: tensor {self._output.name} holds NaN or infinity; check the precision of '
+                'the engine, and the preprocess lines of the card',
             )
         return to_source(values, letterbox)
-
-
-def _plane(output: np.ndarray, index: int) -> np.ndarray:
-    """(h, w) float32 of a tensor (N, H, W), (N, 1, H, W) or (N, H, W, 1)."""
-    shape = list(output.shape)
-    if output.ndim == 4 and shape[1] == 1:
-        output = output[:, 0]
-    elif output.ndim == 4 and shape[3] == 1:
-        output = output[..., 0]
-    if output.ndim != 3 or len(output) <= index or 0 in output.shape:
-        raise FrameError(
-            'bad_output_shape', f'depth: got shape {shape}, expected (N, H, W), (N, 1, H, W) or (N, H, W, 1)'
-        )
-    return np.ascontiguousarray(output[index], np.float32)

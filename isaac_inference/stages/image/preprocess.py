@@ -7,15 +7,13 @@ import numpy as np
 
 from isaac_inference.models.card.card import ModelCard
 from isaac_inference.ops.geometry.rectification import Rectification
-from isaac_inference.ops.image.letterbox import Letterbox, new_canvas, resize_into
-from isaac_inference.ops.image.options import ColorOrder, TensorLayout
-from isaac_inference.ops.image.preprocess import TensorWriter
-from isaac_inference.ops.image.remap import remap_into
-from isaac_inference.stages.image.rectifier import Rectifier
+from isaac_inference.ops.image.letterbox import Letterbox
+from isaac_inference.ops.image.options import ColorOrder
+from isaac_inference.stages.image.fitter import ImageFitter
 
 
 class Preprocessor:
-    """Letterbox, colour order, normalisation and layout for one model. Not thread-safe: one per worker.
+    """All input tensors of a model that sees one image. Not thread-safe: one per worker.
 
     Attributes:
         wanted: the tensor's colour order.
@@ -23,19 +21,9 @@ class Preprocessor:
     """
 
     def __init__(self, card: ModelCard) -> None:
-        spec = card.image.preprocess
-        self.wanted = spec.color
-        self._card = card
-        self._canvas = new_canvas(card.image.wh, spec.pad_value)
-        self._letterbox: Letterbox | None = None
-        self.rectifier = Rectifier(spec)
-        self._writers = {
-            order: TensorWriter(
-                swap=order is not self.wanted, scale=spec.scale, mean=spec.mean, std=spec.std, layout=card.image.layout
-            )
-            for order in ColorOrder
-        }
-        self._shape, self._dtype = card.image.shape(), np.dtype(card.image.tensor.dtype)
+        self._fit = ImageFitter(card.image)
+        self.wanted, self.rectifier = self._fit.wanted, self._fit.rectifier
+        self._image = card.image.tensor.name
         self._constants = {item.tensor.name: item.constant(card.image.wh) for item in card.value_inputs}
 
     def __call__(
@@ -44,10 +32,7 @@ class Preprocessor:
         """One image to tensors.
 
         Args:
-            image: (H, W, 3) uint8, rows may be padded (strided).
-            order: the image's colour order.
-            rectification: of images of that size; None takes the image as it is. Its maps are made when it is first
-                seen, which takes some ten milliseconds.
+            image, order, rectification: as of `ImageFitter`.
 
         Returns:
             The model's inputs by name, batch axis of 1 first, freshly allocated; and the letterbox that leads back, to
@@ -56,39 +41,8 @@ class Preprocessor:
         Raises:
             FrameError: the image has no pixels or OpenCV could not resize it.
         """
-        if rectification is None:
-            letterbox = self._letterbox_for((image.shape[1], image.shape[0]))
-            self._show(image, letterbox)
-        else:
-            letterbox = self._letterbox_for((rectification.rectified.width, rectification.rectified.height))
-            self._show_rectified(image, letterbox, rectification)
-        tensor = self._tensor(letterbox, self._writers[order])
-        tensors = {self._card.image.tensor.name: tensor}
+        tensor, letterbox = self._fit(image, order, rectification)
+        tensors = {self._image: tensor}
         for name, value in self._constants.items():
             tensors[name] = value.copy()
         return tensors, letterbox
-
-    def _show(self, image: np.ndarray, letterbox: Letterbox) -> None:
-        resize_into(image, letterbox, self._canvas, self._card.image.preprocess.interpolation)
-
-    def _show_rectified(self, image: np.ndarray, letterbox: Letterbox, rectification: Rectification) -> None:
-        if not self.rectifier.in_one_step:
-            self._show(self.rectifier.picture(image, rectification), letterbox)
-            return
-        pixel_map = self.rectifier.input_map(rectification, letterbox)
-        remap_into(image, pixel_map, self._canvas[letterbox.region], self._card.image.preprocess.pad_value)
-
-    def _tensor(self, letterbox: Letterbox, writer: TensorWriter) -> np.ndarray:
-        """The canvas as a tensor; its padding is filled in rather than converted pixel by pixel."""
-        rows, columns = letterbox.region
-        tensor = np.empty(self._shape if len(self._shape) == 4 else (1, *self._shape), self._dtype)
-        shown = tensor[..., rows, columns] if self._card.image.layout == TensorLayout.NCHW else tensor[:, rows, columns]
-        writer.write(self._canvas[rows, columns], shown)
-        writer.fill_around(tensor, rows, columns, self._card.image.preprocess.pad_value)
-        return tensor.reshape(self._shape)
-
-    def _letterbox_for(self, source_wh: tuple[int, int]) -> Letterbox:
-        if self._letterbox is None or self._letterbox.source_wh != source_wh:
-            spec = self._card.image.preprocess
-            self._letterbox = Letterbox.between(source_wh, self._card.image.wh, spec.fit, spec.anchor, spec.rounding)
-        return self._letterbox

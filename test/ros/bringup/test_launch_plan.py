@@ -260,8 +260,12 @@ def test_a_detector_of_one_s_own_takes_the_place_of_a_model(tmp_path):
     card.write_text('objects: {cup: {size: [0.08, 0.08, 0.12]}}')
     found = nodes(detections='/mine/boxes', keypoints='/mine/points', model_card=str(card))
     assert list(found) == ['track', 'pose', 'annotate']
-    assert found['track'].remappings['detections'] == '/mine/boxes'
-    assert found['pose'].remappings['keypoints'] == found['annotate'].remappings['keypoints'] == '/mine/points'
+    assert found['track'].remappings == {
+        'detections': '/mine/boxes',
+        'keypoints': '/mine/points',
+        'detections_3d': 'pose/detections_3d',
+    }
+    assert found['pose'].remappings['keypoints'] == found['annotate'].remappings['keypoints'] == 'track/keypoints'
     assert found['pose'].parameters['model_card'] == str(card)
     assert list(nodes(detections='/mine/boxes')) == ['annotate']
     found = nodes(detections='/mine/boxes', poses='true', track='false')
@@ -326,7 +330,6 @@ def test_a_parameter_file_cannot_rectify_for_one_node_alone(tmp_path, rectify):
 CLASSES = {'scores': np.linspace(-3, 3, 4 * 24 * 32, dtype=np.float32).reshape(1, 4, 24, 32)}
 DEPTH = {'depth': np.linspace(0.5, 8, 96 * 128, dtype=np.float32).reshape(1, 1, 96, 128)}
 IMAGE = ('image', 'float32', (1, 3, 96, 128))
-SPARSE = ('sparse', 'float32', (1, 1, 96, 128))
 
 
 @pytest.fixture
@@ -377,13 +380,6 @@ def test_poses_of_a_model_without_objects_are_refused(tmp_path, nodes_of_tasks, 
     with pytest.raises(ConfigError, match=f'{name}: true, but .* is for semantic_segmentation and finds no objects'):
         plan(model=str(path), **{name: 'true'})
     assert 'segmentation' in nodes(model=str(path), **{name: 'false'})
-
-
-@pytest.mark.parametrize(('more', 'task'), [(SPARSE, 'depth_completion'), (('right', *IMAGE[1:]), 'stereo_depth')])
-def test_a_network_that_no_node_runs_is_an_error_and_no_crash(tmp_path, more, task):
-    path = write_constant(tmp_path / 'm.onnx', DEPTH, image=IMAGE, beside=[more])
-    with pytest.raises(ConfigError, match=f'is for {task} .*no node of this graph runs a network for that'):
-        plan(model=str(path))
 
 
 def test_a_model_of_the_parameter_file_starts_the_node_of_its_task(tmp_path, nodes_of_tasks):

@@ -11,8 +11,11 @@ from isaac_inference.engines.checks import non_finite
 from isaac_inference.engines.reference import Run
 from isaac_inference.errors import EngineError
 from isaac_inference.models.card.card import ModelCard
+from isaac_inference.models.card.inputs import ImageInput, ValueInput, ValueRole
+from isaac_inference.models.card.tasks import DepthCompletionSpec
 
 IMAGES = 3
+_DISPARITY = 20  # of a made-up pair: such a part of its width
 _SEED = 20240
 _LEAST_RMS = 1e-2  # channels that are smaller than this in the reference count less: they hold rounding noise
 
@@ -108,19 +111,38 @@ def image_feeds(card: ModelCard, batch: int, seed: int) -> dict[str, np.ndarray]
         batch: images at once; a fixed batch of the model wins.
         seed: of the images.
     """
-    spec = card.image.tensor
-    count = (spec.shape[0] or batch) if card.image.has_batch else 1
+    first = card.images[0]
+    count = (first.tensor.shape[0] or batch) if first.has_batch else 1
     generator = np.random.default_rng(seed)
-    width, height = card.image.wh
+    width, height = first.wh
     pixels = np.stack([_image(generator, width, height) for _ in range(count)])
+    feeds = {image.tensor.name: _tensor(image, pixels) for image in card.images}
+    for item in card.value_inputs:
+        is_depth = item.role is ValueRole.DEPTH
+        feeds[item.tensor.name] = _depth(card, item, pixels) if is_depth else item.constant(first.wh, count)
+    return feeds
+
+
+def _tensor(image: ImageInput, pixels: np.ndarray) -> np.ndarray:
+    """(N, H, W, 3) pixels 0..255 as the tensor of an input; the right image of a pair is moved to the left."""
+    if image.role in ('right', 'pair'):
+        right = np.roll(pixels, -max(1, pixels.shape[2] // _DISPARITY), axis=2)
+        pixels = right if image.role == 'right' else np.concatenate((pixels, right), axis=3)
+    spec = image.tensor
     if np.dtype(spec.dtype).kind == 'f':
-        given = card.image.preprocess
-        pixels = (pixels * given.scale - np.asarray(given.mean)) / np.asarray(given.std)
-    if card.image.layout == 'NCHW':
+        given, times = image.preprocess, pixels.shape[3] // 3
+        pixels = (pixels * given.scale - np.tile(given.mean, times)) / np.tile(given.std, times)
+    if image.layout == 'NCHW':
         pixels = pixels.transpose(0, 3, 1, 2)
-    pixels = pixels if card.image.has_batch else pixels[0]
-    feeds = {spec.name: np.ascontiguousarray(pixels, dtype=spec.dtype)}
-    return feeds | {item.tensor.name: item.constant(card.image.wh, count) for item in card.value_inputs}
+    return np.ascontiguousarray(pixels if image.has_batch else pixels[0], dtype=spec.dtype)
+
+
+def _depth(card: ModelCard, item: ValueInput, pixels: np.ndarray) -> np.ndarray:
+    """A depth image of 1 to 3.55 m, brighter is farther, with holes."""
+    spec = card.spec if isinstance(card.spec, DepthCompletionSpec) else DepthCompletionSpec({})
+    given = (1.0 + pixels.mean(axis=3) / 100.0) / spec.scale
+    given[:, ::7, ::5] = spec.unknown
+    return given.astype(item.tensor.dtype).reshape(item.shape(card.input_wh, len(pixels)))
 
 
 def _image(generator: np.random.Generator, width: int, height: int) -> np.ndarray:

@@ -26,21 +26,21 @@ def profile_shapes(card: ModelCard, settings: TensorRtSettings) -> dict[str, Pro
     """
     batches = (settings.min_batch, settings.opt_batch, settings.max_batch)
     sizes = _sizes(card, settings)
-    spec = card.image.tensor
-    fixed_batch = spec.shape[0] if card.image.has_batch else 1
+    first = card.images[0]  # both of a pair are alike
+    spec = first.tensor
+    fixed_batch = spec.shape[0] if first.has_batch else 1
     if fixed_batch is not None and batches not in ((1, 1, 1), (fixed_batch,) * 3):
         raise ConfigError(
             f'min_batch, opt_batch, max_batch: got {batches}, but {card.name} takes {fixed_batch} at a time '
             f'({spec.describe()}); leave them out, or export the model with a dynamic batch'
         )
     wanted = [
-        replace(card.image, wh=(width, height)).shape(batch)
-        for batch, (width, height) in zip(batches, sizes, strict=True)
+        replace(first, wh=(width, height)).shape(batch) for batch, (width, height) in zip(batches, sizes, strict=True)
     ]
-    shapes = {spec.name: _filled(card, spec, wanted)}
+    shapes = {image.tensor.name: _filled(card, image.tensor, wanted) for image in card.images}
     counts = batches if fixed_batch is None else (fixed_batch,) * 3
     for item in card.value_inputs:
-        sizes_of = [item.constant(size, batch).shape for size, batch in zip(sizes, counts, strict=True)]
+        sizes_of = [item.shape(size, batch) for size, batch in zip(sizes, counts, strict=True)]
         shapes[item.tensor.name] = _filled(card, item.tensor, sizes_of)
     return shapes
 
@@ -85,21 +85,22 @@ def add_profile(builder: Any, config: Any, network: Any, shapes: Mapping[str, Pr
 def _sizes(card: ModelCard, settings: TensorRtSettings) -> list[tuple[int, int]]:
     """Smallest, optimum and largest (width, height) in px."""
     given = {name: getattr(settings, name) for name in ('min_wh', 'opt_wh', 'max_wh')}
-    height, width = spatial_dims(card.image.tensor.shape, card.image.layout)
+    first = card.images[0]
+    height, width = spatial_dims(first.tensor.shape, first.layout)
     for name, size in given.items():
         for got, fixed, what in zip(size, (width, height), ('width', 'height'), strict=True):
             if got and fixed is not None and got != fixed:
                 raise ConfigError(
-                    f'{name}: got {what} {got}, but {card.name} is fixed to {fixed} ({card.image.tensor.describe()}); '
+                    f'{name}: got {what} {got}, but {card.name} is fixed to {fixed} ({first.tensor.describe()}); '
                     'leave it out, or export the model with dynamic size'
                 )
-    least, best, most = (size if size != (0, 0) else card.image.wh for size in given.values())
+    least, best, most = (size if size != (0, 0) else first.wh for size in given.values())
     for axis, what in enumerate(('width', 'height')):
-        values = least[axis], card.image.wh[axis], most[axis]
+        values = least[axis], first.wh[axis], most[axis]
         if sorted(values) != list(values) or not least[axis] <= best[axis] <= most[axis]:
             raise ConfigError(
                 f'min_wh, opt_wh, max_wh: {what}s {least[axis]}, {best[axis]}, {most[axis]} must rise and hold '
-                f"{card.image.wh[axis]}, the {what} that images are resized to (the card's input_size)"
+                f"{first.wh[axis]}, the {what} that images are resized to (the card's input_size)"
             )
     return [least, best, most]
 

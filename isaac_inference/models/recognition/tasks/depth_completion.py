@@ -9,20 +9,25 @@ from isaac_inference.errors import ModelError
 from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.card import ModelCard
 from isaac_inference.models.card.inputs import ValueRole
-from isaac_inference.models.card.sourced import Sourced
+from isaac_inference.models.card.sourced import Sourced, values_of
 from isaac_inference.models.card.tasks import DepthCompletionSpec
 from isaac_inference.models.recognition.image_input import InputFinding, find_inputs
 from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.maps import DenseMap
 from isaac_inference.models.recognition.preprocessing import PreprocessFinding, choose_convention, likeliest_convention
 from isaac_inference.models.recognition.probe import Probe
-from isaac_inference.models.recognition.tasks.base import Outputs, Reading, Recognizer, Subject, Trial
-from isaac_inference.models.recognition.tasks.mono_depth import judge_one_number, one_number_output, unit_scale
+from isaac_inference.models.recognition.tasks.base import Outputs, Reading, Recognizer, Subject, Trial, sourced_fields
+from isaac_inference.models.recognition.tasks.confidence import CONFIDENCE, confidence_output
+from isaac_inference.models.recognition.tasks.mono_depth import (
+    check_no_effect,
+    judge_one_number,
+    one_number_output,
+    unit_scale,
+)
 
 _ROLE = 'depth'
 _NAMES = ('dense', 'depth', 'pred', 'final', 'out')
 _COMMON = ('imagenet', 'unit', 'half_range', 'bytes', 'bytes_bgr')
-_NO_EFFECT = ('kind', 'shift')
 
 
 def recognize(subject: Subject) -> Reading | None:
@@ -42,15 +47,15 @@ def recognize(subject: Subject) -> Reading | None:
             )
     scale: Sourced[float] | None = None
     with problems:
-        for name in _NO_EFFECT:
-            if f'depth.{name}' in values:
-                item = values[f'depth.{name}']
-                raise ModelError(f'{item.source}: depth.{name}: no effect on depth completion; remove the line')
+        check_no_effect(values, 'depth completion', 'depth.kind', 'depth.shift')
         scale = unit_scale(values)
     evidence = Evidence(file, inputs.wh.value, None, exporter, values=Probe(file, inputs))
     read: tuple[Sourced[DenseMap], tuple[str, ...]] | None = None
     with problems:
         read = one_number_output(evidence, subject, _ROLE, _NAMES)
+    sure: Sourced[str] | None = None
+    with problems:
+        sure = confidence_output(evidence, values, () if read is None else (read[0].value.spec.name,))
     prepared: PreprocessFinding | None = None
     with problems:
         likeliest = likeliest_convention(values, exporter, _COMMON, 'depth completion')
@@ -59,11 +64,17 @@ def recognize(subject: Subject) -> Reading | None:
         return None
     found, notes = read
     unit = scale or Sourced(1.0, 'assumed: m')
+    unknown = values.get('depth.unknown', Sourced(0.0, 'as most networks have it'))
+    roles = {_ROLE: Sourced(found.value.spec.name, found.source), **({} if sure is None else {CONFIDENCE: sure})}
     return Reading(
-        DepthCompletionSpec({_ROLE: found.value.spec.name}, unit.value),
+        DepthCompletionSpec(values_of(roles), unit.value, unknown.value),
         inputs,
         prepared,
-        sources={f'roles.{_ROLE}': found.source, 'depth.scale': unit.source},
+        sources={
+            **sourced_fields('roles', roles),
+            'depth.scale': unit.source,
+            'depth.unknown': unknown.source,
+        },
         notes=notes,
         assumptions=() if scale is not None else (_assumed_unit(),),
     )

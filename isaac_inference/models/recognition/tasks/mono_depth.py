@@ -63,6 +63,8 @@ def recognize(subject: Subject) -> Reading | None:
     kind, assumed = _kind(evidence, values, found.value)
     scale: tuple[Sourced[float] | None, Sourced[float] | None] = (None, None)
     with problems:
+        check_no_effect(values, 'depth from one image', 'depth.unknown', 'outputs.confidence')
+    with problems:
         scale = _scale(values, kind.value)
     prepared: PreprocessFinding | None = None
     with problems:
@@ -137,6 +139,13 @@ def one_number_output(
             'expected one number for each pixel'
         )
     return found, notes
+
+
+def check_no_effect(values: CardValues, what: str, *keys: str) -> None:
+    """Raise ModelError for keys of a card that mean nothing for `what`."""
+    for key in keys:
+        if key in values:
+            raise ModelError(f'{values[key].source}: {key}: no effect on {what}; remove the line')
 
 
 def unit_scale(values: CardValues) -> Sourced[float] | None:

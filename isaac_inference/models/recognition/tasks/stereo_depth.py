@@ -10,7 +10,7 @@ import numpy as np
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.assumption import Assumption
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.models.card.sourced import CardValues, Sourced
+from isaac_inference.models.card.sourced import CardValues, Sourced, values_of
 from isaac_inference.models.card.tasks import StereoDepthSpec
 from isaac_inference.models.card.tensor_spec import TensorSpec
 from isaac_inference.models.onnx.reader import ModelFile
@@ -20,7 +20,8 @@ from isaac_inference.models.recognition.layouts.roles import base_name
 from isaac_inference.models.recognition.maps import DenseMap, numbers_of
 from isaac_inference.models.recognition.preprocessing import PreprocessFinding, choose_convention, likeliest_convention
 from isaac_inference.models.recognition.probe import Probe, probe_disparity
-from isaac_inference.models.recognition.tasks.base import Outputs, Reading, Recognizer, Subject, Trial
+from isaac_inference.models.recognition.tasks.base import Outputs, Reading, Recognizer, Subject, Trial, sourced_fields
+from isaac_inference.models.recognition.tasks.confidence import CONFIDENCE, confidence_output
 from isaac_inference.models.recognition.tasks.mono_depth import judge_one_number, one_number_output
 
 _ROLE = 'disparity'
@@ -49,6 +50,9 @@ def recognize(subject: Subject) -> Reading | None:
     read: tuple[Sourced[DenseMap], tuple[str, ...]] | None = None
     with problems:
         read = one_number_output(evidence, subject, _ROLE, _NAMES)
+    sure: Sourced[str] | None = None
+    with problems:
+        sure = confidence_output(evidence, values, () if read is None else (read[0].value.spec.name,))
     prepared: PreprocessFinding | None = None
     with problems:
         likeliest = likeliest_convention(values, exporter, _COMMON, 'stereo')
@@ -59,11 +63,12 @@ def recognize(subject: Subject) -> Reading | None:
     scale, assumed = _scale(evidence, values, found.value)
     if not certain and (scale.value < 0 or assumed):
         assumed = (*assumed, _assumed_order(inputs))
+    roles = {_ROLE: Sourced(found.value.spec.name, found.source), **({} if sure is None else {CONFIDENCE: sure})}
     return Reading(
-        StereoDepthSpec({_ROLE: found.value.spec.name}, scale.value),
+        StereoDepthSpec(values_of(roles), scale.value),
         inputs,
         prepared,
-        sources={f'roles.{_ROLE}': found.source, 'disparity.scale': scale.source},
+        sources={**sourced_fields('roles', roles), 'disparity.scale': scale.source},
         notes=notes,
         assumptions=assumed,
     )

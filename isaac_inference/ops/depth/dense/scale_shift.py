@@ -8,6 +8,7 @@ depths of some pixels, of which many may be wrong: a sample of two (RANSAC), the
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,7 +31,7 @@ class ScaleShift:
         inverse: whether the target is the inverse of depth.
         inliers: part of the pixels that agree.
         relative: median of |depth - known| / known of those.
-        count: pixels that were asked.
+        count: pixels that were asked: all that are known, or evenly as many of them as make it no better.
     """
 
     scale: float
@@ -47,12 +48,15 @@ class ScaleShift:
             >>> ScaleShift(0.5, 0.0, inverse=True).depth(np.array([1.0, 0.0], np.float32)).tolist()
             [2.0, nan]
         """
-        found = numbers * np.float32(self.scale) + np.float32(self.shift)
-        with np.errstate(divide='ignore', invalid='ignore'):
+        found = np.asarray(numbers * np.float32(self.scale), np.float32)
+        found += np.float32(self.shift)
+        with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
             if self.inverse:
-                np.divide(np.float32(1.0), found, out=found)
-            found[~((found > 0.0) & (found < np.inf))] = np.nan
-        return np.asarray(found, np.float32)
+                np.reciprocal(found, out=found)
+            # NaN compares false: where nothing is out of range, the two looks are all that there is to do
+            if found.size and not (found.min() > 0.0 and found.max() < np.inf):
+                found[~((found > 0.0) & (found < np.inf))] = np.nan
+        return found
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def fit_scale_shift(
         (0.02, 0.1, 0.8)
     """
     chosen = settings or FitSettings()
-    x, z, count = _usable(numbers, known)
+    x, z = _usable(numbers, known)
     if len(z) < chosen.min_points:
         raise FrameError(
             'align_few_points',
@@ -125,12 +129,12 @@ def fit_scale_shift(
             'as it is, or the known depth is not that of this image',
         )
     _check_distances(z[agree])
-    return replace(found, inliers=share, relative=relative, count=count)
+    return replace(found, inliers=share, relative=relative, count=len(z))
 
 
 def _check_distances(z: np.ndarray) -> None:
-    ordered = np.sort(z)
-    near, far = ordered[len(z) // 20], ordered[len(z) - 1 - len(z) // 20]
+    ranks = len(z) // 20, len(z) - 1 - len(z) // 20
+    near, far = np.partition(z, ranks)[list(ranks)]
     if far < _LEAST_SPREAD * near:
         raise FrameError(
             'align_one_distance',
@@ -146,15 +150,23 @@ def _off(rule: ScaleShift, x: np.ndarray, z: np.ndarray) -> np.ndarray:
         return np.where(target > 0.0, np.abs(depth - z) / z, np.inf)
 
 
-def _usable(numbers: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """(numbers, depths, pixels that have both): float64, evenly thinned out where they are many."""
+def _usable(numbers: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(numbers, depths) of pixels that have both: float64, evenly thinned out where they are many."""
+    x: np.ndarray = numbers.ravel()
+    z: np.ndarray = known.ravel()
     with np.errstate(invalid='ignore'):
-        places = np.flatnonzero(known > 0.0)
-    count = len(places)
-    places = places[:: max(1, count // _MOST)]
-    x, z = numbers.ravel()[places].astype(np.float64), known.ravel()[places].astype(np.float64)
-    usable = np.isfinite(x) & np.isfinite(z)
-    return x[usable], z[usable], count
+        places: slice | np.ndarray = slice(None, None, _step(z.size // (2 * _MOST), known.shape[-1]))
+        if z.size > 2 * _MOST and np.count_nonzero(z[places] > 0.0) < _MOST:  # sparse, or in a pattern
+            places = np.flatnonzero(z > 0.0)
+        x, z = x[places], z[places]
+        usable = np.flatnonzero((z > 0.0) & np.isfinite(x) & np.isfinite(z))
+    usable = usable[:: max(1, len(usable) // _MOST)]
+    return x[usable].astype(np.float64), z[usable].astype(np.float64)
+
+
+def _step(wanted: int, width: int) -> int:
+    """The largest step up to the wanted one by which not all pixels are of a few columns; at least 1."""
+    return next((step for step in range(wanted, 1, -1) if math.gcd(step, width) == 1), 1)
 
 
 def _sample(x: np.ndarray, z: np.ndarray, inverse: bool, tolerance: float) -> ScaleShift:
@@ -166,7 +178,10 @@ def _sample(x: np.ndarray, z: np.ndarray, inverse: bool, tolerance: float) -> Sc
     with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
         scale = (target[first] - target[second]) / (x[first] - x[second])
         shift = target[first] - scale * x[first]
-        found = (scale[:, None] * x[part] + shift[:, None]) * (z[part] if inverse else 1.0 / z[part])
+        some, own = x[part].astype(np.float32), (z[part] if inverse else 1.0 / z[part]).astype(np.float32)
+        found = scale.astype(np.float32)[:, None] * some
+        found += shift.astype(np.float32)[:, None]
+        found *= own
         # what it gives over what is known: of depth, or of its inverse
         agree = (found <= 1.0 + tolerance) & (found >= 1.0 / (1.0 + tolerance))
     votes = np.where(scale > 0.0, agree.sum(axis=1), -1)
@@ -179,10 +194,14 @@ def _sample(x: np.ndarray, z: np.ndarray, inverse: bool, tolerance: float) -> Sc
 def _least_squares(x: np.ndarray, z: np.ndarray, inverse: bool) -> ScaleShift:
     """Of the relative errors of depth, to first order."""
     target = 1.0 / z if inverse else z
-    weight = z if inverse else 1.0 / z  # d(depth) / depth = -depth * d(1 / depth)
-    rows = np.column_stack((x * weight, weight))
-    scale, shift = np.linalg.lstsq(rows, target * weight, rcond=None)[0]
-    return ScaleShift(float(scale), float(shift), inverse)
+    weight = np.square(z if inverse else 1.0 / z)  # d(depth) / depth = -depth * d(1 / depth)
+    weight /= weight.sum()
+    middle, level = float(weight @ x), float(weight @ target)
+    off = x - middle
+    weighted = weight * off
+    spread = float(weighted @ off)
+    scale = float(weighted @ (target - level)) / spread if spread > 0.0 else 0.0
+    return ScaleShift(scale, level - scale * middle, inverse)
 
 
 class SmoothScaleShift:

@@ -19,14 +19,14 @@ class Readout(ABC):
 
     Attributes:
         key: of the finding in a row of JSON.
-        stage: the graph's last node, which reports everybody's timings.
+        stages: the graph's last node, which reports everybody's timings; of two models the last of each.
         picture_topic: where pictures for people are.
         answers: topics with a message for each picture; without the first there is no answer.
         latched: topics with one message for all.
     """
 
     key: ClassVar[str]
-    stage: ClassVar[str]
+    stages: tuple[str, ...]
     picture_topic: ClassVar[str] = 'annotate/debug_image'
     answers: Mapping[str, TypeAdapter[Any]]
     latched: Mapping[str, TypeAdapter[Any]]

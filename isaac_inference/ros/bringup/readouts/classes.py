@@ -20,7 +20,7 @@ from isaac_inference.ros.runtime.topics.type_adapter import plain
 class ClassReadout(Readout):
     """The share of the picture that each class has, the largest first; pixels without a class are in none."""
 
-    key, stage = 'classes', 'segmentation'
+    key, stages = 'classes', ('segmentation',)
 
     def __init__(self) -> None:
         self.answers, self.latched = {CLASS_MASK: IMAGE}, {LABEL_INFO: plain(LabelInfo)}

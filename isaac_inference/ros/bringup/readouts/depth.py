@@ -29,7 +29,7 @@ class DepthReadout(Readout):
         kind: what the numbers of the network mean.
     """
 
-    key, stage, picture_topic = 'depth', 'depth', 'depth/picture'
+    key, stages, picture_topic = 'depth', ('depth',), 'depth/picture'
 
     def __init__(self, kind: DepthKind) -> None:
         self._kind = kind

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,17 +24,28 @@ _OUTLINE_PX = 0.5  # by which an outline may be off
 
 class DetectionReadout(Readout):
     """For each detection 'class_id', 'score', 'bbox' (center x and y, width, height in source pixels), 'id' and, of a
-    model that has them, 'keypoints': [x, y, confidence] of each, in source pixels, and 'mask': its 'area' in pixels and
+    model that has them, 'keypoints': [x, y, confidence] of each, in source pixels, under its name where they
+    have names, and None instead where they are unknown; and 'mask': its 'area' in pixels and
     'polygons', an outline [[x, y], ...] for each of its pieces.
 
     Args:
         keypoints: whether the model has some.
         masks: whether it has some.
+        keypoint_names: of the keypoints, in the model's order; () where nothing says it.
+        stages: see `Readout`.
     """
 
-    key, stage = 'detections', 'detection'
+    key = 'detections'
 
-    def __init__(self, *, keypoints: bool = False, masks: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        keypoints: bool = False,
+        masks: bool = False,
+        keypoint_names: Sequence[str] = (),
+        stages: tuple[str, ...] = ('detection',),
+    ) -> None:
+        self._names, self.stages = tuple(keypoint_names), stages
         answers: dict[str, TypeAdapter[Any]] = {DETECTIONS: plain(Detection2DArray)}
         if keypoints:
             answers[KEYPOINTS_TOPIC] = TENSORS
@@ -49,13 +60,13 @@ class DetectionReadout(Readout):
         seen = read_detections(message.detections, skip)
         masks = None if instances is None else read_masks(instances, seen, len(message.detections), source_wh)
         return [
-            {**_as_json(item, keypoints), **({} if masks is None else _mask_as_json(masks, index))}
+            {**_as_json(item, keypoints, self._names), **({} if masks is None else _mask_as_json(masks, index))}
             for index, item in enumerate(seen)
         ]
 
 
-def _as_json(seen: SeenBox, keypoints: np.ndarray | None) -> dict[str, Any]:
-    """One detection; `keypoints` are those of all, (N, K, 3), or None."""
+def _as_json(seen: SeenBox, keypoints: np.ndarray | None, names: Sequence[str]) -> dict[str, Any]:
+    """One detection; `keypoints` are those of all, (N, K, 3), or None, and `names` what they are called, or ()."""
     bbox = seen.item.bbox
     line = {
         'class_id': seen.label,
@@ -64,7 +75,13 @@ def _as_json(seen: SeenBox, keypoints: np.ndarray | None) -> dict[str, Any]:
         'id': seen.identity,
         **({'theta': seen.theta} if seen.theta else {}),
     }
-    return line if keypoints is None else {**line, 'keypoints': keypoints[seen.index].tolist()}
+    if keypoints is None:
+        return line
+    points = keypoints[seen.index]
+    if not np.isfinite(points).all():  # JSON has no NaN
+        return {**line, 'keypoints': None}
+    named = len(names) == len(points)
+    return {**line, 'keypoints': dict(zip(names, points.tolist(), strict=True)) if named else points.tolist()}
 
 
 def _mask_as_json(masks: Masks, index: int) -> dict[str, Any]:

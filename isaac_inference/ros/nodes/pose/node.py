@@ -29,9 +29,9 @@ from isaac_inference.ros.messages.masks import INSTANCE_MASK
 from isaac_inference.ros.messages.poses import detection_3d, frame_prefix, object_frames, pose_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, RECTIFIED, SOURCE_SIZE, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.pose.cloud import ObjectsCloud
-from isaac_inference.ros.nodes.pose.depth_source import DepthSource
 from isaac_inference.ros.nodes.pose.masks import BUFFER, masks_of, wants_masks, with_mask
 from isaac_inference.ros.nodes.pose.parameters import PoseParameters
+from isaac_inference.ros.nodes.shared.depth_source import DepthSource
 from isaac_inference.ros.nodes.shared.image_input import ImageInput
 from isaac_inference.ros.nodes.shared.image_source import ImageSource
 from isaac_inference.ros.runtime.container.process import node_main

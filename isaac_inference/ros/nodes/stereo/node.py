@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""StereoNode: two cameras side by side to depth, without a model."""
+"""StereoNode: two cameras side by side to depth, with a model or without."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import cv2
@@ -15,6 +16,7 @@ from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
 from isaac_inference.errors import FrameError
+from isaac_inference.models import read_card
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ops.stereo.matcher import Disparity, StereoMatcher, check_sizes
@@ -24,6 +26,7 @@ from isaac_inference.ros.messages.disparity import disparity_image
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
 from isaac_inference.ros.nodes.shared.depth_output import DepthOutput
 from isaac_inference.ros.nodes.shared.image_input import ImageInput
+from isaac_inference.ros.nodes.shared.network_link import Answer, NetworkLink
 from isaac_inference.ros.nodes.stereo.cameras import SIDES, StereoCameras
 from isaac_inference.ros.nodes.stereo.parameters import StereoParameters
 from isaac_inference.ros.runtime.container.process import node_main
@@ -33,10 +36,36 @@ from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms import TransformSource, make_transform_source
 from isaac_inference.ros.runtime.transforms.base import frame_name
+from isaac_inference.stages.depth.stereo import StereoNetwork
 
 _BUFFER = 8  # right images kept: while a pair is matched some arrive, and each left one finds its own
 _ROW_OFFSET = 0.5  # px: rows of a pair that are further apart match worse
 _FEW = 0.1  # part of the pixels: fewer matches are worth a message
+_FEW_MATCHES = (
+    'plain or overexposed surfaces, a lens that is covered, things nearer than the range of disparities reaches, or '
+    'images that are no pair; more light, a pattern projector, or more matching.disparities help'
+)
+_FEW_KEPT = (
+    'the network is less sure than network.min_confidence of the others, or the right image does not show them; look '
+    'at the lenses, and at the preprocess lines of the card'
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """A pair that is one, rectified.
+
+    Attributes:
+        header: of the left image.
+        rig: its calibration.
+        is_rectified: whether it came so.
+        view: gives the left image, (H, W, 3) uint8 BGR; asked only where somebody looks.
+    """
+
+    header: Header
+    rig: StereoRig
+    is_rectified: bool
+    view: Callable[[], np.ndarray]
 
 
 class StereoNode(PipelineNode):
@@ -46,6 +75,10 @@ class StereoNode(PipelineNode):
     (DisparityImage), `depth/confidence` (mono8, 0 without a match). Raw images are rectified first; `left/image_rect`
     is then the picture that depth belongs to. Everything has the left image's stamp and frame; where that is a raw
     image's, it stands for the rectified view, as in stereo_image_proc.
+
+    Without a model the images are matched (SGBM). With one they go to the inference node as `input_tensors`, and its
+    `output_tensors` are read; all that is said of pairs, calibrations and outputs holds for both. There is a
+    `depth/confidence` only of a network that gives one.
 
     The left image is the primary input: each is a frame that gives depth or is dropped. A pair that is none (swapped,
     not rectified, of different moments or sizes, with calibrations that contradict each other) is named and gives
@@ -58,15 +91,19 @@ class StereoNode(PipelineNode):
     def __init__(self, node_name: str = 'stereo', **kwargs: object) -> None:
         self._pairing = StampPairing('left', {})
         self._transforms: TransformSource | None = None
+        self._network: StereoNetwork | None = None
+        self._link: NetworkLink[_Pair] | None = None
         super().__init__(node_name, **kwargs)
 
     def on_setup(self) -> None:
         chosen: StereoParameters = self.parameters
         self._matcher = StereoMatcher(chosen.matching.settings())
+        self._open_network(chosen)
         self._open_cameras()
         self._output = DepthOutput(self, chosen.depth_qos)
         self._disparities = self.advertise(plain(DisparityImage), 'disparity', chosen.depth_qos)
-        self._confidences = self.advertise(IMAGE, 'depth/confidence', chosen.depth_qos)
+        has_confidence = self._network is None or self._network.has_confidence
+        self._confidences = self.advertise(IMAGE, 'depth/confidence', chosen.depth_qos) if has_confidence else None
         self._rectified = self.advertise(IMAGE, 'left/image_rect', chosen.depth_qos)
         right = Secondary(tolerance_s=chosen.stamp_tolerance_s, wait_s=chosen.wait_s, depth=_BUFFER)
         topics = {side: self.resolve_topic_name(f'{side}/image') for side in SIDES}
@@ -83,12 +120,24 @@ class StereoNode(PipelineNode):
         self._images['left'].subscribe(chosen.image_qos, self._on_left, primary=True)
         self.every(max(chosen.wait_s / 3, 0.02), self._on_tick)
 
+    def _open_network(self, chosen: StereoParameters) -> None:
+        """Raises ModelError for a model that is none for stereo."""
+        self._network = self._link = None
+        self.model = ''
+        if chosen.model:
+            card = read_card(chosen.model, chosen.model_card or None)
+            self._network = StereoNetwork(card, chosen.network.settings())
+            self._link = NetworkLink(self, card, chosen.tensor_qos, chosen.network.wait_s, self._on_answer)
+            self.model = card.name
+
     def on_time_jump(self, now_ns: int) -> None:
         if self._transforms is not None:
             self._transforms.rewind(now_ns)
 
     def on_stop(self) -> None:
         self._pairing.clear()
+        if self._link is not None:
+            self._link.clear()
         self._open_cameras()
 
     def on_teardown(self) -> None:
@@ -151,36 +200,51 @@ class StereoNode(PipelineNode):
         rig = self._cameras.rig
         header = left_item.header
         self._check_place(rig, header, right_item.header)
-        flat = [
-            self._cameras.rectify(side, cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+        if self._network is None or self._link is None:
+            flat = [self._cameras.rectify(side, _grey(image)) for side, image in zip(SIDES, (left, right), strict=True)]
+            rig.camera.check_image(flat[0].shape[1], flat[0].shape[0])
+            self._check_content(lambda: (flat[0], flat[1]), rig)
+            found = self._matcher(flat[0], flat[1], rig.lowest)
+            pair = _Pair(header, rig, self._cameras.is_rectified, partial(self._cameras.rectify, 'left', left))
+            self._say_what_is_assumed(rig, found)
+            self._publish(pair, found)
+            self.report_timings(header, (clock.finish(),))
+            return
+        seen = [
+            np.ascontiguousarray(self._cameras.rectify(side, image))
             for side, image in zip(SIDES, (left, right), strict=True)
         ]
-        rig.camera.check_image(flat[0].shape[1], flat[0].shape[0])
-        self._check_content(flat[0], flat[1], rig)
-        found = self._matcher(flat[0], flat[1], rig.lowest)
+        rig.camera.check_image(seen[0].shape[1], seen[0].shape[0])
+        self._check_content(lambda: (_grey(seen[0]), _grey(seen[1])), rig)
+        tensors, letterbox = self._network.tensors(seen[0], seen[1], ColorOrder.BGR, -rig.doffs)
+        self._say_what_is_assumed(rig)
+        pair = _Pair(header, rig, self._cameras.is_rectified, lambda: seen[0])
+        self._link.ask(header, tensors, letterbox, pair, clock)
+
+    def _on_answer(self, answer: Answer[_Pair]) -> None:
+        if self._network is None:
+            raise FrameError('not_configured', 'an answer arrived while the network was being left')
+        pair = answer.item
+        found = self._network.read(answer.outputs, answer.letterbox, -pair.rig.doffs)
+        self._publish(pair, found)
+        self.report_timings(pair.header, answer.timings)
+
+    def _publish(self, pair: _Pair, found: Disparity) -> None:
+        header, rig = pair.header, pair.rig
         depth = rig.depth(found.pixels)
         farthest = self.parameters.max_depth
         if farthest:
             depth[depth > farthest] = np.nan
-        self._say_what_is_assumed(rig, found)
-        self._publish(header, rig, found, depth, left)
-        self.report_timings(header, (clock.finish(),))
-
-    def _publish(self, header: Header, rig: StereoRig, found: Disparity, depth: np.ndarray, left: np.ndarray) -> None:
-        view = partial(self._cameras.rectify, 'left', left)
-        if self._rectified.wanted and not self._cameras.is_rectified:
-            self._rectified.publish(image_frame_from_array(view(), 'bgr8', header))
-        if self._confidences.wanted:
+        if self._rectified.wanted and not pair.is_rectified:
+            self._rectified.publish(image_frame_from_array(pair.view(), 'bgr8', header))
+        if self._confidences is not None and self._confidences.wanted:
             self._confidences.publish(image_frame_from_array(found.confidence, 'mono8', header))
         if self._disparities.wanted:
             self._disparities.publish(disparity_image(header, found, rig))
-        self._output.publish(header, depth, rig.camera, view)
+        self._output.publish(header, depth, rig.camera, pair.view)
         self.health.show('matched', f'{100 * found.matched:.0f} %')
-        few = (
-            f'only {100 * found.matched:.0f} % of the pixels have a match: plain or overexposed surfaces, a lens that '
-            'is covered, things nearer than the range of disparities reaches, or images that are no pair; more light, '
-            'a pattern projector, or more matching.disparities help'
-        )
+        why = _FEW_MATCHES if self._network is None else _FEW_KEPT
+        few = f'only {100 * found.matched:.0f} % of the pixels have a match: {why}'
         self.health.standing('few_matches', few if found.matched < _FEW else None, log_again=False)
 
     def _check_place(self, rig: StereoRig, left: Header, right: Header) -> None:
@@ -195,12 +259,12 @@ class StereoNode(PipelineNode):
         rig.check_transform(found)
         self._is_placed = True
 
-    def _check_content(self, left: np.ndarray, right: np.ndarray, rig: StereoRig) -> None:
+    def _check_content(self, greys: Callable[[], tuple[np.ndarray, np.ndarray]], rig: StereoRig) -> None:
         """Raises what `check_pair` does, now and then; after a pair that is none the next one is looked at, too."""
         period_s, now_s = self.parameters.check_period_s, time.monotonic()
         if not period_s or now_s < self._next_check_s:
             return
-        look = check_pair(left, right, rig.doffs)
+        look = check_pair(*greys(), rig.doffs)
         self._next_check_s = now_s + period_s
         if math.isnan(look.offset):
             return  # hardly any features: nothing new is known
@@ -211,16 +275,23 @@ class StereoNode(PipelineNode):
         )
         self.health.standing('row_offset', apart if abs(look.offset) > _ROW_OFFSET else None, log_again=False)
 
-    def _say_what_is_assumed(self, rig: StereoRig, found: Disparity) -> None:
-        """Once for each calibration."""
+    def _say_what_is_assumed(self, rig: StereoRig, searched: Disparity | None = None) -> None:
+        """Once for each calibration; and how near is seen, where a range of disparities was searched."""
         assumed = [f'{side} image_rectified is {text}' for side, text in self._cameras.assumed.items()]
-        nearest = f'nearest depth is {rig.nearest(found.highest):.2f} m, by {found.highest - found.lowest} disparities'
+        lines = [f'assumed: {one}; set image_rectified if it is not so' for one in assumed]
         self.health.show('baseline_m', f'{rig.baseline:.4f}')
-        self.health.show('nearest_m', f'{rig.nearest(found.highest):.3f}')
-        for text in (*(f'assumed: {one}; set image_rectified if it is not so' for one in assumed), nearest):
+        if searched is not None:
+            nearest, count = rig.nearest(searched.highest), searched.highest - searched.lowest
+            lines.append(f'nearest depth is {nearest:.2f} m, by {count} disparities')
+            self.health.show('nearest_m', f'{nearest:.3f}')
+        for text in lines:
             if text not in self._said:
                 self._said.add(text)
                 self.get_logger().info(text)
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
 
 
 def _color(frame: ImageFrame) -> np.ndarray:

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from isaac_inference.ops.geometry.calibration import ImageRectified
 from isaac_inference.ops.stereo.settings import MOST, MatchMode, StereoSettings
 from isaac_inference.ros.nodes.shared.image_input import ImageParameters
+from isaac_inference.ros.nodes.shared.network_link import NetworkParameters
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
 from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
 from isaac_inference.ros.runtime.transforms import TransformLibrary
+from isaac_inference.stages.depth.stereo import StereoNetworkSettings
 
 _DEFAULT = StereoSettings()
+_NETWORK = StereoNetworkSettings()
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,30 @@ class MatchingParameters:
 
 
 @dataclass(frozen=True)
-class StereoParameters(ImageParameters, NodeParameters):
+class StereoNetworkParameters:
+    """What of a network's disparities is kept."""
+
+    min_confidence: float = param(
+        _NETWORK.min_confidence,
+        'Pixels of less confidence are unknown, where the network says how sure it is.',
+        minimum=0.0,
+        maximum=1.0,
+    )
+    drop_hidden: bool = param(
+        _NETWORK.drop_hidden,
+        'Pixels are unknown that the right image does not show, by the disparities around: those are guessed.',
+    )
+    wait_s: float = param(
+        5.0, 'How long the inference node may take for a pair.', unit='s', minimum=0.05, maximum=600.0
+    )
+
+    def settings(self) -> StereoNetworkSettings:
+        """What the stage takes."""
+        return StereoNetworkSettings(self.min_confidence, self.drop_hidden)
+
+
+@dataclass(frozen=True)
+class StereoParameters(ImageParameters, NetworkParameters, NodeParameters):
     """Parameters of the stereo node."""
 
     image_rectified: ImageRectified = param(
@@ -87,7 +113,8 @@ class StereoParameters(ImageParameters, NodeParameters):
         "Whether the images follow CameraInfo's P (true), or K and D (false), so that they are rectified here; auto "
         'goes by CameraInfo and by the names of the topics, and says so.',
     )
-    matching: MatchingParameters = group(MatchingParameters(), '')
+    matching: MatchingParameters = group(MatchingParameters(), 'Without a model.')
+    network: StereoNetworkParameters = group(StereoNetworkParameters(), 'With a model.')
     max_depth: float = param(0.0, 'Farther depth is unknown; 0 is no limit.', unit='m', minimum=0.0)
     stamp_tolerance_s: float = param(
         0.002, 'The stamps of the two images of a pair may differ by so much.', unit='s', minimum=0.0, maximum=1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.dense.networks import write_filler, write_matcher
 from support.onnx_models import write_model
 from support.onnx_models.open_vocabulary import embeddings_of, write_open_vocabulary
 
@@ -111,3 +112,24 @@ def test_similarity():
     shuffled = array[:, :, ::-1]
     assert similarity(array, shuffled) < 0.9
     assert similarity(array, shuffled, order_free=True) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize('six', [False, True])
+def test_a_pair_is_one_picture_from_two_places(tmp_path, six):
+    card = read_card(write_matcher(tmp_path / 'm.onnx', six=six))
+    with create_engine(card, 'onnxruntime') as engine, cpu_reference(card) as model:
+        assert check_plan(card, engine.infer, model, 0.99)
+        feeds = image_feeds(card, 1, seed=1)
+        disparity = engine.infer(feeds)['disparity']
+    left, right = np.split(feeds['pair'], 2, axis=1) if six else (feeds['left'], feeds['right'])
+    assert np.abs(left - right).max() > 0.1 and left.min() >= 0.0 and left.max() <= 1.0
+    assert np.median(disparity) == pytest.approx(96 // 20, abs=0.1)
+
+
+def test_depth_with_holes_is_fed(tmp_path):
+    card = read_card(write_filler(tmp_path / 'm.onnx', card='depth: {unit: mm, unknown: -1}'))
+    depth = image_feeds(card, 1, seed=1)['depth']
+    assert depth.shape == (1, 1, 48, 64) and depth.dtype == np.float32
+    assert 0.01 < (depth == -1.0).mean() < 0.1 and depth[depth > 0].min() >= 1000.0 and depth.max() < 3600.0
+    with create_engine(card, 'onnxruntime') as engine, cpu_reference(card) as model:
+        assert check_plan(card, engine.infer, model, 0.99)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.dense.networks import write_filler, write_matcher
 from support.onnx_models import write_model
 from support.onnx_models.open_vocabulary import embeddings_of, write_open_vocabulary
 
@@ -120,3 +121,17 @@ def test_a_profile_that_tensorrt_refuses():
     builder = Builder(index=-1)
     with pytest.raises(EngineError, match='profile was refused'):
         add_profile(builder, builder, network(), SHAPES)
+
+
+def test_both_images_of_a_pair_have_the_same_profile(tmp_path):
+    shapes = profile_shapes(read_card(write_matcher(tmp_path / 'm.onnx')), TensorRtSettings())
+    assert shapes == dict.fromkeys(('left', 'right'), ((1, 3, 64, 96),) * 3)
+    six = profile_shapes(read_card(write_matcher(tmp_path / 'six.onnx', six=True)), TensorRtSettings())
+    assert six == {'pair': ((1, 6, 64, 96),) * 3}
+
+
+def test_a_depth_input_is_as_large_as_the_image(tmp_path):
+    path = write_filler(tmp_path / 'm.onnx', None, card='input_size: [96, 64]\ndepth: {unit: m}')
+    shapes = profile_shapes(read_card(path), TensorRtSettings(max_wh=(192, 128)))
+    assert shapes['image'] == ((1, 3, 64, 96), (1, 3, 64, 96), (1, 3, 128, 192))
+    assert shapes['depth'] == ((1, 1, 64, 96), (1, 1, 64, 96), (1, 1, 128, 192))

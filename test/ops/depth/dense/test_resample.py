@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.depth.dense.resample import to_source
+from isaac_inference.ops.depth.dense.resample import depth_to_input, to_source, to_source_with_steps
 from isaac_inference.ops.image.letterbox import Letterbox
 
 
@@ -61,3 +61,36 @@ def test_other_proportions_are_refused() -> None:
     with pytest.raises(FrameError, match='got 24x32 numbers for an input of 32x24') as error:
         to_source(np.ones((32, 24), np.float32), Letterbox.between((50, 37), (32, 24)))
     assert error.value.reason == 'bad_output_shape'
+
+
+def test_steps_stay_and_slopes_are_smooth() -> None:
+    values = np.tile(np.linspace(2.0, 2.2, 20, dtype=np.float32), (10, 1))
+    values[:, 10:] += 3.0
+    letterbox = Letterbox.between((100, 50), (20, 10))
+    found = to_source_with_steps(values, letterbox, relative=0.06)
+    assert not ((found > 2.2) & (found < 5.1)).any()
+    np.testing.assert_array_equal(found[:, :40], to_source(values, letterbox)[:, :40])
+    assert len(np.unique(found[25, :40])) > 30
+
+
+def test_unknown_numbers_do_not_spread() -> None:
+    values = np.ones((10, 20), np.float32)
+    values[5, 7] = np.nan
+    found = to_source_with_steps(values, Letterbox.between((40, 20), (20, 10)), relative=0.06)
+    np.testing.assert_array_equal(np.argwhere(np.isnan(found)), [[10, 14], [10, 15], [11, 14], [11, 15]])
+
+
+def test_depth_on_the_input_is_padded_with_nothing() -> None:
+    depth = np.arange(1.0, 33.0, dtype=np.float32).reshape(4, 8)
+    made = depth_to_input(depth, Letterbox.between((8, 4), (8, 8)))
+    np.testing.assert_array_equal(made[2:6], depth)
+    assert np.isnan(made[:2]).all() and np.isnan(made[6:]).all()
+    with pytest.raises(FrameError) as error:
+        depth_to_input(depth, Letterbox.between((8, 8), (8, 8)))
+    assert error.value.reason == 'bad_letterbox'
+
+
+def test_depth_that_is_made_larger_stays_in_its_cells() -> None:
+    depth = np.array([[1.0, 2.0], [np.nan, 4.0]], np.float32)
+    made = depth_to_input(depth, Letterbox.between((2, 2), (6, 6)))
+    np.testing.assert_array_equal(made, np.kron(depth, np.ones((3, 3), np.float32)))

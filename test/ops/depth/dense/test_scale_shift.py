@@ -72,6 +72,31 @@ def test_depth_that_would_be_behind_the_camera_is_unknown() -> None:
     assert np.isnan(ScaleShift(1.0, -3.0, inverse=False).depth(np.array([2.0], np.float32))).all()
 
 
+@pytest.mark.parametrize('width', [639, 640, 641])
+@pytest.mark.parametrize('pattern', [(1, 4, 1, 4), (0, 1, 1, 2), (3, 16, 0, 1), (0, 1, 0, 40), (2, 5, 3, 7)])
+def test_readings_in_a_pattern_are_all_looked_for(width: int, pattern: tuple[int, int, int, int]) -> None:
+    """As a lidar's rings have them, or a camera that measures every other column."""
+    row, rows, column, columns = pattern
+    rng = np.random.default_rng(width)
+    truth = rng.uniform(0.6, 6.0, (480, width)).astype(np.float32)
+    known = np.full_like(truth, np.nan)
+    known[row::rows, column::columns] = truth[row::rows, column::columns]
+    found = fit_scale_shift((1.0 / truth - 0.1) / 0.02, known, inverse=True)
+    assert (found.scale, found.shift) == (pytest.approx(0.02, rel=1e-4), pytest.approx(0.1, rel=1e-4))
+    count = np.count_nonzero(np.isfinite(known))
+    assert min(count, 2900) <= found.count <= min(count, 6200) and found.inliers == 1.0
+
+
+def test_the_least_squares_are_those_of_an_independent_solver() -> None:
+    rng = np.random.default_rng(5)
+    known = rng.uniform(0.6, 6.0, 2500)
+    numbers = (1.0 / known * (1.0 + rng.normal(0.0, 0.02, known.size)) - 0.05) / 0.7
+    found = fit_scale_shift(numbers, known, inverse=True, settings=FitSettings(tolerance=0.5))
+    rows = np.column_stack((numbers * known, known))
+    expected = np.linalg.lstsq(rows, np.ones(known.size), rcond=None)[0]
+    np.testing.assert_allclose((found.scale, found.shift), expected, rtol=1e-9)
+
+
 def test_the_running_mean_damps_noise_and_follows_a_jump_at_once() -> None:
     smooth = SmoothScaleShift(0.25)
     rng = np.random.default_rng(1)

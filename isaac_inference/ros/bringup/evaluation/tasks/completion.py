@@ -29,7 +29,7 @@ class CompletionGraph(TaskGraph[CompletionSample, np.ndarray]):
     topics = FeedTopics(
         {'camera_info': plain(CameraInfo), 'image': IMAGE, 'sensor_depth/image': IMAGE},
         {_DEPTH: IMAGE},
-        'completion/timings',
+        ('completion/timings',),
     )
 
     def __init__(self, options: TaskOptions) -> None:

@@ -32,7 +32,7 @@ class MaskGraph(TaskGraph[MaskSample, Boxes]):
     """
 
     topics = FeedTopics(
-        {'image': IMAGE}, {INSTANCE_MASK: IMAGE, _DETECTIONS: plain(Detection2DArray)}, 'detection/timings'
+        {'image': IMAGE}, {INSTANCE_MASK: IMAGE, _DETECTIONS: plain(Detection2DArray)}, ('detection/timings',)
     )
 
     def __init__(self, options: TaskOptions) -> None:

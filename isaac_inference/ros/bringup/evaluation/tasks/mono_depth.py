@@ -35,7 +35,7 @@ class MonoDepthGraph(TaskGraph[DepthSample, np.ndarray]):
             raise ConfigError(f'--task depth: {card.path} is for {card.task.value}; expected {wanted}')
         self._options, self._card, self._kind = options, card, card.spec.kind
         self._answer = METRES if self._kind is DepthKind.METRIC else NUMBERS
-        self.topics = FeedTopics({'image': IMAGE}, {self._answer: IMAGE}, 'depth/timings')
+        self.topics = FeedTopics({'image': IMAGE}, {self._answer: IMAGE}, ('depth/timings',))
 
     def task(self) -> MonoDepthTask:
         return MonoDepthTask(self._kind)

@@ -29,7 +29,9 @@ class SegmentationGraph(TaskGraph[ClassSample, np.ndarray]):
         ConfigError: the model is for another task, or does not know the simulator's classes.
     """
 
-    topics = FeedTopics({'image': IMAGE}, {CLASS_MASK: IMAGE}, 'segmentation/timings', {LABEL_INFO: plain(LabelInfo)})
+    topics = FeedTopics(
+        {'image': IMAGE}, {CLASS_MASK: IMAGE}, ('segmentation/timings',), {LABEL_INFO: plain(LabelInfo)}
+    )
 
     def __init__(self, options: TaskOptions) -> None:
         wanted = f"a semantic segmentation model of the simulator's classes ({', '.join(LABELS)}); none comes with it"

@@ -32,7 +32,7 @@ class StereoGraph(TaskGraph[StereoSample, StereoAnswer]):
     topics = FeedTopics(
         {'left/camera_info': _INFO, 'right/camera_info': _INFO, 'left/image': IMAGE, 'right/image': IMAGE},
         {_DISPARITY: plain(DisparityImage), _DEPTH: IMAGE},
-        'stereo/timings',
+        ('stereo/timings',),
     )
 
     def __init__(self, options: TaskOptions) -> None:

@@ -1,109 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CompletionNode: a sensor's depth with its holes filled, guided by the image."""
+"""CompletionNode: a sensor's depth with its holes filled, guided by the image, with a model or without."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage
+from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.depth.dense.complete import CompletionSettings, complete_depth
+from isaac_inference.models import read_card
+from isaac_inference.ops.depth.dense.complete import complete_depth
 from isaac_inference.ops.depth.depth_image import DepthImage
-from isaac_inference.ops.geometry.calibration import ImageRectified
+from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.compressed_depth import depth_frame_of
 from isaac_inference.ros.messages.depth import depth_array, depth_encoding
-from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image
+from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
+from isaac_inference.ros.nodes.completion.parameters import CompletionParameters
 from isaac_inference.ros.nodes.shared.depth_output import DepthOutput
-from isaac_inference.ros.nodes.shared.image_input import ImageInput, ImageParameters
-from isaac_inference.ros.nodes.shared.image_source import DepthTransport, ImageSource
+from isaac_inference.ros.nodes.shared.image_input import ImageInput
+from isaac_inference.ros.nodes.shared.image_source import ImageSource
+from isaac_inference.ros.nodes.shared.network_link import Answer, NetworkLink
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
-from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
-from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
-from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms.base import frame_name
+from isaac_inference.stages.depth.completion import CompletionNetwork
 
-_FILL = CompletionSettings()
 _BUFFER = 8  # images kept while depth is filled
 _SAME_ASPECT = 0.02
 
 
-@dataclass(frozen=True)
-class FillParameters:
-    """What is filled."""
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """Depth and its image, of one view and size.
 
-    max_reach: int = param(
-        _FILL.max_reach,
-        'Pixels that are farther from any reading stay unknown: holes are filled that are up to twice as wide.',
-        unit='px',
-        minimum=1,
-        maximum=1000,
-    )
-    edge: float = param(
-        _FILL.edge,
-        'Step of colour that is an edge, grey levels: depth hardly spreads across.',
-        minimum=0.1,
-        maximum=255.0,
-    )
-    min_support: float = param(
-        _FILL.min_support,
-        'How alike the colours must be along the way from a reading, or the pixel stays unknown.',
-        minimum=0.0,
-        maximum=1.0,
-    )
-    max_spread: float = param(
-        _FILL.max_spread,
-        'Relative spread of the readings around a pixel, above which it stays unknown: it may be on a near or on a far '
-        'surface.',
-        minimum=0.0,
-        maximum=10.0,
-    )
-    refill_edges: bool = param(
-        _FILL.refill_edges, 'Fill anew what was read at steps of depth, which often lies between both surfaces.'
-    )
+    Attributes:
+        header: of depth.
+        measured: (H, W) float32 m, NaN for unknown.
+        view: (H, W, 3) uint8 BGR.
+        camera: of both; None where it is not known.
+    """
 
-    def settings(self) -> CompletionSettings:
-        """What the op takes."""
-        return CompletionSettings(**{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
-
-
-@dataclass(frozen=True)
-class CompletionParameters(ImageParameters, NodeParameters):
-    """Parameters of the completion node."""
-
-    fill: FillParameters = group(FillParameters(), '')
-    depth_unit_scale: float = param(
-        0.0, 'Metres per unit of depth; 0 goes by the encoding: mm in 16 bit, m in float.', unit='m', minimum=0.0
-    )
-    depth_tolerance_s: float = param(
-        0.0,
-        "Largest difference of the stamps of depth and image; 0 is half of the image's own period.",
-        unit='s',
-        minimum=0.0,
-        maximum=1.0,
-    )
-    wait_s: float = param(0.2, 'How long depth waits for its image.', unit='s', minimum=0.0, maximum=10.0)
-    depth_transport: DepthTransport = param(
-        DepthTransport.AUTO,
-        'How depth comes: Image on "sensor_depth/image", CompressedImage on "sensor_depth/image/compressedDepth" or on '
-        '"sensor_depth/image" itself, or the first of these that is published.',
-    )
-    image_rectified: ImageRectified = param(
-        ImageRectified.AUTO,
-        "Whether the image follows CameraInfo's P (true) or K and D (false); auto goes by CameraInfo and names.",
-    )
-    image_qos: QosParameters = group(QosParameters(), 'Subscriptions to depth, image and CameraInfo.')
-    depth_qos: QosParameters = group(RESULTS, 'Publishers of depth.')
+    header: Header
+    measured: np.ndarray
+    view: np.ndarray
+    camera: CameraModel | None
 
 
 class CompletionNode(PipelineNode):
@@ -112,6 +61,9 @@ class CompletionNode(PipelineNode):
     With `depth/camera_info`, by the image's `camera_info`, and `depth/points` while somebody looks; at the resolution
     of depth, with its header. Depth spreads into holes as far as the image shows one surface there; what nothing
     supports stays unknown. Depth is the primary input: each is a frame.
+
+    With a model, image and depth go to the inference node as `input_tensors`, and its `output_tensors` are read, and
+    held against the readings. There is a `depth/confidence` (mono8, 0 for unknown) of a network that gives one.
     """
 
     Parameters = CompletionParameters
@@ -120,12 +72,17 @@ class CompletionNode(PipelineNode):
     def __init__(self, node_name: str = 'completion', **kwargs: object) -> None:
         self._pairing = StampPairing('depth', {})
         self._feed = CameraFeed()
+        self._network: CompletionNetwork | None = None
+        self._link: NetworkLink[_Frame] | None = None
         super().__init__(node_name, **kwargs)
 
     def on_setup(self) -> None:
         chosen: CompletionParameters = self.parameters
         self._settings = chosen.fill.settings()
+        self._open_network(chosen)
         self._output = DepthOutput(self, chosen.depth_qos)
+        has_confidence = self._network is not None and self._network.has_confidence
+        self._confidences = self.advertise(IMAGE, 'depth/confidence', chosen.depth_qos) if has_confidence else None
         self._open_camera()
         image = Secondary(tolerance_s=chosen.depth_tolerance_s or None, wait_s=chosen.wait_s, depth=_BUFFER)
         topics = {'depth': 'sensor_depth/image', 'image': 'image'}
@@ -139,8 +96,20 @@ class CompletionNode(PipelineNode):
         self.subscribe(IMAGE, 'sensor_depth/image', chosen.image_qos, self._on_depth, primary=True, source=source)
         self.every(max(chosen.wait_s / 3, 0.02), self._on_tick)
 
+    def _open_network(self, chosen: CompletionParameters) -> None:
+        """Raises ModelError for a model that completes no depth."""
+        self._network = self._link = None
+        self.model = ''
+        if chosen.model:
+            card = read_card(chosen.model, chosen.model_card or None)
+            self._network = CompletionNetwork(card, chosen.network.settings())
+            self._link = NetworkLink(self, card, chosen.tensor_qos, chosen.network.wait_s, self._on_answer)
+            self.model = card.name
+
     def on_stop(self) -> None:
         self._pairing.clear()
+        if self._link is not None:
+            self._link.clear()
         self._open_camera()
 
     def _open_camera(self) -> None:
@@ -191,13 +160,29 @@ class CompletionNode(PipelineNode):
         self._feed.fit(color.shape[1], color.shape[0])
         camera = None if self._feed.camera is None else self._feed.camera.resized(*size)
         guide = color if size == color.shape[1::-1] else cv2.resize(color, size, interpolation=cv2.INTER_AREA)
-        depth = read.metres()
-        filled = complete_depth(depth, guide, self._settings)
-        known, added = (np.count_nonzero(np.isfinite(part)) / part.size for part in (depth, filled))
-        self.health.show('known', f'{100 * known:.1f} % read, {100 * added:.1f} % filled or read')
         bgr = guide if order is ColorOrder.BGR else guide[..., ::-1]
-        self._output.publish(item.header, filled, camera, lambda: bgr)
+        made = _Frame(item.header, read.metres(), np.ascontiguousarray(bgr), camera)
+        if self._network is not None and self._link is not None:
+            tensors, letterbox = self._network.tensors(made.view, made.measured, ColorOrder.BGR)
+            self._link.ask(item.header, tensors, letterbox, made, clock)
+            return
+        self._publish(made, complete_depth(made.measured, guide, self._settings))
         self.report_timings(item.header, (clock.finish(),))
+
+    def _on_answer(self, answer: Answer[_Frame]) -> None:
+        if self._network is None:
+            raise FrameError('not_configured', 'an answer arrived while the network was being left')
+        frame = answer.item
+        filled, confidence = self._network.read(answer.outputs, answer.letterbox, frame.measured)
+        if confidence is not None and self._confidences is not None and self._confidences.wanted:
+            self._confidences.publish(image_frame_from_array(confidence, 'mono8', frame.header))
+        self._publish(frame, filled)
+        self.report_timings(frame.header, answer.timings)
+
+    def _publish(self, frame: _Frame, filled: np.ndarray) -> None:
+        known, added = (np.count_nonzero(np.isfinite(part)) / part.size for part in (frame.measured, filled))
+        self.health.show('known', f'{100 * known:.1f} % read, {100 * added:.1f} % filled or read')
+        self._output.publish(frame.header, filled, frame.camera, lambda: frame.view)
 
 
 main = node_main(CompletionNode)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth that the graph makes itself, of two cameras or of a depth camera with holes: which nodes follow from what."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from isaac_inference.errors import ConfigError
+from isaac_inference.models import AnyCard, ModelCard, Task
+from isaac_inference.ros.bringup.graph import CameraTopics, NodeSpec
+from isaac_inference.ros.bringup.node_list import executable, plugin
+
+KINDS: Mapping[Task, str] = {Task.STEREO_DEPTH: 'stereo', Task.DEPTH_COMPLETION: 'completion'}
+"""The task of a network -> the node that it is for, and the launch argument that starts that node without one."""
+
+_SIDES = ('left', 'right')
+_TENSORS = ('input_tensors', 'output_tensors')
+
+
+@dataclass(frozen=True)
+class MadeDepth:
+    """The node that makes depth, and its network.
+
+    Attributes:
+        kind: name of the node.
+        model: path of the network; '' for none.
+        model_card: path of its card; '' looks beside the model.
+        is_alone: whether the graph has nothing else to do.
+    """
+
+    kind: str
+    model: str = ''
+    model_card: str = ''
+    is_alone: bool = False
+
+    def camera(self, topics: CameraTopics) -> CameraTopics:
+        """What the rest of the graph takes: its depth is the one that is made."""
+        made = CameraTopics()
+        return dataclasses.replace(topics, depth=made.depth, depth_info=made.depth_info)
+
+    def nodes(self, given: Mapping[str, str]) -> tuple[NodeSpec, ...]:
+        """The node, and the inference node of its network; beside another model its tensors have topics of their own.
+
+        Args:
+            given: the launch arguments.
+        """
+        # '' too: a model that a parameter file names for all nodes is not this one's
+        network = {'model': self.model, **({'model_card': self.model_card} if self.model_card else {})}
+        is_beside = bool(self.model) and not self.is_alone
+        tensors = {name: f'{self.kind}/{name}' for name in _TENSORS} if is_beside else {}
+        node = _node(self.kind, self.kind, network, {**_topics(self.kind, given), **tensors})
+        if not self.model:
+            return (node,)
+        return node, _node('inference', f'{self.kind}_inference' if is_beside else 'inference', network, tensors)
+
+
+def made_depth(
+    given: Mapping[str, str], card: AnyCard | None, card_of: Callable[[str], AnyCard | None]
+) -> MadeDepth | None:
+    """The depth that launch arguments ask for; None for none.
+
+    Args:
+        given: every argument's value, by name, paths absolute.
+        card: that of `model`.
+        card_of: reads the card of a path.
+
+    Raises:
+        ConfigError: arguments that contradict each other, or a depth_model that is for something else.
+    """
+    argument, found = ('depth_model', card_of(given['depth_model'])) if given['depth_model'] else ('model', card)
+    if given['depth_model'] and found is None:
+        path = given['depth_model']
+        raise ConfigError(f'launch argument depth_model: {path} cannot be read; `isaac-inference info {path}` says why')
+    kind = KINDS.get(found.task) if isinstance(found, ModelCard) else None
+    if given['depth_model'] and kind is None and isinstance(found, ModelCard):
+        raise ConfigError(
+            f'launch argument depth_model: {given["depth_model"]} is for {found.task.value}, expected '
+            f'{" or ".join(task.value for task in KINDS)}; other models are given as model'
+        )
+    own = isinstance(card, ModelCard) and card.task in KINDS
+    if own and given['depth_model']:
+        raise ConfigError(
+            f'launch arguments model:={given["model"]} and depth_model:={given["depth_model"]}: both make depth; give '
+            'one of them'
+        )
+    wanted = {name for name in KINDS.values() if given[name] == 'true' or (given[name] == 'auto' and kind == name)}
+    if kind is not None and kind not in wanted:
+        raise ConfigError(
+            f'launch arguments {kind}:=false and {argument}:={given[argument]}, which is a network for the {kind} '
+            'node; leave one of them out'
+        )
+    if len(wanted) > 1:
+        raise ConfigError(
+            f'launch arguments {", ".join(f"{name}:={given[name]}" for name in KINDS.values())}: both nodes publish '
+            'depth/image; launch one of them a second time, with a namespace of its own'
+        )
+    if not wanted:
+        return None
+    made = MadeDepth(
+        wanted.pop(),
+        given[argument] if kind is not None else '',
+        given['model_card'] if own else '',
+        not (given['tags'] or given['detections'] or (given['model'] and not own)),
+    )
+    _check(made, given)
+    return made
+
+
+def _check(made: MadeDepth, given: Mapping[str, str]) -> None:
+    """Raise ConfigError for arguments that have no effect, or a wrong one, where depth is made."""
+    if made.kind == 'stereo' and given['depth'] != CameraTopics().depth:
+        raise ConfigError(
+            f'launch argument depth:={given["depth"]} with the stereo node, which makes depth/image itself; leave it '
+            'out'
+        )
+    if made.is_alone and given['rectify'] == 'true':
+        how = 'the stereo node rectifies raw pairs itself' if made.kind == 'stereo' else 'depth is that of the image'
+        raise ConfigError(f'launch argument rectify:=true without a model of one image: {how}; leave it out')
+    if made.is_alone and given['source']:
+        raise ConfigError(
+            f'launch argument source:={given["source"]}: a camera node has one image, and the {made.kind} node takes '
+            f'{"two" if made.kind == "stereo" else "depth, too"}; start your driver, or replay a recording'
+        )
+
+
+def _topics(kind: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The remappings of what a node takes."""
+    if kind == 'stereo':
+        pairs = {f'{side}/image': given[side] for side in _SIDES}
+        pairs |= {f'{side}/camera_info': given[f'{side}_info'] for side in _SIDES}
+        return {name: topic for name, topic in pairs.items() if name != topic}
+    sensor = {} if given['depth'] == CameraTopics().depth else {'sensor_depth/image': given['depth']}
+    return {'image': given['image'], 'camera_info': given['camera_info'], **sensor}
+
+
+def _node(kind: str, name: str, parameters: Mapping[str, str], remappings: Mapping[str, str]) -> NodeSpec:
+    return NodeSpec(name, executable(kind), plugin(kind), parameters=parameters, remappings=remappings)

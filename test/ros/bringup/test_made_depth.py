@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth that the graph makes itself: which nodes follow from the launch arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.dense.networks import write_filler, write_matcher
+from support.onnx_models import ultralytics_metadata, write_model
+
+from isaac_inference.errors import ConfigError
+from isaac_inference.ros.bringup.graph import NodeSpec
+from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
+from isaac_inference.ros.runtime.container.components import load_class
+from isaac_inference.ros.runtime.parameters.schema import build
+from isaac_inference.ros.runtime.resources import shared_file
+
+DEFAULTS = {argument.name: argument.default for argument in ARGUMENTS}
+PAIR = {'left': '/l/image', 'left_info': '/l/info', 'right': '/r/image', 'right_info': '/r/info'}
+PAIR_TOPICS = {
+    'left/image': '/l/image',
+    'left/camera_info': '/l/info',
+    'right/image': '/r/image',
+    'right/camera_info': '/r/info',
+}
+
+
+def nodes(**given: str) -> dict[str, NodeSpec]:
+    return {spec.name: spec for spec in launch_plan({**DEFAULTS, **given}).nodes}
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp('made_depth')
+    write_matcher(made / 'stereo.onnx')
+    write_filler(made / 'completion.onnx')
+    metadata = ultralytics_metadata(['cup', 'can', 'box'], imgsz=(64, 64))
+    write_model(made / 'boxes.onnx', 'yolov8', input_wh=(64, 64), metadata=metadata)
+    (made / 'broken.onnx').write_bytes(b'no model')
+    return made
+
+
+def test_a_stereo_network_starts_its_node_and_runs(folder: Path) -> None:
+    found = nodes(model=str(folder / 'stereo.onnx'), **PAIR)
+    assert list(found) == ['stereo', 'inference']
+    assert all(spec.parameters == {'model': str(folder / 'stereo.onnx')} for spec in found.values())
+    assert found['stereo'].remappings == PAIR_TOPICS and not found['inference'].remappings
+
+
+def test_a_completion_network_starts_its_node_and_runs(folder: Path) -> None:
+    given = {'image': '/c/image', 'camera_info': '/c/info', 'depth': '/c/depth'}
+    found = nodes(model=str(folder / 'completion.onnx'), **given)
+    assert list(found) == ['completion', 'inference']
+    expected = {'image': '/c/image', 'camera_info': '/c/info', 'sensor_depth/image': '/c/depth'}
+    assert found['completion'].remappings == expected
+
+
+def test_a_card_is_that_of_the_network(folder: Path, tmp_path: Path) -> None:
+    card = tmp_path / 'card.yaml'
+    card.write_text('disparity: {scale: 2}')
+    found = nodes(model=str(folder / 'stereo.onnx'), model_card=str(card))
+    assert {spec.parameters['model_card'] for spec in found.values()} == {str(card)}
+
+
+@pytest.mark.parametrize('kind', ['stereo', 'completion'])
+def test_without_a_model_it_is_the_node_alone(kind: str) -> None:
+    found = nodes(**{kind: 'true'})
+    assert list(found) == [kind] and found[kind].parameters == {'model': ''}
+    assert list(nodes(**{kind: 'false'})) == ['preprocess', 'inference', 'detection', 'annotate']
+
+
+def test_a_detector_takes_the_depth_that_is_made(folder: Path) -> None:
+    model = str(folder / 'boxes.onnx')
+    found = nodes(model=model, stereo='true', poses='true', **PAIR)
+    assert list(found) == ['stereo', 'preprocess', 'inference', 'detection', 'track', 'pose', 'annotate']
+    assert found['stereo'].parameters == {'model': ''} and found['inference'].parameters['model'] == model
+    found = nodes(model=model, completion='true', poses='true', depth='/c/depth', depth_info='/c/depth_info')
+    assert found['completion'].remappings['sensor_depth/image'] == '/c/depth'
+    assert found['pose'].remappings['depth/image'] == 'depth/image'
+    assert found['pose'].remappings['depth/camera_info'] == 'depth/camera_info'
+
+
+@pytest.mark.parametrize('kind', ['stereo', 'completion'])
+def test_two_networks_do_not_meet(folder: Path, kind: str) -> None:
+    model, depth_model = str(folder / 'boxes.onnx'), str(folder / f'{kind}.onnx')
+    found = nodes(model=model, depth_model=depth_model)
+    assert list(found) == [kind, f'{kind}_inference', 'preprocess', 'inference', 'detection', 'annotate']
+    tensors = {'input_tensors': f'{kind}/input_tensors', 'output_tensors': f'{kind}/output_tensors'}
+    for name in (kind, f'{kind}_inference'):
+        assert found[name].parameters == {'model': depth_model}
+        assert {name: topic for name, topic in found[name].remappings.items() if 'tensors' in name} == tensors
+    assert found['inference'].parameters == {'model': model} and not found['inference'].remappings
+    assert list(nodes(depth_model=depth_model)) == [kind, 'inference']
+
+
+def test_a_parameter_file_may_name_the_network(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / 'mine.yaml'
+    file.write_text(
+        f'/**:\n  ros__parameters: {{model: {folder / "boxes.onnx"}}}\n'
+        f'/**/stereo:\n  ros__parameters: {{model: {folder / "stereo.onnx"}}}\n'
+    )
+    found = nodes(params_file=str(file))
+    assert found['stereo'].parameters['model'] == found['stereo_inference'].parameters['model']
+    assert found['stereo'].parameters['model'] == str(folder / 'stereo.onnx')
+    assert found['inference'].parameters['model'] == str(folder / 'boxes.onnx')
+    assert 'stereo' not in nodes(params_file=str(file), stereo='false')
+    file.write_text(f'/**:\n  ros__parameters: {{model: {folder / "boxes.onnx"}}}\n')
+    assert nodes(params_file=str(file), stereo='true')['stereo'].parameters['model'] == ''  # not the detector
+    file.write_text(f'/**:\n  ros__parameters: {{model: {folder / "stereo.onnx"}}}\n')
+    assert list(nodes(params_file=str(file))) == ['stereo', 'inference']
+
+
+@pytest.mark.parametrize('kind', ['stereo', 'completion'])
+def test_the_shipped_parameter_file_gives_the_nodes_valid_parameters(folder: Path, kind: str) -> None:
+    file = str(shared_file('config/perception.yaml'))
+    for spec in nodes(params_file=file, model=str(folder / f'{kind}.onnx')).values():
+        build(load_class(spec.package, spec.plugin).Parameters, spec.parameters)
+        assert spec.parameters['model'] == str(folder / f'{kind}.onnx')
+    assert nodes(params_file=file, **{kind: 'true'})[kind].parameters['model'] == ''
+
+
+@pytest.mark.parametrize(
+    'given, says',
+    [
+        ({'model': 'stereo', 'stereo': 'false'}, 'stereo:=false and model:=.*which is a network for the stereo node'),
+        ({'depth_model': 'completion', 'completion': 'false'}, 'completion:=false and depth_model:='),
+        ({'depth_model': 'boxes'}, 'depth_model: .* is for detection, expected stereo_depth or depth_completion'),
+        ({'depth_model': 'broken'}, 'depth_model: .* cannot be read; `isaac-inference info .*` says why'),
+        ({'model': 'stereo', 'depth_model': 'completion'}, 'both make depth; give one'),
+        ({'stereo': 'true', 'completion': 'true'}, 'stereo:=true, completion:=true: both nodes publish depth/image'),
+        ({'model': 'stereo', 'completion': 'true'}, 'stereo:=auto, completion:=true: both nodes publish'),
+        ({'stereo': 'true', 'depth': '/c/depth'}, 'depth:=/c/depth with the stereo node, which makes depth/image'),
+        ({'model': 'stereo', 'rectify': 'true'}, 'rectify:=true .*the stereo node rectifies raw pairs itself'),
+        ({'model': 'completion', 'rectify': 'true'}, 'rectify:=true .*depth is that of the image'),
+        ({'stereo': 'true', 'source': '0'}, 'source:=0: a camera node has one image'),
+        ({'stereo': 'yes'}, "stereo: got 'yes', expected true or false"),
+        ({'model': 'stereo', 'poses': 'true'}, 'poses: true, but .* is for stereo_depth and finds no objects'),
+    ],
+)
+def test_what_contradicts_itself_is_an_error(folder: Path, given: dict[str, str], says: str) -> None:
+    paths = {
+        name: str(folder / f'{value}.onnx') if name in ('model', 'depth_model') else value
+        for name, value in given.items()
+    }
+    with pytest.raises(ConfigError, match=says):
+        nodes(**paths)
