@@ -389,10 +389,10 @@ def _drop_bad_bones(
             reasons[alone] = NO_BODY
             continue
         count = len(positions)
-        blame = np.bincount(np.concatenate((first[bad], second[bad])), minlength=count).astype(np.float64)
+        accused = np.bincount(np.concatenate((first[bad], second[bad])), minlength=count)
         good = there & ~bad & is_bone
-        blame -= 0.5 * (blame > 0) * np.bincount(np.concatenate((first[good], second[good])), minlength=count)
-        worst = int(np.where(blame == 0, -np.inf, blame - 0.25 * confidences).argmax())
+        blame = accused - 0.5 * np.bincount(np.concatenate((first[good], second[good])), minlength=count)
+        worst = int(np.where(accused == 0, -np.inf, blame - 0.25 * confidences).argmax())
         positions[worst] = np.nan
         reasons[worst] = NO_BONE
 

@@ -88,7 +88,7 @@ class CropModel:
         path: of the ONNX model.
         card: path of its YAML card; '' looks beside the model.
         any_batch: whether it takes any number of images at once.
-        skeletons: whether its keypoints are those of people.
+        skeletons: whether its keypoints are those of people, by a skeleton.
     """
 
     path: str
@@ -97,9 +97,9 @@ class CropModel:
     skeletons: bool = False
 
     @classmethod
-    def of(cls, card: ModelCard, card_path: str = '') -> CropModel:
-        """The model of a card, and the path of its YAML card, where it is not beside the model."""
-        return cls(str(card.path), card_path, card.dynamic_batch, has_skeleton(card))
+    def of(cls, path: str, card_path: str, card: ModelCard) -> CropModel:
+        """A model, with what its card says."""
+        return cls(path, card_path, card.dynamic_batch, has_skeleton(card))
 
     @property
     def given(self) -> dict[str, str]:
@@ -179,8 +179,8 @@ def perception_graph(
         masks: whether the model has masks, which are drawn.
         top_down: whether the model gives the keypoints of one person in an image: what it sees is that whole image.
         crops: the model that finds the keypoints of each person that `model`, or the detector elsewhere, has found.
-        skeletons: whether the keypoints are those of people: they are drawn joined, and go into space with depth. Those
-            of crops say so themselves.
+        skeletons: whether the model's keypoints are those of people: they are drawn joined, and go into space with
+            depth; with `crops` the other model says it.
         pose_parameters: parameters of the pose node.
         rectify: whether the model's images are rectified: who looks at what was found then has the rectified image and
             its CameraInfo, and depth is what the camera has of it: raw, unless its topic's name says `rect`.

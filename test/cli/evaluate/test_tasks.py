@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
 import json
 
 import cv2
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from support.depth_cards import write_brightness
 from support.onnx_models.color_classes import write_class_colors
-from support.waiting import LIMIT_S
+from support.waiting import LIMIT_S, TIME_FACTOR
 
 from isaac_inference.cli.evaluate import measure
 from isaac_inference.cli.main import main
@@ -26,6 +28,7 @@ from isaac_inference.ops.depth.dense.complete import complete_depth
 from isaac_inference.ops.stereo.matcher import StereoMatcher
 from isaac_inference.ops.stereo.rig import StereoRig
 from isaac_inference.ros.bringup import feeder
+from isaac_inference.ros.bringup.evaluation.tasks.completion import CompletionGraph
 from isaac_inference.sim.stereo import BASELINE
 from isaac_inference.stages import Preprocessor
 from isaac_inference.stages.depth.mono import MonoDepth
@@ -142,22 +145,32 @@ def test_completion_without_a_model(run, tmp_path):
     assert len(list((tmp_path / 'worst').iterdir())) == 2
 
 
-def test_frames_that_are_not_answered_are_counted_and_explained(run, monkeypatch):
+def test_a_graph_that_never_answers_ends_with_the_reason(run, monkeypatch):
     monkeypatch.setattr(feeder, 'SHOW_AGAIN_S', 0.05)
-    params = ('--timeout', '0.3')
-    monkeypatch.setattr(CompletionTask, 'samples', _unusable(CompletionTask.samples))
-    code, figures, _, errors = run('completion', *params, '--frames', '9')
+    monkeypatch.setattr(CompletionGraph, 'messages', unusable(range(99)))
+    code, figures, _, errors = run('completion', '--timeout', '0.3', '--frames', '9')
     assert (code, figures) == (1, None)
     assert 'the last 5 frames were not answered within 0.3 s' in errors and 'completion' in errors
 
 
-def _unusable(samples):
-    """Depth of another size than the image: the node refuses it."""
+@pytest.mark.timing
+@pytest.mark.parametrize(('more', 'share'), [((), 1.0), (('--count-dropped',), 0.5)])
+def test_frames_that_are_not_answered_are_counted(run, monkeypatch, more, share):
+    monkeypatch.setattr(CompletionGraph, 'messages', unusable([2]))
+    code, figures, screen, _ = run('completion', '--timeout', str(3.0 * TIME_FACTOR), *more)
+    assert (code, figures['frames'], figures['dropped_frames']) == (1, 1, 1)
+    assert '1, 1 more were not answered' in screen
+    assert figures['completeness'] == pytest.approx(share, abs=0.05), 'nothing is known of a frame without an answer'
 
-    def cut(self, *arguments, **how):
-        for sample in samples(self, *arguments, **how):
-            object.__setattr__(sample, 'measured', np.ascontiguousarray(sample.measured[:, :100]))
-            yield sample
+
+def unusable(numbers):
+    """`CompletionGraph.messages` with depth of another size than the image in some frames: the node refuses it."""
+    messages, shown = CompletionGraph.messages, itertools.count()
+
+    def cut(self, sample, header):
+        if next(shown) in numbers:
+            sample = dataclasses.replace(sample, measured=np.ascontiguousarray(sample.measured[:, :100]))
+        return messages(self, sample, header)
 
     return cut
 

@@ -25,7 +25,7 @@ from isaac_inference.ops.keypoints.joints import (
     joints_in_space,
 )
 from isaac_inference.sim import default_camera
-from isaac_inference.sim.people import PeopleFrame, PeopleScene, PersonTruth
+from isaac_inference.sim.people import PeopleFrame, PeopleScene, PersonTruth, observed_keypoints
 from isaac_inference.sim.sensor import SensorSettings
 
 CLEAN = SensorSettings(blur=0.0, noise=0.0, depth_noise=0.0, depth_hole_edges=False)
@@ -274,3 +274,12 @@ def test_a_camera_without_a_ray_for_the_corner_leaves_that_out() -> None:
     assert np.isnan(camera.undistort(rows[AT['nose'], None, :2] - 0.5)).any()
     found = joints_in_space(rows, box, camera, DepthImage(depth, 1.0), replace(BODY))
     assert found.left_out[AT['nose']] == OUTSIDE
+
+
+def test_joints_whose_good_bones_outweigh_a_bad_one_come_to_an_end() -> None:
+    """Of such joints once the first was taken, which was gone already, again and again."""
+    frame = PeopleScene(CAMERA, 9704019).frame(0.0)
+    rows = observed_keypoints(frame.truths, np.random.default_rng([23, 9704019, 0]))
+    for truth, row in zip(frame.truths, rows.astype(float), strict=True):
+        found = joints_in_space(row, truth.box.astype(float), CAMERA, DepthImage(frame.depth, 1.0), BODY)
+        assert np.isfinite(found.positions).any()

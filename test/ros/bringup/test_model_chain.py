@@ -46,8 +46,8 @@ def test_two_models_are_a_detector_and_what_runs_on_its_people(person: str, pose
     assert {made[name].parameters['model'] for name in CHAIN[:3]} == {person}
     assert {made[name].parameters['model'] for name in CHAIN[3:6]} == {pose}
     assert made['crops'].remappings['image'] == '/front/image'
-    assert made['skeletons'].parameters['model'] == pose
     assert made['annotate'].parameters == {'draw_keypoints': True, 'draw_skeletons': True, 'model': pose}
+    assert made['skeletons'].parameters == {'model': pose}
 
 
 def test_blanks_and_home_are_read(person: str, pose: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,6 +153,7 @@ def test_a_top_down_model_alone(pose: str) -> None:
     assert {made[name].parameters['model'] for name in ('preprocess', 'inference', 'keypoints')} == {pose}
     assert 'publish_detections' not in made['keypoints'].parameters
     assert made['annotate'].parameters == {'draw_keypoints': True, 'draw_skeletons': True, 'model': pose}
+    assert made['skeletons'].parameters == {'model': pose}
 
 
 def test_its_person_can_be_tracked_but_has_no_pose(pose: str) -> None:

@@ -141,7 +141,9 @@ def test_people_are_tracked_with_their_keypoints(
     if is_alone:
         started(empty_graph, model=str(dots.path), track=True, annotate=False, **found_by(dots))
     else:
-        started(empty_graph, model=str(detector), crops=CropModel.of(dots), track=True, annotate=False)
+        started(
+            empty_graph, model=str(detector), crops=CropModel.of(str(dots.path), '', dots), track=True, annotate=False
+        )
     probe = empty_graph.probe
     tracked = probe.listen('track/detections', Detection2DArray)
     frames = probe.listen('track/keypoints', TensorList, read=from_tensor_list)

@@ -47,6 +47,12 @@ class TaskOptions:
         return self.card
 
 
+def node(name: str, **parameters: str) -> NodeSpec:
+    """One node of the package, under its own name; parameters that are '' are left to it."""
+    given = {key: value for key, value in parameters.items() if value}
+    return NodeSpec(name, executable(name), plugin(name), parameters=given)
+
+
 def dense_node(name: str, options: TaskOptions) -> NodeSpec:
     """The stereo or completion node, with the model if there is one.
 
@@ -62,7 +68,7 @@ def dense_node(name: str, options: TaskOptions) -> NodeSpec:
             f'--{unknown[0].replace("_", "-")}: the {name} node takes no {unknown[0]}; leave it out to measure what '
             'the node does without'
         )
-    return NodeSpec(name, executable(name), plugin(name), parameters=given)
+    return node(name, **given)
 
 
 class TaskGraph(ABC, Generic[SampleT, AnswerT]):
