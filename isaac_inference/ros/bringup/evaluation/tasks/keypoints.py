@@ -33,7 +33,7 @@ _DETECTIONS, _INFO, _DEPTH_INFO, _DEPTH = 'detections', 'camera_info', 'depth/ca
 _CAMERA: dict[str, TypeAdapter[Any]] = {_INFO: plain(CameraInfo), _DEPTH_INFO: plain(CameraInfo), _DEPTH: IMAGE}
 _FOUND: dict[str, TypeAdapter[Any]] = {_DETECTIONS: plain(Detection2DArray), KEYPOINTS_TOPIC: TENSORS}
 _JOINTS: dict[str, TypeAdapter[Any]] = {KEYPOINTS_3D: plain(PointCloud2)}
-_TIMINGS = 'skeletons/timings'
+_TIMINGS = ('skeletons/timings',)
 
 
 def keypoint_graph(options: TaskOptions) -> TaskGraph[PeopleSample, PeopleAnswer]:
