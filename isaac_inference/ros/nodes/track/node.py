@@ -144,7 +144,8 @@ class TrackNode(PipelineNode):
             return
         self.model = card.name
         is_open = isinstance(card, ObjectsCard) and card.is_open
-        self._labels = None if is_open else frozenset(card.labels)
+        # a model without classes, as of top-down keypoints, is not whose detections these are
+        self._labels = None if is_open or not card.labels else frozenset(card.labels)
         self._symmetries = symmetries_of(card.objects)
         self._posed_by_keypoints = frozenset(model_points(card))
         for symmetries in self._symmetries.values():
