@@ -22,7 +22,7 @@ from isaac_inference.evaluation.panels import Against, Bars, Histogram
 from isaac_inference.evaluation.tasks.base import SimTask
 from isaac_inference.evaluation.tasks.pictures import error_map, pale, side_by_side
 from isaac_inference.evaluation.tasks.result import Rows, TaskFigures
-from isaac_inference.models.card.skeletons.read import COCO_17
+from isaac_inference.models.card.skeletons.published import COCO_17
 from isaac_inference.ops.boxes.nms import box_iou
 from isaac_inference.ops.drawing.boxes import draw_caption
 from isaac_inference.sim import default_camera

@@ -33,7 +33,7 @@ _DETECTIONS, _INFO, _DEPTH_INFO, _DEPTH = 'detections', 'camera_info', 'depth/ca
 _CAMERA: dict[str, TypeAdapter[Any]] = {_INFO: plain(CameraInfo), _DEPTH_INFO: plain(CameraInfo), _DEPTH: IMAGE}
 _FOUND: dict[str, TypeAdapter[Any]] = {_DETECTIONS: plain(Detection2DArray), KEYPOINTS_TOPIC: TENSORS}
 _JOINTS: dict[str, TypeAdapter[Any]] = {KEYPOINTS_3D: plain(PointCloud2)}
-_TIMINGS = 'skeletons/timings'
+_TIMINGS = ('skeletons/timings',)
 
 
 def keypoint_graph(options: TaskOptions) -> TaskGraph[PeopleSample, PeopleAnswer]:
@@ -46,7 +46,7 @@ def keypoint_graph(options: TaskOptions) -> TaskGraph[PeopleSample, PeopleAnswer
 
 
 class ModelKeypointGraph(TaskGraph[PeopleSample, PeopleAnswer]):
-    """The model's graph, and the skeletons node behind it.
+    """The model's graph, which has the skeletons node.
 
     Raises:
         ConfigError: the model finds no keypoints of people.
@@ -69,8 +69,7 @@ class ModelKeypointGraph(TaskGraph[PeopleSample, PeopleAnswer]):
 
     def nodes(self) -> tuple[NodeSpec, ...]:
         model, model_card = self._options.model, self._options.model_card
-        found = perception_graph(model=model, model_card=model_card, annotate=False, **found_by(self._card))
-        return (*found, node('skeletons', model=model, model_card=model_card, use_depth='true'))
+        return perception_graph(model=model, model_card=model_card, annotate=False, **found_by(self._card))
 
     def messages(self, sample: PeopleSample, header: Header) -> Mapping[str, Any]:
         return {**_camera(sample, header), 'image': image_frame_from_array(sample.frame.color, 'bgr8', header)}
