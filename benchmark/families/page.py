@@ -112,10 +112,11 @@ fractions of the input, and `extra` how many points behind the keypoints are not
 takes the highest bin of each axis; how many bins there are for a px follows from their number, or is `split_ratio`.
 `form: heatmaps` takes each map's peak, below the size of a cell; `grid` says where the cells lie: `scaled` (cell i is
 pixel i x stride: HRNet, SimpleBaseline), `corners` (the outermost cells are the outermost pixels: UDP, ViTPose) or
-`cells` (a cell's centre). No file says it, so `scaled` is assumed, and said. An output named as `presence` is
-compared with `min_presence`: below it all confidences are 0. Where nothing names the keypoints, 17 are taken for
-COCO's (`coco17`), 33 for `blazepose33`, 26 for `halpe26`, 133 for `wholebody133`, 16 for `mpii16` and 21 for
-`hand21`; that is an assumption too. Maps that may as well be scores of classes are an error with a line for each.
+`cells` (a cell's centre). No file says it, so `scaled` is assumed, or `corners` for a vision transformer, and said.
+An output named as `presence` is compared with `min_presence`: below it all confidences are 0. Where nothing names the
+keypoints, 17 are taken for COCO's (`coco17`), 33 for `blazepose33`, 26 for `halpe26`, 133 for `wholebody133`, 16 for
+`mpii16` and 21 for `hand21`; that is an assumption too. Maps that may as well be scores of classes are an error with
+a line for each.
 """
 
 

@@ -12,16 +12,15 @@ import numpy as np
 
 from isaac_inference.engines import Engine, non_finite
 from isaac_inference.errors import FrameError, PerceptionError
+from isaac_inference.evaluation.picture_feeds import PictureFeeds, picture_feeds
 from isaac_inference.models.card.card import ModelCard
-from isaac_inference.models.card.tasks import DetectionSpec, Task
-from isaac_inference.models.recognition.probe import probe_disparity, probe_picture
+from isaac_inference.models.card.tasks import DetectionSpec
+from isaac_inference.models.recognition.probe import probe_picture
 from isaac_inference.models.recognition.read_outputs import decode_all
 from isaac_inference.ops.boxes.detections import Detections
 from isaac_inference.ops.boxes.plausibility import implausible
 from isaac_inference.ops.image.letterbox import Letterbox
-from isaac_inference.stages import Postprocessor, Preprocessor, detection_settings
-from isaac_inference.stages.depth.completion import CompletionNetwork
-from isaac_inference.stages.depth.stereo import StereoNetwork
+from isaac_inference.stages import Postprocessor, detection_settings
 
 LOW_SCORE = 0.02
 """Best score below which the model knows nothing in a picture full of things, or is shown them wrongly."""
@@ -105,7 +104,7 @@ def probe(card: ModelCard, engine: Engine) -> ProbeReport:
     settings = detection_settings(card)
     threshold = float(np.min(settings.score_thresholds)) if has_boxes else None
     try:
-        prepare = _preparing(card)
+        prepare = picture_feeds(card)
         first = _run(engine, prepare, probe_picture())
         second = _run(engine, prepare, np.ascontiguousarray(probe_picture()[:, ::-1] // 2))
     except PerceptionError as error:
@@ -131,28 +130,9 @@ def probe(card: ModelCard, engine: Engine) -> ProbeReport:
     return ProbeReport(tuple(ranked), None if kept is None else len(kept), score, threshold)
 
 
-def _preparing(card: ModelCard) -> Callable[[np.ndarray], tuple[Mapping[str, np.ndarray], Letterbox]]:
-    """What makes a model's input tensors of a picture, (H, W, 3) uint8 BGR."""
-    if card.task is Task.STEREO_DEPTH:
-        pairs = StereoNetwork(card)
-
-        def of_pair(picture: np.ndarray) -> tuple[Mapping[str, np.ndarray], Letterbox]:
-            return pairs.tensors(picture, np.roll(picture, -probe_disparity(picture.shape[1]), axis=1))
-
-        return of_pair
-    if card.task is Task.DEPTH_COMPLETION:
-        frames = CompletionNetwork(card)
-
-        def with_depth(picture: np.ndarray) -> tuple[Mapping[str, np.ndarray], Letterbox]:
-            return frames.tensors(picture, np.float32(1.0) + picture[..., 0] / np.float32(100.0))
-
-        return with_depth
-    return Preprocessor(card)
-
-
 def _run(
     engine: Engine,
-    prepare: Callable[[np.ndarray], tuple[Mapping[str, np.ndarray], Letterbox]],
+    prepare: PictureFeeds,
     picture: np.ndarray,
 ) -> _Run:
     feeds, letterbox = prepare(picture)

@@ -11,6 +11,7 @@ import types
 import cv2
 import numpy as np
 import pytest
+from support.dense.networks import write_filler, write_matcher
 from support.onnx_models import ultralytics_metadata, write_model
 
 from isaac_inference.cli.bench import command as bench
@@ -187,3 +188,13 @@ def test_no_power_says_why(monkeypatch):
     monkeypatch.setitem(sys.modules, 'pynvml', None)
     found = measure_power(int, 0)
     assert found.watts is None and 'pip install nvidia-ml-py' in found.reason
+
+
+@pytest.mark.parametrize('write, names', [(write_matcher, {'left', 'right'}), (write_filler, {'image', 'depth'})])
+def test_pairs_and_images_with_depth_are_measured(tmp_path, capsys, write, names):
+    path = write(tmp_path / 'm.onnx')
+    feeds = bench_feeds(read_card(path))
+    assert set(feeds) == names and all(len(array) == 1 and array.std() > 0 for array in feeds.values())
+    with pytest.raises(ConfigError, match='the model takes one image at a time'):
+        bench_feeds(read_card(path), 2)
+    assert execute(path, *QUICK) == 0 and 'images/s' in capsys.readouterr().out

@@ -17,10 +17,10 @@ import numpy as np
 from isaac_inference.engines import Engine
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.agreement.interleaved import time_in_turn
+from isaac_inference.evaluation.picture_feeds import picture_feeds
 from isaac_inference.evaluation.timing_stats import Ratio, TimingStats, ratio_of_blocks
 from isaac_inference.hardware.power import PowerReading, measure_power
-from isaac_inference.models import ModelCard
-from isaac_inference.stages import Preprocessor
+from isaac_inference.models import ModelCard, ValueRole
 
 _SEED = 1
 _COARSE = 16  # px of a patch; pictures are smooth at large and noisy at small
@@ -167,20 +167,25 @@ def bench_feeds(card: ModelCard, batch: int = 1, seed: int = _SEED) -> dict[str,
         raise ConfigError(f'batch: got {batch}, expected 1 or more')
     if batch > 1 and not card.dynamic_batch:
         raise ConfigError(
-            f'{card.name}: batch {batch}: the model takes one image at a time ({card.image.tensor.describe()}); '
+            f'{card.name}: batch {batch}: the model takes one image at a time ({card.images[0].tensor.describe()}); '
             'export it with a dynamic batch, or measure batch 1 only'
         )
-    prepare, random = Preprocessor(card), np.random.default_rng(seed)
-    width, height = card.image.wh
+    prepare, random = picture_feeds(card), np.random.default_rng(seed)
+    width, height = card.input_wh
     images = []
     for _ in range(batch):
         coarse = random.integers(0, 256, (-(-height // _COARSE), -(-width // _COARSE), 3), np.uint8)
         smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.int16)
         noise = random.integers(-_NOISE, _NOISE + 1, smooth.shape, np.int16)
         images.append(prepare(np.clip(smooth + noise, 0, 255).astype(np.uint8))[0])
-    name = card.image.tensor.name
-    beside = {item.tensor.name: item.constant(card.image.wh, batch) for item in card.value_inputs}
-    return {name: np.concatenate([image[name] for image in images]), **beside}
+    beside = {
+        item.tensor.name: item.constant(card.input_wh, batch)
+        for item in card.value_inputs
+        if item.role is not ValueRole.DEPTH
+    }
+    return {
+        name: np.concatenate([image[name] for image in images]) for name in images[0] if name not in beside
+    } | beside
 
 
 def _call(engine: Engine, feeds: Mapping[str, np.ndarray]) -> Callable[[], object]:

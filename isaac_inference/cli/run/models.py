@@ -43,7 +43,7 @@ def choose_models(arguments: argparse.Namespace) -> ChosenModels:
     if arguments.models:
         paths = chain_paths(arguments.models, arguments.card, '--models')
         chain = paths.read('--models')
-        crops = CropModel(paths.keypoints, paths.keypoints_card, any_batch=chain.keypoints.dynamic_batch)
+        crops = CropModel.of(paths.keypoints, paths.keypoints_card, chain.keypoints)
         return ChosenModels(chain.detector, paths.detector_card, chain.keypoints, crops)
     card = read_card(arguments.model, arguments.card or None)
     return ChosenModels(card, str(Path(arguments.card).absolute()) if arguments.card else '')

@@ -70,8 +70,29 @@ def against_rest(plane: np.ndarray, activation: str, threshold: float = 0.5) -> 
         >>> against_rest(np.array([[[0.2, 0.8]]], np.float32), 'none').argmax(axis=0).tolist()
         [[0, 1]]
     """
-    level = math.log(threshold / (1.0 - threshold)) if activation == 'sigmoid' else threshold
-    return np.concatenate((np.full_like(plane, level), plane))
+    return np.concatenate((np.full_like(plane, _level(activation, threshold)), plane))
+
+
+def is_class(plane: np.ndarray, activation: str, threshold: float = 0.5) -> np.ndarray:
+    """The ids that `best_class` gives of `against_rest`, for who wants no scores: a fifth of the time.
+
+    Args:
+        plane: (h, w) float32, the class's scores.
+        activation, threshold: as of `against_rest`.
+
+    Returns:
+        (h, w) uint8, 1 where it is the class.
+
+    Example:
+        >>> is_class(np.array([[0.2, 0.8]], np.float32), 'none').tolist()
+        [[0, 1]]
+    """
+    return np.asarray(plane > np.float32(_level(activation, threshold))).view(np.uint8)
+
+
+def _level(activation: str, threshold: float) -> float:
+    """The score that has this probability."""
+    return math.log(threshold / (1.0 - threshold)) if activation == 'sigmoid' else threshold
 
 
 def best_class(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -88,11 +88,18 @@ class CropModel:
         path: of the ONNX model.
         card: path of its YAML card; '' looks beside the model.
         any_batch: whether it takes any number of images at once.
+        skeletons: whether its keypoints are those of people, by a skeleton.
     """
 
     path: str
     card: str = ''
     any_batch: bool = False
+    skeletons: bool = False
+
+    @classmethod
+    def of(cls, path: str, card_path: str, card: ModelCard) -> CropModel:
+        """A model, with what its card says."""
+        return cls(path, card_path, card.dynamic_batch, has_skeleton(card))
 
     @property
     def given(self) -> dict[str, str]:
@@ -172,14 +179,15 @@ def perception_graph(
         masks: whether the model has masks, which are drawn.
         top_down: whether the model gives the keypoints of one person in an image: what it sees is that whole image.
         crops: the model that finds the keypoints of each person that `model`, or the detector elsewhere, has found.
-        skeletons: whether the keypoints are those of people: they are drawn joined, and go into space with depth.
+        skeletons: whether the model's keypoints are those of people: they are drawn joined, and go into space with
+            depth; with `crops` the other model says it.
         pose_parameters: parameters of the pose node.
         rectify: whether the model's images are rectified: who looks at what was found then has the rectified image and
             its CameraInfo, and depth is what the camera has of it: raw, unless its topic's name says `rect`.
     """
     topics = camera or CameraTopics()
     given = _model(model, model_card)
-    whose_points = given if crops is None else crops.given
+    whose_points, skeletons = (given, skeletons) if crops is None else (crops.given, crops.skeletons)
     nodes = []
     if source:
         nodes.append(_node('camera', {'source': source}, topics.color))

@@ -172,7 +172,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     else:
         chain = _chain_of_file(given, namespace)
     if chain is not None:
-        crops = _crop_model(chain.keypoints, chain.keypoints_card, chain.read(_MODELS).keypoints)
+        crops = CropModel.of(chain.keypoints, chain.keypoints_card, chain.read(_MODELS).keypoints)
     named = _with_models_of_file(given, namespace)
     card = card_of(named['model'], named['tags'] or named['model_card'])
     _check_task(named, card)
@@ -304,11 +304,7 @@ def _behind_detections(given: Mapping[str, str]) -> CropModel | None:
     card = card_of(given['model'], given['model_card'])
     if not isinstance(card, ModelCard) or card.task is not Task.TOP_DOWN_KEYPOINTS:
         return None
-    return _crop_model(absolute(given['model']), absolute(given['model_card']), card)
-
-
-def _crop_model(path: str, card_path: str, card: ModelCard) -> CropModel:
-    return CropModel(path, card_path, any_batch=card.dynamic_batch)
+    return CropModel.of(absolute(given['model']), absolute(given['model_card']), card)
 
 
 def _with_file(spec: NodeSpec, file: ParamsFile, namespace: str) -> NodeSpec:

@@ -64,7 +64,10 @@ class TopDownDecoder:
         wrong = shape_problems(spec, shapes, self._input_wh, self._named)
         if wrong:
             raise FrameError('bad_output_shape', f'model {self._name}: ' + '; '.join(wrong))
-        found = self._read(arrays)
+        with np.errstate(over='ignore'):
+            found = self._read(arrays)
+        if not np.isfinite(found).all():  # of numbers that are too large for px
+            raise self._not_finite(spec.form.roles[0])
         if PRESENCE in arrays:
             present = activated(arrays[PRESENCE].reshape(-1), spec.presence_activation)
             if len(present) != len(found):
@@ -112,12 +115,15 @@ class TopDownDecoder:
             )
         array = array.astype(np.float32, copy=False)
         if not np.isfinite(array).all():
-            raise FrameError(
-                'non_finite_output',
-                f'model {self._name}: {self._named(role)} holds NaN or infinity, expected finite numbers; check the '
-                'precision of the engine, and the preprocess lines of the card',
-            )
+            raise self._not_finite(role)
         return array
+
+    def _not_finite(self, role: str) -> FrameError:
+        return FrameError(
+            'non_finite_output',
+            f'model {self._name}: {self._named(role)} holds NaN or infinity, expected finite numbers; check the '
+            'precision of the engine, and the preprocess lines of the card',
+        )
 
     def _named(self, role: str) -> str:
         return f'tensor {self._spec.roles[role]} (the {role})'

@@ -111,10 +111,12 @@ class Segmenter:
         """
         settings = self.settings  # once: they may be changed meanwhile
         output = self._output(outputs, index)
-        cells = self._cells(output, settings.threshold)
+        wants_confidence = with_confidence or settings.min_confidence > 0
+        wants_scores = wants_confidence or settings.upsampling is Upsampling.BILINEAR
+        cells = self._cells(output, settings.threshold, wants_scores)
         height, width = cells.ids.shape
         grid = source_grid(letterbox, (width, height))
-        sure = self._confidence(cells) if with_confidence or settings.min_confidence > 0 else None
+        sure = self._confidence(cells) if wants_confidence else None
         return Segmentation(
             self._mask(settings, cells, sure, grid),
             grid.nearest(sure, 0) if sure is not None and with_confidence else None,
@@ -138,12 +140,14 @@ class Segmenter:
             ids = np.where(sure < least, ids.dtype.type(self.fill), ids)
         return grid.nearest(ids, self.fill)
 
-    def _cells(self, output: np.ndarray, threshold: float) -> _Cells:
+    def _cells(self, output: np.ndarray, threshold: float, wants_scores: bool) -> _Cells:
         if self._spec.form is ClassForm.CLASSES:
             return _Cells(class_ids(output, len(self.names)))
         planes = of_scores.class_planes(output, self._spec.layout)
         if len(planes) != self._expected_channels:
             raise self._bad_channels(len(planes))
+        if self.is_binary and not wants_scores:
+            return _Cells(of_scores.is_class(planes[0], self._spec.activation, threshold))
         if self.is_binary:
             planes = of_scores.against_rest(planes, self._spec.activation, threshold)
         ids, best = of_scores.best_class(planes)

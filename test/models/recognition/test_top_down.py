@@ -197,6 +197,21 @@ def test_as_many_maps_as_pascal_voc_has_classes_are_classes_whatever_the_graph_s
     assert read_card(path).task is Task.SEMANTIC_SEGMENTATION
 
 
+def test_a_vision_transformer_s_heatmaps_are_taken_for_vitpose_s(tmp_path):
+    image = ('images', 'float32', (1, 3, *WH[::-1]))
+    path = write_constant(tmp_path / 'm.onnx', heatmaps(), image=image)
+    model = onnx.load(str(path))
+    model.graph.node[0].name = '/backbone/patch_embeddings/projection/Conv'
+    onnx.save(model, str(path))
+    card = read_card(path)
+    assert card.spec.grid is HeatmapGrid.CORNERS and assumed(card)['keypoints.grid'] == 'corners'
+    lines = [line for item in card.assumptions if item.field == 'keypoints.grid' for line, _ in item.alternatives]
+    assert lines == ['keypoints: {grid: scaled}', 'keypoints: {grid: cells}']
+    for line in lines:
+        path.with_suffix('.yaml').write_text(line)
+        assert not assumed(read_card(path)).get('keypoints.grid')
+
+
 def test_heatmaps_that_may_be_classes_need_a_line(tmp_path):
     cards = check_lines(tmp_path, heatmaps(name='output'))
     assert {line: card.task for line, card in cards.items()} == {

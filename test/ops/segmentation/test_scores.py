@@ -16,6 +16,7 @@ from isaac_inference.ops.segmentation.scores import (
     class_planes,
     confidence,
     confidence_against_rest,
+    is_class,
 )
 
 RNG = np.random.default_rng(11)
@@ -90,6 +91,8 @@ def test_one_class_wins_above_its_threshold(activation, threshold):
     probability = np.linspace(0.01, 0.99, 99, dtype=np.float32)[None, None]
     scores = np.log(probability / (1 - probability)) if activation == 'sigmoid' else probability
     ids, _ = best_class(against_rest(scores, activation, threshold))
+    np.testing.assert_array_equal(is_class(scores[0, 0], activation, threshold), ids[0])
+    assert is_class(scores[0, 0], activation, threshold).dtype == ids.dtype
     off_the_threshold = np.abs(probability[0] - threshold) > 1e-3
     np.testing.assert_array_equal(ids[off_the_threshold], (probability[0] > threshold)[off_the_threshold])
     sure = confidence_against_rest(scores[0], ids, activation)

@@ -17,7 +17,7 @@ from isaac_inference.ros.runtime.parameters.schema import build
 from isaac_inference.ros.runtime.resources import shared_file
 
 DEFAULTS = {argument.name: argument.default for argument in ARGUMENTS}
-CHAIN = ['preprocess', 'inference', 'detection', 'crops', 'crops_inference', 'keypoints', 'annotate']
+CHAIN = ['preprocess', 'inference', 'detection', 'crops', 'crops_inference', 'keypoints', 'skeletons', 'annotate']
 
 
 @pytest.fixture
@@ -46,7 +46,8 @@ def test_two_models_are_a_detector_and_what_runs_on_its_people(person: str, pose
     assert {made[name].parameters['model'] for name in CHAIN[:3]} == {person}
     assert {made[name].parameters['model'] for name in CHAIN[3:6]} == {pose}
     assert made['crops'].remappings['image'] == '/front/image'
-    assert made['annotate'].parameters == {'draw_keypoints': True}
+    assert made['annotate'].parameters == {'draw_keypoints': True, 'draw_skeletons': True, 'model': pose}
+    assert made['skeletons'].parameters == {'model': pose}
 
 
 def test_blanks_and_home_are_read(person: str, pose: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,10 +149,11 @@ def test_models_beside_another_detector(person: str, pose: str, other: str, tmp_
 
 def test_a_top_down_model_alone(pose: str) -> None:
     made = nodes(model=pose, image='/front/image')
-    assert list(made) == ['preprocess', 'inference', 'keypoints', 'annotate']
+    assert list(made) == ['preprocess', 'inference', 'keypoints', 'skeletons', 'annotate']
     assert {made[name].parameters['model'] for name in ('preprocess', 'inference', 'keypoints')} == {pose}
     assert 'publish_detections' not in made['keypoints'].parameters
-    assert made['annotate'].parameters == {'draw_keypoints': True}
+    assert made['annotate'].parameters == {'draw_keypoints': True, 'draw_skeletons': True, 'model': pose}
+    assert made['skeletons'].parameters == {'model': pose}
 
 
 def test_its_person_can_be_tracked_but_has_no_pose(pose: str) -> None:
@@ -162,7 +164,7 @@ def test_its_person_can_be_tracked_but_has_no_pose(pose: str) -> None:
 
 def test_a_top_down_model_on_the_detections_of_a_detector_elsewhere(pose: str, person: str) -> None:
     made = nodes(model=pose, detections='/yolo/detections', image='/front/image')
-    assert list(made) == ['crops', 'crops_inference', 'keypoints', 'annotate']
+    assert list(made) == ['crops', 'crops_inference', 'keypoints', 'skeletons', 'annotate']
     assert made['crops'].remappings['detections'] == '/yolo/detections'
     assert made['crops'].parameters['model'] == pose
     with pytest.raises(ConfigError, match='each is a detector'):

@@ -150,6 +150,12 @@ def test_a_card_of_another_task_is_refused():
     ('make', 'says'),
     [
         (lambda: points_card((1, 1, 17, 3)), r'\[1, 1, 17, 3\], expected 9 values for each image: 3 keypoints of 3'),
+        (
+            lambda: card(
+                {'keypoints': 'out', 'presence': 'flag'}, {'out': (1, 9), 'flag': (1, 2)}, form=KeypointForm.POINTS
+            ),
+            r'flag \(the presence\): got shape \[1, 2\], expected one number for each image',
+        ),
         (lambda: points_card(columns=('x', 'x', 'confidence')), 'expected x and y once each'),
         (lambda: points_card(skeleton=COCO_17), 'the skeleton names 17 points, but the model has 3'),
         (lambda: simcc_card(x=(None, 3, 128), y=(None, 3, 96)), r'128 and 96 bins for an input of 48 x 64 px'),
@@ -204,3 +210,68 @@ def test_an_empty_batch_has_no_keypoints(form):
         'heatmaps': (heatmap_card(), {'out': np.zeros((0, 3, 16, 12), np.float32)}),
     }[form]  # fmt: skip
     assert TopDownDecoder(found).decode(outputs).shape == (0, 3, 3)
+
+
+CARDS = {'points': points_card, 'simcc': simcc_card, 'heatmaps': heatmap_card}
+
+
+def good_outputs(form):
+    """Outputs of a batch of two that each form reads."""
+    shapes = {
+        'points': {'out': (2, 3, 3)},
+        'simcc': {'simcc_x': (2, 3, 96), 'simcc_y': (2, 3, 128)},
+        'heatmaps': {'out': (2, 3, 16, 12)},
+    }[form]
+    rng = np.random.default_rng(5)
+    return {name: rng.random(shape, np.float32) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize('form', CARDS)
+def test_half_and_double_precision_are_read_alike(form):
+    decoder, outputs = TopDownDecoder(CARDS[form]()), good_outputs(form)
+    expected = decoder.decode(outputs)
+    for dtype in (np.float16, np.float64):
+        found = decoder.decode({name: array.astype(np.float16).astype(dtype) for name, array in outputs.items()})
+        assert found.dtype == np.float32 and found.shape == expected.shape
+        np.testing.assert_allclose(found[..., 2], expected[..., 2], atol=1e-3)
+
+
+@pytest.mark.parametrize('form', CARDS)
+def test_outputs_are_left_as_they_are(form):
+    outputs = good_outputs(form)
+    for array in outputs.values():
+        array.setflags(write=False)
+    decoder = TopDownDecoder(CARDS[form]())
+    np.testing.assert_array_equal(decoder.decode(outputs), decoder.decode(outputs))
+
+
+@pytest.mark.parametrize('form', CARDS)
+@pytest.mark.parametrize('seed', range(40))
+def test_whatever_arrives_is_keypoints_or_a_named_frame_error(form, seed):
+    rng = np.random.default_rng(seed)
+    outputs = good_outputs(form)
+    name = rng.choice(list(outputs))
+    shape = tuple(rng.integers(0, 20, rng.integers(0, 5)))
+    kind = rng.choice(['shape', 'nan', 'infinity', 'huge', 'type', 'gone'])
+    if kind == 'shape':
+        outputs[name] = rng.random(shape, np.float32) if shape else np.float32(1.0)[...]
+    elif kind == 'gone':
+        del outputs[name]
+    elif kind == 'type':
+        outputs[name] = outputs[name].astype(rng.choice(['int8', 'int64', 'bool']))
+    else:
+        value = {'nan': np.nan, 'infinity': -np.inf, 'huge': 3e38}[kind]
+        outputs[name].ravel()[rng.integers(outputs[name].size)] = value
+    try:
+        found = TopDownDecoder(CARDS[form]()).decode(outputs)
+    except FrameError as error:
+        assert error.reason in {'missing_tensor', 'bad_output_shape', 'bad_output_type', 'non_finite_output'}
+    else:
+        assert kind in ('huge', 'shape') and np.isfinite(found).all() and found.shape[1:] == (3, 3)
+        assert ((found[..., 2] >= 0) & (found[..., 2] <= 1)).all()
+
+
+def test_coordinates_too_large_for_px_are_no_numbers():
+    rows = np.full((1, 3, 3), 3e38, np.float32)
+    with pytest.raises(FrameError, match='NaN or infinity'):
+        TopDownDecoder(points_card(unit=PointUnit.FRACTION)).decode({'out': rows})

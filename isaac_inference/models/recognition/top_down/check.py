@@ -47,6 +47,11 @@ def shape_problems(
         KeypointForm.HEATMAPS: _heatmap_problems,
     }[spec.form]
     wrong = check(spec, shapes, input_wh, named)
+    each = shapes.get(PRESENCE, ())[1:]
+    if None not in each and math.prod(size or 0 for size in each) != 1:
+        wrong.append(
+            f'{named(PRESENCE)}: got shape {shape_text(tuple(shapes[PRESENCE]))}, expected one number for each image'
+        )
     batches = {shape[0] for role, shape in shapes.items() if role != PRESENCE and shape and shape[0] is not None}
     if len(batches) > 1:
         wrong.append(f'the outputs are of {" and ".join(map(str, sorted(batches)))} images; expected the same number')

@@ -45,7 +45,9 @@ OF_FORM: Mapping[str, tuple[KeypointForm, ...]] = {
 
 _NOT_HERE = ('dims', 'model')  # of keypoints that come with boxes
 _MOST_FRACTION = 2.0
+_UDP_WORDS = ('vitpose', 'patch_embed')
 _GRIDS = {
+    HeatmapGrid.SCALED: 'SimpleBaseline, HRNet and others that are trained without UDP',
     HeatmapGrid.CORNERS: 'networks trained with UDP: ViTPose, HRNet-UDP',
     HeatmapGrid.CELLS: 'networks whose heatmaps are resized with the centres of cells at half units',
 }
@@ -333,13 +335,18 @@ def _bins_or_maps(evidence: Evidence, values: CardValues, found: Fields, said: d
     found.values['layout'] = _map_layout(evidence, values, spec, said, why)
     grid = values.get('keypoints.grid')
     if grid is None:
-        found.values['grid'] = Sourced(HeatmapGrid.SCALED, 'assumed')
+        word = evidence.file.mentions(*_UDP_WORDS)
+        likely = HeatmapGrid.CORNERS if word else HeatmapGrid.SCALED
+        reason = f'names in the graph ({word}), as of ViTPose' if word else 'as SimpleBaseline and HRNet are trained'
+        found.values['grid'] = Sourced(likely, 'assumed')
         found.assumptions.append(
             Assumption(
                 'keypoints.grid',
-                HeatmapGrid.SCALED.value,
-                'as SimpleBaseline and HRNet are trained; the file does not state where in the image the cells lie',
-                tuple((f'keypoints: {{grid: {item.value}}}', whose) for item, whose in _GRIDS.items()),
+                likely.value,
+                f'{reason}; the file does not state where in the image the cells lie',
+                tuple(
+                    (f'keypoints: {{grid: {item.value}}}', _GRIDS[item]) for item in HeatmapGrid if item is not likely
+                ),
             )
         )
     else:
