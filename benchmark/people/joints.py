@@ -38,7 +38,7 @@ from scipy.stats import chi2
 
 from benchmark.support.common import Figure, Options, Result, Table, one_core, plt, save_plot
 from isaac_inference.errors import FrameError
-from isaac_inference.models.card.skeletons.read import COCO_17
+from isaac_inference.models.card.skeletons.published import COCO_17
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.keypoints.body import Body, body_of
 from isaac_inference.ops.keypoints.joints import joints_in_space

@@ -10,7 +10,7 @@ from support.onnx_models import ultralytics_metadata, write_model
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models import read_card
-from isaac_inference.models.card.skeletons.read import COCO_17
+from isaac_inference.models.card.skeletons.published import COCO_17
 from isaac_inference.models.skeleton_reader import read_skeleton
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isaac_inference.models.card.skeletons.read import COCO_17
+from isaac_inference.models.card.skeletons.published import COCO_17
 from isaac_inference.ops.drawing.skeletons import draw_skeleton, side_color
 
 AT = {name: index for index, name in enumerate(COCO_17.names)}

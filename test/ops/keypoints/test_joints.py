@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from isaac_inference.errors import FrameError
-from isaac_inference.models.card.skeletons.read import COCO_17
+from isaac_inference.models.card.skeletons.published import COCO_17
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.keypoints.body import body_of

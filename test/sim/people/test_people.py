@@ -8,7 +8,7 @@ import functools
 import numpy as np
 import pytest
 
-from isaac_inference.models.card.skeletons.read import COCO_17
+from isaac_inference.models.card.skeletons.published import COCO_17
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.sim import default_camera
 from isaac_inference.sim.people import KEYPOINTS, PeopleFrame, PeopleScene, observed_keypoints

@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
 from isaac_inference.errors import FrameError
-from isaac_inference.models.card.skeletons.read import COCO_17
+from isaac_inference.models.card.skeletons.published import COCO_17
 from isaac_inference.ros.messages.people.hri_bodies import body_points
 from isaac_inference.ros.messages.people.joints import JointRows, joint_cloud, read_joints
 from isaac_inference.ros.messages.people.skeleton_markers import BONES, JOINTS, SkeletonMarkers

@@ -14,7 +14,7 @@ from support.ros.probe import LATCHED
 from vision_msgs.msg import LabelInfo
 from visualization_msgs.msg import Marker
 
-from isaac_inference.models.card.skeletons.read import COCO_17
+from isaac_inference.models.card.skeletons.published import COCO_17
 from isaac_inference.ros.messages.people.skeleton_markers import BONES, JOINTS
 from isaac_inference.sim import default_camera
 from isaac_inference.sim.people import observed_keypoints
