@@ -28,7 +28,7 @@ from isaac_inference.models.demo import completion_model
 from isaac_inference.ops.depth.dense.complete import complete_depth
 from isaac_inference.ops.stereo.matcher import StereoMatcher
 from isaac_inference.ops.stereo.rig import StereoRig
-from isaac_inference.ros.bringup import feeder
+from isaac_inference.ros.bringup.clients import feeder
 from isaac_inference.ros.bringup.evaluation.tasks.completion import CompletionGraph
 from isaac_inference.sim.stereo import BASELINE
 from isaac_inference.stages import Preprocessor

@@ -11,8 +11,8 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from isaac_inference.evaluation.tasks.completion import CompletionTask
+from isaac_inference.ros.bringup.clients.feeder import FeedTopics
 from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions, dense_nodes
-from isaac_inference.ros.bringup.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.messages.camera_info import camera_info
 from isaac_inference.ros.messages.depth import depth_array

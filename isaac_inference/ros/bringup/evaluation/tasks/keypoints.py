@@ -16,8 +16,8 @@ from vision_msgs.msg import Detection2DArray
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.tasks.keypoints import KeypointTask, PeopleAnswer, PeopleSample
 from isaac_inference.models import ModelCard
+from isaac_inference.ros.bringup.clients.feeder import FeedTopics
 from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions, node
-from isaac_inference.ros.bringup.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec, found_by, perception_graph
 from isaac_inference.ros.messages.camera_info import camera_info
 from isaac_inference.ros.messages.detections import read_detections, read_keypoints

@@ -12,8 +12,8 @@ from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
 from isaac_inference.evaluation.tasks.stereo import StereoAnswer, StereoTask
+from isaac_inference.ros.bringup.clients.feeder import FeedTopics
 from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions, dense_nodes
-from isaac_inference.ros.bringup.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.messages.camera_info import rectified_camera_info
 from isaac_inference.ros.messages.depth import depth_array

@@ -13,7 +13,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import Header
 
-from isaac_inference.ros.bringup.graph_watcher import GraphWatcher
+from isaac_inference.ros.bringup.clients.graph_watcher import GraphWatcher
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings
 from isaac_inference.ros.runtime.health.timing import StageTiming
 from isaac_inference.ros.runtime.node import StageClock
