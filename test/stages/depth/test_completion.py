@@ -68,10 +68,25 @@ def test_geometry_is_that_of_the_source(card: ModelCard, size: tuple[int, int]) 
 def test_readings_stay_as_they_are(card: ModelCard) -> None:
     depth = scene((101, 77))
     depth[30:40, 20:50] = np.nan
-    found = run(card, grey((101, 77)), depth)
+    found = run(card, grey((101, 77)), depth, refill_edges=False)
     known = np.isfinite(depth)
     np.testing.assert_array_equal(found[known], depth[known])
     assert np.abs(found[32:38, 22:48] - 2.0).max() < 1e-6
+
+
+def test_readings_between_two_surfaces_get_the_network_s_depth(card: ModelCard) -> None:
+    truth = np.full((48, 64), 2.0, np.float32)
+    truth[:, 32:] = 3.0
+    measured = truth.copy()
+    measured[:, 31:33] = 2.5  # on neither
+    outputs = {'dense_depth': truth[None, None]}
+    np.testing.assert_array_equal(CompletionNetwork(card).read(outputs, SAME, measured)[0], truth)
+    kept = CompletionNetwork(card, CompletionNetworkSettings(refill_edges=False)).read(outputs, SAME, measured)[0]
+    np.testing.assert_array_equal(kept, measured)
+    outputs = {'dense_depth': truth[None, None].copy()}
+    outputs['dense_depth'][..., 10:20, 31] = np.nan  # what the network does not know there stays as it was read
+    found = CompletionNetwork(card).read(outputs, SAME, measured)[0]
+    assert (found[10:20, 31] == 2.5).all() and (found[:10] == truth[:10]).all()
 
 
 def test_what_is_unknown_goes_in_as_the_card_says(tmp_path: Path, card: ModelCard) -> None:
