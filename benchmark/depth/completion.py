@@ -15,6 +15,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from benchmark.depth.networks import Complete, completion_network
 from benchmark.support.common import Figure, Options, Result, Table, plt, save_plot
 from isaac_inference.evaluation.depth.errors import depth_errors
 from isaac_inference.ops.depth.dense.complete import CompletionSettings, complete_depth
@@ -27,6 +28,11 @@ _FIRST_SEED = 9000
 def run(options: Options) -> Result:
     """All ways on the same scenes."""
     cv2.setNumThreads(1)
+    with completion_network() as network:
+        return _run(options, network)
+
+
+def _run(options: Options, network: Complete | None) -> Result:
     result = Result('completion', TITLE)
     samples = [completion_sample(_FIRST_SEED + number) for number in range(options.pick(100, 6))]
     ways: dict[str, Callable[[CompletionSample], np.ndarray]] = {
@@ -39,6 +45,8 @@ def run(options: Options) -> Result:
             sample.measured, sample.color, CompletionSettings(refill_edges=False)
         ),
     }
+    if network is not None:
+        ways['network'] = lambda sample: network(sample.color, sample.measured)
     table = Table(
         'Simulated scenes, 640x480',
         ['way', 'in holes: AbsRel [%], mean', 'worst', 'RMSE [mm]', 'complete', 'all: AbsRel [%]', 'RMSE [mm]',
