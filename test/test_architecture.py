@@ -55,6 +55,8 @@ ROS = {
     'stereo_msgs',
     'geometry_msgs',
     'vision_msgs',
+    'visualization_msgs',
+    'hri_msgs',
     'diagnostic_msgs',
     'lifecycle_msgs',
     'nav_msgs',

@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmark.depth.networks import Match, stereo_network
+from benchmark.depth.stereo_network import Match, stereo_network
 from benchmark.support.common import DATA, Figure, Options, Result, Table, plt, save_plot
 from isaac_inference.evaluation.depth.errors import DisparityErrors, depth_errors, disparity_errors
 from isaac_inference.ops.geometry.camera_model import CameraModel

@@ -63,7 +63,16 @@ _TASKS = (  # task, what is recognised, lines of a card
     (
         'keypoints',
         'the same, with keypoints in each row, and masks beside them where there are such',
-        '`keypoints: {count, dims, model}`',
+        '`keypoints: {count, dims, model, skeleton}`',
+    ),
+    (
+        'top_down_keypoints',
+        'keypoints of the one person in the picture, a crop: MoveNet [1, 1, 17, 3], BlazePose (195 values and a flag), '
+        'SimCC (RTMPose: histograms over x [N, K, W x bins] and y [N, K, H x bins]), heatmaps [N, K, h, w] whose name '
+        'or graph says so',
+        '`keypoints: {skeleton, count, form, columns, extra, unit, split_ratio, grid, presence_activation, '
+        'min_presence}`, `activation`, `output_layout`, `outputs: {keypoints}`, `{x, y}` or `{heatmaps}`, and '
+        '`{presence}`',
     ),
     (
         'instance_segmentation',
@@ -96,6 +105,18 @@ mean is rarely in its file: where names and the graph do not say it, they are ta
 nothing is published in metres that is none; `depth: {kind: metric}` says otherwise. A stereo network is run on a
 picture and the same picture shifted, which shows the unit and sign of its disparities. One number for each pixel that
 may be a mask or depth is an error with the two lines that settle it.
+
+Keypoints of one person come in px of the network's input, whatever the network puts out. `form: points` reads the
+`columns` of each point: `x`, `y`, `confidence` (the lowest of several counts) and `other`; `unit` says px or
+fractions of the input, and `extra` how many points behind the keypoints are not read (BlazePose has 6). `form: simcc`
+takes the highest bin of each axis; how many bins there are for a px follows from their number, or is `split_ratio`.
+`form: heatmaps` takes each map's peak, below the size of a cell; `grid` says where the cells lie: `scaled` (cell i is
+pixel i x stride: HRNet, SimpleBaseline), `corners` (the outermost cells are the outermost pixels: UDP, ViTPose) or
+`cells` (a cell's centre). No file says it, so `scaled` is assumed, or `corners` for a vision transformer, and said.
+An output named as `presence` is compared with `min_presence`: below it all confidences are 0. Where nothing names the
+keypoints, 17 are taken for COCO's (`coco17`), 33 for `blazepose33`, 26 for `halpe26`, 133 for `wholebody133`, 16 for
+`mpii16` and 21 for `hand21`; that is an assumption too. Maps that may as well be scores of classes are an error with
+a line for each.
 """
 
 

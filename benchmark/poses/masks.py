@@ -17,10 +17,9 @@ from benchmark.support.common import Figure, Options, Result, Table
 from isaac_inference.engines import create_engine
 from isaac_inference.evaluation import Boxes
 from isaac_inference.evaluation.accuracy.average_precision import mean_average_precision, overlap_of_masks
+from isaac_inference.evaluation.tasks.masks import true_masks
 from isaac_inference.models import ModelCard, read_card
-from isaac_inference.ops.masks.masks import Masks
 from isaac_inference.sim import Scene, default_camera
-from isaac_inference.sim.scene import SimFrame
 from isaac_inference.stages import Postprocessor, Preprocessor
 
 TITLE = 'Masks on the simulator'
@@ -48,21 +47,10 @@ def run(options: Options) -> Result:
             names = tuple(card.labels[index] for index in found.class_ids)
             boxes = found.boxes.astype(np.float64)
             pairs.append(
-                (_truth(frame), Boxes(boxes, names, found.scores.astype(float), ('',) * len(names), found.masks))
+                (true_masks(frame), Boxes(boxes, names, found.scores.astype(float), ('',) * len(names), found.masks))
             )
     _tabulate(result, card, pairs, spent)
     return result
-
-
-def _truth(frame: SimFrame) -> Boxes:
-    boxes = np.array([truth.box for truth in frame.truths], np.float64).reshape(-1, 4)
-    return Boxes(
-        boxes,
-        tuple(truth.kind.name for truth in frame.truths),
-        np.array([truth.visibility for truth in frame.truths], float),
-        tuple(str(truth.instance) for truth in frame.truths),
-        Masks.of_image(frame.instances.astype(np.uint16), boxes),
-    )
 
 
 def _tabulate(result: Result, card: ModelCard, pairs: list[tuple[Boxes, Boxes]], spent: list[float]) -> None:

@@ -17,7 +17,6 @@ from typing import Any, cast
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray
 
 from isaac_inference.ros.bringup.client import GraphClient
 from isaac_inference.ros.bringup.graph import NodeSpec, perception_graph
@@ -87,7 +86,7 @@ class Probe(GraphClient):
         now = self.get_clock().now()
         header = Header(stamp=now.to_msg(), frame_id='camera_optical_frame')
         record = self.records[now.nanoseconds] = Record(time.time_ns())
-        self._images.publish(image_frame_from_array(image, 'bgr8', header))
+        self._inputs['image'].publish(image_frame_from_array(image, 'bgr8', header))
         return record
 
     def wait(self, record: Record, timeout_s: float = _MESSAGE_S) -> bool:
@@ -101,14 +100,14 @@ class Probe(GraphClient):
         values = {pair.key: pair.value for pair in status.values} if status else {}
         return float(values.get(key, 0))
 
-    def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
+    def _on_answer(self, topic: str, message: Any, clock: StageClock) -> None:
         self.detections += 1
         record = self.records.get(stamp_ns(message.header))
         if record is not None:
             with self._news:
                 record.arrived_ns = clock.arrived_ns
                 self._news.notify_all()
-        super()._on_detections(message, clock)
+        super()._on_answer(topic, message, clock)
 
     def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:
         record = self.records.get(stamp_ns(message.header))

@@ -83,6 +83,15 @@ class Engine(ABC):
         return self._outputs
 
     @property
+    def batch_sizes(self) -> tuple[int, int | None]:
+        """Fewest and most images that one `infer` takes; None where any number will do."""
+        images = self.card.images
+        if not images or not all(image.has_batch for image in images):
+            return 1, 1
+        size = images[0].tensor.shape[0]
+        return (1, None) if size is None else (size, size)
+
+    @property
     def is_open(self) -> bool:
         """True between `open` and `close`."""
         return self._is_open

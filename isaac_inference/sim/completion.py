@@ -30,12 +30,14 @@ class CompletionSample:
         truth: (H, W) float32 m, exact; NaN where nothing is in range.
         measured: (H, W) float32 m, NaN for holes.
         camera: of both.
+        scale: what all of `measured` is off by, as a factor; nobody who sees the frame alone can know it.
     """
 
     color: np.ndarray
     truth: np.ndarray
     measured: np.ndarray
     camera: CameraModel
+    scale: float = 1.0
 
 
 def completion_sample(seed: int, time_s: float = 0.0, faults: DepthFaults = HOLEY) -> CompletionSample:
@@ -52,7 +54,24 @@ def completion_sample(seed: int, time_s: float = 0.0, faults: DepthFaults = HOLE
     camera = default_camera()
     frame = Scene(camera, seed, sensor=None).frame(time_s)
     exact = Scene(camera, seed, sensor=_EXACT).frame(time_s).depth
-    rng = np.random.default_rng([14, seed, round(time_s * 1e6)])
+    measured, scale = holey_depth(exact, camera, faults, np.random.default_rng([14, seed, round(time_s * 1e6)]))
+    return CompletionSample(frame.color, exact, measured, camera, scale)
+
+
+def holey_depth(
+    exact: np.ndarray, camera: CameraModel, faults: DepthFaults, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    """What a depth camera with holes makes of exact depth.
+
+    Args:
+        exact: (H, W) float32 m, NaN where nothing is in range.
+        camera: which sees it.
+        faults: the camera's.
+        rng: of noise, holes and the scale.
+
+    Returns:
+        (H, W) float32 m, NaN for holes, and the factor that all of it is off by.
+    """
     filled = np.where(np.isnan(exact), np.float32(10.0), exact)
     bias = float(rng.normal(0.0, 1.0)) * faults.bias
     measured = measured_depth(filled, _cosine(filled, camera), faults, bias, rng)
@@ -64,7 +83,7 @@ def completion_sample(seed: int, time_s: float = 0.0, faults: DepthFaults = HOLE
         axes = (int(rng.integers(4, _LARGEST)), int(rng.integers(3, _LARGEST // 2)))
         cv2.ellipse(hidden, center, axes, float(rng.uniform(0, 180)), 0, 360, (1,), -1)
     measured[hidden > 0] = np.nan
-    return CompletionSample(frame.color, exact, measured, camera)
+    return measured, 1.0 + bias
 
 
 def _cosine(depth: np.ndarray, camera: CameraModel) -> np.ndarray:

@@ -93,8 +93,8 @@ class Rendered:
 class Renderer:
     """Draws for one camera; not for two threads at once."""
 
-    def __init__(self, camera: CameraModel) -> None:
-        self.camera = camera
+    def __init__(self, camera: CameraModel, floor: float = TABLE) -> None:
+        self.camera, self._floor = camera, floor  # m, side of the table top, or of the floor that is in its place
         self._rays = _ray_grid(camera)
         self._table_xy = np.empty((2, camera.height, camera.width), np.float32)  # px in its picture, used anew
 
@@ -106,6 +106,7 @@ class Renderer:
         table: int = 0,
         wall: int = 1,
         light: Light | None = None,
+        shades: Sequence[np.ndarray] = (),
     ) -> Rendered:
         """One view.
 
@@ -114,11 +115,12 @@ class Renderer:
             T_world_camera: where the camera is.
             table, wall: numbers of the pictures (`backgrounds.surface`).
             light: default: Light().
+            shades: (8, 3) m each in the camera's frame, points about what else casts a shadow.
         """
         light = light or Light()
         camera_light = T_world_camera.rotation.T @ np.asarray(light.direction)
         with np.errstate(divide='ignore', invalid='ignore', over='ignore'):  # rays that meet nothing
-            return self._rendered(objects, T_world_camera, table, wall, light, camera_light)
+            return self._rendered(objects, T_world_camera, table, wall, light, camera_light, shades)
 
     def _rendered(
         self,
@@ -128,13 +130,13 @@ class Renderer:
         wall: int,
         light: Light,
         camera_light: np.ndarray,
+        shades: Sequence[np.ndarray],
     ) -> Rendered:
         color, zbuffer, is_endless = self._background(T_world_camera, table, wall, light)
         corners = [item.pose.apply(_corners(item.kind)) for item in objects]
         drawable = [min(points[:, 2].tolist()) > NEAR for points in corners]
-        self._shadows(
-            color, [points for points, fits in zip(corners, drawable, strict=True) if fits], T_world_camera, light
-        )
+        shading = [points for points, fits in zip(corners, drawable, strict=True) if fits]
+        self._shadows(color, [*shading, *shades], T_world_camera, light)
         instances = np.zeros(zbuffer.shape, np.uint8)
         outlines = np.zeros(len(objects))
         boxes = np.zeros((len(objects), 4), np.float32)
@@ -157,7 +159,7 @@ class Renderer:
     ) -> tuple[np.ndarray, np.ndarray, bool]:
         """The table and, beyond its edges, a far backdrop: colour, depth (infinite there), and whether there is any."""
         R, origin = T_world_camera.rotation, T_world_camera.translation
-        scale, half = backgrounds.SIDE / TABLE, backgrounds.SIDE / 2
+        scale, half = backgrounds.SIDE / self._floor, backgrounds.SIDE / 2
         depth = self._rays.along(R[2])
         np.reciprocal(depth, out=depth)
         # place = origin + depth * direction, and depth = -height / (down . ray): one linear function of the ray over

@@ -16,7 +16,7 @@ from isaac_inference.ops.geometry.symmetry import canonical
 from isaac_inference.sim import backgrounds
 from isaac_inference.sim.catalog import LABELS, OBJECTS, ObjectKind
 from isaac_inference.sim.placement import cells, orbit, random_rotation, resting
-from isaac_inference.sim.renderer import Light, Placed, Renderer
+from isaac_inference.sim.renderer import Light, Placed, Rendered, Renderer
 from isaac_inference.sim.sensor import SensorSettings, sense_color
 
 SIZE = (640, 480)  # px, width and height
@@ -50,7 +50,7 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class _Arrangement:
+class Arrangement:
     """Who stands where, and who looks at it."""
 
     camera: CameraModel
@@ -65,15 +65,8 @@ def training_sample(rng: np.random.Generator) -> Sample:
 
     Half of them are crowded tables seen from where a robot's camera hangs, the others are anything from anywhere.
     """
-    arranged = _crowded_table(rng) if rng.random() < 0.5 else _anything(rng)
-    camera, T_world_camera, kinds = arranged.camera, arranged.T_world_camera, arranged.kinds
-    T_camera_world = T_world_camera.inverse()
-    placed = [
-        Placed(kind, T_camera_world @ _place(kind, x, y, rng))
-        for kind, (x, y) in zip([*kinds, *arranged.others], arranged.places, strict=True)
-    ]
-    table, wall = (int(value) for value in rng.integers(0, backgrounds.VARIETY, 2))
-    view = Renderer(camera).render(placed, T_world_camera, table=table, wall=wall, light=_light(rng))
+    arranged, placed, view = random_view(rng)
+    camera, kinds = arranged.camera, arranged.kinds
     named = [index for index in range(len(kinds)) if view.visibility[index] > _MIN_VISIBILITY]
     poses = tuple(canonical(placed[index].pose, placed[index].kind.symmetries) for index in named)
     corners = [
@@ -83,7 +76,7 @@ def training_sample(rng: np.random.Generator) -> Sample:
     rows = np.zeros(256, np.uint8)
     rows[np.asarray(named, int) + 1] = np.arange(1, len(named) + 1)
     return Sample(
-        sense_color(view.color, _sensor(rng), rng),
+        sense_color(view.color, random_sensor(rng), rng),
         view.boxes[named].reshape(-1, 4),
         np.array([LABELS.index(kinds[index].name) for index in named], np.int64),
         np.array(corners, np.float32).reshape(-1, 8, 2),
@@ -94,7 +87,33 @@ def training_sample(rng: np.random.Generator) -> Sample:
     )
 
 
-def _crowded_table(rng: np.random.Generator) -> _Arrangement:
+def random_view(rng: np.random.Generator) -> tuple[Arrangement, list[Placed], Rendered]:
+    """What `training_sample` shows, as its camera would see it without faults."""
+    arranged = _crowded_table(rng) if rng.random() < 0.5 else _anything(rng)
+    T_world_camera = arranged.T_world_camera
+    T_camera_world = T_world_camera.inverse()
+    placed = [
+        Placed(kind, T_camera_world @ _place(kind, x, y, rng))
+        for kind, (x, y) in zip([*arranged.kinds, *arranged.others], arranged.places, strict=True)
+    ]
+    table, wall = (int(value) for value in rng.integers(0, backgrounds.VARIETY, 2))
+    view = Renderer(arranged.camera).render(placed, T_world_camera, table=table, wall=wall, light=_light(rng))
+    return arranged, placed, view
+
+
+def random_sensor(rng: np.random.Generator) -> SensorSettings:
+    """The faults of a colour camera, of any strength."""
+    return SensorSettings(
+        blur=rng.uniform(0.3, 1.3),
+        motion_blur=int(rng.integers(2, 8)) if rng.random() < 0.25 else 0,
+        motion_angle=rng.uniform(0, np.pi),
+        noise=rng.uniform(0, 8),
+        gains=tuple(rng.uniform(0.88, 1.12, 3)),
+        gamma=rng.uniform(0.75, 1.35),
+    )
+
+
+def _crowded_table(rng: np.random.Generator) -> Arrangement:
     """One object of nearly every kind, close together, from an arm's length away."""
     kinds = [OBJECTS[index] for index in rng.permutation(len(OBJECTS))[: int(rng.integers(4, len(OBJECTS) + 1))]]
     kinds += [OBJECTS[index] for index in rng.integers(0, len(OBJECTS), int(rng.integers(0, 3)))]
@@ -108,10 +127,10 @@ def _crowded_table(rng: np.random.Generator) -> _Arrangement:
         rng.normal(0, 0.07),
     )
     places = cells(count, rng.uniform(0.17, 0.27), rng, rows=2 if count <= 6 else 3)
-    return _Arrangement(_camera(rng, 560, 650), T_world_camera, kinds, places, others)
+    return Arrangement(_camera(rng, 560, 650), T_world_camera, kinds, places, others)
 
 
-def _anything(rng: np.random.Generator) -> _Arrangement:
+def _anything(rng: np.random.Generator) -> Arrangement:
     """Any objects from any side, near and far, with another lens each time."""
     T_world_camera = orbit(
         rng.uniform(0, 2 * np.pi),
@@ -123,7 +142,7 @@ def _anything(rng: np.random.Generator) -> _Arrangement:
     kinds = [OBJECTS[index] for index in rng.integers(0, len(OBJECTS), int(rng.integers(1, 8)))]
     others = _others(rng, most=2)
     places = cells(len(kinds) + len(others), rng.uniform(0.2, 0.32), rng)
-    return _Arrangement(_camera(rng, 480, 720), T_world_camera, kinds, places, others)
+    return Arrangement(_camera(rng, 480, 720), T_world_camera, kinds, places, others)
 
 
 def _others(rng: np.random.Generator, most: int) -> list[ObjectKind]:
@@ -154,17 +173,6 @@ def _light(rng: np.random.Generator) -> Light:
     flat = np.sqrt(1 - level**2)
     lamp = (flat * np.cos(side), flat * np.sin(side), level)
     return Light(lamp, rng.uniform(0.35, 0.8), rng.uniform(0.15, 0.7), rng.uniform(0.0, 0.6))
-
-
-def _sensor(rng: np.random.Generator) -> SensorSettings:
-    return SensorSettings(
-        blur=rng.uniform(0.3, 1.3),
-        motion_blur=int(rng.integers(2, 8)) if rng.random() < 0.25 else 0,
-        motion_angle=rng.uniform(0, np.pi),
-        noise=rng.uniform(0, 8),
-        gains=tuple(rng.uniform(0.88, 1.12, 3)),
-        gamma=rng.uniform(0.75, 1.35),
-    )
 
 
 @functools.cache

@@ -146,9 +146,10 @@ def test_parameters_that_a_node_refuses_end_the_run_with_the_reason(folder):
     assert 'parameter score_threshold: got 7.0 (float), expected number in [0, 1]' in done.stderr.splitlines()[-1]
 
 
-def test_a_model_without_objects_or_classes_is_refused_before_anything_starts(folder):
-    depth = {'depth': np.linspace(0.5, 8, 96 * 128, dtype=np.float32).reshape(1, 1, 96, 128)}
-    write_constant(folder / 'depth.onnx', depth, image=('image', 'float32', (1, 3, 96, 128)))
-    done = run(folder, model='depth.onnx')
+def test_a_model_that_needs_more_than_a_picture_is_refused_before_anything_starts(folder):
+    disparity = {'disparity': np.linspace(0.5, 8, 96 * 128, dtype=np.float32).reshape(1, 1, 96, 128)}
+    images = [(name, 'float32', (1, 3, 96, 128)) for name in ('left', 'right')]
+    write_constant(folder / 'pair.onnx', disparity, image=images[0], beside=images[1:])
+    done = run(folder, model='pair.onnx')
     assert done.returncode != 0
-    assert 'depth.onnx is for mono_depth, of which run has no rows to write' in ' '.join(done.stderr.split())
+    assert 'pair.onnx is for stereo_depth, which needs more than one picture' in ' '.join(done.stderr.split())

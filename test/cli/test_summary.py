@@ -11,6 +11,7 @@ import pytest
 
 from isaac_inference.cli.run import summary as summary_module
 from isaac_inference.cli.run.summary import RunSummary
+from isaac_inference.cli.run.tallies import TALLIES
 from isaac_inference.cli.shared import console as console_module
 from isaac_inference.ros.bringup.client import FrameResult
 
@@ -75,6 +76,29 @@ def test_a_run_without_detections_has_a_table(printed, results, frames):
     assert f'frames {frames}' in rows
     assert 'detections 0' in rows
     assert not [row for row in rows if row.startswith('frames per second')]
+
+
+def test_classes_have_their_mean_shares(printed):
+    summary = RunSummary('roads', 'composed', TALLIES['classes']())
+    for shares in ({'road': 0.5, 'sky': 0.25}, {'road': 1.0}):
+        summary.add(FrameResult('a.png', found=shares, key='classes'))
+    summary.add(FrameResult.failure('b.png', 'damaged', 'classes'))
+    assert 'classes, mean share road 75.0 %, sky 12.5 %' in printed(summary.table())
+
+
+def test_depth_has_its_range(printed):
+    summary = RunSummary('net', 'composed', TALLIES['depth']())
+    known = {'kind': 'metric', 'unit': 'm', 'known': 1.0}
+    for low, middle, high in ((0.5, 1.0, 3.0), (1.0, 2.0, 9.25), (0.75, 4.0, 8.0)):
+        found = {**known, 'min': low, 'median': middle, 'max': high}
+        summary.add(FrameResult('a.png', found=found, key='depth'))
+    summary.add(FrameResult('a.png', found={**known, 'min': None, 'median': None, 'max': None}, key='depth'))
+    assert 'depth, metric 0.5 to 9.25, median 2 m' in printed(summary.table())
+    assert TALLIES['depth']().row() == ('depth', 'none')
+
+
+def test_a_frame_without_a_result_says_what_it_has_not():
+    assert FrameResult.failure('b.png', 'damaged', 'depth').as_json()['depth'] is None
 
 
 def test_brackets_in_names_are_text(printed):

@@ -63,9 +63,11 @@ def test_every_encoding_gives_the_cpu_s_tensor(card_of, encoding, interpolation)
 
 @pytest.mark.parametrize('interpolation', Interpolation)
 @pytest.mark.parametrize('fit', ['letterbox', 'stretch', 'crop'])
-@pytest.mark.parametrize(('layout', 'dtype'), [('NCHW', 'float32'), ('NHWC', 'float16'), ('NHWC', 'uint8')])
+@pytest.mark.parametrize(
+    ('layout', 'dtype'), [('NCHW', 'float32'), ('NHWC', 'float16'), ('NHWC', 'uint8'), ('NHWC', 'int32')]
+)
 def test_every_fit_layout_and_type_gives_the_cpu_s_tensor(card_of, interpolation, fit, layout, dtype):
-    spec = PreprocessSpec(scale=1.0) if dtype == 'uint8' else dataclasses.replace(NORMALISED, scale=1.0)
+    spec = PreprocessSpec(scale=1.0) if dtype in ('uint8', 'int32') else dataclasses.replace(NORMALISED, scale=1.0)
     if dtype == 'float16':
         spec = dataclasses.replace(spec, mean=(0.0,) * 3, std=(1.0,) * 3)
     spec = dataclasses.replace(spec, fit=fit, interpolation=interpolation)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,26 @@ from isaac_inference.ros.bringup.evaluation.client import AnswerTopics, Evaluati
 from isaac_inference.ros.bringup.evaluation.drive import drive_freely, drive_recording, drive_steps
 from isaac_inference.ros.bringup.evaluation.graph import evaluation_graph
 from isaac_inference.ros.bringup.evaluation.recording import RecordedFrames
-from isaac_inference.ros.bringup.runner import start_composed, start_processes
+from isaac_inference.ros.bringup.graph import NodeSpec
+from isaac_inference.ros.bringup.runner import RunningGraph, start_composed, start_processes
 from isaac_inference.ros.bringup.session import default_ros
 from isaac_inference.ros.runtime.health.health import Health
 
 SPEED_HZ = 30.0
 """Rate at which frames are shown for speed, and of the simulator's time."""
-_START_S = 60.0  # maximum wait for all nodes to be active
+START_S = 60.0
+"""Maximum wait for all nodes to be active."""
 
 
 def session(arguments: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
     """ROS for all seeds; none where nothing runs."""
     return contextlib.nullcontext() if arguments.from_recorded_outputs else default_ros()
+
+
+def start_graph(specs: Sequence[NodeSpec], arguments: argparse.Namespace) -> RunningGraph:
+    """The nodes in one container, or as processes where that is asked for."""
+    start = start_processes if arguments.processes else start_composed
+    return start(specs, arguments.params_file)
 
 
 def measure(
@@ -101,12 +109,11 @@ def _graph(
         registration=arguments.registration,
         simulator=simulator,
     )
-    start = start_processes if arguments.processes else start_composed
     with (
-        contextlib.closing(start(specs, arguments.params_file)) as graph,
+        contextlib.closing(start_graph(specs, arguments)) as graph,
         contextlib.closing(EvaluationClient.start(graph.namespace, topics, feeds=simulator is None)) as client,
     ):
-        graph.wait_until_ready(client, _START_S)
+        graph.wait_until_ready(client, START_S)
         yield client
 
 

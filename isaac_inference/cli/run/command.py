@@ -14,25 +14,33 @@ from typing import IO, Any
 import cv2
 from rich.console import Console
 
+from isaac_inference.cli.run.models import ChosenModels, choose_models
 from isaac_inference.cli.run.summary import RunSummary
+from isaac_inference.cli.run.tallies import TALLIES
 from isaac_inference.cli.shared.console import console, progress
 from isaac_inference.errors import ConfigError
-from isaac_inference.models import ModelCard, Task, read_card
 from isaac_inference.pictures import DamagedPictureError, FrameSource, SourceFrame
 from isaac_inference.ros.bringup.client import FrameResult, GraphClient
 from isaac_inference.ros.bringup.graph import found_by, perception_graph
+from isaac_inference.ros.bringup.readouts.base import Readout
+from isaac_inference.ros.bringup.readouts.choose import readout_of
 from isaac_inference.ros.bringup.runner import RunningGraph, start_composed, start_processes
 from isaac_inference.ros.bringup.session import default_ros
 from isaac_inference.ros.recording.picture_source import picture_source
-
-_WITHOUT_ROWS = (Task.MONO_DEPTH, Task.STEREO_DEPTH, Task.DEPTH_COMPLETION)
 
 
 def add_command(commands: Any) -> None:
     """Add `run` to the command line."""
     command = commands.add_parser('run', help='run a model on pictures through the node graph')
-    command.add_argument('--model', required=True, help='ONNX file')
-    command.add_argument('--card', default='', help='YAML card; default: beside the model')
+    models = command.add_mutually_exclusive_group(required=True)
+    models.add_argument('--model', default='', help='ONNX file')
+    models.add_argument(
+        '--models',
+        default='',
+        metavar='PERSON.onnx,POSE.onnx',
+        help='a person detector, and the model that finds the keypoints of each person in its boxes',
+    )
+    command.add_argument('--card', default='', help='YAML card, or both with a comma; default: beside the model')
     command.add_argument(
         '--source', required=True, help='folder of images, image, video file, recording, or camera index'
     )
@@ -54,18 +62,14 @@ def add_command(commands: Any) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run; 0 if every frame was answered, 1 if not."""
-    card = read_card(arguments.model, arguments.card or None)  # a bad model fails here, before anything starts
-    if card.task in _WITHOUT_ROWS:
-        raise ConfigError(
-            f'--model: {arguments.model} is for {card.task.value}, of which run has no rows to write; launch it with '
-            'perception.launch.py, and look at its depth/picture'
-        )
+    chosen = choose_models(arguments)  # a bad model fails here, before anything starts
+    readout = readout_of(chosen.card, chosen.behind)
     source = picture_source(arguments.source, arguments.image_topic)
     screen = console(stderr=arguments.json == '-')
-    summary = RunSummary(card.name, 'composed' if arguments.composed else 'processes')
-    with _output(arguments.json) as out, _graph(arguments, card) as (graph, client):
+    summary = RunSummary(chosen.name, 'composed' if arguments.composed else 'processes', TALLIES[readout.key]())
+    with _output(arguments.json) as out, _graph(arguments, chosen, readout) as (graph, client):
         graph.wait_until_ready(client, arguments.timeout)
-        for result in _results(source, client, arguments, screen):
+        for result in _results(source, client, readout, arguments, screen):
             summary.add(result)
             _save(result, arguments.save_images)
             if out is not None:
@@ -76,42 +80,35 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _graph(arguments: argparse.Namespace, card: ModelCard) -> Iterator[tuple[RunningGraph, GraphClient]]:
+def _graph(
+    arguments: argparse.Namespace, chosen: ChosenModels, readout: Readout
+) -> Iterator[tuple[RunningGraph, GraphClient]]:
     """The running graph and a client that feeds it, both stopped at the end."""
-    found = found_by(card)
     specs = perception_graph(
-        model=str(Path(arguments.model).absolute()),
-        model_card=_absolute(arguments.card),
+        model=str(chosen.card.path),
+        model_card=chosen.model_card,
         annotate=bool(arguments.save_images),
-        **found,
+        crops=chosen.crops,
+        **found_by(chosen.card),
     )
-    pictures = bool(arguments.save_images)
     start = start_composed if arguments.composed else start_processes
     with (
         default_ros(),
         contextlib.closing(start(specs, arguments.params_file)) as graph,
-        contextlib.closing(
-            GraphClient.start(
-                graph.namespace,
-                pictures=pictures,
-                keypoints=found['keypoints'],
-                masks=found['masks'],
-                classes=found['classes'],
-            )
-        ) as client,
+        contextlib.closing(GraphClient.start(graph.namespace, readout, pictures=bool(arguments.save_images))) as client,
     ):
         yield graph, client
 
 
 def _results(
-    source: FrameSource, client: GraphClient, arguments: argparse.Namespace, screen: Console
+    source: FrameSource, client: GraphClient, readout: Readout, arguments: argparse.Namespace, screen: Console
 ) -> Iterator[FrameResult]:
     total = min(arguments.frames or sys.maxsize, len(source) or sys.maxsize)
     with progress(screen, 'frames', total if total < sys.maxsize else None) as advance:
         for index, frame in enumerate(source):
             if isinstance(frame, DamagedPictureError):
                 screen.print(f'skipped: {frame}', style='yellow')
-                yield FrameResult.failure(frame.name, str(frame))
+                yield FrameResult.failure(frame.name, str(frame), readout.key)
             else:
                 yield _ask(client, frame, arguments.timeout, screen)
             advance()
@@ -146,7 +143,3 @@ def _output(path: str) -> Iterator[IO[str] | None]:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with open(path, 'w', encoding='utf-8') as file:
             yield file
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).absolute()) if path else ''

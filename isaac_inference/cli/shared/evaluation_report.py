@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +11,8 @@ from rich.table import Table
 
 from isaac_inference.evaluation import EvaluationResult
 from isaac_inference.evaluation.accuracy.seeds import SeedsResult
+from isaac_inference.evaluation.measure import Measure
+from isaac_inference.evaluation.tasks.result import TaskResult
 
 _NONE = '-'
 _CLASS_COLUMNS = (
@@ -25,16 +27,6 @@ _CLASS_COLUMNS = (
     'translation p50 / p95 [%]',
     'rotation p50 / p95 [deg]',
 )
-_SEED_COLUMNS = {
-    'map50': 'mAP@50',
-    'map50_95': 'mAP@50:95',
-    'add_0_1d': 'ADD(-S) < 0.1 d',
-    'median_translation_rel': 'translation p50',
-    'median_rotation_deg': 'rotation p50 [deg]',
-    'misses': 'missed',
-    'false_poses': 'false',
-    'id_switches': 'id switches',
-}
 
 
 def print_report(screen: Console, result: EvaluationResult, title: str) -> None:
@@ -46,25 +38,49 @@ def print_report(screen: Console, result: EvaluationResult, title: str) -> None:
         screen.print(_speed(summary['speed']))
 
 
+def print_task(screen: Console, result: TaskResult, title: str) -> None:
+    """The main figures of a task, one row per class or the like, and the stages' times."""
+    table = Table(title=title, show_header=False)
+    dropped = result.dropped
+    table.add_row('frames', f'{result.frames}' + (f', {dropped} more were not answered' if dropped else ''))
+    for measure in result.measures:
+        table.add_row(measure.title, measure.text(result.figures.values[measure.key]))
+    screen.print(table)
+    rows = result.figures.rows
+    if rows is not None and rows.values:
+        screen.print(_columns(Table(), rows.title, rows.columns, rows.values))
+    if result.stages_ms:
+        times = Table()
+        for place, name in enumerate(('time [ms]', 'p50', 'p95')):
+            times.add_column(name, justify='right' if place else 'left')
+        for name, values in result.summary()['stages_ms'].items():
+            times.add_row(name, number(values['p50']), number(values['p95']))
+        screen.print(times)
+
+
 def print_seeds(screen: Console, result: SeedsResult, name: str) -> None:
     """One row per seed, and the mean, worst, best and spread of each figure."""
     summary = result.summary()
-    table = Table(title=f'{name}, {len(result.by_seed)} seeds')
-    for place, title in enumerate(('seed', *_SEED_COLUMNS.values())):
-        table.add_column(title, justify='right' if place else 'left')
-    for seed, row in summary['seeds'].items():
-        table.add_row(seed, *(_figure(column, row[column]) for column in _SEED_COLUMNS))
+    table = _columns(Table(title=f'{name}, {len(result.by_seed)} seeds'), 'seed', result.measures, summary['seeds'])
     table.add_section()
     for kind in ('mean', 'worst', 'best', 'std'):
-        cells = (summary['figures'].get(column, {}).get(kind) for column in _SEED_COLUMNS)
-        table.add_row(kind, *(_figure(column, cell) for column, cell in zip(_SEED_COLUMNS, cells, strict=True)))
+        cells = (
+            measure.text(summary['figures'].get(measure.key, {}).get(kind), max(measure.digits, 2))
+            for measure in result.measures
+        )
+        table.add_row(kind, *cells)
     screen.print(table)
 
 
-def _figure(column: str, value: float | None) -> str:
-    if column in ('add_0_1d', 'median_translation_rel'):
-        return percent(value)
-    return number(value, 4 if column.startswith('map') else 2)
+def _columns(
+    table: Table, title: str, measures: Sequence[Measure], rows: Mapping[str, Mapping[str, float | None]]
+) -> Table:
+    """The table with a row for each name and a column for each measure."""
+    for place, column in enumerate((title, *(measure.title for measure in measures))):
+        table.add_column(column, justify='right' if place else 'left')
+    for name, row in rows.items():
+        table.add_row(name, *(measure.text(row.get(measure.key)) for measure in measures))
+    return table
 
 
 def _headline(summary: Mapping[str, Any], title: str) -> Table:

@@ -83,6 +83,16 @@ class TensorRtEngine(Engine):
             return lane.enqueue(feeds, timer)
 
     @property
+    def batch_sizes(self) -> tuple[int, int | None]:
+        """As of the base class; of an open engine those of its optimization profile."""
+        sizes = super().batch_sizes
+        images = {image.tensor.name for image in self.card.images if image.has_batch}
+        found = [tensor for tensor in (self._loaded.tensors if self._loaded else ()) if tensor.name in images]
+        if not found:
+            return sizes
+        return max(tensor.smallest[0] for tensor in found), min(tensor.largest[0] for tensor in found)
+
+    @property
     def memory(self) -> Mapping[str, float]:
         """Purpose -> MiB that this engine holds; empty while it is closed.
 

@@ -105,6 +105,7 @@ class FrameRecord:
         total_ms: from the image's stamp to the last output; None where that is unknown.
         pipeline_ms: from the first stage's mailbox to the last output; None where that is unknown.
         finished_ns: host time of the last output; 0 where that is unknown.
+        left_out: the reason why an object has no pose, by its id in `boxes`, as far as the pipeline says it.
     """
 
     stamp_ns: int
@@ -117,6 +118,7 @@ class FrameRecord:
     total_ms: float | None = None
     pipeline_ms: float | None = None
     finished_ns: int = 0
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def _require_labels(classes: Sequence[str], scores: np.ndarray, ids: Sequence[str]) -> None:

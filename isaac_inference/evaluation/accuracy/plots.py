@@ -12,11 +12,9 @@ from isaac_inference.evaluation.accuracy.average_precision import RECALLS
 from isaac_inference.evaluation.accuracy.pose_errors import ADD_LIMIT
 from isaac_inference.evaluation.accuracy.result import EvaluationResult
 from isaac_inference.evaluation.figure import new_figure, save_figure
+from isaac_inference.evaluation.panels import FILE_NAME, Against, Histogram, say_nothing
 
-FILE_NAME = 'evaluation.png'
 _LARGEST_ADD = 0.3  # of the diameter; the curve's right end
-_BINS = 40
-_BANDS = 6  # groups along distance and visible fraction
 _CLASS_LINES = 10  # more curves can't be distinguished
 
 
@@ -32,14 +30,14 @@ def save_plots(result: EvaluationResult, folder: str | Path, title: str = '') ->
     translation = poses.values('translation_rel') * 100
     distance, visibility = poses.values('distance_m'), poses.values('visibility') * 100
     _add_curve(axes[0, 0], result)
-    _histogram(axes[0, 1], translation, 'translation error [% of the distance]')
-    _histogram(axes[0, 2], rotation, 'rotation error [deg]')
+    Histogram(translation, 'translation error [% of the distance]', 'objects').draw(axes[0, 1])
+    Histogram(rotation, 'rotation error [deg]', 'objects').draw(axes[0, 2])
     _precision_recall(axes[1, 0], result)
-    _against(axes[1, 1], distance, translation, 'distance [m]', 'translation error [%]')
-    _against(axes[1, 2], distance, rotation, 'distance [m]', 'rotation error [deg]')
+    Against(distance, translation, 'distance [m]', 'translation error [%]').draw(axes[1, 1])
+    Against(distance, rotation, 'distance [m]', 'rotation error [deg]').draw(axes[1, 2])
     _latencies(axes[2, 0], result)
-    _against(axes[2, 1], visibility, translation, 'visible part of the object [%]', 'translation error [%]')
-    _against(axes[2, 2], visibility, rotation, 'visible part of the object [%]', 'rotation error [deg]')
+    Against(visibility, translation, 'visible part of the object [%]', 'translation error [%]').draw(axes[2, 1])
+    Against(visibility, rotation, 'visible part of the object [%]', 'rotation error [deg]').draw(axes[2, 2])
     return save_figure(figure, Path(folder) / FILE_NAME, dpi=80)
 
 
@@ -59,45 +57,12 @@ def _add_curve(axes: Any, result: EvaluationResult) -> None:
     axes.grid(alpha=0.3)
 
 
-def _histogram(axes: Any, values: np.ndarray, label: str) -> None:
-    axes.set(title=label, xlabel=label, ylabel='objects')
-    if not len(values):
-        return _say_nothing(axes)
-    p50, p95, p99 = np.percentile(values, (50, 95, 99))
-    end = max(float(p99), 1e-6)
-    axes.hist(np.minimum(values, end), bins=_BINS, range=(0.0, end), color='tab:blue')  # the last bin holds the rest
-    axes.axvline(p50, color='black', label=f'p50 {p50:.2f}')
-    axes.axvline(p95, color='black', linestyle='--', label=f'p95 {p95:.2f}')
-    axes.legend(title=f'largest {values.max():.2f}', fontsize=9)
-
-
-def _against(axes: Any, x: np.ndarray, y: np.ndarray, x_label: str, y_label: str) -> None:
-    axes.set(title=f'{y_label} by {x_label}', xlabel=x_label, ylabel=y_label)
-    if not len(x):
-        return _say_nothing(axes)
-    axes.plot(x, y, '.', color='tab:blue', alpha=0.25, markersize=4)
-    edges = np.linspace(x.min(), x.max() + 1e-9, _BANDS + 1)
-    band = np.clip(np.digitize(x, edges) - 1, 0, _BANDS - 1)
-    full = [index for index in range(_BANDS) if (band == index).any()]
-    for rank, style in ((50, 'o-'), (95, 's--')):
-        axes.plot(
-            [(edges[index] + edges[index + 1]) / 2 for index in full],
-            [np.percentile(y[band == index], rank) for index in full],
-            style,
-            color='black',
-            label=f'p{rank}',
-        )
-    axes.set_ylim(0, max(2 * float(np.percentile(y, 95)), 1e-6))  # a few outliers would flatten all others
-    axes.legend(fontsize=9)
-    axes.grid(alpha=0.3)
-
-
 def _precision_recall(axes: Any, result: EvaluationResult) -> None:
     axes.set(
         title='precision and recall at IoU 0.5', xlabel='recall', ylabel='precision', xlim=(0, 1.02), ylim=(0, 1.02)
     )
     if not result.detection.classes:
-        return _say_nothing(axes)
+        return say_nothing(axes)
     for name, scores in list(result.detection.classes.items())[:_CLASS_LINES]:
         axes.plot(RECALLS, scores.curve, label=f'{name} {scores.ap50:.3f}')
     axes.legend(title='AP50', loc='lower left', fontsize=9)
@@ -108,11 +73,11 @@ def _latencies(axes: Any, result: EvaluationResult) -> None:
     axes.set(title='latency', xlabel='[ms]')
     speed = result.speed
     if speed is None:
-        return _say_nothing(axes)
+        return say_nothing(axes)
     rows = {**speed.stages_ms, 'first stage to output': speed.pipeline_ms, 'image stamp to output': speed.total_ms}
     rows = {name: values for name, values in rows.items() if len(values)}
     if not rows:
-        return _say_nothing(axes)
+        return say_nothing(axes)
     for place, values in enumerate(reversed(rows.values())):
         p5, p50, p95 = np.percentile(values, (5, 50, 95))
         axes.plot([p5, p95], [place, place], color='tab:blue', linewidth=8, alpha=0.4, solid_capstyle='butt')
@@ -125,7 +90,3 @@ def _latencies(axes: Any, result: EvaluationResult) -> None:
     axes.set(title=f'latency, p5 to p95{fps}', ylim=(-0.7, len(rows) - 0.3))
     axes.set_xlim(0, 1.2 * max(float(np.percentile(values, 95)) for values in rows.values()))
     axes.grid(axis='x', alpha=0.3)
-
-
-def _say_nothing(axes: Any) -> None:
-    axes.text(0.5, 0.5, 'no data', transform=axes.transAxes, ha='center', va='center', color='grey')

@@ -14,6 +14,19 @@ from isaac_inference.evaluation.accuracy.average_precision import DetectionScore
 from isaac_inference.evaluation.accuracy.pose_errors import ADD_LIMIT
 from isaac_inference.evaluation.accuracy.throughput import Throughput, percentiles
 from isaac_inference.evaluation.accuracy.tracking_errors import TrackingScores
+from isaac_inference.evaluation.measure import Measure, count, percent
+
+MEASURES = (
+    Measure('map50', 'mAP@50', True, digits=4),
+    Measure('map50_95', 'mAP@50:95', True, digits=4),
+    percent('add_0_1d', 'ADD(-S) < 0.1 d', more_is_better=True),
+    percent('median_translation_rel', 'translation p50', more_is_better=False),
+    Measure('median_rotation_deg', 'rotation p50 [deg]', False, digits=2),
+    count('misses', 'missed'),
+    count('false_poses', 'false'),
+    count('id_switches', 'id switches'),
+)
+"""The main figures of `EvaluationResult.summary`."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +117,11 @@ class EvaluationResult:
     tracking: TrackingScores
     speed: Throughput | None
     settings: dict[str, Any]
+
+    @property
+    def measures(self) -> Sequence[Measure]:
+        """The main figures."""
+        return MEASURES
 
     def summary(self) -> dict[str, Any]:
         """One JSON object: the headline figures first, then their details; null means not measured.

@@ -4,23 +4,23 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from isaac_inference.evaluation.accuracy.result import EvaluationResult, without_nan
+from isaac_inference.evaluation.accuracy.result import without_nan
+from isaac_inference.evaluation.measure import Measure
 
-MAIN_FIGURES: Mapping[str, bool] = {
-    'map50': True,
-    'map50_95': True,
-    'add_0_1d': True,
-    'median_translation_rel': False,
-    'median_rotation_deg': False,
-    'misses': False,
-    'false_poses': False,
-    'id_switches': False,
-}
-"""The figures of `EvaluationResult.summary` that are summed up, and whether more is better."""
+
+class SeedResult(Protocol):
+    """What an evaluation of one seed found."""
+
+    @property
+    def measures(self) -> Sequence[Measure]:
+        """The main figures."""
+
+    def summary(self) -> dict[str, Any]:
+        """For JSON; it has the main figures by their keys, None for one that was not measured."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,22 @@ class Spread:
 class SeedsResult:
     """The results of several seeds, by seed."""
 
-    by_seed: Mapping[int, EvaluationResult]
+    by_seed: Mapping[int, SeedResult]
+
+    @property
+    def measures(self) -> Sequence[Measure]:
+        """The main figures, alike for all seeds."""
+        return next(iter(self.by_seed.values())).measures if self.by_seed else ()
 
     def figures(self) -> dict[str, Spread]:
         """Every main figure that at least one seed has; seeds without it are left out of it."""
         made = {}
         summaries = {seed: result.summary() for seed, result in self.by_seed.items()}
-        for name, more_is_better in MAIN_FIGURES.items():
+        for measure in self.measures:
+            name = measure.key
             values = {seed: float(row[name]) for seed, row in summaries.items() if row[name] is not None}
             if values:
-                made[name] = Spread.of(values, more_is_better)
+                made[name] = Spread.of(values, measure.more_is_better)
         return made
 
     def summary(self) -> dict[str, Any]:

@@ -30,8 +30,8 @@ class LostFrame:
     Attributes:
         number: of the record, from 0.
         record: of the frame.
-        causes: for each lost object, by index into the truth: 'not detected', 'no pose', or 'off by 0.14 d', d being
-            its diameter.
+        causes: for each lost object, by index into the truth: 'not detected', 'no pose' with the reason where the
+            pipeline says it, or 'off by 0.14 d', d being its diameter.
         loss: lost objects, plus the errors of all in diameters, at most 1 each; for ranking.
     """
 
@@ -99,4 +99,7 @@ def _without_pose(record: FrameRecord, row: int) -> str:
     if not true or not same:
         return 'not detected'
     overlap = box_iou(truth.boxes[true], boxes.boxes[same])
-    return 'no pose' if overlap.max() >= _SEEN_IOU else 'not detected'
+    if overlap.max() < _SEEN_IOU:
+        return 'not detected'
+    reason = record.left_out.get(boxes.ids[same[int(overlap.max(axis=0).argmax())]])
+    return f'no pose, {reason}' if reason else 'no pose'

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of the simulator's frames in which most is lost, drawn once more from their seeds."""
+"""The simulator's frames in which most is lost, drawn once more from their seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import functools
+from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.accuracy.worst import LostFrame, draw_lost
+from isaac_inference.evaluation.worst_frames import WorstFrame
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.sim.scene import SimFrame
 from isaac_inference.sim.shown import shown_frame
@@ -18,46 +18,40 @@ from isaac_inference.sim.shown import shown_frame
 _SAME = 1e-6  # of a pose's matrix, m and unitless: the message's rounding
 
 
-def save_worst(
-    lost: Mapping[int, Sequence[LostFrame]],
-    folder: str | Path,
-    count: int,
-    camera: CameraModel,
-    *,
-    first: int,
-    scene_frames: int,
-    rate_hz: float,
-) -> list[Path]:
-    """Write the `count` worst frames of all seeds as `01_seed_7_frame_0123.png`, the worst first.
+def drawn_again(
+    seed: int, lost: Sequence[LostFrame], camera: CameraModel, *, first: int, scene_frames: int, rate_hz: float
+) -> list[WorstFrame]:
+    """A seed's frames, which are drawn when their pictures are asked for.
+
+    That raises ConfigError where a frame is not the one that was evaluated, as when a parameter file changes the
+    simulator.
 
     Args:
-        lost: each seed's frames.
-        folder: created if missing.
-        count: how many pictures at most.
+        seed: of the simulated camera.
+        lost: its frames.
         camera: the simulated one.
         first: the simulator's index of record 0.
         scene_frames, rate_hz: as of `shown_frame`.
-
-    Raises:
-        ConfigError: a frame is not the one that was evaluated, as when a parameter file changes the simulator.
     """
-    ranked = sorted(((frame, seed) for seed, frames in lost.items() for frame in frames), key=lambda one: -one[0].loss)
-    Path(folder).mkdir(parents=True, exist_ok=True)
     made = []
-    for place, (frame, seed) in enumerate(ranked[:count], start=1):
+    for frame in lost:
         index = first + frame.number
-        shown = shown_frame(camera, seed, index, scene_frames=scene_frames, rate_hz=rate_hz)
-        if not _is_same(shown, frame):
-            raise ConfigError(
-                f"--worst: frame {index} of seed {seed} cannot be drawn again: the simulator's objects are not where "
-                'the evaluated frame had them; leave sim_camera out of --params-file'
-            )
-        draw_lost(shown.color, frame, camera)
-        path = Path(folder) / f'{place:02d}_seed_{seed}_frame_{index:04d}.png'
-        if not cv2.imwrite(str(path), shown.color):
-            raise ConfigError(f'--worst: {path} could not be written; is the folder writable?')
-        made.append(path)
+        draw = functools.partial(_draw, seed, index, frame, camera, scene_frames, rate_hz)
+        made.append(WorstFrame(frame.loss, seed, index, draw))
     return made
+
+
+def _draw(
+    seed: int, index: int, frame: LostFrame, camera: CameraModel, scene_frames: int, rate_hz: float
+) -> np.ndarray:
+    shown = shown_frame(camera, seed, index, scene_frames=scene_frames, rate_hz=rate_hz)
+    if not _is_same(shown, frame):
+        raise ConfigError(
+            f"--worst: frame {index} of seed {seed} cannot be drawn again: the simulator's objects are not where "
+            'the evaluated frame had them; leave sim_camera out of --params-file'
+        )
+    draw_lost(shown.color, frame, camera)
+    return shown.color
 
 
 def _is_same(shown: SimFrame, frame: LostFrame) -> bool:

@@ -74,6 +74,12 @@ class ConfusionMatrix:
         flat = np.bincount(rows * (classes + 1) + columns, minlength=self._counts.size)
         self._counts += flat.reshape(self._counts.shape)
 
+    def merge(self, other: ConfusionMatrix) -> None:
+        """Add the pixels that another matrix of the same classes has counted."""
+        if other._names != self._names:
+            raise ConfigError(f'confusion matrices of {other._names} and {self._names}: expected the same classes')
+        self._counts += other._counts
+
     def scores(self) -> dict[str, ClassScore]:
         """Each class's, by name, in the order of the ids."""
         right = np.diag(self._counts[:, :-1])

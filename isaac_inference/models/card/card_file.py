@@ -5,7 +5,7 @@
     task: detection                   # or keypoints: detection, and keypoints with each box; or
                                       # instance_segmentation: detection, and a mask with each box; or
                                       # semantic_segmentation: a class for each pixel; or mono_depth, stereo_depth,
-                                      # depth_completion
+                                      # depth_completion; or top_down_keypoints: of the one person in the picture
     decoder: yolov8                   # see families.py; default: from metadata, shapes, names, the graph and one run
     decoder_options:                  # each decoder has its own
       box_format: xyxy                # or cxcywh, xywh, yxyx
@@ -30,12 +30,14 @@
     layout: NCHW                      # or NHWC
     input_size: [640, 480]            # [width, height] in px, for models of dynamic size
     outputs: {boxes: dets, logits: labels}    # decoder role: tensor name; scores or classes of a segmentation,
-                                      # depth, disparity, confidence
+                                      # depth, disparity, and their confidence; of a top-down network keypoints, x and
+                                      # y, or heatmaps, and presence
     labels: [cup, bottle]             # or a text file with one name per line, or coco80, coco90, coco91, voc21,
                                       # cityscapes19, ade150. A segmentation with one channel has one label
     activation: softmax               # of a semantic segmentation: what makes probabilities of its scores; sigmoid
-                                      # where classes do not exclude each other, none where they are probabilities
-    output_layout: NCHW               # of the scores of a semantic segmentation; or NHWC
+                                      # where classes do not exclude each other, none where they are probabilities;
+                                      # of a top-down network: what makes its confidences
+    output_layout: NCHW               # of the scores of a semantic segmentation, and of heatmaps; or NHWC
     vocabulary:                       # of a model that takes its classes as text embeddings: where these come from
       embeddings: classes.npy         # (C, D), one row per label, fed as they are; relative to this card; or
       encoder: text_encoder.onnx      # made from the labels when the card is read, with this text encoder and
@@ -52,11 +54,21 @@
       unknown: 0                      # of depth completion: what stands for "no reading" in its depth input
     disparity: {scale: -1}            # px of the network's input that one unit of the output is; negative where
                                       # disparities are
-    keypoints:                        # task keypoints: what each box has in addition
+    keypoints:                        # task keypoints: what each box has in addition; or of a top-down network
       count: 8
       dims: 3                         # x, y, confidence; 2 without the confidence
       model: cuboid8                  # they are the corners of the object's cuboid; left out for other points
-      skeleton: coco17                # of people; or {names: [nose, ...], edges: [[nose, neck]], left: [], right: []}
+      skeleton: coco17                # of people, or blazepose33, halpe26, wholebody133, mpii16, hand21; or
+                                      # {names: [nose, ...], edges: [[nose, neck]], left: [], right: []}
+      form: points                    # these and the following of a top-down network alone; or simcc, heatmaps
+      columns: [y, x, confidence]     # points: what the values of each are; other for one that is not read
+      extra: 6                        # points: how many more come after the keypoints and are not read
+      unit: px                        # points: of the network's input; or fraction, of its width and height
+      split_ratio: 2                  # simcc: bins for a px of the network's input; default: by their number
+      grid: scaled                    # heatmaps: cell i is pixel i * stride (HRNet); corners: the outermost cells are
+                                      # the outermost pixels (UDP, ViTPose); cells: a cell's centre
+      presence_activation: none       # of the output that says whether anybody is there; or sigmoid
+      min_presence: 0.5               # below it all confidences are 0
     masks:                            # of a model that gives a mask with each box, with keypoints or without
       form: prototypes                # [N, P, rows, columns], and P coefficients at the end of each row; or
                                       # crops [N, 1, size, size], each over its box; full [1, N, rows, columns], each
@@ -112,11 +124,16 @@ from isaac_inference.models.card.tasks import (
     KEYPOINT_MODELS,
     MASK_ROLES,
     SPECS,
+    TOP_DOWN_ROLES,
     ClassForm,
     DepthKind,
+    KeypointForm,
     MaskForm,
+    PointUnit,
 )
 from isaac_inference.ops.image.options import Anchor, ColorOrder, Fit, Interpolation, Rounding, TensorLayout
+from isaac_inference.ops.keypoints.confidence import ACTIVATIONS
+from isaac_inference.ops.keypoints.decode_heatmaps import HeatmapGrid
 
 EMBEDDED_KEY = 'isaac_inference.card'
 _VOCABULARY_FILES = ('vocabulary.embeddings', 'vocabulary.encoder', 'vocabulary.tokenizer')
@@ -154,6 +171,14 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
         'dims': check.whole(2, 3),
         'model': check.one_of(*KEYPOINT_MODELS),
         'skeleton': skeleton,
+        'form': check.one_of(*KeypointForm),
+        'columns': check.point_columns,
+        'extra': check.whole(0, 1000),
+        'unit': check.one_of(*PointUnit),
+        'split_ratio': check.factor,
+        'grid': check.one_of(*HeatmapGrid),
+        'presence_activation': check.one_of(*ACTIVATIONS),
+        'min_presence': check.number_from(0.0, 1.0),
     },
     'depth': {
         'kind': check.one_of(*DepthKind),
@@ -171,7 +196,7 @@ SECTIONS: Mapping[str, Mapping[str, check.Check]] = {
     },
     'outputs': {
         **{role: check.text for family in FAMILIES.values() for role in family.all_roles},
-        **dict.fromkeys((*MASK_ROLES, *ClassForm, 'depth', 'disparity', 'confidence'), check.text),
+        **dict.fromkeys((*MASK_ROLES, *ClassForm, 'depth', 'disparity', 'confidence', *TOP_DOWN_ROLES), check.text),
     },
     'value_inputs': dict.fromkeys(
         ('image_size', 'image_shape', 'scale_factor', 'pixel_mask', 'text_embeddings', 'depth'), check.text

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from isaac_inference.ops.keypoints.decode_points import COLUMNS
+
 Check = Callable[[Any], Any]
 """Returns the checked value, or raises ValueError whose text says what was expected."""
 
@@ -114,6 +116,25 @@ def positive_triple(value: Any) -> tuple[float, float, float]:
     if min(numbers) <= 0:
         raise ValueError('three numbers above 0, one per channel, such as [0.229, 0.224, 0.225]')
     return numbers
+
+
+def number_from(minimum: float, maximum: float) -> Check:
+    """A number within limits."""
+
+    def check(value: Any) -> float:
+        if not is_number(value) or not minimum <= value <= maximum:
+            raise ValueError(f'a number from {minimum:g} to {maximum:g}')
+        return float(value)
+
+    return check
+
+
+def point_columns(value: Any) -> tuple[str, ...]:
+    """What the values of a keypoint are."""
+    names = tuple(value) if isinstance(value, (list, tuple)) else ()
+    if not set(names) <= set(COLUMNS) or names.count('x') != 1 or names.count('y') != 1:
+        raise ValueError(f'a list with x and y once each, such as [y, x, confidence]; known are {", ".join(COLUMNS)}')
+    return names
 
 
 def whole(minimum: int, maximum: int) -> Check:

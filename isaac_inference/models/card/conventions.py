@@ -31,6 +31,12 @@ _CENTERNET: dict[str, Any] = {'color': ColorOrder.BGR, 'mean': (0.408, 0.447, 0.
 _HALF_UNIT: dict[str, Any] = {'mean': (0.5, 0.5, 0.5), 'std': (0.5, 0.5, 0.5)}
 _STRETCH: dict[str, Any] = {'fit': Fit.STRETCH}
 _TOP_LEFT: dict[str, Any] = {'fit': Fit.LETTERBOX, 'anchor': Anchor.TOP_LEFT, 'rounding': Rounding.FLOOR}
+_RESIZED_WITH_PAD: dict[str, Any] = {  # tf.image.resize_with_pad
+    'fit': Fit.LETTERBOX,
+    'anchor': Anchor.CENTER,
+    'rounding': Rounding.FLOOR,
+    'pad_value': 0,
+}
 _CENTERED: dict[str, Any] = {'fit': Fit.LETTERBOX, 'anchor': Anchor.CENTER, 'rounding': Rounding.NEAREST}
 
 
@@ -118,6 +124,16 @@ CONVENTIONS: Mapping[str, Convention] = {
         ),
         _convention('half_range', 'DeepLab of TensorFlow, DPT, ZoeDepth: -1..1', (512, 512), **_HALF_UNIT, **_STRETCH),
         _convention('unit', 'MediaPipe, and networks on 0..1', (256, 256), **_STRETCH),
+        _convention('movenet', 'MoveNet', (256, 256), **_BYTES, **_RESIZED_WITH_PAD),
+        _convention('mediapipe', "MediaPipe's landmarks: BlazePose, Objectron", (256, 256), **_CENTERED, pad_value=0),
+        _convention(
+            'mmpose',
+            'mmpose: RTMPose, HRNet, ViTPose; SimpleBaseline',
+            (192, 256),
+            **_IMAGENET,
+            **_CENTERED,
+            pad_value=0,
+        ),
     )
 }
 """Every convention by name, in the order in which messages list them."""

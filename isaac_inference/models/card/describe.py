@@ -11,12 +11,15 @@ from isaac_inference.models.card.card import ModelCard
 from isaac_inference.models.card.inputs import ImageInput
 from isaac_inference.models.card.objects import ObjectSpec
 from isaac_inference.models.card.tasks import (
+    PRESENCE,
     DepthCompletionSpec,
     DetectionSpec,
+    KeypointForm,
     KeypointSpec,
     MonoDepthSpec,
     SemanticSegmentationSpec,
     StereoDepthSpec,
+    TopDownKeypointsSpec,
 )
 
 _LABELS_SHOWN = 4
@@ -44,6 +47,8 @@ def card_rows(card: ModelCard) -> list[tuple[str, str, str]]:
         section = 'disparity' if isinstance(card.spec, StereoDepthSpec) else 'depth'
         named = ((item.name, getattr(card.spec, item.name)) for item in fields(card.spec) if item.name != 'roles')
         rows += [_row(card, f'{section}.{name}', _text(value)) for name, value in named if value is not None]
+    if isinstance(card.spec, TopDownKeypointsSpec):
+        rows += [_row(card, name, text) for name, text in _top_down(card.spec)]
     for image in card.images:
         width, height = image.wh
         rows += [
@@ -110,6 +115,23 @@ def _keypoints(spec: KeypointSpec) -> str:
     values = 'x, y, confidence' if spec.dims == 3 else 'x, y'
     joints = '' if spec.skeleton is None else f', skeleton of {", ".join(spec.skeleton.names[:2])}, ...'
     return f'{spec.count} of ({values}){", model " + spec.model if spec.model else ""}{joints}'
+
+
+def _top_down(spec: TopDownKeypointsSpec) -> list[tuple[str, str]]:
+    """How the keypoints of one person are read: what has an effect with the form, by the names of a card."""
+    rows = [('keypoints.form', spec.form.value), ('keypoints', _keypoints(spec.keypoints))]
+    if spec.form is KeypointForm.POINTS:
+        rows += [('keypoints.columns', _text(spec.columns)), ('keypoints.unit', spec.unit.value)]
+        rows += [('keypoints.extra', str(spec.extra))] if spec.extra else []
+    if spec.form is KeypointForm.SIMCC and spec.split_ratio is not None:
+        rows.append(('keypoints.split_ratio', _text(spec.split_ratio)))
+    if spec.form is KeypointForm.HEATMAPS:
+        rows += [('keypoints.grid', spec.grid.value), ('output_layout', spec.layout.value)]
+    rows.append(('activation', spec.activation))
+    if PRESENCE in spec.roles:
+        rows.append(('keypoints.presence_activation', spec.presence_activation))
+        rows.append(('keypoints.min_presence', _text(spec.min_presence)))
+    return rows
 
 
 def _object(spec: ObjectSpec) -> str:

@@ -50,6 +50,8 @@ class Family:
         level_roles: what an output is to the decoder where each grid level has its own; the roles are then
             `<role>_<stride>`, such as `scores_8`.
         task: what the family is for.
+        labels: the classes of a family that is one network's, where nothing else names them.
+        size_step: px of which the input's width and height must be multiples, where a file leaves them open.
     """
 
     decoder: str
@@ -62,6 +64,8 @@ class Family:
     optional_roles: tuple[str, ...] = ()
     level_roles: tuple[str, ...] = ()
     task: Task = Task.DETECTION
+    labels: tuple[str, ...] = ()
+    size_step: int = 1
 
     @property
     def all_roles(self) -> tuple[str, ...]:
@@ -235,6 +239,16 @@ FAMILIES: Mapping[str, Family] = {
             options={'nms': False},
             checks={'nms': _flag},
             task=Task.KEYPOINTS,
+        ),
+        Family(
+            'movenet_multipose',
+            'MoveNet for several people',
+            '[N, boxes, values of the keypoints + 5] as y, x and score of each keypoint, y1, x1, y2, x2, score',
+            ('predictions',),
+            ('movenet',),
+            task=Task.KEYPOINTS,
+            labels=('person',),
+            size_step=32,
         ),
         Family(
             'detr',

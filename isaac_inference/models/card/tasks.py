@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from isaac_inference.models.card.skeletons.spec import SkeletonSpec
 from isaac_inference.ops.image.options import TensorLayout
+from isaac_inference.ops.keypoints.decode_heatmaps import HeatmapGrid
 
 KEYPOINT_MODELS = ('cuboid8',)
 
@@ -148,23 +149,62 @@ class KeypointForm(str, Enum):
 
     POINTS = 'points'  # coordinates: role 'keypoints' (MoveNet, BlazePose)
     SIMCC = 'simcc'  # a histogram over x and one over y for each keypoint: roles 'x' and 'y' (RTMPose)
-    HEATMAPS = 'heatmaps'  # a map for each keypoint, NCHW: role 'heatmaps' (HRNet, SimpleBaseline, ViTPose)
+    HEATMAPS = 'heatmaps'  # a map for each keypoint: role 'heatmaps' (HRNet, SimpleBaseline, ViTPose)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The keys in `TaskSpec.roles` of the outputs that keypoints of this form are read from."""
+        return {'points': ('keypoints',), 'simcc': ('x', 'y'), 'heatmaps': ('heatmaps',)}[self.value]
+
+
+PRESENCE = 'presence'
+"""The role of an output that says whether anybody is there at all, one number for each image."""
+
+TOP_DOWN_ROLES = (*(role for form in KeypointForm for role in form.roles), PRESENCE)
+"""The roles of the outputs of top-down networks."""
+
+
+class PointUnit(str, Enum):
+    """What the coordinates of points are in, of the network's input."""
+
+    PIXELS = 'px'
+    FRACTION = 'fraction'  # of its width and height, 0..1
 
 
 @dataclass(frozen=True)
 class TopDownKeypointsSpec(TaskSpec):
     """How the keypoints of one person (or object) are read, who fills the network's image: no boxes come out.
 
-    The image is a crop around a box that a detector found, or the whole image where there is no detector.
+    The image is a crop around a box that a detector found, or the whole image where there is no detector. A role
+    `PRESENCE` names the output that says whether anybody is there.
 
     Attributes:
-        form: how they are put out.
-        keypoints: how many, and their skeleton.
+        form: how they are put out; says the roles.
+        keypoints: how many, and their skeleton; `dims` is 2 where none of the outputs is a point's own confidence.
+        columns: of points: what the values of each are, names of `decode_points.COLUMNS`.
+        extra: of points: how many more come after the keypoints and are not read: BlazePose's last 6 of 39 are for its
+            own tracking.
+        unit: of points.
+        split_ratio: of SimCC: bins for a px of the network's input; None takes it from the outputs' lengths.
+        grid: of heatmaps: where in the input their cells lie.
+        layout: of heatmaps.
+        activation: what makes confidences 0..1 of the numbers: 'none', 'sigmoid', and for SimCC 'softmax'.
+        presence_activation: the same for `PRESENCE`: 'none' or 'sigmoid'.
+        min_presence: 0..1, below which nobody is there.
     """
 
     task: ClassVar[Task] = Task.TOP_DOWN_KEYPOINTS
     form: KeypointForm = KeypointForm.HEATMAPS
     keypoints: KeypointSpec = KeypointSpec(17)
+    columns: tuple[str, ...] = ('x', 'y', 'confidence')
+    extra: int = 0
+    unit: PointUnit = PointUnit.PIXELS
+    split_ratio: float | None = None
+    grid: HeatmapGrid = HeatmapGrid.SCALED
+    layout: TensorLayout = TensorLayout.NCHW
+    activation: str = 'none'
+    presence_activation: str = 'none'
+    min_presence: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -264,6 +304,7 @@ SPECS: Mapping[Task, type[TaskSpec]] = {
     for spec in (
         DetectionSpec,
         KeypointDetectionSpec,
+        TopDownKeypointsSpec,
         InstanceSegmentationSpec,
         SemanticSegmentationSpec,
         MonoDepthSpec,

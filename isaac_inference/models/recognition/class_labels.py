@@ -27,6 +27,7 @@ def resolve_labels(
     *,
     has_spare: bool = False,
     unused_ids: tuple[int, ...] = (),
+    own: tuple[str, ...] = (),
 ) -> Found:
     """The class names, and notes for the log.
 
@@ -40,6 +41,7 @@ def resolve_labels(
         exporter: what the exporter says.
         class_count: number of classes from the shape of the outputs, None if unknown.
         unused_ids: columns that no class has in any model of the family.
+        own: the classes of the one network that the decoder is for, () for a decoder of many.
         has_spare: the family's heads may have columns that no class uses: one more than classes, or COCO's 91 ids.
 
     Raises:
@@ -58,6 +60,8 @@ def resolve_labels(
             'labels: [first name, second name]',
             'labels: coco80',
         )
+    if own and class_count == len(own):
+        return Sourced(own, 'as the network has'), exporter.notes
     if class_count in _SHIPPED_BY_COUNT:
         name, labels = _SHIPPED_BY_COUNT[class_count]
         found = Sourced(labels, f'shipped list {name}, since there are {class_count} classes')

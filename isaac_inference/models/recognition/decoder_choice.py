@@ -16,6 +16,8 @@ from isaac_inference.models.recognition.layouts.candidate import Candidate, Evid
 from isaac_inference.models.recognition.layouts.find import find_layouts
 from isaac_inference.models.recognition.layouts.roles import finished_roles, split_pair
 
+_FEWEST_OF_POINTS = 8  # numbers
+_POINTS = (('x', 'y'), ('x', 'y', 'confidence'), ('y', 'x', 'confidence'), ('x', 'y', 'other'))
 _SHARE_A_NETWORK = ({'yolox', 'yolov5'},)  # the same network, raw or decoded in the graph
 
 
@@ -267,4 +269,21 @@ def _lines_to_try(evidence: Evidence) -> tuple[str, ...]:
                     f'{{decoder: boxes_scores, {outputs}, decoder_options: {{box_format: cxcywh, normalized: true}}}}',
                     f'{{decoder: detr, outputs: {{boxes: {box.name}, logits: {other.name}}}}}',
                 ]
-    return tuple(lines)
+    return (*_lines_of_points(evidence), *lines)
+
+
+def _lines_of_points(evidence: Evidence) -> list[str]:
+    """What a card might say of a network for the points of one object: a row of numbers, and whether it is there; or a
+    table of two or three numbers for each point.
+    """
+    floats = [spec for spec in evidence.outputs if spec.dtype.startswith('float')]
+    flags = [spec for spec in floats if len(spec.shape) > 1 and set(spec.shape[1:]) == {1}]
+    rows = [spec for spec in floats if len(spec.shape) == 2 and (spec.shape[1] or 0) >= _FEWEST_OF_POINTS]
+    tables = [spec for spec in floats if len(spec.shape) in (3, 4) and spec.shape[-1] in (2, 3) and spec not in flags]
+    if len(rows) + len(tables) != 1 or len(evidence.outputs) != 1 + len(flags) or (rows and not flags):
+        return []
+    spec = (*rows, *tables)[0]
+    named = f'keypoints: {spec.name}' + (f', presence: {flags[0].name}' if len(flags) == 1 else '')
+    width = (spec.shape[-1] or 0) if tables else None
+    orders = [order for order in _POINTS if width in (len(order), None) and not (spec.shape[-1] or 0) % len(order)]
+    return [f'{{keypoints: {{columns: [{", ".join(order)}]}}, outputs: {{{named}}}}}' for order in orders]

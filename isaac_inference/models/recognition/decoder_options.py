@@ -20,6 +20,7 @@ from isaac_inference.models.recognition.layouts.grid import cell_count, channel_
 
 _OTHER_COLUMNS = {'yolox': 5, 'yolov5': 5, 'yolov8': 4, 'yolov8_obb': 5, 'nanodet': NANODET_BOX_COLUMNS}
 _PICKED = ('end_to_end', 'end_to_end_pose', 'boxes_scores_labels', 'efficient_nms')
+_ONE_CLASS = ('movenet_multipose',)
 _CHANNELS_EITHER_WAY = ('yolov8', 'yolov8_obb')
 _ANCHORS_PER_LEVEL = 3
 _COCO_WITH_NO_OBJECT = 92
@@ -68,6 +69,8 @@ def resolve_options(
     columns = finding.class_count
     if decoder in _PICKED and evidence.label_count is not None:
         columns = None  # the outputs do not show the number of classes, and the last layers are no proof
+    if decoder in _ONE_CLASS:
+        columns = 1
     if decoder == 'detr' or (columns is None and decoder not in _PICKED):
         columns = _class_columns(evidence, decoder, {role: item.value for role, item in finding.roles.items()})
     if decoder == 'detr' and 'activation' not in given:
@@ -84,8 +87,8 @@ def resolve_options(
         table = finding.roles['predictions'].value
         if table.shape[-1] not in (len(options['columns'].value), None):
             raise _misfit(evidence, decoder, table)
-    if decoder == 'end_to_end_pose' and evidence.keypoints is not None:
-        check_finished_columns(evidence, evidence.keypoints, finding.roles['predictions'].value)
+    if decoder in ('end_to_end_pose', 'movenet_multipose') and evidence.keypoints is not None:
+        check_finished_columns(evidence, evidence.keypoints, finding.roles['predictions'].value, decoder)
     if 'strides' in options:
         _check_strides(evidence, finding, options['strides'])
     if decoder == 'anchor_heads' and 'anchors' not in given:

@@ -22,8 +22,9 @@ from isaac_inference.models.recognition.layouts.grid import STRIDES, cell_count
 from isaac_inference.models.recognition.problems import Problems
 from isaac_inference.models.recognition.value_inputs import ValueFinding, find_value_inputs
 from isaac_inference.ops.image.options import TensorLayout
+from isaac_inference.ops.image.preprocess import TENSOR_TYPES
 
-IMAGE_DTYPES = ('float32', 'float16', 'uint8')
+IMAGE_DTYPES = TENSOR_TYPES
 
 _CHANNELS, _PAIR_CHANNELS = 3, 6
 _NUMBERS = {_CHANNELS: 'three', _PAIR_CHANNELS: 'six'}

@@ -28,6 +28,7 @@ from isaac_inference.models.recognition.tasks import (
     mono_depth,
     semantic_segmentation,
     stereo_depth,
+    top_down_keypoints,
 )
 from isaac_inference.models.recognition.tasks.base import Reading, Recognizer, Subject, Trial, sourced_fields
 from isaac_inference.models.recognition.tasks.find_task import TaskFinding, check_keys, find_task
@@ -36,6 +37,7 @@ RECOGNIZERS: Mapping[Task, Recognizer] = {
     Task.DETECTION: boxes.RECOGNIZER,
     Task.KEYPOINTS: boxes.RECOGNIZER,
     Task.INSTANCE_SEGMENTATION: boxes.RECOGNIZER,
+    Task.TOP_DOWN_KEYPOINTS: top_down_keypoints.RECOGNIZER,
     Task.SEMANTIC_SEGMENTATION: semantic_segmentation.RECOGNIZER,
     Task.MONO_DEPTH: mono_depth.RECOGNIZER,
     Task.STEREO_DEPTH: stereo_depth.RECOGNIZER,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from isaac_inference.errors import ModelError
-from isaac_inference.models.card.skeletons.read import COCO_17
+from isaac_inference.models.card.skeletons.published import COCO_17
 from isaac_inference.models.card.skeletons.spec import SkeletonSpec
 from isaac_inference.models.card.sourced import CardValues, Sourced
 from isaac_inference.models.card.tasks import KeypointSpec, Task
@@ -15,6 +15,7 @@ from isaac_inference.models.recognition.class_labels import known_labels
 from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.layouts.grid import channel_axis
 from isaac_inference.models.recognition.layouts.pose import FINISHED_COLUMNS, GRID_COLUMNS
+from isaac_inference.models.recognition.layouts.tables import is_multipose
 
 _FIELDS = ('count', 'dims', 'model', 'skeleton')
 _PEOPLE = ('person',)
@@ -50,6 +51,9 @@ def resolve_keypoints(
         count, dims = (Sourced(value, 'metadata "kpt_shape"') for value in exporter.keypoint_shape)
         given = {'count': count, 'dims': dims, **given}
     model = str(given['model'].value) if 'model' in given else ''
+    is_movenet = is_multipose(file.outputs)
+    if is_movenet and 'count' not in given and 'skeleton' not in given:
+        given['count'] = Sourced(len(COCO_17.names), "shape of the output: MoveNet's for several people")
     if 'count' not in given and model:
         given['count'] = Sourced(POINTS_OF[model], given['model'].source)
     skeleton: SkeletonSpec | None = given['skeleton'].value if 'skeleton' in given else None
@@ -77,7 +81,8 @@ def resolve_keypoints(
             f'{given["skeleton"].source}: keypoints.skeleton: got {len(skeleton.names)} names, but there are {count} '
             f'keypoints ({given["count"].source}); give one name per keypoint'
         )
-    if skeleton is None and not model and count == len(COCO_17.names) and known_labels(values, exporter) == _PEOPLE:
+    are_people = is_movenet or known_labels(values, exporter) == _PEOPLE
+    if skeleton is None and not model and count == len(COCO_17.names) and are_people:
         skeleton = COCO_17
     keypoints = KeypointSpec(count, given['dims'].value if 'dims' in given else 3, model, skeleton)
     return Sourced(keypoints, ', '.join(dict.fromkeys(item.source for item in given.values())))
@@ -107,13 +112,14 @@ def pose_class_columns(evidence: Evidence, keypoints: KeypointSpec, spec: Tensor
     return found - GRID_COLUMNS - values
 
 
-def check_finished_columns(evidence: Evidence, keypoints: KeypointSpec, spec: TensorSpec) -> None:
+def check_finished_columns(evidence: Evidence, keypoints: KeypointSpec, spec: TensorSpec, decoder: str) -> None:
     """Raise ModelError unless finished boxes have as many columns as box, score, class and keypoints need."""
-    needed = FINISHED_COLUMNS + keypoints.values
+    others, what = (FINISHED_COLUMNS, 'box, score, class') if decoder == 'end_to_end_pose' else (5, 'box, score')
+    needed = others + keypoints.values
     if len(spec.shape) != 3 or spec.shape[2] not in (needed, None):
         raise ModelError(
-            f'{evidence.file.path}: the output {spec.describe()} has {spec.shape[-1]} columns, but box, score, class '
-            f'and {keypoints.count} keypoints of {keypoints.dims} values need [N, boxes, {FINISHED_COLUMNS} + '
+            f'{evidence.file.path}: the output {spec.describe()} has {spec.shape[-1]} columns, but {what} '
+            f'and {keypoints.count} keypoints of {keypoints.dims} values need [N, boxes, {others} + '
             f'{keypoints.count} x {keypoints.dims}]: expected {needed}; correct keypoints (count, dims) or the decoder '
             'in the card'
         )

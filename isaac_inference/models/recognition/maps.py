@@ -67,7 +67,7 @@ def dense_maps(evidence: Evidence, spec: TensorSpec) -> list[DenseMap]:
     """The ways to take an output for a map; [] where it is none, two where its channels may be either axis."""
     if not _may_be_map(spec.shape, evidence.input_wh):  # known without a run
         return []
-    shape = _known_shape(evidence, spec)
+    shape = known_shape(evidence, spec)
     if len(shape) == 3 and shape[0] in (1, None):
         stride = _stride(shape[1:], evidence.input_wh)
         return [] if stride is None else [DenseMap(spec, TensorLayout.NCHW, 1, stride)]
@@ -142,7 +142,7 @@ def numbers_of(evidence: Evidence, found: DenseMap) -> np.ndarray | None:
     return image if found.layout is TensorLayout.NCHW else np.ascontiguousarray(image.transpose(2, 0, 1))
 
 
-def _known_shape(evidence: Evidence, spec: TensorSpec) -> tuple[int | None, ...]:
+def known_shape(evidence: Evidence, spec: TensorSpec) -> tuple[int | None, ...]:
     """The shape, with the sizes that one run gave to its open axes."""
     if None not in spec.shape[1:] or len(spec.shape) not in (3, 4):
         return spec.shape

@@ -19,6 +19,7 @@ from isaac_inference.models.onnx.graph_head import ImageEntry
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.decoder_choice import DecoderFinding
 from isaac_inference.ops.image.options import ColorOrder, Fit
+from isaac_inference.ops.image.preprocess import WHOLE_TYPES
 
 _NONE: Mapping[str, Any] = {'mean': (0.0, 0.0, 0.0), 'std': (1.0, 1.0, 1.0)}
 _WITHOUT_EFFECT = {Fit.STRETCH: ('anchor', 'rounding', 'pad_value'), Fit.CROP: ('pad_value',)}
@@ -121,7 +122,7 @@ def choose_convention(
         for name in (item.name for item in fields(PreprocessSpec))
         if f'preprocess.{name}' in values
     }
-    if image.dtype == 'uint8':
+    if image.dtype in WHOLE_TYPES:
         _check_bytes(image, overrides)
     if is_certain:
         found = _applied(convention, in_graph, overrides)
@@ -182,7 +183,7 @@ def _convention(
 
 def _in_graph(file: ModelFile, image: TensorSpec) -> Mapping[str, Sourced[Any]]:
     """What follows from the graph's own normalisation, or from an input that takes whole numbers."""
-    if image.dtype == 'uint8':
+    if image.dtype in WHOLE_TYPES:
         return {name: Sourced(value, f'element type of {image.name}') for name, value in _RAW.items()}
     entry = file.entry(image.name)
     if entry.unit is None:

@@ -15,6 +15,7 @@ from isaac_inference.models.card.inputs import ImageInput, PreprocessSpec, Value
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.image_input import InputFinding
 from isaac_inference.ops.image.options import ColorOrder, Fit, TensorLayout
+from isaac_inference.ops.image.preprocess import WHOLE_TYPES
 
 PICTURE = Path(__file__).with_name('street.jpg')
 """A street that docs/make_picture.py drew: houses, a stop sign, traffic lights, a clock and a ball."""
@@ -79,7 +80,7 @@ class Probe:
     def __call__(self) -> Mapping[str, np.ndarray]:
         """The outputs by name; {} for a model that cannot be run here."""
         spec = self._inputs.image.value
-        is_raw = spec.dtype == 'uint8' or self._file.entry(spec.name).unit == 1.0
+        is_raw = spec.dtype in WHOLE_TYPES or self._file.entry(spec.name).unit == 1.0
         prepared = PreprocessSpec(scale=1.0 if is_raw else 1 / 255, fit=Fit.STRETCH)
         return _outputs(self._file, self._inputs.image_inputs(prepared), self._inputs.value_inputs())
 

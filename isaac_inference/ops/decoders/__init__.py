@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One decoder per file: a model's raw outputs to boxes in input pixels.
 
-`heads` holds those that read the network's own maps, before an export has put them together. To add a decoder, write a
+`heads` holds those that read the network's own maps, before an export has put them together; `keypoints` those of
+boxes with keypoints. To add a decoder, write a
 file with a `decode` function and a `DECODER`, and list it here.
 """
 
@@ -13,16 +14,15 @@ from isaac_inference.ops.decoders import (
     detr,
     efficient_nms,
     end_to_end,
-    end_to_end_pose,
     nanodet,
     yolov5,
     yolov8,
     yolov8_obb,
-    yolov8_pose,
     yolox,
 )
 from isaac_inference.ops.decoders.base import Decoder
 from isaac_inference.ops.decoders.heads import anchor_free_heads, anchor_heads, centernet, detectnet
+from isaac_inference.ops.decoders.keypoints import end_to_end_pose, movenet_multipose, yolov8_pose
 
 DECODERS: dict[str, Decoder] = {
     decoder.name: decoder
@@ -34,6 +34,7 @@ DECODERS: dict[str, Decoder] = {
         yolov8_obb.DECODER,
         end_to_end.DECODER,
         end_to_end_pose.DECODER,
+        movenet_multipose.DECODER,
         detr.DECODER,
         boxes_scores.DECODER,
         boxes_scores_labels.DECODER,

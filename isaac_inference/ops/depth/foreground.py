@@ -43,15 +43,16 @@ def foreground_mask(
     on_support = _support_mask(points, surroundings, settings)
     least = max(settings.min_points, _SPECKS * len(points))
     candidates = ~on_support if on_support.sum() < len(points) - least else np.ones(len(points), np.bool_)
-    rays = points[:, :2] / points[:, 2:]
-    low, high = rays.min(axis=0), rays.max(axis=0)
-    central = (np.abs(rays - (low + high) / 2) <= (high - low) * (settings.central / 2)).all(axis=1)
-    middle = candidates & central
+    x, y, z = points.T
+    rays = x / z, y / z
+    widths = [ray.max() - ray.min() for ray in rays]
+    middle = candidates.copy()
+    for ray, width in zip(rays, widths, strict=True):
+        middle &= np.abs(ray - (ray.min() + ray.max()) / 2) <= width * (settings.central / 2)
     if np.count_nonzero(middle) < settings.min_points // 2:
         middle = candidates
-    angle = float((high - low).max())
-    near, far = _middle_surface(np.asarray(points[middle, 2], np.float64), settings.reach * angle, settings)
-    z = points[:, 2]
+    reach = settings.reach * float(max(widths))
+    near, far = _middle_surface(np.asarray(z[middle], np.float64), reach, settings)
     return candidates & (z >= near) & (z <= far)
 
 

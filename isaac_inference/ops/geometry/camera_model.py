@@ -168,12 +168,12 @@ class CameraModel:
         x, y, z = points.T
         visible = z > 0.0
         with np.errstate(divide='ignore', invalid='ignore'):
-            normalised = np.stack((x / z, y / z), axis=1)
+            normalised = points[:, :2] / z[:, None]
             if self.model != NONE:
                 visible &= np.hypot(normalised[:, 0], normalised[:, 1]) < self._widest
         normalised[~visible] = np.nan
         pixels = normalised if self.model == NONE else self._distorted(normalised)
-        return pixels * self.K[(0, 1), (0, 1)] + self.K[:2, 2]
+        return pixels * self.K.diagonal()[:2] + self.K[:2, 2]
 
     def undistort(self, pixels: np.ndarray) -> np.ndarray:
         """Distorted pixels to viewing directions.

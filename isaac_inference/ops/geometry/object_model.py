@@ -15,7 +15,7 @@ from isaac_inference.ops.geometry.look_alikes import LookAlikes, look_alikes
 from isaac_inference.ops.geometry.mesh import Mesh
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.surface import checked_size, diameter, surface_points
-from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
+from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, equivalents, rotation_error
 from isaac_inference.ops.geometry.view_sphere import ViewSphere, unoccluded
 from isaac_inference.ops.geometry.view_templates import ViewTemplates
 
@@ -73,6 +73,13 @@ class ObjectModel:
         except ConfigError:  # they combine to infinitely many turns
             return self.geometric or self.symmetries
         return both
+
+    @functools.cached_property
+    def undeclared_turn(self) -> float:
+        """The largest of the turns that depth cannot see, in rad from the nearest declared one."""
+        middle = Pose.identity()
+        alike = equivalents(middle, self.geometric, 8) if self.geometric else []
+        return max((rotation_error(other, middle, self.symmetries) for other in alike), default=0.0)
 
     def distances(self, points: np.ndarray, reach: float) -> np.ndarray:
         """(N,) rough distances of (N, 3) points from the whole surface, metres; inf beyond the reach."""
@@ -165,7 +172,8 @@ class ObjectModel:
     ) -> None:  # fmt: skip
         """Replaces the samples (N,) of those near points that are past the edge of what faces the same way."""
         same = np.einsum('ij,ij->i', self.normals[index], facing) > _SAME_WAY
-        away = np.flatnonzero(near & ~same & facing.any(axis=1))
+        away = np.flatnonzero(near & ~same)
+        away = away[facing[away].any(axis=1)]
         if len(away) == 0:
             return
         around = tree.query(points[away], k=range(1, 1 + min(_AROUND, len(part))), distance_upper_bound=reach)[1]
@@ -184,13 +192,15 @@ class ObjectModel:
         """
         points, normals = self.points, self.normals
         if self.shape == 'mesh':
-            part = self.views.part(-rotation.T @ translation)[0]
-            points, normals = points[part], normals[part]
+            part, tree = self.views.part(-rotation.T @ translation)
+            points, normals = tree.data, normals[part]
         points, normals = points @ rotation.T + translation, normals @ rotation.T
-        towards = -np.einsum('ij,ij->i', points, normals) / np.maximum(np.linalg.norm(points, axis=1), 1e-9)
+        length = np.sqrt(np.einsum('ij,ij->i', points, points))
+        towards = -np.einsum('ij,ij->i', points, normals) / np.maximum(length, 1e-9)
         seen = np.flatnonzero(towards > 0.1)
         if self.shape == 'mesh':
-            slope = np.sqrt(1.0 - np.minimum(1.0, towards[seen]) ** 2) / towards[seen]
+            facing = towards[seen]
+            slope = np.sqrt(1.0 - np.minimum(1.0, facing) ** 2) / facing
             seen = seen[unoccluded(points[seen], slope, self.spacing)]
         seen = seen[:: max(1, -(-len(seen) // limit))]
         return points[seen], normals[seen]

@@ -237,7 +237,8 @@ def rotation_angle(rotation: np.ndarray) -> float:
         >>> round(float(np.degrees(rotation_angle(so3_exp((0, 0.5, 0)) @ so3_exp((0, 0.25, 0))))), 2)
         42.97
     """
-    return float(np.linalg.norm(so3_log(rotation)))
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation.tolist()
+    return math.hypot(*so3_log_numbers(xx, xy, xz, yx, yy, yz, zx, zy, zz))
 
 
 def transform_covariance(covariance: np.ndarray, T: Pose) -> np.ndarray:

@@ -57,6 +57,17 @@ def thinned(points: np.ndarray, voxel: float, limit: int) -> np.ndarray:
     return np.array(small_gicp().voxelgrid_sampling(cloud, voxel).points()[:, :3])
 
 
+def within(points: np.ndarray, middle: np.ndarray, radius: float) -> np.ndarray:
+    """(N,) bool: which points (N, 3) are nearer to a place (3,) than a radius, metres.
+
+    Example:
+        >>> within(np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 2.0]]), np.array([0.0, 0.1, 1.0]), 0.5).tolist()
+        [True, False]
+    """
+    away = points - middle.astype(points.dtype)
+    return np.asarray(np.sqrt(np.einsum('ij,ij->i', away, away)) < radius)
+
+
 def _occupied(cloud: np.ndarray, voxel: float) -> int:
     """How many voxels have points: as many as `voxelgrid_sampling` gives, in a fraction of its time."""
     slots: np.ndarray = np.zeros(len(cloud), np.int64)

@@ -87,14 +87,15 @@ def unoccluded(points: np.ndarray, slope: np.ndarray, spacing: float) -> np.ndar
     """
     if len(points) == 0:
         return np.zeros(0, np.bool_)
-    cell = 2.0 * spacing / float(np.median(points[:, 2]))
-    flat = np.floor(points[:, :2] / (points[:, 2:] * cell)).astype(np.int64)
-    flat -= flat.min(axis=0)
-    slot = flat[:, 0] * (int(flat[:, 1].max()) + 1) + flat[:, 1]
-    order = np.argsort(points[:, 2])[::-1]
-    nearest = np.empty(int(slot.max()) + 1)
-    nearest[slot[order]] = points[order, 2]  # the nearest is written last
-    return points[:, 2] <= nearest[slot] + 2.0 * spacing * (1.0 + np.minimum(slope, 3.0))
+    x, y, z = points.T.copy()
+    size = z * (2.0 * spacing / float(np.median(z)))  # of a cell, at each point's distance
+    column, row = (np.floor(axis / size).astype(np.int64) for axis in (x, y))
+    column -= column.min()
+    row -= row.min()
+    slot = column * (int(row.max()) + 1) + row
+    nearest = np.full(int(slot.max()) + 1, np.inf)
+    np.minimum.at(nearest, slot, z)
+    return z <= nearest[slot] + 2.0 * spacing * (1.0 + np.minimum(slope, 3.0))
 
 
 def evenly_directed(count: int) -> np.ndarray:

@@ -12,7 +12,13 @@ import numpy as np
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ops.image.options import TensorLayout, option
 
-TENSOR_TYPES = ('float32', 'float16', 'uint8')
+TENSOR_TYPES = ('float32', 'float16', 'uint8', 'int32')
+"""Element types that an image's tensor may have."""
+
+WHOLE_TYPES = ('uint8', 'int32')
+"""Those of networks that take the raw 0..255; MoveNet's take int32."""
+
+_WIDE_TYPES = (np.dtype(np.float32), np.dtype(np.int32))  # a copy makes them of bytes
 
 
 class TensorWriter:
@@ -63,8 +69,9 @@ class TensorWriter:
 
         Args:
             image: (H, W, 3) uint8.
-            out: (1, 3, H, W) for NCHW or (1, H, W, 3) for NHWC; float32, float16 or, for raw pixels, uint8;
-                written in place, kept by the caller; may be a part of a larger tensor (whole rows or parts of rows).
+            out: (1, 3, H, W) for NCHW or (1, H, W, 3) for NHWC; float32, float16 or, for raw pixels, uint8
+                or int32; written in place, kept by the caller; may be a part of a larger tensor (whole rows or parts of
+                rows).
 
         Raises:
             FrameError: 'bad_tensor', when these two don't go together.
@@ -120,10 +127,10 @@ class TensorWriter:
         return self._table(dtype)
 
     def _check_type(self, dtype: np.dtype) -> None:
-        if dtype == np.uint8 and not self._is_identity:
+        if dtype.name in WHOLE_TYPES and not self._is_identity:
             raise FrameError(
                 'bad_tensor',
-                'input tensor: got uint8 with scale, mean or std, expected none; set scale 1, mean 0, std 1',
+                f'input tensor: got {dtype} with scale, mean or std, expected none; set scale 1, mean 0, std 1',
             )
 
     def _write_planar(self, image: np.ndarray, out: np.ndarray) -> None:
@@ -134,7 +141,7 @@ class TensorWriter:
         planes = self._scratch_planes(image.shape[:2])
         cv2.split(image, planes)
         for target, source in enumerate(order):
-            if self._is_identity and out.dtype == np.float32:
+            if self._is_identity and out.dtype in _WIDE_TYPES:
                 np.copyto(out[target], planes[source])
             else:
                 _look_up(planes[source], self._table(out.dtype)[target], out[target])
@@ -142,7 +149,7 @@ class TensorWriter:
     def _write_interleaved(self, image: np.ndarray, out: np.ndarray) -> None:
         if self._swap:
             image = self._swap_channels(image, out if out.dtype == np.uint8 else None)
-        if out.dtype == np.uint8 or (self._is_identity and out.dtype == np.float32):
+        if out.dtype == np.uint8 or (self._is_identity and out.dtype in _WIDE_TYPES):
             np.copyto(out, image)
         else:
             _look_up(image, self._table(out.dtype).T[None], out)

@@ -144,7 +144,7 @@ def depth_evidence(
     """
     points, _ = model.visible(pose.rotation, pose.translation, _PREDICTED)
     points = points[points[:, 2] > 0.0]
-    ratios = depth.at(points)[:, 2] / points[:, 2]
+    ratios = depth.z_at(points) / points[:, 2]
     ratios = np.sort(np.log(ratios[np.isfinite(ratios) & (ratios > 0.0)]))
     count = len(ratios)
     if count < settings.min_points:

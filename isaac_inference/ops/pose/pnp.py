@@ -143,7 +143,7 @@ def estimate_pnp(
     max_rms = max(settings.max_rms_px, settings.max_rms_extent * extent)
     _check_pose(pose, solution, max_rms, model, settings)
     pose = canonical(pose, symmetries)
-    spread, other = _uncertainty(solution, pose, symmetries, settings)
+    spread, other = _uncertainty(solution, pose, symmetries, settings, (solution.rms / max(max_rms, 1e-9)) ** 2)
     inliers = used.copy()
     inliers[used] = solution.inliers
     return PoseEstimate(
@@ -207,10 +207,10 @@ def _solve(seen: Observations, confidence: np.ndarray, threshold: float, setting
     inliers: np.ndarray = np.ones(len(seen.model), bool)
     fits = [evaluate(seen, pose, huber) for pose in closed_form(seen)]
     if not any(fit.longest <= threshold for fit in fits):
-        (inliers, poses), suffix = consensus(seen, confidence, threshold), '+ransac'
+        (inliers, found), suffix = consensus(seen, confidence, threshold), '+ransac'
         _check_inliers(inliers, confidence, threshold, settings)
         kept = seen if inliers.all() else seen.select(inliers)
-        fits = [evaluate(kept, pose, huber) for pose in poses]
+        fits = [fit.select(inliers, kept.weights, huber) for fit in found]
     if not fits:
         raise FrameError(
             'degenerate_keypoints',
@@ -235,8 +235,8 @@ def _solve(seen: Observations, confidence: np.ndarray, threshold: float, setting
     inliers, fit = readmitted(seen, inliers, fit, everywhere, huber, noise, settings.outlier_probability)
     kept = seen if np.count_nonzero(inliers) == len(inliers) else seen.select(inliers)
     fit, huber = loosened(kept, fit, huber, noise)
-    found = _Solution(kept, fit, huber, inliers, rms, method)
-    return found if len(fits) < 2 else _with_other(found, fits[1].vector, settings)
+    solution = _Solution(kept, fit, huber, inliers, rms, method)
+    return solution if len(fits) < 2 else _with_other(solution, fits[1].vector, settings)
 
 
 def _with_other(found: _Solution, start: np.ndarray, settings: PnpSettings) -> _Solution:
@@ -311,11 +311,11 @@ def _check_pose(pose: Pose, solution: _Solution, max_rms: float, model: np.ndarr
 
 
 def _uncertainty(
-    solution: _Solution, pose: Pose, symmetries: Sequence[Symmetry], settings: PnpSettings
+    solution: _Solution, pose: Pose, symmetries: Sequence[Symmetry], settings: PnpSettings, passed: float
 ) -> tuple[np.ndarray, SecondPose | None]:
-    """The covariance about `pose`, and the second pose with its own."""
+    """The covariance about `pose`, and the second pose with its own; `passed` as of `covariance`."""
     kept, huber, noise = solution.kept, solution.huber, settings.pixel_noise
-    spread = covariance(kept, solution.fit, huber, noise)
+    spread = covariance(kept, solution.fit, huber, noise, passed)
     if spread is not None:
         xx, yy, zz, uu, vv, ww = spread.diagonal().tolist()
         position, turn = math.sqrt(xx + yy + zz), math.sqrt(uu + vv + ww)
@@ -329,7 +329,7 @@ def _uncertainty(
         )
     if solution.other is None:
         return spread, None
-    around = covariance(kept, solution.other, huber, noise)
+    around = covariance(kept, solution.other, huber, noise, passed)
     scale, _ = noise_scale(kept.weights, solution.fit, huber, noise)
     variance = max(noise * noise, scale)
     excess = (solution.other.cost - solution.fit.cost) / (2.0 * variance)

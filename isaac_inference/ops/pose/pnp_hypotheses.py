@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from isaac_inference.ops.geometry.rigid import so3_exps
-from isaac_inference.ops.pose.pnp_refinement import Observations, evaluate, in_front
+from isaac_inference.ops.pose.pnp_refinement import Fit, Observations, evaluate, in_front
 
 FLAT = 0.1
 """A model thinner than this fraction of its length is flat: two mirrored poses of it look nearly alike."""
@@ -70,7 +70,7 @@ def _all_in_front(model: np.ndarray, pose: np.ndarray) -> bool:
     return np.count_nonzero(in_front(model, pose)) == len(model)
 
 
-def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> tuple[np.ndarray, list[np.ndarray]]:
+def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> tuple[np.ndarray, list[Fit]]:
     """Which points agree on one pose: RANSAC over three-point poses (AP3P), each scored by its truncated error.
 
     Args:
@@ -79,8 +79,8 @@ def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> t
         threshold: pixels; a point further from its projection is an outlier.
 
     Returns:
-        (N,) boolean, True for inliers, and what `closed_form` makes of these; all False and none when no three points
-        have a pose, and no poses when the inliers are fewer than four.
+        (N,) boolean, True for inliers, and all points at what `closed_form` makes of these; all False and none when no
+        three points have a pose, and none when the inliers are fewer than four.
 
     Example: one corner of a cube is 50 px off.
         >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
@@ -118,9 +118,9 @@ def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> t
     return _tightened(seen, best, threshold)
 
 
-def _tightened(seen: Observations, inliers: np.ndarray, threshold: float) -> tuple[np.ndarray, list[np.ndarray]]:
+def _tightened(seen: Observations, inliers: np.ndarray, threshold: float) -> tuple[np.ndarray, list[Fit]]:
     """The inliers of a pose from all inliers instead of three; twice, because the first pass may add some."""
-    poses: list[np.ndarray] = []
+    fits: list[Fit] = []
     for _ in range(3):
         if np.count_nonzero(inliers) < 4:
             return inliers, []
@@ -133,7 +133,7 @@ def _tightened(seen: Observations, inliers: np.ndarray, threshold: float) -> tup
         if not np.count_nonzero(agreeing != inliers):
             break
         inliers = agreeing
-    return inliers, poses
+    return inliers, fits
 
 
 @dataclass(frozen=True, eq=False)

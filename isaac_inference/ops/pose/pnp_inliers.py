@@ -77,13 +77,15 @@ def _squared_deviations(seen: Observations, inliers: np.ndarray, everywhere: Fit
     regular, spread = cv2.invert(information, flags=cv2.DECOMP_CHOLESKY)
     if not regular:
         return np.full(int(np.count_nonzero(out)), np.inf)
-    x, y = rows[out, 0], rows[out, 1]
-    by_x, by_y = x @ spread, y @ spread
-    own = 1.0 / seen.weights[out]
-    xx, yy, xy = (np.add.reduce(product, axis=1) for product in (by_x * x, by_y * y, by_x * y))
-    xx, yy = xx + own, yy + own
-    dx, dy = everywhere.residual[out].T
-    return (yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / ((xx * yy - xy * xy) * variance)
+    of_out = rows[out]
+    spreads = (of_out @ spread @ of_out.transpose(0, 2, 1)).reshape(-1, 4).tolist()
+    squares = []
+    for (xx, xy, _, yy), weight, (dx, dy) in zip(
+        spreads, seen.weights[out].tolist(), everywhere.residual[out].tolist(), strict=True
+    ):
+        xx, yy = xx + 1.0 / weight, yy + 1.0 / weight
+        squares.append((yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / ((xx * yy - xy * xy) * variance))
+    return np.array(squares)
 
 
 def loosened(kept: Observations, fit: Fit, huber: float, noise: float) -> tuple[Fit, float]:

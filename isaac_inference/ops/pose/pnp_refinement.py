@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from scipy.special import gammainc
 
 from isaac_inference.ops.geometry.rigid import Pose
 
@@ -22,6 +23,7 @@ _SMALLEST_DAMPING = 1e-9
 _LARGEST_DAMPING = 1e6
 _GAIN = 1e-3  # of the cost; with ten residuals of one sigma, the pose is off by at most a tenth of a sigma
 _EXACT = 1e-12  # squared pixels; keypoints without any error are met to a millionth of a pixel
+_MOST_NOISE = 5.0  # of the variance at which residuals mostly are as large as is accepted
 _EQUAL = 1e-3  # of weights and probabilities; closer ones are alike
 _NO_DISTORTION = np.zeros(4)
 _TURN_FIRST = np.eye(6, k=3)  # (translation, rotation) by (rotation, translation)
@@ -65,6 +67,11 @@ class Fit(NamedTuple):
     cost: float
     jacobian: np.ndarray
 
+    def select(self, mask: np.ndarray, weights: np.ndarray, huber: float) -> Fit:
+        """Of the observations of an (N,) boolean mask, whose `weights` are (M,); `huber` as of `evaluate`."""
+        jacobian = self.jacobian.reshape(-1, 2, 6)[mask].reshape(-1, 6)
+        return _fit(self.vector, self.residual[mask], self.length[mask], jacobian, weights, huber)
+
     @property
     def pose(self) -> Pose:
         """`T_camera_object`."""
@@ -84,10 +91,21 @@ def evaluate(seen: Observations, vector: np.ndarray, huber: float) -> Fit:
     projected, jacobian = cv2.projectPoints(seen.model, vector[:3], vector[3:], _intrinsics(seen.focal), _NO_DISTORTION)
     residual = projected[:, 0] - seen.pixels
     length = np.hypot(residual[:, 0], residual[:, 1])
+    return _fit(vector, residual, length, jacobian[:, :6], seen.weights, huber)
+
+
+def _fit(
+    vector: np.ndarray,
+    residual: np.ndarray,
+    length: np.ndarray,
+    jacobian: np.ndarray,
+    weights: np.ndarray,
+    huber: float,
+) -> Fit:
     longest = float(np.maximum.reduce(length))
     near = length if longest <= huber else np.minimum(length, huber)
-    cost = float(seen.weights @ (near * (2.0 * length - near)))
-    return Fit(vector, residual, length, longest, cost if math.isfinite(cost) else math.inf, jacobian[:, :6])
+    cost = float(weights @ (near * (2.0 * length - near)))
+    return Fit(vector, residual, length, longest, cost if math.isfinite(cost) else math.inf, jacobian)
 
 
 def in_front(model: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -143,13 +161,16 @@ def refine(seen: Observations, start: Fit, huber: float, steps: int = MAX_STEPS)
     return fit
 
 
-def covariance(seen: Observations, fit: Fit, huber: float, noise: float) -> np.ndarray | None:
+def covariance(seen: Observations, fit: Fit, huber: float, noise: float, passed: float = 0.0) -> np.ndarray | None:
     """The covariance of a refined pose, from its residuals and the geometry.
 
     That of a robust regression (Huber and Ronchetti, 'Robust Statistics', 2nd edition, section 7.6): the variance of
     the limited residuals over the square of their mean slope, times (J^T W J)^-1. The variance is the mean of its
     distribution after these residuals, not their own: when the noise is estimated from a few points, a pose's error
     has Student's distribution, which is wider.
+
+    A pose is only accepted while its residuals are small, so those that noise is large for get by where their
+    residuals happen to be small: residuals near the limit stand for more noise than they show, see `luck`.
 
     Where weights differ, they may be right (the variance of a point is inverse to its weight) or say nothing (all are
     equally noisy); the covariance is the mean of both, each as probable as the residuals make it.
@@ -159,6 +180,7 @@ def covariance(seen: Observations, fit: Fit, huber: float, noise: float) -> np.n
         fit: the refined pose.
         huber: pixels, as for `refine`.
         noise: minimum standard deviation of a keypoint's x or y, in pixels.
+        passed: the sum of the squared residuals, as a part of the largest with which the pose would be accepted.
 
     Returns:
         (6, 6) of (x, y, z, rotation about x, y, z) in the camera's frame, as in messages of ROS: the translation is
@@ -177,12 +199,13 @@ def covariance(seen: Observations, fit: Fit, huber: float, noise: float) -> np.n
     if not regular:
         return None
     scale, free = noise_scale(seen.weights, fit, huber, noise)
-    spread = _mean_variance(scale, free, noise) * inverse
+    factor = luck(passed, free)
+    spread = _mean_variance(scale, free, noise, factor) * inverse
     if float(np.minimum.reduce(seen.weights)) < 1.0 - _EQUAL:
         equal, _ = noise_scale(np.ones(len(seen.weights)), fit, huber, noise)
         trust = _trust(seen.weights, scale, equal, free)
         if trust < 1.0 - _EQUAL:
-            around = _mean_variance(equal, free, noise) * (inverse @ (weighted @ weighted.T) @ inverse)
+            around = _mean_variance(equal, free, noise, factor) * (inverse @ (weighted @ weighted.T) @ inverse)
             spread = trust * spread + (1.0 - trust) * around
     # from OpenCV's rotation vector to a turn from the left, and the translation first
     change = _TURN_FIRST.copy()
@@ -222,12 +245,51 @@ def noise_scale(weights: np.ndarray, fit: Fit, huber: float, noise: float) -> tu
     return (noise * noise + squares) / free, free
 
 
-def _mean_variance(scale: float, free: int, noise: float) -> float:
-    """Squared pixels, at least those of `noise`: the mean of the distribution that `noise_scale` gives.
+def luck(passed: float, free: int) -> float:
+    """By what factor the variance of the noise is larger than residuals show, as larger ones were not accepted.
+
+    With the sum of squares Q of residuals that have nu degrees of freedom, accepted up to G, the probability density of
+    Q is that of sigma^2 times chi-square, over the probability of Q <= G. Of the distribution of sigma^2 that follows
+    from it, sigma^2 being as probable at any magnitude up to `_MOST_NOISE` times G / nu, the mean is this factor times
+    the one without the limit.
+
+    Args:
+        passed: Q / G, 0 to 1.
+        free: nu.
+
+    Example: residuals of half the largest RMS say what they are; those just below it may be large ones' luck.
+        >>> round(luck(0.25, 10), 1), round(luck(0.9, 10), 1)
+        (1.2, 2.1)
+    """
+    table = _luck_table(max(free, 2))
+    place = min(max(passed, 0.0), 1.0) * (len(table) - 1)
+    low = min(int(place), len(table) - 2)
+    return table[low] + (place - low) * (table[low + 1] - table[low])
+
+
+@functools.lru_cache(maxsize=64)
+def _luck_table(free: int) -> tuple[float, ...]:
+    """`luck` at even steps of `passed` from 0 to 1, where G is 1."""
+    logs = np.linspace(math.log(1e-3), math.log(_MOST_NOISE), 600) - math.log(free)
+    variances = np.exp(logs)
+    accepted = gammainc(free / 2.0, 0.5 / variances)
+    factors = [1.0]
+    for share in np.linspace(0.0, 1.0, 33)[1:]:
+        likely = -0.5 * free * logs - 0.5 * share / variances
+        likely = np.exp(likely - likely.max())
+        without, limited = (float(weights @ variances / weights.sum()) for weights in (likely, likely / accepted))
+        factors.append(max(1.0, limited / without))
+    return tuple(factors)
+
+
+def _mean_variance(scale: float, free: int, noise: float, factor: float) -> float:
+    """Squared pixels, at least those of `noise`: the mean of the distribution that `noise_scale` gives, with `luck`.
 
     With two degrees of freedom, where it is infinite, as if there were three.
     """
-    return max(noise * noise, scale * free / max(free - 2, 1))
+    shown = scale * free
+    shown += (factor - 1.0) * max(0.0, shown - noise * noise)
+    return max(noise * noise, shown / max(free - 2, 1))
 
 
 def _trust(weights: np.ndarray, weighted: float, equal: float, free: int) -> float:

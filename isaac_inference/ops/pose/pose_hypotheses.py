@@ -232,9 +232,12 @@ def _agreement(
     points = model.templates.points[views, ::every] @ R.transpose(0, 2, 1) + t[:, None]
     gap = depth.z_at(points.reshape(-1, 3)).reshape(points.shape[:2]) - points[..., 2]
     with np.errstate(invalid='ignore'):
-        near = np.maximum(0.0, 1.0 - (gap / reach) ** 2)
-        value = np.where(gap > reach, -1.0, np.where(gap < -reach, -0.3, near))
-    return np.nan_to_num(value).mean(axis=1)
+        value = 1.0 - (gap / reach) ** 2
+        np.maximum(value, 0.0, out=value)
+        value[gap > reach] = -1.0
+        value[gap < -reach] = -0.3
+    value[np.isnan(value)] = 0.0
+    return np.asarray(np.add.reduce(value, axis=1) / value.shape[1])
 
 
 def _unexplained(model: ObjectModel, cloud: np.ndarray, R: np.ndarray, t: np.ndarray, reach: float) -> np.ndarray:

@@ -7,6 +7,7 @@ where the initial pose had it, and a search that ends in several equally good po
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,8 +17,8 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.foreground import foreground_mask
 from isaac_inference.ops.geometry.object_model import ObjectModel
 from isaac_inference.ops.geometry.rigid import Pose, rotation_angle, so3_exp
-from isaac_inference.ops.geometry.surface_normals import facing_normals, thinned
-from isaac_inference.ops.geometry.symmetry import canonical, equivalents, rotation_error
+from isaac_inference.ops.geometry.surface_normals import facing_normals, thinned, within
+from isaac_inference.ops.geometry.symmetry import canonical, rotation_error
 from isaac_inference.ops.pose.pose_hypotheses import Candidates, fitted, placed_anew, pose_hypotheses
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
 from isaac_inference.ops.pose.surface_fit import (
@@ -28,6 +29,7 @@ from isaac_inference.ops.pose.surface_fit import (
     SeenDepth,
     edges_seen,
     measure,
+    overhang_of,
     refine,
     share_seen_through,
 )
@@ -139,7 +141,7 @@ def _refined(
     least = fitting.min_reach_sigmas * settings.noise * far
     most = max(fitting.max_reach * model.diameter, fitting.max_reach_floor)
     reach = float(np.clip(fitting.reach_sigmas * largest, least, most))
-    near = np.linalg.norm(points - initial.translation.astype(points.dtype), axis=1) < model.diameter / 2 + reach
+    near = within(points, initial.translation, model.diameter / 2 + reach)
     if np.count_nonzero(near) < settings.min_points <= len(points):
         raise _nothing_there(model, depth, initial, settings, int(np.count_nonzero(near)), reach)
     scene, errors = _scene(model, points[near], depth, settings), _errors(initial, depth, settings)
@@ -285,11 +287,11 @@ class _Search:
                     least = min(least, self._against(found[0], self._coarse)[0] - against)
         return least
 
-    def with_surroundings(self, pose: Pose, points: np.ndarray) -> Alignment:
-        """The fit of a pose to all points around it, not to the foreground alone: does its surface go on there?"""
-        near = np.linalg.norm(points - pose.translation.astype(points.dtype), axis=1) < 0.6 * self.model.diameter
+    def overhang(self, pose: Pose, points: np.ndarray) -> float:
+        """That of all points around a pose, not of the foreground alone: does its surface go on there?"""
+        near = within(points, pose.translation, 0.6 * self.model.diameter)
         scene = _scene(self.model, points[near], self.scene.depth, self.settings)
-        return self._against(pose, scene)[1]
+        return overhang_of(self.model, scene, pose, self.settings.distance * self.far)
 
     def _is_new(self, pose: Pose, other: Pose, part: float = 1.0) -> bool:
         return _differ(self.model, pose, other, self.settings, part)
@@ -342,6 +344,7 @@ def _search(
     foreground: np.ndarray | None,
 ) -> Registration:
     search = _Search(model, points, depth, settings, foreground)
+    _check_alike(model, settings)  # what no depth can tell is not looked for
     fits = search.placed()
     against, fit, pose, posterior = fits[0]
     _check_fit(fit, replace(settings, min_fitness=max(settings.min_fitness, settings.min_search_fitness)), search.far)
@@ -369,9 +372,7 @@ def _search(
             f'mug behind it; a model with keypoints, or another view, tells',
         )
     _check_ends(model, depth, pose, posterior, settings, search.far)
-    _check_alike(model, pose, settings)
-    around = search.with_surroundings(pose, points)
-    _check_fit(replace(fit, overhang=around.overhang), settings, search.far)
+    _check_fit(replace(fit, overhang=search.overhang(pose, points)), settings, search.far)
     return Registration(canonical(pose, model.alike), posterior, fit.fitness, fit.rmse, 'global')
 
 
@@ -450,7 +451,7 @@ def _check_moved(model: ObjectModel, initial: Pose, pose: Pose, settings: Regist
 
 
 def _differ(model: ObjectModel, a: Pose, b: Pose, settings: RegistrationSettings, part: float = 1.0) -> bool:
-    if np.linalg.norm(a.translation - b.translation) > part * settings.same_place * model.diameter:
+    if math.dist(a.translation.tolist(), b.translation.tolist()) > part * settings.same_place * model.diameter:
         return True
     return rotation_error(a, b, model.alike) > part * np.radians(settings.same_turn_deg)
 
@@ -477,13 +478,11 @@ def _check_ends(
         )
 
 
-def _check_alike(model: ObjectModel, pose: Pose, settings: RegistrationSettings) -> None:
+def _check_alike(model: ObjectModel, settings: RegistrationSettings) -> None:
     """The turns that depth cannot see must be declared symmetries of the object, or allowed."""
     if settings.allow_geometric_symmetry:
         return
-    alike = equivalents(pose, model.geometric, 8) if model.geometric else []
-    limit = np.radians(settings.max_undeclared_turn_deg)
-    if any(rotation_error(other, pose, model.symmetries) > limit for other in alike):
+    if model.undeclared_turn > np.radians(settings.max_undeclared_turn_deg):
         raise FrameError(
             'registration_ambiguous',
             f'registration: a {model.shape} looks the same in depth after '

@@ -4,7 +4,8 @@
 Association in two stages, after ByteTrack (Zhang et al., 'ByteTrack: Multi-Object Tracking by Associating Every
 Detection Box', ECCV 2022): detections with high scores find their tracks first; those with low scores, often
 of half-hidden objects, may then continue tracks that were seen one frame ago. Ages are in seconds by the frames'
-stamps, so they depend neither on dropped frames nor on the frame rate.
+stamps, so they depend neither on dropped frames nor on the frame rate. Where there are masks, they count as much as the
+boxes do.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ops.tracking.association import assign, overlap
 from isaac_inference.ops.tracking.box_filter import BoxFilter, BoxFilterSettings
+from isaac_inference.ops.tracking.mask_association import SeenMasks, both
 
 _LOST_WEIGHT = 0.8  # weight of the overlap with a track that was not seen: it may be hidden behind the detected object
 
@@ -30,7 +32,8 @@ class TrackerSettings:
             it are ignored.
         confirm_hits: detections that a new track needs before it gets its id; with 1 it gets it at once. The tracks of
             the first frame, and of the first one after `reset()`, always get it at once.
-        min_iou: minimum IoU of such a detection with the predicted box of its track.
+        min_iou: minimum IoU of such a detection with the predicted box of its track; with masks, the mean of that and
+            of the masks' IoU.
         min_iou_low: the same for a detection below `high_score`.
         margin: a confirmed track without a detection is searched again with boxes enlarged on each side by this
             fraction of their size; 0 turns that off.
@@ -95,9 +98,17 @@ class Tracker:
         self._classes: list[int] = []
         self._hits: list[int] = []
         self._seen_s: list[float] = []
+        self._crops: list[np.ndarray | None] = []  # of their masks, when they were seen last
         self._stamp_s: float | None = None
 
-    def update(self, stamp_s: float, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
+    def update(
+        self,
+        stamp_s: float,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        class_ids: np.ndarray,
+        masks: SeenMasks | None = None,
+    ) -> np.ndarray:
         """Track one frame's detections.
 
         Args:
@@ -106,6 +117,7 @@ class Tracker:
             boxes: (N, 4), (x_min, y_min, x_max, y_max) in px. One that is not finite or has no area is ignored.
             scores: (N,) in [0, 1].
             class_ids: (N,) int; tracks never change their class.
+            masks: of the N detections, which then count together with the boxes; None for boxes alone.
 
         Returns:
             (N,) int64: the id of each detection, 0 where it is not, or not yet, a confirmed track.
@@ -114,7 +126,7 @@ class Tracker:
             FrameError: 'bad_detections' for shapes that do not fit together; 'time_backwards' for a stamp before the
                 previous one: call `reset()` first. The tracker is unchanged then.
         """
-        boxes, scores, class_ids = _checked(boxes, scores, class_ids)
+        boxes, scores, class_ids = _checked(boxes, scores, class_ids, masks)
         step_s, is_first = self._step(stamp_s), self._stamp_s is None
         self._forget(stamp_s)
         seen_before = self._seen_before()
@@ -124,9 +136,13 @@ class Tracker:
             score if -np.inf < x0 < x1 < np.inf and -np.inf < y0 < y1 < np.inf else -np.inf
             for (x0, y0, x1, y1), score in zip(boxes.tolist(), scores.tolist(), strict=True)
         ]
-        track_of = self._associate(boxes, rated, class_ids, seen_before)
+        track_of = self._associate(boxes, rated, class_ids, seen_before, masks)
         self._take(stamp_s, boxes, track_of)
         self._begin(stamp_s, boxes, rated, class_ids, track_of, is_first)
+        if masks is not None:
+            for column, row in enumerate(track_of):
+                if row >= 0 and (crop := masks.crop(column, boxes[column])) is not None:
+                    self._crops[row] = crop
         return np.array([self._ids[row] if row >= 0 else 0 for row in track_of], np.int64)
 
     def _step(self, stamp_s: float) -> float:
@@ -140,7 +156,12 @@ class Tracker:
         return stamp_s - last_s
 
     def _associate(
-        self, boxes: np.ndarray, rated: list[float], class_ids: np.ndarray, seen_before: list[bool]
+        self,
+        boxes: np.ndarray,
+        rated: list[float],
+        class_ids: np.ndarray,
+        seen_before: list[bool],
+        masks: SeenMasks | None,
     ) -> list[int]:
         """Row of each detection's track, -1 for none; `rated` are their scores, -inf where one is of no use."""
         chosen, tracks = self.settings, range(len(self._ids))
@@ -152,6 +173,7 @@ class Tracker:
         predicted, classes = self._filter.boxes(), np.array(self._classes)
         weights = None if all(seen_before) else np.where(seen_before, 1.0, _LOST_WEIGHT)
         confirmed = [row for row in tracks if self._ids[row]]
+        by_masks = None if masks is None else masks.overlap(self._crops, predicted)
         rounds = (
             (confirmed, high, chosen.min_iou, 0.0),
             ([row for row in confirmed if seen_before[row]], low, chosen.min_iou_low, 0.0),
@@ -165,6 +187,8 @@ class Tracker:
             if not rows:
                 continue
             similarity = overlap(predicted[rows], classes[rows], boxes[columns], class_ids[columns], margin=margin)
+            if by_masks is not None:
+                similarity = both(similarity, by_masks[np.ix_(rows, columns)])
             pairs = assign(similarity, min_similarity, None if weights is None else weights[rows])
             for i, j in zip(*(indices.tolist() for indices in pairs), strict=True):
                 track_of[columns[j]] = rows[i]
@@ -204,6 +228,7 @@ class Tracker:
             self._classes.append(int(class_ids[column]))
             self._hits.append(1)
             self._seen_s.append(stamp_s)
+            self._crops.append(None)
         self._filter.append(boxes[new])
 
     def _forget(self, stamp_s: float) -> None:
@@ -223,6 +248,7 @@ class Tracker:
         self._filter.keep(np.array(keep, np.int64))
         self._ids, self._classes = [self._ids[row] for row in keep], [self._classes[row] for row in keep]
         self._hits, self._seen_s = [self._hits[row] for row in keep], [self._seen_s[row] for row in keep]
+        self._crops = [self._crops[row] for row in keep]
 
     def _seen_before(self) -> list[bool]:
         """Whether each track was seen in the previous update."""
@@ -233,7 +259,9 @@ class Tracker:
         return self._next_id - 1
 
 
-def _checked(boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked(
+    boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray, masks: SeenMasks | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     boxes, scores = np.asarray(boxes, np.float64), np.asarray(scores, np.float64)
     class_ids = np.asarray(class_ids)
     count = len(scores)
@@ -243,4 +271,6 @@ def _checked(boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray) -> tu
             f'detections to track: got boxes {boxes.shape}, scores {scores.shape} and class ids {class_ids.shape}, '
             'expected (N, 4), (N,) and (N,)',
         )
+    if masks is not None and len(masks.areas) != count:
+        raise FrameError('bad_detections', f'detections to track: got {count}, and masks of {len(masks.areas)}')
     return boxes, scores, class_ids.astype(np.int64)

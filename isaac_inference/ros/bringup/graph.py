@@ -15,6 +15,9 @@ from isaac_inference.ros.bringup.node_list import PACKAGE, executable, plugin
 # Where a simulator draws on the same processor, a thread of the model that waits actively takes it from whom it waits
 # for: nearly twice the CPU time of an inference, and no less of any other time.
 _SHARED_CPU = {'onnxruntime.spinning': False}
+# Crops that a top-down model's engine takes at once, where its file allows that: as many as CropsNode makes by default,
+# tuned for what is common.
+CROP_BATCH = {'tensorrt.opt_batch': 4, 'tensorrt.max_batch': 8}
 # What a demonstration gives its simulator: one image being looked at, and the next one ready.
 DEMO_CAMERA = {'max_ahead': 2}
 
@@ -61,15 +64,47 @@ class CameraTopics:
 
 @dataclass(frozen=True)
 class FoundTopics:
-    """Where a detector publishes what it found."""
+    """Where a detector publishes what it found, or a tracker what became of it, row by row the same."""
 
     detections: str = 'detections'
     keypoints: str = 'keypoints'
+    instance_mask: str = 'instance_mask'
 
-    def remapped(self, name: str) -> dict[str, str]:
-        """The remapping of one of them, where it is needed."""
-        topic = getattr(self, name)
-        return {} if topic == name else {name: topic}
+    @property
+    def remappings(self) -> dict[str, str]:
+        """The remappings that are needed."""
+        return {name: topic for name, topic in dataclasses.asdict(self).items() if topic != name}
+
+
+# Behind a track node, which may leave rows out and smooths keypoints.
+_TRACKED = FoundTopics('track/detections', 'track/keypoints', 'track/instance_mask')
+
+
+@dataclass(frozen=True)
+class CropModel:
+    """A top-down model behind a detector.
+
+    Attributes:
+        path: of the ONNX model.
+        card: path of its YAML card; '' looks beside the model.
+        any_batch: whether it takes any number of images at once.
+        skeletons: whether its keypoints are those of people, by a skeleton.
+    """
+
+    path: str
+    card: str = ''
+    any_batch: bool = False
+    skeletons: bool = False
+
+    @classmethod
+    def of(cls, path: str, card_path: str, card: ModelCard) -> CropModel:
+        """A model, with what its card says."""
+        return cls(path, card_path, card.dynamic_batch, has_skeleton(card))
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Parameters of the nodes that it is for."""
+        return _model(self.path, self.card)
 
 
 class Found(TypedDict):
@@ -79,17 +114,28 @@ class Found(TypedDict):
     classes: bool
     depth: bool
     masks: bool
+    top_down: bool
+    skeletons: bool
 
 
 def found_by(card: AnyCard | None) -> Found:
     """What the model of a card finds beside boxes; nothing for a card of objects alone, or without any."""
     task = card.task if isinstance(card, ModelCard) else None
+    top_down = task is Task.TOP_DOWN_KEYPOINTS
     return {
-        'keypoints': card is not None and card.keypoints is not None,
+        'keypoints': top_down or (card is not None and card.keypoints is not None),
         'classes': task is Task.SEMANTIC_SEGMENTATION,
         'depth': task is Task.MONO_DEPTH,
         'masks': isinstance(card, ModelCard) and card.masks is not None,
+        'top_down': top_down,
+        'skeletons': has_skeleton(card),
     }
+
+
+def has_skeleton(card: AnyCard | None) -> bool:
+    """Whether the keypoints of a card's model are those of people, by a skeleton."""
+    keypoints = getattr(card.spec, 'keypoints', None) if isinstance(card, ModelCard) else None
+    return keypoints is not None and keypoints.skeleton is not None
 
 
 def perception_graph(
@@ -108,6 +154,9 @@ def perception_graph(
     classes: bool = False,
     depth: bool = False,
     masks: bool = False,
+    top_down: bool = False,
+    crops: CropModel | None = None,
+    skeletons: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
     rectify: bool = False,
 ) -> tuple[NodeSpec, ...]:
@@ -128,12 +177,17 @@ def perception_graph(
         classes: whether the model gives a class for each pixel, and no boxes.
         depth: whether the model gives depth of one image, and no boxes; nothing is drawn then.
         masks: whether the model has masks, which are drawn.
+        top_down: whether the model gives the keypoints of one person in an image: what it sees is that whole image.
+        crops: the model that finds the keypoints of each person that `model`, or the detector elsewhere, has found.
+        skeletons: whether the model's keypoints are those of people: they are drawn joined, and go into space with
+            depth; with `crops` the other model says it.
         pose_parameters: parameters of the pose node.
         rectify: whether the model's images are rectified: who looks at what was found then has the rectified image and
             its CameraInfo, and depth is what the camera has of it: raw, unless its topic's name says `rect`.
     """
     topics = camera or CameraTopics()
-    given = {name: value for name, value in (('model', model), ('model_card', model_card)) if value}
+    given = _model(model, model_card)
+    whose_points, skeletons = (given, skeletons) if crops is None else (crops.given, crops.skeletons)
     nodes = []
     if source:
         nodes.append(_node('camera', {'source': source}, topics.color))
@@ -149,25 +203,48 @@ def perception_graph(
             if rectify
             else _node('preprocess', given, images),
             _node('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
-            _reader(given, seen, classes=classes, depth=depth),
+            _reader(given, seen, classes=classes, depth=depth, top_down=top_down),
         ]
+    if crops is not None:
+        nodes += _crop_nodes(crops, seen, found or FoundTopics(), _SHARED_CPU if simulator is not None else {})
     found = found or FoundTopics()
-    detections = 'track/detections' if track else found.detections
     objects = 'track/detections_3d' if track else 'pose/detections_3d'
     if track:  # boxes get their ids before the pose node, whose poses come back to be smoothed
         own = {'detections_3d': 'pose/detections_3d'} if poses else {}
-        nodes.append(_node('track', given, {**found.remapped('detections'), **own}))
+        nodes.append(_node('track', given, {**found.remappings, **own}))
+        found = _TRACKED
     if poses:
         # /tf must have one pose per object only: the smooth one if there is one
         view = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
         parameters = {**given, **({'publish_tf': False} if track else {}), **view, **(pose_parameters or {})}
-        taken = {'detections': detections, **found.remapped('keypoints')}
-        nodes.append(_node('pose', parameters, {**seen.all, **taken}))
+        nodes.append(_node('pose', parameters, {**seen.all, 'detections': found.detections, **found.remappings}))
+    if skeletons:
+        taken = {'detections': found.detections, **found.remappings}
+        nodes.append(_skeletons(whose_points, seen, taken, rectify))
     if annotate and not depth:
-        drawn = {**seen.color, 'detections': detections, 'detections_3d': objects, **found.remapped('keypoints')}
-        what = _drawn(poses=poses, keypoints=keypoints and not poses, masks=masks, classes=classes)
-        nodes.append(_node('annotate', what, drawn))
+        drawn = {**seen.color, 'detections': found.detections, 'detections_3d': objects, **found.remappings}
+        has_points = (keypoints or crops is not None) and not poses
+        what = _drawn(poses=poses, keypoints=has_points, masks=masks, classes=classes)
+        nodes.append(_node('annotate', {**what, **_joined(whose_points, skeletons)}, drawn))
     return tuple(nodes)
+
+
+def _skeletons(given: Mapping[str, Any], topics: CameraTopics, taken: Mapping[str, str], rectify: bool) -> NodeSpec:
+    """The node that makes skeletons of people's keypoints.
+
+    Args:
+        given: model and model_card of the model whose keypoints they are.
+        topics: of the camera.
+        taken: remappings of `detections` and `keypoints`.
+        rectify: whether the images were rectified here, which depth was not.
+    """
+    view = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
+    return _node('skeletons', {**given, **view}, {**topics.all, **taken})
+
+
+def _joined(given: Mapping[str, Any], skeletons: bool) -> dict[str, Any]:
+    """Parameters of the node that draws, where keypoints are drawn joined."""
+    return {'draw_skeletons': True, **given} if skeletons else {}
 
 
 def _drawn(**wanted: bool) -> dict[str, bool]:
@@ -176,12 +253,32 @@ def _drawn(**wanted: bool) -> dict[str, bool]:
     return {**parts, 'draw_detections': False} if wanted['classes'] else parts
 
 
-def _reader(given: Mapping[str, Any], topics: CameraTopics, *, classes: bool, depth: bool) -> NodeSpec:
+def _crop_nodes(
+    model: CropModel, topics: CameraTopics, found: FoundTopics, shared: Mapping[str, Any]
+) -> list[NodeSpec]:
+    """From detections to the keypoints of each: a second run of a model, whose tensors have topics of their own."""
+    given = model.given
+    tensors, outputs = 'crops/input_tensors', 'crops/output_tensors'
+    images = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
+    batch = CROP_BATCH if model.any_batch else {}
+    run = _node('inference', {**given, **batch, **shared}, {'input_tensors': tensors, 'output_tensors': outputs})
+    return [
+        _node('crops', given, {**images, 'detections': found.detections}),
+        dataclasses.replace(run, name='crops_inference'),
+        _node('keypoints', {**given, 'publish_detections': False}, {'output_tensors': outputs}),
+    ]
+
+
+def _reader(given: Mapping[str, Any], topics: CameraTopics, *, classes: bool, depth: bool, top_down: bool) -> NodeSpec:
     """The node that reads the model's outputs: that of its task."""
     if depth:
         sensor = {'align_depth': topics.depth} if topics.depth != CameraTopics().depth else {}
         return _node('depth', given, {**topics.color, **sensor})
-    return _node('segmentation' if classes else 'detection', given)
+    return _node('segmentation' if classes else 'keypoints' if top_down else 'detection', given)
+
+
+def _model(path: str, card: str) -> dict[str, str]:
+    return {name: value for name, value in (('model', path), ('model_card', card)) if value}
 
 
 def _node(name: str, parameters: Mapping[str, Any], remappings: Mapping[str, str] | None = None) -> NodeSpec:

@@ -14,13 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.errors import ConfigError, PerceptionError
-from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, read_objects
+from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task, read_objects
 from isaac_inference.ops.geometry.calibration import rectified_by_name
-from isaac_inference.ros.bringup.graph import CameraTopics, FoundTopics, NodeSpec, found_by, perception_graph
+from isaac_inference.ros.bringup.graph import (
+    CROP_BATCH,
+    CameraTopics,
+    CropModel,
+    FoundTopics,
+    NodeSpec,
+    found_by,
+    perception_graph,
+)
 from isaac_inference.ros.bringup.made_depth import KINDS, MadeDepth, made_depth
+from isaac_inference.ros.bringup.model_chain import ChainPaths, chain_paths
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
 
+_MODELS = 'launch argument models'
 CONTAINER_EXECUTABLE = 'component_container'
 SWITCH = ('true', 'false')
 _AUTO = ('auto', *SWITCH)
@@ -42,7 +52,11 @@ LOG_LEVEL = LaunchArgument(
 RESPAWN = LaunchArgument('respawn', 'true', 'start a process that ends by itself again, with its nodes', SWITCH)
 ARGUMENTS = (
     LaunchArgument('model', '', 'ONNX model; empty leaves it to the parameter file'),
-    LaunchArgument('model_card', '', 'YAML card of the model; empty looks beside the model. Or one of objects alone'),
+    LaunchArgument(
+        'model_card',
+        '',
+        'YAML card of the model, or of both, with a comma; empty looks beside the model. Or one of objects alone',
+    ),
     LaunchArgument('image', 'image', 'topic that carries the images'),
     LaunchArgument('camera_info', 'camera_info', "topic that carries the camera's calibration"),
     LaunchArgument('depth', 'depth/image', 'topic that carries depth, registered to the images'),
@@ -59,6 +73,12 @@ ARGUMENTS = (
         'false',
         'rectify the images for the model by their camera_info; boxes and poses are those of rectified/image_rect',
         SWITCH,
+    ),
+    LaunchArgument(
+        'models',
+        '',
+        'instead of model, a person detector and the model that finds the keypoints of each person: '
+        'person.onnx,pose.onnx',
     ),
     LaunchArgument('tags', '', 'YAML card of objects with printed tags, which are found instead of those of a model'),
     LaunchArgument(
@@ -137,12 +157,22 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         raise ConfigError(
             'launch argument attach: true, but composed is false; separate processes have no container to attach to'
         )
-    check_files(given, 'model', 'model_card', 'tags', 'params_file')
+    check_files(given, 'model', *([] if given['models'] else ['model_card']), 'tags', 'params_file')
     check_files(given, 'depth_model')
+    crops = _behind_detections(given)
+    if crops is not None:
+        given = {**given, 'model': '', 'model_card': ''}
     _check_detector(given)
     if switches['rectify']:
         _check_rectification(given)
     namespace = resolve(pushed, given['namespace'])
+    chain = chain_paths(given['models'], given['model_card'], _MODELS) if given['models'] else None
+    if chain is not None:
+        given = {**given, 'model': chain.detector, 'model_card': chain.detector_card}
+    else:
+        chain = _chain_of_file(given, namespace)
+    if chain is not None:
+        crops = CropModel.of(chain.keypoints, chain.keypoints_card, chain.read(_MODELS).keypoints)
     named = _with_models_of_file(given, namespace)
     card = card_of(named['model'], named['tags'] or named['model_card'])
     _check_task(named, card)
@@ -159,6 +189,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         track=poses if given['track'] == 'auto' else switch('track', given['track']),
         annotate=switches['annotate'],
         **found_by(card),
+        crops=crops,
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
         rectify=switches['rectify'],
     )
@@ -254,12 +285,35 @@ def _with_models_of_file(given: Mapping[str, str], namespace: str) -> Mapping[st
     return {**given, **{name: str(section.get(name, '')) for name in ('model', 'model_card')}}
 
 
+def _chain_of_file(given: Mapping[str, str], namespace: str) -> ChainPaths | None:
+    """The two models of a parameter file that has one for the crops node too, where no argument says another."""
+    if not given['params_file'] or any(given[name] for name in ('model', 'tags', 'detections')):
+        return None
+    file = ParamsFile(absolute(given['params_file']))
+    first, second = (file.node_section(f'{namespace}/{name}') for name in ('preprocess', 'crops'))
+    if not (first.get('model') and second.get('model')) or first['model'] == second['model']:  # /** is for all nodes
+        return None
+    paths = (str(section.get(name, '')) for name in ('model', 'model_card') for section in (first, second))
+    return ChainPaths(*paths)
+
+
+def _behind_detections(given: Mapping[str, str]) -> CropModel | None:
+    """The top-down model that is given beside the detections of a detector elsewhere; None for other models."""
+    if not (given['detections'] and given['model']) or given['models']:
+        return None
+    card = card_of(given['model'], given['model_card'])
+    if not isinstance(card, ModelCard) or card.task is not Task.TOP_DOWN_KEYPOINTS:
+        return None
+    return CropModel.of(absolute(given['model']), absolute(given['model_card']), card)
+
+
 def _with_file(spec: NodeSpec, file: ParamsFile, namespace: str) -> NodeSpec:
     from_file = file.node_section(f'{namespace}/{spec.name}')
     # launch_ros accepts no empty list, which is the default of every parameter that is a list of names
     parameters = {**{name: value for name, value in from_file.items() if value != []}, **spec.parameters}
     if from_file.get('depth_rectified', 'auto') != 'auto':  # the graph goes by names, the user knows
         parameters['depth_rectified'] = from_file['depth_rectified']
+    parameters.update({name: value for name, value in from_file.items() if name in CROP_BATCH and name in parameters})
     return dataclasses.replace(spec, parameters=parameters)
 
 
@@ -269,7 +323,7 @@ def _check_detector(given: Mapping[str, str]) -> None:
     Raises:
         ConfigError: names both.
     """
-    used = [f'{name}:={given[name]}' for name in ('model', 'tags', 'detections') if given[name]]
+    used = [f'{name}:={given[name]}' for name in ('model', 'models', 'tags', 'detections') if given[name]]
     if len(used) > 1:
         raise ConfigError(
             f'launch arguments {" and ".join(used)}: each is a detector, expected one; launch the other ones a second '
@@ -333,7 +387,7 @@ def _check_task(given: Mapping[str, str], card: AnyCard | None) -> None:
         return
     task = card.task
     if not isinstance(card.spec, DetectionSpec):
-        for name in ('poses', 'track'):
+        for name in ('poses',) if task is Task.TOP_DOWN_KEYPOINTS else ('poses', 'track'):
             if given[name] != 'auto' and switch(name, given[name]):
                 raise ConfigError(
                     f'launch argument {name}: true, but {given["model"]} is for {task.value} and finds no objects; '

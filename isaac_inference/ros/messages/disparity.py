@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disparities as stereo_msgs/DisparityImage.
+"""Disparities as stereo_msgs/DisparityImage, and back.
 
 By that message's definition Z = f T / d: its disparities are less by what the principal points of the two cameras
 differ by, and any disparity below `min_disparity` is invalid.
@@ -14,7 +14,8 @@ from stereo_msgs.msg import DisparityImage
 
 from isaac_inference.ops.stereo.matcher import STEP, Disparity
 from isaac_inference.ops.stereo.rig import StereoRig
-from isaac_inference.ros.messages.image import image_frame_from_array, to_image_message
+from isaac_inference.ros.messages.depth import depth_array
+from isaac_inference.ros.messages.image import from_image_message, image_frame_from_array, to_image_message
 
 
 def disparity_image(header: Header, found: Disparity, rig: StereoRig) -> DisparityImage:
@@ -35,3 +36,14 @@ def disparity_image(header: Header, found: Disparity, rig: StereoRig) -> Dispari
         max_disparity=found.highest + rig.doffs,
         delta_d=STEP,
     )
+
+
+def disparity_array(message: DisparityImage) -> np.ndarray:
+    """The (H, W) float32 px of a message, NaN where it says that there is none.
+
+    Raises:
+        FrameError: 'depth_encoding' or 'bad_image', as `depth_array`.
+    """
+    values = np.array(depth_array(from_image_message(message.image)), np.float32)
+    values[~(values >= message.min_disparity)] = np.nan
+    return values

@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.masks.masks import Masks
+from isaac_inference.ops.masks.rows import check_count
 from isaac_inference.ros.messages.detections import SeenBox
 from isaac_inference.ros.messages.image import ImageFrame, image_frame_from_array, plane_array
 
@@ -68,12 +69,6 @@ def read_masks(
             f'instance mask: got {image.shape[1]}x{image.shape[0]} pixels, expected {image_wh[0]}x{image_wh[1]}, those '
             'of the image; remap it to the masks that were made from this image',
         )
-    highest = int(image.max(initial=0))
-    if highest > count:
-        raise FrameError(
-            'mask_count',
-            f'instance mask: got number {highest} in it for {count} detections, expected one number for each; whatever '
-            'filters or reorders the detections on their way must do so with the masks too',
-        )
+    check_count(image, count)
     boxes = np.array([item.box for item in seen], np.float64).reshape(-1, 4)
     return Masks.of_image(image, boxes, [item.index + 1 for item in seen])

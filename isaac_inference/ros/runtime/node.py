@@ -24,7 +24,7 @@ from isaac_inference.ros.runtime.input_report import InputReport
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters, ParameterServer
 from isaac_inference.ros.runtime.periodic import Periodic
 from isaac_inference.ros.runtime.preparation import Preparation, PreparationWatch
-from isaac_inference.ros.runtime.resources import say_dds_profile
+from isaac_inference.ros.runtime.resources import prepare_logging, say_dds_profile
 from isaac_inference.ros.runtime.time_watch import TimeWatch
 from isaac_inference.ros.runtime.topics.mailbox import Mailbox, Worker
 from isaac_inference.ros.runtime.topics.publisher import Publisher
@@ -280,6 +280,7 @@ class PipelineNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self.health.reset()
         self._input_report.restart()
+        prepare_logging()
         try:
             self._worker.start()
             for one in self._wanted:

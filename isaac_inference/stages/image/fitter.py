@@ -14,6 +14,17 @@ from isaac_inference.ops.image.remap import remap_into
 from isaac_inference.stages.image.rectifier import Rectifier
 
 
+def tensor_writers(image: ImageInput) -> dict[ColorOrder, TensorWriter]:
+    """By the colour order of an image, what writes it into the input as the card says; for one worker."""
+    spec = image.preprocess
+    return {
+        order: TensorWriter(
+            swap=order is not spec.color, scale=spec.scale, mean=spec.mean, std=spec.std, layout=image.layout
+        )
+        for order in ColorOrder
+    }
+
+
 class ImageFitter:
     """Letterbox, colour order, normalisation and layout for one image input. Not thread-safe: one per worker.
 
@@ -32,12 +43,7 @@ class ImageFitter:
         self._canvas = new_canvas(image.wh, spec.pad_value)
         self._letterbox: Letterbox | None = None
         self.rectifier = Rectifier(spec)
-        self._writers = {
-            order: TensorWriter(
-                swap=order is not self.wanted, scale=spec.scale, mean=spec.mean, std=spec.std, layout=image.layout
-            )
-            for order in ColorOrder
-        }
+        self._writers = tensor_writers(image)
         self._shape, self._dtype = image.shape(), np.dtype(image.tensor.dtype)
 
     def __call__(

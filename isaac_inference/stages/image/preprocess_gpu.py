@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from isaac_inference.cuda.stream import Stream
     from isaac_inference.cuda.timer import GpuTimer
 
+_KERNELS = {1: 'uint8', 2: 'float16', 4: 'float32'}  # by bytes of an element: they copy what the table holds
 _ARGUMENTS_KEPT = 8  # of as many sizes and encodings, so that those of several cameras may alternate
 
 
@@ -58,7 +59,7 @@ class GpuPreprocessor:
         timer: None, or what times the kernel alone of each image, without its upload.
 
     Raises:
-        ConfigError: the model takes raw uint8 pixels, but its card has a scale, mean or std.
+        ConfigError: the model takes raw pixels as whole numbers, but its card has a scale, mean or std.
         DeviceError: no kernels could be compiled, or the GPU's memory is used up (DeviceMemoryError).
     """
 
@@ -78,7 +79,7 @@ class GpuPreprocessor:
         self._constant: dict[str, DeviceArray] = {}
         with gpu.current():
             self.stream = gpu.stream() if stream is None else stream
-            self._kernel = gpu.kernels('preprocess').function(f'preprocess_{dtype.name}')
+            self._kernel = gpu.kernels('preprocess').function(f'preprocess_{_KERNELS[dtype.itemsize]}')
             self._arguments_buffer = gpu.pool.allocate(arguments_bytes(card.image.wh), f'{self._what}: arguments')
             self._table_buffer = gpu.pool.allocate(table.nbytes, f'{self._what}: table')
             self.stream.upload(self._table_buffer.ptr, table)

@@ -11,8 +11,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.keypoints.dots import write_dots
 from support.onnx_models import write_model
 
+from isaac_inference.engines.tensorrt.io_tensors import PlanTensor
 from isaac_inference.engines.tensorrt.loader import Plan
 from isaac_inference.engines.tensorrt.runner import TensorRtEngine
 from isaac_inference.engines.tensorrt.settings import TensorRtSettings
@@ -90,3 +92,14 @@ def test_enqueue_and_layers_need_an_open_engine(card):
     with pytest.raises(EngineError, match=r'profile_layers\(\) on an engine that is not open'):
         engine.profile_layers()
     assert engine.takes_device_arrays and not engine.reuses_outputs and dict(engine.memory) == {}
+
+
+def test_it_takes_as_many_images_as_its_profile_says(tmp_path):
+    """A frame of more crops is then run in parts, rather than refused."""
+    card = write_dots(tmp_path / 'm.onnx')
+    engine = make_engine(card, [Doubles()])
+    assert engine.batch_sizes == (1, None)
+    shape = card.image.shape()[1:]
+    image = PlanTensor('image', True, np.dtype(np.float32), (None, *shape), (2, *shape), (4, *shape), (8, *shape))
+    engine._loaded = SimpleNamespace(tensors=(image, PlanTensor('keypoints', False, image.dtype, (None, 3, 3))))
+    assert engine.batch_sizes == (2, 8)

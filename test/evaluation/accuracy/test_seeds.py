@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from isaac_inference.evaluation import Boxes, FrameRecord, Poses, evaluate
-from isaac_inference.evaluation.accuracy.seeds import MAIN_FIGURES, SeedsResult, Spread
+from isaac_inference.evaluation.accuracy.result import MEASURES
+from isaac_inference.evaluation.accuracy.seeds import SeedsResult, Spread
 
 SIZE = (0.06, 0.08, 0.1)  # m; a diameter of 0.141 m
 
@@ -59,8 +60,9 @@ def test_more_is_better_for_recalls_and_worse_for_misses(seeds):
 
 
 def test_every_main_figure_is_one_of_a_single_result(seeds):
-    assert set(MAIN_FIGURES) <= set(seeds.by_seed[7].summary())
-    assert set(seeds.figures()) == set(MAIN_FIGURES)
+    keys = {measure.key for measure in MEASURES}
+    assert keys <= set(seeds.by_seed[7].summary())
+    assert set(seeds.figures()) == keys
 
 
 def test_json_has_each_seeds_own_figures_too(seeds):

@@ -12,7 +12,8 @@ import pytest
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation import Boxes, EvaluationSettings, FrameRecord, Poses
 from isaac_inference.evaluation.accuracy.worst import worst_frames
-from isaac_inference.evaluation.accuracy.worst_pictures import save_worst
+from isaac_inference.evaluation.accuracy.worst_pictures import drawn_again
+from isaac_inference.evaluation.worst_frames import save_worst
 from isaac_inference.sim import default_camera
 from isaac_inference.sim.shown import shown_frame
 
@@ -70,13 +71,23 @@ def test_the_worst_come_first_with_their_causes(records):
     assert frames[0].loss > frames[1].loss
 
 
+def test_the_reason_why_there_is_no_pose_is_told_where_it_is_known(records):
+    (lost,) = clear(perfect(1), 1)
+    boxes = records[1].boxes
+    others = {identity: 'not_this_one' for identity in boxes.ids if identity != boxes.ids[lost]}
+    for left_out, cause in (({boxes.ids[lost]: 'few_points', **others}, 'no pose, few_points'), (others, 'no pose')):
+        record = dataclasses.replace(records[1], left_out=left_out)
+        (frame,) = worst_frames([record], {}, EvaluationSettings(), 1)
+        assert frame.causes == {lost: cause}
+
+
 def test_no_more_than_asked_for(records):
     assert [frame.number for frame in worst_frames(records, {}, EvaluationSettings(), 1)] == [2]
 
 
 def test_pictures_are_of_the_frames_and_say_which(records, tmp_path):
     frames = worst_frames(records, {}, EvaluationSettings(), 9)
-    made = save_worst({SEED: frames}, tmp_path / 'worst', 2, CAMERA, first=0, **SHOWN)
+    made = save_worst(drawn_again(SEED, frames, CAMERA, first=0, **SHOWN), tmp_path / 'worst', 2)
     assert [path.name for path in made] == ['01_seed_5_frame_0002.png', '02_seed_5_frame_0001.png']
     picture, plain = cv2.imread(str(made[0])), shown_frame(CAMERA, SEED, 2, **SHOWN).color
     changed = (picture != plain).any(axis=2).mean()
@@ -87,4 +98,4 @@ def test_pictures_are_of_the_frames_and_say_which(records, tmp_path):
 def test_frames_of_another_simulator_are_refused(records, tmp_path):
     frames = worst_frames(records, {}, EvaluationSettings(), 9)
     with pytest.raises(ConfigError, match=r'frame 3 of seed 5 cannot be drawn again.*sim_camera'):
-        save_worst({SEED: frames}, tmp_path, 1, CAMERA, first=1, **SHOWN)
+        save_worst(drawn_again(SEED, frames, CAMERA, first=1, **SHOWN), tmp_path, 1)

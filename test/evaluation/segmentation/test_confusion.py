@@ -94,3 +94,17 @@ def test_many_classes_and_a_big_picture():
         inter = np.count_nonzero((found == number) & (truth == number))
         union = np.count_nonzero((found == number) | (truth == number))
         assert made.scores()[str(number)].iou == inter / union
+
+
+def test_pictures_counted_apart_and_merged_are_as_counted_together():
+    rng = np.random.default_rng(4)
+    together, merged = ConfusionMatrix(['a', 'b', 'c']), ConfusionMatrix(['a', 'b', 'c'])
+    for _ in range(3):
+        found, truth = rng.integers(0, 5, (2, 8, 9))
+        one = ConfusionMatrix(['a', 'b', 'c'])
+        for matrix in (together, one):
+            matrix.add(found, truth)
+        merged.merge(one)
+    np.testing.assert_array_equal(merged.counts, together.counts)
+    with pytest.raises(ConfigError, match='expected the same classes'):
+        merged.merge(ConfusionMatrix(['a', 'b']))

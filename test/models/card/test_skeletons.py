@@ -8,7 +8,8 @@ from support.onnx_models import ultralytics_metadata, write_model
 
 from isaac_inference.errors import ModelError
 from isaac_inference.models import card_rows, read_card
-from isaac_inference.models.card.skeletons.read import COCO_17, SKELETONS, skeleton
+from isaac_inference.models.card.skeletons.published import COCO_17, SKELETONS, skeleton_of
+from isaac_inference.models.card.skeletons.read import skeleton
 from isaac_inference.models.card.skeletons.spec import SkeletonSpec
 
 ARM = {'names': ['hand', 'elbow', 'left', 'right'], 'edges': [['hand', 'elbow']], 'left': ['left'], 'right': ['right']}
@@ -24,6 +25,27 @@ def test_a_published_skeleton_is_whole(name):
         assert spec.names[left] == spec.names[right].replace('right', 'left')
     mirrored = {frozenset(spec.mirrored[index] for index in edge) for edge in spec.edges}
     assert mirrored == set(map(frozenset, spec.edges))  # a mirrored person is a person
+
+
+@pytest.mark.parametrize(
+    ('name', 'count', 'places'),
+    [
+        ('coco17', 17, {0: 'nose', 5: 'left_shoulder', 16: 'right_ankle'}),
+        ('blazepose33', 33, {3: 'left_eye_outer', 9: 'mouth_left', 20: 'right_index', 32: 'right_foot_index'}),
+        ('halpe26', 26, {16: 'right_ankle', 17: 'head', 19: 'hip', 20: 'left_big_toe', 25: 'right_heel'}),
+        ('wholebody133', 133, {17: 'left_big_toe', 22: 'right_heel', 23: 'right_jaw_0', 31: 'chin',
+                               90: 'right_inner_lip_2', 91: 'left_hand_wrist', 132: 'right_hand_pinky_tip'}),
+        ('mpii16', 16, {0: 'right_ankle', 6: 'pelvis', 9: 'head_top', 15: 'left_wrist'}),
+        ('hand21', 21, {0: 'wrist', 4: 'thumb_tip', 8: 'index_finger_tip', 20: 'pinky_tip'}),
+    ],
+)  # fmt: skip
+def test_the_published_order(name, count, places):
+    spec = SKELETONS[name]
+    assert len(spec.names) == count and skeleton_of(count) == (name, spec) and skeleton_of(18) is None
+    assert {index: spec.names[index] for index in places} == places
+    assert set(spec.left) | set(spec.right) == {
+        index for index, text in enumerate(spec.names) if 'left' in text or 'right' in text
+    }
 
 
 def test_a_card_s_own_skeleton():
@@ -44,7 +66,7 @@ def test_a_card_s_own_skeleton():
         ({'edges': 3}, 'pairs of names'),
         ({'left': []}, 'two lists of as many names'),
         ({'left': ['right']}, 'no name in both'),
-        ({'joints': []}, 'one of coco17, or'),
+        ({'joints': []}, 'one of coco17, .*hand21, or'),
     ],
 )
 def test_what_is_no_skeleton_is_said(changed, says):
@@ -83,7 +105,7 @@ def test_a_card_gives_a_skeleton_and_with_it_the_number_of_keypoints(tmp_path):
 @pytest.mark.parametrize(
     ('card', 'says'),
     [
-        ('keypoints: {skeleton: coco18}', "keypoints.skeleton: got 'coco18', expected one of coco17, or"),
+        ('keypoints: {skeleton: coco18}', "keypoints.skeleton: got 'coco18', expected one of coco17, .*hand21, or"),
         (f'keypoints: {{skeleton: {ARM}}}', r'got 4 names, but there are 17 keypoints \(metadata "kpt_shape"\)'),
         ('keypoints: {skeleton: coco17, model: cuboid8, count: 8}', 'those of the model cuboid8'),
     ],

@@ -209,7 +209,7 @@ def test_what_looks_like_something_else_needs_a_line_that_works(tmp_path, channe
 @pytest.mark.parametrize(
     'outputs',
     [
-        {'heatmaps': scores(17, 4)},
+        {'heatmaps': scores(17, 4), 'tags': scores(17, 4)},
         {'flow': scores(2)},
         {'normals': scores(3)},
         {'hidden_state': scores(32, 8)},

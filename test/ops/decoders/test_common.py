@@ -17,6 +17,7 @@ Outputs = dict[str, np.ndarray]
 OPTIONS = {  # those without a default, by decoder
     'yolov8_pose': {'keypoint_count': 2, 'keypoint_dims': 3},
     'end_to_end_pose': {'keypoint_count': 2, 'keypoint_dims': 3},
+    'movenet_multipose': {'keypoint_count': 2, 'keypoint_dims': 3},
     'anchor_heads': {'anchors': [[(10, 13), (16, 30)]], 'formula': 'v3', 'activated': True},
 }
 COMMON = {'outputs', 'input_wh', 'class_count', 'score_threshold'}
@@ -49,6 +50,7 @@ BUILDERS: dict[str, Callable[[float], Outputs]] = {
     'yolov8_pose': lambda value: {'predictions': grid(15, 13, slice(4, 7), value).T.copy()},
     'end_to_end': lambda value: {'predictions': grid(9, 6, slice(4, 5), value)},
     'end_to_end_pose': lambda value: {'predictions': grid(9, 12, slice(4, 5), value)},
+    'movenet_multipose': lambda value: {'predictions': grid(9, 11, slice(10, 11), value)},
     'detr': lambda value: {
         'logits': np.full((9, 3), np.log(value / (1 - value)) if 0 < value < 1 else value or -100.0, np.float32),
         'boxes': boxes_of(9, [0.5, 0.5, 0.1, 0.1]),

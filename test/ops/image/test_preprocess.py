@@ -53,7 +53,7 @@ def test_formula(layout: str, swap: bool, dtype: type, tolerance: float, options
 
 @pytest.mark.parametrize('layout', ['NCHW', 'NHWC'])
 @pytest.mark.parametrize('swap', [False, True])
-@pytest.mark.parametrize('dtype', [np.float32, np.float16, np.uint8])
+@pytest.mark.parametrize('dtype', [np.float32, np.float16, np.uint8, np.int32])
 def test_raw_pixels_are_exact(layout: str, swap: bool, dtype: type) -> None:
     image = every_value()
     expected = expected_tensor(image, swap, layout, **RAW)
@@ -125,6 +125,12 @@ def test_wrong_options(change: dict, error: str) -> None:
             np.zeros((1, 3, 4, 5), np.uint8),
             {'scale': 1 / 255},
             'uint8 with scale',
+        ),
+        (
+            np.zeros((4, 5, 3), np.uint8),
+            np.zeros((1, 3, 4, 5), np.int32),
+            {'mean': (1.0, 0.0, 0.0)},
+            'int32 with scale, mean or std',
         ),
         (
             np.zeros((4, 5, 3), np.uint8),

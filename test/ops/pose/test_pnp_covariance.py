@@ -13,6 +13,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.cuboid import cuboid_corners
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ops.pose.pnp import PnpSettings, estimate_pnp
+from isaac_inference.ops.pose.pnp_refinement import luck
 from isaac_inference.ops.pose.second_pose import difference
 from isaac_inference.sim import OBJECT_SIZES
 
@@ -77,6 +78,28 @@ def test_nine_of_ten_errors_are_within_two_standard_deviations(noise: float) -> 
     assert errors.within().mean() > 0.905, errors.within()
     assert errors.within().min() > 0.88, errors.within()
     assert errors.within().mean() < 0.99, errors.within()
+
+
+@pytest.mark.parametrize('noise', [3.0, 5.0, 7.0])
+def test_what_gets_by_the_limits_by_luck_is_not_taken_for_exact(noise: float) -> None:
+    """Of noise so large that a pose is accepted only where its residuals happen to be small."""
+    errors = simulated(noise, 31)
+    assert errors.kept < 0.95
+    assert 0.90 < errors.within().mean() < 0.985, errors.within()
+
+
+@pytest.mark.parametrize('free', [2, 4, 10, 40, 134])
+def test_luck_grows_from_nothing_and_stays_within_reason(free: int) -> None:
+    factors = np.array([luck(passed, free) for passed in np.linspace(0.0, 1.0, 200)])
+    assert factors[0] == 1.0 == luck(-1.0, free)
+    assert factors[-1] == luck(2.0, free)
+    assert factors.min() >= 1.0
+    assert factors.max() < 3.0
+    assert np.abs(np.diff(factors)).max() < 0.15
+
+
+def test_residuals_far_from_the_limit_owe_nothing_to_luck() -> None:
+    assert luck(0.1, 10) < 1.02
 
 
 @pytest.mark.parametrize(('noise', 'outliers'), [(1.0, 1), (1.0, 2), (2.0, 1)])

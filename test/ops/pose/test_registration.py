@@ -18,6 +18,7 @@ from isaac_inference.ops.geometry.mesh import Mesh
 from isaac_inference.ops.geometry.object_model import ObjectModel, geometric_symmetries
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, rotation_error
+from isaac_inference.ops.pose import registration
 from isaac_inference.ops.pose.registration import Registration, register, typical_covariance
 from isaac_inference.ops.pose.registration_settings import FittingSettings, RegistrationSettings, SearchSettings
 from isaac_inference.ops.pose.surface_fit import SeenDepth
@@ -263,6 +264,15 @@ def test_geometry_alone_does_not_choose_between_equal_poses():
     assert caught.value.reason == 'registration_ambiguous'
     plain = ObjectModel.build('cuboid', SIZE, symmetries=[Symmetry(axis, 2) for axis in 'xyz'])
     assert errors(search(plain, region, RegistrationSettings()).pose, VIEWS['three faces'], plain.symmetries) < (2, 2)
+
+
+def test_what_no_depth_can_tell_is_said_without_a_search(monkeypatch):
+    """Also of a shape that does not fit: were the search to find it, it could not say which way it is turned."""
+    monkeypatch.setattr(registration, 'pose_hypotheses', lambda *given: pytest.fail('it was looked for'))
+    for model in (BOX, ObjectModel.build('cuboid', (0.3, 0.3, 0.3))):
+        with pytest.raises(FrameError, match='allow_geometric_symmetry') as caught:
+            search(model, crop(VIEWS['three faces'], 0.15), RegistrationSettings())
+        assert caught.value.reason == 'registration_ambiguous'
 
 
 def test_a_can_is_found_from_nothing():

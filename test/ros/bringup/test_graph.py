@@ -8,13 +8,20 @@ from importlib.metadata import entry_points
 import pytest
 from rclpy.node import Node
 
-from isaac_inference.ros.bringup.graph import CameraTopics, perception_graph
+from isaac_inference.ros.bringup.graph import CameraTopics, CropModel, FoundTopics, perception_graph
 from isaac_inference.ros.bringup.node_list import MAIN_MODULES, NODES
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import specs
 
 WHOLE = perception_graph(
-    source='photos', simulator={'seed': 1}, model='m.onnx', model_card='m.yaml', poses=True, track=True
+    source='photos',
+    simulator={'seed': 1},
+    model='m.onnx',
+    model_card='m.yaml',
+    crops=CropModel('p.onnx', 'p.yaml', any_batch=True),
+    poses=True,
+    track=True,
+    skeletons=True,
 )
 
 
@@ -46,6 +53,15 @@ def test_every_parameter_is_declared_by_its_node(spec):
         ({}, ['preprocess', 'inference', 'detection', 'annotate']),
         ({'source': '0'}, ['camera', 'preprocess', 'inference', 'detection', 'annotate']),
         ({'annotate': False}, ['preprocess', 'inference', 'detection']),
+        ({'annotate': False, 'top_down': True}, ['preprocess', 'inference', 'keypoints']),
+        (
+            {'crops': CropModel('p.onnx')},
+            ['preprocess', 'inference', 'detection', 'crops', 'crops_inference', 'keypoints', 'annotate'],
+        ),
+        (
+            {'crops': CropModel('p.onnx'), 'found': FoundTopics('/people')},
+            ['crops', 'crops_inference', 'keypoints', 'annotate'],
+        ),
         ({'annotate': False, 'track': True}, ['preprocess', 'inference', 'detection', 'track']),
         ({'annotate': False, 'poses': True}, ['preprocess', 'inference', 'detection', 'pose']),
         (
@@ -96,6 +112,24 @@ def test_tracks_go_to_the_poses_and_poses_come_back_to_be_smoothed():
     assert specs['annotate'].parameters == {'draw_poses': True}
 
 
+@pytest.mark.parametrize('found', [None, FoundTopics('/mine/boxes', '/mine/points', '/mine/masks')])
+def test_behind_a_tracker_keypoints_and_masks_are_in_the_tracker_s_rows(found):
+    specs = named(poses=True, track=True, found=found)
+    given = found or FoundTopics()
+    for topic in ('detections', 'keypoints', 'instance_mask'):
+        assert specs['track'].remappings.get(topic, topic) == getattr(given, topic)
+        for reader in ('pose', 'annotate'):
+            assert specs[reader].remappings[topic] == f'track/{topic}'
+
+
+def test_without_a_tracker_they_are_the_detector_s():
+    found = FoundTopics('/mine/boxes', '/mine/points', '/mine/masks')
+    specs = named(poses=True, found=found)
+    for reader in ('pose', 'annotate'):
+        for topic in ('detections', 'keypoints', 'instance_mask'):
+            assert specs[reader].remappings[topic] == getattr(found, topic)
+
+
 def test_without_a_tracker_poses_are_those_of_the_pose_node():
     specs = named(poses=True)
     assert specs['pose'].remappings['detections'] == 'detections'
@@ -133,6 +167,23 @@ def test_who_looks_at_what_was_found_in_rectified_images_has_those(camera):
     assert specs['pose'].parameters['depth_rectified'] == 'false', 'depth comes as the camera has it'
 
 
+def test_people_get_skeletons_from_what_has_ids_and_a_picture_with_them():
+    specs = named(model='pose.onnx', keypoints=True, skeletons=True, track=True)
+    assert list(specs) == ['preprocess', 'inference', 'detection', 'track', 'skeletons', 'annotate']
+    assert specs['skeletons'].parameters == {'model': 'pose.onnx'}
+    assert specs['skeletons'].remappings['detections'] == 'track/detections'
+    assert specs['skeletons'].remappings['depth/image'] == 'depth/image'
+    assert specs['annotate'].parameters['draw_skeletons']
+    assert specs['annotate'].parameters['model'] == 'pose.onnx'
+    assert 'skeletons' not in named(model='pose.onnx', keypoints=True)
+
+
+def test_skeletons_in_rectified_images_have_those_and_raw_depth():
+    specs = named(model='pose.onnx', skeletons=True, rectify=True)
+    assert specs['skeletons'].remappings['camera_info'] == 'rectified/camera_info'
+    assert specs['skeletons'].parameters['depth_rectified'] == 'false'
+
+
 @pytest.mark.skipif('depth' not in NODES, reason='there is no depth node yet')
 def test_depth_from_rectified_images_has_their_camera_info():
     specs = named(depth=True, rectify=True)
@@ -157,3 +208,44 @@ def test_the_rectifying_graph_s_parameters_are_declared_by_its_nodes():
     for spec in perception_graph(poses=True, rectify=True):
         declared = {parameter.name for parameter in specs(load_class(spec.package, spec.plugin).Parameters)}
         assert set(spec.parameters) <= declared
+
+
+def test_behind_a_detector_a_second_model_runs_on_topics_of_its_own():
+    """Both runs of a model would else take each other's tensors."""
+    made = named(model='d.onnx', crops=CropModel('p.onnx', 'p.yaml'))
+    for name in ('preprocess', 'inference', 'detection'):
+        assert made[name].parameters == {'model': 'd.onnx'}
+    for name in ('crops', 'crops_inference', 'keypoints'):
+        assert (made[name].parameters['model'], made[name].parameters['model_card']) == ('p.onnx', 'p.yaml')
+    second = made['crops_inference']
+    assert (second.executable, second.plugin) == (made['inference'].executable, made['inference'].plugin)
+    assert second.remappings['input_tensors'] == 'crops/input_tensors'  # ~/input_tensors of the crops node
+    assert second.remappings['output_tensors'] == made['keypoints'].remappings['output_tensors']
+    assert second.remappings['output_tensors'] != 'output_tensors'
+    assert made['keypoints'].parameters['publish_detections'] is False
+    assert made['annotate'].parameters == {'draw_keypoints': True}
+
+
+def test_crops_are_of_the_image_that_was_detected_in():
+    camera = CameraTopics('/front/image_raw', '/front/info')
+    assert named(crops=CropModel('p'), camera=camera)['crops'].remappings['image'] == '/front/image_raw'
+    made = named(crops=CropModel('p'), camera=camera, rectify=True)
+    assert made['crops'].remappings['image'] == made['annotate'].remappings['image'] == 'rectified/image_rect'
+
+
+def test_crops_of_a_detector_elsewhere_are_of_its_detections():
+    made = named(crops=CropModel('p'), found=FoundTopics('/yolo/detections'))
+    assert made['crops'].remappings['detections'] == '/yolo/detections'
+    assert made['annotate'].remappings['detections'] == '/yolo/detections'
+
+
+def test_an_engine_for_crops_takes_several_where_its_model_does():
+    assert named(crops=CropModel('p', any_batch=True))['crops_inference'].parameters['tensorrt.max_batch'] == 8
+    assert 'tensorrt.max_batch' not in named(crops=CropModel('p'))['crops_inference'].parameters
+
+
+def test_as_many_crops_as_are_made_fit_into_that_engine():
+    from isaac_inference.ros.nodes.crops import CropsParameters
+
+    made = named(crops=CropModel('p', any_batch=True))['crops_inference']
+    assert made.parameters['tensorrt.max_batch'] == CropsParameters().max_people

@@ -260,8 +260,12 @@ def test_a_detector_of_one_s_own_takes_the_place_of_a_model(tmp_path):
     card.write_text('objects: {cup: {size: [0.08, 0.08, 0.12]}}')
     found = nodes(detections='/mine/boxes', keypoints='/mine/points', model_card=str(card))
     assert list(found) == ['track', 'pose', 'annotate']
-    assert found['track'].remappings['detections'] == '/mine/boxes'
-    assert found['pose'].remappings['keypoints'] == found['annotate'].remappings['keypoints'] == '/mine/points'
+    assert found['track'].remappings == {
+        'detections': '/mine/boxes',
+        'keypoints': '/mine/points',
+        'detections_3d': 'pose/detections_3d',
+    }
+    assert found['pose'].remappings['keypoints'] == found['annotate'].remappings['keypoints'] == 'track/keypoints'
     assert found['pose'].parameters['model_card'] == str(card)
     assert list(nodes(detections='/mine/boxes')) == ['annotate']
     found = nodes(detections='/mine/boxes', poses='true', track='false')

@@ -20,9 +20,10 @@ from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detectio
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.pictures import SourceFrame
-from isaac_inference.ros.bringup import client as client_module
 from isaac_inference.ros.bringup.client import GraphClient
 from isaac_inference.ros.bringup.evaluation.messages import boxes_from_message, poses_from_message
+from isaac_inference.ros.bringup.feeder import FeedAnswer
+from isaac_inference.ros.bringup.readouts.detections import DetectionReadout
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.detections import read_detections
 from isaac_inference.ros.messages.image import image_frame_from_array
@@ -207,8 +208,8 @@ def test_objects_that_can_be_used_are_drawn(array_3d):
 
 def test_a_graph_client_answers_with_what_can_be_used(ros, array, monkeypatch):
     with contextlib.closing(GraphClient.start('/one_reading', pictures=False)) as client:
-        answer = client_module._Answer(detections=array, timings=())
-        monkeypatch.setattr(client, '_wait', lambda *arguments: answer)
+        answer = FeedAnswer({'detections': array})
+        monkeypatch.setattr(client, 'show', lambda *arguments: answer)
         found = client.ask(SourceFrame(np.zeros((240, 320, 3), np.uint8), 'x.png'), WAIT_S).as_json()
         assert [(item['class_id'], item['score'], item['bbox'][0]) for item in found['detections']] == [
             ('can', 0.8, 60.0),
@@ -219,22 +220,23 @@ def test_a_graph_client_answers_with_what_can_be_used(ros, array, monkeypatch):
 
 def test_a_graph_client_gives_each_detection_its_own_keypoints(ros, array, monkeypatch):
     rows = np.arange(len(array.detections) * 6, dtype=np.float32).reshape(-1, 2, 3)
-    with contextlib.closing(GraphClient.start('/one_reading', pictures=False, keypoints=True)) as client:
+    readout = DetectionReadout(keypoints=True)
+    with contextlib.closing(GraphClient.start('/one_reading', readout, pictures=False)) as client:
         for sent, error in (
             (rows, ''),
             (rows[1:], f'keypoints: got shape .* for {len(rows)} detections'),
             (None, 'got none'),
         ):
             frame = TensorFrame(array.header, {} if sent is None else {'keypoints': sent})
-            answer = client_module._Answer(detections=array, keypoints=frame, timings=())
-            monkeypatch.setattr(client, '_wait', lambda *arguments, answer=answer: answer)
+            answer = FeedAnswer({'detections': array, 'keypoints': frame})
+            monkeypatch.setattr(client, 'show', lambda *arguments, answer=answer: answer)
             found = client.ask(SourceFrame(np.zeros((240, 320, 3), np.uint8), 'x.png'), WAIT_S)
             if error:
                 assert re.search(error, found.error) and found.as_json()['detections'] is None
             else:
                 places = [seen.index for seen in read_detections(array.detections, Told())]
                 assert places != list(range(len(rows))), 'some are left out'
-                assert [item['keypoints'] for item in found.detections] == rows[places].tolist()
+                assert [item['keypoints'] for item in found.found] == rows[places].tolist()
 
 
 def test_an_evaluation_leaves_the_same_objects_out_of_an_answer(array, array_3d):

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from isaac_inference.errors import ConfigError
@@ -121,3 +125,31 @@ def test_other_middleware_has_no_such_profile(monkeypatch):
     log = Log()
     say_dds_profile(log)
     assert log.lines == []
+
+
+FIRST_LINE = """
+import os
+import rclpy
+from isaac_inference.ros.nodes.track.node import TrackNode
+from rclpy.parameter import Parameter
+
+rclpy.init()
+node = TrackNode(parameter_overrides=[Parameter('autostart', value=False)])
+node.trigger_configure()
+node.trigger_activate()
+looked_at, real = [], os.path.realpath
+os.path.realpath = lambda *given, **options: looked_at.append(given) or real(*given, **options)
+node.get_logger().warning('the first line')
+print(len(looked_at))
+node.destroy_node()
+"""
+
+
+def test_the_first_line_in_the_log_does_not_look_at_every_module():
+    """In a process of its own, in which nothing has been logged yet."""
+    environment = {**os.environ, **dict.fromkeys(DDS_PROFILE_VARIABLES, 'given')}
+    ended = subprocess.run(
+        [sys.executable, '-c', FIRST_LINE], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout.split()[-1]) < 50

@@ -14,7 +14,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.models import PreprocessSpec, read_card
 from isaac_inference.ops.image.letterbox import new_canvas, resize_into
 from isaac_inference.ops.image.options import ColorOrder
-from isaac_inference.ops.image.preprocess import TensorWriter
+from isaac_inference.ops.image.preprocess import WHOLE_TYPES, TensorWriter
 from isaac_inference.stages import Preprocessor
 
 BLUE = (200, 100, 0)  # BGR
@@ -67,6 +67,7 @@ def test_pixels_are_scaled_and_normalised_in_the_model_s_channel_order(card_of):
         ('NHWC', 'float32', (1, WH[1], WH[0], 3)),
         ('NCHW', 'float16', (1, 3, WH[1], WH[0])),
         ('NHWC', 'uint8', (1, WH[1], WH[0], 3)),
+        ('NHWC', 'int32', (1, WH[1], WH[0], 3)),
     ],
 )
 def test_the_tensor_has_the_model_s_name_type_layout_and_size(card_of, layout, dtype, shape):
@@ -156,11 +157,11 @@ def test_another_array_is_one_dropped_frame(card_of, wrong):
 
 @pytest.mark.parametrize('size', [(640, 480), (48, 64), (33, 77), WH])
 @pytest.mark.parametrize('spec', [RAW, PreprocessSpec(mean=(0.1, 0.2, 0.3), std=(0.2, 0.3, 0.4))], ids=['raw', 'norm'])
-@pytest.mark.parametrize('dtype', ['float32', 'float16', 'uint8'])
+@pytest.mark.parametrize('dtype', ['float32', 'float16', 'uint8', 'int32'])
 @pytest.mark.parametrize('layout', ['NCHW', 'NHWC'])
 @pytest.mark.parametrize('fit', ['letterbox', 'stretch', 'crop'])
 def test_the_tensor_is_that_of_the_whole_padded_canvas(card_of, fit, layout, dtype, spec, size):
-    if dtype == 'uint8':
+    if dtype in WHOLE_TYPES:
         spec = dataclasses.replace(spec, scale=1.0, mean=(0.0,) * 3, std=(1.0,) * 3)
     spec = dataclasses.replace(spec, fit=fit)
     picture = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)

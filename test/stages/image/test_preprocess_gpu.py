@@ -22,6 +22,7 @@ from isaac_inference.errors import ConfigError, DeviceError, FrameError
 from isaac_inference.models import PreprocessSpec, read_card
 from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
 from isaac_inference.ops.image.options import ColorOrder
+from isaac_inference.ops.image.preprocess import WHOLE_TYPES
 from isaac_inference.stages import Preprocessor
 from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
 
@@ -60,10 +61,11 @@ def test_every_encoding_gives_the_cpu_s_tensor(card_of, encoding):
 @pytest.mark.parametrize('interpolation', ['linear', 'nearest', 'area'])
 @pytest.mark.parametrize('fit', ['letterbox', 'stretch', 'crop'])
 @pytest.mark.parametrize(
-    ('layout', 'dtype'), [('NCHW', 'float32'), ('NHWC', 'float32'), ('NCHW', 'float16'), ('NHWC', 'uint8')]
+    ('layout', 'dtype'),
+    [('NCHW', 'float32'), ('NHWC', 'float32'), ('NCHW', 'float16'), ('NHWC', 'uint8'), ('NHWC', 'int32')],
 )
 def test_every_fit_layout_and_type_gives_the_cpu_s_tensor(card_of, interpolation, fit, layout, dtype):
-    spec = PreprocessSpec(color='rgb', scale=1.0) if dtype == 'uint8' else NORMALISED
+    spec = PreprocessSpec(color='rgb', scale=1.0) if dtype in WHOLE_TYPES else NORMALISED
     spec = dataclasses.replace(spec, fit=fit, interpolation=interpolation)
     card = card_of(preprocess=spec, layout=layout, dtype=dtype)
     preprocessor = GpuPreprocessor(card, FakeGpu())
@@ -220,9 +222,10 @@ def test_bad_images_give_the_cpu_s_errors_and_the_next_one_is_good(card_of, chan
     assert_same(card, preprocessor, image)
 
 
-def test_raw_pixels_cannot_be_normalised(card_of):
-    with pytest.raises(ConfigError, match='uint8 with scale, mean or std'):
-        GpuPreprocessor(card_of(dtype='uint8'), FakeGpu())
+@pytest.mark.parametrize('dtype', WHOLE_TYPES)
+def test_raw_pixels_cannot_be_normalised(card_of, dtype):
+    with pytest.raises(ConfigError, match=f'{dtype} with scale, mean or std'):
+        GpuPreprocessor(card_of(dtype=dtype), FakeGpu())
 
 
 def test_closing_gives_everything_back(card_of):

@@ -14,10 +14,16 @@ from onnx import TensorProto, helper
 from isaac_inference.models.card.conventions import CONVENTIONS
 from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.inputs import PreprocessSpec
+from isaac_inference.ops.image.preprocess import WHOLE_TYPES
 from support.onnx_models.families import KINDS
 from support.onnx_models.graph import WH, Tiny
 
-_ELEMENT_TYPES = {'float32': TensorProto.FLOAT, 'float16': TensorProto.FLOAT16, 'uint8': TensorProto.UINT8}
+_ELEMENT_TYPES = {
+    'float32': TensorProto.FLOAT,
+    'float16': TensorProto.FLOAT16,
+    'uint8': TensorProto.UINT8,
+    'int32': TensorProto.INT32,
+}
 
 
 def write_model(path: str | Path, kind: str = 'yolov8', *, external_data: bool = False, **options: Any) -> Path:
@@ -87,19 +93,19 @@ def build_model(
             read without, if there are any.
         dynamic: leave batch, height, width and the number of boxes open; 'batch' for the batch only. The
             boxes stay those of `input_wh`, whatever size is fed.
-        dtype: the image's element type, float32, float16 or uint8.
+        dtype: the image's element type, float32, float16, uint8 or int32.
         layout: NCHW or NHWC.
         input_name: name of the image input.
         output_names: role -> name, where it shall differ from the exporters' usual name.
         extra_outputs: names of further outputs [N, 1, 1, 1] that no decoder reads.
-        preprocess: what the model expects of its image; default: what its family does, raw values for uint8.
+        preprocess: what the model expects of its image; default: what its family does, raw values for uint8 and int32.
         keypoint_shape: (count, dims) for the families with keypoints.
     """
     row = KINDS[kind]
     names = {**row.output_names, **(output_names or {})}
     tiny = Tiny(classes, input_wh, [], [], {}, keypoint_shape)
     convention = 'detr' if row.options.get('activation') == 'softmax' else FAMILIES[row.decoder].conventions[0]
-    expected = preprocess or (PreprocessSpec(scale=1.0) if dtype == 'uint8' else CONVENTIONS[convention].preprocess)
+    expected = preprocess or (PreprocessSpec(scale=1.0) if dtype in WHOLE_TYPES else CONVENTIONS[convention].preprocess)
     brightness = _measure_brightness(tiny, input_name, expected, layout)
     row.build(tiny)
     batch: int | str = 'batch' if dynamic else 1

@@ -6,25 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from isaac_inference.models.card.skeletons.published import SKELETONS
 from isaac_inference.models.card.skeletons.spec import SkeletonSpec
-
-COCO_17 = SkeletonSpec(
-    (
-        'nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear', 'left_shoulder', 'right_shoulder', 'left_elbow',
-        'right_elbow', 'left_wrist', 'right_wrist', 'left_hip', 'right_hip', 'left_knee', 'right_knee', 'left_ankle',
-        'right_ankle',
-    ),
-    (
-        (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9), (8, 10),
-        (0, 1), (0, 2), (1, 3), (2, 4),
-    ),
-    (1, 3, 5, 7, 9, 11, 13, 15),
-    (2, 4, 6, 8, 10, 12, 14, 16),
-)  # fmt: skip
-"""The 17 keypoints of a person in COCO, as YOLO-pose, MoveNet, HRNet and RTMPose have them."""
-
-SKELETONS: Mapping[str, SkeletonSpec] = {'coco17': COCO_17}
-"""Name in a card -> skeleton."""
 
 _KEYS = ('names', 'edges', 'left', 'right')
 

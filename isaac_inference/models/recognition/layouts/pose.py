@@ -9,6 +9,7 @@ from isaac_inference.models.recognition.layouts import values
 from isaac_inference.models.recognition.layouts.candidate import Candidate, Evidence
 from isaac_inference.models.recognition.layouts.grid import strides_of
 from isaac_inference.models.recognition.layouts.single import as_run
+from isaac_inference.models.recognition.layouts.tables import is_multipose
 
 GRID_COLUMNS = 4
 """What a grid's boxes have before class scores and keypoints: x_center, y_center, width, height."""
@@ -29,6 +30,8 @@ def boxes_with_keypoints(evidence: Evidence, keypoints: KeypointSpec) -> list[Ca
     if len(tables) != 1 or len(tables[0].shape) != 3:
         return []
     roles = {'predictions': tables[0]}
+    if is_multipose(tables):
+        return [Candidate('movenet_multipose', roles, f"shape of {tables[0].name}: MoveNet's for several people")]
     if evidence.exporter.end_to_end:
         return [Candidate('end_to_end_pose', roles, 'metadata (end-to-end export)', convention='ultralytics')]
     if _is_finished(evidence, keypoints, tables[0]):

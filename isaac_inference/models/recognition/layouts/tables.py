@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from isaac_inference.models.card.tensor_spec import TensorSpec
@@ -23,6 +25,7 @@ _IMAGE_FIRST = ('image', 'x1', 'y1', 'x2', 'y2', 'class', 'score')
 _FLAT = ('image', 'x1', 'y1', 'x2', 'y2', 'score', 'class')
 _CENTER_FIRST = ('cx', 'cy', 'w', 'h', 'score', 'class')
 _AUTOML = ('image', 'y1', 'x1', 'y2', 'x2', 'score', 'class')
+_MULTIPOSE = (6, 56)
 _USUAL = {6: BEST_FIRST, 7: _IMAGE_FIRST}
 TABLE_WIDTHS = tuple(_USUAL)
 """How many columns a table of finished boxes usually has."""
@@ -127,3 +130,8 @@ def finished_table(
         convention = 'rt_detr'
     count = classes_by_width(evidence.tail(spec))
     return Candidate('end_to_end', {'predictions': spec}, why, options, count, convention, notes=notes)
+
+
+def is_multipose(outputs: Sequence[TensorSpec]) -> bool:
+    """True for the outputs of MoveNet for several people: rows of 17 keypoints, a box and its score."""
+    return len(outputs) == 1 and outputs[0].shape[1:] == _MULTIPOSE and outputs[0].dtype.startswith('float')

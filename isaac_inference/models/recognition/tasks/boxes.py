@@ -73,6 +73,8 @@ def recognize(subject: Subject) -> Reading | None:
     if read is None:
         return None
     decoder, options = read
+    with problems:
+        _check_size(decoder, inputs)
     masks: MaskFinding | None = None
     with problems:
         masks = resolve_masks(evidence, decoder, values, subject.task, rows.left_out)
@@ -80,7 +82,13 @@ def recognize(subject: Subject) -> Reading | None:
     labels = NO_LABELS
     with problems:
         labels = resolve_labels(
-            file, values, exporter, options.class_count, has_spare=is_detr, unused_ids=decoder.unused_ids
+            file,
+            values,
+            exporter,
+            options.class_count,
+            has_spare=is_detr,
+            unused_ids=decoder.unused_ids,
+            own=FAMILIES[decoder.decoder.value].labels,
         )
     objects: tuple[Mapping[str, Sourced[ObjectSpec]], tuple[str, ...]] = ({}, ())
     if labels[0].value:
@@ -168,6 +176,17 @@ def _check_decoder(file: ModelFile, card: ModelCard, finding: DecoderFinding) ->
             f'{file.path}: decoder: {finding.decoder.value} ({finding.decoder.source}) reads nonsense from this file, '
             f'on a picture: {wrong}. The outputs look like {finding.looks_like}: '
             f'{FAMILIES[finding.looks_like].layout}. Correct the line, or leave it out. Found:{file.describe()}'
+        )
+
+
+def _check_size(finding: DecoderFinding, inputs: InputFinding) -> None:
+    """Raise ModelError for an input size that the network cannot be run at."""
+    family, (width, height) = FAMILIES[finding.decoder.value], inputs.wh.value
+    step = family.size_step
+    if (width % step or height % step) and not inputs.size_is_assumed:
+        raise ModelError(
+            f'{inputs.wh.source}: input_size: got [{width}, {height}] (w, h), expected multiples of {step} for '
+            f'{family.title}'
         )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model is for by its inputs and outputs alone: boxes, or something for each pixel of one image or two."""
+"""What a model is for by its inputs and outputs alone: boxes, people's keypoints, or something for each pixel."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from isaac_inference.models.recognition.layouts import values as numbers
 from isaac_inference.models.recognition.layouts.candidate import Evidence
 from isaac_inference.models.recognition.layouts.find import find_layouts
 from isaac_inference.models.recognition.layouts.roles import base_name
+from isaac_inference.models.recognition.layouts.tables import is_multipose
 from isaac_inference.models.recognition.maps import STRIDES, DenseMap, dense_maps, numbers_of, with_patches
 from isaac_inference.models.recognition.probe import Probe
 from isaac_inference.models.recognition.problems import Problems
 from isaac_inference.models.recognition.tasks.semantic_segmentation import is_class_map
+from isaac_inference.models.recognition.top_down.layouts import find_top_down
 
 _OTHER_MAPS = ('heat', 'keypoint', 'kpt', 'paf', 'flow', 'normal', 'embedding', 'feature', 'hidden_state')
 _BESIDE_DEPTH = ('intrinsic', 'extrinsic', 'focal', 'fov', 'scale', 'pose')
@@ -102,23 +104,18 @@ def _may_have_one_number(spec: TensorSpec, size: tuple[int | None, ...]) -> bool
 
 
 def task_by_outputs(file: ModelFile, values: CardValues, exporter: ExporterFacts) -> TaskFinding | None:
-    """The task of a model whose outputs all say something of each pixel; None for one that may be a detector.
+    """The task of a model whose outputs are keypoints of people, or say something of each pixel; None for a possible
+    detector.
 
     Raises:
         ModelError: one number for each pixel may be a mask or depth.
     """
-    if not any(len(spec.shape) in (3, 4) for spec in file.outputs):
+    evidence = _evidence(file, values, exporter)
+    if evidence is None:
         return None
-    problems = Problems(file)
-    try:
-        inputs = with_patches(file, find_inputs(file, values, exporter, problems))
-    except ModelError:
-        return None
-    if problems:
-        return None
-    evidence = Evidence(
-        file, inputs.wh.value, known_label_count(values, exporter), exporter, values=Probe(file, inputs)
-    )
+    keypoints = _keypoints(evidence)
+    if keypoints is not None or not any(len(spec.shape) in (3, 4) for spec in file.outputs):
+        return keypoints
     ways = [dense_maps(evidence, spec) for spec in evidence.outputs]
     dense = [items[0] for items in ways if items]
     beside = [spec for spec, items in zip(evidence.outputs, ways, strict=True) if not items]
@@ -138,6 +135,35 @@ def task_by_outputs(file: ModelFile, values: CardValues, exporter: ExporterFacts
     if not all(item.has_one_channel for item in maps):
         return TaskFinding(Sourced(Task.SEMANTIC_SEGMENTATION, 'the outputs'))
     return _one_number(evidence, maps[0])
+
+
+def keypoints_by_outputs(file: ModelFile, values: CardValues, exporter: ExporterFacts) -> TaskFinding | None:
+    """The task of a model whose outputs can only be the keypoints of people; None for any other.
+
+    Raises:
+        ModelError: they are such, but leave a choice.
+    """
+    evidence = _evidence(file, values, exporter)
+    return None if evidence is None else _keypoints(evidence)
+
+
+def _evidence(file: ModelFile, values: CardValues, exporter: ExporterFacts) -> Evidence | None:
+    """What is known of a model; None where its inputs are not those of a model that sees an image."""
+    problems = Problems(file)
+    try:
+        inputs = with_patches(file, find_inputs(file, values, exporter, problems))
+    except ModelError:
+        return None
+    if problems:
+        return None
+    return Evidence(file, inputs.wh.value, known_label_count(values, exporter), exporter, values=Probe(file, inputs))
+
+
+def _keypoints(evidence: Evidence) -> TaskFinding | None:
+    if is_multipose(evidence.outputs):
+        return TaskFinding(Sourced(Task.KEYPOINTS, "shape of the output: MoveNet's for several people"))
+    found = find_top_down(evidence)
+    return None if found is None else TaskFinding(Sourced(Task.TOP_DOWN_KEYPOINTS, found.why))
 
 
 def _is_detector(evidence: Evidence) -> bool:
@@ -166,6 +192,7 @@ def _check_look_alikes(evidence: Evidence, found: DenseMap) -> None:
     raise evidence.file.unclear(
         f'{found.spec.describe()} may have scores of {found.channels} classes, but {what} look the same',
         'task: semantic_segmentation',
+        *(() if found.channels == 3 else ('task: top_down_keypoints',)),
     )
 
 

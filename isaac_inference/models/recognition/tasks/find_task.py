@@ -8,22 +8,37 @@ from collections.abc import Mapping
 from isaac_inference.errors import ModelError
 from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.sourced import CardValues, Sourced
-from isaac_inference.models.card.tasks import SPECS, Task
+from isaac_inference.models.card.tasks import SPECS, TOP_DOWN_ROLES, Task
 from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.reader import ModelFile
-from isaac_inference.models.recognition.tasks.by_outputs import TaskFinding, task_by_inputs, task_by_outputs
+from isaac_inference.models.recognition.tasks.by_outputs import (
+    TaskFinding,
+    keypoints_by_outputs,
+    task_by_inputs,
+    task_by_outputs,
+)
 
 _BOXES = (Task.DETECTION, Task.KEYPOINTS, Task.INSTANCE_SEGMENTATION)
+_OF_TOP_DOWN = (
+    *(
+        f'keypoints.{name}'
+        for name in ('form', 'columns', 'extra', 'unit', 'split_ratio', 'grid', 'presence_activation', 'min_presence')
+    ),
+    *(f'outputs.{role}' for role in TOP_DOWN_ROLES),
+)
 _ONLY: Mapping[str, tuple[Task, ...]] = {
-    **dict.fromkeys(('decoder', 'decoder_options', 'keypoints', 'masks', 'objects', 'vocabulary'), _BOXES),
-    **dict.fromkeys(('activation', 'output_layout'), (Task.SEMANTIC_SEGMENTATION,)),
+    **dict.fromkeys(_OF_TOP_DOWN, (Task.TOP_DOWN_KEYPOINTS,)),
+    'keypoints': (*_BOXES, Task.TOP_DOWN_KEYPOINTS),
+    **dict.fromkeys(('decoder', 'decoder_options', 'masks', 'objects', 'vocabulary'), _BOXES),
+    **dict.fromkeys(('activation', 'output_layout'), (Task.SEMANTIC_SEGMENTATION, Task.TOP_DOWN_KEYPOINTS)),
     'labels': (*_BOXES, Task.SEMANTIC_SEGMENTATION),
     'depth': (Task.MONO_DEPTH, Task.DEPTH_COMPLETION),
     **dict.fromkeys(('disparity', 'images'), (Task.STEREO_DEPTH,)),
 }
-"""Keys and sections of a card that only some tasks have."""
+"""Keys and sections of a card that only some tasks have; what is said of a key goes before its section."""
 
 _TELLS: Mapping[str, Task] = {
+    **dict.fromkeys(_OF_TOP_DOWN, Task.TOP_DOWN_KEYPOINTS),
     'keypoints': Task.KEYPOINTS,
     'masks': Task.INSTANCE_SEGMENTATION,
     'outputs.prototypes': Task.INSTANCE_SEGMENTATION,
@@ -39,6 +54,10 @@ _TELLS: Mapping[str, Task] = {
 """Keys and sections of a card that settle what a model is for, the first one that it has."""
 
 
+_OF_SEVERAL = ('keypoints', 'activation', 'output_layout')
+"""Those of them that top-down networks have too, which their outputs tell."""
+
+
 def find_task(file: ModelFile, values: CardValues, exporter: ExporterFacts) -> TaskFinding:
     """What the model is for; tasks that cannot be run yet are refused by name.
 
@@ -50,7 +69,8 @@ def find_task(file: ModelFile, values: CardValues, exporter: ExporterFacts) -> T
     for told, task in _TELLS.items():
         item = next((item for key, item in values.items() if key == told or key.startswith(f'{told}.')), None)
         if item is not None:
-            return TaskFinding(Sourced(task, f'{told} of {item.source}'))
+            found = keypoints_by_outputs(file, values, exporter) if told in _OF_SEVERAL and not exporter.task else None
+            return found or TaskFinding(Sourced(task, f'{told} of {item.source}'))
     if 'decoder' in values:
         task = FAMILIES[values['decoder'].value].task
         return TaskFinding(Sourced(task, 'the outputs' if task is Task.DETECTION else 'the decoder'))
@@ -76,8 +96,9 @@ def check_keys(values: CardValues, task: Sourced[Task]) -> None:
     wrong: dict[str, str] = {}
     for key, item in values.items():
         section = key.partition('.')[0]
-        if task.value not in _ONLY.get(section, (task.value,)):
-            wrong.setdefault(section, item.source)
+        named = key if key in _ONLY else section
+        if task.value not in _ONLY.get(named, (task.value,)):
+            wrong.setdefault(named, item.source)
     if wrong:
         sources = ', '.join(dict.fromkeys(wrong.values()))
         raise ModelError(

@@ -4,20 +4,20 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Empty
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
-from isaac_inference.ros.bringup.command_node import CommandNode
 from isaac_inference.ros.bringup.evaluation.collector import FrameCollector
 from isaac_inference.ros.bringup.evaluation.messages import boxes_from_message, poses_from_message
+from isaac_inference.ros.bringup.graph_watcher import GraphWatcher
 from isaac_inference.ros.messages.image import IMAGE, from_image_message
+from isaac_inference.ros.messages.left_out import read_left_out
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.topics.publisher import Publisher
@@ -27,6 +27,7 @@ from isaac_inference.ros.runtime.topics.type_adapter import plain
 
 TRUTH_BOXES, TRUTH_POSES = 'truth/detections', 'truth/detections_3d'
 STEP = 'step'
+LEFT_OUT = 'pose/left_out'
 IMAGES, INFOS = ('image', 'depth/image'), ('camera_info', 'depth/camera_info')
 _RELIABLE = QosParameters(reliability=Reliability.RELIABLE, depth=100)
 _BACKLOG = 1000  # messages; a whole run of a fast graph may wait here
@@ -41,8 +42,8 @@ class AnswerTopics:
     timings: tuple[str, ...] = ('detection/timings', 'track/timings', 'pose/timings')
 
 
-class EvaluationClient(CommandNode):
-    """Collects what belongs to a stamp in `collector`; `statuses` has all nodes' diagnostics.
+class EvaluationClient(GraphWatcher):
+    """Collects what belongs to a stamp in `collector`.
 
     The answer's boxes are the primary input. Of an answer an object that cannot be used (a NaN, no class) is left out
     and counted as in any node, so it counts as missed; a truth that has one is dropped whole, and its frame with it.
@@ -50,7 +51,6 @@ class EvaluationClient(CommandNode):
 
     def __init__(self, node_name: str = 'evaluation_client', **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
-        self.statuses: dict[str, DiagnosticStatus] = {}
         self.collector = FrameCollector()
         self._topics = AnswerTopics()
         self._feeds = False
@@ -80,9 +80,10 @@ class EvaluationClient(CommandNode):
         self._listen(Detection2DArray, self._topics.boxes, self._on_boxes, primary=True)
         if self._topics.poses:
             self._listen(Detection3DArray, self._topics.poses, self._on_poses)
+            self._listen(DiagnosticArray, LEFT_OUT, self._on_left_out)
         for topic in self._topics.timings:
             self._listen(DiagnosticArray, topic, self._on_timings)
-        self._listen(DiagnosticArray, '/diagnostics', self._on_diagnostics)
+        self.watch()
         self._step = self.advertise(plain(Empty), STEP, _RELIABLE)
         if self._feeds:
             self._inputs = {name: self.advertise(IMAGE, name, _RELIABLE) for name in IMAGES}
@@ -97,18 +98,6 @@ class EvaluationClient(CommandNode):
         if topic == IMAGES[0]:
             self.collector.note(stamp_ns(message.header), shown_ns=time.time_ns())
         self._inputs[topic].publish(from_image_message(message) if topic in IMAGES else message)
-
-    def explain(self) -> str:
-        """What the nodes' diagnostics and this node's own counts say is wrong."""
-        bad = [
-            f'{name}: {status.message}'
-            for name, status in sorted(self.statuses.items())
-            if status.level != DiagnosticStatus.OK
-        ]
-        own = self.health.snapshot()
-        lost = Counter(own.drops) + Counter(own.refusals) + Counter(own.skips)
-        bad += [f'{reason} x{count}' for reason, count in sorted(lost.items())]
-        return '; '.join(bad) or 'the nodes report no fault'
 
     def _listen(
         self, kind: type, topic: str, handler: Callable[[Any, StageClock], None], *, primary: bool = False
@@ -130,16 +119,10 @@ class EvaluationClient(CommandNode):
         poses, header = poses_from_message(message, self.health.skipped), message.header
         self.collector.note(stamp_ns(header), poses=poses, poses_frame=header.frame_id, finished_ns=clock.arrived_ns)
 
+    def _on_left_out(self, message: DiagnosticArray, clock: StageClock) -> None:
+        left_out = {item.identity: item.reason for item in read_left_out(message) if item.identity}
+        self.collector.note(stamp_ns(message.header), left_out=left_out)
+
     def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:
         stages = {timing.stage: timing for timing in parse_timings(message)}
         self.collector.note(stamp_ns(message.header), stages=stages)
-
-    def _on_diagnostics(self, message: DiagnosticArray, clock: StageClock) -> None:
-        own = self.get_namespace() + '/'
-        self.statuses.update(
-            {
-                status.name: status
-                for status in message.status
-                if status.name.startswith(own) and status.name != self.get_fully_qualified_name()
-            }
-        )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,10 @@ _LONGEST_LATENCY_NS = 60_000_000_000  # beyond this the stamp is of another cloc
 
 @dataclass
 class CollectedFrame:
-    """What has arrived of one stamp; `*_frame` is the frame_id that poses are in, times are the host's."""
+    """What has arrived of one stamp; `*_frame` is the frame_id that poses are in, times are the host's.
+
+    `left_out` has, by id, why objects have no pose.
+    """
 
     stamp_ns: int
     truth_boxes: Boxes | None = None
@@ -26,6 +29,7 @@ class CollectedFrame:
     boxes: Boxes | None = None
     poses: Poses | None = None
     poses_frame: str = ''
+    left_out: Mapping[str, str] = field(default_factory=dict)
     stages: dict[str, StageTiming] = field(default_factory=dict)
     shown_ns: int = 0
     finished_ns: int = 0
@@ -114,6 +118,7 @@ class FrameCollector:
             total_ms=_span_ms(frame.shown_ns or frame.stamp_ns, frame.finished_ns) if answered else None,
             pipeline_ms=_span_ms(_first_arrival(frame), frame.finished_ns) if answered else None,
             finished_ns=frame.finished_ns if answered else 0,
+            left_out=frame.left_out,
         )
 
 

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 from vision_msgs.msg import Detection3D
 
+from isaac_inference.errors import FrameError
+from isaac_inference.models.card.skeletons.spec import SkeletonSpec
 from isaac_inference.ops.drawing.boxes import class_color, draw_boxes, draw_points
 from isaac_inference.ops.drawing.masks import fill_masks
 from isaac_inference.ops.drawing.poses import draw_axes, draw_cuboid, draw_trail
+from isaac_inference.ops.drawing.skeletons import draw_skeleton
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ros.messages.detections import SeenBox, Skip, usable
@@ -70,6 +73,31 @@ def draw_keypoints(picture: np.ndarray, detections: Sequence[SeenBox], keypoints
     """
     for seen in detections:
         draw_points(picture, keypoints[seen.index], class_color(seen.label))
+
+
+def draw_skeletons(
+    picture: np.ndarray, detections: Sequence[SeenBox], keypoints: np.ndarray, skeleton: SkeletonSpec
+) -> None:
+    """The skeletons of detections, in place.
+
+    Args:
+        picture: (H, W, 3) uint8 BGR.
+        detections: of one message.
+        keypoints: of all detections of that message, (N, K, 3): x, y in px, confidence.
+        skeleton: which of them are joined.
+
+    Raises:
+        FrameError: 'keypoint_count', when there are more or fewer than the skeleton has; nothing is drawn then.
+    """
+    count = len(skeleton.names)
+    if keypoints.shape[1] != count:
+        raise FrameError(
+            'keypoint_count',
+            f'keypoints: got {keypoints.shape[1]} of each detection, but the skeleton has {count} points; give this '
+            'node the card of the model that the keypoints are from',
+        )
+    for seen in detections:
+        draw_skeleton(picture, keypoints[seen.index], skeleton.edges, skeleton.left, skeleton.right)
 
 
 def draw_masks(picture: np.ndarray, detections: Sequence[SeenBox], masks: ImageFrame, count: int) -> None:

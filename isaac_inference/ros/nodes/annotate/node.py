@@ -15,6 +15,8 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3DArray, LabelInfo
 
 from isaac_inference.errors import ConfigError, FrameError
+from isaac_inference.models.card.skeletons.spec import SkeletonSpec
+from isaac_inference.models.skeleton_reader import read_skeleton
 from isaac_inference.ops.drawing.boxes import draw_caption
 from isaac_inference.ops.drawing.classes import draw_classes
 from isaac_inference.ops.geometry.calibration import ImageRectified
@@ -26,7 +28,14 @@ from isaac_inference.ros.messages.detections import SeenBox, read_detections, re
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
 from isaac_inference.ros.messages.masks import INSTANCE_MASK
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TENSORS, TensorFrame
-from isaac_inference.ros.nodes.annotate.drawing import Trails, draw_detections, draw_keypoints, draw_masks, draw_poses
+from isaac_inference.ros.nodes.annotate.drawing import (
+    Trails,
+    draw_detections,
+    draw_keypoints,
+    draw_masks,
+    draw_poses,
+    draw_skeletons,
+)
 from isaac_inference.ros.nodes.shared.image_input import ImageInput, ImageParameters
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
@@ -55,6 +64,13 @@ class AnnotateParameters(ImageParameters, NodeParameters):
     draw_classes: bool = param(False, 'Draw `class_mask` too, waiting for it: for a model with a class for each pixel.')
     draw_poses: bool = param(False, 'Draw the cuboids and axes of `detections_3d` too, waiting for them.')
     draw_keypoints: bool = param(False, 'Draw `keypoints` too, waiting for them: for a model that has them.')
+    draw_skeletons: bool = param(
+        False,
+        'Draw the skeletons of `keypoints`, waiting for them: for a model that finds people; model or model_card says '
+        'which points are joined.',
+    )
+    model: str = param('', 'Path of the ONNX model that finds the keypoints, for draw_skeletons.')
+    model_card: str = param('', 'Path of its YAML card; empty looks beside the model. Enough without a model.')
     draw_masks: bool = param(False, 'Fill `instance_mask` too, waiting for it: for a model that has masks.')
     wait_s: float = param(
         0.3, 'How long a picture waits for its poses, keypoints, masks or classes.', unit='s', minimum=0.0, maximum=10.0
@@ -87,8 +103,9 @@ class AnnotateNode(PipelineNode):
 
     With `draw_poses` also `detections_3d` and `camera_info`; poses in another frame than the image's are brought back
     by /tf at the image's stamp, and where that has no transform the picture comes without them. With `draw_keypoints`
-    also `keypoints`, one row for each detection; with `draw_masks` also `instance_mask`. With `draw_classes` also
-    `class_mask` and, for names, `label_info`; without `draw_detections`, the mask takes the place of the detections.
+    also `keypoints`, one row for each detection, and with `draw_skeletons` their bones, left and right apart; with
+    `draw_masks` also `instance_mask`. With `draw_classes` also `class_mask` and, for names, `label_info`; without
+    `draw_detections`, the mask takes the place of the detections.
 
     `detections` are the primary input, not `image`: each of their messages asks for one picture, while images are not
     even taken as long as no one looks. So silence of the detections is STALE, since no picture can come, and a camera
@@ -106,6 +123,7 @@ class AnnotateNode(PipelineNode):
         self._feed = CameraFeed()
         self._transforms: TransformSource | None = None
         self._names: dict[int, str] = {}
+        self._skeleton: SkeletonSpec | None = None
         self._primary_stream = 'detections'
 
     def on_setup(self) -> None:
@@ -124,7 +142,9 @@ class AnnotateNode(PipelineNode):
             streams[CLASS_MASK] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
         if chosen.draw_poses:
             streams['detections_3d'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
-        if chosen.draw_keypoints:
+        self._skeleton = read_skeleton(chosen.model, chosen.model_card).spec if chosen.draw_skeletons else None
+        takes_keypoints = chosen.draw_keypoints or self._skeleton is not None
+        if takes_keypoints:
             streams['keypoints'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
         if chosen.draw_masks:
             streams['masks'] = Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)
@@ -144,11 +164,11 @@ class AnnotateNode(PipelineNode):
             topics = [self.resolve_topic_name(topic) for topic in ('image', 'camera_info')]
             self._feed = CameraFeed(chosen.image_rectified, topics)
             self.subscribe(plain(CameraInfo), 'camera_info', chosen.image_qos, self._on_camera_info)
-        if chosen.draw_keypoints:
+        if takes_keypoints:
             self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=depth)
         if chosen.draw_masks:
             self.subscribe(IMAGE, INSTANCE_MASK, qos, self._on_masks, depth=depth, wanted=wanted)
-        if chosen.draw_poses or chosen.draw_keypoints or chosen.draw_masks or chosen.draw_classes:
+        if chosen.draw_poses or takes_keypoints or chosen.draw_masks or chosen.draw_classes:
             self.every(max(chosen.wait_s / 3, 0.02), lambda: self._draw(self._pairing.expire()))
 
     def on_time_jump(self, now_ns: int) -> None:
@@ -245,7 +265,7 @@ class AnnotateNode(PipelineNode):
         draw_detections(picture, detections, self._trails)
         if keypoints is not None:
             try:
-                draw_keypoints(picture, detections, read_keypoints(message, keypoints))
+                self._draw_keypoints(picture, detections, read_keypoints(message, keypoints))
             except FrameError as error:
                 self.health.skipped(error.reason, f'a picture comes without its keypoints: {error}')
         if poses is not None and poses.detections:
@@ -257,6 +277,13 @@ class AnnotateNode(PipelineNode):
             rate = (len(self._times) - 1) / max(self._times[-1] - self._times[0], 1e-6)
             draw_caption(picture, f'{rate:.1f} fps', (0, 0), _DARK)
         self._pictures.publish(image_frame_from_array(picture, 'bgr8', frame.header))
+
+    def _draw_keypoints(self, picture: np.ndarray, detections: list[SeenBox], rows: np.ndarray) -> None:
+        """Raises FrameError: 'keypoint_count', they are not those of the skeleton."""
+        if self._skeleton is None:
+            draw_keypoints(picture, detections, rows)
+        else:
+            draw_skeletons(picture, detections, rows, self._skeleton)
 
     def _draw_classes(self, picture: np.ndarray, frame: ImageFrame) -> None:
         """Raises FrameError: the mask cannot be used, or is of another size than its picture."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from isaac_inference.engines import Engine
+from isaac_inference.engines.batches import BatchRunner
 from isaac_inference.engines.checks import non_finite
 from isaac_inference.engines.fallback import open_with_fallback
 from isaac_inference.engines.registry import BACKENDS, on_cpu
@@ -66,16 +67,22 @@ class InferenceParameters(ModelParameters):
 
 
 class InferenceNode(ModelNode):
-    """`input_tensors` to `output_tensors`, both TensorList; what travels with a frame is passed on unchanged."""
+    """`input_tensors` to `output_tensors`, both TensorList; what travels with a frame is passed on unchanged.
+
+    A frame may have any number of rows, such as one for each person: what the engine does not take at once is run in
+    parts, which is said once. One without rows gives outputs without rows.
+    """
 
     Parameters = InferenceParameters
     stage = 'inference'
 
     def __init__(self, node_name: str = 'inference', **kwargs: object) -> None:
         self._engine: Engine | None = None
+        self._batches: BatchRunner | None = None
         self._build: EngineBuild | None = None
         self._timer: GpuTimer | None = None
         self._assumed: list[str] = []  # keys in diagnostics
+        self._says_parts = False
         self._suspicions: list[str] = []  # standing problems that the probe found
         super().__init__(node_name, **kwargs)
 
@@ -106,7 +113,7 @@ class InferenceNode(ModelNode):
             self.health.problem('fallback', f'runs on the CPU, because: {self._build.failure}')
             backend, settings = on_cpu(settings)
         engine = open_with_fallback(self.card, backend, settings, self.get_logger().warning, fallback=chosen.fallback)
-        self._engine = engine
+        self._engine, self._batches = engine, BatchRunner(engine)
         for note in engine.notes:
             self.health.problem('fallback', note)
         engine.warm_up()
@@ -122,7 +129,9 @@ class InferenceNode(ModelNode):
 
     def on_teardown(self) -> None:
         engine, self._engine = self._engine, None
-        self._build = self._timer = None
+        self._build = self._timer = self._batches = None
+        self._says_parts = False
+        self.health.show('batch', None)
         self.health.clear('fallback')
         while self._suspicions:
             self.health.clear(self._suspicions.pop())
@@ -159,12 +168,12 @@ class InferenceNode(ModelNode):
             self.health.problem(self._suspicions[-1], text)
 
     def _on_tensors(self, frame: TensorFrame, clock: StageClock) -> None:
-        engine = self._engine
-        if engine is None:
+        engine, batches = self._engine, self._batches
+        if engine is None or batches is None:
             raise FrameError('not_configured', 'a frame arrived while the engine was being freed')
         frame.check_card(self.card.id)
         try:
-            outputs = self._run(engine, frame.tensors)
+            outputs = self._run(engine, batches, frame.tensors)
         except EngineError as error:
             raise FrameError('engine_error', str(error)) from error
         if self.parameters.check_finite and (bad := non_finite({name: np.asarray(outputs[name]) for name in outputs})):
@@ -182,13 +191,28 @@ class InferenceNode(ModelNode):
         takes = self._timer is not None and self._outputs.wanted_on_device and not self.parameters.check_finite
         return takes and all(map(is_on_device, frame.tensors.values()))
 
-    def _run(self, engine: Engine, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _run(self, engine: Engine, batches: BatchRunner, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
         """The model's outputs: on the GPU where the next stage takes them there, without waiting for them."""
-        if self._timer is None or not self._outputs.wanted_on_device:
-            return engine.infer(tensors)
-        outputs = engine.enqueue(tensors, self._timer)
-        self.health.measured('gpu_ms', self._timer.collect())
-        return outputs
+        if self._timer is not None and self._outputs.wanted_on_device and batches.fits(tensors):
+            outputs = engine.enqueue(tensors, self._timer)
+            self.health.measured('gpu_ms', self._timer.collect())
+            return outputs
+        found = batches.infer(tensors)
+        if batches.in_parts and not self._says_parts:
+            self._says_parts = True
+            self.health.show('batch', f'{batches.at_once} at once')
+            self.get_logger().info(f'model {self.card.name}: {_parts_text(batches, self.card)}')
+        return found
+
+
+def _parts_text(batches: BatchRunner, card: ModelCard) -> str:
+    """Why frames of several images are run in parts, and what would change that."""
+    text = f'frames of several images are run in parts, as it takes {batches.at_once} at once'
+    if batches.failure:
+        return f'{text}, although its file promises any number: {batches.failure}'
+    if card.dynamic_batch:
+        return f'{text}: that is how its engine is built; tensorrt.opt_batch and tensorrt.max_batch of this node say so'
+    return f'{text}; export it with a dynamic batch axis to run them together'
 
 
 def _kind(card: ModelCard) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseArray
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
@@ -23,13 +24,14 @@ from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.compressed_depth import depth_frame_of
 from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoints, read_detections, read_keypoints
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
+from isaac_inference.ros.messages.left_out import LeftOut, left_out_array
 from isaac_inference.ros.messages.masks import INSTANCE_MASK
 from isaac_inference.ros.messages.poses import detection_3d, frame_prefix, object_frames, pose_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, RECTIFIED, SOURCE_SIZE, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.pose.cloud import ObjectsCloud
-from isaac_inference.ros.nodes.pose.depth_source import DepthSource
 from isaac_inference.ros.nodes.pose.masks import BUFFER, masks_of, wants_masks, with_mask
 from isaac_inference.ros.nodes.pose.parameters import PoseParameters
+from isaac_inference.ros.nodes.shared.depth_source import DepthSource
 from isaac_inference.ros.nodes.shared.image_input import ImageInput
 from isaac_inference.ros.nodes.shared.image_source import ImageSource
 from isaac_inference.ros.runtime.container.process import node_main
@@ -54,8 +56,9 @@ class PoseNode(PipelineNode):
 
     `~/detections_3d` (Detection3DArray: class, score, id, size and pose with covariance), `~/poses` (PoseArray, in the
     same order), /tf (`<class>_<id>`), and `~/objects_cloud` (PointCloud2) while anyone subscribes. Everything has
-    the image's stamp. An object without a pose is left out of all of them and counted under its reason; one whose pose
-    something speaks against is published and counted as noted.
+    the image's stamp. An object without a pose is left out of all of them and counted under its reason, which
+    `~/left_out` (DiagnosticArray, of `messages/left_out.py`) says of each; one whose pose something speaks against is
+    published and counted as noted.
 
     `detections` are the primary input: each message is a frame that gives poses or is dropped; the others only tell
     how. One that waits for its depth, keypoints or masks counts when its poses are out.
@@ -85,6 +88,7 @@ class PoseNode(PipelineNode):
             self.get_logger().info(remark)
         self._objects = self.advertise(plain(Detection3DArray), '~/detections_3d', chosen.poses_qos)
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.poses_qos)
+        self._without = self.advertise(plain(DiagnosticArray), '~/left_out', chosen.poses_qos)
         self._points = model_points(card) if card and self._estimator.uses_keypoints else {}
         self._open_cameras()
         self._has_masks = wants_masks(chosen.use_masks, card)
@@ -294,17 +298,21 @@ class PoseNode(PipelineNode):
         image_wh = (camera.width, camera.height)
         masks = masks_of(mask, boxes, len(message.detections), image_wh, self.health.skipped)
         found: list[tuple[str, ObjectPose]] = []
+        left_out: list[LeftOut] = []
         for index, (identity, item) in enumerate(seen):
             item = with_mask(item, masks, index, self.health.noted)
             try:
                 found.append((identity, self._estimator.estimate(item, camera, depth)))
             except FrameError as error:
                 self.health.skipped(error.reason, str(error))
+                left_out.append(LeftOut(boxes[index].index, identity, item.label, error.reason, str(error)))
         for _, pose in found:
             for reason, text in pose.notes:
                 self.health.noted(reason, text)
         if boxes:
             self.health.kept(len(found))
+        if left_out and self._without.wanted:
+            self._without.publish(left_out_array(message.header, left_out))
         self._publish(message.header, found)
         timings: tuple[StageTiming, ...] = () if keypoints is None else keypoints.timings
         self.report_timings(message.header, (*timings, clock.finish()))

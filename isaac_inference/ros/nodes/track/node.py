@@ -3,28 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from geometry_msgs.msg import PoseArray
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detection3DArray
+from vision_msgs.msg import Detection2DArray, Detection3D, Detection3DArray
 
 from isaac_inference.errors import FrameError
 from isaac_inference.models import ObjectsCard, read_objects
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
 from isaac_inference.ops.pose.second_pose import SecondPose
-from isaac_inference.ops.tracking import (
-    MirrorSettings,
-    PoseFilterSettings,
-    SmoothPose,
-    Tracker,
-    TrackerSettings,
-    TwoPoseFilter,
-)
-from isaac_inference.ros.messages.detections import best_result, read_detections, with_id
+from isaac_inference.ops.tracking import KeypointSmoother, SeenMasks, SmoothPose, Tracker, TwoPoseFilter
+from isaac_inference.ros.messages.detections import SeenBox, best_result, read_detections, with_id
+from isaac_inference.ros.messages.image import IMAGE, ImageFrame
+from isaac_inference.ros.messages.masks import INSTANCE_MASK, instance_array
 from isaac_inference.ros.messages.poses import (
     SeenObject,
     detection_3d,
@@ -35,96 +31,28 @@ from isaac_inference.ros.messages.poses import (
     read_object,
     second_pose,
 )
+from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.track.frame_flow import FrameFlow
+from isaac_inference.ros.nodes.track.parameters import Association, SmoothKeypoints, TrackParameters
+from isaac_inference.ros.nodes.track.rows import RowStream, TrackedRows
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
-from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
-from isaac_inference.ros.runtime.parameters.schema import group, param
-from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
+from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms.broadcaster import TransformBroadcaster
+from isaac_inference.stages.poses.by_keypoints import model_points, symmetries_of
 
 _Key = tuple[str, str]  # class and id
-_BOXES, _POSES, _MIRROR = TrackerSettings(), PoseFilterSettings(), MirrorSettings()  # their defaults are ours
-
-
-@dataclass(frozen=True)
-class TrackParameters(NodeParameters):
-    """Parameters of the track node."""
-
-    model: str = param('', 'Path of the ONNX model, for its class names and symmetries; empty accepts any class.')
-    model_card: str = param(
-        '', 'Path of its YAML card; empty looks beside the model. Without a model, a card of objects.'
-    )
-    boxes: bool = param(
-        True,
-        'Give ids to `detections`; false for a graph that has only `detections_3d`, which then come with ids and '
-        'whose silence is STALE.',
-    )
-    publish_tentative: bool = param(
-        True,
-        'Publish detections that have no id yet, with an empty one; false leaves them out, and rows no longer match '
-        'those of `keypoints` and of `instance_mask`.',
-        live=True,
-    )
-    publish_tf: bool = param(True, 'Publish the smooth poses on /tf, as <tf_prefix>/<class>_<id>.', live=True)
-    tf_prefix: str = param(
-        'auto',
-        'What the frames of objects begin with, before a slash: auto takes the namespace of the node, so that two '
-        'cameras do not give one frame two parents; empty: nothing.',
-    )
-    predict_s: float = param(
-        0.0,
-        'How long a missing pose is filled in by prediction, with a falling score; 0 fills in nothing.',
-        unit='s',
-        minimum=0.0,
-        maximum=2.0,
-        live=True,
-    )
-    max_gap_s: float = param(
-        2.0, 'After a longer gap between frames all tracks start from scratch.', unit='s', minimum=0.01
-    )
-    high_score: float = param(
-        _BOXES.high_score, 'Minimum score of a detection that begins a track.', minimum=0.0, maximum=1.0
-    )
-    low_score: float = param(
-        _BOXES.low_score, 'Minimum score of a detection that continues a track.', minimum=0.0, maximum=1.0
-    )
-    confirm_hits: int = param(_BOXES.confirm_hits, 'Detections before a track gets its id.', minimum=1, maximum=100)
-    min_iou: float = param(
-        _BOXES.min_iou, 'Minimum IoU of a detection with the predicted box of its track.', minimum=0.01, maximum=1.0
-    )
-    max_age_s: float = param(_BOXES.max_age_s, 'How long the id of an unseen object is kept.', unit='s', minimum=0.0)
-    position_noise: float = param(
-        _POSES.position_noise, 'Standard deviation of a position without covariance.', unit='m', minimum=1e-6
-    )
-    rotation_noise: float = param(
-        _POSES.rotation_noise, 'Standard deviation of a rotation without covariance.', unit='rad', minimum=1e-6
-    )
-    outlier_gate: float = param(
-        _POSES.gate, 'A pose further off its prediction is an outlier.', unit='standard deviations', minimum=1.0
-    )
-    takeover_hits: int = param(
-        _POSES.takeover_hits,
-        'Consecutive consistent outliers that replace the pose of a track.',
-        minimum=1,
-        maximum=100,
-    )
-    max_second_probability: float = param(
-        _MIRROR.max_probability,
-        'Of the mirrored pose of a flat object, such as a single tag, up to which the other one is published; 0.5 '
-        'publishes all.',
-        minimum=0.00001,
-        maximum=0.5,
-    )
-    input_qos: QosParameters = group(RESULTS, 'Subscriptions to the detections.')
-    output_qos: QosParameters = group(RESULTS, 'Publishers of the tracked detections and poses.')
 
 
 class TrackNode(PipelineNode):
     """`detections` (Detection2DArray) to `~/detections`, with ids; `detections_3d` (Detection3DArray, with ids) to
     `~/detections_3d`, `~/poses` (PoseArray, same order) and /tf, smoothed.
+
+    `keypoints` and `instance_mask` of the same stamp as `detections`, which have a row for each of these, go out as
+    `~/keypoints`, smoothed, and `~/instance_mask`, in the rows of `~/detections`; each only while anyone subscribes,
+    and before its detections where it came before them.
 
     What can't be tracked keeps its place in `~/detections` with an empty id; a pose that is unusable or an outlier is
     left out. Both are counted as skipped, and so is every start from scratch.
@@ -137,42 +65,62 @@ class TrackNode(PipelineNode):
     stage = 'track'
 
     def __init__(self, node_name: str = 'track', **kwargs: object) -> None:
+        self._pairing = StampPairing('detections', {})
+        self._smoother = KeypointSmoother()
         self._forget_all()
         self._broadcaster: TransformBroadcaster | None = None
         super().__init__(node_name, **kwargs)
 
     def on_setup(self) -> None:
-        chosen = self.parameters
+        chosen: TrackParameters = self.parameters
         self._read_model()
-        self._tracker = Tracker(
-            TrackerSettings(
-                high_score=chosen.high_score,
-                low_score=chosen.low_score,
-                confirm_hits=chosen.confirm_hits,
-                min_iou=chosen.min_iou,
-                max_age_s=chosen.max_age_s,
-            )
-        )
-        self._pose_settings = PoseFilterSettings(
-            position_noise=chosen.position_noise,
-            rotation_noise=chosen.rotation_noise,
-            gate=chosen.outlier_gate,
-            takeover_hits=chosen.takeover_hits,
-        )
-        self._mirror_settings = MirrorSettings(max_probability=chosen.max_second_probability)
+        self._tracker = Tracker(chosen.tracker_settings())
+        self._pose_settings, self._mirror_settings = chosen.pose_settings(), chosen.mirror_settings()
+        self._smoother = KeypointSmoother(chosen.one_euro.settings())
         self._detections = self.advertise(plain(Detection2DArray), '~/detections', chosen.output_qos)
         self._detections_3d = self.advertise(plain(Detection3DArray), '~/detections_3d', chosen.output_qos)
         self._poses = self.advertise(plain(PoseArray), '~/poses', chosen.output_qos)
         self._broadcaster = TransformBroadcaster(self)
         self._frame_prefix = frame_prefix(chosen.tf_prefix, self.get_namespace())
-        depth = chosen.input_qos.depth
-        boxes, poses, qos = plain(Detection2DArray), plain(Detection3DArray), chosen.input_qos
+        depth, qos = chosen.input_qos.depth, chosen.input_qos
         if chosen.boxes:
-            self.subscribe(boxes, 'detections', qos, self._on_detections, primary=True, depth=depth)
+            self._subscribe_boxes(chosen)
+        poses = plain(Detection3DArray)
         self.subscribe(poses, 'detections_3d', qos, self._on_poses, primary=not chosen.boxes, depth=depth)
+
+    def _subscribe_boxes(self, chosen: TrackParameters) -> None:
+        depth, qos = chosen.input_qos.depth, chosen.input_qos
+        by_masks = chosen.association is Association.MASKS
+        self._keypoints = self.advertise(TENSORS, f'~/{KEYPOINTS_TOPIC}', chosen.output_qos)
+        self._masks = self.advertise(IMAGE, f'~/{INSTANCE_MASK}', chosen.output_qos)
+        streams = {'masks': Secondary(tolerance_s=0.0, wait_s=chosen.wait_s, depth=depth)} if by_masks else {}
+        self._pairing = StampPairing('detections', streams, topics={'masks': self.resolve_topic_name(INSTANCE_MASK)})
+        on_boxes = self._on_detections_with_masks if by_masks else self._on_detections
+        self.subscribe(plain(Detection2DArray), 'detections', qos, on_boxes, primary=True, depth=depth)
+        self.subscribe(
+            TENSORS,
+            KEYPOINTS_TOPIC,
+            qos,
+            self._on_keypoints,
+            depth=depth,
+            wanted=lambda: self._keypoints.wanted,
+            inline=lambda frame: not self._keypoint_rows.is_awaited(stamp_ns(frame.header)),  # then it is only kept
+        )
+        self.subscribe(
+            IMAGE,
+            INSTANCE_MASK,
+            qos,
+            self._on_masks,
+            depth=depth,
+            wanted=lambda: by_masks or self._masks.wanted,
+        )
+        if by_masks:
+            self.every(max(chosen.wait_s / 3, 0.02), self._on_tick)
 
     def on_stop(self) -> None:
         self._tracker.reset()
+        self._smoother.reset()
+        self._pairing.clear()
         self._forget_all()
 
     def on_teardown(self) -> None:
@@ -183,45 +131,141 @@ class TrackNode(PipelineNode):
     def _forget_all(self) -> None:
         self._flow, self._flow_3d = FrameFlow(), FrameFlow()
         self._objects: dict[_Key, _Object] = {}
+        self._keypoint_rows: RowStream[TensorFrame] = RowStream()
+        self._mask_rows: RowStream[ImageFrame] = RowStream()
 
     def _read_model(self) -> None:
         chosen = self.parameters
         self._labels: frozenset[str] | None = None
         self._symmetries: Mapping[str, tuple[Symmetry, ...]] = {}
+        self._posed_by_keypoints: Collection[str] = ()
         card = read_objects(chosen.model, chosen.model_card)
         if card is None:
             return
         self.model = card.name
         is_open = isinstance(card, ObjectsCard) and card.is_open
         self._labels = None if is_open else frozenset(card.labels)
-        self._symmetries = {
-            name: tuple(Symmetry(axis, order) for axis, order in spec.symmetries) for name, spec in card.objects.items()
-        }
+        self._symmetries = symmetries_of(card.objects)
+        self._posed_by_keypoints = frozenset(model_points(card))
         for symmetries in self._symmetries.values():
             canonical(Pose.identity(), symmetries)  # impossible ones are refused now, not with every frame
 
     # Boxes
 
     def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
+        self._track(message, clock)
+
+    def _on_detections_with_masks(self, message: Detection2DArray, clock: StageClock) -> None:
+        released = self._pairing.put('detections', stamp_ns(message.header), (message, clock))
+        clock.defer()
+        self._release(released)
+
+    def _on_keypoints(self, frame: TensorFrame, clock: StageClock) -> None:
+        rows = self._keypoint_rows.put(stamp_ns(frame.header), frame)
+        if rows is not None:
+            self._send_keypoints(rows, frame)
+
+    def _on_masks(self, frame: ImageFrame, clock: StageClock) -> None:
+        stamp = stamp_ns(frame.header)
+        if self._masks.wanted:
+            rows = self._mask_rows.put(stamp, frame)
+            if rows is not None:
+                self._send_masks(rows, frame)
+        if self.parameters.association is Association.MASKS:
+            self._release(self._pairing.put('masks', stamp, frame))
+
+    def _on_tick(self) -> None:
+        self._release(self._pairing.expire())
+        self.health.standing('unpaired', self._pairing.explain())
+
+    def _release(self, released: Sequence[Paired]) -> None:
+        self._pairing.drop_forgotten(self.health.dropped)
+        for pair in released:
+            message, clock = pair.item
+            with self.work(clock):
+                self._track(message, clock, self._seen_masks(message, pair.matches['masks']))
+
+    def _seen_masks(self, message: Detection2DArray, frame: ImageFrame | None) -> SeenMasks | None:
+        if frame is None:
+            self.health.skipped('unpaired_masks', 'detections without masks of their stamp, tracked by boxes')
+            return None
+        try:
+            return SeenMasks.of_image(instance_array(frame), len(message.detections))
+        except FrameError as error:
+            self.health.skipped(error.reason, f'a frame is tracked by boxes alone: {error}')
+            return None
+
+    def _track(self, message: Detection2DArray, clock: StageClock, masks: SeenMasks | None = None) -> None:
         stamp_s, broken = self._flow.take(message.header, self.parameters.max_gap_s)
         if broken is not None:
             self._count(*broken)
             self._tracker.reset()
+            self._smoother.reset()
+            for stream in (self._keypoint_rows, self._mask_rows):
+                stream.forget_tracked()
         items = message.detections
-        ids = self._tracker.update(stamp_s, *self._arrays(items)).tolist()
-        tracked = [with_id(item, str(number) if number else '') for item, number in zip(items, ids, strict=True)]
-        if not self.parameters.publish_tentative:
-            tracked = [item for item in tracked if item.id]
+        seen = read_detections(items, self._count, self._labels)
+        ids = self._tracker.update(stamp_s, *self._arrays(len(items), seen), masks).tolist()
+        kept = None
+        if not (self.parameters.publish_tentative or all(ids)):
+            kept = [row for row, number in enumerate(ids) if number]
+        rows = TrackedRows(message, stamp_s, seen, ids, kept)
+        self._send_rows(rows)
+        tracked = [
+            with_id(items[row], str(ids[row]) if ids[row] else '')
+            for row in (range(len(ids)) if kept is None else kept)
+        ]
         self._detections.publish(Detection2DArray(header=message.header, detections=tracked))
         self.report_timings(message.header, (clock.finish(),))
 
-    def _arrays(self, items: list[Detection2D]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _arrays(self, count: int, found: Sequence[SeenBox]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Boxes, scores and class numbers; all 0, so of no use, where something is wrong with a detection."""
-        boxes, scores = np.zeros((len(items), 4)), np.zeros(len(items))
-        names = [''] * len(items)
-        for seen in read_detections(items, self._count, self._labels):
+        boxes, scores = np.zeros((count, 4)), np.zeros(count)
+        names = [''] * count
+        for seen in found:
             boxes[seen.index], scores[seen.index], names[seen.index] = seen.box, seen.score, seen.label
         return boxes, scores, np.array([self._flow.number(name) for name in names], np.int64)
+
+    # What belongs to their rows
+
+    def _send_rows(self, rows: TrackedRows) -> None:
+        """What has come of it already; the rest goes when it comes."""
+        stamp = stamp_ns(rows.message.header)
+        if self._keypoints.wanted:
+            keypoints = self._keypoint_rows.track(stamp, rows)
+            if keypoints is not None:
+                self._send_keypoints(rows, keypoints)
+        if self._masks.wanted:
+            masks = self._mask_rows.track(stamp, rows)
+            if masks is not None:
+                self._send_masks(rows, masks)
+
+    def _send_keypoints(self, rows: TrackedRows, frame: TensorFrame) -> None:
+        try:
+            points = self._smoothed_keypoints(rows, rows.keypoints(frame))
+            self._keypoints.publish(rows.keypoint_frame(frame, points))
+        except FrameError as error:
+            self._count(error.reason, f'a frame goes on without its keypoints: {error}')
+
+    def _smoothed_keypoints(self, rows: TrackedRows, points: np.ndarray) -> np.ndarray:
+        choice = self.parameters.smooth_keypoints
+        if choice is SmoothKeypoints.FALSE:
+            return points
+        raw = self._posed_by_keypoints if choice is SmoothKeypoints.AUTO else ()
+        followed = [seen for seen in rows.seen if seen.label not in raw and rows.ids[seen.index]]
+        if not followed:
+            return points
+        ids, sizes = [0] * len(points), np.ones(len(points))
+        for seen in followed:
+            ids[seen.index] = rows.ids[seen.index]
+            sizes[seen.index] = math.sqrt(seen.item.bbox.size_x * seen.item.bbox.size_y)
+        return self._smoother.update(rows.stamp_s, ids, points, sizes)
+
+    def _send_masks(self, rows: TrackedRows, frame: ImageFrame) -> None:
+        try:
+            self._masks.publish(rows.mask_frame(frame))
+        except FrameError as error:
+            self._count(error.reason, f'a frame goes on without its masks: {error}')
 
     # Poses
 

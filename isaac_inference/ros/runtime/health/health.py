@@ -150,19 +150,27 @@ class Health:
         if text:
             self.warn(reason, f'message dropped ({reason}): {text}')
 
-    def skipped(self, reason: str, text: str = '') -> None:
-        """One item of a frame, such as an object without a pose, was left out, and why; the frame itself goes on."""
+    def skipped(self, reason: str, text: str = '', *, say_once: bool = False) -> None:
+        """One item of a frame, such as an object without a pose, was left out, and why; the frame itself goes on.
+
+        With `say_once`, for what is ordinary, `text` is only for the log's first line since activation.
+        """
         with self._lock:
             self._total.skips[reason] += 1
             self._recent.skips[reason] += 1
-        if text:
+            is_first = self._total.skips[reason] == 1
+        if text and (is_first or not say_once):
             self.warn(reason, f'left out ({reason}): {text}')
 
-    def noted(self, reason: str, text: str = '') -> None:
-        """Something speaks against one item of a frame that is given out all the same, such as an object's pose."""
+    def noted(self, reason: str, text: str = '', *, say_once: bool = False) -> None:
+        """Something speaks against one item of a frame that is given out all the same, such as an object's pose.
+
+        `say_once`: as of `skipped`.
+        """
         with self._lock:
             self._total.notes[reason] += 1
-        if text:
+            is_first = self._total.notes[reason] == 1
+        if text and (is_first or not say_once):
             self.warn(f'noted.{reason}', f'given out with a note ({reason}): {text}')
 
     def kept(self, count: int) -> None:

@@ -18,6 +18,7 @@ from support.ros.probe import RELIABLE, image_message
 from vision_msgs.msg import Detection2D, Detection2DArray, Detection3DArray, ObjectHypothesisWithPose
 
 from isaac_inference.ops.drawing.boxes import class_color
+from isaac_inference.ops.drawing.skeletons import side_color
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ros.messages.camera_info import calibration, camera_info
@@ -270,6 +271,38 @@ def test_keypoints_are_drawn_on_the_picture_of_their_detections(empty_graph):
     plain = easel.ask([box_message()], before=keypoints(one, one))  # not one row for each detection
     assert not pixel(plain, (50, 180)).any() and is_cup_colored(pixel(plain, (50, BOX[3])))
     easel.skipped('keypoint_count')
+
+
+def test_skeletons_are_drawn_with_their_sides_apart(empty_graph, tmp_path):
+    card = tmp_path / 'people.yaml'
+    card.write_text('keypoints: {skeleton: coco17}\n')
+    easel = Easel(empty_graph, draw_skeletons=True, model_card=str(card))
+    publisher = easel.probe.node.create_publisher(TensorList, 'keypoints', RELIABLE)
+    easel.look()
+
+    def keypoints(rows: np.ndarray) -> Callable[[Header], None]:
+        def send(header: Header) -> None:
+            easel.probe.send(to_tensor_list(TensorFrame(header, {'keypoints': rows})), publisher)
+            held = easel.node._pairing._streams['keypoints'].stamps
+            easel.probe.wait_until(lambda: stamp_ns(header) in list(held), 'the node has the keypoints')
+
+        return send
+
+    rows = np.zeros((1, 17, 3), np.float32)
+    rows[0, [5, 7]] = (200.5, 40.5, 0.9), (200.5, 120.5, 0.9)  # the left shoulder and elbow
+    rows[0, [6, 8]] = (120.5, 40.5, 0.9), (120.5, 120.5, 0.9)
+    picture = easel.ask([box_message()], before=keypoints(rows))
+    for place, side in (((200, 80), 1), ((120, 80), -1), ((160, 40), 0)):
+        assert np.abs(pixel(picture, place) - side_color(side)).max() < 40  # lines are drawn smoothly
+    plain = easel.ask([box_message()], before=keypoints(rows[:, :13]))
+    assert not pixel(plain, (200, 80)).any()
+    easel.skipped('keypoint_count')
+
+
+def test_skeletons_without_a_card_are_refused(empty_graph):
+    node = empty_graph.load('AnnotateNode', 'without_card', draw_skeletons=True)
+    empty_graph.probe.wait_until(lambda: 'model_card' in empty_graph.probe.status('without_card').message, 'it says so')
+    assert node.state == 'unconfigured'
 
 
 def test_without_camera_info_the_poses_are_left_out(empty_graph):

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from support.ros.pose_bench import PoseBench, assert_near
 from support.ros.pose_views import Card, Item, View, sim_object, view_of
 
+from isaac_inference.ros.messages.left_out import read_left_out
 from isaac_inference.ros.runtime.topics.pairing import WATCHDOG_S
 from isaac_inference.sim import LABELS
 
@@ -189,6 +190,25 @@ def test_a_box_outside_the_image_has_no_pose_and_the_others_have(
     array = bench.ask(view, len(others), items=[moved(first, -1000.0, 0.0), *others], depth=depth)
     assert [found.id for found in array.detections] == [item.identity for item in others]
     bench.wait_counted('skipped', 'box_outside')
+
+
+def test_who_listens_is_told_which_object_has_no_pose_and_why(by_keypoints: PoseBench, view: View) -> None:
+    reports = by_keypoints.probe.listen(f'{by_keypoints.name}/left_out', DiagnosticArray)
+    by_keypoints.wait_until(lambda: by_keypoints.node._without.wanted, 'the node knows that somebody listens')
+    first, second, *others = view.items
+    shuffled = replace(second, keypoints=second.keypoints[[3, 5, 0, 6, 1, 7, 2, 4]])
+    items = [first, shuffled, *others, moved(first, -1000.0, 0.0)]
+    array = by_keypoints.ask(view, len(items) - 2, items=items)
+    by_keypoints.wait_until(lambda: len(reports) == 1, 'the report has come')
+    assert reports[0].header == array.header
+    found = [(item.row, item.identity, item.label, item.reason) for item in read_left_out(reports[0])]
+    assert found == [
+        (1, second.identity, second.label, 'too_few_inliers'),
+        (len(items) - 1, first.identity, first.label, 'box_outside'),
+    ]
+    assert all(item.text for item in read_left_out(reports[0]))
+    by_keypoints.ask(view)
+    assert len(reports) == 1, 'nothing is left out: nothing is said'
 
 
 def test_a_box_that_is_no_number_has_no_pose_and_the_others_have(by_depth: PoseBench, view: View) -> None:

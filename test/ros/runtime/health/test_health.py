@@ -211,3 +211,16 @@ def test_frames_that_were_displaced_are_counted_together(health):
     health.superseded(3)
     snapshot = health.snapshot()
     assert (snapshot.received, snapshot.drops, snapshot.recent_received) == (3, {SUPERSEDED: 3}, 3)
+
+
+@pytest.mark.parametrize('kind', ['skipped', 'noted'])
+def test_what_is_ordinary_is_said_once_and_counted_always(health, clock, lines, kind):
+    for _ in range(3):
+        getattr(health, kind)('crowd', 'many people', say_once=True)
+        clock.now += 2 * LOG_PERIOD_S
+    assert len(lines) == 1 and 'many people' in lines[0][1]
+    counts = health.snapshot().skips if kind == 'skipped' else health.snapshot().notes
+    assert counts == {'crowd': 3}
+    health.reset()  # another activation
+    getattr(health, kind)('crowd', 'many people', say_once=True)
+    assert len(lines) == 2

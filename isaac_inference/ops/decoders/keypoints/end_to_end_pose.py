@@ -19,7 +19,7 @@ from isaac_inference.ops.decoders.base import (
     take_output,
 )
 from isaac_inference.ops.decoders.boxes_scores_labels import read_labels
-from isaac_inference.ops.decoders.yolov8_pose import check_keypoints, read_keypoints
+from isaac_inference.ops.decoders.keypoints.yolov8_pose import check_keypoints, read_keypoints
 
 
 def decode(

@@ -10,7 +10,7 @@ import pytest
 
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ops.boxes.detections import Detections
-from isaac_inference.ops.decoders.yolov8_pose import decode
+from isaac_inference.ops.decoders.keypoints.yolov8_pose import decode
 
 
 def output(class_count: int, count: int, dims: int, anchors: int = 20) -> np.ndarray:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package's own networks for depth as ways to be measured, where it has them."""
+"""The package's own stereo network as a way to be measured, where it has one."""
 
 from __future__ import annotations
 
@@ -13,33 +13,12 @@ import isaac_inference.models.demo
 from isaac_inference.engines import create_engine
 from isaac_inference.models import read_card
 from isaac_inference.ops.stereo.matcher import Disparity
-from isaac_inference.stages.depth.completion import CompletionNetwork
 from isaac_inference.stages.depth.stereo import StereoNetwork
 
 _FOLDER = Path(isaac_inference.models.demo.__file__).parent
-COMPLETION, STEREO = _FOLDER / 'depth_completion.onnx', _FOLDER / 'stereo.onnx'
+STEREO = _FOLDER / 'stereo.onnx'
 
-Complete = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Match = Callable[[np.ndarray, np.ndarray, float], Disparity]
-
-
-@contextlib.contextmanager
-def completion_network(path: Path = COMPLETION) -> Iterator[Complete | None]:
-    """Completes (H, W) float32 m, NaN for unknown, by (H, W, 3) uint8 BGR, as the completion node does; None without a
-    file. One thread.
-    """
-    if not path.is_file():
-        yield None
-        return
-    card = read_card(path)
-    network = CompletionNetwork(card)
-    with create_engine(card, threads=1) as engine:
-
-        def complete(color: np.ndarray, measured: np.ndarray) -> np.ndarray:
-            tensors, letterbox = network.tensors(color, measured)
-            return network.read(engine.infer(tensors), letterbox, measured)[0]
-
-        yield complete
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import pytest
 
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.ops.boxes.detections import Detections
-from isaac_inference.ops.decoders.end_to_end_pose import decode
+from isaac_inference.ops.decoders.keypoints.end_to_end_pose import decode
 
 
 def output(count: int = 8, dims: int = 3, rows: int = 20) -> np.ndarray:

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract of a graph that answers a task's samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from std_msgs.msg import Header
+
+from isaac_inference.errors import ConfigError
+from isaac_inference.evaluation.tasks.base import AnswerT, SampleT, SimTask
+from isaac_inference.models import ModelCard
+from isaac_inference.ros.bringup.feeder import FeedTopics
+from isaac_inference.ros.bringup.graph import NodeSpec
+from isaac_inference.ros.bringup.node_list import NODES, executable, plugin
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """What is chosen for a run.
+
+    Attributes:
+        model: path of the ONNX file; '' for a task that needs none.
+        model_card: path of its YAML card; '' for the one beside it.
+        card: of the model; None without.
+        min_visibility: less visible objects do not count.
+    """
+
+    model: str = ''
+    model_card: str = ''
+    card: ModelCard | None = None
+    min_visibility: float = 0.25
+
+    def need(self, task: str, what: str) -> ModelCard:
+        """The card of a task that needs a model.
+
+        Raises:
+            ConfigError: there is no model.
+        """
+        if self.card is None:
+            raise ConfigError(f'--task {task}: needs --model, {what}')
+        return self.card
+
+
+def node(name: str, **parameters: str) -> NodeSpec:
+    """One node of the package, under its own name; parameters that are '' are left to it."""
+    given = {key: value for key, value in parameters.items() if value}
+    return NodeSpec(name, executable(name), plugin(name), parameters=given)
+
+
+def dense_node(name: str, options: TaskOptions) -> NodeSpec:
+    """The stereo or completion node, with the model if there is one.
+
+    Raises:
+        ConfigError: there is one, and the node takes none.
+    """
+    module, _, kind = NODES[name].partition(':')
+    known = {field.name for field in dataclasses.fields(getattr(importlib.import_module(module), kind).Parameters)}
+    given = {key: path for key, path in (('model', options.model), ('model_card', options.model_card)) if path}
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise ConfigError(
+            f'--{unknown[0].replace("_", "-")}: the {name} node takes no {unknown[0]}; leave it out to measure what '
+            'the node does without'
+        )
+    return node(name, **given)
+
+
+class TaskGraph(ABC, Generic[SampleT, AnswerT]):
+    """The nodes of a task, what they are shown, and how their messages are read."""
+
+    topics: FeedTopics
+
+    @abstractmethod
+    def task(self) -> SimTask[SampleT, AnswerT, Any]:
+        """What is measured of it."""
+
+    @abstractmethod
+    def nodes(self) -> tuple[NodeSpec, ...]:
+        """The graph."""
+
+    @abstractmethod
+    def messages(self, sample: SampleT, header: Header) -> Mapping[str, Any]:
+        """What shows a sample to the graph, by topic, in the order in which it is published."""
+
+    @abstractmethod
+    def read(self, messages: Mapping[str, Any], sample: SampleT) -> AnswerT:
+        """The graph's messages as an answer.
+
+        Args:
+            messages: by topic, of `topics.answers` and `topics.latched`.
+            sample: that they answer.
+
+        Raises:
+            FrameError: they cannot be used.
+        """

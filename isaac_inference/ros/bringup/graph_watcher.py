@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node that listens to what a graph's diagnostics say."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+from isaac_inference.ros.bringup.command_node import CommandNode
+from isaac_inference.ros.runtime.node import StageClock
+from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
+from isaac_inference.ros.runtime.topics.type_adapter import plain
+
+_QOS = QosParameters(reliability=Reliability.RELIABLE, depth=100)
+
+
+class GraphWatcher(CommandNode):
+    """`statuses` has the diagnostics of all other nodes of its namespace, by their full names."""
+
+    def __init__(self, node_name: str, **kwargs: Any) -> None:
+        super().__init__(node_name, **kwargs)
+        self.statuses: dict[str, DiagnosticStatus] = {}
+        self._statuses_lock = threading.Lock()
+
+    def watch(self) -> None:
+        """Listen; to be called in `on_setup`."""
+        self.subscribe(plain(DiagnosticArray), '/diagnostics', _QOS, self._on_diagnostics, primary=False, depth=100)
+
+    @property
+    def faults(self) -> list[str]:
+        """What the nodes' diagnostics, and this node's own counts, say is wrong."""
+        with self._statuses_lock:
+            statuses = sorted(self.statuses.items())
+        bad = [f'{name}: {status.message}' for name, status in statuses if status.level != DiagnosticStatus.OK]
+        own = self.health.snapshot()
+        lost = Counter(own.drops) + Counter(own.refusals) + Counter(own.skips)
+        return bad + [f'{reason} x{count}' for reason, count in sorted(lost.items())]
+
+    def explain(self) -> str:
+        """The faults, or that there are none."""
+        return '; '.join(self.faults) or 'the nodes report no fault'
+
+    def _on_diagnostics(self, message: DiagnosticArray, clock: StageClock) -> None:
+        own, itself = self.get_namespace() + '/', self.get_fully_qualified_name()
+        new = {status.name: status for status in message.status if status.name.startswith(own)}
+        new.pop(itself, None)
+        with self._statuses_lock:
+            self.statuses = {**self.statuses, **new}

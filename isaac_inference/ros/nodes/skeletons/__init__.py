@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The skeletons node: what is made of people's keypoints."""

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`models:=person.onnx,pose.onnx` and a top-down `model:=` on the line of a launch: which nodes, and which errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.keypoints.dots import write_dots
+from support.onnx_models import ultralytics_metadata, write_model
+
+from isaac_inference.errors import ConfigError
+from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
+from isaac_inference.ros.runtime.container.components import load_class
+from isaac_inference.ros.runtime.parameters.schema import build
+from isaac_inference.ros.runtime.resources import shared_file
+
+DEFAULTS = {argument.name: argument.default for argument in ARGUMENTS}
+CHAIN = ['preprocess', 'inference', 'detection', 'crops', 'crops_inference', 'keypoints', 'skeletons', 'annotate']
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> str:
+    metadata = ultralytics_metadata(['person', 'car'], imgsz=(64, 64))
+    return str(write_model(tmp_path / 'person.onnx', 'yolov8', classes=2, input_wh=(64, 64), metadata=metadata))
+
+
+@pytest.fixture
+def pose(tmp_path: Path) -> str:
+    return str(write_dots(tmp_path / 'pose.onnx').path)
+
+
+@pytest.fixture
+def single(tmp_path: Path) -> str:
+    return str(write_dots(tmp_path / 'single.onnx', batch=1).path)
+
+
+def nodes(**given: str) -> dict[str, Any]:
+    return {spec.name: spec for spec in launch_plan({**DEFAULTS, **given}).nodes}
+
+
+def test_two_models_are_a_detector_and_what_runs_on_its_people(person: str, pose: str) -> None:
+    made = nodes(models=f'{person},{pose}', image='/front/image')
+    assert list(made) == CHAIN
+    assert {made[name].parameters['model'] for name in CHAIN[:3]} == {person}
+    assert {made[name].parameters['model'] for name in CHAIN[3:6]} == {pose}
+    assert made['crops'].remappings['image'] == '/front/image'
+    assert made['annotate'].parameters == {'draw_keypoints': True, 'draw_skeletons': True, 'model': pose}
+    assert made['skeletons'].parameters == {'model': pose}
+
+
+def test_blanks_and_home_are_read(person: str, pose: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('HOME', str(Path(person).parent))
+    made = nodes(models='~/person.onnx, ~/pose.onnx')
+    assert made['crops'].parameters['model'] == pose
+
+
+def test_cards_are_given_in_the_same_order(person: str, pose: str, tmp_path: Path) -> None:
+    card = tmp_path / 'other.yaml'
+    card.write_text('labels: [person, bus]\n')
+    made = nodes(models=f'{person},{pose}', model_card=f'{card},')
+    assert made['detection'].parameters['model_card'] == str(card)
+    assert 'model_card' not in made['crops'].parameters
+    with pytest.raises(ConfigError, match=r'models: the cards are .*other.yaml.*expected one for each model'):
+        nodes(models=f'{person},{pose}', model_card=str(card))
+
+
+def test_a_model_that_takes_any_number_gets_an_engine_for_some(person: str, pose: str, single: str) -> None:
+    assert nodes(models=f'{person},{pose}')['crops_inference'].parameters['tensorrt.max_batch'] == 8
+    assert 'tensorrt.max_batch' not in nodes(models=f'{person},{single}')['crops_inference'].parameters
+
+
+def test_the_parameter_file_changes_that_number(person: str, pose: str, tmp_path: Path) -> None:
+    """The graph proposes it; else nobody could change it."""
+    file = tmp_path / 'mine.yaml'
+    file.write_text('/**/crops_inference:\n  ros__parameters: {tensorrt: {opt_batch: 2, max_batch: 3}}\n')
+    parameters = nodes(models=f'{person},{pose}', params_file=str(file))['crops_inference'].parameters
+    assert (parameters['tensorrt.opt_batch'], parameters['tensorrt.max_batch']) == (2, 3)
+
+
+def test_the_shipped_parameter_file_gives_every_node_of_the_chain_valid_parameters(person: str, pose: str) -> None:
+    made = nodes(models=f'{person},{pose}', params_file=str(shared_file('config/perception.yaml')))
+    for spec in made.values():
+        build(load_class(spec.package, spec.plugin).Parameters, spec.parameters)
+    assert made['crops'].parameters['model'] == pose
+
+
+def test_two_models_in_a_parameter_file(person: str, pose: str, tmp_path: Path) -> None:
+    file = tmp_path / 'mine.yaml'
+    sections = ''.join(
+        f'/**/{name}:\n  ros__parameters: {{model: {person if name in CHAIN[:3] else pose}}}\n' for name in CHAIN[:6]
+    )
+    file.write_text(sections)
+    assert list(nodes(params_file=str(file))) == CHAIN
+
+
+@pytest.mark.parametrize('text', ['{person}', '{person},', ',{pose}', '{person},{pose},{pose}', ','])
+def test_other_than_two_paths(person: str, pose: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=r'models: got \d paths?, .*, expected two paths, a person detector and a'):
+        nodes(models=text.format(person=person, pose=pose))
+
+
+def test_a_file_that_is_not_there(person: str) -> None:
+    with pytest.raises(ConfigError, match=r"models: no such file '/nowhere/pose.onnx'"):
+        nodes(models=f'{person},/nowhere/pose.onnx')
+
+
+def test_a_file_that_is_no_model(person: str, tmp_path: Path) -> None:
+    (tmp_path / 'broken.onnx').write_bytes(b'nothing')
+    with pytest.raises(ConfigError, match=r'models: .*broken.onnx'):
+        nodes(models=f'{person},{tmp_path}/broken.onnx')
+
+
+def test_the_wrong_way_round(person: str, pose: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        nodes(models=f'{pose},{person}')
+    text = str(caught.value)
+    assert f'{pose} is for top_down_keypoints' in text and f'{person} is for detection' in text
+    assert 'give them the other way round' in text
+
+
+def test_two_detectors(person: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        nodes(models=f'{person},{person}')
+    assert f'{person} is for detection' in str(caught.value) and 'the other way round' not in str(caught.value)
+
+
+def test_two_top_down_models(pose: str) -> None:
+    with pytest.raises(ConfigError, match=r'is for top_down_keypoints.*and .*is for top_down_keypoints'):
+        nodes(models=f'{pose},{pose}')
+
+
+def test_a_detector_that_has_keypoints_itself(pose: str, tmp_path: Path) -> None:
+    """Both would publish `keypoints`."""
+    metadata = ultralytics_metadata(['person'], imgsz=(64, 64), task='pose', kpt_shape=[8, 3])
+    path = write_model(tmp_path / 'yolo_pose.onnx', 'yolov8_pose', classes=1, input_wh=(64, 64), metadata=metadata)
+    with pytest.raises(ConfigError, match=r'is for keypoints .*the first finds keypoints by itself'):
+        nodes(models=f'{path},{pose}')
+
+
+@pytest.mark.parametrize('other', ['model', 'detections', 'tags'])
+def test_models_beside_another_detector(person: str, pose: str, other: str, tmp_path: Path) -> None:
+    (tmp_path / 'tags.yaml').write_text('objects: {}')
+    value = {'model': person, 'detections': '/found', 'tags': str(tmp_path / 'tags.yaml')}[other]
+    with pytest.raises(ConfigError, match=r'launch arguments .*models:=.*each is a detector'):
+        nodes(models=f'{person},{pose}', **{other: value})
+
+
+def test_a_top_down_model_alone(pose: str) -> None:
+    made = nodes(model=pose, image='/front/image')
+    assert list(made) == ['preprocess', 'inference', 'keypoints', 'skeletons', 'annotate']
+    assert {made[name].parameters['model'] for name in ('preprocess', 'inference', 'keypoints')} == {pose}
+    assert 'publish_detections' not in made['keypoints'].parameters
+    assert made['annotate'].parameters == {'draw_keypoints': True, 'draw_skeletons': True, 'model': pose}
+    assert made['skeletons'].parameters == {'model': pose}
+
+
+def test_its_person_can_be_tracked_but_has_no_pose(pose: str) -> None:
+    assert 'track' in nodes(model=pose, track='true')
+    with pytest.raises(ConfigError, match='poses: true, but .* is for top_down_keypoints'):
+        nodes(model=pose, poses='true')
+
+
+def test_a_top_down_model_on_the_detections_of_a_detector_elsewhere(pose: str, person: str) -> None:
+    made = nodes(model=pose, detections='/yolo/detections', image='/front/image')
+    assert list(made) == ['crops', 'crops_inference', 'keypoints', 'skeletons', 'annotate']
+    assert made['crops'].remappings['detections'] == '/yolo/detections'
+    assert made['crops'].parameters['model'] == pose
+    with pytest.raises(ConfigError, match='each is a detector'):
+        nodes(model=person, detections='/yolo/detections')

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""People made of dots, and a tiny network that finds them."""
