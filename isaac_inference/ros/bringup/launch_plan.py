@@ -25,8 +25,8 @@ from isaac_inference.ros.bringup.graph import (
     found_by,
     perception_graph,
 )
-from isaac_inference.ros.bringup.made_depth import KINDS, MadeDepth, made_depth
-from isaac_inference.ros.bringup.model_chain import ChainPaths, chain_paths
+from isaac_inference.ros.bringup.networks.made_depth import KINDS, MadeDepth, made_depth
+from isaac_inference.ros.bringup.networks.model_chain import ChainPaths, chain_paths
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
 

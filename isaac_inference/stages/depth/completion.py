@@ -32,8 +32,8 @@ class CompletionNetworkSettings:
 
     Attributes:
         keep_measured: whether the sensor's readings stay as they are.
-        refill_edges: whether those at steps of depth do not, where the network is kept: they often lie between both
-            surfaces.
+        refill_edges: whether those at steps of depth do not, which often lie between both surfaces: they are taken for
+            holes.
         min_confidence: 0..1, of a network that says how sure it is.
         max_reach: px, pixels farther from any reading stay unknown; 0 is no limit.
         max_excess: relative, by which a filled value may be nearer than the nearest, or farther than the farthest
@@ -148,14 +148,12 @@ class CompletionNetwork:
             around = surroundings(measured, chosen.max_reach)
             is_kept &= around.agree(filled, rows, columns, chosen.max_excess)
         complete = measured.copy()
-        otherwise = measured[rows, columns] if chosen.keep_measured else np.float32(np.nan)
-        complete[rows, columns] = np.where(is_kept, filled, otherwise)
+        complete[rows, columns] = np.where(is_kept, filled, np.float32(np.nan))
         if own is None:
             return complete, None
         share = np.ceil(np.minimum(own[rows, columns], np.float32(1.0)) * np.float32(255.0))
         sure = np.full(depth.shape, 255, np.uint8)
-        sure[rows, columns] = np.where(is_kept, share, np.float32(255.0)).astype(np.uint8)
-        sure[np.isnan(complete)] = 0
+        sure[rows, columns] = np.where(is_kept, share, np.float32(0.0)).astype(np.uint8)
         return complete, sure
 
     def _check_agreement(self, found: np.ndarray, measured: np.ndarray) -> None:

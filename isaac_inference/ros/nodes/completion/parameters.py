@@ -68,8 +68,8 @@ class CompletionNetworkParameters:
     )
     refill_edges: bool = param(
         _NETWORK.refill_edges,
-        "What was read at steps of depth, which often lies between both surfaces, gets the network's depth all the "
-        'same; where that is not kept it stays as it was read.',
+        'What was read at steps of depth, which often lies between both surfaces, is filled anew like holes, or '
+        'unknown.',
     )
     min_confidence: float = param(
         _NETWORK.min_confidence,
