@@ -29,7 +29,7 @@ from isaac_inference.engines.batches import BatchRunner
 from isaac_inference.errors import ModelError
 from isaac_inference.models import ModelCard, read_card
 from isaac_inference.ops.image.options import ColorOrder
-from isaac_inference.ros.bringup.client import GraphClient
+from isaac_inference.ros.bringup.clients.graph_client import GraphClient
 from isaac_inference.ros.bringup.graph import CropModel, perception_graph
 from isaac_inference.ros.bringup.readouts.detections import DetectionReadout
 from isaac_inference.ros.bringup.runner import start_composed
