@@ -38,7 +38,6 @@ GROUPS = {
         'preprocess',
         'decode_nms',
         'class_mask',
-        'people',
         'backlog',
         'transport',
         'executors',
@@ -59,7 +58,7 @@ GROUPS = {
         'simulator',
     ),
     'depth': ('stereo', 'mono', 'completion'),
-    'people': ('joints',),
+    'people': ('crops', 'joints'),
     'families': ('families',),
     'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_segmentation', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
 }

@@ -14,7 +14,7 @@ import numpy as np
 
 from isaac_inference.engines import create_engine
 from isaac_inference.models import read_card
-from isaac_inference.models.card.skeletons.read import COCO_17
+from isaac_inference.models.card.skeletons.published import COCO_17
 from isaac_inference.models.demo import demo_model
 from isaac_inference.ops.depth.dense.complete import complete_depth
 from isaac_inference.ops.drawing.depth import color_map

@@ -19,13 +19,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmark.depth.stereo_network import Match, stereo_network
 from benchmark.support.common import DATA, Figure, Options, Result, Table, plt, save_plot
 from isaac_inference.evaluation.depth.errors import DisparityErrors, depth_errors, disparity_errors
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.stereo.matcher import Disparity, StereoMatcher
 from isaac_inference.ops.stereo.rig import StereoRig
 from isaac_inference.ops.stereo.settings import MatchMode, StereoSettings
-from isaac_inference.sim.stereo import BASELINE, stereo_sample
+from isaac_inference.sim.stereo import BASELINE, StereoSample, stereo_sample
 
 TITLE = 'Depth from stereo without a network'
 ASKED_MAE, ASKED_BAD, ASKED_RELATIVE, ASKED_COST = 0.9, 5.5, 0.01, 1.25
@@ -38,12 +39,13 @@ def run(options: Options) -> Result:
     """The real pair, where it is, and the simulated ones."""
     result = Result('stereo', TITLE)
     cv2.setNumThreads(1)
-    _motorcycle(result, options)
-    _simulated(result, options)
+    with stereo_network() as network:
+        _motorcycle(result, options, network)
+        _simulated(result, options, network)
     return result
 
 
-def _motorcycle(result: Result, options: Options) -> None:
+def _motorcycle(result: Result, options: Options, network: Match | None) -> None:
     folder = Path(DATA) / 'stereo' / 'motorcycle'
     if not folder.is_dir():
         result.notes.append('The Motorcycle pair is not beside the repository: only the simulator was measured.')
@@ -59,6 +61,8 @@ def _motorcycle(result: Result, options: Options) -> None:
         'every match': lambda: StereoMatcher(StereoSettings(min_confidence=0.0))(*grey, lowest).pixels,
         'OpenCV alone': lambda: _opencv(*grey, lowest),
     }
+    if network is not None:
+        ways['network'] = lambda: network(left, right, -MOTORCYCLE.doffs).pixels
     for name, way in ways.items():
         found, spent = way(), _cpu_ms(way, options.pick(5, 1))
         errors = disparity_errors(found, truth)
@@ -84,22 +88,24 @@ def _motorcycle(result: Result, options: Options) -> None:
     _plot(result, options, left, found, truth)
 
 
-def _simulated(result: Result, options: Options) -> None:
+def _simulated(result: Result, options: Options, network: Match | None) -> None:
     columns = ['way', 'MAE [px], mean', 'worst', '> 2 px [%], mean', 'worst', 'depth off, median [%]', 'complete, mean',
                'worst']  # fmt: skip
     table = Table(f'Simulated scenes, 640x480, baseline {1000 * BASELINE:g} mm', columns)
     samples = [stereo_sample(_FIRST_SEED + number) for number in range(options.pick(100, 6))]
-    for name, matcher in {
-        'default': StereoMatcher(),
-        'balanced': StereoMatcher(StereoSettings(mode=MatchMode.BALANCED)),
-        'every match': StereoMatcher(StereoSettings(min_confidence=0.0)),
-        'OpenCV alone': None,
-    }.items():
+    ways: dict[str, Callable[[StereoSample], np.ndarray]] = {
+        'default': lambda sample: StereoMatcher()(*_greys(sample)).pixels,
+        'balanced': lambda sample: StereoMatcher(StereoSettings(mode=MatchMode.BALANCED))(*_greys(sample)).pixels,
+        'every match': lambda sample: StereoMatcher(StereoSettings(min_confidence=0.0))(*_greys(sample)).pixels,
+        'OpenCV alone': lambda sample: _opencv(*_greys(sample), 0),
+    }
+    if network is not None:
+        ways['network'] = lambda sample: network(sample.left, sample.right, 0.0).pixels
+    for name, way in ways.items():
         found, relative = [], []
         for sample in samples:
             rig = StereoRig(sample.left_camera, BASELINE)
-            grey = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in (sample.left, sample.right)]
-            pixels = _opencv(*grey, 0) if matcher is None else matcher(*grey).pixels
+            pixels = way(sample)
             found.append(disparity_errors(pixels, sample.disparity, sample.visible))
             relative.append(depth_errors(rig.depth(pixels), sample.depth, sample.visible).median_rel)
         mae, bad, complete = (np.array([getattr(one, key) for one in found]) for key in ('mae', 'bad', 'completeness'))
@@ -114,6 +120,10 @@ def _simulated(result: Result, options: Options) -> None:
             'scenes': len(samples),
         }
     result.tables.append(table)
+
+
+def _greys(sample: StereoSample) -> tuple[np.ndarray, np.ndarray]:
+    return cv2.cvtColor(sample.left, cv2.COLOR_BGR2GRAY), cv2.cvtColor(sample.right, cv2.COLOR_BGR2GRAY)
 
 
 _COLUMNS = ['MAE [px]', 'median [px]', '> 2 px [%]', '> 2 px or none [%]', 'complete']

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks of people: their joints."""
+"""Benchmarks of people: what their keypoints cost, and their joints."""

@@ -18,7 +18,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import Header
 
-from isaac_inference.ros.bringup.client import GraphClient
+from isaac_inference.ros.bringup.clients.graph_client import GraphClient
 from isaac_inference.ros.bringup.graph import NodeSpec, perception_graph
 from isaac_inference.ros.bringup.runner import RunningGraph, start_composed, start_processes
 from isaac_inference.ros.bringup.session import default_ros

@@ -13,7 +13,7 @@ from isaac_inference.cli.run import summary as summary_module
 from isaac_inference.cli.run.summary import RunSummary
 from isaac_inference.cli.run.tallies import TALLIES
 from isaac_inference.cli.shared import console as console_module
-from isaac_inference.ros.bringup.client import FrameResult
+from isaac_inference.ros.bringup.clients.graph_client import FrameResult
 
 
 def result(*class_ids, **latency_ms):

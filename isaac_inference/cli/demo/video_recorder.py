@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from isaac_inference.errors import ConfigError
-from isaac_inference.ros.bringup.command_node import CommandNode
+from isaac_inference.ros.bringup.clients.command_node import CommandNode
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability

@@ -20,7 +20,7 @@ from isaac_inference.cli.run.tallies import TALLIES
 from isaac_inference.cli.shared.console import console, progress
 from isaac_inference.errors import ConfigError
 from isaac_inference.pictures import DamagedPictureError, FrameSource, SourceFrame
-from isaac_inference.ros.bringup.client import FrameResult, GraphClient
+from isaac_inference.ros.bringup.clients.graph_client import FrameResult, GraphClient
 from isaac_inference.ros.bringup.graph import found_by, perception_graph
 from isaac_inference.ros.bringup.readouts.base import Readout
 from isaac_inference.ros.bringup.readouts.choose import readout_of

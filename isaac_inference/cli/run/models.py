@@ -9,7 +9,7 @@ from pathlib import Path
 
 from isaac_inference.models import ModelCard, read_card
 from isaac_inference.ros.bringup.graph import CropModel
-from isaac_inference.ros.bringup.model_chain import chain_paths
+from isaac_inference.ros.bringup.networks.model_chain import chain_paths
 
 
 @dataclass(frozen=True)

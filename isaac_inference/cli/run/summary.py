@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from isaac_inference.cli.run.tallies import DetectionTally, Tally
-from isaac_inference.ros.bringup.client import FrameResult
+from isaac_inference.ros.bringup.clients.graph_client import FrameResult
 
 
 class RunSummary:

@@ -185,7 +185,7 @@ class CameraModel:
             (N, 2) float64: x/z and y/z. NaN for pixels that the lens model never reaches.
         """
         pixels = np.asarray(pixels, np.float64)
-        distorted = (pixels - self.K[:2, 2]) / self.K[(0, 1), (0, 1)]
+        distorted = (pixels - self.K[:2, 2]) / self.K.diagonal()[:2]
         if self.model == NONE or len(pixels) == 0:
             return distorted
         if self.model == EQUIDISTANT:

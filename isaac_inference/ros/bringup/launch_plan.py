@@ -18,6 +18,7 @@ from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task, read
 from isaac_inference.ops.geometry.calibration import rectified_by_name
 from isaac_inference.ros.bringup.graph import (
     CROP_BATCH,
+    CROP_PATIENCE,
     CameraTopics,
     CropModel,
     FoundTopics,
@@ -25,8 +26,8 @@ from isaac_inference.ros.bringup.graph import (
     found_by,
     perception_graph,
 )
-from isaac_inference.ros.bringup.made_depth import KINDS, MadeDepth, made_depth
-from isaac_inference.ros.bringup.model_chain import ChainPaths, chain_paths
+from isaac_inference.ros.bringup.networks.made_depth import KINDS, MadeDepth, made_depth
+from isaac_inference.ros.bringup.networks.model_chain import ChainPaths, chain_paths
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
 
@@ -313,7 +314,8 @@ def _with_file(spec: NodeSpec, file: ParamsFile, namespace: str) -> NodeSpec:
     parameters = {**{name: value for name, value in from_file.items() if value != []}, **spec.parameters}
     if from_file.get('depth_rectified', 'auto') != 'auto':  # the graph goes by names, the user knows
         parameters['depth_rectified'] = from_file['depth_rectified']
-    parameters.update({name: value for name, value in from_file.items() if name in CROP_BATCH and name in parameters})
+    proposed = {**CROP_BATCH, **CROP_PATIENCE}
+    parameters.update({name: value for name, value in from_file.items() if name in proposed})
     return dataclasses.replace(spec, parameters=parameters)
 
 

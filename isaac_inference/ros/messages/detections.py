@@ -49,6 +49,7 @@ _place, _spread = assembler(Pose, 'position', 'orientation'), assembler(PoseWith
 _hypothesis = assembler(ObjectHypothesis, 'class_id', 'score')
 _result = assembler(ObjectHypothesisWithPose, 'hypothesis', 'pose')
 _assembled = assembler(Detection2D, 'header', 'results', 'bbox', 'id')
+_array = assembler(Detection2DArray, 'header', 'detections')
 
 Item = TypeVar('Item', Detection2D, Detection3D)
 Read = TypeVar('Read')
@@ -96,7 +97,13 @@ def detection_array(header: Header, found: Detections, labels: Sequence[str]) ->
     if found.angles is not None:
         for detection, theta in zip(detections, found.angles.tolist(), strict=True):
             detection.bbox.center.theta = theta
-    return Detection2DArray(header=header, detections=detections)
+    return detections_message(header, detections)
+
+
+def detections_message(header: Header, detections: list[Detection2D]) -> Detection2DArray:
+    """An array of detections that are there already."""
+    message: Detection2DArray = _array(header, detections)
+    return message
 
 
 def with_id(item: Detection2D, identity: str) -> Detection2D:

@@ -30,6 +30,7 @@ _hypothesis = assembler(ObjectHypothesis, 'class_id', 'score')
 _result = assembler(ObjectHypothesisWithPose, 'hypothesis', 'pose')
 _box = assembler(BoundingBox3D, 'center', 'size')
 _detection = assembler(Detection3D, 'header', 'results', 'bbox', 'id')
+_array, _pose_array = assembler(Detection3DArray, 'header', 'detections'), assembler(PoseArray, 'header', 'poses')
 
 
 @dataclass(frozen=True)
@@ -124,13 +125,21 @@ def _scored(
     return _result(_hypothesis(class_id, score), _with_covariance(placed, given))
 
 
+def objects_message(header: Header, objects: list[Detection3D]) -> Detection3DArray:
+    """An array of objects that are there already."""
+    message: Detection3DArray = _array(header, objects)
+    return message
+
+
 def pose_array(detections: Detection3DArray) -> PoseArray:
     """The poses of an array's best hypotheses, in its order.
 
     Raises:
         FrameError: 'no_class', an object has no results and so no pose.
     """
-    return PoseArray(header=detections.header, poses=[best_result(item).pose.pose for item in detections.detections])
+    poses = [best_result(item).pose.pose for item in detections.detections]
+    message: PoseArray = _pose_array(detections.header, poses)
+    return message
 
 
 def read_object(item: Detection3D, labels: Collection[str] | None = None) -> SeenObject:

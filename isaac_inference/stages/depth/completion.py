@@ -13,6 +13,7 @@ from isaac_inference.errors import FrameError, ModelError
 from isaac_inference.models.card.card import ModelCard
 from isaac_inference.models.card.inputs import ValueRole
 from isaac_inference.models.card.tasks import DepthCompletionSpec
+from isaac_inference.ops.depth.dense.complete import depth_steps
 from isaac_inference.ops.depth.dense.resample import depth_to_input, to_source, to_source_with_steps
 from isaac_inference.ops.depth.dense.surroundings import surroundings
 from isaac_inference.ops.image.letterbox import Letterbox
@@ -31,6 +32,8 @@ class CompletionNetworkSettings:
 
     Attributes:
         keep_measured: whether the sensor's readings stay as they are.
+        refill_edges: whether those at steps of depth do not, which often lie between both surfaces: they are taken for
+            holes.
         min_confidence: 0..1, of a network that says how sure it is.
         max_reach: px, pixels farther from any reading stay unknown; 0 is no limit.
         max_excess: relative, by which a filled value may be nearer than the nearest, or farther than the farthest
@@ -39,6 +42,7 @@ class CompletionNetworkSettings:
     """
 
     keep_measured: bool = True
+    refill_edges: bool = True
     min_confidence: float = 0.5
     max_reach: int = 64
     max_excess: float = 0.1
@@ -119,7 +123,7 @@ class CompletionNetwork:
 
         Returns:
             (H, W) float32 m, NaN for unknown; and (H, W) uint8, the network's confidence, 0 where depth is unknown,
-            255 where it was measured and kept; None for a network without.
+            255 where it was measured and stayed; None for a network without.
 
         Raises:
             FrameError: 'missing_output', 'bad_output_shape', 'bad_values' (mostly NaN or infinite),
@@ -131,7 +135,10 @@ class CompletionNetwork:
         own = None if self._confidence is None else to_source(self._confidence(outputs, index), letterbox)
         known = np.isfinite(measured)
         self._check_agreement(depth, measured)
-        rows, columns = np.nonzero(~known) if chosen.keep_measured else np.indices(depth.shape).reshape(2, -1)
+        asked = ~known if chosen.keep_measured else np.ones_like(known)
+        if chosen.keep_measured and chosen.refill_edges:
+            asked |= depth_steps(measured, ~known)
+        rows, columns = np.nonzero(asked)
         filled = depth[rows, columns]
         with np.errstate(invalid='ignore'):
             is_kept = filled > 0.0
@@ -140,13 +147,12 @@ class CompletionNetwork:
         if chosen.max_reach:
             around = surroundings(measured, chosen.max_reach)
             is_kept &= around.agree(filled, rows, columns, chosen.max_excess)
-        filled[~is_kept] = np.nan
         complete = measured.copy()
-        complete[rows, columns] = filled
+        complete[rows, columns] = np.where(is_kept, filled, np.float32(np.nan))
         if own is None:
             return complete, None
-        sure = np.full(depth.shape, 255, np.uint8)
         share = np.ceil(np.minimum(own[rows, columns], np.float32(1.0)) * np.float32(255.0))
+        sure = np.full(depth.shape, 255, np.uint8)
         sure[rows, columns] = np.where(is_kept, share, np.float32(0.0)).astype(np.uint8)
         return complete, sure
 

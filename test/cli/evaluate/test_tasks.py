@@ -24,10 +24,11 @@ from isaac_inference.evaluation.tasks.mono_depth import MonoDepthTask
 from isaac_inference.evaluation.tasks.segmentation import CLASSES, SegmentationTask, common_ids
 from isaac_inference.evaluation.tasks.stereo import StereoAnswer, StereoTask
 from isaac_inference.models import read_card
+from isaac_inference.models.demo import completion_model
 from isaac_inference.ops.depth.dense.complete import complete_depth
 from isaac_inference.ops.stereo.matcher import StereoMatcher
 from isaac_inference.ops.stereo.rig import StereoRig
-from isaac_inference.ros.bringup import feeder
+from isaac_inference.ros.bringup.clients import feeder
 from isaac_inference.ros.bringup.evaluation.tasks.completion import CompletionGraph
 from isaac_inference.sim.stereo import BASELINE
 from isaac_inference.stages import Preprocessor
@@ -204,3 +205,19 @@ def test_a_model_for_another_task_is_refused(tmp_path, capsys, task, says):
     (tmp_path / 'bright.yaml').write_text('task: mono_depth\n')
     assert main(['evaluate', '--sim', '--task', task, '--model', str(model)]) == 1
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('task', ['stereo', 'completion'])
+def test_a_network_for_something_else_is_refused(tmp_path, capsys, task):
+    model = write_brightness(tmp_path / 'bright.onnx')
+    (tmp_path / 'bright.yaml').write_text('task: mono_depth\n')
+    assert main(['evaluate', '--sim', '--task', task, '--model', str(model)]) == 1
+    assert f'is for mono_depth, expected a network for the {task} node' in capsys.readouterr().err
+
+
+def test_completion_by_the_package_s_own_network(run):
+    code, figures, screen, errors = run('completion', '--model', completion_model())
+    assert code == 0, errors
+    assert figures['holes_abs_rel'] < 0.02 and figures['holes_filled'] > 0.5
+    assert {'inference', 'completion'} <= set(figures['stages_ms'])
+    assert 'completion by' in screen

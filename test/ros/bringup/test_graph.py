@@ -9,7 +9,7 @@ import pytest
 from rclpy.node import Node
 
 from isaac_inference.ros.bringup.graph import CameraTopics, CropModel, FoundTopics, perception_graph
-from isaac_inference.ros.bringup.node_list import MAIN_MODULES, NODES
+from isaac_inference.ros.bringup.node_list import MAIN_MODULES, NODES, PACKAGE
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import specs
 
@@ -223,7 +223,16 @@ def test_behind_a_detector_a_second_model_runs_on_topics_of_its_own():
     assert second.remappings['output_tensors'] == made['keypoints'].remappings['output_tensors']
     assert second.remappings['output_tensors'] != 'output_tensors'
     assert made['keypoints'].parameters['publish_detections'] is False
-    assert made['annotate'].parameters == {'draw_keypoints': True}
+    assert made['annotate'].parameters == {'draw_keypoints': True, 'wait_s': 1.0}
+
+
+def test_whoever_pairs_the_keypoints_of_crops_with_detections_is_patient():
+    """A network for one image at once takes a crowd's time; pictures and skeletons would come without them."""
+    made = named(model='d.onnx', crops=CropModel('p.onnx', skeletons=True))
+    for name in ('annotate', 'skeletons'):
+        declared = {item.name: item.default for item in specs(load_class(PACKAGE, made[name].plugin).Parameters)}
+        assert made[name].parameters['wait_s'] > 2 * declared['wait_s']
+    assert 'wait_s' not in named(model='d.onnx', keypoints=True, skeletons=True)['skeletons'].parameters
 
 
 def test_crops_are_of_the_image_that_was_detected_in():

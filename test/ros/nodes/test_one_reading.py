@@ -20,9 +20,9 @@ from vision_msgs.msg import Detection2D, Detection2DArray, Detection3D, Detectio
 from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.pictures import SourceFrame
-from isaac_inference.ros.bringup.client import GraphClient
+from isaac_inference.ros.bringup.clients.feeder import FeedAnswer
+from isaac_inference.ros.bringup.clients.graph_client import GraphClient
 from isaac_inference.ros.bringup.evaluation.messages import boxes_from_message, poses_from_message
-from isaac_inference.ros.bringup.feeder import FeedAnswer
 from isaac_inference.ros.bringup.readouts.detections import DetectionReadout
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.detections import read_detections

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.dense.networks import write_filler, write_matcher
+from support.onnx_models.constant import write_constant
 
 from isaac_inference.engines import create_engine
 from isaac_inference.errors import FrameError, ModelError
@@ -68,10 +69,25 @@ def test_geometry_is_that_of_the_source(card: ModelCard, size: tuple[int, int]) 
 def test_readings_stay_as_they_are(card: ModelCard) -> None:
     depth = scene((101, 77))
     depth[30:40, 20:50] = np.nan
-    found = run(card, grey((101, 77)), depth)
+    found = run(card, grey((101, 77)), depth, refill_edges=False)
     known = np.isfinite(depth)
     np.testing.assert_array_equal(found[known], depth[known])
     assert np.abs(found[32:38, 22:48] - 2.0).max() < 1e-6
+
+
+def test_readings_between_two_surfaces_get_the_network_s_depth(card: ModelCard) -> None:
+    truth = np.full((48, 64), 2.0, np.float32)
+    truth[:, 32:] = 3.0
+    measured = truth.copy()
+    measured[:, 31:33] = 2.5  # on neither
+    outputs = {'dense_depth': truth[None, None]}
+    np.testing.assert_array_equal(CompletionNetwork(card).read(outputs, SAME, measured)[0], truth)
+    kept = CompletionNetwork(card, CompletionNetworkSettings(refill_edges=False)).read(outputs, SAME, measured)[0]
+    np.testing.assert_array_equal(kept, measured)
+    outputs = {'dense_depth': truth[None, None].copy()}
+    outputs['dense_depth'][..., 10:20, 31] = np.nan  # what the network does not know either
+    found = CompletionNetwork(card).read(outputs, SAME, measured)[0]
+    assert np.isnan(found[10:20, 31]).all() and (found[:10] == truth[:10]).all()
 
 
 def test_what_is_unknown_goes_in_as_the_card_says(tmp_path: Path, card: ModelCard) -> None:
@@ -185,3 +201,16 @@ def test_a_network_of_any_size_runs_at_that_of_its_card(tmp_path: Path) -> None:
         engine.warm_up()
     found = run(card, grey((192, 128)), depth)
     assert np.abs(found[52:68, 62:88] - 2.0).max() < 1e-3
+
+
+@pytest.mark.parametrize('shape', [(1, 48, 64, 1), (1, 48, 64), (1, 1, 48, 64)])
+def test_every_shape_of_a_depth_input(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    beside = [('sparse', 'float32', shape)]
+    outputs = {'dense': np.full((1, 48, 64), 2.0, np.float32)}
+    path = write_constant(tmp_path / 'm.onnx', outputs, image=('image', 'float32', (1, 48, 64, 3)), beside=beside)
+    path.with_suffix('.yaml').write_text('{task: depth_completion, value_inputs: {depth: sparse}}')
+    network = CompletionNetwork(read_card(path))
+    made, letterbox = network.tensors(grey((128, 96)), scene((128, 96), 16))
+    assert made['sparse'].shape == shape and made['image'].shape == (1, 48, 64, 3)
+    np.testing.assert_array_equal(made['sparse'].reshape(48, 64), scene((128, 96), 16)[1::2, 1::2])
+    assert network.read(outputs, letterbox, np.full((96, 128), 2.0, np.float32))[0].shape == (96, 128)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.dense.networks import write_filler, write_matcher
+from support.onnx_models.constant import write_constant
 
 from isaac_inference.engines import create_engine
 from isaac_inference.errors import FrameError, ModelError
@@ -215,3 +216,25 @@ def test_models_for_something_else_are_refused(tmp_path: Path) -> None:
     for path in (demo_model(), write_filler(tmp_path / 'f.onnx')):
         with pytest.raises(ModelError, match='expected stereo_depth: give a model that makes disparities'):
             StereoNetwork(read_card(path))
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float16', 'uint8'])
+def test_pairs_with_channels_last(tmp_path: Path, dtype: str) -> None:
+    scale = '1' if dtype == 'uint8' else '1/255'
+    said = f'task: stereo_depth\ndisparity: {{scale: 1}}\npreprocess: {{convention: unit, scale: {scale}}}\n'
+    outputs = {'disparity': np.full((1, 64, 96, 1), 4.0, np.float32)}
+    left, right = textured((96, 64), 1), textured((96, 64), 2)
+    path = write_constant(tmp_path / 'six.onnx', outputs, image=('pair', dtype, (1, 64, 96, 6)))
+    path.with_suffix('.yaml').write_text(said)
+    network = StereoNetwork(read_card(path))
+    six, letterbox = network.tensors(left, right)
+    unit = 1.0 if dtype == 'uint8' else 255.0
+    expected = np.concatenate((left[..., ::-1], right[..., ::-1]), axis=2) / unit
+    assert six['pair'].dtype == dtype
+    np.testing.assert_allclose(six['pair'][0].astype(np.float64), expected, atol=1e-3)
+    assert (network.read(outputs, letterbox).pixels[:, 5:] == 4.0).all()
+    images = [(side, dtype, (1, 64, 96, 3)) for side in ('left', 'right')]
+    path = write_constant(tmp_path / 'two.onnx', outputs, image=images[0], beside=images[1:])
+    path.with_suffix('.yaml').write_text(said)
+    two, _ = StereoNetwork(read_card(path)).tensors(left, right)
+    np.testing.assert_array_equal(np.concatenate((two['left'], two['right']), axis=3), six['pair'])

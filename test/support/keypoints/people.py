@@ -44,9 +44,7 @@ class People:
 
     def __init__(self, graph: Graph, card: ModelCard, **parameters: dict[str, Any]) -> None:
         self.graph, self.probe = graph, graph.probe
-        specs = perception_graph(
-            found=FoundTopics(), crops=CropModel(str(card.path), any_batch=card.dynamic_batch), annotate=False
-        )
+        specs = perception_graph(found=FoundTopics(), crops=CropModel.of(str(card.path), '', card), annotate=False)
         load(graph, specs, **{'crops': {'wait_s': 10.0}, **parameters})
         self.keypoints: list[TensorFrame] = self.probe.listen('keypoints', TensorList, read=from_tensor_list)
         self._detections = self.probe.node.create_publisher(Detection2DArray, 'detections', RELIABLE)

@@ -79,7 +79,7 @@ def complete_depth(depth: np.ndarray, color: np.ndarray, settings: CompletionSet
     missing = ~(depth > 0.0)  # NaN too
     if missing.all():
         return np.full_like(depth, np.nan)
-    unsure = missing | _steps(depth, missing) if chosen.refill_edges else missing
+    unsure = missing | depth_steps(depth, missing) if chosen.refill_edges else missing
     if not unsure.any() or unsure.all():
         return np.where(missing, np.float32(np.nan), depth)
     away = cv2.distanceTransform(unsure.astype(np.uint8), cv2.DIST_L2, 3)
@@ -97,8 +97,21 @@ def complete_depth(depth: np.ndarray, color: np.ndarray, settings: CompletionSet
     return result
 
 
-def _steps(depth: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """(H, W) bool: readings beside others that are nearer or farther by more than a surface that recedes is."""
+def depth_steps(depth: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Readings beside others that are nearer or farther by more than a surface that recedes is: they often lie on none.
+
+    Args:
+        depth: (H, W) float32 m.
+        missing: (H, W) bool, where there is no reading.
+
+    Returns:
+        (H, W) bool; False where there is no reading.
+
+    Example:
+        >>> depth = np.array([[1.0, 1.0, 1.5, 2.0, 2.0]], np.float32)
+        >>> depth_steps(depth, np.zeros(depth.shape, np.bool_)).tolist()
+        [[False, True, True, True, False]]
+    """
     kernel = np.ones((3, 3), np.uint8)
     nearest = cv2.erode(np.where(missing, np.float32(np.inf), depth), kernel)
     farthest = cv2.dilate(np.where(missing, np.float32(0.0), depth), kernel)

@@ -13,9 +13,9 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Empty
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
+from isaac_inference.ros.bringup.clients.graph_watcher import GraphWatcher
 from isaac_inference.ros.bringup.evaluation.collector import FrameCollector
 from isaac_inference.ros.bringup.evaluation.messages import boxes_from_message, poses_from_message
-from isaac_inference.ros.bringup.graph_watcher import GraphWatcher
 from isaac_inference.ros.messages.image import IMAGE, from_image_message
 from isaac_inference.ros.messages.left_out import read_left_out
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isaac_inference.ros.bringup.feeder import Feeder, FeedTopics
+from isaac_inference.ros.bringup.clients.feeder import Feeder, FeedTopics
 
 
 class SampleClient(Feeder):

@@ -66,6 +66,11 @@ class CompletionNetworkParameters:
     keep_measured: bool = param(
         _NETWORK.keep_measured, "The sensor's readings stay as they are; false takes the network's depth there, too."
     )
+    refill_edges: bool = param(
+        _NETWORK.refill_edges,
+        'What was read at steps of depth, which often lies between both surfaces, is filled anew like holes, or '
+        'unknown.',
+    )
     min_confidence: float = param(
         _NETWORK.min_confidence,
         'Pixels of less confidence are unknown, where the network says how sure it is.',

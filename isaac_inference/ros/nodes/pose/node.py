@@ -26,7 +26,7 @@ from isaac_inference.ros.messages.detections import SeenBox, Skip, check_keypoin
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
 from isaac_inference.ros.messages.left_out import LeftOut, left_out_array
 from isaac_inference.ros.messages.masks import INSTANCE_MASK
-from isaac_inference.ros.messages.poses import detection_3d, frame_prefix, object_frames, pose_array
+from isaac_inference.ros.messages.poses import detection_3d, frame_prefix, object_frames, objects_message, pose_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, RECTIFIED, SOURCE_SIZE, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.pose.cloud import ObjectsCloud
 from isaac_inference.ros.nodes.pose.masks import BUFFER, masks_of, wants_masks, with_mask
@@ -405,7 +405,7 @@ class PoseNode(PipelineNode):
         if self._target_frame:
             header = Header(stamp=header.stamp, frame_id=self._target_frame)
         objects = [_message(header, identity, item, T_target_camera) for identity, item in found]
-        array = Detection3DArray(header=header, detections=objects)
+        array = objects_message(header, objects)
         self._objects.publish(array)
         if self._poses.wanted:
             self._poses.publish(pose_array(array))

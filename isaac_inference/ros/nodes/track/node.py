@@ -18,7 +18,7 @@ from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical
 from isaac_inference.ops.pose.second_pose import SecondPose
 from isaac_inference.ops.tracking import KeypointSmoother, SeenMasks, SmoothPose, Tracker, TwoPoseFilter
-from isaac_inference.ros.messages.detections import SeenBox, best_result, read_detections, with_id
+from isaac_inference.ros.messages.detections import SeenBox, best_result, detections_message, read_detections, with_id
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame
 from isaac_inference.ros.messages.masks import INSTANCE_MASK, instance_array
 from isaac_inference.ros.messages.poses import (
@@ -26,6 +26,7 @@ from isaac_inference.ros.messages.poses import (
     detection_3d,
     frame_prefix,
     object_frames,
+    objects_message,
     pose_array,
     pose_from_message,
     read_object,
@@ -144,7 +145,8 @@ class TrackNode(PipelineNode):
             return
         self.model = card.name
         is_open = isinstance(card, ObjectsCard) and card.is_open
-        self._labels = None if is_open else frozenset(card.labels)
+        # a model without classes, as of top-down keypoints, is not whose detections these are
+        self._labels = None if is_open or not card.labels else frozenset(card.labels)
         self._symmetries = symmetries_of(card.objects)
         self._posed_by_keypoints = frozenset(model_points(card))
         for symmetries in self._symmetries.values():
@@ -215,7 +217,7 @@ class TrackNode(PipelineNode):
             with_id(items[row], str(ids[row]) if ids[row] else '')
             for row in (range(len(ids)) if kept is None else kept)
         ]
-        self._detections.publish(Detection2DArray(header=message.header, detections=tracked))
+        self._detections.publish(detections_message(message.header, tracked))
         self.report_timings(message.header, (clock.finish(),))
 
     def _arrays(self, count: int, found: Sequence[SeenBox]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -287,7 +289,7 @@ class TrackNode(PipelineNode):
         if chosen.predict_s > 0.0:
             smooth.extend(self._filled_in(message.header, stamp_s, smooth))
         self._forget(stamp_s)
-        answer = Detection3DArray(header=message.header, detections=smooth)
+        answer = objects_message(message.header, smooth)
         self._detections_3d.publish(answer)
         if self._poses.wanted:
             self._poses.publish(pose_array(answer))

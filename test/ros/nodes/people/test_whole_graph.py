@@ -15,6 +15,7 @@ from support.keypoints.dots import dots_of, scene
 from support.keypoints.people import load
 from support.onnx_models import known_detections, ultralytics_metadata, write_model
 from support.ros.probe import RELIABLE, image_message
+from vision_msgs.msg import Detection2DArray
 
 from isaac_inference.models import ModelCard
 from isaac_inference.ops.geometry.camera_model import CameraModel
@@ -130,3 +131,30 @@ def test_alone_on_rectified_images(empty_graph: Any, dots: ModelCard) -> None:
     assert len(probe.ask(message).detections) == 1
     probe.wait_until(lambda: of(frames, message.header), 'keypoints')
     assert of(frames, message.header)[0].auxiliary[RECTIFIED].tolist() == [100.0, 100.0, 64.0, 64.0]
+
+
+@pytest.mark.parametrize('is_alone', [False, True], ids=['behind a detector', 'alone'])
+def test_people_are_tracked_with_their_keypoints(
+    empty_graph: Any, detector: Path, dots: ModelCard, is_alone: bool
+) -> None:
+    """Keypoints of crops come after their detections, and go out in the rows of the tracked ones."""
+    if is_alone:
+        started(empty_graph, model=str(dots.path), track=True, annotate=False, **found_by(dots))
+    else:
+        started(
+            empty_graph, model=str(detector), crops=CropModel.of(str(dots.path), '', dots), track=True, annotate=False
+        )
+    probe = empty_graph.probe
+    tracked = probe.listen('track/detections', Detection2DArray)
+    frames = probe.listen('track/keypoints', TensorList, read=from_tensor_list)
+    track = empty_graph.node('track')
+    probe.wait_until(lambda: track._keypoints.wanted, 'somebody looks')
+    message = image_message(scene(WH, [BOX]))
+    probe.ask(message)
+    probe.wait_until(lambda: of(tracked, message.header) and of(frames, message.header), 'a tracked person')
+    [item] = of(tracked, message.header)[0].detections
+    assert item.results[0].hypothesis.class_id == 'person'
+    [row] = of(frames, message.header)[0].tensors['keypoints']
+    assert np.abs(row[:, :2] - dots_of(BOX)).max() <= 0.5
+    values = {pair.key: pair.value for pair in probe.wait_report('track').values}
+    assert not [key for key in values if key.startswith(('skipped.', 'dropped.', 'refused.'))]

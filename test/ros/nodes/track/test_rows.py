@@ -14,7 +14,8 @@ import pytest
 from isaac_ros_tensor_list_interfaces.msg import TensorList
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from support.ros.probe import RELIABLE
+from support.onnx_models import ultralytics_metadata, write_model
+from support.ros.probe import RELIABLE, image_message
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose
 
 from isaac_inference.ros.messages.image import from_image_message, to_image_message
@@ -271,3 +272,39 @@ def test_without_masks_in_time_detections_are_tracked_by_their_boxes(make_bench:
         bench.probe.wait_until(lambda: bench.node._pairing._streams['masks'].stamps, 'the masks are there')
         assert bench.track(1, [person(100.0)]) == ['1']
         bench.counted('mask_count')
+
+
+@pytest.fixture(scope='module')
+def pose_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """cup, can and box on white, eight keypoints each; nothing on black."""
+    metadata = ultralytics_metadata(['cup', 'can', 'box'], imgsz=(64, 64), task='pose', kpt_shape=[8, 3])
+    path = tmp_path_factory.mktemp('model') / 'pose.onnx'
+    return write_model(path, 'yolov8_pose', input_wh=(64, 64), metadata=metadata)
+
+
+def test_in_one_process_with_the_detector_each_frame_has_its_rows(
+    make_graph: Callable[..., contextlib.AbstractContextManager[Any]], pose_model: Path
+) -> None:
+    """Nothing; three objects that are new, and left out; the same again, with their ids."""
+    with make_graph() as graph:
+        probe = graph.probe
+        graph.load_all(pose_model, annotate=False)
+        graph.load('TrackNode', 'track', publish_tentative=False, confirm_hits=2)
+        tracked = probe.listen('track/detections', Detection2DArray)
+        found = probe.listen('track/keypoints', TensorList, read=from_tensor_list)
+        probe.wait_active('track')
+        probe.wait_until(lambda: graph.node('track')._keypoints.wanted, 'the keypoints are heard')
+        raw = probe.listen('keypoints', TensorList, read=from_tensor_list)
+        probe.wait_matched()
+        for shade, count in ((0, 0), (255, 0), (255, 3)):
+            stamp = probe.send(image_message(np.full((128, 128, 3), shade, np.uint8))).header
+            answers = [_of_stamp(probe, messages, stamp) for messages in (tracked, found, raw)]
+            assert len(answers[0].detections) == count
+            rows, every = (frame.tensors['keypoints'] for frame in answers[1:])
+            assert every.shape == (3 if shade else 0, 8, 3)
+            np.testing.assert_allclose(rows, every[:count], atol=1e-3)
+
+
+def _of_stamp(probe: Any, messages: list[Any], wanted: Header) -> Any:
+    probe.wait_until(lambda: any(one.header == wanted for one in list(messages)), 'the message of that stamp')
+    return next(one for one in messages if one.header == wanted)

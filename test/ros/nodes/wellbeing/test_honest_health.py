@@ -25,7 +25,7 @@ from support.waiting import LIMIT_S, wait_until
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from isaac_inference.ops.geometry.rigid import Pose
-from isaac_inference.ros.bringup.client import GraphClient
+from isaac_inference.ros.bringup.clients.graph_client import GraphClient
 from isaac_inference.ros.bringup.evaluation.client import AnswerTopics, EvaluationClient
 from isaac_inference.ros.messages.camera_info import camera_info
 from isaac_inference.ros.messages.poses import detection_3d

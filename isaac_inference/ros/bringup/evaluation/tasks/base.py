@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +13,10 @@ from std_msgs.msg import Header
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.tasks.base import AnswerT, SampleT, SimTask
 from isaac_inference.models import ModelCard
-from isaac_inference.ros.bringup.feeder import FeedTopics
+from isaac_inference.ros.bringup.clients.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec
-from isaac_inference.ros.bringup.node_list import NODES, executable, plugin
+from isaac_inference.ros.bringup.made_depth import KINDS, MadeDepth
+from isaac_inference.ros.bringup.node_list import executable, plugin
 
 
 @dataclass(frozen=True)
@@ -53,22 +52,24 @@ def node(name: str, **parameters: str) -> NodeSpec:
     return NodeSpec(name, executable(name), plugin(name), parameters=given)
 
 
-def dense_node(name: str, options: TaskOptions) -> NodeSpec:
-    """The stereo or completion node, with the model if there is one.
+def dense_nodes(kind: str, options: TaskOptions, topics: Mapping[str, str]) -> tuple[NodeSpec, ...]:
+    """The stereo or completion node, and the inference node of its network if there is one.
+
+    Args:
+        kind: which.
+        options: with the network, or without a model.
+        topics: of what the node takes, by the names of the launch arguments.
 
     Raises:
-        ConfigError: there is one, and the node takes none.
+        ConfigError: the model is for something else.
     """
-    module, _, kind = NODES[name].partition(':')
-    known = {field.name for field in dataclasses.fields(getattr(importlib.import_module(module), kind).Parameters)}
-    given = {key: path for key, path in (('model', options.model), ('model_card', options.model_card)) if path}
-    unknown = sorted(set(given) - known)
-    if unknown:
+    card = options.card
+    if card is not None and KINDS.get(card.task) != kind:
         raise ConfigError(
-            f'--{unknown[0].replace("_", "-")}: the {name} node takes no {unknown[0]}; leave it out to measure what '
-            'the node does without'
+            f'--model: {card.path} is for {card.task.value}, expected a network for the {kind} node; leave it out to '
+            'measure what the node does without'
         )
-    return node(name, **given)
+    return MadeDepth(kind, options.model, options.model_card, is_alone=True).nodes(topics)
 
 
 class TaskGraph(ABC, Generic[SampleT, AnswerT]):

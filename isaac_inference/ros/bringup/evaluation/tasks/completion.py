@@ -11,8 +11,8 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from isaac_inference.evaluation.tasks.completion import CompletionTask
-from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions, dense_node
-from isaac_inference.ros.bringup.feeder import FeedTopics
+from isaac_inference.ros.bringup.clients.feeder import FeedTopics
+from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions, dense_nodes
 from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.messages.camera_info import camera_info
 from isaac_inference.ros.messages.depth import depth_array
@@ -21,10 +21,15 @@ from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.sim.completion import CompletionSample
 
 _DEPTH = 'depth/image'
+_TAKEN = {'image': 'image', 'camera_info': 'camera_info', 'depth': _DEPTH}  # no topic is remapped
 
 
 class CompletionGraph(TaskGraph[CompletionSample, np.ndarray]):
-    """The completion node."""
+    """The completion node, with its network if there is one.
+
+    Raises:
+        ConfigError: the model is for something else.
+    """
 
     topics = FeedTopics(
         {'camera_info': plain(CameraInfo), 'image': IMAGE, 'sensor_depth/image': IMAGE},
@@ -33,13 +38,13 @@ class CompletionGraph(TaskGraph[CompletionSample, np.ndarray]):
     )
 
     def __init__(self, options: TaskOptions) -> None:
-        self._node = dense_node('completion', options)
+        self._nodes = dense_nodes('completion', options, _TAKEN)
 
     def task(self) -> CompletionTask:
         return CompletionTask()
 
     def nodes(self) -> tuple[NodeSpec, ...]:
-        return (self._node,)
+        return self._nodes
 
     def messages(self, sample: CompletionSample, header: Header) -> Mapping[str, Any]:
         return {

@@ -16,8 +16,8 @@ from vision_msgs.msg import Detection2DArray
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.tasks.keypoints import KeypointTask, PeopleAnswer, PeopleSample
 from isaac_inference.models import ModelCard
+from isaac_inference.ros.bringup.clients.feeder import FeedTopics
 from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions, node
-from isaac_inference.ros.bringup.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec, found_by, perception_graph
 from isaac_inference.ros.messages.camera_info import camera_info
 from isaac_inference.ros.messages.detections import read_detections, read_keypoints
@@ -46,7 +46,7 @@ def keypoint_graph(options: TaskOptions) -> TaskGraph[PeopleSample, PeopleAnswer
 
 
 class ModelKeypointGraph(TaskGraph[PeopleSample, PeopleAnswer]):
-    """The model's graph, and the skeletons node behind it.
+    """The model's graph, which has the skeletons node.
 
     Raises:
         ConfigError: the model finds no keypoints of people.
@@ -69,8 +69,7 @@ class ModelKeypointGraph(TaskGraph[PeopleSample, PeopleAnswer]):
 
     def nodes(self) -> tuple[NodeSpec, ...]:
         model, model_card = self._options.model, self._options.model_card
-        found = perception_graph(model=model, model_card=model_card, annotate=False, **found_by(self._card))
-        return (*found, node('skeletons', model=model, model_card=model_card, use_depth='true'))
+        return perception_graph(model=model, model_card=model_card, annotate=False, **found_by(self._card))
 
     def messages(self, sample: PeopleSample, header: Header) -> Mapping[str, Any]:
         return {**_camera(sample, header), 'image': image_frame_from_array(sample.frame.color, 'bgr8', header)}

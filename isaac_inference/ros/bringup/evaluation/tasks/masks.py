@@ -13,8 +13,8 @@ from vision_msgs.msg import Detection2DArray
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation import Boxes
 from isaac_inference.evaluation.tasks.masks import MaskSample, MaskTask
+from isaac_inference.ros.bringup.clients.feeder import FeedTopics
 from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions
-from isaac_inference.ros.bringup.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec, found_by, perception_graph
 from isaac_inference.ros.messages.detections import read_detections
 from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array

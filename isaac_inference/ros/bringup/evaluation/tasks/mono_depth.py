@@ -12,8 +12,8 @@ from std_msgs.msg import Header
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.tasks.mono_depth import DepthSample, MonoDepthTask
 from isaac_inference.models.card.tasks import DepthKind, MonoDepthSpec
+from isaac_inference.ros.bringup.clients.feeder import FeedTopics
 from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions
-from isaac_inference.ros.bringup.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec, found_by, perception_graph
 from isaac_inference.ros.messages.depth import depth_array
 from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array

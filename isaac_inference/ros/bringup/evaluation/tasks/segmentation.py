@@ -13,8 +13,8 @@ from vision_msgs.msg import LabelInfo
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.tasks.segmentation import ClassSample, SegmentationTask, check_labels, common_ids
 from isaac_inference.models import Task
+from isaac_inference.ros.bringup.clients.feeder import FeedTopics
 from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions
-from isaac_inference.ros.bringup.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec, found_by, perception_graph
 from isaac_inference.ros.messages.class_mask import CLASS_MASK, LABEL_INFO, class_mask_array, labels_of
 from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array

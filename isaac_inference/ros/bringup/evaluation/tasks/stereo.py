@@ -12,8 +12,8 @@ from std_msgs.msg import Header
 from stereo_msgs.msg import DisparityImage
 
 from isaac_inference.evaluation.tasks.stereo import StereoAnswer, StereoTask
-from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions, dense_node
-from isaac_inference.ros.bringup.feeder import FeedTopics
+from isaac_inference.ros.bringup.clients.feeder import FeedTopics
+from isaac_inference.ros.bringup.evaluation.tasks.base import TaskGraph, TaskOptions, dense_nodes
 from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.messages.camera_info import rectified_camera_info
 from isaac_inference.ros.messages.depth import depth_array
@@ -24,10 +24,18 @@ from isaac_inference.sim.stereo import StereoSample
 
 _DISPARITY, _DEPTH = 'disparity', 'depth/image'
 _INFO = plain(CameraInfo)
+_TAKEN = {
+    **{side: f'{side}/image' for side in ('left', 'right')},
+    **{f'{side}_info': f'{side}/camera_info' for side in ('left', 'right')},
+}
 
 
 class StereoGraph(TaskGraph[StereoSample, StereoAnswer]):
-    """The stereo node."""
+    """The stereo node, with its network if there is one.
+
+    Raises:
+        ConfigError: the model is for something else.
+    """
 
     topics = FeedTopics(
         {'left/camera_info': _INFO, 'right/camera_info': _INFO, 'left/image': IMAGE, 'right/image': IMAGE},
@@ -36,13 +44,13 @@ class StereoGraph(TaskGraph[StereoSample, StereoAnswer]):
     )
 
     def __init__(self, options: TaskOptions) -> None:
-        self._node = dense_node('stereo', options)
+        self._nodes = dense_nodes('stereo', options, _TAKEN)
 
     def task(self) -> StereoTask:
         return StereoTask()
 
     def nodes(self) -> tuple[NodeSpec, ...]:
-        return (self._node,)
+        return self._nodes
 
     def messages(self, sample: StereoSample, header: Header) -> Mapping[str, Any]:
         beside = sample.T_left_right.translation

@@ -29,11 +29,12 @@ from isaac_inference.engines.batches import BatchRunner
 from isaac_inference.errors import ModelError
 from isaac_inference.models import ModelCard, read_card
 from isaac_inference.ops.image.options import ColorOrder
-from isaac_inference.ros.bringup.client import GraphClient
+from isaac_inference.ros.bringup.clients.graph_client import GraphClient
 from isaac_inference.ros.bringup.graph import CropModel, perception_graph
+from isaac_inference.ros.bringup.readouts.detections import DetectionReadout
 from isaac_inference.ros.bringup.runner import start_composed
 from isaac_inference.ros.messages.image import image_frame_from_array
-from isaac_inference.ros.messages.tensors import TensorFrame
+from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.stages import Postprocessor, Preprocessor
@@ -100,20 +101,21 @@ class _Client(GraphClient):
         """Send one and wait for its keypoints."""
         now = self.get_clock().now()
         header = Header(stamp=now.to_msg(), frame_id='camera')
-        self._images.publish(image_frame_from_array(picture, 'bgr8', header))
+        self._inputs['image'].publish(image_frame_from_array(picture, 'bgr8', header))
         with self._arrived:
             if not self._arrived.wait_for(lambda: self._last == now.nanoseconds, _LOST_S):
                 raise RuntimeError(f'no keypoints within {_LOST_S:g} s; {self.explain()}')
 
-    def _on_keypoints(self, frame: TensorFrame, clock: StageClock) -> None:
-        with self._arrived:
-            self._last = stamp_ns(frame.header)
-            self._arrived.notify_all()
+    def _on_answer(self, topic: str, message: Any, clock: StageClock) -> None:
+        if topic == KEYPOINTS_TOPIC:
+            with self._arrived:
+                self._last = stamp_ns(message.header)
+                self._arrived.notify_all()
 
 
 def run(options: Options) -> Result:
     """Each top-down network behind the detector."""
-    result = Result('people', TITLE)
+    result = Result('crops', TITLE)
     folder, threads = Path(options.model).parent, cv2.getNumThreads()
     pictures = options.photos(*WH, 16)
     table = Table(
@@ -189,7 +191,7 @@ def _graph(first: ModelCard, second: ModelCard) -> Iterator[_Client]:
     ]
     with (
         contextlib.closing(start_composed(specs)) as graph,
-        contextlib.closing(_Client.start(graph.namespace, pictures=False, keypoints=True)) as client,
+        contextlib.closing(_Client.start(graph.namespace, DetectionReadout(keypoints=True), pictures=False)) as client,
     ):
         graph.wait_until_ready(client, READY_S)
         yield cast(_Client, client)

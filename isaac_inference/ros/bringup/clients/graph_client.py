@@ -10,7 +10,7 @@ import numpy as np
 
 from isaac_inference.errors import FrameError
 from isaac_inference.pictures import SourceFrame
-from isaac_inference.ros.bringup.feeder import FRAME_ID, Feeder, FeedTopics
+from isaac_inference.ros.bringup.clients.feeder import FRAME_ID, Feeder, FeedTopics
 from isaac_inference.ros.bringup.readouts.base import Readout
 from isaac_inference.ros.bringup.readouts.detections import DetectionReadout
 from isaac_inference.ros.messages.image import IMAGE, image_frame_from_array

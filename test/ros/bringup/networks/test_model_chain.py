@@ -46,8 +46,9 @@ def test_two_models_are_a_detector_and_what_runs_on_its_people(person: str, pose
     assert {made[name].parameters['model'] for name in CHAIN[:3]} == {person}
     assert {made[name].parameters['model'] for name in CHAIN[3:6]} == {pose}
     assert made['crops'].remappings['image'] == '/front/image'
-    assert made['annotate'].parameters == {'draw_keypoints': True, 'draw_skeletons': True, 'model': pose}
-    assert made['skeletons'].parameters == {'model': pose}
+    drawn = {'draw_keypoints': True, 'draw_skeletons': True}
+    assert made['annotate'].parameters == {**drawn, 'model': pose, 'wait_s': 1.0}
+    assert made['skeletons'].parameters == {'model': pose, 'wait_s': 1.0}
 
 
 def test_blanks_and_home_are_read(person: str, pose: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,12 +72,16 @@ def test_a_model_that_takes_any_number_gets_an_engine_for_some(person: str, pose
     assert 'tensorrt.max_batch' not in nodes(models=f'{person},{single}')['crops_inference'].parameters
 
 
-def test_the_parameter_file_changes_that_number(person: str, pose: str, tmp_path: Path) -> None:
-    """The graph proposes it; else nobody could change it."""
+def test_the_parameter_file_changes_what_the_graph_proposes(person: str, pose: str, tmp_path: Path) -> None:
     file = tmp_path / 'mine.yaml'
-    file.write_text('/**/crops_inference:\n  ros__parameters: {tensorrt: {opt_batch: 2, max_batch: 3}}\n')
-    parameters = nodes(models=f'{person},{pose}', params_file=str(file))['crops_inference'].parameters
+    file.write_text(
+        '/**/crops_inference:\n  ros__parameters: {tensorrt: {opt_batch: 2, max_batch: 3}}\n'
+        '/**/skeletons:\n  ros__parameters: {wait_s: 0.5}\n'
+    )
+    made = nodes(models=f'{person},{pose}', params_file=str(file))
+    parameters = made['crops_inference'].parameters
     assert (parameters['tensorrt.opt_batch'], parameters['tensorrt.max_batch']) == (2, 3)
+    assert (made['skeletons'].parameters['wait_s'], made['annotate'].parameters['wait_s']) == (0.5, 1.0)
 
 
 def test_the_shipped_parameter_file_gives_every_node_of_the_chain_valid_parameters(person: str, pose: str) -> None:

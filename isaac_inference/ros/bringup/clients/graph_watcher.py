@@ -9,7 +9,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
-from isaac_inference.ros.bringup.command_node import CommandNode
+from isaac_inference.ros.bringup.clients.command_node import CommandNode
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.type_adapter import plain

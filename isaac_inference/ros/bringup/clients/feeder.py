@@ -13,7 +13,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from std_msgs.msg import Header
 
-from isaac_inference.ros.bringup.graph_watcher import GraphWatcher
+from isaac_inference.ros.bringup.clients.graph_watcher import GraphWatcher
 from isaac_inference.ros.runtime.health.diagnostics import parse_timings
 from isaac_inference.ros.runtime.health.timing import StageTiming
 from isaac_inference.ros.runtime.node import StageClock
@@ -111,13 +111,14 @@ class Feeder(GraphWatcher):
         """
         with self._changed:
             self._stamp, self._parts, self._reports = stamp_ns(header), {}, {}
-        end = time.monotonic() + timeout_s
+        end, pause = time.monotonic() + timeout_s, SHOW_AGAIN_S
         while (left := end - time.monotonic()) > 0:
             for name, message in messages.items():
                 self._inputs[name].publish(message)
             with self._changed:
-                if self._changed.wait_for(self._is_complete, min(left, SHOW_AGAIN_S)):
+                if self._changed.wait_for(self._is_complete, min(left, pause)):
                     break
+            pause *= 2.0  # a slow network would only have more to do
         with self._changed:
             self._stamp = -1
             if next(iter(self._topics.answers)) not in self._parts:
