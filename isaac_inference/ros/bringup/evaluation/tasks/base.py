@@ -15,7 +15,7 @@ from isaac_inference.evaluation.tasks.base import AnswerT, SampleT, SimTask
 from isaac_inference.models import ModelCard
 from isaac_inference.ros.bringup.clients.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec
-from isaac_inference.ros.bringup.made_depth import KINDS, MadeDepth
+from isaac_inference.ros.bringup.networks.made_depth import KINDS, MadeDepth
 from isaac_inference.ros.bringup.node_list import executable, plugin
 
 
