@@ -240,6 +240,24 @@ def test_nothing_of_what_is_given_is_changed() -> None:
         np.testing.assert_array_equal(array, copy)
 
 
+@pytest.mark.parametrize('seed', range(40))
+def test_whatever_is_seen_it_ends_with_joints_that_fit_each_other_or_none(seed: int) -> None:
+    """Keypoints at random before blocks of depth at random."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.uniform(1.5, 4.0, (24, 32)).astype(np.float32)
+    depth = np.repeat(np.repeat(blocks, 20, axis=0), 20, axis=1)
+    center = rng.uniform((200, 150), (440, 330))
+    rows = np.column_stack((rng.normal(center, 60, (17, 2)), rng.uniform(0.3, 1.0, 17)))
+    try:
+        found = joints_in_space(rows, np.array([100.0, 50, 500, 450]), CAMERA, DepthImage(depth, 1.0), BODY)
+    except FrameError as error:
+        assert error.reason in ('person_joints', 'person_height', 'person_distance')
+        return
+    for (first, second), share in zip(BODY.bones.tolist(), BODY.lengths.tolist(), strict=True):
+        apart = np.linalg.norm(found.positions[first] - found.positions[second])
+        assert np.isnan(apart) or apart < 1.35 * share * 2.3 + 0.3
+
+
 # Surfaces at a pixel
 
 

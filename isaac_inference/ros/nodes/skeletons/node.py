@@ -270,7 +270,8 @@ class SkeletonsNode(PipelineNode):
             row = rows[item.index]
             if not row[:, 2].any():  # as the network itself says
                 continue
-            if not np.isfinite(row).all():
+            is_told = row[:, 2] != 0.0  # a keypoint that a network does not give may be NaN; NaN is none that it gives
+            if not np.isfinite(row[is_told]).all():
                 self.health.skipped('keypoints_not_finite', f'detection {item.index}: keypoints that are not finite')
                 continue
             twin = next((one for one in found if same_person(rows[one.index], row, np.array(one.box), least)), None)

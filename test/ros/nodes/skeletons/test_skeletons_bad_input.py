@@ -68,6 +68,19 @@ def test_keypoints_that_are_not_finite(bench: SkeletonBench) -> None:
     bench.wait_counted('skipped', 'keypoints_not_finite')
 
 
+def test_keypoints_that_are_not_given_may_be_nan(bench: SkeletonBench) -> None:
+    """As a row of somebody whom nobody looked at is: NaN, with confidence 0; and single points of others."""
+    frame = people(count=2)
+    rows = exact_rows(frame)
+    rows[0] = (np.nan, np.nan, 0.0)
+    rows[1, 16] = (np.nan, np.nan, 0.0)
+    found = bench.ask(frame, rows=rows).positions
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1]).any()
+    bench.probe.wait_report(bench.name)
+    assert bench.count('skipped', 'keypoints_not_finite') == 0
+
+
 def test_a_person_who_is_cut_at_the_border(bench: SkeletonBench) -> None:
     """What lies outside the image has no joints, though a network may guess where it is; the rest stays right."""
     frame = people()
