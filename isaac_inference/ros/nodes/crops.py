@@ -102,7 +102,10 @@ class CropsNode(ModelNode):
         topics = {name: self.resolve_topic_name(name) for name in ('image', 'detections')}
         self._pairing = StampPairing('detections', {'image': image}, topics=topics)
         self._images = ImageInput(self, 'image', chosen)
-        self._images.subscribe(chosen.image_qos, self._on_image, primary=False, depth=chosen.buffer_size)
+        # what is amiss with the images says the node that detects in them, of which this is no second one
+        self._images.subscribe(
+            chosen.image_qos, self._on_image, primary=False, depth=chosen.buffer_size, wanted=lambda: True
+        )
         self.subscribe(plain(LabelInfo), LABEL_INFO, LATCHED, self._on_label_info, primary=False)
         self.subscribe(plain(Detection2DArray), 'detections', chosen.detections_qos, self._on_detections, primary=True)
         self.every(max(chosen.wait_s / 3, 0.02), self._on_tick, inline=lambda: not self._pairing.is_waiting)

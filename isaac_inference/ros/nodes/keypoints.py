@@ -44,7 +44,11 @@ class KeypointsParameters(ModelParameters):
         0.3, 'Confidence from which on a keypoint is sure: it counts for a person.', minimum=0.0, maximum=1.0, live=True
     )
     min_keypoints: int = param(
-        4, 'Fewest sure keypoints of a person, where there is no detector.', minimum=1, maximum=1000, live=True
+        4,
+        'Fewest sure keypoints of a person, where there is no detector; all of them, where a model has fewer.',
+        minimum=1,
+        maximum=1000,
+        live=True,
     )
     score_threshold: float = param(
         0.25,
@@ -194,7 +198,8 @@ class KeypointsNode(ModelNode):
                 'what is made of the crops, or set publish_detections to true',
             )
         chosen = self.parameters
-        settings = PersonSettings(chosen.min_confidence, chosen.min_keypoints, chosen.score_threshold)
+        fewest = min(chosen.min_keypoints, self._count)
+        settings = PersonSettings(chosen.min_confidence, fewest, chosen.score_threshold)
         person = person_of(points[0], settings)
         seen = Detections.empty()
         if person is not None:

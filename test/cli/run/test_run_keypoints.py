@@ -76,10 +76,8 @@ def test_a_detector_and_a_top_down_model(tmp_path: Path, photos: Path) -> None:
 
 
 def test_alone(tmp_path: Path, photos: Path) -> None:
-    file, out = tmp_path / 'mine.yaml', tmp_path / 'out.json'
-    file.write_text('/**/keypoints:\n  ros__parameters: {min_keypoints: 3}\n')
-    model = str(tmp_path / 'pose.onnx')
-    done = run(tmp_path, '--model', model, '--source', str(photos), '--json', str(out), '--params-file', str(file))
+    out = tmp_path / 'out.json'
+    done = run(tmp_path, '--model', str(tmp_path / 'pose.onnx'), '--source', str(photos), '--json', str(out))
     first, second = rows_of(done, out)
     [found] = first['detections']
     assert found['class_id'] == 'person'

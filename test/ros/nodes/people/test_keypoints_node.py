@@ -36,7 +36,7 @@ class Feeder:
 
     def __init__(self, graph: Any, card: ModelCard, **parameters: Any) -> None:
         self.probe, self.card = graph.probe, card
-        graph.load('KeypointsNode', 'keypoints', model=str(card.path), min_keypoints=3, **parameters)
+        graph.load('KeypointsNode', 'keypoints', model=str(card.path), **parameters)
         self.probe.wait_active('keypoints')
         self.keypoints: list[TensorFrame] = self.probe.listen('keypoints', TensorList, read=from_tensor_list)
         self.infos = self.probe.listen('label_info', LabelInfo, qos=LATCHED)

@@ -39,7 +39,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def started(graph: Any, **options: Any) -> list[Any]:
     """Load a graph; the list of keypoints that it will publish."""
     specs = perception_graph(**options)
-    load(graph, specs, crops={'wait_s': 10.0}, annotate={'wait_s': 10.0}, keypoints={'min_keypoints': 3})
+    load(graph, specs, crops={'wait_s': 10.0}, annotate={'wait_s': 10.0})
     frames = graph.probe.listen('keypoints', TensorList, read=from_tensor_list)
     graph.probe.wait_matched()
     return frames
