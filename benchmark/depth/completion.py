@@ -6,7 +6,8 @@ patches missing (`sim.completion`), on seeds that nothing was chosen on; the tru
 pixels that nothing was read of. The camera's scale is off by 0.5 % (one standard deviation), which nobody can see in a
 frame: errors are of the truth in that scale. `nearest` takes the nearest reading, `inpaint` is OpenCV's (Navier-Stokes,
 radius 5). The network says how sure it is: `as full as default` takes its surest pixels, as many of each scene as
-`default` fills; `readings replaced` takes its depth where something was read, too. Time is CPU time of one thread.
+`default` fills; `readings replaced` takes its depth where something was read, too, and `network` at steps of depth
+alone, as the completion node does. Time is CPU time of one thread.
 
 Motorcycle is a real picture with true depth (Middlebury 2014), where it is there; its holes and noise are the
 simulated camera's, at the true distance and with everything 0.35 times as far.
@@ -37,6 +38,12 @@ TITLE = 'Depth completion'
 _FIRST_SEED = 9000
 _FOCAL, _BASELINE, _DOFFS = 994.978, 0.193001, 31.086  # px, m, px
 _NEARER = (1.0, 0.35)
+_SETTINGS = {
+    'default': CompletionNetworkSettings(),
+    'kept': CompletionNetworkSettings(refill_edges=False),
+    'replaced': CompletionNetworkSettings(keep_measured=False),
+    'everything': CompletionNetworkSettings(min_confidence=0.0, max_reach=0),
+}
 
 
 @dataclass
@@ -70,20 +77,15 @@ class _Network:
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
         card = read_card(path)
-        self._stages = {
-            (kept, least): CompletionNetwork(
-                card, CompletionNetworkSettings(keep_measured=kept, min_confidence=least, max_reach=reach)
-            )
-            for kept, least, reach in ((True, 0.5, 64), (False, 0.5, 64), (True, 0.0, 0))
-        }
+        self._stages = {name: CompletionNetwork(card, settings) for name, settings in _SETTINGS.items()}
 
-    def completed(self, sample: CompletionSample, kept: bool = True, least: float = 0.5) -> np.ndarray:
-        """As the completion node fills it."""
-        return self._read(sample, kept, least)[0]
+    def completed(self, sample: CompletionSample, settings: str = 'default') -> np.ndarray:
+        """As the completion node fills it with these of `_SETTINGS`."""
+        return self._read(sample, settings)[0]
 
     def as_full_as(self, sample: CompletionSample, other: np.ndarray) -> np.ndarray:
         """Its surest pixels in holes, as many as `other` has."""
-        depth, confidence = self._read(sample, True, 0.0)
+        depth, confidence = self._read(sample, 'everything')
         hole = np.isnan(sample.measured) & np.isfinite(sample.truth)
         count = int((hole & np.isfinite(other)).sum())
         places = np.flatnonzero(hole)
@@ -92,8 +94,8 @@ class _Network:
         result.ravel()[surest] = depth.ravel()[surest]
         return result
 
-    def _read(self, sample: CompletionSample, kept: bool, least: float) -> tuple[np.ndarray, np.ndarray]:
-        stage = self._stages[kept, least]
+    def _read(self, sample: CompletionSample, settings: str) -> tuple[np.ndarray, np.ndarray]:
+        stage = self._stages[settings]
         tensors, letterbox = stage.tensors(sample.color, sample.measured)
         names = [output.name for output in self._session.get_outputs()]
         outputs = dict(zip(names, self._session.run(names, tensors), strict=True))
@@ -116,7 +118,8 @@ def run(options: Options) -> Result:
             sample.measured, sample.color, CompletionSettings(refill_edges=False)
         ),
         'network': network.completed,
-        'network, readings replaced': lambda sample: network.completed(sample, kept=False),
+        'network, all readings kept': lambda sample: network.completed(sample, 'kept'),
+        'network, readings replaced': lambda sample: network.completed(sample, 'replaced'),
         'network, as full as default': lambda sample: network.as_full_as(sample, _default(sample)),
     }
     samples = [completion_sample(_FIRST_SEED + number) for number in range(options.pick(100, 6))]
@@ -213,7 +216,7 @@ def _inpaint(sample: CompletionSample) -> np.ndarray:
 def _plot(result: Result, options: Options, sample: CompletionSample, network: _Network) -> None:
     figure, axes = plt.subplots(2, 3, figsize=(15, 7.6))
     near, far = np.nanpercentile(sample.truth, (1, 99))
-    filled = {'default': _default(sample), 'network': network.completed(sample, kept=False)}
+    filled = {'default': _default(sample), 'network': network.completed(sample)}
     pictures = {'image': sample.color[..., ::-1], 'truth': sample.truth, 'as read': sample.measured, **filled}
     for axis, (title, picture) in zip(axes.ravel(), pictures.items(), strict=False):
         shown = axis.imshow(picture) if picture.ndim == 3 else axis.imshow(picture, vmin=near, vmax=far)

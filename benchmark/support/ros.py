@@ -109,13 +109,13 @@ class Probe(GraphClient):
                 self._news.notify_all()
         super()._on_answer(topic, message, clock)
 
-    def _on_timings(self, message: DiagnosticArray, clock: StageClock) -> None:
+    def _on_timings(self, topic: str, message: DiagnosticArray, clock: StageClock) -> None:
         record = self.records.get(stamp_ns(message.header))
         if record is not None:
             with self._news:
                 record.timings = parse_timings(message)
                 self._news.notify_all()
-        super()._on_timings(message, clock)
+        super()._on_timings(topic, message, clock)
 
 
 def ros() -> contextlib.AbstractContextManager[None]:

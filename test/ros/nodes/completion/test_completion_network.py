@@ -16,11 +16,15 @@ from support.dense.inference_stand_in import InferenceStandIn
 from support.dense.networks import write_filler, write_matcher
 from support.ros.probe import RELIABLE, image_message
 
+from isaac_inference.evaluation.depth.errors import depth_errors
 from isaac_inference.models import CardId
+from isaac_inference.models.demo import completion_model
+from isaac_inference.ops.depth.dense.complete import complete_depth
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ros.messages.camera_info import camera_info
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.image import to_image_message
+from isaac_inference.sim.completion import completion_sample
 
 
 class NetworkBench:
@@ -113,6 +117,28 @@ def test_holes_are_filled_at_every_size(real: NetworkBench, size: tuple[int, int
     inner = found[hole(size, 1 + max(1, size[0] // 48))]
     assert np.abs(inner - 2.0).max(initial=0.0) < 1e-3 and np.isfinite(found[hole(size)]).all()
     real.probe.wait_until(lambda: '% filled' in real.probe.value('completion', 'known'), 'diagnostics show how much')
+
+
+def test_the_package_s_own_network_is_ahead_of_the_classical_way(
+    make_graph: Callable[..., AbstractContextManager[Any]],
+) -> None:
+    model, sample = completion_model(), completion_sample(7901)
+    with make_graph() as graph:
+        graph.load('InferenceNode', 'inference', model=str(model))
+        bench = NetworkBench(graph, model, network__wait_s=60.0)
+        confidences = bench.probe.listen('depth/confidence', Image)
+        bench.probe.wait_active('inference')
+        bench.put_camera((640, 480))
+        header = bench.send(sample.color, sample.measured)
+        depth = np.frombuffer(bench.of(bench.found, header).data, np.float32).reshape(480, 640)
+        sure = np.frombuffer(bench.of(confidences, header).data, np.uint8).reshape(480, 640)
+    truth, classical = sample.truth * np.float32(sample.scale), complete_depth(sample.measured, sample.color)
+    holes = np.isnan(sample.measured)
+    ours, theirs = (depth_errors(found, truth, holes) for found in (depth, classical))
+    assert ours.abs_rel < 0.7 * theirs.abs_rel and ours.completeness > 0.95 * theirs.completeness
+    whole, before = (depth_errors(found, truth) for found in (depth, classical))
+    assert whole.rmse < 0.5 * before.rmse and whole.completeness > 0.93
+    np.testing.assert_array_equal(sure > 0, np.isfinite(depth))
 
 
 def test_an_image_of_another_resolution_and_millimetres(real: NetworkBench) -> None:
