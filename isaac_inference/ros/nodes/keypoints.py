@@ -29,6 +29,9 @@ from isaac_inference.stages.keypoints.decoder import TopDownDecoder
 from isaac_inference.stages.keypoints.placing import PersonSettings, beyond_the_image, in_source, person_of
 
 PERSON = 'person'
+# Of frames that wait: a frame without people, which costs the network nothing, comes right behind one that has cost it
+# its whole time, and must not displace that.
+_DEPTH = 4
 _LEFT_OUT = {
     'nobody_seen': 'the network sees nobody in its crop',
     'outside_box': 'most of the keypoints found in its crop lie outside of its box, so they are of somebody else',
@@ -122,7 +125,7 @@ class KeypointsNode(ModelNode):
         if chosen.publish_detections:
             self._labels = self.advertise(plain(LabelInfo), 'label_info', LATCHED)
             self._detections = self.advertise(plain(Detection2DArray), 'detections', chosen.detections_qos)
-        self.subscribe(TENSORS, 'output_tensors', chosen.tensor_qos, self._on_tensors)
+        self.subscribe(TENSORS, 'output_tensors', chosen.tensor_qos, self._on_tensors, depth=_DEPTH)
 
     def on_start(self) -> None:
         if self._labels is not None:

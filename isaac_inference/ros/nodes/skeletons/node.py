@@ -31,6 +31,7 @@ from isaac_inference.ros.nodes.shared.image_source import ImageSource
 from isaac_inference.ros.nodes.skeletons.bodies import Bodies, SeenPerson
 from isaac_inference.ros.nodes.skeletons.parameters import Choice, SkeletonsParameters
 from isaac_inference.ros.runtime.container.process import node_main
+from isaac_inference.ros.runtime.health.health import SUPERSEDED
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
 from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
 from isaac_inference.ros.runtime.topics.qos import LATCHED
@@ -65,6 +66,7 @@ class SkeletonsNode(PipelineNode):
         self._camera, self._depth_camera = CameraFeed(), CameraFeed()
         self._transforms: TransformSource | None = None
         self._with_keypoints, self._with_depth = StampPairing('detections', {}), StampPairing('detections', {})
+        self._newest_keypoints_ns = 0
         self._bodies: Bodies | None = None
         self._drawn: SkeletonMarkers | None = None
         super().__init__(node_name, **kwargs)
@@ -151,6 +153,7 @@ class SkeletonsNode(PipelineNode):
     def on_stop(self) -> None:
         self._with_keypoints.clear()
         self._with_depth.clear()
+        self._newest_keypoints_ns = 0
         if self._bodies is not None:
             self._bodies.clear()
         if self._drawn is not None and self._drawn.is_showing:
@@ -186,6 +189,7 @@ class SkeletonsNode(PipelineNode):
     def _on_keypoints(self, frame: TensorFrame, clock: StageClock) -> None:
         if self._skeleton.card is not None:
             frame.check_card(self._skeleton.card)
+        self._newest_keypoints_ns = stamp_ns(frame.header)
         self._with_keypoints_done(self._with_keypoints.put('keypoints', stamp_ns(frame.header), frame))
 
     def _on_detections(self, message: Detection2DArray, clock: StageClock) -> None:
@@ -208,13 +212,19 @@ class SkeletonsNode(PipelineNode):
         )
 
     def _with_keypoints_done(self, released: Sequence[Paired]) -> None:
-        """Frames that have their keypoints go on to wait for depth; one without them is dropped."""
+        """Frames that have their keypoints go on to wait for depth; one without them is dropped.
+
+        One that newer keypoints have overtaken is no fault: a network on crops of people is slower than their detector,
+        and takes the newest frame, too. Keypoints that never belong to a frame are told by the pairing.
+        """
         self._with_keypoints.drop_forgotten(self.health.dropped)
         for pair in released:
             message, clock = pair.item
             waiting: Sequence[Paired] = ()
             with self.work(clock):
                 keypoints: TensorFrame | None = pair.matches['keypoints']
+                if keypoints is None and self._newest_keypoints_ns > pair.stamp_ns > 0:
+                    raise FrameError(SUPERSEDED, '')
                 if keypoints is None:
                     raise FrameError(
                         'keypoints_missing',

@@ -216,3 +216,19 @@ def test_what_is_shown_may_be_no_person(make_graph: Any, dots: ModelCard) -> Non
         assert array.detections[0].results[0].hypothesis.class_id == 'cup'
         feeder.probe.wait_until(lambda: feeder.infos)
         assert [item.class_name for item in feeder.infos[0].class_map] == ['cup']
+
+
+def test_a_frame_without_people_does_not_displace_the_one_before(behind: Feeder) -> None:
+    """Its crops cost the network nothing, so that it comes right behind a frame that has cost much."""
+    node = next(node for node in behind.probe.nodes() if node.get_name() == 'keypoints')
+    empty = CropRows(1).auxiliary()
+    with node._worker.condition:  # as if the worker came late: nothing is taken meanwhile
+        box = next(box for box in node._worker._mailboxes)
+        headers = [image_message().header for _ in range(2)]
+        frames = ((in_crop(PERSON, BOX), crops(BOX, detections=1)), (np.empty((0, 3, 3)), empty))
+        for header, (points, auxiliary) in zip(headers, frames, strict=True):
+            outputs = {'keypoints': np.asarray(points, np.float32).reshape(-1, 3, 3)}
+            box.put(TensorFrame(header, outputs, auxiliary, card=behind.card.id))
+    first, second = (behind.frame(header).tensors['keypoints'] for header in headers)
+    np.testing.assert_allclose(first[0], PERSON, atol=1e-3)
+    assert (second[..., 2] == 0).all()

@@ -58,6 +58,19 @@ def test_no_keypoints_of_that_stamp(bench: SkeletonBench) -> None:
     assert_lives_on(bench)
 
 
+def test_newer_keypoints_overtake_detections_whose_own_never_come(bench: SkeletonBench) -> None:
+    """A network on crops of people takes the newest frame: those in between are not its fault, nor anybody's."""
+    frame = people()
+    bench.put_camera(default_camera())
+    header = bench.stamp()
+    bench.put_people(header, box_of(frame))
+    bench.probe.wait_until(lambda: bench.node._with_keypoints.is_waiting, 'the detections wait')
+    assert_lives_on(bench)
+    bench.wait_counted('dropped', 'superseded')
+    assert not bench.has_answered(header)
+    assert bench.node.health.snapshot().faults == {}
+
+
 def test_keypoints_that_are_not_finite(bench: SkeletonBench) -> None:
     frame = people(count=2)
     rows = exact_rows(frame)
