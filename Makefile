@@ -44,7 +44,7 @@ endif
 
 .PHONY: check-demo
 check-demo:
-	@test -n '$(MODEL)' || { echo 'error: MODEL is missing: the ONNX file of a model that sees one image: boxes, masks, classes or depth'; \
+	@test -n '$(MODEL)' || { echo 'error: MODEL is missing: the ONNX file of a model that sees one image: boxes, keypoints, masks, classes or depth'; \
 	    echo 'example: make demo MODEL=yolox_nano.onnx IMAGES=photos/'; exit 2; } >&2
 	@test -n '$(IMAGES)' || { echo 'error: IMAGES is missing: a folder of images, a video file or a camera index'; \
 	    echo "example: make demo MODEL='$(MODEL)' IMAGES=photos/   or   IMAGES=drive.mp4   or   IMAGES=0"; exit 2; } >&2

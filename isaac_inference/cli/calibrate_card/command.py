@@ -13,6 +13,7 @@ from rich.console import Console
 from isaac_inference.cli.calibrate_card.card_text import sections_of, with_lines
 from isaac_inference.cli.calibrate_card.report import print_ranking, verdict
 from isaac_inference.cli.calibrate_card.sheet import write_sheet
+from isaac_inference.cli.shared.boxes import need_boxes
 from isaac_inference.cli.shared.console import console, progress
 from isaac_inference.cli.shared.engine_choice import add_one_engine_arguments, engine_choice
 from isaac_inference.cli.shared.json_file import write_json
@@ -83,6 +84,7 @@ def execute(arguments: argparse.Namespace) -> int:
         raise ConfigError('--images: got a camera, expected pictures or a video that all candidates see alike')
     file, values = read_sources(arguments.model, arguments.card or None)
     maker = CandidateMaker(file, values)
+    need_boxes(maker.current, 'calibrate-card: judges by the boxes that are found')
     sample = Sample(source, arguments.max_images)
     labels = LabelFolder(arguments.labels, maker.current.labels) if arguments.labels else None
     screen = console(stderr=arguments.json == '-')

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from isaac_inference.cli.convert.report import Comparison, compare, print_report
+from isaac_inference.cli.shared.boxes import need_boxes
 from isaac_inference.cli.shared.console import console
 from isaac_inference.errors import ConfigError, ModelError
 from isaac_inference.evaluation.agreement.calibration import BoxAgreement
@@ -82,6 +83,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Convert, compare, report; a result that is not finite or agrees too little is removed and refused."""
     _check(arguments)
     card = read_card(arguments.model, arguments.card or None)
+    need_boxes(card, 'convert: compares the boxes of both precisions')
     out = _out(arguments, card)
     images = CalibrationImages(arguments.calibration, arguments.topic, arguments.max_images)
     feeds = CalibrationSet(card, images)

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 
 from isaac_inference.cli.demo.video_recorder import VideoRecorder
+from isaac_inference.cli.shared.boxes import need_boxes
 from isaac_inference.cli.shared.console import console, progress
 from isaac_inference.cli.shared.evaluation_report import print_report
 from isaac_inference.cli.shared.json_file import write_json
@@ -49,6 +50,7 @@ def execute(arguments: argparse.Namespace) -> int:
     begin = time.monotonic()
     model, folder = arguments.model or str(demo_model()), Path(arguments.out)
     card = read_card(model)
+    need_boxes(card, 'demo: shows boxes of simulated objects and the poses in them')
     screen = console()
     records, first_s, frames = _run(arguments, model, folder, begin)
     result = evaluate(records, object_geometries(card, simulated=True), EvaluationSettings(), speed_records=records)

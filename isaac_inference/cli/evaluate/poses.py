@@ -11,6 +11,7 @@ from rich.console import Console
 
 from isaac_inference.cli.evaluate.base import Measured
 from isaac_inference.cli.evaluate.measure import SPEED_HZ, measure, session
+from isaac_inference.cli.shared.boxes import need_boxes
 from isaac_inference.cli.shared.evaluation_report import print_report
 from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation import EvaluationResult, EvaluationSettings, evaluate
@@ -34,6 +35,8 @@ class PosesTask:
         self._arguments = arguments
         self._settings = EvaluationSettings(arguments.min_visibility, arguments.count_dropped)
         card = read_card(arguments.model, arguments.card or None) if arguments.model else None
+        if card is not None:
+            need_boxes(card, 'evaluate --task poses: compares boxes and the poses in them')
         self._objects = object_geometries(card, simulated=arguments.sim) if card is not None else {}
         self._topics = AnswerTopics(poses='pose/detections_3d') if arguments.poses == 'pose' else AnswerTopics()
         self._name = card.name if card is not None else Path(arguments.recording).name

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from isaac_inference.cli.shared.boxes import need_boxes
 from isaac_inference.cli.shared.console import console, progress
 from isaac_inference.cli.shared.engine_choice import add_engine_arguments, card_of, engine_choices
 from isaac_inference.cli.shared.json_file import write_json
@@ -112,6 +113,8 @@ def _check(arguments: argparse.Namespace) -> tuple[ValidationSettings, ModelCard
     )
     reference = card_of(arguments.against, arguments.against_card)
     candidates = [card_of(model, arguments.card) for model in arguments.models]
+    for card in (reference, *candidates):
+        need_boxes(card, 'validate: compares the boxes of two models')
     for card in candidates:
         check_comparable(card, reference)
     return settings, reference, candidates
