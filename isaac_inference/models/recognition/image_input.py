@@ -21,8 +21,7 @@ from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.layouts.grid import STRIDES, cell_count
 from isaac_inference.models.recognition.problems import Problems
 from isaac_inference.models.recognition.value_inputs import ValueFinding, find_value_inputs
-from isaac_inference.ops.image.options import TensorLayout
-from isaac_inference.ops.image.preprocess import TENSOR_TYPES
+from isaac_inference.ops.image.options import TENSOR_TYPES, TensorLayout
 
 IMAGE_DTYPES = TENSOR_TYPES
 

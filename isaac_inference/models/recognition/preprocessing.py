@@ -18,8 +18,7 @@ from isaac_inference.models.onnx.exporter import ExporterFacts
 from isaac_inference.models.onnx.graph_head import ImageEntry
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.decoder_choice import DecoderFinding
-from isaac_inference.ops.image.options import ColorOrder, Fit
-from isaac_inference.ops.image.preprocess import WHOLE_TYPES
+from isaac_inference.ops.image.options import WHOLE_TYPES, ColorOrder, Fit
 
 _NONE: Mapping[str, Any] = {'mean': (0.0, 0.0, 0.0), 'std': (1.0, 1.0, 1.0)}
 _WITHOUT_EFFECT = {Fit.STRETCH: ('anchor', 'rounding', 'pad_value'), Fit.CROP: ('pad_value',)}

@@ -14,8 +14,7 @@ from isaac_inference.models.card.card import ModelCard
 from isaac_inference.models.card.inputs import ImageInput, PreprocessSpec, ValueInput, ValueRole
 from isaac_inference.models.onnx.reader import ModelFile
 from isaac_inference.models.recognition.image_input import InputFinding
-from isaac_inference.ops.image.options import ColorOrder, Fit, TensorLayout
-from isaac_inference.ops.image.preprocess import WHOLE_TYPES
+from isaac_inference.ops.image.options import WHOLE_TYPES, ColorOrder, Fit, TensorLayout
 
 PICTURE = Path(__file__).with_name('street.jpg')
 """A street that docs/make_picture.py drew: houses, a stop sign, traffic lights, a clock and a ball."""

@@ -11,6 +11,12 @@ from typing import TypeVar
 
 from isaac_inference.errors import ConfigError
 
+TENSOR_TYPES = ('float32', 'float16', 'uint8', 'int32')
+"""Element types that an image's tensor may have."""
+
+WHOLE_TYPES = ('uint8', 'int32')
+"""Those of networks that take the raw 0..255; MoveNet's take int32."""
+
 OptionT = TypeVar('OptionT', bound='Option')
 
 

@@ -10,13 +10,7 @@ import cv2
 import numpy as np
 
 from isaac_inference.errors import ConfigError, FrameError
-from isaac_inference.ops.image.options import TensorLayout, option
-
-TENSOR_TYPES = ('float32', 'float16', 'uint8', 'int32')
-"""Element types that an image's tensor may have."""
-
-WHOLE_TYPES = ('uint8', 'int32')
-"""Those of networks that take the raw 0..255; MoveNet's take int32."""
+from isaac_inference.ops.image.options import TENSOR_TYPES, WHOLE_TYPES, TensorLayout, option
 
 _WIDE_TYPES = (np.dtype(np.float32), np.dtype(np.int32))  # a copy makes them of bytes
 

@@ -19,6 +19,14 @@ def check_count(image: np.ndarray, count: int) -> None:
 
     Raises:
         FrameError: 'mask_count', it holds a number beyond them.
+
+    Example:
+        >>> check_count(np.array([[0, 2, 1]], np.uint16), 2)
+        >>> try:
+        ...     check_count(np.array([[0, 2, 1]], np.uint16), 1)
+        ... except FrameError as error:
+        ...     error.reason
+        'mask_count'
     """
     highest = int(image.max(initial=0))
     if highest > count:

@@ -177,6 +177,8 @@ def test_decoders_that_say_so_tell_the_row_of_nothing_too(name: str) -> None:
     options: dict[str, Any] = {}
     if name == 'end_to_end_pose':
         options, outputs['predictions'] = KEYPOINTS, np.zeros((4, 12), np.float32)
+    elif name == 'movenet_multipose':
+        options, outputs['predictions'] = KEYPOINTS, np.zeros((4, 11), np.float32)
     wanted = {role: outputs[role] for role in (*DECODERS[name].roles, 'scores') if role in outputs}
     found = DECODERS[name].decode(wanted, input_wh=WH, class_count=CLASSES, score_threshold=0.5, **options)
     assert found.rows is not None

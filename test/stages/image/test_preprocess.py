@@ -13,8 +13,8 @@ from support.onnx_models import WH, ultralytics_metadata, write_model
 from isaac_inference.errors import FrameError
 from isaac_inference.models import PreprocessSpec, read_card
 from isaac_inference.ops.image.letterbox import new_canvas, resize_into
-from isaac_inference.ops.image.options import ColorOrder
-from isaac_inference.ops.image.preprocess import WHOLE_TYPES, TensorWriter
+from isaac_inference.ops.image.options import WHOLE_TYPES, ColorOrder
+from isaac_inference.ops.image.preprocess import TensorWriter
 from isaac_inference.stages import Preprocessor
 
 BLUE = (200, 100, 0)  # BGR

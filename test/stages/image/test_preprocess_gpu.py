@@ -21,8 +21,7 @@ from support.raw_images import NORMALISED, card_with, raw_image
 from isaac_inference.errors import ConfigError, DeviceError, FrameError
 from isaac_inference.models import PreprocessSpec, read_card
 from isaac_inference.ops.image.encodings import SUPPORTED_ENCODINGS, to_color
-from isaac_inference.ops.image.options import ColorOrder
-from isaac_inference.ops.image.preprocess import WHOLE_TYPES
+from isaac_inference.ops.image.options import WHOLE_TYPES, ColorOrder
 from isaac_inference.stages import Preprocessor
 from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
 

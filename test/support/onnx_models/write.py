@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from isaac_inference.models.card.conventions import CONVENTIONS
 from isaac_inference.models.card.families import FAMILIES
 from isaac_inference.models.card.inputs import PreprocessSpec
-from isaac_inference.ops.image.preprocess import WHOLE_TYPES
+from isaac_inference.ops.image.options import WHOLE_TYPES
 from support.onnx_models.families import KINDS
 from support.onnx_models.graph import WH, Tiny
 
