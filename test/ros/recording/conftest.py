@@ -47,8 +47,11 @@ def recorded(tmp_path, messages):
 
 @pytest.fixture
 def small_disk():
-    """Files can't grow beyond 30 kB: as a full disk, but with an error of its own."""
+    """Files can't grow beyond 1.5 MB: as a full disk, but with an error of its own.
+
+    It counts for all files of this process, and so for the log of the tests where that is a file: hence not less.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -125,7 +125,7 @@ def test_after_a_failure_the_file_keeps_what_it_has_and_closing_is_safe(tmp_path
     with RecordingWriter(path, compression='none') as writer:
         writer.write('/words', String(data='a'), 1)
         writer.flush()
-        writer.write('/words', String(data='b' * 50_000), 2)
+        writer.write('/words', String(data='b' * 3_000_000), 2)
         with pytest.raises(PerceptionError, match='the file has reached the size .*--max-size'):
             writer.flush()
         with pytest.raises(PerceptionError, match='is closed'):
