@@ -125,9 +125,8 @@ def test_after_a_failure_the_file_keeps_what_it_has_and_closing_is_safe(tmp_path
     with RecordingWriter(path, compression='none') as writer:
         writer.write('/words', String(data='a'), 1)
         writer.flush()
-        writer.write('/words', String(data='b' * 3_000_000), 2)
         with pytest.raises(PerceptionError, match='the file has reached the size .*--max-size'):
-            writer.flush()
+            writer.write('/words', String(data='b' * 3_000_000), 2)  # more than a chunk, so it goes to the file at once
         with pytest.raises(PerceptionError, match='is closed'):
             writer.write('/words', String(data='c'), 3)
     assert [item.message.data for item in Recording(path).messages()] == ['a']
