@@ -32,6 +32,7 @@ from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
 
 _MODELS = 'launch argument models'
+_MODEL = ('model', 'model_card')
 CONTAINER_EXECUTABLE = 'component_container'
 SWITCH = ('true', 'false')
 _AUTO = ('auto', *SWITCH)
@@ -180,8 +181,8 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     made = _made_depth(_with_depth_model_of_file(named, namespace), card)
     poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
     graph = perception_graph(
-        model=absolute(given['model']),
-        model_card=absolute(given['tags'] or given['model_card']),
+        model=_located(named['model']),
+        model_card=_located(given['tags'] or named['model_card']),
         tags=bool(given['tags']),
         found=FoundTopics(given['detections'], given['keypoints']) if given['detections'] else None,
         camera=_camera(given, made),
@@ -201,7 +202,8 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     if given['params_file']:  # else the nodes' own defaults, which a SetParameter of an including launch file changes
         file = ParamsFile(absolute(given['params_file']))
         remarks = file.unused([f'{namespace}/{spec.name}' for spec in nodes], NODES)
-        nodes = [_with_file(spec, file, namespace) for spec in nodes]
+        found = {name: named[name] for name in _MODEL if named[name] and named is not given}
+        nodes = [_with_file(spec, file.node_section(f'{namespace}/{spec.name}'), found) for spec in nodes]
     if not switches['rectify'] and any(spec.parameters.get('rectify') for spec in nodes):
         raise ConfigError(
             f'launch argument params_file: {given["params_file"]} has rectify: true for preprocess, but the nodes that '
@@ -226,7 +228,7 @@ def _made_depth(given: Mapping[str, str], card: AnyCard | None) -> MadeDepth | N
     switches = {
         name: str(switch(name, given[name])).lower() for name in ('rectify', *KINDS.values()) if given[name] != 'auto'
     }
-    paths = {name: absolute(given[name]) for name in ('model', 'model_card', 'depth_model')}
+    paths = {name: _located(given[name]) for name in (*_MODEL, 'depth_model')}
     return made_depth({**given, **switches, **paths}, card, card_of)
 
 
@@ -283,7 +285,7 @@ def _with_models_of_file(given: Mapping[str, str], namespace: str) -> Mapping[st
     if not given['params_file'] or any(given[name] for name in ('model', 'model_card', 'tags', 'detections')):
         return given
     section = ParamsFile(absolute(given['params_file'])).node_section(f'{namespace}/preprocess')
-    return {**given, **{name: str(section.get(name, '')) for name in ('model', 'model_card')}}
+    return {**given, **{name: _located(str(section.get(name, ''))) for name in _MODEL}}
 
 
 def _chain_of_file(given: Mapping[str, str], namespace: str) -> ChainPaths | None:
@@ -308,10 +310,20 @@ def _behind_detections(given: Mapping[str, str]) -> CropModel | None:
     return CropModel.of(absolute(given['model']), absolute(given['model_card']), card)
 
 
-def _with_file(spec: NodeSpec, file: ParamsFile, namespace: str) -> NodeSpec:
-    from_file = file.node_section(f'{namespace}/{spec.name}')
+def _with_file(spec: NodeSpec, from_file: Mapping[str, Any], found: Mapping[str, str]) -> NodeSpec:
+    """A node with its section of the parameter file.
+
+    Args:
+        spec: what the graph gives the node, before which a parameter file goes only where that is a proposal.
+        from_file: its section.
+        found: model and model_card that the graph has from the preprocess node's section; empty where arguments name
+            them. A node whose own section names either has both from there.
+    """
+    given = dict(spec.parameters)
+    if {name: given[name] for name in _MODEL if name in given} == found and any(map(from_file.get, _MODEL)):
+        given = {name: value for name, value in given.items() if name not in _MODEL}
     # launch_ros accepts no empty list, which is the default of every parameter that is a list of names
-    parameters = {**{name: value for name, value in from_file.items() if value != []}, **spec.parameters}
+    parameters = {**{name: value for name, value in from_file.items() if value != []}, **given}
     if from_file.get('depth_rectified', 'auto') != 'auto':  # the graph goes by names, the user knows
         parameters['depth_rectified'] = from_file['depth_rectified']
     proposed = {**CROP_BATCH, **CROP_PATIENCE}
@@ -374,7 +386,7 @@ def _check_alignment(nodes: Iterable[NodeSpec], depth: str) -> None:
 def card_of(model: str, model_card: str = '') -> AnyCard | None:
     """What the nodes will read; None without any, and for one that can't be read, which the nodes report."""
     try:
-        return read_objects(absolute(model), absolute(model_card))
+        return read_objects(_located(model), _located(model_card))
     except PerceptionError:
         return None
 
@@ -410,6 +422,12 @@ def switch(name: str, value: str) -> bool:
 
 def _source(source: str) -> str:
     return source if source.isdigit() else absolute(source)
+
+
+def _located(path: str) -> str:
+    """A path of a model or card, absolute where there is such a file: a card may be the name of one that is shipped."""
+    found = absolute(path)
+    return found if os.path.isfile(found) else path
 
 
 def absolute(path: str) -> str:

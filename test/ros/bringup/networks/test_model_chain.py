@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.keypoints.dots import write_dots
 from support.onnx_models import ultralytics_metadata, write_model
 
@@ -174,3 +175,62 @@ def test_a_top_down_model_on_the_detections_of_a_detector_elsewhere(pose: str, p
     assert made['crops'].parameters['model'] == pose
     with pytest.raises(ConfigError, match='each is a detector'):
         nodes(model=person, detections='/yolo/detections')
+
+
+def in_file(path: Path, sections: dict[str, dict[str, str]]) -> str:
+    """A parameter file with a section for each node."""
+    path.write_text(yaml.safe_dump({f'/**/{name}': {'ros__parameters': values} for name, values in sections.items()}))
+    return str(path)
+
+
+def models_of(made: dict[str, Any]) -> dict[str, str]:
+    return {name: spec.parameters.get('model', '') for name, spec in made.items()}
+
+
+def test_whoever_joins_keypoints_reads_the_model_of_a_parameter_file(pose: str, tmp_path: Path) -> None:
+    """A skeletons or annotate node without a model does not configure: there are no pictures at all."""
+    own = ['preprocess', 'inference', 'keypoints']
+    made = nodes(params_file=in_file(tmp_path / 'mine.yaml', {name: {'model': pose} for name in own}))
+    assert models_of(made) == dict.fromkeys([*own, 'skeletons', 'annotate'], pose)
+    assert made['annotate'].parameters['draw_skeletons'] is True
+
+
+def test_a_card_in_a_parameter_file_goes_with_its_model(tmp_path: Path) -> None:
+    metadata = ultralytics_metadata(['person'], imgsz=(64, 64), task='pose', kpt_shape=[17, 3])
+    options = {'classes': 1, 'keypoint_shape': (17, 3), 'input_wh': (64, 64), 'metadata': metadata}
+    path = write_model(tmp_path / 'm.onnx', 'yolov8_pose', **options)
+    card = str(tmp_path / 'other.yaml')
+    Path(card).write_text('keypoints: {skeleton: coco17}\n')
+    section = {'model': str(path), 'model_card': card}
+    own = dict.fromkeys(('preprocess', 'inference', 'detection'), section)
+    made = nodes(params_file=in_file(tmp_path / 'mine.yaml', own))
+    assert {spec.parameters['model_card'] for spec in made.values()} == {card}
+    own |= {'skeletons': {'model': '/their/own.onnx'}, 'annotate': {'model_card': '/their/own.yaml'}}
+    made = nodes(params_file=in_file(tmp_path / 'mine.yaml', own))
+    assert made['skeletons'].parameters == {'model': '/their/own.onnx'}, 'a card of another model is none of its own'
+    assert made['annotate'].parameters['model_card'] == '/their/own.yaml' and 'model' not in made['annotate'].parameters
+
+
+def test_what_a_parameter_file_leaves_empty_is_not_given(pose: str, tmp_path: Path) -> None:
+    """config/perception.yaml names every parameter, and models as ''."""
+    sections = {name: {'model': pose, 'model_card': ''} for name in ('preprocess', 'inference', 'keypoints')}
+    empty = {name: {'model': '', 'model_card': ''} for name in ('skeletons', 'annotate')}
+    made = nodes(params_file=in_file(tmp_path / 'mine.yaml', sections | empty))
+    assert set(models_of(made).values()) == {pose}
+
+
+def test_a_card_in_a_parameter_file_may_be_the_name_of_a_shipped_one(tmp_path: Path) -> None:
+    sections = {'preprocess': {'model_card': 'template'}, 'detection': {}}
+    made = nodes(params_file=in_file(tmp_path / 'mine.yaml', sections))
+    assert made['detection'].parameters['model_card'] == 'template'
+
+
+def test_objects_of_a_model_that_a_parameter_file_gives_per_node_get_poses(person: str, tmp_path: Path) -> None:
+    card = tmp_path / 'sized.yaml'
+    card.write_text('objects: {person: {size: [0.5, 0.3, 1.7]}}\n')
+    section = {'model': person, 'model_card': str(card)}
+    made = nodes(
+        params_file=in_file(tmp_path / 'mine.yaml', dict.fromkeys(('preprocess', 'inference', 'detection'), section))
+    )
+    for name in ('track', 'pose'):
+        assert (made[name].parameters['model'], made[name].parameters['model_card']) == (person, str(card))
