@@ -18,9 +18,13 @@ _SHARED_CPU = {'onnxruntime.spinning': False}
 # Crops that a top-down model's engine takes at once, where its file allows that: as many as CropsNode makes by default,
 # tuned for what is common.
 CROP_BATCH = {'tensorrt.opt_batch': 4, 'tensorrt.max_batch': 8}
-# Keypoints of a crowd take a network for one image at once as long as so many images do, and more on a small processor:
-# whoever pairs them with the detections waits for them.
-CROP_PATIENCE = {'wait_s': 1.0}
+# Keypoints of a crowd take a network for one image at once as long as so many images do, and more on a small processor;
+# so does depth that the graph makes of images beside the detector: whoever pairs either with the detections waits for
+# it, and who draws has as many images of a camera at 30 Hz still, and those of the detector's own time.
+PATIENCE: Mapping[str, Any] = {'wait_s': 1.0}
+PICTURE_PATIENCE: Mapping[str, Any] = {**PATIENCE, 'buffer_size': 40}
+# What the graph thinks right, but for what a parameter file says.
+PROPOSED = frozenset({*CROP_BATCH, *PICTURE_PATIENCE})
 # What a demonstration gives its simulator: one image being looked at, and the next one ready.
 DEMO_CAMERA = {'max_ahead': 2}
 
@@ -162,6 +166,7 @@ def perception_graph(
     skeletons: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
     rectify: bool = False,
+    late_depth: bool = False,
 ) -> tuple[NodeSpec, ...]:
     """The nodes of the pipeline, in the order of the data.
 
@@ -187,11 +192,11 @@ def perception_graph(
         pose_parameters: parameters of the pose node.
         rectify: whether the model's images are rectified: who looks at what was found then has the rectified image and
             its CameraInfo, and depth is what the camera has of it: raw, unless its topic's name says `rect`.
+        late_depth: whether depth is made of the images, and takes its time: it is waited for as keypoints of crops are.
     """
     topics = camera or CameraTopics()
     given = _model(model, model_card)
     whose_points, skeletons = (given, skeletons) if crops is None else (crops.given, crops.skeletons)
-    patience = {} if crops is None else CROP_PATIENCE
     nodes = []
     if source:
         nodes.append(_node('camera', {'source': source}, topics.color))
@@ -220,14 +225,17 @@ def perception_graph(
     if poses:
         # /tf must have one pose per object only: the smooth one if there is one
         view = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
-        parameters = {**given, **({'publish_tf': False} if track else {}), **view, **(pose_parameters or {})}
-        nodes.append(_node('pose', parameters, {**seen.all, 'detections': found.detections, **found.remappings}))
+        patience = PATIENCE if late_depth else {}
+        more = {**({'publish_tf': False} if track else {}), **view, **patience, **(pose_parameters or {})}
+        nodes.append(_node('pose', {**given, **more}, {**seen.all, 'detections': found.detections, **found.remappings}))
     if skeletons:
         taken = {'detections': found.detections, **found.remappings}
+        patience = PATIENCE if crops is not None or late_depth else {}
         nodes.append(_skeletons({**whose_points, **patience}, seen, taken, rectify))
     if annotate and not depth:
         drawn = {**seen.color, 'detections': found.detections, 'detections_3d': objects, **found.remappings}
         has_points = (keypoints or crops is not None) and not poses
+        patience = PICTURE_PATIENCE if crops is not None or (poses and late_depth) else {}
         what = _drawn(poses=poses, keypoints=has_points, masks=masks, classes=classes)
         nodes.append(_node('annotate', {**what, **_joined(whose_points, skeletons), **patience}, drawn))
     return tuple(nodes)
@@ -237,7 +245,7 @@ def _skeletons(given: Mapping[str, Any], topics: CameraTopics, taken: Mapping[st
     """The node that makes skeletons of people's keypoints.
 
     Args:
-        given: model and model_card of the model whose keypoints they are, and how long to wait for these.
+        given: model and model_card of the model whose keypoints they are, and how long to wait for these and for depth.
         topics: of the camera.
         taken: remappings of `detections` and `keypoints`.
         rectify: whether the images were rectified here, which depth was not.

@@ -17,8 +17,7 @@ from isaac_inference.errors import ConfigError, PerceptionError
 from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task, read_objects
 from isaac_inference.ops.geometry.calibration import rectified_by_name
 from isaac_inference.ros.bringup.graph import (
-    CROP_BATCH,
-    CROP_PATIENCE,
+    PROPOSED,
     CameraTopics,
     CropModel,
     FoundTopics,
@@ -194,6 +193,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         crops=crops,
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
         rectify=switches['rectify'],
+        late_depth=made is not None and made.is_late,
     )
     if made is not None:
         graph = (*made.nodes(given), *(() if made.is_alone else graph))
@@ -326,8 +326,7 @@ def _with_file(spec: NodeSpec, from_file: Mapping[str, Any], found: Mapping[str,
     parameters = {**{name: value for name, value in from_file.items() if value != []}, **given}
     if from_file.get('depth_rectified', 'auto') != 'auto':  # the graph goes by names, the user knows
         parameters['depth_rectified'] = from_file['depth_rectified']
-    proposed = {**CROP_BATCH, **CROP_PATIENCE}
-    parameters.update({name: value for name, value in from_file.items() if name in proposed})
+    parameters.update({name: value for name, value in from_file.items() if name in PROPOSED})
     return dataclasses.replace(spec, parameters=parameters)
 
 

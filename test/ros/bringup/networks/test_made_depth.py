@@ -37,6 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_filler(made / 'completion.onnx')
     metadata = ultralytics_metadata(['cup', 'can', 'box'], imgsz=(64, 64))
     write_model(made / 'boxes.onnx', 'yolov8', input_wh=(64, 64), metadata=metadata)
+    metadata = ultralytics_metadata(['person'], imgsz=(64, 64), task='pose', kpt_shape=[17, 3])
+    options = {'classes': 1, 'keypoint_shape': (17, 3), 'input_wh': (64, 64), 'metadata': metadata}
+    write_model(made / 'people.onnx', 'yolov8_pose', **options)
     (made / 'broken.onnx').write_bytes(b'no model')
     return made
 
@@ -92,6 +95,47 @@ def test_two_networks_do_not_meet(folder: Path, kind: str) -> None:
         assert {name: topic for name, topic in found[name].remappings.items() if 'tensors' in name} == tensors
     assert found['inference'].parameters == {'model': model} and not found['inference'].remappings
     assert list(nodes(depth_model=depth_model)) == [kind, 'inference']
+
+
+@pytest.mark.parametrize(
+    'given, is_late',
+    [
+        ({'depth_model': 'stereo'}, True),
+        ({'depth_model': 'completion'}, True),
+        ({'stereo': 'true'}, True),  # matching takes its time without a network too
+        ({'completion': 'true'}, False),
+        ({}, False),
+    ],
+)
+def test_whoever_pairs_depth_that_is_made_with_detections_waits_for_it(
+    folder: Path, given: dict[str, str], is_late: bool
+) -> None:
+    """A network of 0.3 s a frame gives no frame its depth within the 0.15 s that a camera's own is waited for."""
+    paths = {name: str(folder / f'{value}.onnx') if name == 'depth_model' else value for name, value in given.items()}
+    found = nodes(model=str(folder / 'boxes.onnx'), poses='true', **paths)
+    assert found['pose'].parameters.get('wait_s') == (1.0 if is_late else None)
+    drawn = found['annotate'].parameters
+    assert (drawn.get('wait_s'), drawn.get('buffer_size')) == ((1.0, 40) if is_late else (None, None))
+    without_poses = nodes(model=str(folder / 'boxes.onnx'), poses='false', **paths)
+    assert 'wait_s' not in without_poses['annotate'].parameters, 'a picture without poses waits for nothing'
+
+
+def test_skeletons_wait_for_depth_that_is_made(folder: Path) -> None:
+    people = str(folder / 'people.onnx')
+    assert nodes(model=people, depth_model=str(folder / 'completion.onnx'))['skeletons'].parameters['wait_s'] == 1.0
+    assert 'wait_s' not in nodes(model=people)['skeletons'].parameters
+
+
+def test_a_parameter_file_says_how_long_made_depth_is_waited_for(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / 'mine.yaml'
+    file.write_text(
+        '/**/pose:\n  ros__parameters: {wait_s: 0.5}\n/**/annotate:\n  ros__parameters: {buffer_size: 20}\n'
+    )
+    found = nodes(model=str(folder / 'boxes.onnx'), poses='true', stereo='true', params_file=str(file))
+    assert found['pose'].parameters['wait_s'] == 0.5
+    assert (found['annotate'].parameters['wait_s'], found['annotate'].parameters['buffer_size']) == (1.0, 20)
+    for name in ('pose', 'annotate'):
+        build(load_class(found[name].package, found[name].plugin).Parameters, found[name].parameters)
 
 
 def test_a_parameter_file_may_name_the_network(folder: Path, tmp_path: Path) -> None:

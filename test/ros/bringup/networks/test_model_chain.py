@@ -48,7 +48,7 @@ def test_two_models_are_a_detector_and_what_runs_on_its_people(person: str, pose
     assert {made[name].parameters['model'] for name in CHAIN[3:6]} == {pose}
     assert made['crops'].remappings['image'] == '/front/image'
     drawn = {'draw_keypoints': True, 'draw_skeletons': True}
-    assert made['annotate'].parameters == {**drawn, 'model': pose, 'wait_s': 1.0}
+    assert made['annotate'].parameters == {**drawn, 'model': pose, 'wait_s': 1.0, 'buffer_size': 40}
     assert made['skeletons'].parameters == {'model': pose, 'wait_s': 1.0}
 
 
