@@ -193,7 +193,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         crops=crops,
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
         rectify=switches['rectify'],
-        late_depth=made is not None and made.is_late,
+        late_depth=made is not None,
     )
     if made is not None:
         graph = (*made.nodes(given), *(() if made.is_alone else graph))

@@ -35,13 +35,6 @@ class MadeDepth:
     model_card: str = ''
     is_alone: bool = False
 
-    @property
-    def is_late(self) -> bool:
-        """Whether its depth may come long after what is found in the same image: a network makes it, or two images are
-        matched. To fill holes without a network takes a few ms.
-        """
-        return bool(self.model) or self.kind == 'stereo'
-
     def camera(self, topics: CameraTopics) -> CameraTopics:
         """What the rest of the graph takes: its depth is the one that is made."""
         made = CameraTopics()
