@@ -177,7 +177,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     named = _with_models_of_file(given, namespace)
     card = card_of(named['model'], named['tags'] or named['model_card'])
     _check_task(named, card)
-    made = _made_depth(_with_depth_model_of_file(named, namespace), card)
+    made = _made_depth(*_with_depth_model_of_file(named, namespace), card)
     poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
     graph = perception_graph(
         model=_located(named['model']),
@@ -223,26 +223,35 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     )
 
 
-def _made_depth(given: Mapping[str, str], card: AnyCard | None) -> MadeDepth | None:
+def _made_depth(given: Mapping[str, str], depth_card: str, card: AnyCard | None) -> MadeDepth | None:
     """The depth that the graph makes itself; raises ConfigError as `made_depth`."""
     switches = {
         name: str(switch(name, given[name])).lower() for name in ('rectify', *KINDS.values()) if given[name] != 'auto'
     }
     paths = {name: _located(given[name]) for name in (*_MODEL, 'depth_model')}
-    return made_depth({**given, **switches, **paths}, card, card_of)
+    return made_depth({**given, **switches, **paths}, card, card_of, depth_card)
 
 
-def _with_depth_model_of_file(given: Mapping[str, str], namespace: str) -> Mapping[str, str]:
-    """The arguments with the network that a parameter file has for the node that makes depth, where none is given."""
-    if not given['params_file'] or given['depth_model']:
-        return given
+def _with_depth_model_of_file(given: Mapping[str, str], namespace: str) -> tuple[Mapping[str, str], str]:
+    """The arguments with the network that a parameter file has for the node that makes depth, where none is given; and
+    the card that the file has for it.
+    """
+    if not given['params_file']:
+        return given, ''
     file = ParamsFile(absolute(given['params_file']))
+    for_all = file.node_section(f'{namespace}/preprocess')
     for task, kind in KINDS.items():
-        path = str(file.node_section(f'{namespace}/{kind}').get('model', ''))
-        card = card_of(path) if path and path != given['model'] and given[kind] != 'false' else None
+        section = file.node_section(f'{namespace}/{kind}')
+        own = _located(str(section.get('model', '')))
+        path = _located(given['depth_model']) or own
+        if not path or path == _located(given['model']) or given[kind] == 'false':
+            continue
+        is_its = own == path or (not own and section.get('model_card') != for_all.get('model_card'))
+        depth_card = _located(str(section.get('model_card', ''))) if is_its else ''
+        card = card_of(path, depth_card)
         if isinstance(card, ModelCard) and card.task is task:
-            return {**given, 'depth_model': path}
-    return given
+            return {**given, 'depth_model': path}, depth_card
+    return given, ''
 
 
 def _camera(given: Mapping[str, str], made: MadeDepth | None) -> CameraTopics:
@@ -322,6 +331,9 @@ def _with_file(spec: NodeSpec, from_file: Mapping[str, Any], found: Mapping[str,
     given = dict(spec.parameters)
     if {name: given[name] for name in _MODEL if name in given} == found and any(map(from_file.get, _MODEL)):
         given = {name: value for name, value in given.items() if name not in _MODEL}
+    own = str(from_file.get('model', ''))
+    if own and _located(own) != given.get('model', own):  # its card is that of the model that is not taken
+        from_file = {name: value for name, value in from_file.items() if name not in _MODEL}
     # launch_ros accepts no empty list, which is the default of every parameter that is a list of names
     parameters = {**{name: value for name, value in from_file.items() if value != []}, **given}
     if from_file.get('depth_rectified', 'auto') != 'auto':  # the graph goes by names, the user knows

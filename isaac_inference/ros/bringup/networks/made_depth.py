@@ -46,8 +46,8 @@ class MadeDepth:
         Args:
             given: the launch arguments.
         """
-        # '' too: a model that a parameter file names for all nodes is not this one's
-        network = {'model': self.model, **({'model_card': self.model_card} if self.model_card else {})}
+        # '' too: what a parameter file names for all nodes is not this one's
+        network = {'model': self.model, 'model_card': self.model_card}
         is_beside = bool(self.model) and not self.is_alone
         tensors = {name: f'{self.kind}/{name}' for name in _TENSORS} if is_beside else {}
         node = _node(self.kind, self.kind, network, {**_topics(self.kind, given), **tensors})
@@ -57,19 +57,22 @@ class MadeDepth:
 
 
 def made_depth(
-    given: Mapping[str, str], card: AnyCard | None, card_of: Callable[[str], AnyCard | None]
+    given: Mapping[str, str], card: AnyCard | None, card_of: Callable[[str, str], AnyCard | None], depth_card: str = ''
 ) -> MadeDepth | None:
     """The depth that launch arguments ask for; None for none.
 
     Args:
         given: every argument's value, by name, paths absolute.
         card: that of `model`.
-        card_of: reads the card of a path.
+        card_of: reads the card of a model's path and its card's, which may be ''.
+        depth_card: path of the card of `depth_model`; '' looks beside it.
 
     Raises:
         ConfigError: arguments that contradict each other, or a depth_model that is for something else.
     """
-    argument, found = ('depth_model', card_of(given['depth_model'])) if given['depth_model'] else ('model', card)
+    argument, found = 'model', card
+    if given['depth_model']:
+        argument, found = 'depth_model', card_of(given['depth_model'], depth_card)
     if given['depth_model'] and found is None:
         path = given['depth_model']
         raise ConfigError(f'launch argument depth_model: {path} cannot be read; `isaac-inference info {path}` says why')
@@ -101,7 +104,7 @@ def made_depth(
     made = MadeDepth(
         wanted.pop(),
         given[argument] if kind is not None else '',
-        given['model_card'] if own else '',
+        given['model_card'] if own else depth_card,
         not (given['tags'] or given['detections'] or (given['model'] and not own)),
     )
     _check(made, given)
