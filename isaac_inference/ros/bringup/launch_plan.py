@@ -26,12 +26,13 @@ from isaac_inference.ros.bringup.graph import (
     perception_graph,
 )
 from isaac_inference.ros.bringup.networks.made_depth import KINDS, MadeDepth, made_depth
-from isaac_inference.ros.bringup.networks.model_chain import ChainPaths, chain_paths
+from isaac_inference.ros.bringup.networks.model_chain import ChainPaths, chain_paths, read_top_down
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
 
 _MODELS = 'launch argument models'
 _MODEL = ('model', 'model_card')
+_KEYPOINTS = FoundTopics().keypoints
 CONTAINER_EXECUTABLE = 'component_container'
 SWITCH = ('true', 'false')
 _AUTO = ('auto', *SWITCH)
@@ -85,7 +86,7 @@ ARGUMENTS = (
     LaunchArgument(
         'detections', '', 'topic of a detector of your own, whose Detection2DArray takes the place of a model here'
     ),
-    LaunchArgument('keypoints', 'keypoints', 'topic that carries the keypoints of these detections'),
+    LaunchArgument('keypoints', _KEYPOINTS, 'topic that carries the keypoints of these detections'),
     LaunchArgument(
         'source', '', 'start a camera node on this image folder, video, recording or camera index; empty: none'
     ),
@@ -160,20 +161,25 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         )
     check_files(given, 'model', *([] if given['models'] else ['model_card']), 'tags', 'params_file')
     check_files(given, 'depth_model')
-    crops = _behind_detections(given)
+    namespace = resolve(pushed, given['namespace'])
+    crops = _behind_detections(given, namespace)
     if crops is not None:
         given = {**given, 'model': '', 'model_card': ''}
     _check_detector(given)
     if switches['rectify']:
         _check_rectification(given)
-    namespace = resolve(pushed, given['namespace'])
-    chain = chain_paths(given['models'], given['model_card'], _MODELS) if given['models'] else None
-    if chain is not None:
+    chain: ChainPaths | None
+    if given['models']:
+        chain, origin = chain_paths(given['models'], given['model_card'], _MODELS), _MODELS
+        card_path = chain.keypoints_card or _card_of_file(given, namespace, 'crops', chain.keypoints)
+        chain = dataclasses.replace(chain, keypoints_card=card_path)
         given = {**given, 'model': chain.detector, 'model_card': chain.detector_card}
     else:
-        chain = _chain_of_file(given, namespace)
+        chain, origin = _chain_of_file(given, namespace)
     if chain is not None:
-        crops = CropModel.of(chain.keypoints, chain.keypoints_card, chain.read(_MODELS).keypoints)
+        crops = CropModel.of(chain.keypoints, chain.keypoints_card, chain.read(origin).keypoints)
+    elif crops is None:
+        crops = _crops_of_file(given, namespace)
     named = _with_models_of_file(given, namespace)
     card = card_of(named['model'], named['tags'] or named['model_card'])
     _check_task(named, card)
@@ -238,16 +244,11 @@ def _with_depth_model_of_file(given: Mapping[str, str], namespace: str) -> tuple
     """
     if not given['params_file']:
         return given, ''
-    file = ParamsFile(absolute(given['params_file']))
-    for_all = file.node_section(f'{namespace}/preprocess')
-    for task, kind in KINDS.items():
-        section = file.node_section(f'{namespace}/{kind}')
-        own = _located(str(section.get('model', '')))
-        path = _located(given['depth_model']) or own
+    for (task, kind), section in zip(KINDS.items(), _sections(given, namespace, *KINDS.values()), strict=True):
+        path = _located(given['depth_model'] or section['model'])
         if not path or path == _located(given['model']) or given[kind] == 'false':
             continue
-        is_its = own == path or (not own and section.get('model_card') != for_all.get('model_card'))
-        depth_card = _located(str(section.get('model_card', ''))) if is_its else ''
+        depth_card = _card_of_file(given, namespace, kind, path)
         card = card_of(path, depth_card)
         if isinstance(card, ModelCard) and card.task is task:
             return {**given, 'depth_model': path}, depth_card
@@ -291,32 +292,89 @@ def _with_models_of_file(given: Mapping[str, str], namespace: str) -> Mapping[st
     """The arguments with the model and card of the parameter file, where neither is given: which nodes there are
     follows from what they are.
     """
-    if not given['params_file'] or any(given[name] for name in ('model', 'model_card', 'tags', 'detections')):
+    if not given['params_file'] or any(given[name] for name in (*_MODEL, 'tags', 'detections')):
         return given
-    section = ParamsFile(absolute(given['params_file'])).node_section(f'{namespace}/preprocess')
-    return {**given, **{name: _located(str(section.get(name, ''))) for name in _MODEL}}
+    [section] = _sections(given, namespace, 'preprocess')
+    return {**given, **{name: _located(path) for name, path in section.items()}}
 
 
-def _chain_of_file(given: Mapping[str, str], namespace: str) -> ChainPaths | None:
-    """The two models of a parameter file that has one for the crops node too, where no argument says another."""
-    if not given['params_file'] or any(given[name] for name in ('model', 'tags', 'detections')):
+def _chain_of_file(given: Mapping[str, str], namespace: str) -> tuple[ChainPaths | None, str]:
+    """The two models of which a parameter file has one for the crops node, and in words where they are named.
+
+    The first is that of the argument, where it finds people's boxes and no more, or the preprocess node's.
+    """
+    path = given['params_file']
+    if not path or any(given[name] for name in ('models', 'tags', 'detections')):
+        return None, ''
+    first, second = _sections(given, namespace, 'preprocess', 'crops')
+    if second['model'] == first['model']:  # /** is for all nodes
+        return None, ''
+    origin = f'parameter file {path}: crops'
+    if given['model']:
+        card = card_of(given['model'], given['model_card'])
+        if not isinstance(card, ModelCard) or not isinstance(card.spec, DetectionSpec) or card.keypoints is not None:
+            return None, ''
+        first = {name: given[name] for name in _MODEL}
+        origin = f'launch argument model and {origin}'
+    detector, keypoints = _located(first['model']), _located(second['model'])
+    if not detector or not keypoints or detector == keypoints:
+        return None, ''
+    return ChainPaths(detector, keypoints, _located(first['model_card']), _located(second['model_card'])), origin
+
+
+def _crops_of_file(given: Mapping[str, str], namespace: str) -> CropModel | None:
+    """The top-down model that a parameter file has for the crops node, behind the detections of a detector elsewhere.
+
+    Raises:
+        ConfigError: it cannot be read, or is for something else.
+    """
+    path = given['params_file']
+    if not (path and given['detections']) or given['model'] or given['keypoints'] != _KEYPOINTS:
         return None
+    first, section = _sections(given, namespace, 'preprocess', 'crops')
+    if not section['model'] or section['model'] == first['model']:
+        return None
+    model, model_card = (_located(section[name]) for name in _MODEL)
+    return CropModel.of(model, model_card, read_top_down(model, model_card, f'parameter file {path}: crops'))
+
+
+def _sections(given: Mapping[str, str], namespace: str, *names: str) -> list[dict[str, str]]:
+    """What a parameter file has of model and model_card for each of these nodes; '' for nothing."""
     file = ParamsFile(absolute(given['params_file']))
-    first, second = (file.node_section(f'{namespace}/{name}') for name in ('preprocess', 'crops'))
-    if not (first.get('model') and second.get('model')) or first['model'] == second['model']:  # /** is for all nodes
-        return None
-    paths = (str(section.get(name, '')) for name in ('model', 'model_card') for section in (first, second))
-    return ChainPaths(*paths)
+    sections = (file.node_section(f'{namespace}/{name}') for name in names)
+    return [{name: str(section.get(name, '')) for name in _MODEL} for section in sections]
 
 
-def _behind_detections(given: Mapping[str, str]) -> CropModel | None:
-    """The top-down model that is given beside the detections of a detector elsewhere; None for other models."""
+def _card_of_file(given: Mapping[str, str], namespace: str, name: str, model: str) -> str:
+    """The card that a parameter file has for a node that is given another model than the detector's; '' for none."""
+    if not given['params_file']:
+        return ''
+    for_all, section = _sections(given, namespace, 'preprocess', name)
+    own = _located(section['model'])
+    is_its = own == model or (not own and section['model_card'] != for_all['model_card'])
+    return _located(section['model_card']) if is_its else ''
+
+
+def _behind_detections(given: Mapping[str, str], namespace: str) -> CropModel | None:
+    """The top-down model that is given beside the detections of a detector elsewhere; None for other models.
+
+    Raises:
+        ConfigError: the keypoints of these detections are given, too.
+    """
     if not (given['detections'] and given['model']) or given['models']:
         return None
-    card = card_of(given['model'], given['model_card'])
+    model = absolute(given['model'])
+    model_card = _located(given['model_card']) or _card_of_file(given, namespace, 'crops', model)
+    card = card_of(model, model_card)
     if not isinstance(card, ModelCard) or card.task is not Task.TOP_DOWN_KEYPOINTS:
         return None
-    return CropModel.of(absolute(given['model']), absolute(given['model_card']), card)
+    if given['keypoints'] != _KEYPOINTS:
+        raise ConfigError(
+            f'launch arguments keypoints:={given["keypoints"]} and model:={given["model"]}: each gives the keypoints '
+            f'of {given["detections"]}; leave keypoints out for those of the model, which are on {_KEYPOINTS}, or '
+            'model for your own'
+        )
+    return CropModel.of(model, model_card, card)
 
 
 def _with_file(spec: NodeSpec, from_file: Mapping[str, Any], found: Mapping[str, str]) -> NodeSpec:
@@ -359,7 +417,7 @@ def _check_detector(given: Mapping[str, str]) -> None:
             f'launch arguments tags:={given["tags"]} and model_card:={given["model_card"]}: tags names the card of all '
             'nodes; put what the other says of the objects into it'
         )
-    if given['keypoints'] != 'keypoints' and not given['detections']:
+    if given['keypoints'] != _KEYPOINTS and not given['detections']:
         raise ConfigError(
             f'launch argument keypoints:={given["keypoints"]}: it belongs to detections, which is not given; set it too'
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from support.keypoints.dots import write_dots
 from support.onnx_models import ultralytics_metadata, write_model
 
 from isaac_inference.errors import ConfigError
+from isaac_inference.models import reader
 from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import build
@@ -234,3 +236,94 @@ def test_objects_of_a_model_that_a_parameter_file_gives_per_node_get_poses(perso
     )
     for name in ('track', 'pose'):
         assert (made[name].parameters['model'], made[name].parameters['model_card']) == (person, str(card))
+
+
+ALL_CROPS = ('crops', 'crops_inference', 'keypoints')
+
+
+def test_a_top_down_model_of_a_parameter_file_runs_behind_the_detector_of_an_argument(
+    person: str, pose: str, tmp_path: Path
+) -> None:
+    file = in_file(tmp_path / 'mine.yaml', {'crops': {'model': pose}})
+    made = nodes(model=person, params_file=file)
+    assert list(made) == CHAIN
+    assert {made[name].parameters['model'] for name in CHAIN[:3]} == {person}
+    assert {made[name].parameters['model'] for name in ALL_CROPS} == {pose}
+    made = nodes(detections='/my/boxes', params_file=file)
+    assert list(made) == [*ALL_CROPS, 'skeletons', 'annotate']
+    assert {spec.parameters['model'] for spec in made.values()} == {pose}
+    assert made['crops'].remappings['detections'] == '/my/boxes'
+
+
+def test_an_argument_goes_before_the_top_down_model_of_a_parameter_file(person: str, pose: str, tmp_path: Path) -> None:
+    file = in_file(tmp_path / 'mine.yaml', {'crops': {'model': pose}})
+    assert list(nodes(detections='/my/boxes', keypoints='/my/points', params_file=file)) == ['annotate']
+    other = write_dots(tmp_path / 'other.onnx').path
+    made = nodes(models=f'{person},{other}', params_file=file)
+    assert {made[name].parameters['model'] for name in ALL_CROPS} == {str(other)}
+    metadata = ultralytics_metadata(['person'], imgsz=(64, 64), task='pose', kpt_shape=[8, 3])
+    path = write_model(tmp_path / 'yolo_pose.onnx', 'yolov8_pose', classes=1, input_wh=(64, 64), metadata=metadata)
+    assert 'crops' not in nodes(model=str(path), params_file=file), 'it has keypoints itself'
+    assert 'crops' not in nodes(model=pose, params_file=file)
+
+
+@pytest.mark.parametrize('given', [{'model': 'person'}, {'detections': '/my/boxes'}])
+def test_a_model_of_a_parameter_file_for_all_nodes_is_not_for_crops(
+    person: str, pose: str, tmp_path: Path, given: dict[str, str]
+) -> None:
+    file = tmp_path / 'mine.yaml'
+    file.write_text(f'/**:\n  ros__parameters: {{model: {pose}}}\n')
+    arguments = {name: person if value == 'person' else value for name, value in given.items()}
+    assert 'crops' not in nodes(params_file=str(file), **arguments)
+
+
+@pytest.mark.parametrize(
+    'given, said',
+    [
+        ({}, 'parameter file FILE: crops: PERSON is for detection'),
+        ({'model': 'PERSON'}, 'launch argument model and parameter file FILE: crops: PERSON is for detection'),
+        ({'detections': '/my/boxes'}, 'parameter file FILE: crops: OTHER is for detection'),
+    ],
+)
+def test_an_error_names_the_parameter_file_where_that_has_the_model(
+    person: str, tmp_path: Path, given: dict[str, str], said: str
+) -> None:
+    other = str(tmp_path / 'other.onnx')
+    shutil.copy(person, other)
+    sections = {name: {'model': other if name == 'crops' else person} for name in (*CHAIN[:3], 'crops')}
+    paths = {'FILE': in_file(tmp_path / 'mine.yaml', sections), 'PERSON': person, 'OTHER': other}
+    with pytest.raises(ConfigError) as caught:
+        nodes(params_file=paths['FILE'], **{name: paths.get(value, value) for name, value in given.items()})
+    for word, path in paths.items():
+        said = said.replace(word, path)
+    assert str(caught.value).startswith(said)
+    assert 'a model of top-down keypoints' in str(caught.value) and 'two paths' not in str(caught.value)
+
+
+@pytest.mark.parametrize('given', [{'model': 'PERSON'}, {'detections': '/my/boxes'}, {}])
+def test_a_model_of_a_parameter_file_that_is_not_there(person: str, tmp_path: Path, given: dict[str, str]) -> None:
+    sections = {name: {'model': person} for name in CHAIN[:3]} | {'crops': {'model': '/nowhere/pose.onnx'}}
+    file = in_file(tmp_path / 'mine.yaml', sections)
+    with pytest.raises(ConfigError, match=r'parameter file .*mine.yaml: crops: .*/nowhere/pose.onnx'):
+        nodes(params_file=file, **{name: person if value == 'PERSON' else value for name, value in given.items()})
+
+
+def test_keypoints_of_one_s_own_beside_a_model_that_makes_them(pose: str) -> None:
+    """Who reads keypoints reads one of the two; the other would be made for nobody."""
+    with pytest.raises(ConfigError) as caught:
+        nodes(detections='/my/boxes', keypoints='/my/points', model=pose)
+    assert 'keypoints:=/my/points and model:=' in str(caught.value) and 'of /my/boxes; leave' in str(caught.value)
+
+
+@pytest.mark.parametrize('given', ['models', 'model'])
+def test_a_card_in_the_section_of_crops_is_that_of_all_who_run_the_model(
+    person: str, pose: str, tmp_path: Path, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one of them reads another card, each frame is dropped as `other_model`."""
+    card = tmp_path / 'own.yaml'
+    card.write_text('name: mine\n')
+    monkeypatch.setitem(reader._cache, (Path(pose), card), reader._cache[Path(pose), None])
+    file = in_file(tmp_path / 'mine.yaml', {'crops': {'model_card': str(card)}})
+    arguments = {'models': f'{person},{pose}'} if given == 'models' else {'model': pose, 'detections': '/my/boxes'}
+    made = nodes(params_file=file, **arguments)
+    assert {made[name].parameters['model_card'] for name in (*ALL_CROPS, 'skeletons')} == {str(card)}
