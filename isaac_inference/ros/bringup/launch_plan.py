@@ -7,14 +7,13 @@ launch_actions.py only turns this into actions, so that all of it can be tested 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from isaac_inference.errors import ConfigError, PerceptionError
-from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task, read_objects
+from isaac_inference.errors import ConfigError
+from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task
 from isaac_inference.ops.geometry.calibration import rectified_by_name
 from isaac_inference.ros.bringup.graph import (
     PROPOSED,
@@ -26,12 +25,13 @@ from isaac_inference.ros.bringup.graph import (
     perception_graph,
 )
 from isaac_inference.ros.bringup.networks.made_depth import KINDS, MadeDepth, made_depth
-from isaac_inference.ros.bringup.networks.model_chain import ChainPaths, chain_paths, read_top_down
+from isaac_inference.ros.bringup.networks.model_chain import ChainPaths, chain_paths
+from isaac_inference.ros.bringup.networks.named_in_file import NamedInFile
+from isaac_inference.ros.bringup.networks.paths import MODEL, absolute, card_of, located
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
 
 _MODELS = 'launch argument models'
-_MODEL = ('model', 'model_card')
 _KEYPOINTS = FoundTopics().keypoints
 CONTAINER_EXECUTABLE = 'component_container'
 SWITCH = ('true', 'false')
@@ -162,7 +162,8 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     check_files(given, 'model', *([] if given['models'] else ['model_card']), 'tags', 'params_file')
     check_files(given, 'depth_model')
     namespace = resolve(pushed, given['namespace'])
-    crops = _behind_detections(given, namespace)
+    in_file = NamedInFile(given['params_file'], namespace)
+    crops = _behind_detections(given, in_file)
     if crops is not None:
         given = {**given, 'model': '', 'model_card': ''}
     _check_detector(given)
@@ -171,23 +172,24 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     chain: ChainPaths | None
     if given['models']:
         chain, origin = chain_paths(given['models'], given['model_card'], _MODELS), _MODELS
-        card_path = chain.keypoints_card or _card_of_file(given, namespace, 'crops', chain.keypoints)
+        card_path = chain.keypoints_card or in_file.card('crops', chain.keypoints)
         chain = dataclasses.replace(chain, keypoints_card=card_path)
         given = {**given, 'model': chain.detector, 'model_card': chain.detector_card}
     else:
-        chain, origin = _chain_of_file(given, namespace)
+        chain, origin = in_file.chain(given)
     if chain is not None:
         crops = CropModel.of(chain.keypoints, chain.keypoints_card, chain.read(origin).keypoints)
     elif crops is None:
-        crops = _crops_of_file(given, namespace)
-    named = _with_models_of_file(given, namespace)
+        crops = in_file.crops(given)
+    found = in_file.detector(given)
+    named = {**given, **found}
     card = card_of(named['model'], named['tags'] or named['model_card'])
     _check_task(named, card)
-    made = _made_depth(*_with_depth_model_of_file(named, namespace), card)
+    made = _made_depth(named, in_file, card)
     poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
     graph = perception_graph(
-        model=_located(named['model']),
-        model_card=_located(given['tags'] or named['model_card']),
+        model=located(named['model']),
+        model_card=located(given['tags'] or named['model_card']),
         tags=bool(given['tags']),
         found=FoundTopics(given['detections'], given['keypoints']) if given['detections'] else None,
         camera=_camera(given, made),
@@ -208,7 +210,6 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     if given['params_file']:  # else the nodes' own defaults, which a SetParameter of an including launch file changes
         file = ParamsFile(absolute(given['params_file']))
         remarks = file.unused([f'{namespace}/{spec.name}' for spec in nodes], NODES)
-        found = {name: named[name] for name in _MODEL if named[name] and named is not given}
         nodes = [_with_file(spec, file.node_section(f'{namespace}/{spec.name}'), found) for spec in nodes]
     if not switches['rectify'] and any(spec.parameters.get('rectify') for spec in nodes):
         raise ConfigError(
@@ -229,30 +230,14 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     )
 
 
-def _made_depth(given: Mapping[str, str], depth_card: str, card: AnyCard | None) -> MadeDepth | None:
+def _made_depth(given: Mapping[str, str], in_file: NamedInFile, card: AnyCard | None) -> MadeDepth | None:
     """The depth that the graph makes itself; raises ConfigError as `made_depth`."""
     switches = {
         name: str(switch(name, given[name])).lower() for name in ('rectify', *KINDS.values()) if given[name] != 'auto'
     }
-    paths = {name: _located(given[name]) for name in (*_MODEL, 'depth_model')}
+    depth_model, depth_card = in_file.depth_network(given)
+    paths = {**{name: located(given[name]) for name in MODEL}, 'depth_model': depth_model}
     return made_depth({**given, **switches, **paths}, card, card_of, depth_card)
-
-
-def _with_depth_model_of_file(given: Mapping[str, str], namespace: str) -> tuple[Mapping[str, str], str]:
-    """The arguments with the network that a parameter file has for the node that makes depth, where none is given; and
-    the card that the file has for it.
-    """
-    if not given['params_file']:
-        return given, ''
-    for (task, kind), section in zip(KINDS.items(), _sections(given, namespace, *KINDS.values()), strict=True):
-        path = _located(given['depth_model'] or section['model'])
-        if not path or path == _located(given['model']) or given[kind] == 'false':
-            continue
-        depth_card = _card_of_file(given, namespace, kind, path)
-        card = card_of(path, depth_card)
-        if isinstance(card, ModelCard) and card.task is task:
-            return {**given, 'depth_model': path}, depth_card
-    return given, ''
 
 
 def _camera(given: Mapping[str, str], made: MadeDepth | None) -> CameraTopics:
@@ -288,74 +273,7 @@ def _with_time(spec: NodeSpec, use_sim_time: str) -> NodeSpec:
     )
 
 
-def _with_models_of_file(given: Mapping[str, str], namespace: str) -> Mapping[str, str]:
-    """The arguments with the model and card of the parameter file, where neither is given: which nodes there are
-    follows from what they are.
-    """
-    if not given['params_file'] or any(given[name] for name in (*_MODEL, 'tags', 'detections')):
-        return given
-    [section] = _sections(given, namespace, 'preprocess')
-    return {**given, **{name: _located(path) for name, path in section.items()}}
-
-
-def _chain_of_file(given: Mapping[str, str], namespace: str) -> tuple[ChainPaths | None, str]:
-    """The two models of which a parameter file has one for the crops node, and in words where they are named.
-
-    The first is that of the argument, where it finds people's boxes and no more, or the preprocess node's.
-    """
-    path = given['params_file']
-    if not path or any(given[name] for name in ('models', 'tags', 'detections')):
-        return None, ''
-    first, second = _sections(given, namespace, 'preprocess', 'crops')
-    if second['model'] == first['model']:  # /** is for all nodes
-        return None, ''
-    origin = f'parameter file {path}: crops'
-    if given['model']:
-        card = card_of(given['model'], given['model_card'])
-        if not isinstance(card, ModelCard) or not isinstance(card.spec, DetectionSpec) or card.keypoints is not None:
-            return None, ''
-        first = {name: given[name] for name in _MODEL}
-        origin = f'launch argument model and {origin}'
-    detector, keypoints = _located(first['model']), _located(second['model'])
-    if not detector or not keypoints or detector == keypoints:
-        return None, ''
-    return ChainPaths(detector, keypoints, _located(first['model_card']), _located(second['model_card'])), origin
-
-
-def _crops_of_file(given: Mapping[str, str], namespace: str) -> CropModel | None:
-    """The top-down model that a parameter file has for the crops node, behind the detections of a detector elsewhere.
-
-    Raises:
-        ConfigError: it cannot be read, or is for something else.
-    """
-    path = given['params_file']
-    if not (path and given['detections']) or given['model'] or given['keypoints'] != _KEYPOINTS:
-        return None
-    first, section = _sections(given, namespace, 'preprocess', 'crops')
-    if not section['model'] or section['model'] == first['model']:
-        return None
-    model, model_card = (_located(section[name]) for name in _MODEL)
-    return CropModel.of(model, model_card, read_top_down(model, model_card, f'parameter file {path}: crops'))
-
-
-def _sections(given: Mapping[str, str], namespace: str, *names: str) -> list[dict[str, str]]:
-    """What a parameter file has of model and model_card for each of these nodes; '' for nothing."""
-    file = ParamsFile(absolute(given['params_file']))
-    sections = (file.node_section(f'{namespace}/{name}') for name in names)
-    return [{name: str(section.get(name, '')) for name in _MODEL} for section in sections]
-
-
-def _card_of_file(given: Mapping[str, str], namespace: str, name: str, model: str) -> str:
-    """The card that a parameter file has for a node that is given another model than the detector's; '' for none."""
-    if not given['params_file']:
-        return ''
-    for_all, section = _sections(given, namespace, 'preprocess', name)
-    own = _located(section['model'])
-    is_its = own == model or (not own and section['model_card'] != for_all['model_card'])
-    return _located(section['model_card']) if is_its else ''
-
-
-def _behind_detections(given: Mapping[str, str], namespace: str) -> CropModel | None:
+def _behind_detections(given: Mapping[str, str], in_file: NamedInFile) -> CropModel | None:
     """The top-down model that is given beside the detections of a detector elsewhere; None for other models.
 
     Raises:
@@ -364,7 +282,7 @@ def _behind_detections(given: Mapping[str, str], namespace: str) -> CropModel | 
     if not (given['detections'] and given['model']) or given['models']:
         return None
     model = absolute(given['model'])
-    model_card = _located(given['model_card']) or _card_of_file(given, namespace, 'crops', model)
+    model_card = located(given['model_card']) or in_file.card('crops', model)
     card = card_of(model, model_card)
     if not isinstance(card, ModelCard) or card.task is not Task.TOP_DOWN_KEYPOINTS:
         return None
@@ -387,11 +305,11 @@ def _with_file(spec: NodeSpec, from_file: Mapping[str, Any], found: Mapping[str,
             them. A node whose own section names either has both from there.
     """
     given = dict(spec.parameters)
-    if {name: given[name] for name in _MODEL if name in given} == found and any(map(from_file.get, _MODEL)):
-        given = {name: value for name, value in given.items() if name not in _MODEL}
+    if {name: given[name] for name in MODEL if name in given} == found and any(map(from_file.get, MODEL)):
+        given = {name: value for name, value in given.items() if name not in MODEL}
     own = str(from_file.get('model', ''))
-    if own and _located(own) != given.get('model', own):  # its card is that of the model that is not taken
-        from_file = {name: value for name, value in from_file.items() if name not in _MODEL}
+    if own and located(own) != given.get('model', own):  # its card is that of the model that is not taken
+        from_file = {name: value for name, value in from_file.items() if name not in MODEL}
     # launch_ros accepts no empty list, which is the default of every parameter that is a list of names
     parameters = {**{name: value for name, value in from_file.items() if value != []}, **given}
     if from_file.get('depth_rectified', 'auto') != 'auto':  # the graph goes by names, the user knows
@@ -452,14 +370,6 @@ def _check_alignment(nodes: Iterable[NodeSpec], depth: str) -> None:
         )
 
 
-def card_of(model: str, model_card: str = '') -> AnyCard | None:
-    """What the nodes will read; None without any, and for one that can't be read, which the nodes report."""
-    try:
-        return read_objects(_located(model), _located(model_card))
-    except PerceptionError:
-        return None
-
-
 def _check_task(given: Mapping[str, str], card: AnyCard | None) -> None:
     """Refuse what a model cannot give; a card of objects alone, or none, is no such model.
 
@@ -491,14 +401,3 @@ def switch(name: str, value: str) -> bool:
 
 def _source(source: str) -> str:
     return source if source.isdigit() else absolute(source)
-
-
-def _located(path: str) -> str:
-    """A path of a model or card, absolute where there is such a file: a card may be the name of one that is shipped."""
-    found = absolute(path)
-    return found if os.path.isfile(found) else path
-
-
-def absolute(path: str) -> str:
-    """An absolute path, because the nodes run in another working directory; '' stays ''."""
-    return os.path.abspath(os.path.expanduser(path)) if path else ''

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from isaac_inference.errors import ConfigError, PerceptionError
 from isaac_inference.models import DetectionSpec, ModelCard, Task, read_card
+from isaac_inference.ros.bringup.networks.paths import absolute
 
 _TWO = 'a person detector and a model of top-down keypoints'
 
@@ -81,7 +82,7 @@ detector and a model of top-down keypoints: person.onnx,pose.onnx; for one model
     for path in (*paths, *filter(None, cards)):
         if not os.path.isfile(os.path.expanduser(path)):
             raise ConfigError(f'{what}: no such file {path!r}; give an existing one, best as an absolute path')
-    return ChainPaths(*(_absolute(path) for path in (*paths, *cards)))
+    return ChainPaths(*(absolute(path) for path in (*paths, *cards)))
 
 
 def read_top_down(path: str, card_path: str, what: str) -> ModelCard:
@@ -123,7 +124,3 @@ def _problem(first: ModelCard, second: ModelCard) -> str:
 
 def _found(card: ModelCard) -> str:
     return f'{card.path} is for {card.task.value} ({card.sources.get("task", "its card")})'
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path)) if path else ''
