@@ -185,7 +185,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     named = {**given, **found}
     card = card_of(named['model'], named['tags'] or named['model_card'])
     _check_task(named, card)
-    made = _made_depth(named, in_file, card)
+    made = _made_depth(named, in_file, card, 'model' in found)
     poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
     graph = perception_graph(
         model=located(named['model']),
@@ -230,14 +230,19 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     )
 
 
-def _made_depth(given: Mapping[str, str], in_file: NamedInFile, card: AnyCard | None) -> MadeDepth | None:
-    """The depth that the graph makes itself; raises ConfigError as `made_depth`."""
+def _made_depth(
+    given: Mapping[str, str], in_file: NamedInFile, card: AnyCard | None, is_model_of_file: bool
+) -> MadeDepth | None:
+    """The depth that the graph makes itself; raises ConfigError as `made_depth` and `NamedInFile.depth_network`."""
     switches = {
         name: str(switch(name, given[name])).lower() for name in ('rectify', *KINDS.values()) if given[name] != 'auto'
     }
-    depth_model, depth_card = in_file.depth_network(given)
+    depth_model, depth_card, origin = in_file.depth_network(given)
     paths = {**{name: located(given[name]) for name in MODEL}, 'depth_model': depth_model}
-    return made_depth({**given, **switches, **paths}, card, card_of, depth_card)
+    origins = {'model': in_file.origin('preprocess')} if is_model_of_file else {}
+    if origin:
+        origins['depth_model'] = origin
+    return made_depth({**given, **switches, **paths}, card, card_of, depth_card, origins)
 
 
 def _camera(given: Mapping[str, str], made: MadeDepth | None) -> CameraTopics:

@@ -57,7 +57,11 @@ class MadeDepth:
 
 
 def made_depth(
-    given: Mapping[str, str], card: AnyCard | None, card_of: Callable[[str, str], AnyCard | None], depth_card: str = ''
+    given: Mapping[str, str],
+    card: AnyCard | None,
+    card_of: Callable[[str, str], AnyCard | None],
+    depth_card: str = '',
+    origins: Mapping[str, str] | None = None,
 ) -> MadeDepth | None:
     """The depth that launch arguments ask for; None for none.
 
@@ -66,10 +70,13 @@ def made_depth(
         card: that of `model`.
         card_of: reads the card of a model's path and its card's, which may be ''.
         depth_card: path of the card of `depth_model`; '' looks beside it.
+        origins: for errors, what names `model` or `depth_model` where it is no launch argument: 'parameter file ...'.
 
     Raises:
         ConfigError: arguments that contradict each other, or a depth_model that is for something else.
     """
+    said = {name: f'{name}:={given[name]}' for name in ('model', 'depth_model')}
+    said |= {name: f'{origin}: {given[name]}' for name, origin in (origins or {}).items() if name in said}
     argument, found = 'model', card
     if given['depth_model']:
         argument, found = 'depth_model', card_of(given['depth_model'], depth_card)
@@ -84,20 +91,17 @@ def made_depth(
         )
     own = isinstance(card, ModelCard) and card.task in KINDS
     if own and given['depth_model']:
-        raise ConfigError(
-            f'launch arguments model:={given["model"]} and depth_model:={given["depth_model"]}: both make depth; give '
-            'one of them'
-        )
+        raise ConfigError(f'launch: {said["model"]} and {said["depth_model"]}: both make depth; give one of them')
     wanted = {name for name in KINDS.values() if given[name] == 'true' or (given[name] == 'auto' and kind == name)}
     if kind is not None and kind not in wanted:
         raise ConfigError(
-            f'launch arguments {kind}:=false and {argument}:={given[argument]}, which is a network for the {kind} '
-            'node; leave one of them out'
+            f'launch: {kind}:=false and {said[argument]}, which is a network for the {kind} node; leave one of them out'
         )
     if len(wanted) > 1:
+        network = '' if kind is None else f', and {said[argument]} is a network for the {kind} node'
         raise ConfigError(
             f'launch arguments {", ".join(f"{name}:={given[name]}" for name in KINDS.values())}: both nodes publish '
-            'depth/image; launch one of them a second time, with a namespace of its own'
+            f'depth/image{network}; launch one of them a second time, with a namespace of its own'
         )
     if not wanted:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from isaac_inference.errors import ConfigError
 from isaac_inference.models import AnyCard, DetectionSpec, ModelCard
 from isaac_inference.ros.bringup.graph import CropModel, FoundTopics
 from isaac_inference.ros.bringup.networks.made_depth import KINDS
@@ -43,7 +44,7 @@ class NamedInFile:
         """
         if any(given[name] for name in ('models', 'tags', 'detections')):
             return None, ''
-        second, origin = self._of_crops(), f'parameter file {self._path}: crops'
+        second, origin = self._of_crops(), self.origin('crops')
         if given['model']:
             if not _finds_boxes_alone(card_of(given['model'], given['model_card'])):
                 return None, ''
@@ -65,21 +66,31 @@ class NamedInFile:
         model, model_card = self._of_crops().values()
         if not model:
             return None
-        return CropModel.of(model, model_card, read_top_down(model, model_card, f'parameter file {self._path}: crops'))
+        return CropModel.of(model, model_card, read_top_down(model, model_card, self.origin('crops')))
 
-    def depth_network(self, given: Mapping[str, str]) -> tuple[str, str]:
-        """The network of the node that makes depth, by the argument depth_model or else by the file; and the card that
-        the file has for it. '' for none.
+    def depth_network(self, given: Mapping[str, str]) -> tuple[str, str, str]:
+        """The network of the node that makes depth, by the argument depth_model or else by the file; the card that the
+        file has for it; and the file's section where that names it. '' for none.
+
+        Raises:
+            ConfigError: the section of such a node names a model that cannot be read, or one for something else.
         """
         for task, kind in KINDS.items():
-            path = located(given['depth_model'] or self._section(kind)['model'])
+            own = self._section(kind)['model']
+            path = located(given['depth_model'] or own)
             if not path or path == located(given['model']) or given[kind] == 'false':
                 continue
             model_card = self.card(kind, path)
             card = card_of(path, model_card)
             if isinstance(card, ModelCard) and card.task is task:
-                return path, model_card
-        return located(given['depth_model']), ''
+                return path, model_card, '' if given['depth_model'] else self.origin(kind)
+            if not given['depth_model'] and own != self._section(_DETECTOR)['model']:
+                why = f'is for {card.task.value}' if isinstance(card, ModelCard) else 'cannot be read'
+                raise ConfigError(
+                    f'{self.origin(kind)}: {path} {why}, expected a network for {task.value}; '
+                    f'`isaac-inference info {path}` says what it is, and {kind}:=false does without'
+                )
+        return located(given['depth_model']), '', ''
 
     def card(self, name: str, model: str) -> str:
         """The card of a node that is given another model than the detector's; '' for none."""
@@ -87,6 +98,10 @@ class NamedInFile:
         own = located(section['model'])
         is_its = own == model or (not own and section['model_card'] != self._section(_DETECTOR)['model_card'])
         return located(section['model_card']) if is_its else ''
+
+    def origin(self, name: str) -> str:
+        """A node's section, in words."""
+        return f'parameter file {self._path}: {name}'
 
     def _of_crops(self) -> dict[str, str]:
         """Model and card of the crops node's section; '' where the model is that of all nodes."""

@@ -238,3 +238,33 @@ def test_what_contradicts_itself_is_an_error(folder: Path, given: dict[str, str]
     }
     with pytest.raises(ConfigError, match=says):
         nodes(**paths)
+
+
+@pytest.mark.parametrize(
+    'sections, given, says',
+    [
+        ({'preprocess': 'stereo'}, {'stereo': 'false'}, 'stereo:=false and parameter file FILE: preprocess: .*network'),
+        ({'stereo': 'stereo'}, {'completion': 'true'}, 'nodes publish .*, and parameter file FILE: stereo: '),
+        ({'preprocess': 'stereo', 'completion': 'completion'}, {}, 'FILE: preprocess: .*FILE: completion: .*both make'),
+        ({'preprocess': 'stereo'}, {'depth_model': 'completion'}, 'FILE: preprocess: .* and depth_model:=.*both make'),
+        ({'stereo': 'nowhere'}, {}, 'FILE: stereo: .*nowhere.onnx cannot be read, expected a network for stereo_depth'),
+        ({'stereo': 'nowhere'}, {'stereo': 'true'}, 'FILE: stereo: .*nowhere.onnx cannot be read'),
+        ({'completion': 'boxes'}, {}, 'FILE: completion: .*boxes.onnx is for detection, expected .*depth_completion'),
+    ],
+)
+def test_an_error_names_the_parameter_file_where_that_has_the_model(
+    folder: Path, tmp_path: Path, sections: dict[str, str], given: dict[str, str], says: str
+) -> None:
+    file = tmp_path / 'mine.yaml'
+    values = {name: {'ros__parameters': {'model': str(folder / f'{kind}.onnx')}} for name, kind in sections.items()}
+    file.write_text(yaml.safe_dump({f'/**/{name}': section for name, section in values.items()}))
+    paths = {name: str(folder / f'{value}.onnx') if name == 'depth_model' else value for name, value in given.items()}
+    with pytest.raises(ConfigError, match=says.replace('FILE', str(file))) as caught:
+        nodes(params_file=str(file), **paths)
+    assert ' model:=' not in str(caught.value), 'there is no such argument'
+
+
+def test_a_network_of_the_file_that_is_not_wanted_is_not_looked_at(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / 'mine.yaml'
+    file.write_text('/**/stereo:\n  ros__parameters: {model: /nowhere/stereo.onnx}\n')
+    assert 'stereo' not in nodes(params_file=str(file), stereo='false')
