@@ -43,6 +43,26 @@ class NodeSpec:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     remappings: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        parameters: Mapping[str, Any],
+        remappings: Mapping[str, str] | None = None,
+        name: str = '',
+    ) -> NodeSpec:
+        """A node of this package.
+
+        Args:
+            kind: which, a key of `NODES`.
+            parameters: of the node.
+            remappings: of its topics.
+            name: of the node; '' for that of its kind.
+        """
+        return cls(
+            name or kind, executable(kind), plugin(kind), parameters=dict(parameters), remappings=dict(remappings or {})
+        )
+
 
 @dataclass(frozen=True)
 class CameraTopics:
@@ -199,19 +219,19 @@ def perception_graph(
     whose_points, skeletons = (given, skeletons) if crops is None else (crops.given, crops.skeletons)
     nodes = []
     if source:
-        nodes.append(_node('camera', {'source': source}, topics.color))
+        nodes.append(NodeSpec.of('camera', {'source': source}, topics.color))
     if simulator is not None:
-        nodes.append(_node('sim_camera', simulator, topics.all))
+        nodes.append(NodeSpec.of('sim_camera', simulator, topics.all))
     seen = topics.rectified if rectify else topics
     images = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
     if tags:
-        nodes.append(_node('tags', given, images))
+        nodes.append(NodeSpec.of('tags', given, images))
     elif found is None:
         nodes += [
-            _node('preprocess', {**given, 'rectify': True}, {**images, 'camera_info': topics.camera_info})
+            NodeSpec.of('preprocess', {**given, 'rectify': True}, {**images, 'camera_info': topics.camera_info})
             if rectify
-            else _node('preprocess', given, images),
-            _node('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
+            else NodeSpec.of('preprocess', given, images),
+            NodeSpec.of('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
             _reader(given, seen, classes=classes, depth=depth, top_down=top_down),
         ]
     if crops is not None:
@@ -220,14 +240,15 @@ def perception_graph(
     objects = 'track/detections_3d' if track else 'pose/detections_3d'
     if track:  # boxes get their ids before the pose node, whose poses come back to be smoothed
         own = {'detections_3d': 'pose/detections_3d'} if poses else {}
-        nodes.append(_node('track', given, {**found.remappings, **own}))
+        nodes.append(NodeSpec.of('track', given, {**found.remappings, **own}))
         found = _TRACKED
     if poses:
         # /tf must have one pose per object only: the smooth one if there is one
         view = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
         patience = PATIENCE if late_depth else {}
         more = {**({'publish_tf': False} if track else {}), **view, **patience, **(pose_parameters or {})}
-        nodes.append(_node('pose', {**given, **more}, {**seen.all, 'detections': found.detections, **found.remappings}))
+        taken = {**seen.all, 'detections': found.detections, **found.remappings}
+        nodes.append(NodeSpec.of('pose', {**given, **more}, taken))
     if skeletons:
         taken = {'detections': found.detections, **found.remappings}
         patience = PATIENCE if crops is not None or late_depth else {}
@@ -237,7 +258,7 @@ def perception_graph(
         has_points = (keypoints or crops is not None) and not poses
         patience = PICTURE_PATIENCE if crops is not None or (poses and late_depth) else {}
         what = _drawn(poses=poses, keypoints=has_points, masks=masks, classes=classes)
-        nodes.append(_node('annotate', {**what, **_joined(whose_points, skeletons), **patience}, drawn))
+        nodes.append(NodeSpec.of('annotate', {**what, **_joined(whose_points, skeletons), **patience}, drawn))
     return tuple(nodes)
 
 
@@ -251,7 +272,7 @@ def _skeletons(given: Mapping[str, Any], topics: CameraTopics, taken: Mapping[st
         rectify: whether the images were rectified here, which depth was not.
     """
     view = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
-    return _node('skeletons', {**given, **view}, {**topics.all, **taken})
+    return NodeSpec.of('skeletons', {**given, **view}, {**topics.all, **taken})
 
 
 def _joined(given: Mapping[str, Any], skeletons: bool) -> dict[str, Any]:
@@ -273,11 +294,11 @@ def _crop_nodes(
     tensors, outputs = 'crops/input_tensors', 'crops/output_tensors'
     images = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
     batch = CROP_BATCH if model.any_batch else {}
-    run = _node('inference', {**given, **batch, **shared}, {'input_tensors': tensors, 'output_tensors': outputs})
+    own = {'input_tensors': tensors, 'output_tensors': outputs}
     return [
-        _node('crops', given, {**images, 'detections': found.detections}),
-        dataclasses.replace(run, name='crops_inference'),
-        _node('keypoints', {**given, 'publish_detections': False}, {'output_tensors': outputs}),
+        NodeSpec.of('crops', given, {**images, 'detections': found.detections}),
+        NodeSpec.of('inference', {**given, **batch, **shared}, own, 'crops_inference'),
+        NodeSpec.of('keypoints', {**given, 'publish_detections': False}, {'output_tensors': outputs}),
     ]
 
 
@@ -285,15 +306,9 @@ def _reader(given: Mapping[str, Any], topics: CameraTopics, *, classes: bool, de
     """The node that reads the model's outputs: that of its task."""
     if depth:
         sensor = {'align_depth': topics.depth} if topics.depth != CameraTopics().depth else {}
-        return _node('depth', given, {**topics.color, **sensor})
-    return _node('segmentation' if classes else 'keypoints' if top_down else 'detection', given)
+        return NodeSpec.of('depth', given, {**topics.color, **sensor})
+    return NodeSpec.of('segmentation' if classes else 'keypoints' if top_down else 'detection', given)
 
 
 def _model(path: str, card: str) -> dict[str, str]:
     return {name: value for name, value in (('model', path), ('model_card', card)) if value}
-
-
-def _node(name: str, parameters: Mapping[str, Any], remappings: Mapping[str, str] | None = None) -> NodeSpec:
-    return NodeSpec(
-        name, executable(name), plugin(name), parameters=dict(parameters), remappings=dict(remappings or {})
-    )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from isaac_inference.errors import ConfigError
 from isaac_inference.models import AnyCard, ModelCard, Task
 from isaac_inference.ros.bringup.graph import CameraTopics, NodeSpec
-from isaac_inference.ros.bringup.node_list import executable, plugin
 
 KINDS: Mapping[Task, str] = {Task.STEREO_DEPTH: 'stereo', Task.DEPTH_COMPLETION: 'completion'}
 """The task of a network -> the node that it is for, and the launch argument that starts that node without one."""
@@ -50,10 +49,10 @@ class MadeDepth:
         network = {'model': self.model, 'model_card': self.model_card}
         is_beside = bool(self.model) and not self.is_alone
         tensors = {name: f'{self.kind}/{name}' for name in _TENSORS} if is_beside else {}
-        node = _node(self.kind, self.kind, network, {**_topics(self.kind, given), **tensors})
+        node = NodeSpec.of(self.kind, network, {**_topics(self.kind, given), **tensors})
         if not self.model:
             return (node,)
-        return node, _node('inference', f'{self.kind}_inference' if is_beside else 'inference', network, tensors)
+        return node, NodeSpec.of('inference', network, tensors, f'{self.kind}_inference' if is_beside else '')
 
 
 def made_depth(
@@ -140,7 +139,3 @@ def _topics(kind: str, given: Mapping[str, str]) -> dict[str, str]:
         return {name: topic for name, topic in pairs.items() if name != topic}
     sensor = {} if given['depth'] == CameraTopics().depth else {'sensor_depth/image': given['depth']}
     return {'image': given['image'], 'camera_info': given['camera_info'], **sensor}
-
-
-def _node(kind: str, name: str, parameters: Mapping[str, str], remappings: Mapping[str, str]) -> NodeSpec:
-    return NodeSpec(name, executable(kind), plugin(kind), parameters=parameters, remappings=remappings)
