@@ -223,7 +223,7 @@ def perception_graph(
     if simulator is not None:
         nodes.append(NodeSpec.of('sim_camera', simulator, topics.all))
     seen = topics.rectified if rectify else topics
-    images = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
+    images = {'image': topics.image}  # compressed ones are looked for below it
     if tags:
         nodes.append(NodeSpec.of('tags', given, images))
     elif found is None:
@@ -292,7 +292,7 @@ def _crop_nodes(
     """From detections to the keypoints of each: a second run of a model, whose tensors have topics of their own."""
     given = model.given
     tensors, outputs = 'crops/input_tensors', 'crops/output_tensors'
-    images = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
+    images = {'image': topics.image}  # compressed ones are looked for below it
     batch = CROP_BATCH if model.any_batch else {}
     own = {'input_tensors': tensors, 'output_tensors': outputs}
     return [

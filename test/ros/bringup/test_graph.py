@@ -94,10 +94,7 @@ def test_what_is_not_given_is_left_to_the_parameter_file():
 def test_camera_preprocess_and_annotate_meet_on_the_image_topic():
     specs = named(camera=CameraTopics('/front/image_raw', '/front/camera_info'), source='0')
     assert specs['camera'].remappings == {'image': '/front/image_raw', 'camera_info': '/front/camera_info'}
-    assert specs['preprocess'].remappings == {
-        'image': '/front/image_raw',
-        'image/compressed': '/front/image_raw/compressed',
-    }
+    assert specs['preprocess'].remappings == {'image': '/front/image_raw'}
     assert specs['annotate'].remappings['image'] == '/front/image_raw'
     assert specs['annotate'].remappings['detections'] == 'detections'
     assert specs['inference'].remappings == specs['detection'].remappings == {}
