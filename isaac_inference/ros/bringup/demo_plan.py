@@ -20,12 +20,11 @@ from isaac_inference.ros.bringup.launch_plan import (
     LaunchArgument,
     LaunchPlan,
     Program,
-    absolute,
-    card_of,
     check_files,
     resolve,
     switch,
 )
+from isaac_inference.ros.bringup.networks.paths import absolute, card_of
 from isaac_inference.ros.runtime.resources import shared_file
 from isaac_inference.stages.poses import PoseMethod
 

@@ -18,9 +18,13 @@ _SHARED_CPU = {'onnxruntime.spinning': False}
 # Crops that a top-down model's engine takes at once, where its file allows that: as many as CropsNode makes by default,
 # tuned for what is common.
 CROP_BATCH = {'tensorrt.opt_batch': 4, 'tensorrt.max_batch': 8}
-# Keypoints of a crowd take a network for one image at once as long as so many images do, and more on a small processor:
-# whoever pairs them with the detections waits for them.
-CROP_PATIENCE = {'wait_s': 1.0}
+# Keypoints of a crowd take a network for one image at once as long as so many images do, and more on a small processor;
+# so does depth that the graph makes of images beside the detector: whoever pairs either with the detections waits for
+# it, and who draws has as many images of a camera at 30 Hz still, and those of the detector's own time.
+PATIENCE: Mapping[str, Any] = {'wait_s': 1.0}
+PICTURE_PATIENCE: Mapping[str, Any] = {**PATIENCE, 'buffer_size': 40}
+# What the graph thinks right, but for what a parameter file says.
+PROPOSED = frozenset({*CROP_BATCH, *PICTURE_PATIENCE})
 # What a demonstration gives its simulator: one image being looked at, and the next one ready.
 DEMO_CAMERA = {'max_ahead': 2}
 
@@ -38,6 +42,26 @@ class NodeSpec:
     package: str = PACKAGE
     parameters: Mapping[str, Any] = field(default_factory=dict)
     remappings: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        parameters: Mapping[str, Any],
+        remappings: Mapping[str, str] | None = None,
+        name: str = '',
+    ) -> NodeSpec:
+        """A node of this package.
+
+        Args:
+            kind: which, a key of `NODES`.
+            parameters: of the node.
+            remappings: of its topics.
+            name: of the node; '' for that of its kind.
+        """
+        return cls(
+            name or kind, executable(kind), plugin(kind), parameters=dict(parameters), remappings=dict(remappings or {})
+        )
 
 
 @dataclass(frozen=True)
@@ -162,6 +186,7 @@ def perception_graph(
     skeletons: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
     rectify: bool = False,
+    late_depth: bool = False,
 ) -> tuple[NodeSpec, ...]:
     """The nodes of the pipeline, in the order of the data.
 
@@ -187,26 +212,26 @@ def perception_graph(
         pose_parameters: parameters of the pose node.
         rectify: whether the model's images are rectified: who looks at what was found then has the rectified image and
             its CameraInfo, and depth is what the camera has of it: raw, unless its topic's name says `rect`.
+        late_depth: whether depth is made of the images, and takes its time: it is waited for as keypoints of crops are.
     """
     topics = camera or CameraTopics()
     given = _model(model, model_card)
     whose_points, skeletons = (given, skeletons) if crops is None else (crops.given, crops.skeletons)
-    patience = {} if crops is None else CROP_PATIENCE
     nodes = []
     if source:
-        nodes.append(_node('camera', {'source': source}, topics.color))
+        nodes.append(NodeSpec.of('camera', {'source': source}, topics.color))
     if simulator is not None:
-        nodes.append(_node('sim_camera', simulator, topics.all))
+        nodes.append(NodeSpec.of('sim_camera', simulator, topics.all))
     seen = topics.rectified if rectify else topics
-    images = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
+    images = {'image': topics.image}  # compressed ones are looked for below it
     if tags:
-        nodes.append(_node('tags', given, images))
+        nodes.append(NodeSpec.of('tags', given, images))
     elif found is None:
         nodes += [
-            _node('preprocess', {**given, 'rectify': True}, {**images, 'camera_info': topics.camera_info})
+            NodeSpec.of('preprocess', {**given, 'rectify': True}, {**images, 'camera_info': topics.camera_info})
             if rectify
-            else _node('preprocess', given, images),
-            _node('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
+            else NodeSpec.of('preprocess', given, images),
+            NodeSpec.of('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
             _reader(given, seen, classes=classes, depth=depth, top_down=top_down),
         ]
     if crops is not None:
@@ -215,21 +240,25 @@ def perception_graph(
     objects = 'track/detections_3d' if track else 'pose/detections_3d'
     if track:  # boxes get their ids before the pose node, whose poses come back to be smoothed
         own = {'detections_3d': 'pose/detections_3d'} if poses else {}
-        nodes.append(_node('track', given, {**found.remappings, **own}))
+        nodes.append(NodeSpec.of('track', given, {**found.remappings, **own}))
         found = _TRACKED
     if poses:
         # /tf must have one pose per object only: the smooth one if there is one
         view = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
-        parameters = {**given, **({'publish_tf': False} if track else {}), **view, **(pose_parameters or {})}
-        nodes.append(_node('pose', parameters, {**seen.all, 'detections': found.detections, **found.remappings}))
+        patience = PATIENCE if late_depth else {}
+        more = {**({'publish_tf': False} if track else {}), **view, **patience, **(pose_parameters or {})}
+        taken = {**seen.all, 'detections': found.detections, **found.remappings}
+        nodes.append(NodeSpec.of('pose', {**given, **more}, taken))
     if skeletons:
         taken = {'detections': found.detections, **found.remappings}
+        patience = PATIENCE if crops is not None or late_depth else {}
         nodes.append(_skeletons({**whose_points, **patience}, seen, taken, rectify))
     if annotate and not depth:
         drawn = {**seen.color, 'detections': found.detections, 'detections_3d': objects, **found.remappings}
         has_points = (keypoints or crops is not None) and not poses
+        patience = PICTURE_PATIENCE if crops is not None or (poses and late_depth) else {}
         what = _drawn(poses=poses, keypoints=has_points, masks=masks, classes=classes)
-        nodes.append(_node('annotate', {**what, **_joined(whose_points, skeletons), **patience}, drawn))
+        nodes.append(NodeSpec.of('annotate', {**what, **_joined(whose_points, skeletons), **patience}, drawn))
     return tuple(nodes)
 
 
@@ -237,13 +266,13 @@ def _skeletons(given: Mapping[str, Any], topics: CameraTopics, taken: Mapping[st
     """The node that makes skeletons of people's keypoints.
 
     Args:
-        given: model and model_card of the model whose keypoints they are, and how long to wait for these.
+        given: model and model_card of the model whose keypoints they are, and how long to wait for these and for depth.
         topics: of the camera.
         taken: remappings of `detections` and `keypoints`.
         rectify: whether the images were rectified here, which depth was not.
     """
     view = {'depth_rectified': str(bool(rectified_by_name(topics.depth))).lower()} if rectify else {}
-    return _node('skeletons', {**given, **view}, {**topics.all, **taken})
+    return NodeSpec.of('skeletons', {**given, **view}, {**topics.all, **taken})
 
 
 def _joined(given: Mapping[str, Any], skeletons: bool) -> dict[str, Any]:
@@ -263,13 +292,13 @@ def _crop_nodes(
     """From detections to the keypoints of each: a second run of a model, whose tensors have topics of their own."""
     given = model.given
     tensors, outputs = 'crops/input_tensors', 'crops/output_tensors'
-    images = {'image': topics.image, 'image/compressed': f'{topics.image}/compressed'}
+    images = {'image': topics.image}  # compressed ones are looked for below it
     batch = CROP_BATCH if model.any_batch else {}
-    run = _node('inference', {**given, **batch, **shared}, {'input_tensors': tensors, 'output_tensors': outputs})
+    own = {'input_tensors': tensors, 'output_tensors': outputs}
     return [
-        _node('crops', given, {**images, 'detections': found.detections}),
-        dataclasses.replace(run, name='crops_inference'),
-        _node('keypoints', {**given, 'publish_detections': False}, {'output_tensors': outputs}),
+        NodeSpec.of('crops', given, {**images, 'detections': found.detections}),
+        NodeSpec.of('inference', {**given, **batch, **shared}, own, 'crops_inference'),
+        NodeSpec.of('keypoints', {**given, 'publish_detections': False}, {'output_tensors': outputs}),
     ]
 
 
@@ -277,15 +306,9 @@ def _reader(given: Mapping[str, Any], topics: CameraTopics, *, classes: bool, de
     """The node that reads the model's outputs: that of its task."""
     if depth:
         sensor = {'align_depth': topics.depth} if topics.depth != CameraTopics().depth else {}
-        return _node('depth', given, {**topics.color, **sensor})
-    return _node('segmentation' if classes else 'keypoints' if top_down else 'detection', given)
+        return NodeSpec.of('depth', given, {**topics.color, **sensor})
+    return NodeSpec.of('segmentation' if classes else 'keypoints' if top_down else 'detection', given)
 
 
 def _model(path: str, card: str) -> dict[str, str]:
     return {name: value for name, value in (('model', path), ('model_card', card)) if value}
-
-
-def _node(name: str, parameters: Mapping[str, Any], remappings: Mapping[str, str] | None = None) -> NodeSpec:
-    return NodeSpec(
-        name, executable(name), plugin(name), parameters=dict(parameters), remappings=dict(remappings or {})
-    )

@@ -7,18 +7,16 @@ launch_actions.py only turns this into actions, so that all of it can be tested 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from isaac_inference.errors import ConfigError, PerceptionError
-from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task, read_objects
+from isaac_inference.errors import ConfigError
+from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task
 from isaac_inference.ops.geometry.calibration import rectified_by_name
 from isaac_inference.ros.bringup.graph import (
-    CROP_BATCH,
-    CROP_PATIENCE,
+    PROPOSED,
     CameraTopics,
     CropModel,
     FoundTopics,
@@ -28,10 +26,13 @@ from isaac_inference.ros.bringup.graph import (
 )
 from isaac_inference.ros.bringup.networks.made_depth import KINDS, MadeDepth, made_depth
 from isaac_inference.ros.bringup.networks.model_chain import ChainPaths, chain_paths
+from isaac_inference.ros.bringup.networks.named_in_file import NamedInFile
+from isaac_inference.ros.bringup.networks.paths import MODEL, absolute, card_of, located
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
 
 _MODELS = 'launch argument models'
+_KEYPOINTS = FoundTopics().keypoints
 CONTAINER_EXECUTABLE = 'component_container'
 SWITCH = ('true', 'false')
 _AUTO = ('auto', *SWITCH)
@@ -85,7 +86,7 @@ ARGUMENTS = (
     LaunchArgument(
         'detections', '', 'topic of a detector of your own, whose Detection2DArray takes the place of a model here'
     ),
-    LaunchArgument('keypoints', 'keypoints', 'topic that carries the keypoints of these detections'),
+    LaunchArgument('keypoints', _KEYPOINTS, 'topic that carries the keypoints of these detections'),
     LaunchArgument(
         'source', '', 'start a camera node on this image folder, video, recording or camera index; empty: none'
     ),
@@ -160,28 +161,35 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         )
     check_files(given, 'model', *([] if given['models'] else ['model_card']), 'tags', 'params_file')
     check_files(given, 'depth_model')
-    crops = _behind_detections(given)
+    namespace = resolve(pushed, given['namespace'])
+    in_file = NamedInFile(given['params_file'], namespace)
+    crops = _behind_detections(given, in_file)
     if crops is not None:
         given = {**given, 'model': '', 'model_card': ''}
     _check_detector(given)
     if switches['rectify']:
         _check_rectification(given)
-    namespace = resolve(pushed, given['namespace'])
-    chain = chain_paths(given['models'], given['model_card'], _MODELS) if given['models'] else None
-    if chain is not None:
+    chain: ChainPaths | None
+    if given['models']:
+        chain, origin = chain_paths(given['models'], given['model_card'], _MODELS), _MODELS
+        card_path = chain.keypoints_card or in_file.card('crops', chain.keypoints)
+        chain = dataclasses.replace(chain, keypoints_card=card_path)
         given = {**given, 'model': chain.detector, 'model_card': chain.detector_card}
     else:
-        chain = _chain_of_file(given, namespace)
+        chain, origin = in_file.chain(given)
     if chain is not None:
-        crops = CropModel.of(chain.keypoints, chain.keypoints_card, chain.read(_MODELS).keypoints)
-    named = _with_models_of_file(given, namespace)
+        crops = CropModel.of(chain.keypoints, chain.keypoints_card, chain.read(origin).keypoints)
+    elif crops is None:
+        crops = in_file.crops(given)
+    found = in_file.detector(given)
+    named = {**given, **found}
     card = card_of(named['model'], named['tags'] or named['model_card'])
     _check_task(named, card)
-    made = _made_depth(_with_depth_model_of_file(named, namespace), card)
+    made = _made_depth(named, in_file, card, 'model' in found)
     poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
     graph = perception_graph(
-        model=absolute(given['model']),
-        model_card=absolute(given['tags'] or given['model_card']),
+        model=located(named['model']),
+        model_card=located(given['tags'] or named['model_card']),
         tags=bool(given['tags']),
         found=FoundTopics(given['detections'], given['keypoints']) if given['detections'] else None,
         camera=_camera(given, made),
@@ -193,6 +201,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         crops=crops,
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
         rectify=switches['rectify'],
+        late_depth=made is not None,
     )
     if made is not None:
         graph = (*made.nodes(given), *(() if made.is_alone else graph))
@@ -201,7 +210,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     if given['params_file']:  # else the nodes' own defaults, which a SetParameter of an including launch file changes
         file = ParamsFile(absolute(given['params_file']))
         remarks = file.unused([f'{namespace}/{spec.name}' for spec in nodes], NODES)
-        nodes = [_with_file(spec, file, namespace) for spec in nodes]
+        nodes = [_with_file(spec, file.node_section(f'{namespace}/{spec.name}'), found) for spec in nodes]
     if not switches['rectify'] and any(spec.parameters.get('rectify') for spec in nodes):
         raise ConfigError(
             f'launch argument params_file: {given["params_file"]} has rectify: true for preprocess, but the nodes that '
@@ -221,26 +230,19 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     )
 
 
-def _made_depth(given: Mapping[str, str], card: AnyCard | None) -> MadeDepth | None:
-    """The depth that the graph makes itself; raises ConfigError as `made_depth`."""
+def _made_depth(
+    given: Mapping[str, str], in_file: NamedInFile, card: AnyCard | None, is_model_of_file: bool
+) -> MadeDepth | None:
+    """The depth that the graph makes itself; raises ConfigError as `made_depth` and `NamedInFile.depth_network`."""
     switches = {
         name: str(switch(name, given[name])).lower() for name in ('rectify', *KINDS.values()) if given[name] != 'auto'
     }
-    paths = {name: absolute(given[name]) for name in ('model', 'model_card', 'depth_model')}
-    return made_depth({**given, **switches, **paths}, card, card_of)
-
-
-def _with_depth_model_of_file(given: Mapping[str, str], namespace: str) -> Mapping[str, str]:
-    """The arguments with the network that a parameter file has for the node that makes depth, where none is given."""
-    if not given['params_file'] or given['depth_model']:
-        return given
-    file = ParamsFile(absolute(given['params_file']))
-    for task, kind in KINDS.items():
-        path = str(file.node_section(f'{namespace}/{kind}').get('model', ''))
-        card = card_of(path) if path and path != given['model'] and given[kind] != 'false' else None
-        if isinstance(card, ModelCard) and card.task is task:
-            return {**given, 'depth_model': path}
-    return given
+    depth_model, depth_card, origin = in_file.depth_network(given)
+    paths = {**{name: located(given[name]) for name in MODEL}, 'depth_model': depth_model}
+    origins = {'model': in_file.origin('preprocess')} if is_model_of_file else {}
+    if origin:
+        origins['depth_model'] = origin
+    return made_depth({**given, **switches, **paths}, card, card_of, depth_card, origins)
 
 
 def _camera(given: Mapping[str, str], made: MadeDepth | None) -> CameraTopics:
@@ -276,46 +278,48 @@ def _with_time(spec: NodeSpec, use_sim_time: str) -> NodeSpec:
     )
 
 
-def _with_models_of_file(given: Mapping[str, str], namespace: str) -> Mapping[str, str]:
-    """The arguments with the model and card of the parameter file, where neither is given: which nodes there are
-    follows from what they are.
+def _behind_detections(given: Mapping[str, str], in_file: NamedInFile) -> CropModel | None:
+    """The top-down model that is given beside the detections of a detector elsewhere; None for other models.
+
+    Raises:
+        ConfigError: the keypoints of these detections are given, too.
     """
-    if not given['params_file'] or any(given[name] for name in ('model', 'model_card', 'tags', 'detections')):
-        return given
-    section = ParamsFile(absolute(given['params_file'])).node_section(f'{namespace}/preprocess')
-    return {**given, **{name: str(section.get(name, '')) for name in ('model', 'model_card')}}
-
-
-def _chain_of_file(given: Mapping[str, str], namespace: str) -> ChainPaths | None:
-    """The two models of a parameter file that has one for the crops node too, where no argument says another."""
-    if not given['params_file'] or any(given[name] for name in ('model', 'tags', 'detections')):
-        return None
-    file = ParamsFile(absolute(given['params_file']))
-    first, second = (file.node_section(f'{namespace}/{name}') for name in ('preprocess', 'crops'))
-    if not (first.get('model') and second.get('model')) or first['model'] == second['model']:  # /** is for all nodes
-        return None
-    paths = (str(section.get(name, '')) for name in ('model', 'model_card') for section in (first, second))
-    return ChainPaths(*paths)
-
-
-def _behind_detections(given: Mapping[str, str]) -> CropModel | None:
-    """The top-down model that is given beside the detections of a detector elsewhere; None for other models."""
     if not (given['detections'] and given['model']) or given['models']:
         return None
-    card = card_of(given['model'], given['model_card'])
+    model = absolute(given['model'])
+    model_card = located(given['model_card']) or in_file.card('crops', model)
+    card = card_of(model, model_card)
     if not isinstance(card, ModelCard) or card.task is not Task.TOP_DOWN_KEYPOINTS:
         return None
-    return CropModel.of(absolute(given['model']), absolute(given['model_card']), card)
+    if given['keypoints'] != _KEYPOINTS:
+        raise ConfigError(
+            f'launch arguments keypoints:={given["keypoints"]} and model:={given["model"]}: each gives the keypoints '
+            f'of {given["detections"]}; leave keypoints out for those of the model, which are on {_KEYPOINTS}, or '
+            'model for your own'
+        )
+    return CropModel.of(model, model_card, card)
 
 
-def _with_file(spec: NodeSpec, file: ParamsFile, namespace: str) -> NodeSpec:
-    from_file = file.node_section(f'{namespace}/{spec.name}')
+def _with_file(spec: NodeSpec, from_file: Mapping[str, Any], found: Mapping[str, str]) -> NodeSpec:
+    """A node with its section of the parameter file.
+
+    Args:
+        spec: what the graph gives the node, before which a parameter file goes only where that is a proposal.
+        from_file: its section.
+        found: model and model_card that the graph has from the preprocess node's section; empty where arguments name
+            them. A node whose own section names either has both from there.
+    """
+    given = dict(spec.parameters)
+    if {name: given[name] for name in MODEL if name in given} == found and any(map(from_file.get, MODEL)):
+        given = {name: value for name, value in given.items() if name not in MODEL}
+    own = str(from_file.get('model', ''))
+    if own and located(own) != given.get('model', own):  # its card is that of the model that is not taken
+        from_file = {name: value for name, value in from_file.items() if name not in MODEL}
     # launch_ros accepts no empty list, which is the default of every parameter that is a list of names
-    parameters = {**{name: value for name, value in from_file.items() if value != []}, **spec.parameters}
+    parameters = {**{name: value for name, value in from_file.items() if value != []}, **given}
     if from_file.get('depth_rectified', 'auto') != 'auto':  # the graph goes by names, the user knows
         parameters['depth_rectified'] = from_file['depth_rectified']
-    proposed = {**CROP_BATCH, **CROP_PATIENCE}
-    parameters.update({name: value for name, value in from_file.items() if name in proposed})
+    parameters.update({name: value for name, value in from_file.items() if name in PROPOSED})
     return dataclasses.replace(spec, parameters=parameters)
 
 
@@ -336,7 +340,7 @@ def _check_detector(given: Mapping[str, str]) -> None:
             f'launch arguments tags:={given["tags"]} and model_card:={given["model_card"]}: tags names the card of all '
             'nodes; put what the other says of the objects into it'
         )
-    if given['keypoints'] != 'keypoints' and not given['detections']:
+    if given['keypoints'] != _KEYPOINTS and not given['detections']:
         raise ConfigError(
             f'launch argument keypoints:={given["keypoints"]}: it belongs to detections, which is not given; set it too'
         )
@@ -371,14 +375,6 @@ def _check_alignment(nodes: Iterable[NodeSpec], depth: str) -> None:
         )
 
 
-def card_of(model: str, model_card: str = '') -> AnyCard | None:
-    """What the nodes will read; None without any, and for one that can't be read, which the nodes report."""
-    try:
-        return read_objects(absolute(model), absolute(model_card))
-    except PerceptionError:
-        return None
-
-
 def _check_task(given: Mapping[str, str], card: AnyCard | None) -> None:
     """Refuse what a model cannot give; a card of objects alone, or none, is no such model.
 
@@ -410,8 +406,3 @@ def switch(name: str, value: str) -> bool:
 
 def _source(source: str) -> str:
     return source if source.isdigit() else absolute(source)
-
-
-def absolute(path: str) -> str:
-    """An absolute path, because the nodes run in another working directory; '' stays ''."""
-    return os.path.abspath(os.path.expanduser(path)) if path else ''

@@ -94,10 +94,7 @@ def test_what_is_not_given_is_left_to_the_parameter_file():
 def test_camera_preprocess_and_annotate_meet_on_the_image_topic():
     specs = named(camera=CameraTopics('/front/image_raw', '/front/camera_info'), source='0')
     assert specs['camera'].remappings == {'image': '/front/image_raw', 'camera_info': '/front/camera_info'}
-    assert specs['preprocess'].remappings == {
-        'image': '/front/image_raw',
-        'image/compressed': '/front/image_raw/compressed',
-    }
+    assert specs['preprocess'].remappings == {'image': '/front/image_raw'}
     assert specs['annotate'].remappings['image'] == '/front/image_raw'
     assert specs['annotate'].remappings['detections'] == 'detections'
     assert specs['inference'].remappings == specs['detection'].remappings == {}
@@ -223,7 +220,7 @@ def test_behind_a_detector_a_second_model_runs_on_topics_of_its_own():
     assert second.remappings['output_tensors'] == made['keypoints'].remappings['output_tensors']
     assert second.remappings['output_tensors'] != 'output_tensors'
     assert made['keypoints'].parameters['publish_detections'] is False
-    assert made['annotate'].parameters == {'draw_keypoints': True, 'wait_s': 1.0}
+    assert made['annotate'].parameters == {'draw_keypoints': True, 'wait_s': 1.0, 'buffer_size': 40}
 
 
 def test_whoever_pairs_the_keypoints_of_crops_with_detections_is_patient():
@@ -233,6 +230,12 @@ def test_whoever_pairs_the_keypoints_of_crops_with_detections_is_patient():
         declared = {item.name: item.default for item in specs(load_class(PACKAGE, made[name].plugin).Parameters)}
         assert made[name].parameters['wait_s'] > 2 * declared['wait_s']
     assert 'wait_s' not in named(model='d.onnx', keypoints=True, skeletons=True)['skeletons'].parameters
+
+
+def test_who_draws_keeps_the_images_of_all_the_time_that_it_waits_for():
+    """Else detections that waited for their keypoints find their image gone."""
+    drawn = named(model='d.onnx', crops=CropModel('p.onnx'))['annotate'].parameters
+    assert drawn['buffer_size'] > 30 * drawn['wait_s'], 'of a camera at 30 Hz'
 
 
 def test_crops_are_of_the_image_that_was_detected_in():

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from isaac_inference.errors import ConfigError
 from isaac_inference.models import AnyCard, ModelCard, Task
 from isaac_inference.ros.bringup.graph import CameraTopics, NodeSpec
-from isaac_inference.ros.bringup.node_list import executable, plugin
 
 KINDS: Mapping[Task, str] = {Task.STEREO_DEPTH: 'stereo', Task.DEPTH_COMPLETION: 'completion'}
 """The task of a network -> the node that it is for, and the launch argument that starts that node without one."""
@@ -46,30 +45,40 @@ class MadeDepth:
         Args:
             given: the launch arguments.
         """
-        # '' too: a model that a parameter file names for all nodes is not this one's
-        network = {'model': self.model, **({'model_card': self.model_card} if self.model_card else {})}
+        # '' too: what a parameter file names for all nodes is not this one's
+        network = {'model': self.model, 'model_card': self.model_card}
         is_beside = bool(self.model) and not self.is_alone
         tensors = {name: f'{self.kind}/{name}' for name in _TENSORS} if is_beside else {}
-        node = _node(self.kind, self.kind, network, {**_topics(self.kind, given), **tensors})
+        node = NodeSpec.of(self.kind, network, {**_topics(self.kind, given), **tensors})
         if not self.model:
             return (node,)
-        return node, _node('inference', f'{self.kind}_inference' if is_beside else 'inference', network, tensors)
+        return node, NodeSpec.of('inference', network, tensors, f'{self.kind}_inference' if is_beside else '')
 
 
 def made_depth(
-    given: Mapping[str, str], card: AnyCard | None, card_of: Callable[[str], AnyCard | None]
+    given: Mapping[str, str],
+    card: AnyCard | None,
+    card_of: Callable[[str, str], AnyCard | None],
+    depth_card: str = '',
+    origins: Mapping[str, str] | None = None,
 ) -> MadeDepth | None:
     """The depth that launch arguments ask for; None for none.
 
     Args:
         given: every argument's value, by name, paths absolute.
         card: that of `model`.
-        card_of: reads the card of a path.
+        card_of: reads the card of a model's path and its card's, which may be ''.
+        depth_card: path of the card of `depth_model`; '' looks beside it.
+        origins: for errors, what names `model` or `depth_model` where it is no launch argument: 'parameter file ...'.
 
     Raises:
         ConfigError: arguments that contradict each other, or a depth_model that is for something else.
     """
-    argument, found = ('depth_model', card_of(given['depth_model'])) if given['depth_model'] else ('model', card)
+    said = {name: f'{name}:={given[name]}' for name in ('model', 'depth_model')}
+    said |= {name: f'{origin}: {given[name]}' for name, origin in (origins or {}).items() if name in said}
+    argument, found = 'model', card
+    if given['depth_model']:
+        argument, found = 'depth_model', card_of(given['depth_model'], depth_card)
     if given['depth_model'] and found is None:
         path = given['depth_model']
         raise ConfigError(f'launch argument depth_model: {path} cannot be read; `isaac-inference info {path}` says why')
@@ -81,27 +90,24 @@ def made_depth(
         )
     own = isinstance(card, ModelCard) and card.task in KINDS
     if own and given['depth_model']:
-        raise ConfigError(
-            f'launch arguments model:={given["model"]} and depth_model:={given["depth_model"]}: both make depth; give '
-            'one of them'
-        )
+        raise ConfigError(f'launch: {said["model"]} and {said["depth_model"]}: both make depth; give one of them')
     wanted = {name for name in KINDS.values() if given[name] == 'true' or (given[name] == 'auto' and kind == name)}
     if kind is not None and kind not in wanted:
         raise ConfigError(
-            f'launch arguments {kind}:=false and {argument}:={given[argument]}, which is a network for the {kind} '
-            'node; leave one of them out'
+            f'launch: {kind}:=false and {said[argument]}, which is a network for the {kind} node; leave one of them out'
         )
     if len(wanted) > 1:
+        network = '' if kind is None else f', and {said[argument]} is a network for the {kind} node'
         raise ConfigError(
             f'launch arguments {", ".join(f"{name}:={given[name]}" for name in KINDS.values())}: both nodes publish '
-            'depth/image; launch one of them a second time, with a namespace of its own'
+            f'depth/image{network}; launch one of them a second time, with a namespace of its own'
         )
     if not wanted:
         return None
     made = MadeDepth(
         wanted.pop(),
         given[argument] if kind is not None else '',
-        given['model_card'] if own else '',
+        given['model_card'] if own else depth_card,
         not (given['tags'] or given['detections'] or (given['model'] and not own)),
     )
     _check(made, given)
@@ -133,7 +139,3 @@ def _topics(kind: str, given: Mapping[str, str]) -> dict[str, str]:
         return {name: topic for name, topic in pairs.items() if name != topic}
     sensor = {} if given['depth'] == CameraTopics().depth else {'sensor_depth/image': given['depth']}
     return {'image': given['image'], 'camera_info': given['camera_info'], **sensor}
-
-
-def _node(kind: str, name: str, parameters: Mapping[str, str], remappings: Mapping[str, str]) -> NodeSpec:
-    return NodeSpec(name, executable(kind), plugin(kind), parameters=parameters, remappings=remappings)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from isaac_inference.errors import ConfigError, PerceptionError
 from isaac_inference.models import DetectionSpec, ModelCard, Task, read_card
+from isaac_inference.ros.bringup.networks.paths import absolute
 
-_EXPECTED = 'expected two paths, a person detector and a model of top-down keypoints: person.onnx,pose.onnx'
+_TWO = 'a person detector and a model of top-down keypoints'
 
 
 @dataclass(frozen=True)
@@ -33,22 +34,19 @@ class ChainPaths:
         """The cards of both.
 
         Args:
-            what: names the argument that the paths are from: 'launch argument models'.
+            what: names what the paths are from: 'launch argument models'.
 
         Raises:
             ConfigError: a model cannot be read, the first is no detector, or has keypoints itself, or the second is
                 no model of top-down keypoints; says what was found.
         """
-        cards = []
-        for path, card in ((self.detector, self.detector_card), (self.keypoints, self.keypoints_card)):
-            try:
-                cards.append(read_card(path, card or None))
-            except PerceptionError as error:
-                raise ConfigError(f'{what}: {error}') from error
-        problem = _problem(*cards)
+        chain = ModelChain(
+            _read(self.detector, self.detector_card, what), _read(self.keypoints, self.keypoints_card, what)
+        )
+        problem = _problem(chain.detector, chain.keypoints)
         if problem:
             raise ConfigError(f'{what}: {problem}')
-        return ModelChain(*cards)
+        return chain
 
 
 def chain_paths(models: str, model_card: str, what: str) -> ChainPaths:
@@ -72,7 +70,9 @@ detector and a model of top-down keypoints: person.onnx,pose.onnx; for one model
     paths = [part.strip() for part in models.split(',')]
     if len(paths) != 2 or not all(paths):
         listed = f'{len(paths)} path{"s" * (len(paths) != 1)}, {models!r}'
-        raise ConfigError(f'{what}: got {listed}, {_EXPECTED}; for one model alone give model')
+        raise ConfigError(
+            f'{what}: got {listed}, expected two paths, {_TWO}: person.onnx,pose.onnx; for one model alone give model'
+        )
     cards = [part.strip() for part in model_card.split(',')] if model_card else ['', '']
     if len(cards) != 2:
         raise ConfigError(
@@ -82,7 +82,30 @@ detector and a model of top-down keypoints: person.onnx,pose.onnx; for one model
     for path in (*paths, *filter(None, cards)):
         if not os.path.isfile(os.path.expanduser(path)):
             raise ConfigError(f'{what}: no such file {path!r}; give an existing one, best as an absolute path')
-    return ChainPaths(*(_absolute(path) for path in (*paths, *cards)))
+    return ChainPaths(*(absolute(path) for path in (*paths, *cards)))
+
+
+def read_top_down(path: str, card_path: str, what: str) -> ModelCard:
+    """The card of the second model alone, behind a detector elsewhere.
+
+    Args:
+        path, card_path: of the model and its card; '' for one that is beside it.
+        what: as of `ChainPaths.read`.
+
+    Raises:
+        ConfigError: the model cannot be read, or is for something else.
+    """
+    card = _read(path, card_path, what)
+    if card.task is not Task.TOP_DOWN_KEYPOINTS:
+        raise ConfigError(f'{what}: {_found(card)}; expected a model of top-down keypoints')
+    return card
+
+
+def _read(path: str, card_path: str, what: str) -> ModelCard:
+    try:
+        return read_card(path, card_path or None)
+    except PerceptionError as error:
+        raise ConfigError(f'{what}: {error}') from error
 
 
 def _problem(first: ModelCard, second: ModelCard) -> str:
@@ -91,9 +114,9 @@ def _problem(first: ModelCard, second: ModelCard) -> str:
     if second.task is not Task.TOP_DOWN_KEYPOINTS:
         swapped = isinstance(second.spec, DetectionSpec) and first.task is Task.TOP_DOWN_KEYPOINTS
         hint = '; give them the other way round' if swapped else ''
-        return f'{found}; {_EXPECTED}{hint}'
+        return f'{found}; expected {_TWO}{hint}'
     if not isinstance(first.spec, DetectionSpec):
-        return f'{found}; {_EXPECTED}'
+        return f'{found}; expected {_TWO}'
     if first.keypoints is not None:
         return f'{found}; the first finds keypoints by itself: give it alone as model, or another detector'
     return ''
@@ -101,7 +124,3 @@ def _problem(first: ModelCard, second: ModelCard) -> str:
 
 def _found(card: ModelCard) -> str:
     return f'{card.path} is for {card.task.value} ({card.sources.get("task", "its card")})'
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path)) if path else ''

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.keypoints.dots import write_dots
 from support.onnx_models import ultralytics_metadata, write_model
 
 from isaac_inference.errors import ConfigError
+from isaac_inference.models import reader
 from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import build
@@ -47,7 +50,7 @@ def test_two_models_are_a_detector_and_what_runs_on_its_people(person: str, pose
     assert {made[name].parameters['model'] for name in CHAIN[3:6]} == {pose}
     assert made['crops'].remappings['image'] == '/front/image'
     drawn = {'draw_keypoints': True, 'draw_skeletons': True}
-    assert made['annotate'].parameters == {**drawn, 'model': pose, 'wait_s': 1.0}
+    assert made['annotate'].parameters == {**drawn, 'model': pose, 'wait_s': 1.0, 'buffer_size': 40}
     assert made['skeletons'].parameters == {'model': pose, 'wait_s': 1.0}
 
 
@@ -174,3 +177,153 @@ def test_a_top_down_model_on_the_detections_of_a_detector_elsewhere(pose: str, p
     assert made['crops'].parameters['model'] == pose
     with pytest.raises(ConfigError, match='each is a detector'):
         nodes(model=person, detections='/yolo/detections')
+
+
+def in_file(path: Path, sections: dict[str, dict[str, str]]) -> str:
+    """A parameter file with a section for each node."""
+    path.write_text(yaml.safe_dump({f'/**/{name}': {'ros__parameters': values} for name, values in sections.items()}))
+    return str(path)
+
+
+def models_of(made: dict[str, Any]) -> dict[str, str]:
+    return {name: spec.parameters.get('model', '') for name, spec in made.items()}
+
+
+def test_whoever_joins_keypoints_reads_the_model_of_a_parameter_file(pose: str, tmp_path: Path) -> None:
+    """A skeletons or annotate node without a model does not configure: there are no pictures at all."""
+    own = ['preprocess', 'inference', 'keypoints']
+    made = nodes(params_file=in_file(tmp_path / 'mine.yaml', {name: {'model': pose} for name in own}))
+    assert models_of(made) == dict.fromkeys([*own, 'skeletons', 'annotate'], pose)
+    assert made['annotate'].parameters['draw_skeletons'] is True
+
+
+def test_a_card_in_a_parameter_file_goes_with_its_model(tmp_path: Path) -> None:
+    metadata = ultralytics_metadata(['person'], imgsz=(64, 64), task='pose', kpt_shape=[17, 3])
+    options = {'classes': 1, 'keypoint_shape': (17, 3), 'input_wh': (64, 64), 'metadata': metadata}
+    path = write_model(tmp_path / 'm.onnx', 'yolov8_pose', **options)
+    card = str(tmp_path / 'other.yaml')
+    Path(card).write_text('keypoints: {skeleton: coco17}\n')
+    section = {'model': str(path), 'model_card': card}
+    own = dict.fromkeys(('preprocess', 'inference', 'detection'), section)
+    made = nodes(params_file=in_file(tmp_path / 'mine.yaml', own))
+    assert {spec.parameters['model_card'] for spec in made.values()} == {card}
+    own |= {'skeletons': {'model': '/their/own.onnx'}, 'annotate': {'model_card': '/their/own.yaml'}}
+    made = nodes(params_file=in_file(tmp_path / 'mine.yaml', own))
+    assert made['skeletons'].parameters == {'model': '/their/own.onnx'}, 'a card of another model is none of its own'
+    assert made['annotate'].parameters['model_card'] == '/their/own.yaml' and 'model' not in made['annotate'].parameters
+
+
+def test_what_a_parameter_file_leaves_empty_is_not_given(pose: str, tmp_path: Path) -> None:
+    """config/perception.yaml names every parameter, and models as ''."""
+    sections = {name: {'model': pose, 'model_card': ''} for name in ('preprocess', 'inference', 'keypoints')}
+    empty = {name: {'model': '', 'model_card': ''} for name in ('skeletons', 'annotate')}
+    made = nodes(params_file=in_file(tmp_path / 'mine.yaml', sections | empty))
+    assert set(models_of(made).values()) == {pose}
+
+
+def test_a_card_in_a_parameter_file_may_be_the_name_of_a_shipped_one(tmp_path: Path) -> None:
+    sections = {'preprocess': {'model_card': 'template'}, 'detection': {}}
+    made = nodes(params_file=in_file(tmp_path / 'mine.yaml', sections))
+    assert made['detection'].parameters['model_card'] == 'template'
+
+
+def test_objects_of_a_model_that_a_parameter_file_gives_per_node_get_poses(person: str, tmp_path: Path) -> None:
+    card = tmp_path / 'sized.yaml'
+    card.write_text('objects: {person: {size: [0.5, 0.3, 1.7]}}\n')
+    section = {'model': person, 'model_card': str(card)}
+    made = nodes(
+        params_file=in_file(tmp_path / 'mine.yaml', dict.fromkeys(('preprocess', 'inference', 'detection'), section))
+    )
+    for name in ('track', 'pose'):
+        assert (made[name].parameters['model'], made[name].parameters['model_card']) == (person, str(card))
+
+
+ALL_CROPS = ('crops', 'crops_inference', 'keypoints')
+
+
+def test_a_top_down_model_of_a_parameter_file_runs_behind_the_detector_of_an_argument(
+    person: str, pose: str, tmp_path: Path
+) -> None:
+    file = in_file(tmp_path / 'mine.yaml', {'crops': {'model': pose}})
+    made = nodes(model=person, params_file=file)
+    assert list(made) == CHAIN
+    assert {made[name].parameters['model'] for name in CHAIN[:3]} == {person}
+    assert {made[name].parameters['model'] for name in ALL_CROPS} == {pose}
+    made = nodes(detections='/my/boxes', params_file=file)
+    assert list(made) == [*ALL_CROPS, 'skeletons', 'annotate']
+    assert {spec.parameters['model'] for spec in made.values()} == {pose}
+    assert made['crops'].remappings['detections'] == '/my/boxes'
+
+
+def test_an_argument_goes_before_the_top_down_model_of_a_parameter_file(person: str, pose: str, tmp_path: Path) -> None:
+    file = in_file(tmp_path / 'mine.yaml', {'crops': {'model': pose}})
+    assert list(nodes(detections='/my/boxes', keypoints='/my/points', params_file=file)) == ['annotate']
+    other = write_dots(tmp_path / 'other.onnx').path
+    made = nodes(models=f'{person},{other}', params_file=file)
+    assert {made[name].parameters['model'] for name in ALL_CROPS} == {str(other)}
+    metadata = ultralytics_metadata(['person'], imgsz=(64, 64), task='pose', kpt_shape=[8, 3])
+    path = write_model(tmp_path / 'yolo_pose.onnx', 'yolov8_pose', classes=1, input_wh=(64, 64), metadata=metadata)
+    assert 'crops' not in nodes(model=str(path), params_file=file), 'it has keypoints itself'
+    assert 'crops' not in nodes(model=pose, params_file=file)
+
+
+@pytest.mark.parametrize('given', [{'model': 'person'}, {'detections': '/my/boxes'}])
+def test_a_model_of_a_parameter_file_for_all_nodes_is_not_for_crops(
+    person: str, pose: str, tmp_path: Path, given: dict[str, str]
+) -> None:
+    file = tmp_path / 'mine.yaml'
+    file.write_text(f'/**:\n  ros__parameters: {{model: {pose}}}\n')
+    arguments = {name: person if value == 'person' else value for name, value in given.items()}
+    assert 'crops' not in nodes(params_file=str(file), **arguments)
+
+
+@pytest.mark.parametrize(
+    'given, said',
+    [
+        ({}, 'parameter file FILE: crops: PERSON is for detection'),
+        ({'model': 'PERSON'}, 'launch argument model and parameter file FILE: crops: PERSON is for detection'),
+        ({'detections': '/my/boxes'}, 'parameter file FILE: crops: OTHER is for detection'),
+    ],
+)
+def test_an_error_names_the_parameter_file_where_that_has_the_model(
+    person: str, tmp_path: Path, given: dict[str, str], said: str
+) -> None:
+    other = str(tmp_path / 'other.onnx')
+    shutil.copy(person, other)
+    sections = {name: {'model': other if name == 'crops' else person} for name in (*CHAIN[:3], 'crops')}
+    paths = {'FILE': in_file(tmp_path / 'mine.yaml', sections), 'PERSON': person, 'OTHER': other}
+    with pytest.raises(ConfigError) as caught:
+        nodes(params_file=paths['FILE'], **{name: paths.get(value, value) for name, value in given.items()})
+    for word, path in paths.items():
+        said = said.replace(word, path)
+    assert str(caught.value).startswith(said)
+    assert 'a model of top-down keypoints' in str(caught.value) and 'two paths' not in str(caught.value)
+
+
+@pytest.mark.parametrize('given', [{'model': 'PERSON'}, {'detections': '/my/boxes'}, {}])
+def test_a_model_of_a_parameter_file_that_is_not_there(person: str, tmp_path: Path, given: dict[str, str]) -> None:
+    sections = {name: {'model': person} for name in CHAIN[:3]} | {'crops': {'model': '/nowhere/pose.onnx'}}
+    file = in_file(tmp_path / 'mine.yaml', sections)
+    with pytest.raises(ConfigError, match=r'parameter file .*mine.yaml: crops: .*/nowhere/pose.onnx'):
+        nodes(params_file=file, **{name: person if value == 'PERSON' else value for name, value in given.items()})
+
+
+def test_keypoints_of_one_s_own_beside_a_model_that_makes_them(pose: str) -> None:
+    """Who reads keypoints reads one of the two; the other would be made for nobody."""
+    with pytest.raises(ConfigError) as caught:
+        nodes(detections='/my/boxes', keypoints='/my/points', model=pose)
+    assert 'keypoints:=/my/points and model:=' in str(caught.value) and 'of /my/boxes; leave' in str(caught.value)
+
+
+@pytest.mark.parametrize('given', ['models', 'model'])
+def test_a_card_in_the_section_of_crops_is_that_of_all_who_run_the_model(
+    person: str, pose: str, tmp_path: Path, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one of them reads another card, each frame is dropped as `other_model`."""
+    card = tmp_path / 'own.yaml'
+    card.write_text('name: mine\n')
+    monkeypatch.setitem(reader._cache, (Path(pose), card), reader._cache[Path(pose), None])
+    file = in_file(tmp_path / 'mine.yaml', {'crops': {'model_card': str(card)}})
+    arguments = {'models': f'{person},{pose}'} if given == 'models' else {'model': pose, 'detections': '/my/boxes'}
+    made = nodes(params_file=file, **arguments)
+    assert {made[name].parameters['model_card'] for name in (*ALL_CROPS, 'skeletons')} == {str(card)}

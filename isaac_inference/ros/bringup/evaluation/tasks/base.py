@@ -16,7 +16,6 @@ from isaac_inference.models import ModelCard
 from isaac_inference.ros.bringup.clients.feeder import FeedTopics
 from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.bringup.networks.made_depth import KINDS, MadeDepth
-from isaac_inference.ros.bringup.node_list import executable, plugin
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,7 @@ class TaskOptions:
 
 def node(name: str, **parameters: str) -> NodeSpec:
     """One node of the package, under its own name; parameters that are '' are left to it."""
-    given = {key: value for key, value in parameters.items() if value}
-    return NodeSpec(name, executable(name), plugin(name), parameters=given)
+    return NodeSpec.of(name, {key: value for key, value in parameters.items() if value})
 
 
 def dense_nodes(kind: str, options: TaskOptions, topics: Mapping[str, str]) -> tuple[NodeSpec, ...]:
