@@ -34,10 +34,11 @@ from isaac_inference.ros.messages.poses import (
 )
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.track.frame_flow import FrameFlow
-from isaac_inference.ros.nodes.track.parameters import Association, SmoothKeypoints, TrackParameters
+from isaac_inference.ros.nodes.track.parameters import Association, TrackParameters
 from isaac_inference.ros.nodes.track.rows import RowStream, TrackedRows
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
+from isaac_inference.ros.runtime.parameters.schema import AutoSwitch
 from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
@@ -251,9 +252,9 @@ class TrackNode(PipelineNode):
 
     def _smoothed_keypoints(self, rows: TrackedRows, points: np.ndarray) -> np.ndarray:
         choice = self.parameters.smooth_keypoints
-        if choice is SmoothKeypoints.FALSE:
+        if choice is AutoSwitch.FALSE:
             return points
-        raw = self._posed_by_keypoints if choice is SmoothKeypoints.AUTO else ()
+        raw = self._posed_by_keypoints if choice is AutoSwitch.AUTO else ()
         followed = [seen for seen in rows.seen if seen.label not in raw and rows.ids[seen.index]]
         if not followed:
             return points
