@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -133,8 +134,8 @@ class TrackNode(PipelineNode):
     def _forget_all(self) -> None:
         self._flow, self._flow_3d = FrameFlow(), FrameFlow()
         self._objects: dict[_Key, _Object] = {}
-        self._keypoint_rows: RowStream[TensorFrame] = RowStream()
-        self._mask_rows: RowStream[ImageFrame] = RowStream()
+        self._keypoint_rows: RowStream[TensorFrame] = RowStream(functools.partial(self._lost, 'keypoints'))
+        self._mask_rows: RowStream[ImageFrame] = RowStream(functools.partial(self._lost, 'masks'))
 
     def _read_model(self) -> None:
         chosen = self.parameters
@@ -238,10 +239,17 @@ class TrackNode(PipelineNode):
             keypoints = self._keypoint_rows.track(stamp, rows)
             if keypoints is not None:
                 self._send_keypoints(rows, keypoints)
+        else:
+            self._keypoint_rows.forget_tracked()
         if self._masks.wanted:
             masks = self._mask_rows.track(stamp, rows)
             if masks is not None:
                 self._send_masks(rows, masks)
+        else:
+            self._mask_rows.forget_tracked()
+
+    def _lost(self, what: str, text: str) -> None:
+        self._count(f'{what}_without_detections', f'{what} {text}')
 
     def _send_keypoints(self, rows: TrackedRows, frame: TensorFrame) -> None:
         try:
