@@ -36,7 +36,7 @@ from isaac_inference.ros.runtime.node import PipelineNode, StageClock
 from isaac_inference.ros.runtime.parameters.schema import AutoSwitch
 from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
 from isaac_inference.ros.runtime.topics.qos import LATCHED
-from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.topics.stamp import JUMP_NS, stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms import TransformSource, make_transform_source
 from isaac_inference.stages.poses import DepthView
@@ -148,6 +148,8 @@ class SkeletonsNode(PipelineNode):
         self._names.publish(joint_names(header, self._skeleton.spec.names, self._settings.min_confidence))
 
     def on_time_jump(self, now_ns: int) -> None:
+        if self._newest_keypoints_ns > now_ns + JUMP_NS:  # of the time before: they overtake nothing
+            self._newest_keypoints_ns = 0
         if self._transforms is not None:
             self._transforms.rewind(now_ns)
 
