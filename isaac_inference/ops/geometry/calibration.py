@@ -35,11 +35,6 @@ class ImageRectified(str, Enum):
     TRUE = 'true'
     FALSE = 'false'
 
-    @classmethod
-    def _missing_(cls, value: object) -> ImageRectified | None:
-        """What YAML makes of `true` and `false`."""
-        return {True: cls.TRUE, False: cls.FALSE}[value] if isinstance(value, bool) else None
-
 
 class StereoFrame(str, Enum):
     """Whose centre is the origin of the frame that a stereo pair's second camera names.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Any, Protocol
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
@@ -21,6 +22,7 @@ from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.runtime.container.container import ComponentContainer
 from isaac_inference.ros.runtime.container.spin import SpinThread
+from isaac_inference.ros.runtime.parameters.schema import to_ros_value
 from isaac_inference.ros.runtime.preparation import BUILDING
 
 _POLL_S = 0.05
@@ -160,8 +162,13 @@ def _command(spec: NodeSpec, namespace: str, params_file: str) -> list[str]:
     if params_file:
         arguments += ['--params-file', params_file]
     for name, value in spec.parameters.items():
-        arguments += ['-p', f'{name}:={value}']
+        arguments += ['-p', f'{name}:={_yaml(value)}']
     return [sys.executable, '-c', _start(spec), *arguments]
+
+
+def _yaml(value: Any) -> str:
+    """A parameter's value as YAML that is read as the same type: text is quoted, be it empty, '1e3' or 'true'."""
+    return json.dumps(to_ros_value(value), ensure_ascii=False)
 
 
 def _start(spec: NodeSpec) -> str:

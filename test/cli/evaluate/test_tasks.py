@@ -103,6 +103,13 @@ def test_classes_of_a_network_that_goes_by_colour(run, tmp_path):
     assert 'pixel accuracy' in screen
 
 
+@pytest.mark.parametrize('task', ['completion', 'stereo', 'keypoints'])
+def test_nodes_without_a_model_run_as_processes_too(run, task):
+    code, figures, _, errors = run(task, '--processes')
+    assert code == 0, errors
+    assert (figures['frames'], figures['dropped_frames']) == (FRAMES, 0)
+
+
 @pytest.mark.parametrize('kind', ['inverse', 'metric'])
 def test_depth_that_is_the_brightness_of_the_picture(run, tmp_path, kind):
     model = write_brightness(tmp_path / 'bright.onnx', (64, 48))

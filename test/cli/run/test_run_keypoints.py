@@ -27,11 +27,22 @@ write_dots(Path(sys.argv[2]))
 from isaac_inference.cli.main import main
 sys.exit(main(sys.argv[3:]))
 """
+# the same, with a second model whose answers are of no use
+BROKEN = PROGRAM.replace(
+    'from isaac_inference.cli.main',
+    """
+from isaac_inference.errors import FrameError
+from isaac_inference.stages.keypoints.decoder import TopDownDecoder
+def refuse(self, outputs):
+    raise FrameError('non_finite_output', 'model pose: its heatmaps hold NaN')
+TopDownDecoder.decode = refuse
+from isaac_inference.cli.main""",
+)
 BOX = tuple(2.0 * value for value in known_detections(1, (64, 64))[0].xyxy)
 
 
-def run(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, '-c', PROGRAM, str(ROOT / 'test'), str(tmp_path / 'pose.onnx'), 'run', *arguments]
+def run(tmp_path: Path, *arguments: str, program: str = PROGRAM) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, '-c', program, str(ROOT / 'test'), str(tmp_path / 'pose.onnx'), 'run', *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
 
 
@@ -73,6 +84,20 @@ def test_a_detector_and_a_top_down_model(tmp_path: Path, photos: Path) -> None:
     assert 'person, pose' in done.stdout
     before, after = cv2.imread(str(photos / 'a.png')), cv2.imread(str(pictures / 'a.png'))
     assert before.shape == after.shape and (before != after).any()
+
+
+def test_boxes_whose_keypoints_fail_are_not_the_answer(tmp_path: Path, photos: Path) -> None:
+    metadata = ultralytics_metadata(['person'], imgsz=(64, 64))
+    person = write_model(tmp_path / 'person.onnx', 'yolov8', classes=1, input_wh=(64, 64), metadata=metadata)
+    (photos / 'b.png').unlink()
+    out, models = tmp_path / 'out.json', f'{person},{tmp_path / "pose.onnx"}'
+    arguments = ['--models', models, '--source', str(photos), '--json', str(out), '--timeout', '10']
+    done = run(tmp_path, *arguments, program=BROKEN)
+    assert done.returncode == 1, done.stdout + done.stderr
+    [row] = [json.loads(line) for line in out.read_text().splitlines()]
+    assert row['detections'] is None
+    assert row['error'].startswith('no keypoints, keypoints/timings within 10 s; ')
+    assert 'non_finite_output' in row['error']
 
 
 def test_alone(tmp_path: Path, photos: Path) -> None:

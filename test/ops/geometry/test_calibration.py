@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.geometry.calibration import Calibration, ImageRectified, StereoFrame, rectified_by_name
+from isaac_inference.ops.geometry.calibration import Calibration, StereoFrame, rectified_by_name
 from isaac_inference.ops.geometry.camera_model import CameraModel
 
 K = (600.0, 0, 321.5, 0, 610, 243.25, 0, 0, 1)
@@ -178,17 +178,6 @@ def test_the_second_camera_of_a_pair_is_where_p_says(binning: tuple[int, int]) -
 )
 def test_what_a_name_tells(topic: str, expected: bool | None) -> None:
     assert rectified_by_name(topic) is expected
-
-
-def test_yaml_makes_booleans_of_two_of_the_names() -> None:
-    assert [ImageRectified(value) for value in (True, False, 'auto', 'true')] == [
-        ImageRectified.TRUE,
-        ImageRectified.FALSE,
-        ImageRectified.AUTO,
-        ImageRectified.TRUE,
-    ]
-    with pytest.raises(ValueError, match='maybe'):
-        ImageRectified('maybe')
 
 
 @pytest.mark.parametrize(

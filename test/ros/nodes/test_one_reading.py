@@ -218,6 +218,18 @@ def test_a_graph_client_answers_with_what_can_be_used(ros, array, monkeypatch):
         assert client.health.snapshot().skips == REASONS
 
 
+@pytest.mark.parametrize('missing', [('keypoints',), ('keypoints', 'keypoints/timings'), ('detection/label_info',)])
+def test_half_an_answer_is_none_for_a_graph_client(ros, array, monkeypatch, missing):
+    with contextlib.closing(
+        GraphClient.start('/one_reading', DetectionReadout(keypoints=True), pictures=False)
+    ) as client:
+        monkeypatch.setattr(client, 'show', lambda *arguments: FeedAnswer({'detections': array}, missing=missing))
+        monkeypatch.setattr(client, 'explain', lambda: '/keypoints: 3 dropped')
+        found = client.ask(SourceFrame(np.zeros((240, 320, 3), np.uint8), 'x.png'), WAIT_S)
+        assert found.error == f'no {", ".join(missing)} within {WAIT_S:g} s; /keypoints: 3 dropped'
+        assert found.as_json()['detections'] is None
+
+
 def test_a_graph_client_gives_each_detection_its_own_keypoints(ros, array, monkeypatch):
     rows = np.arange(len(array.detections) * 6, dtype=np.float32).reshape(-1, 2, 3)
     readout = DetectionReadout(keypoints=True)

@@ -47,12 +47,17 @@ class FeedTopics:
 class FeedAnswer:
     """What the graph said of a sample: by topic, the latched ones too; and what its stages took, model by model.
 
-    It is complete where nothing was missing when the wait was over.
+    `missing` are the topics of which nothing had come when the wait was over.
     """
 
     messages: Mapping[str, Any]
     timings: tuple[StageTiming, ...] = ()
-    is_complete: bool = True
+    missing: tuple[str, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.missing
 
     @property
     def stages_ms(self) -> dict[str, float]:
@@ -109,6 +114,7 @@ class Feeder(GraphWatcher):
         Returns:
             What came, maybe not all of it; None where the first of the answers did not come in time.
         """
+        self.mark()
         with self._changed:
             self._stamp, self._parts, self._reports = stamp_ns(header), {}, {}
         end, pause = time.monotonic() + timeout_s, SHOW_AGAIN_S
@@ -116,7 +122,7 @@ class Feeder(GraphWatcher):
             for name, message in messages.items():
                 self._inputs[name].publish(message)
             with self._changed:
-                if self._changed.wait_for(self._is_complete, min(left, pause)):
+                if self._changed.wait_for(lambda: not self._missing(), min(left, pause)):
                     break
             pause *= 2.0  # a slow network would only have more to do
         with self._changed:
@@ -124,15 +130,12 @@ class Feeder(GraphWatcher):
             if next(iter(self._topics.answers)) not in self._parts:
                 return None
             timings = [timing for name in self._topics.timings for timing in self._reports.get(name, ())]
-            return FeedAnswer({**self._latched, **self._parts}, tuple(timings), self._is_complete())
+            return FeedAnswer({**self._latched, **self._parts}, tuple(timings), self._missing())
 
-    def _is_complete(self) -> bool:
+    def _missing(self) -> tuple[str, ...]:
         topics = self._topics
-        return (
-            len(self._reports) == len(topics.timings)
-            and self._parts.keys() == topics.answers.keys()
-            and self._latched.keys() == topics.latched.keys()
-        )
+        pairs = ((topics.answers, self._parts), (topics.latched, self._latched), (topics.timings, self._reports))
+        return tuple(name for wanted, come in pairs for name in wanted if name not in come)
 
     def _on_answer(self, topic: str, message: Any, clock: StageClock) -> None:
         with self._changed:

@@ -90,6 +90,9 @@ class GraphClient(Feeder):
         if answer is None:
             result.error = f'no {next(iter(readout.answers))} within {timeout_s:g} s; {self.explain()}'
             return result
+        if not answer.is_complete:  # what came would pass for all that there is
+            result.error = f'no {", ".join(answer.missing)} within {timeout_s:g} s; {self.explain()}'
+            return result
         try:
             result.found = readout.read(answer.messages, (width, height), self.health.skipped)
         except FrameError as error:

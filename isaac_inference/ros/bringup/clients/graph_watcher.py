@@ -10,6 +10,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from isaac_inference.ros.bringup.clients.command_node import CommandNode
+from isaac_inference.ros.runtime.health.health import SUPERSEDED
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.type_adapter import plain
@@ -23,18 +24,30 @@ class GraphWatcher(CommandNode):
     def __init__(self, node_name: str, **kwargs: Any) -> None:
         super().__init__(node_name, **kwargs)
         self.statuses: dict[str, DiagnosticStatus] = {}
+        self._dropped_before: dict[str, Counter[str]] = {}
         self._statuses_lock = threading.Lock()
 
     def watch(self) -> None:
         """Listen; to be called in `on_setup`."""
         self.subscribe(plain(DiagnosticArray), '/diagnostics', _QOS, self._on_diagnostics, primary=False, depth=100)
 
+    def mark(self) -> None:
+        """From now on, `faults` tell of frames that were dropped from now on."""
+        with self._statuses_lock:
+            self._dropped_before = {name: _dropped(status) for name, status in self.statuses.items()}
+
     @property
     def faults(self) -> list[str]:
         """What the nodes' diagnostics, and this node's own counts, say is wrong."""
         with self._statuses_lock:
-            statuses = sorted(self.statuses.items())
-        bad = [f'{name}: {status.message}' for name, status in statuses if status.level != DiagnosticStatus.OK]
+            statuses, before = sorted(self.statuses.items()), self._dropped_before
+        since = {name: _dropped(status) - before.get(name, Counter()) for name, status in statuses}
+        bad = [
+            f'{name}: frames dropped: {", ".join(f"{reason} x{count}" for reason, count in sorted(lost.items()))}'
+            for name, lost in since.items()
+            if lost  # a drop is only for seconds in what the node says of itself
+        ]
+        bad += [f'{name}: {status.message}' for name, status in statuses if status.level != DiagnosticStatus.OK]
         own = self.health.snapshot()
         lost = Counter(own.drops) + Counter(own.refusals) + Counter(own.skips)
         return bad + [f'{reason} x{count}' for reason, count in sorted(lost.items())]
@@ -49,3 +62,11 @@ class GraphWatcher(CommandNode):
         new.pop(itself, None)
         with self._statuses_lock:
             self.statuses = {**self.statuses, **new}
+
+
+def _dropped(status: DiagnosticStatus) -> Counter[str]:
+    """How many frames the node says that it has dropped, by reason, but for those that a newer one replaced."""
+    begin = 'dropped.'
+    counts = Counter({pair.key[len(begin) :]: int(pair.value) for pair in status.values if pair.key.startswith(begin)})
+    del counts[SUPERSEDED]
+    return counts

@@ -16,6 +16,7 @@ from isaac_inference.models import read_card
 from isaac_inference.ops.depth.dense.complete import complete_depth
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.image.options import ColorOrder
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.compressed_depth import depth_frame_of
@@ -23,6 +24,7 @@ from isaac_inference.ros.messages.depth import depth_array, depth_encoding
 from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, image_frame_from_array
 from isaac_inference.ros.nodes.completion.parameters import CompletionParameters
 from isaac_inference.ros.nodes.shared.depth_output import DepthOutput
+from isaac_inference.ros.nodes.shared.depth_source import DepthSource
 from isaac_inference.ros.nodes.shared.image_input import ImageInput
 from isaac_inference.ros.nodes.shared.image_source import ImageSource
 from isaac_inference.ros.nodes.shared.network_link import Answer, NetworkLink
@@ -60,7 +62,8 @@ class CompletionNode(PipelineNode):
 
     With `depth/camera_info`, by the image's `camera_info`, and `depth/points` while somebody looks; at the resolution
     of depth, with its header. Depth spreads into holes as far as the image shows one surface there; what nothing
-    supports stays unknown. Depth is the primary input: each is a frame.
+    supports stays unknown. Depth is the primary input: each is a frame. Where `sensor_depth/camera_info` is published,
+    depth that shows another view than the image is refused by it, such as that of the whole sensor beside a part.
 
     With a model, image and depth go to the inference node as `input_tensors`, and its `output_tensors` are read, and
     held against the readings. There is a `depth/confidence` (mono8, 0 for unknown) of a network that gives one.
@@ -71,7 +74,7 @@ class CompletionNode(PipelineNode):
 
     def __init__(self, node_name: str = 'completion', **kwargs: object) -> None:
         self._pairing = StampPairing('depth', {})
-        self._feed = CameraFeed()
+        self._feed, self._own = CameraFeed(), CameraFeed()
         self._network: CompletionNetwork | None = None
         self._link: NetworkLink[_Frame] | None = None
         super().__init__(node_name, **kwargs)
@@ -89,7 +92,9 @@ class CompletionNode(PipelineNode):
         self._pairing = StampPairing(
             'depth', {'image': image}, topics={name: self.resolve_topic_name(topic) for name, topic in topics.items()}
         )
-        self.subscribe(plain(CameraInfo), 'camera_info', chosen.image_qos, self._on_camera_info, primary=False)
+        infos = plain(CameraInfo)
+        self.subscribe(infos, 'camera_info', chosen.image_qos, self._on_camera_info, primary=False)
+        self.subscribe(infos, 'sensor_depth/camera_info', chosen.image_qos, self._on_depth_camera_info, primary=False)
         self._images = ImageInput(self, 'image', chosen)
         self._images.subscribe(chosen.image_qos, self._on_image, primary=False, depth=_BUFFER)
         source = ImageSource(self, 'sensor_depth/image', chosen.depth_transport, 'depth_transport', 'compressedDepth')
@@ -115,9 +120,15 @@ class CompletionNode(PipelineNode):
     def _open_camera(self) -> None:
         names = [self.resolve_topic_name(name) for name in ('image', 'camera_info')]
         self._feed = CameraFeed(self.parameters.image_rectified, names)
+        own = [self.resolve_topic_name(f'sensor_depth/{name}') for name in ('image', 'camera_info')]
+        self._own = CameraFeed(topics=own)
+        self._source = DepthSource(self._feed, self._own, _no_transform, self.parameters.depth_unit_scale)
 
     def _on_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
         self._feed.put(message)
+
+    def _on_depth_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
+        self._own.put(message)
 
     def _on_image(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
         self._release(self._pairing.put('image', stamp_ns(item.header), item))
@@ -158,6 +169,7 @@ class CompletionNode(PipelineNode):
                 'registered (aligned) to the image',
             )
         self._feed.fit(color.shape[1], color.shape[0])
+        self._source.check_registered(read)
         camera = None if self._feed.camera is None else self._feed.camera.resized(*size)
         guide = color if size == color.shape[1::-1] else cv2.resize(color, size, interpolation=cv2.INTER_AREA)
         bgr = guide if order is ColorOrder.BGR else guide[..., ::-1]
@@ -183,6 +195,10 @@ class CompletionNode(PipelineNode):
         known, added = (np.count_nonzero(np.isfinite(part)) / part.size for part in (frame.measured, filled))
         self.health.show('known', f'{100 * known:.1f} % read, {100 * added:.1f} % filled or read')
         self._output.publish(frame.header, filled, frame.camera, lambda: frame.view)
+
+
+def _no_transform(target: str, source: str, stamp_ns: int, patient: bool) -> Pose:
+    raise FrameError('depth_unregistered', 'depth that is to be filled has to be in the frame of the image')
 
 
 main = node_main(CompletionNode)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from enum import Enum
 
 from isaac_inference.errors import FrameError
 from isaac_inference.models import AnyCard, ModelCard
@@ -13,24 +12,17 @@ from isaac_inference.ops.masks.masks import Masks
 from isaac_inference.ros.messages.detections import SeenBox, Skip
 from isaac_inference.ros.messages.image import ImageFrame
 from isaac_inference.ros.messages.masks import read_masks
+from isaac_inference.ros.runtime.parameters.schema import AutoSwitch
 from isaac_inference.stages.poses import Observed
 
 BUFFER = 8  # masks kept while their detections are made; an image each
 
 
-class UseMasks(str, Enum):
-    """Whether masks are waited for."""
-
-    AUTO = 'auto'
-    TRUE = 'true'
-    FALSE = 'false'
-
-
-def wants_masks(choice: UseMasks, card: AnyCard | None) -> bool:
+def wants_masks(choice: AutoSwitch, card: AnyCard | None) -> bool:
     """Whether detections come with masks: as chosen, or as the card of the model that finds them says."""
-    if choice is UseMasks.AUTO:
+    if choice is AutoSwitch.AUTO:
         return isinstance(card, ModelCard) and card.masks is not None
-    return choice is UseMasks.TRUE
+    return choice is AutoSwitch.TRUE
 
 
 def masks_of(

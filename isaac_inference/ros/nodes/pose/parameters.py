@@ -11,11 +11,10 @@ from isaac_inference.ops.geometry.calibration import ImageRectified, StereoFrame
 from isaac_inference.ops.pose.depth_evidence import EvidenceSettings
 from isaac_inference.ops.pose.pnp import PnpSettings
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
-from isaac_inference.ros.nodes.pose.masks import UseMasks
 from isaac_inference.ros.nodes.shared.image_input import ImageParameters
 from isaac_inference.ros.nodes.shared.image_source import DepthTransport
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
-from isaac_inference.ros.runtime.parameters.schema import group, param
+from isaac_inference.ros.runtime.parameters.schema import AutoSwitch, group, param
 from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
 from isaac_inference.ros.runtime.transforms import TransformLibrary
 from isaac_inference.stages.poses import PoseMethod, PoseSettings
@@ -226,8 +225,8 @@ class PoseParameters(ImageParameters, NodeParameters):
         minimum=0.0,
         maximum=1.0,
     )
-    use_masks: UseMasks = param(
-        UseMasks.AUTO,
+    use_masks: AutoSwitch = param(
+        AutoSwitch.AUTO,
         'Whether objects are the pixels of "instance_mask" where depth is looked at, instead of the surface in the '
         "middle of their box; auto: if the model's card has masks. With true, a detector of your own must send them.",
     )

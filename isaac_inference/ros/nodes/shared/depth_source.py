@@ -67,9 +67,8 @@ class DepthSource:
             raise FrameError('no_camera_info', 'no usable CameraInfo has arrived')
         if self._last is not None and self._last[0] is frame and self._last[1] == header and self._last[2] is color:
             return self._last[3]
-        with contextlib.suppress(FrameError):  # its size is looked at where it matters
-            self._own.fit(frame.image.width, frame.image.height)
         image = DepthImage.check(depth_array(frame), depth_encoding(frame), self._unit_scale)
+        self._fit(image)
         T_color_depth = self._from_depth(frame.header, header)
         if T_color_depth is None:
             registered = self._registered(image, color)
@@ -80,6 +79,20 @@ class DepthSource:
             made = DepthView(*reproject(image, self._own_camera(frame, header), color, T_color_depth, boxes))
         self._last = frame, header, color, made
         return made
+
+    def check_registered(self, image: DepthImage) -> None:
+        """Depth in the image's frame shows the image's view, as far as the CameraInfos say that.
+
+        Raises:
+            FrameError: 'depth_unregistered'.
+        """
+        if self._color.camera is not None:
+            self._fit(image)
+            self._registered(image, self._color.camera)
+
+    def _fit(self, image: DepthImage) -> None:
+        with contextlib.suppress(FrameError):  # its size is looked at where it matters
+            self._own.fit(image.width, image.height)
 
     def _from_depth(self, depth: Header, color: Header) -> Pose | None:
         """T_color_depth, of the cameras' centres; None where both are in one frame."""

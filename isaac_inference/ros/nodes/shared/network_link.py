@@ -39,6 +39,7 @@ class NetworkParameters:
 
 
 _MAY_WAIT = 2  # the newest frames, of which one waits in front of the inference node
+STARTS_S = 10.0  # for an inference node that starts together with this one; one that builds an engine says so itself
 _PREPARED = 'preprocess'  # the stage that the first half of the work is, as in other graphs
 
 
@@ -74,7 +75,8 @@ class NetworkLink(Generic[T]):
     """Sends frames to the inference node, and gives its answers to a handler: all in the node's worker thread.
 
     The inference node takes the newest frame when it falls free, so not each one is answered. Kept are those that may
-    be running, and the newest that may wait; the others count as superseded.
+    be running, and the newest that may wait; the others count as superseded. Frames that come before it is there are
+    counted, and only spoken of where that lasts.
 
     Args:
         node: in its `on_setup`; its health counts what is lost: 'no_inference', 'no_outputs', 'other_model'.
@@ -95,6 +97,8 @@ class NetworkLink(Generic[T]):
         self._node, self._card, self._wait_s, self._handler = node, card, wait_s, handler
         self._running: list[_Asked[T]] = []
         self._waiting: list[_Asked[T]] = []
+        self._first_lost_s: float | None = None
+        self._was_heard = False
         self._tensors = node.advertise(TENSORS, 'input_tensors', qos)
         node.subscribe(TENSORS, 'output_tensors', qos, self._on_outputs, primary=False, depth=_MAY_WAIT)
         node.every(max(wait_s / 5, 0.02), self._on_tick)
@@ -110,16 +114,14 @@ class NetworkLink(Generic[T]):
             clock: of the frame.
 
         Raises:
-            FrameError: 'no_inference', nobody takes the tensors.
+            FrameError: 'no_inference', nobody takes the tensors; without text while that may be the start of the graph.
         """
+        now = time.monotonic()
         if not self._tensors.wanted:
-            raise FrameError(
-                'no_inference',
-                f'nobody takes {self._tensors.topic}: start the inference node with model {self._card.path}, in the '
-                'same namespace; perception.launch.py does, with this model; while it builds an engine it takes none',
-            )
+            raise FrameError('no_inference', self._nobody_there(now))
+        self._was_heard = True
         prepared = StageTiming(_PREPARED, clock.arrived_ns, clock.started_ns, time.time_ns())
-        asked = _Asked(_key(header), item, letterbox, clock, time.monotonic())
+        asked = _Asked(_key(header), item, letterbox, clock, now)
         clock.defer()
         if self._running:
             self._waiting.append(asked)
@@ -133,6 +135,7 @@ class NetworkLink(Generic[T]):
     def clear(self) -> None:
         """Forget all that is under way: the node is being deactivated."""
         self._running, self._waiting = [], []
+        self._first_lost_s, self._was_heard = None, False
 
     def _on_outputs(self, frame: TensorFrame, clock: StageClock) -> None:
         key = _key(frame.header)
@@ -167,6 +170,17 @@ class NetworkLink(Generic[T]):
                 f'no output_tensors came within {self._wait_s:g} s; look at the diagnostics of the inference node, or '
                 'raise network.wait_s where the model takes longer here',
             )
+
+    def _nobody_there(self, now_s: float) -> str:
+        """Why a frame is lost, in words; '' while the inference node may be starting too."""
+        if self._first_lost_s is None:
+            self._first_lost_s = now_s
+        if not self._was_heard and now_s < self._first_lost_s + STARTS_S:
+            return ''
+        return (
+            f'nobody takes {self._tensors.topic}: start the inference node with model {self._card.path}, in the same '
+            'namespace; perception.launch.py does, with this model; while it builds an engine it takes none'
+        )
 
     def _lose(self, asked: _Asked[T], reason: str, text: str) -> None:
         with self._node.work(asked.clock):

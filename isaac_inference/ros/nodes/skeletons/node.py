@@ -29,13 +29,14 @@ from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, RECTIFIED, SOU
 from isaac_inference.ros.nodes.shared.depth_source import DepthSource
 from isaac_inference.ros.nodes.shared.image_source import ImageSource
 from isaac_inference.ros.nodes.skeletons.bodies import Bodies, SeenPerson
-from isaac_inference.ros.nodes.skeletons.parameters import Choice, SkeletonsParameters
+from isaac_inference.ros.nodes.skeletons.parameters import SkeletonsParameters
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.health.health import SUPERSEDED
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
+from isaac_inference.ros.runtime.parameters.schema import AutoSwitch
 from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
 from isaac_inference.ros.runtime.topics.qos import LATCHED
-from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.topics.stamp import JUMP_NS, stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms import TransformSource, make_transform_source
 from isaac_inference.stages.poses import DepthView
@@ -98,10 +99,10 @@ class SkeletonsNode(PipelineNode):
     def _make_bodies(self, chosen: SkeletonsParameters) -> Bodies | None:
         """Raises ConfigError: REP 155 is asked for and cannot be had."""
         names = self._skeleton.spec.names
-        if chosen.hri is Choice.FALSE:
+        if chosen.hri is AutoSwitch.FALSE:
             return None
         if not has_body_points(names):
-            if chosen.hri is Choice.TRUE:
+            if chosen.hri is AutoSwitch.TRUE:
                 raise ConfigError(
                     f'parameter hri: got "true", but of the points of hri_msgs/Skeleton2D the skeleton of '
                     f'{self._skeleton.name} has none: {", ".join(names)}; set it to "false"'
@@ -109,7 +110,7 @@ class SkeletonsNode(PipelineNode):
             return None
         if hri_msgs() is None:
             what = f'the package {PACKAGE} is not installed; sudo apt install ros-$ROS_DISTRO-hri-msgs'
-            if chosen.hri is Choice.TRUE:
+            if chosen.hri is AutoSwitch.TRUE:
                 raise ConfigError(f'parameter hri: got "true", but {what}, or set it to "auto"')
             self.get_logger().info(f'nothing is published as REP 155 says (/humans/bodies): {what}')
             return None
@@ -120,7 +121,7 @@ class SkeletonsNode(PipelineNode):
         infos = plain(CameraInfo)
         self.subscribe(infos, 'camera_info', image_qos, self._on_camera_info)
         self.subscribe(infos, 'depth/camera_info', image_qos, self._on_depth_camera_info)
-        takes_depth = chosen.use_depth is not Choice.FALSE
+        takes_depth = chosen.use_depth is not AutoSwitch.FALSE
         transport = chosen.depth_transport
         self.subscribe(
             IMAGE,
@@ -135,7 +136,7 @@ class SkeletonsNode(PipelineNode):
                 transport,
                 'depth_transport',
                 'compressedDepth',
-                lambda: chosen.use_depth is Choice.TRUE,
+                lambda: chosen.use_depth is AutoSwitch.TRUE,
             ),
         )
         self.subscribe(TENSORS, KEYPOINTS_TOPIC, qos, self._on_keypoints, depth=qos.depth)
@@ -147,6 +148,8 @@ class SkeletonsNode(PipelineNode):
         self._names.publish(joint_names(header, self._skeleton.spec.names, self._settings.min_confidence))
 
     def on_time_jump(self, now_ns: int) -> None:
+        if self._newest_keypoints_ns > now_ns + JUMP_NS:  # of the time before: they overtake nothing
+            self._newest_keypoints_ns = 0
         if self._transforms is not None:
             self._transforms.rewind(now_ns)
 
@@ -205,8 +208,8 @@ class SkeletonsNode(PipelineNode):
 
     def _uses_depth(self) -> bool:
         use = self.parameters.use_depth
-        if use is not Choice.AUTO:
-            return use is Choice.TRUE
+        if use is not AutoSwitch.AUTO:
+            return use is AutoSwitch.TRUE
         return any(
             self.count_publishers(topic) > 0 for topic in (self._depth_topic, f'{self._depth_topic}/compressedDepth')
         )

@@ -6,26 +6,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from enum import Enum
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ops.geometry.calibration import ImageRectified
 from isaac_inference.ops.keypoints.joints import JointSettings
 from isaac_inference.ros.nodes.shared.image_source import DepthTransport
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
-from isaac_inference.ros.runtime.parameters.schema import group, param
+from isaac_inference.ros.runtime.parameters.schema import AutoSwitch, group, param
 from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
 from isaac_inference.ros.runtime.transforms import TransformLibrary
 
 _JOINTS = JointSettings()
-
-
-class Choice(str, Enum):
-    """Whether something is done; auto: where it can be."""
-
-    AUTO = 'auto'
-    TRUE = 'true'
-    FALSE = 'false'
 
 
 @dataclass(frozen=True)
@@ -112,16 +103,16 @@ class SkeletonsParameters(NodeParameters):
         'keypoints of any origin.',
     )
     classes: tuple[str, ...] = param((), 'Names of the classes that are looked at; empty takes all.', live=True)
-    use_depth: Choice = param(
-        Choice.AUTO, 'Whether joints are brought into space; auto: while somebody publishes depth.'
+    use_depth: AutoSwitch = param(
+        AutoSwitch.AUTO, 'Whether joints are brought into space; auto: while somebody publishes depth.'
     )
     joint_depths: tuple[str, ...] = param(
         (),
         'How far joints lie behind the skin, each "joint: metres", with or without a side, where it is not the usual: '
         'wrist 0.025, ankle and elbow 0.035, knee and shoulder 0.05, hip 0.09. "all: 0" gives the surface itself.',
     )
-    hri: Choice = param(
-        Choice.AUTO,
+    hri: AutoSwitch = param(
+        AutoSwitch.AUTO,
         'Whether people who have an id are published as REP 155 says, which takes the package hri_msgs; auto: where it '
         'is installed.',
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,10 +35,11 @@ from isaac_inference.ros.messages.poses import (
 )
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.track.frame_flow import FrameFlow
-from isaac_inference.ros.nodes.track.parameters import Association, SmoothKeypoints, TrackParameters
+from isaac_inference.ros.nodes.track.parameters import Association, TrackParameters
 from isaac_inference.ros.nodes.track.rows import RowStream, TrackedRows
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
+from isaac_inference.ros.runtime.parameters.schema import AutoSwitch
 from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
@@ -132,8 +134,8 @@ class TrackNode(PipelineNode):
     def _forget_all(self) -> None:
         self._flow, self._flow_3d = FrameFlow(), FrameFlow()
         self._objects: dict[_Key, _Object] = {}
-        self._keypoint_rows: RowStream[TensorFrame] = RowStream()
-        self._mask_rows: RowStream[ImageFrame] = RowStream()
+        self._keypoint_rows: RowStream[TensorFrame] = RowStream(functools.partial(self._lost, 'keypoints'))
+        self._mask_rows: RowStream[ImageFrame] = RowStream(functools.partial(self._lost, 'masks'))
 
     def _read_model(self) -> None:
         chosen = self.parameters
@@ -237,10 +239,17 @@ class TrackNode(PipelineNode):
             keypoints = self._keypoint_rows.track(stamp, rows)
             if keypoints is not None:
                 self._send_keypoints(rows, keypoints)
+        else:
+            self._keypoint_rows.forget_tracked()
         if self._masks.wanted:
             masks = self._mask_rows.track(stamp, rows)
             if masks is not None:
                 self._send_masks(rows, masks)
+        else:
+            self._mask_rows.forget_tracked()
+
+    def _lost(self, what: str, text: str) -> None:
+        self._count(f'{what}_without_detections', f'{what} {text}')
 
     def _send_keypoints(self, rows: TrackedRows, frame: TensorFrame) -> None:
         try:
@@ -251,9 +260,9 @@ class TrackNode(PipelineNode):
 
     def _smoothed_keypoints(self, rows: TrackedRows, points: np.ndarray) -> np.ndarray:
         choice = self.parameters.smooth_keypoints
-        if choice is SmoothKeypoints.FALSE:
+        if choice is AutoSwitch.FALSE:
             return points
-        raw = self._posed_by_keypoints if choice is SmoothKeypoints.AUTO else ()
+        raw = self._posed_by_keypoints if choice is AutoSwitch.AUTO else ()
         followed = [seen for seen in rows.seen if seen.label not in raw and rows.ids[seen.index]]
         if not followed:
             return points

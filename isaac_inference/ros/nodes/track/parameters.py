@@ -13,7 +13,7 @@ from isaac_inference.ops.tracking import (
     TrackerSettings,
 )
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
-from isaac_inference.ros.runtime.parameters.schema import group, param
+from isaac_inference.ros.runtime.parameters.schema import AutoSwitch, group, param
 from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
 
 _BOXES, _POSES, _MIRROR, _EURO = (  # their defaults are ours
@@ -29,14 +29,6 @@ class Association(str, Enum):
 
     BOXES = 'boxes'
     MASKS = 'masks'
-
-
-class SmoothKeypoints(str, Enum):
-    """Whether keypoints are smoothed."""
-
-    AUTO = 'auto'
-    TRUE = 'true'
-    FALSE = 'false'
 
 
 @dataclass(frozen=True)
@@ -106,8 +98,8 @@ class TrackParameters(NodeParameters):
     wait_s: float = param(
         0.15, 'How long detections wait for masks, with association masks.', unit='s', minimum=0.0, maximum=10.0
     )
-    smooth_keypoints: SmoothKeypoints = param(
-        SmoothKeypoints.AUTO,
+    smooth_keypoints: AutoSwitch = param(
+        AutoSwitch.AUTO,
         'Whether `~/keypoints` are smoothed; auto: but for objects whose poses are made of them, by the card, as those '
         "need each frame's own noise.",
         live=True,

@@ -7,7 +7,7 @@ looked for in the boxes; nobody waits for them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -21,7 +21,9 @@ from isaac_inference.ros.messages.masks import instance_array, instance_frame
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, TensorFrame
 
 T = TypeVar('T')
-_BUFFER = 16  # frames kept while the other half is made; a mask is an image
+BUFFER = 16  # of what comes before its detections; a mask is an image
+PATIENCE_S = 3.0  # by the stamps; a network on crops of many people, on a small computer, takes so long
+_MOST_FRAMES = 512  # whatever their stamps: more than PATIENCE_S at 120 a second
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +74,27 @@ class TrackedRows:
 class RowStream(Generic[T]):
     """Pairs the frames that were tracked with one stream of what belongs to their rows, by stamp. Starts empty.
 
-    A stamp of 0 is no stamp, and is paired with nothing.
+    Tracked frames are small, and wait `PATIENCE_S`; what belongs to them may be an image, and of that the newest
+    `BUFFER` wait. A frame for which nothing comes is no fault: a network that is slower than its detector leaves frames
+    out. A stamp of 0 is no stamp, and is paired with nothing.
+
+    Args:
+        lost: told why, in words that follow "keypoints" or "masks", when something is let go that belongs to no frame
+            since the first that was tracked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lost: Callable[[str], None]) -> None:
+        self._lost = lost
         self._frames: dict[int, TrackedRows] = {}
         self._items: dict[int, T] = {}
+        self._first_ns = self._gone_ns = 0
 
     def forget_tracked(self) -> None:
-        """Time has jumped: what comes now is not of the frames before, though a recording repeats their stamps."""
+        """Time has jumped, or nobody listens: what comes now is not of the frames before, though a recording repeats
+        their stamps.
+        """
         self._frames.clear()
+        self._first_ns = self._gone_ns = 0
 
     def is_awaited(self, stamp_ns: int) -> bool:
         """Whether the detections of that stamp have been tracked already."""
@@ -91,9 +104,11 @@ class RowStream(Generic[T]):
         """A frame was tracked: what belongs to it, where that has come."""
         if not stamp_ns:
             return None
+        self._first_ns = self._first_ns or stamp_ns
         item = self._items.pop(stamp_ns, None)
         if item is None:
-            _put(self._frames, stamp_ns, rows)
+            self._frames[stamp_ns] = rows
+            self._let_go_frames(stamp_ns)
         return item
 
     def put(self, stamp_ns: int, item: T) -> TrackedRows | None:
@@ -101,12 +116,23 @@ class RowStream(Generic[T]):
         if not stamp_ns:
             return None
         rows = self._frames.pop(stamp_ns, None)
-        if rows is None:
-            _put(self._items, stamp_ns, item)
-        return rows
+        if rows is not None:
+            return rows
+        if self._first_ns <= stamp_ns <= self._gone_ns:
+            self._lost(f'came more than {PATIENCE_S:g} s after their detections')
+        else:
+            self._keep(stamp_ns, item)
+        return None
 
+    def _keep(self, stamp_ns: int, item: T) -> None:
+        self._items[stamp_ns] = item
+        if len(self._items) > BUFFER:
+            oldest = next(iter(self._items))
+            del self._items[oldest]
+            if oldest >= self._first_ns:
+                self._lost('came whose stamp no detections have; are they made of these `detections`?')
 
-def _put(kept: dict[int, T], stamp_ns: int, item: T) -> None:
-    kept[stamp_ns] = item
-    if len(kept) > _BUFFER:
-        del kept[next(iter(kept))]
+    def _let_go_frames(self, now_ns: int) -> None:
+        while len(self._frames) > _MOST_FRAMES or next(iter(self._frames)) < now_ns - PATIENCE_S * 1e9:
+            self._gone_ns = next(iter(self._frames))
+            del self._frames[self._gone_ns]

@@ -28,6 +28,14 @@ _KEY = 'param'
 _NEAREST = 3  # names that are offered for one that there is not
 
 
+class AutoSwitch(str, Enum):
+    """Whether something is done; auto: as the parameter's description says."""
+
+    AUTO = 'auto'
+    TRUE = 'true'
+    FALSE = 'false'
+
+
 @dataclass(frozen=True)
 class ParamInfo:
     """What a parameter's type can't say. `live`: may change while the node is configured."""
@@ -117,7 +125,8 @@ def flatten(instance: Any) -> dict[str, Any]:
 
 
 def coerce(spec: ParamSpec, value: Any) -> Any:
-    """`value` as the Python type of `spec`; an int is accepted as a float, a list as a tuple.
+    """`value` as the Python type of `spec`; an int is accepted as a float, a list as a tuple, and what YAML makes of
+    `true` or `10` as an Enum's value of that name.
 
     Raises:
         ConfigError: names the parameter, the given value and what was expected.
@@ -174,7 +183,7 @@ def _coerce(kind: Any, value: Any) -> Any:
         item = typing.get_args(kind)[0]
         return tuple(_coerce(item, entry) for entry in value)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind(value)
+        return kind(str(value).lower() if isinstance(value, (bool, int)) else value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not kind:

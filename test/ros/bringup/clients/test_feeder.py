@@ -112,7 +112,7 @@ def test_an_answer_may_be_incomplete(feeder, end_the_wait):
     end_the_wait()
     wait_until(lambda: answers, 'the wait is over')
     (answer,) = answers
-    assert not answer.is_complete
+    assert not answer.is_complete and answer.missing == ('more', 'names', 'second/timings')
     assert set(answer.messages) == {'boxes'} and set(answer.stages_ms) == {'inference', 'detection'}
 
 

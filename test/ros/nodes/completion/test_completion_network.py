@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,8 @@ from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ros.messages.camera_info import camera_info
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.image import to_image_message
+from isaac_inference.ros.messages.tensors import TENSORS
+from isaac_inference.ros.nodes.shared import network_link
 from isaac_inference.sim.completion import completion_sample
 
 
@@ -73,6 +77,19 @@ class NetworkBench:
         self.send(color, depth, **how)
         self.probe.wait_until(lambda: self.count(reason) > count, f'dropped.{reason} is counted')
         assert len(self.found) == before
+
+
+def words_of(bench: NetworkBench, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the node says of frames that nobody takes, from now on."""
+    said: list[str] = []
+    warn = bench.node.health.warn
+
+    def listen(key: str, text: str, **how: Any) -> None:
+        said.extend([text] if key == 'no_inference' else [])
+        warn(key, text, **how)
+
+    monkeypatch.setattr(bench.node.health, 'warn', listen)
+    return said
 
 
 def image(size: tuple[int, int], value: int = 120) -> np.ndarray:
@@ -254,6 +271,44 @@ def test_nobody_runs_the_model(make_graph: Callable[..., AbstractContextManager[
         bench = NetworkBench(graph, model)
         bench.put_camera((64, 48))
         bench.refused('no_inference', image((64, 48)), measured((64, 48)))
+
+
+def test_while_the_inference_node_may_be_starting_frames_are_counted_and_nothing_is_said(
+    make_graph: Callable[..., AbstractContextManager[Any]], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with make_graph() as graph:
+        bench = NetworkBench(graph, model)
+        said = words_of(bench, monkeypatch)
+        bench.put_camera((64, 48))
+        for _ in range(2):
+            bench.refused('no_inference', image((64, 48)), measured((64, 48)))
+        assert not said
+        now = time.monotonic
+        later = SimpleNamespace(monotonic=lambda: now() + network_link.STARTS_S, time_ns=time.time_ns)
+        monkeypatch.setattr(network_link, 'time', later)
+        bench.refused('no_inference', image((64, 48)), measured((64, 48)))
+        bench.probe.wait_until(lambda: said, 'it lasts, and is said')
+        assert 'start the inference node' in said[0]
+
+
+def test_an_inference_node_that_has_gone_is_told_of_at_once(
+    make_graph: Callable[..., AbstractContextManager[Any]], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with make_graph() as graph:
+        bench = NetworkBench(graph, model, network__wait_s=60.0)
+        said, asked = words_of(bench, monkeypatch), []
+        bench.put_camera((64, 48))
+        tensors, link = TENSORS.message_type, bench.node._link
+        listener = bench.probe.node.create_subscription(tensors, 'input_tensors', asked.append, RELIABLE)
+        bench.probe.wait_until(lambda: link._tensors.wanted, 'somebody takes the tensors')
+        bench.send(image((64, 48)), measured((64, 48)))
+        bench.probe.wait_until(lambda: asked, 'a frame is asked')
+        bench.probe.node.destroy_subscription(listener)
+        bench.probe.wait_until(lambda: not link._tensors.wanted, 'nobody takes the tensors')
+        assert not said
+        bench.refused('no_inference', image((64, 48)), measured((64, 48)))
+        bench.probe.wait_until(lambda: said, 'it is said')
+        assert 'start the inference node' in said[0]
 
 
 def test_a_network_s_confidence_is_published(

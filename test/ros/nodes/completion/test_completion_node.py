@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -15,7 +16,7 @@ from std_msgs.msg import Header
 from support.ros.probe import RELIABLE, image_message
 
 from isaac_inference.ops.depth.dense.complete import complete_depth
-from isaac_inference.ros.messages.camera_info import camera_info
+from isaac_inference.ros.messages.camera_info import calibration, camera_info
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.image import to_image_message
 from isaac_inference.sim.completion import CompletionSample, completion_sample
@@ -30,15 +31,28 @@ class CompletionBench:
         self.found = self.probe.listen('depth/image', Image)
         self.infos = self.probe.listen('depth/camera_info', CameraInfo)
         make = self.probe.node.create_publisher
-        self._depths, self._infos = (
+        self._depths, self._infos, self._depth_infos = (
             make(Image, 'sensor_depth/image', RELIABLE),
             make(CameraInfo, 'camera_info', RELIABLE),
+            make(CameraInfo, 'sensor_depth/camera_info', RELIABLE),
         )
         self.probe.wait_active('completion')
 
     def put_camera(self, sample: CompletionSample) -> None:
         self.probe.send(camera_info(Header(frame_id='lens'), sample.camera), self._infos)
         self.probe.wait_until(lambda: self.node._feed.camera is not None, 'the node knows the camera')
+
+    def put_infos(self, color: CameraInfo, depth: CameraInfo) -> None:
+        """What is said of the image and of depth."""
+        self.probe.send(color, self._infos)
+        self.probe.send(depth, self._depth_infos)
+        self.probe.wait_until(
+            lambda: all(
+                feed.calibration == calibration(info)
+                for feed, info in ((self.node._feed, color), (self.node._own, depth))
+            ),
+            'the node knows both cameras',
+        )
 
     def send(self, color: np.ndarray | None, depth: np.ndarray, encoding: str = '32FC1', **fields: Any) -> Header:
         message = image_message(color)
@@ -120,3 +134,26 @@ def test_what_cannot_be_filled_is_named(bench: CompletionBench, sample: Completi
     bench.refused('depth_unit', sample.color, sample.measured * np.float32(1000.0))
     bench.refused('unpaired_image', None, sample.measured)
     assert np.isfinite(bench.depth_of(bench.send(sample.color, sample.measured))).any()
+
+
+def test_depth_of_the_whole_sensor_beside_an_image_of_a_part_is_refused(
+    make_graph: Callable[..., AbstractContextManager[Any]], sample: CompletionSample
+) -> None:
+    """Both are 4:3, in one frame."""
+    whole = camera_info(Header(frame_id='lens'), sample.camera)
+    part, other_place = copy.deepcopy(whole), copy.deepcopy(whole)
+    part.roi.x_offset, part.roi.y_offset, part.roi.width, part.roi.height = 160, 120, 320, 240
+    other_place.roi.x_offset, other_place.roi.width, other_place.roi.height = 320, 320, 240
+    image, depth = (np.ascontiguousarray(one[120:360, 160:480]) for one in (sample.color, sample.measured))
+    with make_graph() as graph:
+        bench = CompletionBench(graph)
+        bench.put_infos(part, whole)
+        bench.refused('depth_unregistered', image, sample.measured)
+        bench.put_infos(part, other_place)
+        bench.refused('depth_unregistered', image, depth)
+        for color, own, sent in ((part, part, (image, depth)), (whole, whole, (sample.color, sample.measured))):
+            bench.put_infos(color, own)
+            assert np.isfinite(bench.depth_of(bench.send(*sent))).any()
+        bench.put_infos(whole, whole)
+        small = np.ascontiguousarray(sample.measured[::2, ::2])
+        assert np.isfinite(bench.depth_of(bench.send(sample.color, small))).any(), 'of the whole, at another resolution'

@@ -71,6 +71,19 @@ def test_newer_keypoints_overtake_detections_whose_own_never_come(bench: Skeleto
     assert bench.node.health.snapshot().faults == {}
 
 
+@pytest.mark.parametrize('leap_s', [-60.0, -2.0])
+def test_keypoints_of_before_a_jump_in_time_overtake_nothing(bench: SkeletonBench, leap_s: float) -> None:
+    """A recording starts over, and this time nobody finds keypoints."""
+    assert_lives_on(bench)
+    bench.last_ns += round(leap_s * 1e9)
+    bench.put_people(bench.stamp(), box_of(people()))
+    bench.probe.wait_until(lambda: bench.node._with_keypoints.is_waiting, 'the detections wait')
+    bench.let_time_pass(1.0)
+    bench.wait_counted('dropped', 'keypoints_missing')
+    assert 'superseded' not in bench.node.health.snapshot().drops
+    assert_lives_on(bench)
+
+
 def test_keypoints_that_are_not_finite(bench: SkeletonBench) -> None:
     frame = people(count=2)
     rows = exact_rows(frame)

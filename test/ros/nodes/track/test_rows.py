@@ -21,6 +21,7 @@ from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithP
 from isaac_inference.ros.messages.image import from_image_message, to_image_message
 from isaac_inference.ros.messages.masks import instance_array, instance_frame
 from isaac_inference.ros.messages.tensors import SOURCE_SIZE, TensorFrame, from_tensor_list, to_tensor_list
+from isaac_inference.ros.nodes.track.rows import BUFFER, PATIENCE_S, RowStream, TrackedRows
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 
 FRAME_NS = 33_333_333
@@ -209,6 +210,68 @@ def test_an_unsure_keypoint_comes_as_it_was_and_a_jump_in_time_starts_anew(make_
             bench.put_points(frame, points(x, confidence=confidence))
             bench.track(frame, [person(100.0)])
             assert (bench.points_of(frame)[0, :, 0] == expected).all()
+
+
+def test_keypoints_that_come_long_after_their_detections_still_go_out(make_bench: Any) -> None:
+    """50 frames late, as behind a network that takes over a second."""
+    with make_bench(smooth_keypoints='false') as bench:
+        for frame in range(51):
+            assert bench.track(frame, [person(100.0)]) == ['1']
+        for frame in (0, 20, 50):
+            bench.put_points(frame, points(100.0 + frame))
+            bench.put_masks(frame, instances(100.0))
+            np.testing.assert_array_equal(bench.points_of(frame), points(100.0 + frame))
+            np.testing.assert_array_equal(bench.masks_of(frame), instances(100.0))
+        assert not bench.node.health.snapshot().skips
+
+
+def test_keypoints_that_come_too_late_are_counted_and_named(make_bench: Any) -> None:
+    last = round(PATIENCE_S * 1e9 / FRAME_NS) + 2
+    with make_bench(smooth_keypoints='false', max_gap_s=2 * PATIENCE_S) as bench:
+        for frame in (1, last):
+            bench.track(frame, [person(100.0)])
+        bench.put_points(0, points(100.0))  # of before: nobody listened yet
+        bench.put_points(1, points(100.0))
+        bench.counted('keypoints_without_detections')
+        bench.put_points(last, points(100.0))
+        bench.points_of(last)
+        assert bench.node.health.snapshot().skips == {'keypoints_without_detections': 1}
+
+
+def test_keypoints_without_detections_are_counted_and_named(make_bench: Any) -> None:
+    with make_bench() as bench:
+        for frame in range(BUFFER + 1):
+            bench.put_points(frame, points(100.0))
+            bench.put_masks(frame, instances(100.0))
+            for rows in (bench.node._keypoint_rows, bench.node._mask_rows):
+                bench.wait_kept(rows, frame)
+        bench.counted('keypoints_without_detections')
+        bench.counted('masks_without_detections')
+
+
+def test_tracked_frames_are_kept_for_a_time_and_never_without_end() -> None:
+    rows, lost = TrackedRows(Detection2DArray(), 0.0, (), (), None), []
+    stream: RowStream[str] = RowStream(lost.append)
+    for step in range(2000):
+        assert stream.track(10**9 + step, rows) is None
+    assert len(stream._frames) == 512 and stream.is_awaited(10**9 + 1999)
+    stream.track(10**9 + 1999 + round(PATIENCE_S * 1e9) + 1, rows)
+    assert len(stream._frames) == 1 and not lost
+    assert stream.put(10**9 + 1999, 'late') is None
+    assert len(lost) == 1 and 'more than 3 s' in lost[0]
+    stream.forget_tracked()
+    assert stream.put(10**9 + 1999, 'of a recording that starts over') is None and len(lost) == 1
+    assert stream.track(10**9 + 1999, rows) == 'of a recording that starts over'
+
+
+def test_one_slow_network_leaves_frames_out_and_that_is_no_fault() -> None:
+    rows, lost = TrackedRows(Detection2DArray(), 0.0, (), (), None), []
+    stream: RowStream[int] = RowStream(lost.append)
+    for frame in range(1, 1000):
+        assert stream.track(frame * FRAME_NS, rows) is None
+        if frame > 30 and not frame % 4:
+            assert stream.put((frame - 30) * FRAME_NS, frame) is rows
+    assert not lost
 
 
 @pytest.fixture
