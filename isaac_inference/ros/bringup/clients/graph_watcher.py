@@ -66,7 +66,7 @@ class GraphWatcher(CommandNode):
 
 def _dropped(status: DiagnosticStatus) -> Counter[str]:
     """How many frames the node says that it has dropped, by reason, but for those that a newer one replaced."""
-    begin = 'dropped.'
-    counts = Counter({pair.key[len(begin) :]: int(pair.value) for pair in status.values if pair.key.startswith(begin)})
+    named = ((pair.key.partition('dropped.'), pair.value) for pair in status.values)
+    counts = Counter({reason: int(value) for (before, _, reason), value in named if not before and value.isdigit()})
     del counts[SUPERSEDED]
     return counts
