@@ -137,5 +137,8 @@ def _topics(kind: str, given: Mapping[str, str]) -> dict[str, str]:
         pairs = {f'{side}/image': given[side] for side in _SIDES}
         pairs |= {f'{side}/camera_info': given[f'{side}_info'] for side in _SIDES}
         return {name: topic for name, topic in pairs.items() if name != topic}
-    sensor = {} if given['depth'] == CameraTopics().depth else {'sensor_depth/image': given['depth']}
+    made, sensor = CameraTopics(), {}
+    for name, topic, own in (('image', 'depth', made.depth), ('camera_info', 'depth_info', made.depth_info)):
+        if given[topic] != own:  # that is what the node publishes
+            sensor[f'sensor_depth/{name}'] = given[topic]
     return {'image': given['image'], 'camera_info': given['camera_info'], **sensor}

@@ -59,6 +59,8 @@ def test_a_completion_network_starts_its_node_and_runs(folder: Path) -> None:
     assert list(found) == ['completion', 'inference']
     expected = {'image': '/c/image', 'camera_info': '/c/info', 'sensor_depth/image': '/c/depth'}
     assert found['completion'].remappings == expected
+    found = nodes(model=str(folder / 'completion.onnx'), **given, depth_info='/c/depth_info')
+    assert found['completion'].remappings == {**expected, 'sensor_depth/camera_info': '/c/depth_info'}
 
 
 def test_a_card_is_that_of_the_network(folder: Path, tmp_path: Path) -> None:
