@@ -43,8 +43,8 @@ def construct(ros: None) -> Iterator[object]:
 
 
 def test_the_components_of_this_package_are_offered():
-    names = 'Annotate Camera Completion Depth Detection Ground Inference Pose Preprocess Segmentation SimCamera Stereo '
-    names += 'Tags Track'
+    names = 'Annotate Camera Completion Crops Depth Detection Ground Inference Keypoints Pose Preprocess Segmentation '
+    names += 'SimCamera Skeletons Stereo Tags Track'
     assert available('isaac_inference') == [f'isaac_inference::{name}Node' for name in names.split()]
 
 

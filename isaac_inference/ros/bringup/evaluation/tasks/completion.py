@@ -21,7 +21,12 @@ from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.sim.completion import CompletionSample
 
 _DEPTH = 'depth/image'
-_TAKEN = {'image': 'image', 'camera_info': 'camera_info', 'depth': _DEPTH}  # no topic is remapped
+_TAKEN = {  # no topic is remapped
+    'image': 'image',
+    'camera_info': 'camera_info',
+    'depth': _DEPTH,
+    'depth_info': 'depth/camera_info',
+}
 
 
 class CompletionGraph(TaskGraph[CompletionSample, np.ndarray]):
