@@ -7,7 +7,6 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +18,7 @@ from isaac_inference.ros.bringup.evaluation.drive import drive_freely, drive_rec
 from isaac_inference.ros.bringup.evaluation.graph import evaluation_graph
 from isaac_inference.ros.bringup.evaluation.recording import RecordedFrames
 from isaac_inference.ros.bringup.graph import NodeSpec
+from isaac_inference.ros.bringup.networks.paths import absolute
 from isaac_inference.ros.bringup.runner import RunningGraph, start_composed, start_processes
 from isaac_inference.ros.bringup.session import default_ros
 from isaac_inference.ros.runtime.health.health import Health
@@ -104,8 +104,8 @@ def _graph(
 ) -> Iterator[EvaluationClient]:
     """The running graph's client; both are stopped at the end."""
     specs = evaluation_graph(
-        model=_absolute(arguments.model),
-        model_card=_absolute(arguments.card),
+        model=absolute(arguments.model),
+        model_card=absolute(arguments.card),
         registration=arguments.registration,
         simulator=simulator,
     )
@@ -115,7 +115,3 @@ def _graph(
     ):
         graph.wait_until_ready(client, START_S)
         yield client
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).absolute()) if path else ''

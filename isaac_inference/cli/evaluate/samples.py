@@ -26,6 +26,7 @@ from isaac_inference.models.demo import demo_model
 from isaac_inference.ros.bringup.evaluation.sample_client import SampleClient
 from isaac_inference.ros.bringup.evaluation.tasks.base import TaskOptions
 from isaac_inference.ros.bringup.evaluation.tasks.registry import TASK_GRAPHS
+from isaac_inference.ros.bringup.networks.paths import absolute
 
 _MOST_SILENT = 5  # frames in a row without an answer: the graph is broken, not slow
 _POSES_ONLY = ('from_recorded_outputs', 'registration', 'rate', 'rate_frames', 'poses')
@@ -39,7 +40,7 @@ class SamplesTask:
         _check(arguments)
         self._arguments, self._name = arguments, arguments.task
         card = read_card(arguments.model, arguments.card or None) if arguments.model else None
-        options = TaskOptions(_absolute(arguments.model), _absolute(arguments.card), card, arguments.min_visibility)
+        options = TaskOptions(absolute(arguments.model), absolute(arguments.card), card, arguments.min_visibility)
         self._graph = TASK_GRAPHS[self._name](options)
         self._task = self._graph.task()
         self._model = card.name if card is not None else ''
@@ -167,7 +168,3 @@ def _check(arguments: argparse.Namespace) -> None:
     arguments.frames = arguments.frames or 500
     arguments.scene_frames = 1 if arguments.scene_frames is None else arguments.scene_frames
     arguments.warmup = 2 if arguments.warmup is None else arguments.warmup
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).absolute()) if path else ''

@@ -28,9 +28,7 @@ from isaac_inference.ros.runtime.topics.qos import LATCHED, RESULTS, QosParamete
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.stages.keypoints.crops import Cropper
-from isaac_inference.stages.keypoints.people import MAX_PEOPLE, choose_people
-
-PERSON = 'person'
+from isaac_inference.stages.keypoints.people import MAX_PEOPLE, PERSON, choose_people
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from isaac_inference.ros.runtime.topics.qos import LATCHED, RESULTS, QosParamete
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.stages.keypoints.belonging import left_out
 from isaac_inference.stages.keypoints.decoder import TopDownDecoder
+from isaac_inference.stages.keypoints.people import PERSON
 from isaac_inference.stages.keypoints.placing import PersonSettings, beyond_the_image, in_source, person_of
 
-PERSON = 'person'
 # Of frames that wait: a frame without people, which costs the network nothing, comes right behind one that has cost it
 # its whole time, and must not displace that.
 _DEPTH = 4

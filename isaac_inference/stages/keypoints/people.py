@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+PERSON = 'person'
+"""The class of people, where nobody names another."""
 MAX_PEOPLE = 'max_people'
 _LOOKED_AT = 4  # times as many as are wanted, of the highest scores
 _INSIDE = 0.9  # of a box's area within another: it is of somebody in front of, or behind, that one

@@ -11,12 +11,11 @@ from isaac_inference.ops.geometry.calibration import ImageRectified, StereoFrame
 from isaac_inference.ops.pose.depth_evidence import EvidenceSettings
 from isaac_inference.ops.pose.pnp import PnpSettings
 from isaac_inference.ops.pose.registration_settings import RegistrationSettings
+from isaac_inference.ros.nodes.shared.depth_source import DepthSourceParameters
 from isaac_inference.ros.nodes.shared.image_input import ImageParameters
-from isaac_inference.ros.nodes.shared.image_source import DepthTransport
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
 from isaac_inference.ros.runtime.parameters.schema import AutoSwitch, group, param
 from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
-from isaac_inference.ros.runtime.transforms import TransformLibrary
 from isaac_inference.stages.poses import PoseMethod, PoseSettings
 
 _PNP, _REGISTRATION, _EVIDENCE, _DEPTH = PnpSettings(), RegistrationSettings(), EvidenceSettings(), DepthSettings()
@@ -180,7 +179,7 @@ class DepthParameters:
 
 
 @dataclass(frozen=True)
-class PoseParameters(ImageParameters, NodeParameters):
+class PoseParameters(DepthSourceParameters, ImageParameters, NodeParameters):
     """Parameters of the pose node."""
 
     model: str = param('', 'Path of the ONNX model that detects; empty: the card alone says what there is to know.')
@@ -193,10 +192,6 @@ class PoseParameters(ImageParameters, NodeParameters):
     )
     target_frame: str = param(
         '', "Frame of the published poses, at the image's stamp; empty leaves them in the camera's optical frame."
-    )
-    transform_wait_s: float = param(0.1, 'Longest wait for a transform.', unit='s', minimum=0.0, maximum=10.0)
-    transform_source: TransformLibrary = param(
-        TransformLibrary.AUTO, 'Library that keeps the transforms; auto takes tf2_ros where it is installed.'
     )
     image_rectified: ImageRectified = param(
         ImageRectified.AUTO,
@@ -213,18 +208,6 @@ class PoseParameters(ImageParameters, NodeParameters):
         "Whose centre is the origin of the frame that a stereo pair's second camera names; auto: own where its name "
         'has right or infra2 in it, else first.',
     )
-    depth_transport: DepthTransport = param(
-        DepthTransport.AUTO,
-        'How depth comes: Image on "depth/image", CompressedImage (compressedDepth: PNG or RVL) on '
-        '"depth/image/compressedDepth" or on "depth/image" itself, or the first of these that is published.',
-    )
-    depth_tolerance_s: float = param(
-        0.0,
-        "Largest difference between the stamps of depth and image; 0 follows depth's measured period: half of it.",
-        unit='s',
-        minimum=0.0,
-        maximum=1.0,
-    )
     use_masks: AutoSwitch = param(
         AutoSwitch.AUTO,
         'Whether objects are the pixels of "instance_mask" where depth is looked at, instead of the surface in the '
@@ -232,9 +215,6 @@ class PoseParameters(ImageParameters, NodeParameters):
     )
     wait_s: float = param(
         0.15, 'How long detections wait for their depth, keypoints or masks.', unit='s', minimum=0.0, maximum=10.0
-    )
-    depth_unit_scale: float = param(
-        0.0, 'Metres per unit of depth; 0 goes by the encoding: 16UC1 is mm, 32FC1 is m.', minimum=0.0
     )
     depth_error: float = param(
         _DEPTH.depth_error,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from std_msgs.msg import Header
@@ -20,7 +21,10 @@ from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.depth import depth_array, depth_encoding
 from isaac_inference.ros.messages.image import ImageFrame
+from isaac_inference.ros.nodes.shared.image_source import DepthTransport
+from isaac_inference.ros.runtime.parameters.schema import param
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.transforms import TransformLibrary
 from isaac_inference.ros.runtime.transforms.base import frame_name
 from isaac_inference.stages.poses import DepthView
 
@@ -32,6 +36,31 @@ _IMPATIENCE_S = 3.0  # for so long after a transform that did not come none is w
 
 # T_target_source at a stamp in ns, waited for or not; raises FrameError
 Transform = Callable[[str, str, int, bool], Pose]
+
+
+@dataclass(frozen=True)
+class DepthSourceParameters:
+    """How depth comes beside what was detected, and how it gets into the colour camera's view."""
+
+    depth_transport: DepthTransport = param(
+        DepthTransport.AUTO,
+        'How depth comes: Image on "depth/image", CompressedImage (compressedDepth: PNG or RVL) on '
+        '"depth/image/compressedDepth" or on "depth/image" itself, or the first of these that is published.',
+    )
+    depth_tolerance_s: float = param(
+        0.0,
+        "Largest difference between the stamps of depth and image; 0 follows depth's measured period: half of it.",
+        unit='s',
+        minimum=0.0,
+        maximum=1.0,
+    )
+    depth_unit_scale: float = param(
+        0.0, 'Metres per unit of depth; 0 goes by the encoding: 16UC1 is mm, 32FC1 is m.', minimum=0.0
+    )
+    transform_wait_s: float = param(0.1, 'Longest wait for a transform.', unit='s', minimum=0.0, maximum=10.0)
+    transform_source: TransformLibrary = param(
+        TransformLibrary.AUTO, 'Library that keeps the transforms; auto takes tf2_ros where it is installed.'
+    )
 
 
 class DepthSource:

@@ -17,8 +17,8 @@ from isaac_inference.ros.messages.people.joints import JointRows, joint_cloud
 from isaac_inference.ros.messages.poses import detection_3d
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, SOURCE_SIZE, TensorFrame
 from isaac_inference.sim.people import KEYPOINTS, PersonTruth
+from isaac_inference.sim.people.scene import PERSON
 
-LABEL = 'person'
 _GIRTH = (0.17, 0.30)  # over the stature: depth and breadth of the box around somebody upright
 
 
@@ -29,7 +29,7 @@ def people_2d(header: Header, truths: Sequence[PersonTruth]) -> Detection2DArray
         np.array([item.visibility for item in truths], np.float32),
         np.zeros(len(truths), np.int32),
     )
-    message = detection_array(header, found, (LABEL,))
+    message = detection_array(header, found, (PERSON.name,))
     for detection, item in zip(message.detections, truths, strict=True):
         detection.id = str(item.instance)
     return message
@@ -42,7 +42,7 @@ def people_3d(header: Header, truths: Sequence[PersonTruth]) -> Detection3DArray
         detections=[
             detection_3d(
                 header,
-                LABEL,
+                PERSON.name,
                 item.visibility,
                 item.pose,
                 (*(share * item.height for share in _GIRTH), item.height),

@@ -10,11 +10,10 @@ from dataclasses import dataclass, fields
 from isaac_inference.errors import ConfigError
 from isaac_inference.ops.geometry.calibration import ImageRectified
 from isaac_inference.ops.keypoints.joints import JointSettings
-from isaac_inference.ros.nodes.shared.image_source import DepthTransport
+from isaac_inference.ros.nodes.shared.depth_source import DepthSourceParameters
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters
 from isaac_inference.ros.runtime.parameters.schema import AutoSwitch, group, param
 from isaac_inference.ros.runtime.topics.qos import RESULTS, QosParameters
-from isaac_inference.ros.runtime.transforms import TransformLibrary
 
 _JOINTS = JointSettings()
 
@@ -93,7 +92,7 @@ class JointParameters:
 
 
 @dataclass(frozen=True)
-class SkeletonsParameters(NodeParameters):
+class SkeletonsParameters(DepthSourceParameters, NodeParameters):
     """Parameters of the skeletons node."""
 
     model: str = param('', 'Path of the ONNX model that finds the keypoints; its card says which skeleton they are.')
@@ -124,27 +123,8 @@ class SkeletonsParameters(NodeParameters):
         ImageRectified.AUTO,
         'Whether depth follows P of depth/camera_info (true) or K and D (false); auto goes by names.',
     )
-    depth_transport: DepthTransport = param(
-        DepthTransport.AUTO,
-        'How depth comes: Image on "depth/image", CompressedImage (compressedDepth: PNG or RVL) on '
-        '"depth/image/compressedDepth" or on "depth/image" itself, or the first of these that is published.',
-    )
-    depth_tolerance_s: float = param(
-        0.0,
-        "Largest difference between the stamps of depth and image; 0 follows depth's measured period: half of it.",
-        unit='s',
-        minimum=0.0,
-        maximum=1.0,
-    )
-    depth_unit_scale: float = param(
-        0.0, 'Metres per unit of depth; 0 goes by the encoding: 16UC1 is mm, 32FC1 is m.', minimum=0.0
-    )
     wait_s: float = param(
         0.15, 'How long detections wait for their keypoints, and then for depth.', unit='s', minimum=0.0, maximum=10.0
-    )
-    transform_wait_s: float = param(0.1, 'Longest wait for a transform.', unit='s', minimum=0.0, maximum=10.0)
-    transform_source: TransformLibrary = param(
-        TransformLibrary.AUTO, 'Library that keeps the transforms; auto takes tf2_ros where it is installed.'
     )
     joints: JointParameters = group(JointParameters(), 'Joints in space.')
     image_qos: QosParameters = group(QosParameters(), 'Subscriptions to depth and camera infos.')
