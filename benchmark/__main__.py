@@ -60,7 +60,16 @@ GROUPS = {
     'depth': ('stereo', 'mono', 'completion'),
     'people': ('crops', 'joints'),
     'families': ('families',),
-    'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_segmentation', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
+    'gpu': (
+        'gpu_chain',
+        'gpu_tasks',
+        'gpu_graph',
+        'gpu_stages',
+        'gpu_segmentation',
+        'gpu_batch',
+        'gpu_precision',
+        'gpu_endurance',
+    ),
 }
 NAMES = tuple(name for names in GROUPS.values() for name in names)
 QUICK_RESULTS = ROOT / 'build' / 'benchmark'

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isaac_inference.cuda.host_ring import HostRing, HostSlot
 from isaac_inference.errors import EngineError
 from isaac_inference.models.card.card import ModelCard
 from isaac_inference.models.card.tasks import MaskForm
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_CHANNELS = 256  # coefficients that the kernel's shared memory holds
 FLAG_MASK = 4  # of the header: a mask is not finite
+_IN_HANDS = 4  # frames' images that readers may hold before they are copied
 
 _TILE, _BLOCK = 32, (32, 8, 1)
 _AXIS = [
@@ -68,7 +70,8 @@ class InstancePainter:
         self._maps_device = gpu.pool.allocate(MAPS.itemsize, 'places of masks')
         self._maps = _pinned(gpu, MAPS.itemsize)
         self._image: Any = None
-        self._pinned: Any = None
+        self._results: HostRing | None = None
+        self._slot: HostSlot | None = None
         self._shape = (0, 0)
         self._written: tuple[object, ...] = ()
 
@@ -87,7 +90,7 @@ class InstancePainter:
             letterbox: how the image was fitted into the input.
         """
         width, height = letterbox.source_wh
-        self._make_room(width * height)
+        host = self._room_for(width * height)
         self._shape = (height, width)
         _, channels, rows, columns = prototypes.shape
         half = np.dtype(prototypes.dtype) == np.float16
@@ -106,28 +109,32 @@ class InstancePainter:
             self._maps_device.ptr,
             self._image.ptr,
         )
-        stream.download(self._pinned.array[: 2 * width * height], self._image.ptr)
+        stream.download(host.array[: 2 * width * height], self._image.ptr)
 
     def image(self) -> np.ndarray:
-        """(H, W) uint16 of the frame that has arrived, a copy."""
+        """(H, W) uint16 of the frame that has arrived; the caller's."""
         height, width = self._shape
-        return self._pinned.array[: 2 * width * height].view(np.uint16).reshape(height, width).copy()
+        if self._slot is None:
+            raise EngineError('image of instances: asked for before a frame was painted; paint one first')
+        return self._slot.own(self._slot.array[: 2 * width * height].view(np.uint16).reshape(height, width))
 
     def free(self) -> None:
-        """Gives the buffers back; nothing may be under way in them."""
-        for one in (self._maps_device, self._maps, self._image, self._pinned):
+        """Gives the buffers back; nothing may be under way in them. Images that were given away stay good."""
+        self._slot = self._results = None
+        for one in (self._maps_device, self._maps, self._image):
             if one is not None:
                 one.free()
 
-    def _make_room(self, pixels: int) -> None:
-        """Room for so many; nothing is under way here, as a set of buffers takes one frame at a time."""
-        if self._image is not None and self._image.nbytes >= 2 * pixels:
-            return
-        image, host = self._gpu.pool.allocate(2 * pixels, 'image of instances'), _pinned(self._gpu, 2 * pixels)
-        for one in (self._image, self._pinned):
-            if one is not None:
-                one.free()
-        self._image, self._pinned = image, host
+    def _room_for(self, pixels: int) -> HostSlot:
+        """Room for so many, on both sides; nothing is under way here, as a set of buffers takes one frame at a time."""
+        if self._results is None or self._image.nbytes < 2 * pixels:
+            image, before = self._gpu.pool.allocate(2 * pixels, 'image of instances'), self._image
+            if before is not None:
+                before.free()
+            self._image = image
+            self._results = HostRing(lambda: _pinned(self._gpu, image.nbytes), _IN_HANDS)
+        self._slot = self._results.take()
+        return self._slot
 
     def _write(self, letterbox: Letterbox, map_wh: tuple[int, int]) -> None:
         source = (letterbox, map_wh)

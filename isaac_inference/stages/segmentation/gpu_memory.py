@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isaac_inference.cuda.host_ring import HostRing, HostSlot
+from isaac_inference.errors import EngineError
 from isaac_inference.ops.segmentation.source_grid import AxisTaps, SourceGrid
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from isaac_inference.cuda.memory import PinnedArray
 
 _ALIGNMENT = 256  # bytes
+_IN_HANDS = 6  # frames' masks that readers may hold before they are copied
 
 # As the structs of these names in cuda/kernels/segment.cu.
 HEADER = np.dtype([(name, np.int32) for name in ('non_finite', 'differs', 'first', 'unused')])
@@ -55,14 +58,15 @@ class Sizes:
 
 
 class SegmentationMemory:
-    """One device buffer and one pinned buffer, cut into what the kernels take; made anew for another size.
+    """One device buffer, pinned settings and results, cut into what the kernels take; made anew for another size.
+
+    A frame's results lie in memory of their own, so that its masks are given away without a copy.
 
     Attributes:
         sizes: what there is room for.
         at: name -> device address of 'scores', 'output', 'columns', 'rows', 'kept', 'ids', 'sure', 'header', 'samples',
             'mask' and 'confidence'; the last four lie one after another.
         settings: (bytes,) uint8 in pinned memory that goes to `at['scores']`: all from there to 'kept'.
-        result: (bytes,) uint8 in pinned memory that takes what is at `at['header']` and behind.
     """
 
     def __init__(self, gpu: Gpu, sizes: Sizes) -> None:
@@ -90,12 +94,23 @@ class SegmentationMemory:
         self.at = {name: self._device.ptr + place for name, place in self._places.items()}
         up, down = self._places['ids'], end - self._places['header']
         try:
-            self._pinned = _pinned(gpu, up + down)
+            self._pinned = _pinned(gpu, up)
         except BaseException:
             self._device.free()
             raise
-        self._pinned.array[:] = 0
-        self.settings, self.result = self._pinned.array[:up], self._pinned.array[up:]
+        self.settings = self._pinned.array
+        self.settings[:] = 0
+        self._results = HostRing(lambda: _pinned(gpu, down), _IN_HANDS)
+        self._slot: HostSlot | None = None
+
+    def begin(self) -> np.ndarray:
+        """(bytes,) uint8 in pinned memory that takes a frame's result: what is at `at['header']` and behind."""
+        self._slot = self._results.take()
+        return self._slot.array
+
+    def end(self) -> None:
+        """The frame's result was read; what was taken of it stays good."""
+        self._slot = None
 
     def setting(self, name: str, dtype: np.dtype, count: int) -> np.ndarray:
         """(count,) view of one of the settings."""
@@ -104,10 +119,20 @@ class SegmentationMemory:
         return view
 
     def found(self, name: str, dtype: np.dtype, count: int) -> np.ndarray:
-        """(count,) view of a part of the result that has arrived."""
+        """(count,) view of a part of the result that has arrived; good until `end`."""
         place = self._places[name] - self._places['header']
-        view: np.ndarray = self.result[place : place + dtype.itemsize * count].view(dtype)
+        view: np.ndarray = self._held().array[place : place + dtype.itemsize * count].view(dtype)
         return view
+
+    def image(self, name: str, dtype: np.dtype) -> np.ndarray:
+        """(H, W) 'mask' or 'confidence' of the result that has arrived; the caller's."""
+        width, height = self.sizes.source_wh
+        return self._held().own(self.found(name, dtype, width * height).reshape(height, width))
+
+    def _held(self) -> HostSlot:
+        if self._slot is None:
+            raise EngineError('class masks: a result was asked for outside of begin() and end()')
+        return self._slot
 
     def result_bytes(self, with_confidence: bool) -> int:
         """How much of the result there is to bring back."""
@@ -116,7 +141,8 @@ class SegmentationMemory:
         return self._places[last] - self._places['header'] + (width * height if with_confidence else 0)
 
     def free(self) -> None:
-        """Gives both buffers back; nothing may be under way in them."""
+        """Gives the buffers back; nothing may be under way in them."""
+        self._slot = None
         self._device.free()
         self._pinned.free()
 

@@ -160,7 +160,7 @@ class GpuSegmenter:
             self._write(memory, layout, letterbox, data, settings, work)
             with output.reading(work):
                 self._launch(memory, layout, letterbox, with_confidence, settings, work)
-            work.download(memory.result, memory.at['header'], memory.result_bytes(with_confidence))
+            work.download(memory.begin(), memory.at['header'], memory.result_bytes(with_confidence))
         return Pending(memory, work, with_confidence, np.dtype(output.dtype))
 
     def fetch(self, pending: Pending) -> Segmentation:
@@ -177,20 +177,23 @@ class GpuSegmenter:
             )
         pending.stream.synchronize()
         self._under_way = None
+        try:
+            return self._found(memory, pending)
+        finally:
+            memory.end()
+
+    def _found(self, memory: SegmentationMemory, pending: Pending) -> Segmentation:
         header = memory.found('header', HEADER, 1)[0]
         if header['non_finite']:
             raise non_finite(ROLE, 'a score')
-        width, height = memory.sizes.source_wh
-        mask = memory.found('mask', self._dtype, width * height).reshape(height, width).copy()
-        confidence = None
-        if pending.with_confidence:
-            confidence = memory.found('confidence', np.dtype(np.uint8), width * height).reshape(height, width).copy()
+        mask = memory.image('mask', self._dtype)
+        confidence = memory.image('confidence', np.dtype(np.uint8)) if pending.with_confidence else None
         samples = memory.found('samples', pending.dtype, memory.sizes.samples // pending.dtype.itemsize)
         only = None if header['differs'] else int(header['first'])
         return Segmentation(mask, confidence, only, zlib.crc32(samples.tobytes()))
 
     def close(self) -> None:
-        """Gives the buffers back; harmless when called twice."""
+        """Gives the buffers back; harmless when called twice. Masks that were fetched stay good."""
         memory, self._memory, self._written = self._memory, None, ()
         under_way, self._under_way = self._under_way, None
         if memory is not None:
