@@ -137,6 +137,13 @@ class Gpu:
         with self.current():
             return Event(self, _TIMED if timing else _UNTIMED)
 
+    def page_locked(self, address: int) -> bool:
+        """Whether host memory is pinned, so that copies to the device are asynchronous."""
+        from isaac_inference.cuda.driver import is_page_locked
+
+        with self.current():
+            return is_page_locked(address)
+
     def synchronize(self) -> None:
         """Waits until the whole device is done with this process's work; for measurements and foreign readers."""
         import pycuda.driver as cuda

@@ -18,6 +18,8 @@ CAPTURE_THREAD_LOCAL = 1
 
 _DISABLE_TIMING = 2  # CU_EVENT_DISABLE_TIMING
 _PRIORITY_ATTRIBUTE = 8  # CU_LAUNCH_ATTRIBUTE_PRIORITY
+_MEMORY_TYPE = 2  # CU_POINTER_ATTRIBUTE_MEMORY_TYPE
+_HOST_MEMORY = 1  # CU_MEMORYTYPE_HOST
 
 _SIGNATURES: dict[str, tuple[type, ...]] = {
     'cuCtxPopCurrent_v2': (POINTER(c_void_p),),
@@ -34,6 +36,7 @@ _SIGNATURES: dict[str, tuple[type, ...]] = {
     'cuEventCreate': (POINTER(c_void_p), c_uint),
     'cuEventRecord': (c_void_p, c_void_p),
     'cuEventDestroy_v2': (c_void_p,),
+    'cuPointerGetAttribute': (c_void_p, c_int, c_ulonglong),
 }
 
 
@@ -110,6 +113,13 @@ def wait_for_stream(waiter: int, other: int) -> None:
         _call('cuStreamWaitEvent', waiter, event, 0)
     finally:
         _call('cuEventDestroy_v2', event)  # the driver keeps it until it has occurred
+
+
+def is_page_locked(address: int) -> bool:
+    """Whether host memory is known to the driver, which refuses to say anything of pageable memory."""
+    kind = c_int()
+    failed = driver_function('cuPointerGetAttribute')(byref(kind), _MEMORY_TYPE, address)
+    return not failed and kind.value == _HOST_MEMORY
 
 
 def pop_context() -> None:

@@ -161,3 +161,9 @@ def test_counters_are_exact_with_many_threads(gpu):
     for thread in threads:
         thread.join()
     assert gpu.counters.values() == {'allocations': 0, 'synchronizations': 0, 'launches': 4000, 'copies': 0}
+
+
+def test_only_pinned_host_memory_is_page_locked(gpu):
+    assert not gpu.page_locked(0x1000), 'the driver knows nothing of it'
+    assert gpu.page_locked(0x2000)
+    assert not gpu.page_locked(0x3000), 'memory of the device'

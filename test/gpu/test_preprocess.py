@@ -142,3 +142,17 @@ def test_rectified_tensors_and_pictures_are_the_cpu_s(card_of, encoding, interpo
                 picture = preprocessor.picture(image, made)
                 np.testing.assert_array_equal(picture, expected if order is ColorOrder.BGR else expected[..., ::-1])
         assert_same(card, preprocessor, image)
+
+
+@pytest.mark.parametrize('encoding', ['bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8'])
+def test_large_images_arrive_whole_while_others_are_under_way(card_of, encoding):
+    """Through pinned memory, by several threads: frame after frame, without a wait in between."""
+    card = card_of()
+    images = [raw_image(encoding, 1920, 1080, seed=seed) for seed in range(3)]
+    with closing(GpuPreprocessor(card, gpu(), depth=12)) as preprocessor:
+        under_way = [preprocessor(images[number % 3])[0] for number in range(12)]
+        reference = Preprocessor(card)
+        for number, tensors in enumerate(under_way):
+            expected, _ = reference(*to_color(images[number % 3], reference.wanted))
+            for name, tensor in tensors.items():
+                assert_same_pixels(np.asarray(tensor), expected[name], level=1.0, exact=True)

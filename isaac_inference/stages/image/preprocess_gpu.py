@@ -25,6 +25,7 @@ from isaac_inference.stages.image.gpu_arguments import (
 )
 from isaac_inference.stages.image.growing_buffer import GrowingBuffer
 from isaac_inference.stages.image.rectifier_gpu import BLOCK, GpuRectifier
+from isaac_inference.stages.image.staging import Staging
 
 if TYPE_CHECKING:
     from isaac_inference.cuda.array import DeviceArray
@@ -84,6 +85,7 @@ class GpuPreprocessor:
             self._table_buffer = gpu.pool.allocate(table.nbytes, f'{self._what}: table')
             self.stream.upload(self._table_buffer.ptr, table)
             self._raw = GrowingBuffer(gpu, self.stream, f'{self._what}: raw image')
+            self._staging = Staging(gpu, self.stream)
             self._rectifier = GpuRectifier(card.image.preprocess, gpu, self.stream, self._what)
             self._make_outputs(depth)
             self.stream.synchronize()
@@ -154,7 +156,7 @@ class GpuPreprocessor:
         if self._arguments_buffer is None:
             raise self._closed()
         with self._gpu.current():
-            raw = self._upload(image)
+            raw, image = self._upload(image)
             flat, address = self._rectifier.picture(image, raw.ptr, rectification)
             found: np.ndarray = np.empty((flat.height, flat.width, 3), np.uint8)
             self.stream.download(found, address)
@@ -172,6 +174,7 @@ class GpuPreprocessor:
             for buffer in buffers:
                 buffer.free()
             self._raw.free()
+            self._staging.free()
             self._rectifier.close()
             self._constant = {}
             self._ring.close()
@@ -197,7 +200,7 @@ class GpuPreprocessor:
         arguments = self._arguments_buffer
         if arguments is None or self._table_buffer is None:
             raise self._closed()
-        raw = self._upload(image)
+        raw, image = self._upload(image)
         if rectification is None:
             letterbox = self._letterbox_for((image.width, image.height))
             self._write_arguments(arguments.ptr, letterbox, image, raw.ptr)
@@ -220,11 +223,10 @@ class GpuPreprocessor:
             )
         return letterbox
 
-    def _upload(self, image: RawImage) -> DeviceBuffer:
-        samples = np.frombuffer(image.data, np.uint8)
-        raw = self._raw.at_least(samples.nbytes)
-        self.stream.upload(raw.ptr, samples)
-        return raw
+    def _upload(self, image: RawImage) -> tuple[DeviceBuffer, RawImage]:
+        """The image on the device, and how it is to be read there."""
+        raw = self._raw.at_least(memoryview(image.data).nbytes)
+        return raw, self._staging.upload(raw.ptr, image)
 
     def _rectify(
         self, target: int, letterbox: Letterbox, image: RawImage, address: int, rectification: Rectification

@@ -34,6 +34,11 @@ int cuStreamSetAttribute(void *stream, int name, const int *value) {
     priority = *value;
     return SET;
 }
+int cuPointerGetAttribute(unsigned *value, int name, unsigned long long address) {
+    if (address == 0x1000) return 1;  /* pageable memory is unknown to a driver */
+    *value = name == 2 ? (address == 0x2000 ? 1 : 2) : 99;  /* host, else device */
+    return 0;
+}
 int cuStreamGetPriority(void *stream, int *value) { *value = priority; return 0; }
 """
 

@@ -165,6 +165,11 @@ class FakeGpu:
         self.counters = HostCounters()
         self.pool = HostPool(self.counters)
         self.context = HostContext()
+        self.all_page_locked = True
+
+    def page_locked(self, address: int) -> bool:
+        """Whether images go up as they are."""
+        return self.all_page_locked
 
     def keep(self, thing: Any) -> None:
         """Nothing has to be closed at exit."""
