@@ -132,30 +132,27 @@ class Member:
 
 
 class Queue:
-    """The models of one place."""
+    """The models of one place.
+
+    Attributes:
+        is_shared: whether there are several.
+        has_classes: whether there are several priorities.
+    """
 
     def __init__(self, place: Place, clock: Callable[[], float]) -> None:
         self.place, self.clock = place, clock
         self._condition = threading.Condition()
+        self.is_shared = self.has_classes = False
         self._members: list[Member] = []
         self._waiting: list[Member] = []
         self._running: list[Turn] = []
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether there are several."""
-        return len(self._members) > 1
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether there are several priorities."""
-        return len({member.priority for member in tuple(self._members)}) > 1
 
     def join(self, name: str, priority: int, cores: int) -> Member:
         """One more."""
         member = Member(self, name, priority, cores)
         with self._condition:
             self._members.append(member)
+            self._count()
         return member
 
     def leave(self, member: Member) -> None:
@@ -163,8 +160,13 @@ class Queue:
         with self._condition:
             if member in self._members:
                 self._members.remove(member)
+                self._count()
             self._running = [turn for turn in self._running if turn.member is not member]
             self._condition.notify_all()
+
+    def _count(self) -> None:
+        self.is_shared = len(self._members) > 1
+        self.has_classes = len({member.priority for member in self._members}) > 1
 
     def why_starving(self, member: Member, waited_s: float) -> str:
         """What a model waits for, and what would help."""
