@@ -33,6 +33,7 @@ ALLOWED = {
     'models': {'store', 'ops'},
     'engines': {'models', 'cuda', 'store', 'ops'},
     'stages': {'models', 'cuda', 'ops'},
+    'serving': {'engines', 'stages', 'models', 'cuda', 'store', 'hardware', 'ops'},
     'evaluation': {'engines', 'stages', 'models', 'cuda', 'sim', 'ops', 'hardware', 'pictures'},
 }
 ALLOWED['ros'] = set(ALLOWED)
