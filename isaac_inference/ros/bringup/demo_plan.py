@@ -62,7 +62,7 @@ def demo_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         simulator={'seed': int(given['seed']), **DEMO_CAMERA},
         poses=True,
         track=True,
-        **found_by(card_of(model)),
+        finds=found_by(card_of(model)),
         pose_parameters={'method': given['method'], 'target_frame': given['target_frame']},
     )
     namespace = resolve(pushed, '')

@@ -197,7 +197,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         poses=poses,
         track=poses if given['track'] == 'auto' else switch('track', given['track']),
         annotate=switches['annotate'],
-        **found_by(card),
+        finds=found_by(card),
         crops=crops,
         pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
         rectify=switches['rectify'],
