@@ -16,14 +16,11 @@ from isaac_inference.ros.bringup.graph import DEMO_CAMERA, found_by, perception_
 from isaac_inference.ros.bringup.launch_plan import (
     LOG_LEVEL,
     RESPAWN,
-    SWITCH,
     LaunchArgument,
     LaunchPlan,
     Program,
-    check_files,
-    resolve,
-    switch,
 )
+from isaac_inference.ros.bringup.names import SWITCH, check_files, resolve, switch
 from isaac_inference.ros.bringup.networks.paths import absolute, card_of
 from isaac_inference.ros.runtime.resources import shared_file
 from isaac_inference.stages.poses import PoseMethod

@@ -10,6 +10,7 @@ from typing import Any
 
 from isaac_inference.models import AnyCard, ModelCard, Task
 from isaac_inference.ops.geometry.calibration import rectified_by_name
+from isaac_inference.ros.bringup.names import resolve
 from isaac_inference.ros.bringup.node_list import PACKAGE, executable, plugin
 
 # Where a simulator draws on the same processor, a thread of the model that waits actively takes it from whom it waits
@@ -34,6 +35,7 @@ class NodeSpec:
     """One node of the graph.
 
     `executable` starts it as a process, `plugin` loads it into a container; both are entry points of `package`.
+    `namespace` is below that of the graph, without slashes around it; '' is the graph's own.
     """
 
     name: str
@@ -42,6 +44,7 @@ class NodeSpec:
     package: str = PACKAGE
     parameters: Mapping[str, Any] = field(default_factory=dict)
     remappings: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = ''
 
     @classmethod
     def of(
@@ -50,6 +53,7 @@ class NodeSpec:
         parameters: Mapping[str, Any],
         remappings: Mapping[str, str] | None = None,
         name: str = '',
+        namespace: str = '',
     ) -> NodeSpec:
         """A node of this package.
 
@@ -58,10 +62,20 @@ class NodeSpec:
             parameters: of the node.
             remappings: of its topics.
             name: of the node; '' for that of its kind.
+            namespace: of the node.
         """
         return cls(
-            name or kind, executable(kind), plugin(kind), parameters=dict(parameters), remappings=dict(remappings or {})
+            name or kind,
+            executable(kind),
+            plugin(kind),
+            parameters=dict(parameters),
+            remappings=dict(remappings or {}),
+            namespace=namespace,
         )
+
+    def full_name(self, root: str) -> str:
+        """The node's name in a graph whose namespace is `root`."""
+        return resolve(resolve(root, self.namespace), self.name)
 
 
 @dataclass(frozen=True)
