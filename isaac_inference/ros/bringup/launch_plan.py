@@ -81,6 +81,12 @@ ARGUMENTS = (
     LaunchArgument(
         'pipelines', '', 'YAML file of models, their cameras and priorities, like those of config/pipelines'
     ),
+    LaunchArgument(
+        'simulate',
+        'false',
+        'simulated cameras in place of those of cameras or pipelines, to try what runs on them',
+        SWITCH,
+    ),
     LaunchArgument('budget', '', 'how long a frame may take: a name of config/budgets, or a YAML file'),
     LaunchArgument('tags', '', 'YAML card of objects with printed tags, which are found instead of those of a model'),
     LaunchArgument(

@@ -16,6 +16,7 @@ from isaac_inference.serving.pipelines.spec import (
     CameraSpec,
     PipelineSpec,
     Setup,
+    simulated_camera,
 )
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     'Setup',
     'is_name',
     'read_pipelines',
+    'simulated_camera',
 ]

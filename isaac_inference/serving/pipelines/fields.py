@@ -135,7 +135,7 @@ class Fields:
         entries = [value] if isinstance(value, str) else value
         if not isinstance(entries, list) or not all(isinstance(entry, str) and entry for entry in entries):
             self.refuse(key, value, expected)
-            return ()
+            return None
         return tuple(entries)
 
 

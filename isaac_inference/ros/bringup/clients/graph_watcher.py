@@ -57,7 +57,7 @@ class GraphWatcher(CommandNode):
         return '; '.join(self.faults) or 'the nodes report no fault'
 
     def _on_diagnostics(self, message: DiagnosticArray, clock: StageClock) -> None:
-        own, itself = self.get_namespace() + '/', self.get_fully_qualified_name()
+        own, itself = self.get_namespace().rstrip('/') + '/', self.get_fully_qualified_name()
         new = {status.name: status for status in message.status if status.name.startswith(own)}
         new.pop(itself, None)
         with self._statuses_lock:

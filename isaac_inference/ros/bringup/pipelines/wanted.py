@@ -11,12 +11,21 @@ from dataclasses import dataclass
 from isaac_inference.errors import ConfigError
 from isaac_inference.models import AnyCard, ModelCard, Task
 from isaac_inference.ros.bringup.graph import CameraTopics, NodeSpec
-from isaac_inference.ros.bringup.names import check_paths
+from isaac_inference.ros.bringup.names import check_paths, switch
+from isaac_inference.ros.bringup.networks.model_chain import chain_paths
 from isaac_inference.ros.bringup.networks.paths import absolute, card_of
 from isaac_inference.ros.bringup.one_camera import MODELS
 from isaac_inference.ros.bringup.pipelines.own_params import check_params
 from isaac_inference.ros.bringup.pipelines.placed import Placed
-from isaac_inference.serving.pipelines import Added, CameraSpec, PipelineSpec, Setup, is_name, read_pipelines
+from isaac_inference.serving.pipelines import (
+    Added,
+    CameraSpec,
+    PipelineSpec,
+    Setup,
+    is_name,
+    read_pipelines,
+    simulated_camera,
+)
 
 # What the launch file may be given beside a YAML of pipelines: how nodes are started, and what is for all of them.
 _BESIDE = (
@@ -29,10 +38,12 @@ _BESIDE = (
     'attach',
     'respawn',
     'log_level',
+    'simulate',
     'budget',
     'qos',
 )
-_TOPICS = ('image', 'camera_info', 'depth', 'depth_info', 'detections', 'keypoints')
+_OF_CAMERA = ('image', 'camera_info', 'depth', 'depth_info')
+_TOPICS = (*_OF_CAMERA, 'detections', 'keypoints')
 _OF_PAIRS = ('left', 'left_info', 'right', 'right_info')
 _OF_ONE_GRAPH = ('stereo', 'completion', 'depth_model')  # what makes depth for one camera's graph
 
@@ -66,21 +77,24 @@ def wanted_pipelines(given: Mapping[str, str], defaults: Mapping[str, str]) -> W
     """
     if given['pipelines']:
         _refuse_beside(given, defaults)
-        return of_setup(read_pipelines(absolute(given['pipelines'])), given)
+        setup = read_pipelines(absolute(given['pipelines']))
+        return of_setup(setup.simulated() if switch('simulate', given['simulate']) else setup, given)
     cameras = _cameras(given)
     models = [part.strip() for part in given['models'].split(',')] if given['models'] else []
-    if len(models) < 2 or not cameras:
+    if len(models) < 2 or not all(models):
         return _alike({'': given}, cameras)
     cards = [part.strip() for part in given['model_card'].split(',')] if given['model_card'] else [''] * len(models)
-    read = [card_of(*pair) for pair in zip(models, cards, strict=False)]
-    top_down = [path for path, card in zip(models, read, strict=False) if _is_top_down(card)]
-    if len(models) == 2 and (_is_top_down(read[-1]) or read[-1] is None):
-        return _alike({'': given}, cameras)  # a chain: the second finds keypoints in the boxes of the first
-    if len(cards) != len(models):
+    if cameras and len(cards) != len(models):
         raise ConfigError(
             f'{MODELS}: the cards are {given["model_card"]!r}, expected one for each of {len(models)} models, of which '
             'any may be empty: a.yaml,,c.yaml'
         )
+    read = [card_of(*pair) for pair in zip(models, cards, strict=False)]
+    top_down = [path for path, card in zip(models, read, strict=False) if _is_top_down(card)]
+    if not cameras:
+        _check_chain(given, is_meant=bool(top_down))
+    if not cameras or (len(models) == 2 and (_is_top_down(read[-1]) or read[-1] is None)):
+        return _alike({'': given}, cameras)  # a chain: the second finds keypoints in the boxes of the first
     if top_down:
         raise ConfigError(
             f'{MODELS}: {", ".join(top_down)} finds the keypoints of a person in a box, and of {len(models)} models it '
@@ -132,7 +146,6 @@ def _placed(pipeline: PipelineSpec, setup: Setup, given: Mapping[str, str]) -> P
         else {'model': pipeline.model, 'model_card': pipeline.model_card}
     )
     cameras = {name: setup.camera(name) for name in pipeline.cameras}
-    topics = ('image', 'camera_info', 'depth', 'depth_info')
     return Placed(
         {
             **given,
@@ -143,7 +156,7 @@ def _placed(pipeline: PipelineSpec, setup: Setup, given: Mapping[str, str]) -> P
         },
         pipeline.name,
         pipeline.below,
-        {name: {topic: getattr(camera, topic) for topic in topics} for name, camera in cameras.items()},
+        {name: {topic: getattr(camera, topic) for topic in _OF_CAMERA} for name, camera in cameras.items()},
         pipeline.priority,
         pipeline.threads,
         pipeline.max_batch,
@@ -168,20 +181,41 @@ def _camera_nodes(camera: CameraSpec) -> list[NodeSpec]:
 
 def _alike(given: Mapping[str, Mapping[str, str]], cameras: Sequence[str]) -> Wanted:
     """Pipelines by name, '' for the only one, all on the same cameras."""
-    nodes: tuple[NodeSpec, ...] = ()
     first = next(iter(given.values()))
-    if cameras and first['source']:
-        source = first['source'] if first['source'].isdigit() else absolute(first['source'])
-        topics = CameraTopics(first['image'], first['camera_info'])
-        nodes = (NodeSpec.of('camera', {'source': source}, topics.color, namespace=cameras[0]),)
+    simulate = switch('simulate', first['simulate'])
+    if simulate and not cameras:
+        raise ConfigError('launch argument simulate: true, but no cameras are named; give cameras:=front')
+    if simulate and first['source']:
+        raise ConfigError(
+            f'launch arguments simulate:=true and source:={first["source"]}: each is the images; give one'
+        )
+    source = first['source'] if first['source'].isdigit() else absolute(first['source'])
+    topics = {topic: first[topic] for topic in _OF_CAMERA}
+    specs = [
+        CameraSpec(name, **topics, source=source, simulator=simulated_camera(number) if simulate else None)
+        for number, name in enumerate(cameras, 1)
+    ]
     without = {'source': ''} if cameras else {}
     return Wanted(
         tuple(
-            Placed({**own, **without}, name, name, {camera: {} for camera in cameras}) for name, own in given.items()
+            Placed({**own, **without}, name, name, {camera: {} for camera in cameras}, is_simulated=simulate)
+            for name, own in given.items()
         ),
-        nodes,
+        tuple(node for camera in specs for node in _camera_nodes(camera)),
         first['budget'],
     )
+
+
+def _check_chain(given: Mapping[str, str], *, is_meant: bool) -> None:
+    """Refuse models that are no chain, with what makes pipelines of them."""
+    try:
+        chain_paths(given['models'], given['model_card'], MODELS).read(MODELS)
+    except ConfigError as error:
+        if is_meant:
+            raise
+        raise ConfigError(
+            f'{error}; or give cameras:=front, for each model to be a pipeline on these cameras'
+        ) from None
 
 
 def _cameras(given: Mapping[str, str]) -> list[str]:
