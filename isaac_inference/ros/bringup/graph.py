@@ -24,8 +24,14 @@ CROP_BATCH = {'tensorrt.opt_batch': 4, 'tensorrt.max_batch': 8}
 # it, and who draws has as many images of a camera at 30 Hz still, and those of the detector's own time.
 PATIENCE: Mapping[str, Any] = {'wait_s': 1.0}
 PICTURE_PATIENCE: Mapping[str, Any] = {**PATIENCE, 'buffer_size': 40}
-# What the graph thinks right, but for what a parameter file says.
-PROPOSED = frozenset({*CROP_BATCH, *PICTURE_PATIENCE})
+# What the graph thinks right of a node's parameters, but for what a parameter file says. config/perception.yaml has
+# them as comments: its defaults, copied whole, would else undo what nobody meant to change.
+PROPOSED: Mapping[str, frozenset[str]] = {
+    'crops_inference': frozenset(CROP_BATCH),
+    'pose': frozenset(PATIENCE),
+    'skeletons': frozenset(PATIENCE),
+    'annotate': frozenset(PICTURE_PATIENCE),
+}
 # What a demonstration gives its simulator: one image being looked at, and the next one ready.
 DEMO_CAMERA = {'max_ahead': 2}
 

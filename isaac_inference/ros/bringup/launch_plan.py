@@ -225,7 +225,8 @@ def _with_file(spec: NodeSpec, from_file: Mapping[str, Any], found: Mapping[str,
     parameters = {**{name: value for name, value in from_file.items() if value != []}, **given}
     if from_file.get('depth_rectified', 'auto') != 'auto':  # the graph goes by names, the user knows
         parameters['depth_rectified'] = from_file['depth_rectified']
-    parameters.update({name: value for name, value in from_file.items() if name in PROPOSED})
+    proposed = PROPOSED.get(spec.name, frozenset())
+    parameters.update({name: value for name, value in from_file.items() if name in proposed})
     return dataclasses.replace(spec, parameters=parameters)
 
 

@@ -29,5 +29,8 @@ def same_input(one: ModelCard, other: ModelCard) -> dict[str, str] | None:
 def _prepared(card: ModelCard) -> tuple[Any, ...]:
     """All that decides what a model is fed for an image."""
     image = card.image
-    values = [(item.role, item.tensor.dtype, item.tensor.shape, item.fixed) for item in card.value_inputs]
+    values = [
+        (item.role, item.tensor.dtype, len(item.tensor.shape), item.tensor.shape[1:], item.fixed)
+        for item in card.value_inputs
+    ]
     return image.wh, image.layout, image.shape(), image.tensor.dtype, image.preprocess, values
