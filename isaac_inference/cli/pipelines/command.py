@@ -8,7 +8,7 @@ import contextlib
 import time
 from typing import Any
 
-from isaac_inference.cli.pipelines.table import graph_table, rates_table, topics_table
+from isaac_inference.cli.pipelines.table import ResultTally, graph_table, topics_table
 from isaac_inference.cli.shared.console import console
 from isaac_inference.ros.bringup.clients.graph_watcher import GraphWatcher
 from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, LaunchPlan, launch_plan
@@ -17,6 +17,7 @@ from isaac_inference.ros.bringup.session import default_ros
 from isaac_inference.serving.pipelines import Setup, read_pipelines
 
 _START_S = 120.0
+_PATIENCE_S = 60.0  # for the next result of the camera that has had the fewest
 _POLL_S = 0.2
 
 
@@ -35,7 +36,9 @@ def add_command(commands: Any) -> None:
     command.add_argument('file', metavar='FILE.yaml', help='such as those of config/pipelines')
     command.add_argument('--start', action='store_true', help='start it, in this process, until Ctrl-C')
     command.add_argument('--simulate', action='store_true', help='with simulated cameras in place of its own')
-    command.add_argument('--seconds', type=float, default=0.0, metavar='S', help='with --start: stop after that time')
+    command.add_argument(
+        '--results', type=int, default=0, metavar='N', help='with --start: end when each camera of each has had so many'
+    )
     command.add_argument('--namespace', default='', metavar='NS', help='of all nodes')
     command.add_argument('--params-file', default='', metavar='FILE', help='ROS parameter file')
     command.set_defaults(execute=execute)
@@ -58,11 +61,15 @@ def execute(arguments: argparse.Namespace) -> int:
     screen.print(topics_table(setup, plan))
     for remark in plan.remarks:
         screen.print(remark, style='yellow')
-    return _run(setup, plan, arguments.seconds) if arguments.start else 0
+    return _run(setup, plan, arguments.results) if arguments.start else 0
 
 
-def _run(setup: Setup, plan: LaunchPlan, seconds: float) -> int:
-    """Start the nodes of a plan and show what becomes of them; 0 where all pipelines gave results."""
+def _run(setup: Setup, plan: LaunchPlan, results: int) -> int:
+    """Start the nodes of a plan and show what becomes of them; 0 where all pipelines gave results.
+
+    Args:
+        results: end when every pipeline has had so many of each of its cameras; 0 goes on until Ctrl-C.
+    """
     screen = console()
     with (
         default_ros('--log-level', 'warn'),
@@ -71,13 +78,24 @@ def _run(setup: Setup, plan: LaunchPlan, seconds: float) -> int:
     ):
         watcher.run()
         graph.wait_until_ready(watcher, _START_S)
-        screen.print('all nodes are active' + ('' if seconds else '; Ctrl-C ends them'))
-        end = time.monotonic() + seconds
+        screen.print('all nodes are active' + ('' if results else '; Ctrl-C ends them'))
+        tally = ResultTally(setup, plan)
         with contextlib.suppress(KeyboardInterrupt):
-            while not seconds or time.monotonic() < end:
-                time.sleep(_POLL_S)
-        table, are_all_seen = rates_table(setup, plan, watcher.statuses)
-        screen.print(table)
-        if not are_all_seen:
+            _wait(tally, watcher, results)
+        screen.print(tally.table(watcher.statuses))
+        if tally.fewest(watcher.statuses) < max(results, 1):
             screen.print(watcher.explain(), style='yellow')
-        return 0 if are_all_seen else 1
+            return 1
+        return 0
+
+
+def _wait(tally: ResultTally, watcher: GraphWatcher, results: int) -> None:
+    """Return when there are enough results, or when there have been no more for long."""
+    before, since = -1, time.monotonic()
+    while not results or tally.fewest(watcher.statuses) < results:
+        fewest = tally.fewest(watcher.statuses)
+        if fewest != before:
+            before, since = fewest, time.monotonic()
+        elif results and time.monotonic() - since > _PATIENCE_S:
+            return
+        time.sleep(_POLL_S)

@@ -66,22 +66,38 @@ def topics_table(setup: Setup, plan: LaunchPlan) -> Table:
     return table
 
 
-def rates_table(setup: Setup, plan: LaunchPlan, statuses: Mapping[str, Any]) -> tuple[Table, bool]:
-    """What the nodes say of each pipeline and camera, and whether each of them has had results."""
-    table = Table(title='results', title_justify='left')
-    for name in ('pipeline', 'camera', 'results/s', 'results', 'says'):
-        table.add_column(name, overflow='fold')
-    are_all_seen = True
-    for pipeline in setup.pipelines:
-        for camera in pipeline.cameras:
-            spec = _reader(plan, f'{pipeline.below}/{camera}')
-            status = statuses.get(spec.full_name(plan.namespace))
-            values = {} if status is None else {pair.key: pair.value for pair in status.values}
-            count = values.get('processed', '0')
-            are_all_seen &= count != '0'
-            said = 'nothing' if status is None else status.message
-            table.add_row(pipeline.name, camera, values.get('rate_out_hz', ''), count, said)
-    return table, are_all_seen
+class ResultTally:
+    """How many results each camera of each pipeline has had, as the nodes that read the models' outputs say."""
+
+    def __init__(self, setup: Setup, plan: LaunchPlan) -> None:
+        self._readers = {
+            (pipeline.name, camera): _reader(plan, f'{pipeline.below}/{camera}').full_name(plan.namespace)
+            for pipeline in setup.pipelines
+            for camera in pipeline.cameras
+        }
+
+    def fewest(self, statuses: Mapping[str, Any]) -> int:
+        """The results of the camera that has had the fewest.
+
+        Args:
+            statuses: node -> its last DiagnosticStatus.
+        """
+        return min(int(_values(statuses, node).get('processed', '0')) for node in self._readers.values())
+
+    def table(self, statuses: Mapping[str, Any]) -> Table:
+        """A row for each camera of each pipeline."""
+        table = Table(title='results', title_justify='left')
+        for name in ('pipeline', 'camera', 'results', 'per second', 'its node says'):
+            table.add_column(name, overflow='fold')
+        for (pipeline, camera), node in self._readers.items():
+            values = _values(statuses, node)
+            said = statuses[node].message if node in statuses else 'nothing'
+            table.add_row(pipeline, camera, values.get('processed', '0'), values.get('rate_out_hz', ''), said)
+        return table
+
+
+def _values(statuses: Mapping[str, Any], node: str) -> dict[str, str]:
+    return {pair.key: pair.value for pair in statuses[node].values} if node in statuses else {}
 
 
 def _reader(plan: LaunchPlan, where: str) -> NodeSpec:

@@ -108,7 +108,7 @@ def test_what_is_read_can_not_be_changed(read):
 @pytest.mark.parametrize(
     ('fields', 'fault'),
     [
-        ({'priority': 4}, 'objects).priority: got 4, expected a whole number in 0..3: 0 best effort, 1 normal, 2 impo'),
+        ({'priority': 4}, 'objects).priority: got 4, expected a whole number in 0..3: 0 best effort, 1 normal, 2 high'),
         ({'priority': -1}, 'objects).priority: got -1, expected a whole number in 0..3'),
         ({'priority': True}, 'objects).priority: got True, expected a whole number in 0..3'),
         ({'priority': 'high'}, "objects).priority: got 'high', expected a whole number in 0..3"),
