@@ -33,8 +33,8 @@ ALLOWED = {
     'models': {'store', 'ops'},
     'engines': {'models', 'cuda', 'store', 'ops'},
     'stages': {'models', 'cuda', 'ops'},
+    'serving': {'engines', 'stages', 'models', 'cuda', 'store', 'hardware', 'ops'},
     'evaluation': {'engines', 'stages', 'models', 'cuda', 'sim', 'ops', 'hardware', 'pictures'},
-    'serving': {'engines', 'stages', 'models', 'cuda', 'store', 'ops'},
 }
 ALLOWED['ros'] = set(ALLOWED)
 ALLOWED['cli'] = set(ALLOWED)

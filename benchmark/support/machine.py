@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from isaac_inference.cuda.availability import why_no_gpu
-from isaac_inference.engines.onnxruntime.loader import usable_cpus
+from isaac_inference.engines.cpus import usable_cpus
 
 PACKAGES = (
     'numpy',

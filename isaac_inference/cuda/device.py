@@ -120,7 +120,7 @@ class Gpu:
         """A new stream.
 
         Args:
-            priority: 'low', 'normal' or 'high', as far as the device supports them.
+            priority: 'low', 'normal', 'elevated' or 'high', as far as the device supports them.
         """
         from isaac_inference.cuda.stream import Stream
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-PRIORITIES = ('low', 'normal', 'high')
+PRIORITIES = ('low', 'normal', 'elevated', 'high')
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: work on the default stream does not block it
 
 
@@ -27,7 +27,8 @@ class Stream:
 
     Attributes:
         handle: the driver's CUstream as a number, for TensorRT and other libraries.
-        priority: 'low', 'normal' or 'high'. 'normal' is the driver's default; most GPUs have none below it.
+        priority: one of `PRIORITIES`. 'normal' is the driver's default; most GPUs have none below it. 'elevated' is
+            half-way between the lowest and the highest.
         level: the driver's number for it, as read back; smaller is more urgent.
     """
 
@@ -49,7 +50,8 @@ class Stream:
             return
         least, greatest = driver.stream_priorities()
         try:
-            driver.set_stream_priority(self.handle, greatest if self.priority == 'high' else least)
+            levels = {'low': least, 'elevated': (least + greatest) // 2, 'high': greatest}
+            driver.set_stream_priority(self.handle, levels[self.priority])
         except DeviceError as error:
             _log.warning('stream priority %s: %s; the stream runs at normal priority', self.priority, error)
             self.priority = 'normal'

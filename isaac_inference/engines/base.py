@@ -39,6 +39,7 @@ class Engine(ABC):
         reuses_outputs: True when the arrays that `infer` returns are the engine's own memory, overwritten by
             the next `infer` and gone after `close`; copy what is to be kept. False when the caller owns them.
         takes_device_arrays: True when feeds may be arrays in the GPU's memory (`isaac_inference.cuda.array`).
+        takes_rows: True when a feed may be `rows.Rows`: images that lie apart, brought together on the device.
         gpu_ordinal: the number of the GPU that these arrays are on.
         notes: what runs otherwise than it was asked for, such as a smaller batch; each a sentence for a log.
     """
@@ -47,6 +48,7 @@ class Engine(ABC):
     needs_contiguous: ClassVar[bool] = False
     reuses_outputs: ClassVar[bool] = True
     takes_device_arrays: ClassVar[bool] = False
+    takes_rows: ClassVar[bool] = False
 
     def __init__(self, card: ModelCard, *, concurrency: int = 1) -> None:
         self.card = card
@@ -95,6 +97,11 @@ class Engine(ABC):
     def is_open(self) -> bool:
         """True between `open` and `close`."""
         return self._is_open
+
+    @property
+    def cores(self) -> int:
+        """CPU cores that one inference uses; 0 where it runs on the GPU `gpu_ordinal`. Of an open engine."""
+        return 0 if self.takes_device_arrays else 1
 
     @property
     def concurrency(self) -> int:

@@ -44,6 +44,15 @@ class BatchRunner:
             return 'any number of'
         return str(self._high) if self._low == self._high else f'{self._low} to {self._high}'
 
+    @property
+    def most(self) -> int | None:
+        """How many images the engine takes at once; None for any number."""
+        return self._high if self._is_batched else 1
+
+    def takes(self, count: int) -> bool:
+        """Whether the engine takes so many images at once."""
+        return self._is_batched and self._low <= count and (self._high is None or count <= self._high)
+
     def rows(self, feeds: Mapping[str, Any]) -> int:
         """Images in a frame: the rows of the image tensor."""
         image = feeds.get(self._image)
@@ -56,8 +65,7 @@ class BatchRunner:
         image = feeds.get(self._image)
         if image is None or not self._is_batched:
             return image is None or len(image.shape) != self._rank + 1
-        rows = self.rows(feeds)
-        return self._low <= rows and (self._high is None or rows <= self._high)
+        return self.takes(self.rows(feeds))
 
     def infer(self, feeds: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """As `Engine.infer`, for any number of rows.

@@ -48,6 +48,21 @@ class BackendSettings:
         """Most images at once that memory is taken for."""
         return 1
 
+    @property
+    def bounds_batch(self) -> bool:
+        """Whether an engine takes no more than `largest_batch` images at once, whatever its model takes."""
+        return False
+
+    def for_batch(self, count: int) -> BackendSettings:
+        """The same for engines that take `count` images at once, where the settings themselves say nothing of it."""
+        return self
+
+    def for_priority(self, priority: int) -> BackendSettings:
+        """The same with a device's own priority for a class from 0 (best effort) to 3 (safety), 1 being the default,
+        where the settings themselves say nothing of it.
+        """
+        return self
+
     def smaller_batch(self) -> BackendSettings | None:
         """The same with half of the largest batch, for a GPU with too little memory; None where it is 1 already."""
         return None

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many cameras and many models on one machine: what is decided without ROS."""
+"""Many cameras and many models on one machine: streams, batches, the scheduler. Nothing here imports ROS."""

@@ -12,7 +12,7 @@ import pytest
 from support.onnx_models import KINDS, build_model, save_model, write_model, write_model_of_links
 from support.paths import YOLOX_NANO
 
-from isaac_inference.engines import create_engine, non_finite
+from isaac_inference.engines import cpus, create_engine, non_finite
 from isaac_inference.engines.onnxruntime import loader
 from isaac_inference.errors import EngineError, ModelError
 from isaac_inference.models import read_card
@@ -130,12 +130,12 @@ def test_the_device_names_the_threads(tmp_path):
 
 def test_usable_cpus_respects_the_containers_quota(tmp_path, monkeypatch):
     quota = tmp_path / 'cpu.max'
-    monkeypatch.setattr(loader, '_CPU_QUOTA', quota)
-    monkeypatch.setattr(loader.os, 'sched_getaffinity', lambda _: set(range(16)), raising=False)
-    assert loader.usable_cpus() == 16
+    monkeypatch.setattr(cpus, '_CPU_QUOTA', quota)
+    monkeypatch.setattr(cpus.os, 'sched_getaffinity', lambda _: set(range(16)), raising=False)
+    assert cpus.usable_cpus() == 16
     for content, count in (('max 100000', 16), ('250000 100000', 3), ('50000 100000', 1), ('odd', 16)):
         quota.write_text(content)
-        assert loader.usable_cpus() == count
+        assert cpus.usable_cpus() == count
 
 
 def test_providers(monkeypatch):

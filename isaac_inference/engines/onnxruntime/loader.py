@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import logging
-import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
 
+from isaac_inference.engines.cpus import usable_cpus
 from isaac_inference.engines.onnxruntime.settings import OnnxRuntimeSettings
 from isaac_inference.errors import EngineError
 from isaac_inference.models.onnx.external_weights import give_weights, read_proto
@@ -28,7 +27,6 @@ _SHORT_NAMES = {
     'tensorrt': 'TensorrtExecutionProvider',
 }
 _QUIET = 3  # log errors only; what matters is raised
-_CPU_QUOTA = Path('/sys/fs/cgroup/cpu.max')
 
 
 def choose_providers(asked: Sequence[str]) -> list[str]:
@@ -53,18 +51,6 @@ def choose_providers(asked: Sequence[str]) -> list[str]:
             )
         chosen.append(full)
     return chosen
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may use: its affinity, and the quota of its container where there is one."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    try:
-        quota, period = _CPU_QUOTA.read_text().split()
-        if quota != 'max':
-            count = min(count, max(1, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):
-        pass
-    return count
 
 
 def session_from_onnx(path: Path, settings: OnnxRuntimeSettings) -> Any:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from isaac_inference.engines.base import Engine
-from isaac_inference.engines.onnxruntime.loader import session_from_onnx, usable_cpus
+from isaac_inference.engines.cpus import usable_cpus
+from isaac_inference.engines.onnxruntime.loader import session_from_onnx
 from isaac_inference.engines.onnxruntime.settings import OnnxRuntimeSettings
 from isaac_inference.errors import EngineError
 from isaac_inference.models.card.card import ModelCard
@@ -34,6 +35,12 @@ class OnnxRuntimeEngine(Engine):
         self.settings = settings or OnnxRuntimeSettings()
         self._session: Any = None
         self._output_names = [spec.name for spec in self.outputs]
+
+    @property
+    def cores(self) -> int:
+        """CPU cores that one inference uses; 0 where a provider runs it on a device."""
+        on_cpu = self._session is None or self._session.get_providers()[0] == 'CPUExecutionProvider'
+        return (self.settings.threads or usable_cpus()) if on_cpu else 0
 
     def _open(self) -> None:
         self._session = session_from_onnx(self.card.path, self.settings)

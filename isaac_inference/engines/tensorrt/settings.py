@@ -17,7 +17,7 @@ from isaac_inference.models.card.card import ModelCard
 PRECISIONS = ('model', 'fp16')
 PRESETS: Mapping[str, int] = MappingProxyType({'fastest': 0, 'balanced': 3, 'best': 5})
 """Preset -> TensorRT's builder optimization level; 3 is TensorRT's own default."""
-PRIORITIES = ('low', 'normal', 'high')
+PRIORITIES = ('low', 'normal', 'elevated', 'high')
 TACTIC_SOURCES = ('CUBLAS', 'CUBLAS_LT', 'CUDNN', 'EDGE_MASK_CONVOLUTIONS', 'JIT_CONVOLUTIONS')
 """TensorRT's names; the first three are off by default in 10 and gone in 11."""
 
@@ -120,6 +120,23 @@ class TensorRtSettings(BackendSettings):
     def largest_batch(self) -> int:
         """Most images at once."""
         return self.max_batch
+
+    @property
+    def bounds_batch(self) -> bool:
+        """True: the optimization profile does."""
+        return True
+
+    def for_batch(self, count: int) -> TensorRtSettings:
+        """Tuned for `count` images and taking 1 to `count`, unless the batch was set to anything but 1."""
+        if count <= 1 or (self.min_batch, self.opt_batch, self.max_batch) != (1, 1, 1):
+            return self
+        return dataclasses.replace(self, opt_batch=count, max_batch=count)
+
+    def for_priority(self, priority: int) -> TensorRtSettings:
+        """With streams of that priority, unless another than 'normal' was set."""
+        if self.priority != 'normal':
+            return self
+        return dataclasses.replace(self, priority=PRIORITIES[priority])
 
     def smaller_batch(self) -> TensorRtSettings | None:
         """With half of the largest batch, and no other one above it; None where it is 1."""

@@ -7,7 +7,6 @@ import contextlib
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -17,6 +16,7 @@ from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError, PerceptionError
 from isaac_inference.ros.runtime.compat import release_lifecycle
+from isaac_inference.ros.runtime.declared_input import DeclaredInput, InputSource, primary_of
 from isaac_inference.ros.runtime.health import diagnostics
 from isaac_inference.ros.runtime.health.health import Health
 from isaac_inference.ros.runtime.health.timing import StageTiming
@@ -25,6 +25,8 @@ from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameter
 from isaac_inference.ros.runtime.periodic import Periodic
 from isaac_inference.ros.runtime.preparation import Preparation, PreparationWatch
 from isaac_inference.ros.runtime.resources import prepare_logging, say_dds_profile
+from isaac_inference.ros.runtime.stage_clock import StageClock
+from isaac_inference.ros.runtime.stream_inputs import StreamInputs, StreamPlan
 from isaac_inference.ros.runtime.time_watch import TimeWatch
 from isaac_inference.ros.runtime.topics.mailbox import Mailbox, Worker
 from isaac_inference.ros.runtime.topics.publisher import Publisher
@@ -35,56 +37,7 @@ from isaac_inference.ros.runtime.topics.topic_graph import Source
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter, plain
 
 T = TypeVar('T')
-InputSource = Callable[[], tuple[TypeAdapter[Any], str]]  # the adapter and the topic of an input
 GRAPH_PERIOD_S = 0.1  # how soon a publisher outside this process is noticed
-
-
-class StageClock:
-    """When one message reached this stage and when it was taken up, in ns of the wall clock; and what became of it.
-
-    A frame counts as processed when its handler returns, unless the handler said `defer()`: then it waits until
-    `PipelineNode.work` has it.
-    """
-
-    def __init__(self, stage: str, arrived_ns: int) -> None:
-        self.stage, self.arrived_ns, self.started_ns = stage, arrived_ns, time.time_ns()
-        self._is_deferred = self._is_settled = False
-
-    def defer(self) -> None:
-        """The handler has only put the frame aside, for what belongs to it; `PipelineNode.work` is still to come."""
-        self._is_deferred = True
-
-    def resume(self) -> None:
-        """The frame's work begins."""
-        self._is_deferred = False
-
-    def settle(self) -> bool:
-        """Whether the frame is to be counted now, as processed or dropped: it waits no more, and none counts twice."""
-        if self._is_deferred or self._is_settled:
-            return False
-        self._is_settled = True
-        return True
-
-    def finish(self) -> StageTiming:
-        """The stage's timing, ending now."""
-        return StageTiming(self.stage, self.arrived_ns, self.started_ns, time.time_ns())
-
-
-@dataclass(frozen=True, eq=False)
-class _Input:
-    """A declared subscription: its topic, its mark (None: the primary where it is the only one), and how it opens.
-
-    `source` says where its messages come from now, which may change while the node is active.
-    """
-
-    topic: str
-    primary: bool | None
-    source: InputSource
-    open: Callable[[TypeAdapter[Any], str, bool], Subscription[Any]]  # told whether it is the primary
-
-    def connect(self, is_primary: bool) -> Subscription[Any]:
-        """Open it from where its messages come now."""
-        return self.open(*self.source(), is_primary)
 
 
 class PipelineNode(LifecycleNode):
@@ -112,8 +65,9 @@ class PipelineNode(LifecycleNode):
         self.model = ''
         self._server = ParameterServer(self, self.Parameters, self.on_parameters)
         self._worker = Worker(f'{node_name} worker')
-        self._wanted: list[_Input] = []
-        self._primary: _Input | None = None
+        self._wanted: list[DeclaredInput] = []
+        self._primary: DeclaredInput | None = None
+        self._streams: StreamInputs | None = None
         self._subscriptions_open: list[Subscription[Any]] = []
         self._wanted_periodic: list[tuple[float, Callable[[], None], Callable[[], bool]]] = []
         self._periodic_open: list[Periodic] = []
@@ -153,6 +107,11 @@ class PipelineNode(LifecycleNode):
         before the first message after it.
         """
 
+    def on_report(self) -> None:
+        """Diagnostics are about to be published: tell `health` what is true now. In the executor's thread, also while
+        the worker is busy.
+        """
+
     def has_input(self) -> bool:
         """Whether silence of the primary input means STALE."""
         return self._primary is not None
@@ -168,6 +127,11 @@ class PipelineNode(LifecycleNode):
     def state(self) -> str:
         """Lifecycle state label: 'unconfigured', 'inactive', 'active', ..."""
         return str(self._state_machine.current_state[1])
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the node waits for the handler that runs: one that waits for something gives up then."""
+        return self._worker.stopping
 
     def subscribe(
         self,
@@ -207,7 +171,28 @@ class PipelineNode(LifecycleNode):
             )
             return Subscription(self, adapter, topic, qos, mailbox, self.health, wanted, takes_device, is_primary)
 
-        self._wanted.append(_Input(topic, primary, source or (lambda: (adapter, topic)), connect))
+        self._wanted.append(DeclaredInput(topic, primary, source or (lambda: (adapter, topic)), connect))
+
+    def subscribe_streams(self, adapter: TypeAdapter[Any], qos: QosParameters, plan: StreamPlan) -> StreamInputs:
+        """Declare, in `on_setup`, that the node's frames come in streams: an input each, primary together."""
+        streams = self._streams = StreamInputs(
+            self, self._worker, plan, self._input_report, lambda text: self._log(False, text), self._inform
+        )
+
+        def opener(stream: str) -> Callable[[TypeAdapter[Any], str, bool], Subscription[Any]]:
+            def connect(adapter: TypeAdapter[Any], topic: str, is_primary: bool) -> Subscription[Any]:
+                slot, health = streams.slot(stream), streams.health(stream)
+                takes_device = plan.on_device()
+                made = Subscription(self, adapter, topic, qos, slot, health, lambda: True, takes_device, is_primary)
+                return streams.opened(stream, made)
+
+            return connect
+
+        def input_of(stream: str, topic: str) -> DeclaredInput:
+            return DeclaredInput(topic, True, lambda: (adapter, topic), opener(stream), streams)
+
+        self._wanted += [input_of(stream, topic) for stream, topic in plan.topics.items()]
+        return streams
 
     @contextlib.contextmanager
     def work(self, clock: StageClock) -> Iterator[None]:
@@ -226,7 +211,7 @@ class PipelineNode(LifecycleNode):
             self._lose(clock, 'internal_error', traceback.format_exc())
         else:
             if clock.settle():
-                self.health.processed((time.perf_counter() - begin) * 1e3)
+                (clock.health or self.health).processed((time.perf_counter() - begin) * 1e3 + clock.spent_ms)
 
     def prepare(self, preparation: Preparation) -> None:
         """Have, in `on_setup`, activation wait for work of minutes; the node then calls `on_prepared` and activates."""
@@ -263,7 +248,7 @@ class PipelineNode(LifecycleNode):
             self._server.load()
             self._warn_of_unknown_parameters()
             self.on_setup()
-            self._primary = _primary(self._wanted)
+            self._primary = primary_of(self._wanted)
         except PerceptionError as error:
             return self._refuse(str(error))
         except Exception as error:
@@ -280,11 +265,13 @@ class PipelineNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self.health.reset()
         self._input_report.restart()
+        if self._streams is not None:
+            self._streams.restart()
         prepare_logging()
         try:
             self._worker.start()
             for one in self._wanted:
-                self._subscriptions_open.append(one.connect(one is self._primary))
+                self._subscriptions_open.append(one.connect(self._is_primary(one)))
             for period_s, handler, inline in self._wanted_periodic:
                 self._periodic_open.append(Periodic(self, self._worker, period_s, handler, self.health, inline))
             self.on_start()
@@ -351,7 +338,7 @@ class PipelineNode(LifecycleNode):
     def _free(self) -> None:
         self._server.frozen = False
         self._wanted.clear()
-        self._primary = None
+        self._primary = self._streams = None
         self._wanted_periodic.clear()
         self._preparing.stop()
         self.on_teardown()
@@ -377,22 +364,24 @@ class PipelineNode(LifecycleNode):
 
     def _handle_frame(self, handler: Callable[[Any, StageClock], None], item: Any, clock: StageClock) -> None:
         header = getattr(item, 'header', None)  # some messages, such as std_msgs/Empty, have none
-        self.health.received(None if header is None else self._age_ms(header))
+        self.health.received(self.age_ms(header, self.health))
         with self.work(clock):
             self.time_watch.take(item, True)
             handler(item, clock)
 
     def _lose(self, clock: StageClock, reason: str, text: str) -> None:
         if clock.settle():
-            self.health.dropped(reason, text)
+            (clock.health or self.health).dropped(reason, text)
         else:  # the frame itself goes on, or has been counted already
             self.health.skipped(reason, text)
 
-    def _age_ms(self, header: Header) -> float | None:
-        """Since the header's stamp; None where there is no stamp, or no time."""
+    def age_ms(self, header: Header | None, health: Health) -> float | None:
+        """Since a header's stamp; None where there is no stamp, which `health` is told, or no time."""
+        if header is None:
+            return None
         stamp = stamp_ns(header)
         if stamp == 0:
-            self.health.problem(
+            health.problem(
                 'zero_stamp',
                 'messages arrive without a stamp: outputs carry stamp 0 and can be '
                 'matched with nothing; have their publisher fill in header.stamp',
@@ -400,7 +389,7 @@ class PipelineNode(LifecycleNode):
                 log=not self._is_fed_by_us(),
             )
             return None
-        self.health.clear('zero_stamp')
+        health.clear('zero_stamp')
         if not self.time_watch.has_time:
             return None
         return (self.get_clock().now().nanoseconds - stamp) / 1e6  # type: ignore[no-any-return]
@@ -434,8 +423,19 @@ class PipelineNode(LifecycleNode):
         for subscription in self._subscriptions_open:
             subscription.check_remote()
         self.health.input_timeout_s = self.parameters.input_timeout_s
-        if self.has_input():
+        if self._streams is not None:
+            self._streams.check(self.parameters.input_timeout_s)
+        elif self.has_input():
             self._input_report.check(self._primary_subscription())
+
+    def _is_primary(self, one: DeclaredInput) -> bool:
+        return one is self._primary or (one.streams is not None and one.streams is self._streams)
+
+    def _words(self) -> tuple[str, str]:
+        """What is to be said of the frames' coming, for `diagnostics.judge`."""
+        if not self.has_input() or self.state != 'active':
+            return '', ''
+        return self._streams.words() if self._streams else self._input_report.words(self._primary_subscription())
 
     def _primary_subscription(self) -> Subscription[Any] | None:
         """The open subscription whose messages are the frames."""
@@ -447,7 +447,7 @@ class PipelineNode(LifecycleNode):
         adapter, topic = one.source()
         if adapter is not subscription.adapter or self.resolve_topic_name(topic) != subscription.topic:
             subscription.close()
-            self._subscriptions_open[index] = one.open(adapter, topic, one is self._primary)
+            self._subscriptions_open[index] = one.open(adapter, topic, self._is_primary(one))
 
     def _check_name(self) -> None:
         own = self.get_fully_qualified_name()
@@ -461,25 +461,13 @@ class PipelineNode(LifecycleNode):
     def _report(self) -> None:
         self._check_name()
         self.time_watch.check()
+        if self._streams is not None and self.state == 'active':
+            self._streams.show()
+        self.on_report()
         snapshot = self.health.snapshot()
-        is_fed = self.has_input() and self.state == 'active'
-        silence, unsteady = self._input_report.words(self._primary_subscription()) if is_fed else ('', '')
+        silence, unsteady = self._words()
         level, message = diagnostics.judge(snapshot, state=self.state, silence=silence, unsteady=unsteady)
         values = {'state': self.state, 'model': self.model, 'device': self.device, **diagnostics.figures(snapshot)}
         status = diagnostics.status(self.get_fully_qualified_name(), self.device, level, message, values)
         header = Header(stamp=self.get_clock().now().to_msg())
         self._diagnostics.publish(DiagnosticArray(header=header, status=[status]))
-
-
-def _primary(inputs: list[_Input]) -> _Input | None:
-    """Which of a node's inputs is the primary; None where there is none."""
-    marked = [one for one in inputs if one.primary]
-    if len(inputs) <= 1 and not marked:
-        return next((one for one in inputs if one.primary is None), None)
-    if len(marked) != 1:
-        topics = ', '.join(one.topic for one in inputs)
-        raise RuntimeError(
-            f'of the inputs {topics}, {len(marked)} are marked as primary, expected one; give primary=True to the '
-            'subscribe() of the one whose messages are the frames of this node'
-        )
-    return marked[0]

@@ -44,7 +44,8 @@ class TimeWatch:
         self._node, self._health, self._on_jump = node, health, on_jump
         self._clock = node.get_clock()
         self._begin_s = time.monotonic()
-        self._last_ns = self._jumps = 0
+        self._last_ns: dict[str, int] = {}  # by stream
+        self._jumps = 0
         self._clock_jumps: deque[float] = deque(maxlen=1)  # seconds; put by the executor, taken by the worker
         back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-JUMP_NS), on_clock_change=False)
         self._handle = self._clock.create_jump_callback(back, post_callback=self._on_clock_jump)
@@ -79,16 +80,17 @@ class TimeWatch:
                 self._without_clock.add(self)
             self._health.problem('no_clock', self._no_clock(), log=is_first, log_again=False)
 
-    def take(self, item: Any, is_primary: bool) -> None:
-        """Look at a message's time before it is handled; called by the worker."""
+    def take(self, item: Any, is_primary: bool, stream: str = '') -> None:
+        """Look at a message's time before it is handled; called by the worker. Each stream has stamps of its own."""
         while self._clock_jumps:
-            back_s, self._last_ns = self._clock_jumps.popleft(), 0
+            back_s = self._clock_jumps.popleft()
+            self._last_ns.clear()
             self._jump(f'the time of {_CLOCK}', back_s, self._clock.now().nanoseconds)
         header = getattr(item, 'header', None) if is_primary else None
         stamp = 0 if header is None else stamp_ns(header)
         if stamp <= 0:
             return
-        last_ns, self._last_ns = self._last_ns, stamp
+        last_ns, self._last_ns[stream] = self._last_ns.get(stream, 0), stamp
         if stamp < last_ns - JUMP_NS:
             self._jump('the stamps of its input', (last_ns - stamp) / 1e9, stamp)
 

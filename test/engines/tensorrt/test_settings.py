@@ -43,7 +43,7 @@ def test_a_preset_is_an_optimization_level(preset, level):
         ({'tactic_sources': ('MAGIC',)}, 'tactic_sources.*MAGIC.*JIT_CONVOLUTIONS'),
         ({'min_agreement': 1.5}, 'min_agreement.*-1 to 1'),
         ({'min_agreement': float('nan')}, 'min_agreement'),
-        ({'priority': 'urgent'}, 'priority.*low, normal, high'),
+        ({'priority': 'urgent'}, 'priority.*low, normal, elevated, high'),
         ({'contexts': 0}, 'contexts.*1 to 16'),
         ({'cuda_graph': 1}, 'cuda_graph.*expected bool'),
     ],

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,7 +16,8 @@ from isaac_inference.engines import Engine
 from isaac_inference.engines.batches import BatchRunner
 from isaac_inference.engines.checks import non_finite
 from isaac_inference.engines.fallback import open_with_fallback
-from isaac_inference.engines.registry import BACKENDS, on_cpu
+from isaac_inference.engines.registry import BACKENDS, choose_backend, on_cpu
+from isaac_inference.engines.settings import BackendSettings
 from isaac_inference.errors import EngineError, FrameError
 from isaac_inference.models import DetectionSpec, ModelCard
 from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame, is_on_device
@@ -22,9 +25,14 @@ from isaac_inference.ros.nodes.inference.backend_parameters import backend_setti
 from isaac_inference.ros.nodes.inference.engine_build import EngineBuild, build_where_missing
 from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
 from isaac_inference.ros.runtime.container.process import node_main
-from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.parameters.schema import group, param
+from isaac_inference.ros.runtime.stream_inputs import StreamFrame, StreamInputs, StreamPlan
+from isaac_inference.ros.runtime.topics.publisher import Publisher
 from isaac_inference.ros.runtime.topics.qos import QosParameters
+from isaac_inference.serving.scheduler.scheduler import SAFETY, SCHEDULER, Member, Turn
+from isaac_inference.serving.streams.batches import FrameBatcher, Outcome
+from isaac_inference.serving.streams.limits import check_batch, settings_for
+from isaac_inference.serving.streams.names import check_streams
 
 if TYPE_CHECKING:
     from isaac_inference.cuda.timer import GpuTimer
@@ -63,11 +71,42 @@ class InferenceParameters(ModelParameters):
         'all once more; decoders refuse such values in any case where a detection depends on them.',
         live=True,
     )
+    streams: tuple[str, ...] = param(
+        (),
+        'Cameras that share this model: each has its topics <stream>/input_tensors and <stream>/output_tensors, and '
+        'its newest frame wins. Empty: one stream, input_tensors and output_tensors.',
+    )
+    max_batch: int = param(
+        0,
+        'Frames that run together at most, one of each stream; 0: as many as the engine takes, up to one of each '
+        'stream. A TensorRT engine of a model with a dynamic batch is built for so many, unless tensorrt.max_batch '
+        'says otherwise.',
+        minimum=0,
+    )
+    batch_wait_ms: float = param(
+        0.0,
+        'How long the engine, when it is free, waits for frames of further streams; 0: it takes what is there.',
+        unit='ms',
+        minimum=0.0,
+        maximum=1000.0,
+        live=True,
+    )
+    priority: int = param(
+        1,
+        'Class of this model among those of its process: 0 best effort, 1 normal, 2 high, 3 safety. A lower class does '
+        'not start while a higher one waits, or would be late for it.',
+        minimum=0,
+        maximum=SAFETY,
+    )
     tensor_qos: QosParameters = group(QosParameters(), 'Subscription to and publisher of the tensors.')
 
 
 class InferenceNode(ModelNode):
     """`input_tensors` to `output_tensors`, both TensorList; what travels with a frame is passed on unchanged.
+
+    With `streams` there are these two topics for each of them. When the engine is free it takes the newest frame of
+    each stream that has one, those that wait longest first, and runs together what fits together. A frame that does
+    not fit is dropped alone.
 
     A frame may have any number of rows, such as one for each person: what the engine does not take at once is run in
     parts, which is said once. One without rows gives outputs without rows.
@@ -81,6 +120,14 @@ class InferenceNode(ModelNode):
         self._batches: BatchRunner | None = None
         self._build: EngineBuild | None = None
         self._timer: GpuTimer | None = None
+        self._settings: dict[str, BackendSettings] = {}
+        self._batcher: FrameBatcher | None = None
+        self._inputs: StreamInputs | None = None
+        self._outputs: dict[str, Publisher[TensorFrame]] = {}
+        self._frame_ids: dict[str, str] = {}
+        self._most = 1  # frames at once, as far as the parameters and the engine go
+        self._member: Member | None = None  # of the scheduler, while there is an engine
+        self._now: Turn | None = None
         self._assumed: list[str] = []  # keys in diagnostics
         self._says_parts = False
         self._suspicions: list[str] = []  # standing problems that the probe found
@@ -89,18 +136,23 @@ class InferenceNode(ModelNode):
     def on_setup(self) -> None:
         super().on_setup()
         chosen = self.parameters
-        settings = backend_settings(chosen)
-        self._outputs = self.advertise(TENSORS, 'output_tensors', chosen.tensor_qos)
-        self.subscribe(
-            TENSORS,
-            'input_tensors',
-            chosen.tensor_qos,
-            self._on_tensors,
+        streams = check_streams(chosen.streams)
+        self._settings = self._settings_for(len(streams))
+        self._outputs = {
+            stream: self.advertise(TENSORS, _topic(stream, 'output_tensors'), chosen.tensor_qos) for stream in streams
+        }
+        plan = StreamPlan(
+            topics={stream: _topic(stream, 'input_tensors') for stream in streams},
+            handler=self._on_frames,
+            turn=self._turn,
+            most=lambda: self._most,
+            wait_s=lambda: self.parameters.batch_wait_ms / 1e3 if self._most > 1 else 0.0,
             on_device=lambda: self._engine is not None and self._engine.takes_device_arrays,
             inline=self._only_enqueues,
         )
+        self._inputs = self.subscribe_streams(TENSORS, chosen.tensor_qos, plan)
         self._say_what_is_assumed()
-        self._build = build_where_missing(self.card, chosen.backend, settings, tolerant=chosen.fallback)
+        self._build = build_where_missing(self.card, chosen.backend, self._settings, tolerant=chosen.fallback)
         if self._build is None:
             self.on_prepared()
         else:
@@ -108,7 +160,7 @@ class InferenceNode(ModelNode):
 
     def on_prepared(self) -> None:
         chosen = self.parameters
-        backend, settings = chosen.backend, backend_settings(chosen)
+        backend, settings = chosen.backend, self._settings
         if self._build is not None and self._build.failure:
             self.health.problem('fallback', f'runs on the CPU, because: {self._build.failure}')
             backend, settings = on_cpu(settings)
@@ -117,7 +169,11 @@ class InferenceNode(ModelNode):
         for note in engine.notes:
             self.health.problem('fallback', note)
         engine.warm_up()
+        self._prepare_batches(engine, self._batches)
         self.device = engine.device
+        self._member = SCHEDULER.join(
+            self.get_fully_qualified_name(), chosen.priority, cores=engine.cores, gpu=engine.gpu_ordinal
+        )
         if chosen.probe:
             self._probe(engine)
         if engine.takes_device_arrays:
@@ -129,9 +185,14 @@ class InferenceNode(ModelNode):
 
     def on_teardown(self) -> None:
         engine, self._engine = self._engine, None
-        self._build = self._timer = self._batches = None
-        self._says_parts = False
-        self.health.show('batch', None)
+        member, self._member = self._member, None
+        if member is not None:
+            member.leave()
+        self._build = self._timer = self._batches = self._batcher = self._inputs = None
+        self._says_parts, self._most = False, 1
+        self._outputs, self._frame_ids = {}, {}
+        for key in ('batch', 'frames_at_once'):
+            self.health.show(key, None)
         self.health.clear('fallback')
         while self._suspicions:
             self.health.clear(self._suspicions.pop())
@@ -140,6 +201,9 @@ class InferenceNode(ModelNode):
             self.health.show(self._assumed.pop(), None)
         if engine is not None:
             engine.close()
+
+    def on_report(self) -> None:
+        self.health.standing('starving', self._member.starving() if self._member is not None else None)
 
     def _say_what_is_assumed(self) -> None:
         """Notes and assumptions of the card, here for the whole graph; the latter in diagnostics too."""
@@ -167,42 +231,149 @@ class InferenceNode(ModelNode):
             self._suspicions.append(f'implausible.{finding.name}')
             self.health.problem(self._suspicions[-1], text)
 
-    def _on_tensors(self, frame: TensorFrame, clock: StageClock) -> None:
-        engine, batches = self._engine, self._batches
-        if engine is None or batches is None:
-            raise FrameError('not_configured', 'a frame arrived while the engine was being freed')
-        frame.check_card(self.card.id)
-        try:
-            outputs = self._run(engine, batches, frame.tensors)
-        except EngineError as error:
-            raise FrameError('engine_error', str(error)) from error
-        if self.parameters.check_finite and (bad := non_finite({name: np.asarray(outputs[name]) for name in outputs})):
+    def _settings_for(self, streams: int) -> dict[str, BackendSettings]:
+        """The backends' settings, for as many frames at once as the parameters ask for."""
+        chosen = self.parameters
+        settings = backend_settings(chosen)
+        backend = choose_backend(chosen.backend)
+        asked = settings_for(backend.choose_settings(settings), self.card, chosen.max_batch, streams, backend.name)
+        return {**settings, backend.name: asked.for_priority(chosen.priority)}
+
+    def _prepare_batches(self, engine: Engine, runner: BatchRunner) -> None:
+        """Find out how many frames run together, and say it where there are several streams."""
+        chosen, streams = self.parameters, len(self._outputs)
+        asked = min(chosen.max_batch or streams, streams)
+        if chosen.max_batch and not engine.notes:  # a fallback has said already that it takes fewer
+            check_batch(asked, runner.most, self.card)
+        self._batcher = batcher = FrameBatcher(engine, runner)
+        batcher.try_out(batcher.most(asked))
+        self._most = batcher.most(asked)
+        if streams == 1:
+            return
+        self.health.show('frames_at_once', self._most)
+        if self._most > 1 or asked == 1:
+            return
+        why = batcher.failure or 'the model takes one image at a time'
+        remedy = 'export it with a dynamic batch axis' if not self.card.dynamic_batch else 'set max_batch to 1'
+        self.get_logger().warning(
+            f'model {self.card.name}: the frames of {streams} streams run one after the other: {why}; {remedy}'
+        )
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[int]:
+        """While this node may run its model; gives how many frames it may take."""
+        member = self._member
+        if member is None:
+            yield self._most
+            return
+        with member.turn(lambda: not self.is_stopping) as turn:
+            if turn is None:
+                yield 0
+                return
+            if member.is_contended:
+                self.health.measured('turn_wait_ms', [turn.waited_s * 1e3])
+            self._now = turn
+            yield self._most
+
+    def _on_frames(self, frames: Sequence[StreamFrame]) -> None:
+        begin = time.perf_counter()
+        usable = [frame for frame in frames if self._is_usable(frame)]
+        if len(self._outputs) > 1 and usable:
+            self.health.measured('batch', [len(usable)])
+        outcomes = self._run([frame.item.tensors for frame in usable], [frame.stream for frame in usable])
+        if self._now is not None:
+            self._now.end()  # publishing keeps no other model waiting
+        spent_ms = (time.perf_counter() - begin) * 1e3
+        for frame, outcome in zip(usable, outcomes, strict=True):
+            frame.clock.spent_ms = spent_ms
+            with self.work(frame.clock):
+                self._give_out(frame, outcome)
+
+    def _is_usable(self, frame: StreamFrame) -> bool:
+        """Whether a frame is one of this model; where not, it is dropped."""
+        with self.work(frame.clock):
+            if self._engine is None:
+                raise FrameError('not_configured', 'a frame arrived while the engine was being freed')
+            frame.item.check_card(self.card.id)
+            if frame.stream:
+                self._watch_frame_id(frame)
+            frame.clock.defer()
+            return True
+        return False
+
+    def _watch_frame_id(self, frame: StreamFrame) -> None:
+        """Note a stream whose frame_id changes: two cameras may publish one topic."""
+        found, known = frame.item.header.frame_id, self._frame_ids.get(frame.stream)
+        self._frame_ids[frame.stream] = found
+        if known is not None and found != known and self._inputs is not None:
+            self._inputs.health(frame.stream).noted(
+                'frame_id_changed',
+                f'frame_id is now {found!r}, before it was {known!r}: do two cameras publish '
+                f'{_topic(frame.stream, "input_tensors")}? Each result has the frame_id of its own image',
+                say_once=True,
+            )
+
+    def _give_out(self, frame: StreamFrame, outcome: Outcome | FrameError) -> None:
+        """Publish a frame's outputs on the topic of its stream."""
+        if isinstance(outcome, FrameError):
+            raise outcome
+        if isinstance(outcome, EngineError):
+            raise FrameError('engine_error', str(outcome)) from outcome
+        if self.parameters.check_finite and (bad := non_finite({name: np.asarray(outcome[name]) for name in outcome})):
             raise FrameError(
                 'non_finite_output',
                 f'model {self.card.name}: NaN or infinity in {", ".join(bad)}; check '
                 "the model's precision and normalisation, or set check_finite to false if such outputs are intended",
             )
-        timings = (*frame.timings, clock.finish())
-        self._outputs.publish(TensorFrame(frame.header, outputs, frame.auxiliary, timings, frame.card or self.card.id))
-        self.report_timings(frame.header, timings)
+        item = frame.item
+        timings = (*item.timings, frame.clock.finish())
+        made = TensorFrame(item.header, outcome, item.auxiliary, timings, item.card or self.card.id)
+        self._outputs[frame.stream].publish(made)
+        self.report_timings(item.header, timings)
 
     def _only_enqueues(self, frame: TensorFrame) -> bool:
         """Whether all there is to do for a frame is to start work on the GPU."""
-        takes = self._timer is not None and self._outputs.wanted_on_device and not self.parameters.check_finite
-        return takes and all(map(is_on_device, frame.tensors.values()))
+        takes = self._timer is not None and self._wanted_on_device and not self.parameters.check_finite
+        takes = takes and not (self._member is not None and self._member.has_classes)  # it may have to wait
+        return takes and len(self._outputs) == 1 and all(map(is_on_device, frame.tensors.values()))
 
-    def _run(self, engine: Engine, batches: BatchRunner, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The model's outputs: on the GPU where the next stage takes them there, without waiting for them."""
-        if self._timer is not None and self._outputs.wanted_on_device and batches.fits(tensors):
-            outputs = engine.enqueue(tensors, self._timer)
-            self.health.measured('gpu_ms', self._timer.collect())
-            return outputs
-        found = batches.infer(tensors)
-        if batches.in_parts and not self._says_parts:
+    @property
+    def _wanted_on_device(self) -> bool:
+        return any(publisher.wanted_on_device for publisher in self._outputs.values())
+
+    def _run(self, frames: Sequence[Mapping[str, Any]], streams: Sequence[str]) -> Sequence[Outcome | FrameError]:
+        """The model's outputs of each frame: on the GPU where the next stage takes them there, without waiting."""
+        engine, batcher, runner = self._engine, self._batcher, self._batches
+        if not frames or engine is None or batcher is None or runner is None:
+            return [FrameError('not_configured', 'a frame arrived while the engine was being freed')] * len(frames)
+        if self._timer is not None and self._wanted_on_device and all(map(runner.fits, frames)):
+            return self._enqueue(engine, self._timer, frames[0])
+        found = batcher.run(frames)
+        if runner.in_parts and not self._says_parts:
             self._says_parts = True
-            self.health.show('batch', f'{batches.at_once} at once')
-            self.get_logger().info(f'model {self.card.name}: {_parts_text(batches, self.card)}')
+            self.health.show('batch', f'{runner.at_once} at once')
+            self.get_logger().info(f'model {self.card.name}: {_parts_text(runner, self.card)}')
         return found
+
+    def _enqueue(self, engine: Engine, timer: GpuTimer, frame: Mapping[str, Any]) -> list[Outcome | FrameError]:
+        outputs: Outcome | FrameError
+        try:
+            outputs = engine.enqueue(frame, timer)
+        except (EngineError, FrameError) as error:
+            outputs = error
+        else:
+            self._goes_on_until(outputs)
+        self.health.measured('gpu_ms', timer.collect())
+        return [outputs]
+
+    def _goes_on_until(self, outputs: Mapping[str, Any]) -> None:
+        """Tell the scheduler when the GPU has made these outputs, where it has to know."""
+        if self._now is not None and self._now.member.has_classes:
+            self._now.until = next(iter(outputs.values())).ready
+
+
+def _topic(stream: str, name: str) -> str:
+    return f'{stream}/{name}' if stream else name
 
 
 def _parts_text(batches: BatchRunner, card: ModelCard) -> str:

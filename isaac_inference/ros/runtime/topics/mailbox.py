@@ -7,7 +7,40 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
+
+
+class Inbox(Protocol):
+    """What a worker serves; its methods but `handle` are called while the worker holds its condition."""
+
+    def oldest_ns(self) -> int | None:
+        """Since when something waits that is to be handled now, in ns of the wall clock; None where nothing does."""
+
+    def patience_s(self) -> float | None:
+        """Seconds after which to look again although nothing more arrives; None for never."""
+
+    def take(self) -> tuple[Any, int]:
+        """What `handle` is given."""
+
+    def handle(self, item: Any, arrived_ns: int) -> None:
+        """Handle it, in the worker's thread."""
+
+
+class Target(Protocol):
+    """What a subscription puts messages into."""
+
+    def put(self, item: Any) -> None:
+        """Take a message."""
+
+    def close(self) -> None:
+        """Forget what waits."""
+
+
+class Handler(Protocol):
+    """What handles one item."""
+
+    def handle(self, item: Any, arrived_ns: int) -> None:
+        """Handle it."""
 
 
 class Mailbox:
@@ -58,6 +91,10 @@ class Mailbox:
         """Arrival of the message that waits longest, or None; the worker holds its condition."""
         return self._items[0][0] if self._items else None
 
+    def patience_s(self) -> float | None:
+        """None: a message is due as soon as it arrives."""
+        return None
+
     def take(self) -> tuple[Any, int]:
         """The message that waits longest and its arrival; the worker holds its condition."""
         arrived_ns, item = self._items.popleft()
@@ -74,21 +111,26 @@ class Worker:
     def __init__(self, name: str) -> None:
         self.condition = threading.Condition()
         self._name = name
-        self._mailboxes: list[Mailbox] = []
+        self._mailboxes: list[Inbox] = []
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._busy = False  # a handler runs, in whatever thread
 
-    def attach(self, mailbox: Mailbox) -> None:
+    def attach(self, mailbox: Inbox) -> None:
         """Serve `mailbox` from now on."""
         with self.condition:
             self._mailboxes.append(mailbox)
 
-    def detach(self, mailbox: Mailbox) -> None:
+    def detach(self, mailbox: Inbox) -> None:
         """Serve `mailbox` no more."""
         with self.condition:
             if mailbox in self._mailboxes:
                 self._mailboxes.remove(mailbox)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` waits for the handler that runs."""
+        return self._stopping
 
     def start(self) -> None:
         """Begin to serve."""
@@ -96,7 +138,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
 
-    def run_here(self, mailbox: Mailbox, item: Any) -> bool:
+    def run_here(self, mailbox: Handler, item: Any) -> bool:
         """Handle `item` in this thread, unless the worker is busy, stopped, or has older messages; whether it did."""
         with self.condition:
             if self._busy or self._stopping or self._thread is None or self._waiting():
@@ -131,10 +173,13 @@ class Worker:
             self._busy = False
             self.condition.notify_all()
 
-    def _waiting(self) -> list[Mailbox]:
+    def _waiting(self) -> list[Inbox]:
         return [box for box in self._mailboxes if box.oldest_ns() is not None]
 
-    def _next(self) -> tuple[Mailbox, Any, int] | None:
+    def _patience_s(self) -> float | None:
+        return min((left for box in self._mailboxes if (left := box.patience_s()) is not None), default=None)
+
+    def _next(self) -> tuple[Inbox, Any, int] | None:
         with self.condition:
             while not self._stopping:
                 waiting = [] if self._busy else self._waiting()
@@ -142,5 +187,5 @@ class Worker:
                     box = min(waiting, key=lambda candidate: candidate.oldest_ns() or 0)
                     self._busy = True
                     return box, *box.take()
-                self.condition.wait()
+                self.condition.wait(None if self._busy else self._patience_s())
         return None

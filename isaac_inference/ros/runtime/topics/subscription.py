@@ -21,7 +21,7 @@ from isaac_inference.ros.runtime.health.health import Health
 from isaac_inference.ros.runtime.resources import large_message_advice
 from isaac_inference.ros.runtime.topics.intra_process import BUS
 from isaac_inference.ros.runtime.topics.losses import LossWatch
-from isaac_inference.ros.runtime.topics.mailbox import Mailbox
+from isaac_inference.ros.runtime.topics.mailbox import Target
 from isaac_inference.ros.runtime.topics.qos import QosParameters, in_words, policy_name
 from isaac_inference.ros.runtime.topics.topic_graph import Offer, Source, TopicGraph
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter
@@ -50,7 +50,7 @@ class Subscription(Generic[T]):
         adapter: TypeAdapter[T],
         topic: str,
         qos: QosParameters,
-        mailbox: Mailbox,
+        mailbox: Target,
         health: Health,
         wanted: Callable[[], bool] = lambda: True,
         on_device: bool = False,
