@@ -83,10 +83,9 @@ def _run(setup: Setup, plan: LaunchPlan, results: int) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             _wait(tally, watcher, results)
         screen.print(tally.table(watcher.statuses))
-        if tally.fewest(watcher.statuses) < max(results, 1):
-            screen.print(watcher.explain(), style='yellow')
-            return 1
-        return 0
+        for fault in watcher.faults:
+            screen.print(fault, style='yellow')
+        return 0 if tally.fewest(watcher.statuses) >= max(results, 1) else 1
 
 
 def _wait(tally: ResultTally, watcher: GraphWatcher, results: int) -> None:
