@@ -34,6 +34,7 @@ ALLOWED = {
     'engines': {'models', 'cuda', 'store', 'ops'},
     'stages': {'models', 'cuda', 'ops'},
     'evaluation': {'engines', 'stages', 'models', 'cuda', 'sim', 'ops', 'hardware', 'pictures'},
+    'serving': {'engines', 'stages', 'models', 'cuda', 'store', 'ops'},
 }
 ALLOWED['ros'] = set(ALLOWED)
 ALLOWED['cli'] = set(ALLOWED)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many cameras and models on one machine: what is decided without ROS."""
