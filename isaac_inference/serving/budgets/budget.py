@@ -39,6 +39,10 @@ class Budget:
     max_acceptable_consecutive_delay_ms: float
     stages: Mapping[str, float] = field(default_factory=dict)
 
+    def limit_of(self, stage: str) -> float:
+        """What a stage may take: its own limit or, without one, what those of all others leave of the total."""
+        return self.stages.get(stage, self.total_ms - sum(self.stages.values()))
+
 
 def stage_of(name: str) -> str:
     """The budget's stage that a node's work counts for, by the stage that its timings name; its own name for others."""

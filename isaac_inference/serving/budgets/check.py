@@ -16,6 +16,7 @@ from isaac_inference.serving.budgets.camera_clock import duration
 from isaac_inference.serving.budgets.frame_times import FrameTimes
 
 _PERCENTILES = (50, 95, 99)
+_MOST_BLAMED = 3  # stages in a sentence
 
 
 class Level(IntEnum):
@@ -189,23 +190,25 @@ class BudgetCheck:
         return '; '.join(parts) or f'late before the last report; budget {budget.name}, {budget.total_ms:g} ms'
 
     def _blame(self) -> str:
-        """Which stage is over, by how much, in the late frames; the longest one where none is."""
+        """Which stages are over, by how much, in the late frames, the worst first."""
+        most: dict[str, float] = {}
         over: Counter[str] = Counter()
         for frame in self._late:
             for name, value in frame.stages.items():
-                limit = self.budget.stages.get(name)
-                if limit is not None and value > limit:
-                    over[name] += 1
-        if not over:
-            worst = max(self._late, key=lambda frame: frame.total_ms)
-            longest = max(worst.stages, key=lambda name: worst.stages[name])
-            return f'no stage is over a limit of its own; {longest} takes the longest, {worst.stages[longest]:.1f} ms'
-        said = []
-        for name, count in over.most_common():
-            limit = self.budget.stages[name]
-            most = max(frame.stages.get(name, 0.0) for frame in self._late) - limit
-            said.append(f'{name} is over its {limit:g} ms by up to {most:.1f} ms in {count} of them')
-        return ', '.join(said)
+                excess = value - self.budget.limit_of(name)
+                over[name] += excess > 0.0
+                most[name] = max(most.get(name, -math.inf), excess)
+        names = sorted((name for name in most if over[name]), key=lambda name: -most[name])
+        if not names:
+            return 'each stage within what it may take, all together not'
+        return ', '.join(self._excess(name, most[name], over[name]) for name in names[:_MOST_BLAMED])
+
+    def _excess(self, name: str, most_ms: float, count: int) -> str:
+        limit = self.budget.limit_of(name)
+        own = (
+            f'its {limit:g} ms' if name in self.budget.stages else f'the {limit:g} ms that the stages with limits leave'
+        )
+        return f'{name} is over {own} by up to {most_ms:.1f} ms in {count} of them'
 
 
 def _share(name: str, budget_ms: float | None, values: Sequence[float]) -> Share:

@@ -17,8 +17,8 @@ class OpenFrame:
 
     Attributes:
         stamp_ns: of the camera, by which it is known.
-        seen_ns: when it was first heard of, ns of the wall clock.
-        sent_ns: when the camera had published it, as far as that is known.
+        seen_ns: when it was first heard of, ns of a clock that does not jump.
+        sent_ns: by when the camera had published it, ns of the wall clock; None where that is not known.
         spans: of its stages, by stage and arrival.
         heard: places whose report has come.
     """
@@ -36,6 +36,8 @@ class OpenFrames:
     A frame is whole once all places have reported and the output's own work is the last; so an output that reports
     twice, such as a tracker that smooths what another stage makes of its first report, has its second one waited for.
 
+    Every `now_ns` is of one clock that does not jump.
+
     Args:
         places: in the order of the data; the last one is the output.
     """
@@ -46,35 +48,30 @@ class OpenFrames:
         self._closed: dict[int, None] = {}
         self._output_stage = ''  # that the output's reports name last
 
-    def seen(self, stamp_ns: int, now_ns: int) -> None:
-        """The camera has published a frame."""
+    def published(self, stamp_ns: int, sent_ns: int, now_ns: int) -> bool:
+        """The camera had published a frame by `sent_ns`, of the wall clock. Whether anybody has reported it already."""
         frame = self._frame(stamp_ns, now_ns)
-        if frame is not None and frame.sent_ns is None:
-            frame.sent_ns = now_ns
+        if frame is None:
+            return True
+        if frame.sent_ns is None:
+            frame.sent_ns = sent_ns
+        return bool(frame.heard)
 
     def left_out(self, stamp_ns: int) -> None:
         """A frame is not wanted: nothing is to come of it."""
         self._open.pop(stamp_ns, None)
         self._close(stamp_ns)
 
-    def reported(
-        self, place: str, stamp_ns: int, spans: Iterable[Span], now_ns: int
-    ) -> tuple[list[Span], OpenFrame | None]:
-        """What a place says of a frame: of itself, and often of the stages before it.
-
-        Returns:
-            The spans that are news, and the frame if it is whole now.
-        """
+    def reported(self, place: str, stamp_ns: int, spans: Iterable[Span], now_ns: int) -> OpenFrame | None:
+        """What a place says of a frame: of itself, and often of the stages before it. The frame, if it is whole now."""
         frame = self._frame(stamp_ns, now_ns)
         if frame is None:
-            return [], None
+            return None
         frame.heard.add(place)
-        given, news = list(spans), []
+        given = list(spans)
         for span in given:
             key = span.stage, span.arrived_ns
             before = frame.spans.get(key)
-            if before is None:
-                news.append(span)
             if before is None or before.finished_ns < span.finished_ns:
                 frame.spans[key] = span
         if given and place == self._places[-1]:
@@ -82,8 +79,8 @@ class OpenFrames:
         if frame.heard.issuperset(self._places) and self._is_last(frame):
             del self._open[stamp_ns]
             self._close(stamp_ns)
-            return news, frame
-        return news, None
+            return frame
+        return None
 
     def expired(self, patience_ns: int, now_ns: int) -> Iterator[OpenFrame]:
         """Give up, and give out, the frames that have been open for longer than `patience_ns`."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ import numpy as np
 
 ENOUGH = 0.8  # of the target; below it is too slow
 _BUSY = 0.8  # share of its time that a stage works where it is what holds up the others
+_SOME_LOST = 1.5  # times the usual gap between stamps that the mean is
+_IRREGULAR = 0.15  # of the usual gap by which stamps lie beside its multiples
+_REPEATED = 8  # latest frames among which a second word of one is looked for
 _S = 1e9
 
 
@@ -61,9 +65,10 @@ class RateGuard:
         self._thinned.frames.append((now_ns, stamp_ns, 0))
 
     def passed(self, stage: str, stamp_ns: int, busy_ns: int, now_ns: int) -> None:
-        """A stage has given out a frame; it worked on it for `busy_ns`."""
-        if stage in self._places:
-            self._places[stage].frames.append((now_ns, stamp_ns, busy_ns))
+        """A stage has given out a frame; it worked on it for `busy_ns`. A second word of a frame counts no more."""
+        frames = self._places[stage].frames
+        if all(stamp_ns != stamp for _, stamp, _ in itertools.islice(reversed(frames), _REPEATED)):
+            frames.append((now_ns, stamp_ns, busy_ns))
 
     def restart(self, now_ns: int) -> None:
         """Count from now on."""
@@ -124,7 +129,14 @@ class RateGuard:
         if not len(gaps):
             return 'camera', f'nothing reaches {stage}: no camera, or none of its frames arrives'
         usual, mean = float(np.percentile(gaps, 10)) / _S, float(np.mean(gaps)) / _S
-        if mean > 1.5 * usual:  # of regular stamps some are left out
+        steps = gaps / (usual * _S)
+        if mean > _SOME_LOST * usual and float(np.median(np.abs(steps - np.rint(steps)))) > _IRREGULAR:
+            return (
+                'camera',
+                f'{rate:.1f} frames per second reach {stage}, irregularly stamped; whether the camera gives out more, '
+                'its CameraInfo would tell: remap camera_info',
+            )
+        if mean > _SOME_LOST * usual:  # of regular stamps some are left out
             return (
                 'transport',
                 f'{rate:.1f} frames per second reach {stage}, stamped at {1 / usual:.1f} per second: the others get '

@@ -117,10 +117,23 @@ def test_a_stage_that_is_over_in_frames_that_are_in_time_is_named_and_no_warning
     assert 'inference is over its 20 ms (p95 25.0), others make up for it' in report.text
 
 
-def test_without_a_limit_the_longest_stage_is_named():
-    check = BudgetCheck(Budget('plain', 50.0, 50.0, 200.0))
+def test_a_stage_without_a_limit_may_take_what_the_others_leave():
+    check = BudgetCheck(BUDGET)
     check.take(frame(detection=80.0), 0)
-    assert 'no stage is over a limit of its own; detection takes the longest, 80.0 ms' in check.report().text
+    assert 'detection is over the 20 ms that the stages with limits leave by up to 60.0 ms' in check.report().text
+
+
+def test_the_worst_is_named_first():
+    check = BudgetCheck(BUDGET)
+    check.take(frame(detection=80.0, inference=22.0, camera=300.0), 0)
+    text = check.report().text
+    assert text.index('camera is over') < text.index('detection is over') < text.index('inference is over')
+
+
+def test_late_though_no_stage_is_over():
+    check = BudgetCheck(Budget('plain', 50.0, 50.0, 200.0))
+    check.take(frame(inference=30.0, detection=25.0), 0)
+    assert 'each stage within what it may take, all together not' in check.report().text
 
 
 def test_frames_without_a_camera_say_nothing_of_it():

@@ -63,6 +63,18 @@ def test_frames_that_get_lost_before_the_first_stage(is_heard):
     assert run(some, is_heard=is_heard).bottleneck == 'transport'
 
 
+def test_irregular_stamps_accuse_nobody_of_losing_frames():
+    guard = RateGuard(STAGES, 5.0, 0)
+    stamp = 0
+    for index in range(100):
+        stamp += (20 + (index * 37) % 80) * MS
+        for stage in STAGES:
+            guard.passed(stage, stamp, MS, stamp)
+    report = guard.report(30.0, stamp)
+    assert report.bottleneck == 'camera'
+    assert 'its CameraInfo would tell' in report.text
+
+
 def test_frames_that_get_lost_between_stages():
     report = run(half_of('inference'))
     assert report.bottleneck == 'transport'
