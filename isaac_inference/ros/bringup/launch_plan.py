@@ -15,6 +15,7 @@ from typing import Any
 from isaac_inference.errors import ConfigError
 from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task
 from isaac_inference.ops.geometry.calibration import rectified_by_name
+from isaac_inference.ros.bringup.budget_watch import budget_nodes
 from isaac_inference.ros.bringup.graph import (
     PROPOSED,
     CameraTopics,
@@ -93,6 +94,11 @@ ARGUMENTS = (
     LaunchArgument('poses', 'auto', "6-DoF poses; auto: if the card gives the objects' sizes, or tags", _AUTO),
     LaunchArgument('track', 'auto', 'persistent object ids and smooth poses; auto: with poses', _AUTO),
     LaunchArgument('target_frame', '', "frame of the poses, such as base_link; empty: the camera's optical frame"),
+    LaunchArgument(
+        'budget',
+        '',
+        'watch a latency budget: slow_mobile, fast_mobile, manipulation, humanoid, moving_pick, or a YAML file',
+    ),
     LaunchArgument('annotate', 'true', 'start the node that draws pictures', SWITCH),
     LaunchArgument(
         'namespace', '', 'namespace of all nodes, below that of an including launch file unless it begins with /'
@@ -205,6 +211,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     )
     if made is not None:
         graph = (*made.nodes(given), *(() if made.is_alone else graph))
+    graph = (*graph, *budget_nodes(graph, given['budget'], given['camera_info']))
     nodes = [_with_time(spec, given['use_sim_time']) for spec in graph]
     remarks: list[str] = []
     if given['params_file']:  # else the nodes' own defaults, which a SetParameter of an including launch file changes
