@@ -19,11 +19,10 @@ from isaac_inference.ros.bringup.networks.paths import MODEL, absolute, located
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.one_camera import KEYPOINTS
 from isaac_inference.ros.bringup.params_file import ParamsFile
-from isaac_inference.ros.bringup.pipelines.beside import budget_nodes, separate_processes
 from isaac_inference.ros.bringup.pipelines.placed import PlacedNode, placed_nodes
 from isaac_inference.ros.bringup.pipelines.shared_images import share_preprocessing
 from isaac_inference.ros.bringup.pipelines.topics import check_topics
-from isaac_inference.ros.bringup.pipelines.wanted import wanted_pipelines
+from isaac_inference.ros.bringup.pipelines.wanted import separate_processes, wanted_pipelines
 
 CONTAINER_EXECUTABLE = 'component_container'
 
@@ -87,7 +86,11 @@ ARGUMENTS = (
         'simulated cameras in place of those of cameras or pipelines, to try what runs on them',
         SWITCH,
     ),
-    LaunchArgument('budget', '', 'how long a frame may take: a name of config/budgets, or a YAML file'),
+    LaunchArgument(
+        'budget',
+        '',
+        'watch a latency budget: slow_mobile, fast_mobile, manipulation, humanoid, moving_pick, or a YAML file',
+    ),
     LaunchArgument('tags', '', 'YAML card of objects with printed tags, which are found instead of those of a model'),
     LaunchArgument(
         'detections', '', 'topic of a detector of your own, whose Detection2DArray takes the place of a model here'
@@ -171,7 +174,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     wanted = wanted_pipelines(given, {argument.name: argument.default for argument in ARGUMENTS})
     placed = [PlacedNode(spec) for spec in wanted.cameras]
     for pipeline in wanted.pipelines:
-        placed += placed_nodes(pipeline, namespace, given['params_file'])
+        placed += placed_nodes(pipeline, namespace, given['params_file'], wanted.budget)
     placed = [node.replaced(_with_time(node.spec, given['use_sim_time'])) for node in placed]
     remarks = separate_processes(wanted, composed=switches['composed'])
     if given['params_file']:  # else the nodes' own defaults, which a SetParameter of an including launch file changes
@@ -184,7 +187,6 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     for pipeline in wanted.pipelines:
         _check_rectified([node.spec for node in placed if node.pipeline is pipeline], pipeline.given)
     nodes = share_preprocessing([node.with_params() for node in placed], namespace)
-    nodes += budget_nodes(wanted.budget, wanted.pipelines)
     check_topics(nodes, namespace)
     return LaunchPlan(
         tuple(nodes),

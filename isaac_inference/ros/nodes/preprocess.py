@@ -25,6 +25,8 @@ from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.qos import QosParameters
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.serving.rates.thinner import Thinner
 from isaac_inference.stages.image.preprocess import Preprocessor
 
 if TYPE_CHECKING:
@@ -40,6 +42,14 @@ class PreprocessParameters(ImageParameters, ModelParameters):
         Device.AUTO, 'Where images are prepared; "auto" takes the GPU where the next stage takes tensors there.'
     )
     gpu: int = param(0, 'Index of the GPU.', minimum=0)
+    max_rate_hz: float = param(
+        0.0,
+        'Most images to take per second; what is more is left out evenly, by the stamps: of 30 Hz every third for 10, '
+        'two of three for 20. 0 takes all.',
+        unit='Hz',
+        minimum=0.0,
+        live=True,
+    )
     rectify: bool = param(
         False,
         'Rectify images by the CameraInfo on camera_info (K, D, R and P): what is found is then in pixels of the '
@@ -78,6 +88,7 @@ class PreprocessNode(ModelNode):
         self._gpu_stage: GpuPreprocessor | None = None
         self._rectified: RectifiedImages | None = None
         self._others: list[Sharer] = []
+        self._thinner = Thinner()
         super().__init__(node_name, **kwargs)
 
     def on_setup(self) -> None:
@@ -114,6 +125,9 @@ class PreprocessNode(ModelNode):
         return GpuPreprocessor(self.card, gpu, depth=DEFAULT_DEPTH + 2 * len(self._others))
 
     def _on_image(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
+        if not self._thinner.takes(stamp_ns(item.header), self.parameters.max_rate_hz):
+            self.leave_out(item.header, clock)
+            return
         frame = self._images.read(item)
         if self._gpu_stage is not None and self._takes_gpu(frame):
             self._on_gpu_image(self._gpu_stage, frame, clock)

@@ -11,6 +11,8 @@ from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.node_list import NODES, PACKAGE, plugin
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import coerce, specs, unknown_name
+from isaac_inference.ros.runtime.resources import budgets_folder
+from isaac_inference.serving.budgets.budget_file import read_budget
 from isaac_inference.serving.pipelines import Setup
 
 _ALIASES = {'crops_inference': 'inference'}
@@ -29,7 +31,7 @@ _CAMERAS = ('camera', 'sim_camera')
 
 
 def check_params(setup: Setup) -> None:
-    """Refuse parameters that nodes do not have.
+    """Refuse parameters that nodes do not have, and a budget that there is not.
 
     Raises:
         ConfigError: a line for each.
@@ -43,6 +45,11 @@ def check_params(setup: Setup) -> None:
         if camera.simulator:
             where = f'cameras.{camera.name}.simulator'
             problems += [f'{where}{problem}' for problem in _values('sim_camera', camera.simulator)]
+    if setup.budget:
+        try:
+            read_budget(setup.budget, budgets_folder())
+        except ConfigError as error:
+            problems.append(f'budget: {error}')
     if problems:
         raise ConfigError('\n'.join(f'pipelines {setup.path}: {problem}' for problem in problems))
 

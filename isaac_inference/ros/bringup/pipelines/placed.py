@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from isaac_inference.ros.bringup.budget_watch import budget_nodes
 from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.bringup.names import resolve
 from isaac_inference.ros.bringup.networks.named_in_file import NamedInFile
@@ -90,15 +91,16 @@ class PlacedNode:
         return dataclasses.replace(self.spec, parameters={**self.spec.parameters, **params})
 
 
-def placed_nodes(pipeline: Placed, root: str, params_file: str) -> list[PlacedNode]:
+def placed_nodes(pipeline: Placed, root: str, params_file: str, budget: str = '') -> list[PlacedNode]:
     """The nodes of a pipeline, in the order of the data.
 
     Args:
         root: namespace of the graph.
         params_file: path of the parameter file; '' for none.
+        budget: of each camera's frames, as of `budget_nodes`.
 
     Raises:
-        ConfigError: as of `one_camera`.
+        ConfigError: as of `one_camera` and `budget_nodes`.
     """
     graphs: dict[str, Sequence[NodeSpec]] = {}
     in_file: Mapping[str, str] = {}
@@ -107,7 +109,11 @@ def placed_nodes(pipeline: Placed, root: str, params_file: str) -> list[PlacedNo
         where = resolve(resolve(root, pipeline.namespace), camera)
         made = one_camera(given, NamedInFile(params_file, where))
         in_file = made.in_file
-        graphs[camera] = [spec for spec in made.nodes if spec.name not in pipeline.leaves_out]
+        graph = [spec for spec in made.nodes if spec.name not in pipeline.leaves_out]
+        # a shared inference node reports the frames of all cameras together; those who read its outputs say its share
+        watched = [spec for spec in graph if not (camera and spec.plugin == plugin(INFERENCE))]
+        watch = budget_nodes(watched, budget, given['camera_info'], pipeline.target_rate_hz)
+        graphs[camera] = [*graph, *watch]
     nodes = joined(graphs, pipeline.namespace)
     return [PlacedNode(_served(spec, pipeline), pipeline, in_file) for spec in nodes]
 

@@ -15,7 +15,9 @@ from isaac_inference.ros.bringup.node_list import plugin
 from isaac_inference.stages.image.same_input import same_input
 
 _PREPROCESS = plugin('preprocess')
+_BUDGET = plugin('budget')
 _TENSORS = 'input_tensors'
+_TIMINGS = 'preprocess/timings'
 _RECTIFIED = 'rectified/'
 
 
@@ -80,7 +82,7 @@ def _leading(leader: NodeSpec, others: Sequence[NodeSpec], root: str) -> NodeSpe
 
 
 def _looking(spec: NodeSpec, moved: Mapping[str, str], root: str) -> NodeSpec:
-    """A node that takes rectified images where they are made."""
+    """A node that takes rectified images, or looks at how long that takes, where they are made."""
     if spec.namespace not in moved:
         return spec
     where = resolve(root, moved[spec.namespace])
@@ -88,4 +90,6 @@ def _looking(spec: NodeSpec, moved: Mapping[str, str], root: str) -> NodeSpec:
         name: resolve(where, topic) if topic.startswith(_RECTIFIED) else topic
         for name, topic in spec.remappings.items()
     }
+    if spec.plugin == _BUDGET:
+        remappings[_TIMINGS] = resolve(where, _TIMINGS)
     return dataclasses.replace(spec, remappings=remappings)

@@ -114,6 +114,19 @@ def wanted_pipelines(given: Mapping[str, str], defaults: Mapping[str, str]) -> W
     )
 
 
+def separate_processes(wanted: Wanted, *, composed: bool) -> list[str]:
+    """What is lost where each node is a process."""
+    if composed or not any(pipeline.name for pipeline in wanted.pipelines):
+        return []
+    classes = sorted({pipeline.priority for pipeline in wanted.pipelines})
+    if len(classes) < 2:
+        return []
+    return [
+        f'composed:=false: the priorities {", ".join(map(str, classes))} hold within a process, and each inference '
+        'node is one of its own; leave composed out, so that they wait for each other'
+    ]
+
+
 def of_setup(setup: Setup, given: Mapping[str, str]) -> Wanted:
     """The pipelines of a YAML file.
 

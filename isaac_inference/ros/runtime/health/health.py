@@ -14,6 +14,9 @@ import numpy as np
 from isaac_inference.ros.runtime.health.input_watch import InputState, InputWatch
 
 SUPERSEDED = 'superseded'  # displaced by a newer frame while the stage was busy: expected under load, not a fault
+THINNED = 'thinned'  # left out, as the node was told to
+EXPECTED = frozenset({SUPERSEDED, THINNED})
+"""Reasons for which a frame is dropped without anything being wrong."""
 _WINDOW = 512  # frames over which percentiles are taken
 LOG_PERIOD_S = 5.0
 # Problems that have nothing to do with what the node is set up for.
@@ -61,8 +64,8 @@ class Snapshot:
 
     @property
     def faults(self) -> dict[str, int]:
-        """Recent drops that are not merely superseded frames."""
-        return {reason: count for reason, count in self.recent_drops.items() if reason != SUPERSEDED}
+        """Recent drops that are not merely superseded frames, or those that were to be left out."""
+        return {reason: count for reason, count in self.recent_drops.items() if reason not in EXPECTED}
 
 
 @dataclass
