@@ -24,6 +24,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = {
     'skeletons': ('keypoints_3d', 'skeletons/markers'),
     'pose': ('~/detections_3d', '~/poses'),
     'annotate': ('~/debug_image',),
+    'budget': ('budget',),
 }
 """Node -> the topics, as the node names them, for which others listen to it."""
 _KINDS = {plugin(kind): kind for kind in NODES}

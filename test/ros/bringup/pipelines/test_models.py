@@ -213,3 +213,37 @@ def test_every_topic_has_one_publisher(of_file):
     assert len(found) == len(set(found))
     assert {'/robot/front/image', '/robot/a/front/track/detections_3d', '/robot/b/left/class_mask'} <= set(found)
     assert resolve('/robot', 'a') == '/robot/a'
+
+
+def test_a_budget_is_watched_for_each_camera_of_each_pipeline(plan, models, tmp_path):
+    path = tmp_path / 'pipelines.yaml'
+    path.write_text(
+        'cameras: {front: {}, left: {camera_info: /usb/camera_info}}\nbudget: manipulation\n'
+        f'pipelines:\n- {{name: a, model: {models}/cups.onnx, tasks: [track]}}\n'
+        f'- {{name: b, model: {models}/plates.onnx, tasks: [], target_rate_hz: 10, cameras: [left]}}\n'
+    )
+    made = plan('/robot', pipelines=path)
+    first, second = at(made, 'a/left')['budget'], at(made, 'b/left')['budget']
+    assert first.parameters == {'budget': 'manipulation', 'nodes': ['preprocess', 'detection', 'track']}
+    assert second.parameters == {'budget': 'manipulation', 'nodes': ['preprocess', 'detection'], 'target_rate_hz': 10.0}
+    assert topic(first, 'camera_info', '/robot') == '/usb/camera_info'
+    assert topic(at(made, 'a/front')['budget'], 'camera_info', '/robot') == '/robot/front/camera_info'
+    assert topic(second, 'preprocess/timings', '/robot') == '/robot/a/left/preprocess/timings', 'that is who prepares'
+    assert topic(first, 'preprocess/timings', '/robot') == '/robot/a/left/preprocess/timings'
+    given = plan(pipelines=path, budget='humanoid')
+    assert at(given, 'a/left')['budget'].parameters['budget'] == 'humanoid', 'who starts it says it last'
+
+
+def test_cameras_of_one_model_have_a_budget_each(plan, models):
+    made = plan(model=models / 'cups.onnx', cameras='front,left', budget='manipulation')
+    for camera in ('front', 'left'):
+        assert at(made, camera)['budget'].parameters['nodes'] == ['preprocess', 'detection']
+
+
+def test_a_budget_that_there_is_not(plan, models, tmp_path):
+    path = tmp_path / 'pipelines.yaml'
+    path.write_text(
+        f'cameras: {{front: {{}}}}\nbudget: manipulater\npipelines:\n- {{name: a, model: {models}/cups.onnx}}\n'
+    )
+    with pytest.raises(ConfigError, match=r'pipelines .*pipelines.yaml: budget: .*did you mean manipulation'):
+        plan(pipelines=path)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Graphs of several cameras and models, running: over DDS, each camera's frames come out as its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image
+from support.pipelines import load
+from support.ros.node_graph import empty_container
+from support.ros.probe import image_message
+from vision_msgs.msg import Detection2DArray
+
+from isaac_inference.ros.bringup.pipelines.topics import outputs
+
+WHITE, BLACK = np.full((48, 64, 3), 255, np.uint8), np.zeros((48, 64, 3), np.uint8)
+CAMERAS = ('front', 'left')
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope='module')
+def graph(ros: None) -> Any:
+    with empty_container() as made:
+        yield made
+
+
+@pytest.fixture(scope='module')
+def running(graph: Any, models: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """cups and plates share preprocessing, lanes has its own; two cameras, of which lanes has one."""
+    import yaml
+
+    from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
+
+    path = tmp_path_factory.mktemp('file') / 'pipelines.yaml'
+    pipelines = [
+        {'name': 'cups', 'model': f'{models}/cups.onnx', 'priority': 3, 'tasks': ['track']},
+        {'name': 'plates', 'model': f'{models}/plates.onnx', 'tasks': ['annotate'], 'priority': 0},
+        {'name': 'lanes', 'model': f'{models}/lanes.onnx', 'cameras': ['left'], 'tasks': [], 'target_rate_hz': 5},
+    ]
+    path.write_text(yaml.safe_dump({'cameras': {name: {} for name in CAMERAS}, 'pipelines': pipelines}))
+    defaults = {argument.name: argument.default for argument in ARGUMENTS}
+    plan = launch_plan({**defaults, 'pipelines': str(path)}, graph.namespace)
+    load(graph, plan)
+    return plan
+
+
+def classes(message: Detection2DArray) -> set[str]:
+    return {result.hypothesis.class_id for one in message.detections for result in one.results}
+
+
+def test_each_camera_s_frames_come_out_as_its_own(graph: Any, running: Any) -> None:
+    """Found only where the camera saw something, with the camera's stamp and frame, for both models."""
+    found = {
+        (pipeline, camera): graph.probe.listen(f'{pipeline}/{camera}/detections', Detection2DArray)
+        for pipeline in ('cups', 'plates')
+        for camera in CAMERAS
+    }
+    cameras = {name: graph.probe.node.create_publisher(Image, f'{name}/image', 10) for name in CAMERAS}
+    graph.probe.wait_matched()
+    for number in range(1, 6):
+        sent = {}
+        for name, pixels in (('front', WHITE), ('left', BLACK)):
+            sent[name] = image_message(pixels)
+            sent[name].header.frame_id = f'{name}_optical_frame'
+            sent[name].header.stamp.sec += number  # another frame each time
+            graph.probe.send(sent[name], cameras[name])
+        graph.probe.wait_until(
+            lambda sent=sent: all(got and got[-1].header == sent[key[1]].header for key, got in found.items()),
+            'each model has answered for each camera',
+        )
+    for (pipeline, camera), messages in found.items():
+        assert {message.header.frame_id for message in messages} == {f'{camera}_optical_frame'}
+        expected = {f'{pipeline}_a', f'{pipeline}_b'} if camera == 'front' else set()
+        assert all(classes(message) == expected for message in messages)
+    for node in ('cups/inference', 'plates/inference'):
+        assert graph.probe.value(node, 'dropped.other_model') == ''
+
+
+def test_the_nodes_publish_what_the_table_promises(graph: Any, running: Any) -> None:
+    promised = {name for spec in running.nodes for name in outputs(spec, running.namespace)}
+    assert len(promised) > 10
+    graph.probe.wait_until(
+        lambda: promised <= {name for name, _ in graph.probe.node.get_topic_names_and_types()},
+        f'{promised} are there',
+    )
+    published = {name for name in promised if graph.probe.node.count_publishers(name)}
+    assert published == promised
+
+
+def test_the_rate_of_a_pipeline_is_watched_for_each_of_its_cameras(running: Any) -> None:
+    watchers = [spec for spec in running.nodes if spec.name == 'budget']
+    assert [(spec.namespace, spec.parameters['target_rate_hz']) for spec in watchers] == [('lanes/left', 5.0)]
