@@ -60,7 +60,9 @@ class Engine(ABC):
         self.notes: tuple[str, ...] = ()
         self._concurrency = concurrency
         self._gate = Gate(concurrency)
-        self._check_feeds = FeedCheck(self.name, self._inputs, self.needs_contiguous, self.takes_device_arrays)
+        self._check_feeds = FeedCheck(
+            self.name, self._inputs, self.needs_contiguous, self.takes_device_arrays, self.takes_rows
+        )
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from isaac_inference.cuda.array import DeviceArray
+from isaac_inference.engines.rows import Rows
 from isaac_inference.errors import EngineError
 from isaac_inference.models.card.tensor_spec import TensorSpec, shape_text
 
@@ -21,10 +22,16 @@ class FeedCheck:
         inputs: what the model takes.
         needs_contiguous: True when the backend hands the array's address on, so that it must be C-contiguous.
         takes_device_arrays: True when arrays in the GPU's memory will do too; these are always C-contiguous.
+        takes_rows: True when `Rows` will do too.
     """
 
     def __init__(
-        self, name: str, inputs: Sequence[TensorSpec], needs_contiguous: bool, takes_device_arrays: bool = False
+        self,
+        name: str,
+        inputs: Sequence[TensorSpec],
+        needs_contiguous: bool,
+        takes_device_arrays: bool = False,
+        takes_rows: bool = False,
     ) -> None:
         self._name = name
         self._inputs = tuple((spec.name, np.dtype(spec.dtype), spec.shape, spec) for spec in inputs)
@@ -32,6 +39,7 @@ class FeedCheck:
         self._batched = tuple(spec.name for spec in inputs if spec.shape and spec.shape[0] is None)
         self._needs_contiguous = needs_contiguous
         self._takes_device_arrays = takes_device_arrays
+        self._takes_rows = takes_rows
 
     def __call__(self, feeds: Mapping[str, Any]) -> None:
         """Raise EngineError unless every input of the model has one array that fits it; nothing is copied."""
@@ -40,7 +48,7 @@ class FeedCheck:
         for name, dtype, shape, spec in self._inputs:
             array = feeds[name]
             on_host = isinstance(array, np.ndarray)
-            if not on_host and not (self._takes_device_arrays and isinstance(array, DeviceArray)):
+            if not on_host and not self._takes(array):
                 hint = '; bring it to the host with numpy.asarray' if isinstance(array, DeviceArray) else ''
                 raise EngineError(
                     f'{self._name}: input {name!r}: got {type(array).__name__}, expected a numpy array of '
@@ -58,6 +66,12 @@ class FeedCheck:
                 )
         if len(self._batched) > 1:
             self._check_batch(feeds)
+
+    def _takes(self, array: Any) -> bool:
+        """Whether an array that is not NumPy's is of a kind that will do."""
+        if isinstance(array, Rows):
+            return self._takes_rows and all(isinstance(one, np.ndarray) or self._takes(one) for one in array.parts)
+        return self._takes_device_arrays and isinstance(array, DeviceArray)
 
     def _names_text(self, feeds: Mapping[str, Any]) -> str:
         """Which inputs are missing or not the model's."""

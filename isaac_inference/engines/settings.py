@@ -18,6 +18,8 @@ from isaac_inference.errors import ConfigError
 
 T = TypeVar('T')
 _KEY = 'setting'
+STREAM_PRIORITIES = ('low', 'normal', 'elevated', 'high')
+"""What a GPU's streams may have; in the order of the classes of models, 0 (best effort) to 3 (safety)."""
 
 
 @dataclass(frozen=True)

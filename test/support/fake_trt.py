@@ -26,6 +26,11 @@ class Device:
         self.memories[ptr] = np.zeros(nbytes, np.uint8)
         return SimpleNamespace(ptr=ptr, nbytes=nbytes, free=lambda: self.memories.pop(ptr, None))
 
+    def at(self, address):
+        """The bytes from an address to the end of what was allocated there."""
+        ptr = max(ptr for ptr in self.memories if ptr <= address)
+        return self.memories[ptr][address - ptr :]
+
     def memory(self):
         return self.left, 1 << 31
 
@@ -45,15 +50,15 @@ class Stream:
         self.gpu, self.calls = device, []
 
     def upload(self, target, host):
-        self.gpu.memories[target][: host.nbytes] = np.frombuffer(host.tobytes(), np.uint8)
+        self.gpu.at(target)[: host.nbytes] = np.frombuffer(host.tobytes(), np.uint8)
         self.calls.append('upload')
 
     def download(self, host, source, nbytes=None):
-        host[...] = self.gpu.memories[source][: host.nbytes].view(host.dtype).reshape(host.shape)
+        host[...] = self.gpu.at(source)[: host.nbytes].view(host.dtype).reshape(host.shape)
         self.calls.append('download')
 
     def copy(self, target, source, nbytes):
-        self.gpu.memories[target][:nbytes] = self.gpu.memories[source][:nbytes]
+        self.gpu.at(target)[:nbytes] = self.gpu.at(source)[:nbytes]
         self.calls.append('copy')
 
     def fill(self, target, value, nbytes):

@@ -5,24 +5,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from isaac_inference.cuda.array import DeviceArray
+from isaac_inference.engines.rows import parts_of
 from isaac_inference.engines.tensorrt.buffers import LaneBuffers, nbytes_of
-from isaac_inference.engines.tensorrt.context_memory import give_memory
 from isaac_inference.engines.tensorrt.io_tensors import PlanTensor, Shape, check_profile
-from isaac_inference.engines.tensorrt.logger import TRT_LOG, is_out_of_memory, said
-from isaac_inference.errors import DeviceError, DeviceMemoryError, EngineError
-from isaac_inference.models.card.tensor_spec import shape_text
+from isaac_inference.engines.tensorrt.shaped import Capture, ShapedContext
+from isaac_inference.errors import DeviceError, EngineError
 
 _log = logging.getLogger(__name__)
 
-Capture = Callable[[Any, Any, Callable[[], None]], Any]
-"""(gpu, stream, what to enqueue) -> a `cuda.graph.CudaGraph`."""
+_MOST_GRAPHED = 16  # batch sizes that get graphs; each has a context of its own, and a graph for each slot
 
 
 class Lane:
@@ -30,7 +27,11 @@ class Lane:
 
     Inputs are always copied to the lane's own memory, on the device too: a CUDA graph has the addresses of its inputs
     built in, the copy takes two microseconds or so, and the maker's buffer is free again right after it instead of
-    after the whole network. Outputs are written where they are wanted: each slot of the ring has its own graph.
+    after the whole network. Images of a batch that lie apart (`Rows`) come together by these copies. Outputs are
+    written where they are wanted: each slot of the ring has its own graph.
+
+    Where only the number of images varies, each number has a context of its own with its graphs: a context keeps shape
+    values in memory that a graph reads. They share all other memory, as they run one after the other.
 
     Host arrays go up straight from the caller's memory: to copy them into pinned memory first takes longer than what
     the driver does with pageable memory. Outputs come down into pinned memory and are copied from there.
@@ -43,6 +44,7 @@ class Lane:
         wanted: output name -> type that `infer` returns.
         make_buffers: largest output shapes -> the lane's memory.
         capture: makes CUDA graphs; None to do without.
+        more_contexts: makes further contexts like `context`, for batch sizes; None to do without graphs of these.
         name: the engine's name, for messages.
     """
 
@@ -56,26 +58,24 @@ class Lane:
         make_buffers: Callable[[Mapping[str, Shape]], LaneBuffers],
         capture: Capture | None,
         name: str,
+        more_contexts: Callable[[], Any] | None = None,
     ) -> None:
         self.stream = stream
         self._gpu = gpu
-        self._context: Any = context
         self._name = name
+        self._tensors = tensors
         self._wanted = dict(wanted)
         self._inputs = tuple(tensor for tensor in tensors if tensor.is_input)
         self._outputs = tuple(tensor for tensor in tensors if not tensor.is_input)
-        self._capacity: dict[str, int] = {}
-        self._shapes: tuple[Shape, ...] = ()
-        self._output_shapes: dict[str, Shape] = {}
-        self._addresses: Mapping[str, int] = {}
         self._unread: dict[str, int] = {}  # where outputs go that no one wants
-        self._graphs: dict[tuple[int, ...], Any] = {}
-        self._choose_profile()
-        largest = self._set_shapes(tuple(tensor.largest for tensor in self._inputs))
-        self._capacity = {tensor.name: nbytes_of(largest[tensor.name], tensor.dtype) for tensor in self._outputs}
+        self._any = ShapedContext(gpu, stream, context, tensors, name)
+        self._fixed: dict[tuple[Shape, ...], ShapedContext] = {}
+        self._now = self._any
+        largest = self._any.set_shapes(tuple(tensor.largest for tensor in self._inputs))
+        self._any.capacity = {tensor.name: nbytes_of(largest[tensor.name], tensor.dtype) for tensor in self._outputs}
         self.buffers = make_buffers(largest)
         try:
-            self._prepare(capture)
+            self._prepare(capture, more_contexts)
         except BaseException:
             self.close()
             raise
@@ -83,7 +83,7 @@ class Lane:
     @property
     def graphs(self) -> int:
         """How many CUDA graphs were captured; 0 when frames are enqueued one kernel after the other."""
-        return len(self._graphs)
+        return sum(one.graphs for one in (self._any, *self._fixed.values()))
 
     def infer(self, feeds: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Run once and wait; one synchronisation. The arrays are the caller's.
@@ -93,12 +93,12 @@ class Lane:
         """
         self._feed(feeds)
         own = self.buffers.own
-        self._run({name: buffer.ptr for name, buffer in own.items()})
+        self._now.run({name: buffer.ptr for name, buffer in own.items()})
         views = {}
         for tensor in self._outputs:
             if tensor.name not in self._wanted:
                 continue
-            shape = self._output_shapes[tensor.name]
+            shape = self._now.output_shapes[tensor.name]
             raw = self.buffers.host[tensor.name].array[: nbytes_of(shape, tensor.dtype)]
             self.stream.download(raw, own[tensor.name].ptr)
             views[tensor.name] = raw.view(tensor.dtype).reshape(shape)
@@ -122,92 +122,93 @@ class Lane:
         """
         slot = self.buffers.ring.take()
         self._feed(feeds)
-        self._run({**self._unread, **{name: array.ptr for name, array in slot.items()}}, timer)
-        results = {name: _with_shape(slot[name], self._output_shapes[name]) for name in self._wanted}
+        self._now.run({**self._unread, **{name: array.ptr for name, array in slot.items()}}, timer)
+        results = {name: _with_shape(slot[name], self._now.output_shapes[name]) for name in self._wanted}
         next(iter(slot.values())).mark_ready()  # the arrays of a slot share its event
         return results
 
     def profile(self, profiler: Any, feeds: Mapping[str, Any], runs: int) -> None:
         """Run `runs` times under a trt.IProfiler, after once without it."""
         self.infer(feeds)
-        self._context.profiler = profiler
+        self._now.profile(profiler)
         for _ in range(runs):
             self.infer(feeds)
 
     def close(self) -> None:
         """Wait for what runs and free everything; may be called twice."""
-        graphs, self._graphs = self._graphs, {}
-        if self._context is not None:
-            with contextlib.suppress(DeviceError):  # a lost device must not keep the rest from being freed
-                self.stream.synchronize()
-        for graph in graphs.values():
-            graph.close()
-        self._context = None
+        shaped, self._fixed = (self._any, *self._fixed.values()), {}
+        with contextlib.suppress(DeviceError):  # a lost device must not keep the rest from being freed
+            self.stream.synchronize()
+        for one in shaped:
+            one.close()
         if hasattr(self, 'buffers'):
             self.buffers.close()
         self.stream.close()
 
-    def _choose_profile(self) -> None:
-        """Profile 0, which only the first context has by itself."""
-        if self._context.active_optimization_profile == 0:
-            return
-        with TRT_LOG.collect() as errors:
-            done = self._context.set_optimization_profile_async(0, self.stream.handle)
-            self.stream.synchronize()
-        if not done:
-            raise EngineError(
-                f'{self._name}: this engine cannot be used by several contexts at once; set contexts to 1, or build '
-                f'it again{said(errors)}'
-            )
-
-    def _prepare(self, capture: Capture | None) -> None:
-        """Memory for the context, one run at the optimum shape, and a graph for each set of outputs where the shapes
-        are fixed.
-
-        TensorRT sets up what it needs at a shape in the first run, which can't be captured. A context whose shapes
-        vary gets no graph: it keeps shape values in memory that a graph captured before would read.
+    def _prepare(self, capture: Capture | None, more_contexts: Callable[[], Any] | None) -> None:
+        """Memory for the context, one run at the optimum shape, and a graph for each set of outputs at each batch size,
+        where nothing else varies.
         """
         buffers = self.buffers
-        give_memory(self._context, buffers.activations.ptr, buffers.activations.nbytes)
-        for name, buffer in buffers.inputs.items():
+        for buffer in buffers.inputs.values():
             self.stream.fill(buffer.ptr, 0, buffer.nbytes)
-            self._check(self._context.set_tensor_address(name, buffer.ptr), f'set_tensor_address({name!r})', [])
+        self._any.give(buffers.inputs, buffers.activations)
         own = {name: buffer.ptr for name, buffer in buffers.own.items()}
         self._unread = {name: address for name, address in own.items() if name not in self._wanted}
-        self._set_shapes(tuple(tensor.optimum for tensor in self._inputs))
-        self._run(own)
+        self._any.set_shapes(tuple(tensor.optimum for tensor in self._inputs))
+        self._any.run(own)
         self.stream.synchronize()
-        if capture is None or not all(tensor.is_fixed for tensor in self._inputs):
+        if capture is None:
             return
         slots = [buffers.ring.take() for _ in range(buffers.ring.depth)]
-        places = [{**self._unread, **{name: array.ptr for name, array in slot.items()}} for slot in slots]
+        places = [own, *({**self._unread, **{name: array.ptr for name, array in slot.items()}} for slot in slots)]
         try:
-            for addresses in (own, *places):
-                self._run(addresses)
-                self.stream.synchronize()
-                self._graphs[self._key(addresses)] = capture(self._gpu, self.stream, self._execute)
+            if all(tensor.is_fixed for tensor in self._inputs):
+                self._any.capture(places, capture)
+            elif more_contexts is not None:
+                self._capture_batches(places, capture, more_contexts)
         except EngineError as error:
             _log.warning('%s: runs without a CUDA graph: %s', self._name, error)
-            graphs, self._graphs = self._graphs, {}
-            for graph in graphs.values():
-                graph.close()
+            self.stream.synchronize()
+            fixed, self._fixed = self._fixed, {}
+            self._any.drop_graphs()
+            for one in fixed.values():
+                one.close()
 
-    def _key(self, addresses: Mapping[str, int]) -> tuple[int, ...]:
-        return tuple(addresses[tensor.name] for tensor in self._outputs)
+    def _capture_batches(
+        self, places: list[dict[str, int]], capture: Capture, more_contexts: Callable[[], Any]
+    ) -> None:
+        """A context with its graphs for each batch size, where there are few and nothing else varies."""
+        for shapes in _batches(self._inputs):
+            one = ShapedContext(self._gpu, self.stream, more_contexts(), self._tensors, self._name)
+            self._fixed[shapes] = one
+            one.capacity = self._any.capacity
+            one.give(self.buffers.inputs, self.buffers.activations)
+            one.set_shapes(shapes)
+            one.capture(places, capture)
 
     def _feed(self, feeds: Mapping[str, Any]) -> None:
         """Bring the feeds into the lane's memory, and tell the context their shapes."""
         for tensor in self._inputs:
             check_profile(tensor, feeds[tensor.name].shape, self._name)
-        self._set_shapes(tuple(feeds[tensor.name].shape for tensor in self._inputs))
+        shapes = tuple(feeds[tensor.name].shape for tensor in self._inputs)
+        self._now = self._fixed.get(shapes, self._any)
+        self._now.set_shapes(shapes)
         for tensor in self._inputs:
-            feed, target = feeds[tensor.name], self.buffers.inputs[tensor.name].ptr
-            if isinstance(feed, DeviceArray):
-                self._check_device(feed, tensor)
-                with feed.reading(self.stream):
-                    self.stream.copy(target, feed.ptr, feed.nbytes)
-            else:
-                self.stream.upload(target, self._as_engine_type(feed, tensor))
+            target = self.buffers.inputs[tensor.name].ptr
+            for part in parts_of(feeds[tensor.name]):
+                target += self._bring(part, tensor, target)
+
+    def _bring(self, part: Any, tensor: PlanTensor, target: int) -> int:
+        """Copy an array into the lane's memory; how many bytes it takes there."""
+        if isinstance(part, DeviceArray):
+            self._check_device(part, tensor)
+            with part.reading(self.stream):
+                self.stream.copy(target, part.ptr, part.nbytes)
+            return part.nbytes
+        host = self._as_engine_type(part, tensor)
+        self.stream.upload(target, host)
+        return host.nbytes
 
     def _check_device(self, feed: DeviceArray, tensor: PlanTensor) -> None:
         """Raise EngineError for a device array that can't be copied as it is."""
@@ -233,62 +234,20 @@ class Lane:
                 )
         return np.ascontiguousarray(feed, tensor.dtype)
 
-    def _set_shapes(self, shapes: tuple[Shape, ...]) -> dict[str, Shape]:
-        """Tell the context the inputs' shapes, where they changed; returns those of the outputs."""
-        if shapes == self._shapes:
-            return self._output_shapes
-        self._shapes = ()
-        with TRT_LOG.collect() as errors:
-            for tensor, shape in zip(self._inputs, shapes, strict=True):
-                done = self._context.set_input_shape(tensor.name, shape)
-                self._check(done, f'set_input_shape({tensor.name!r}, {shape_text(shape)})', errors)
-            found = {
-                tensor.name: tuple(map(int, tuple(self._context.get_tensor_shape(tensor.name))))
-                for tensor in self._outputs
-            }
-        for tensor in self._outputs:
-            shape = found[tensor.name]
-            if any(size < 0 for size in shape):
-                raise EngineError(
-                    f'{self._name}: the size of output {tensor.name!r} {shape_text(shape)} depends on the image, which '
-                    'is not supported; export the model with a fixed number of results, or use backend: onnxruntime'
-                )
-            if self._capacity and nbytes_of(shape, tensor.dtype) > self._capacity[tensor.name]:
-                raise EngineError(
-                    f'{self._name}: output {tensor.name!r} has {shape_text(shape)} for inputs {shapes}, more than for '
-                    'the largest inputs of the profile, which is not supported; use backend: onnxruntime'
-                )
-        self._shapes, self._output_shapes = shapes, found
-        return found
 
-    def _run(self, addresses: Mapping[str, int], timer: Any = None) -> None:
-        """Enqueue the network, its outputs going to these addresses: as a graph where there is one."""
-        graph = self._graphs.get(self._key(addresses)) if self._graphs else None
-        if graph is None and addresses != self._addresses:
-            self._addresses = {}
-            for name, address in addresses.items():
-                self._check(self._context.set_tensor_address(name, address), f'set_tensor_address({name!r})', [])
-            self._addresses = addresses
-        with timer.measure(self.stream) if timer is not None else contextlib.nullcontext():
-            if graph is None:
-                self._execute()
-            else:
-                graph.launch(self.stream)
-
-    def _execute(self) -> None:
-        """Enqueue the network with the shapes and addresses that the context has."""
-        with TRT_LOG.collect() as errors:
-            done = self._context.execute_async_v3(self.stream.handle)
-        self._check(done, 'execute_async_v3', errors)
-
-    def _check(self, done: bool, what: str, errors: list[str]) -> None:
-        """Raise EngineError unless TensorRT did it."""
-        if done:
-            return
-        if is_out_of_memory(errors):
-            asked = [int(number) for error in errors for number in re.findall(r'(\d{4,}) bytes', error)]
-            raise DeviceMemoryError(f'{self._name}: {what}{said(errors)}', max(asked, default=0), self._gpu.pool.free)
-        raise EngineError(f'{self._name}: TensorRT failed in {what}{said(errors)}; build the engine again')
+def _batches(inputs: tuple[PlanTensor, ...]) -> list[tuple[Shape, ...]]:
+    """The inputs' shapes at each batch size; none where anything else varies, or where there are many."""
+    varying = [tensor for tensor in inputs if not tensor.is_fixed]
+    if any(tensor.smallest[1:] != tensor.largest[1:] for tensor in varying):
+        return []
+    low = max(tensor.smallest[0] for tensor in varying)
+    high = min(tensor.largest[0] for tensor in varying)
+    if high - low >= _MOST_GRAPHED:
+        return []
+    return [
+        tuple(tensor.optimum if tensor.is_fixed else (count, *tensor.optimum[1:]) for tensor in inputs)
+        for count in range(low, high + 1)
+    ]
 
 
 def _with_shape(array: DeviceArray, shape: Shape) -> DeviceArray:

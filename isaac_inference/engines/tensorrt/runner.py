@@ -48,6 +48,7 @@ class TensorRtEngine(Engine):
     needs_contiguous = False
     reuses_outputs = False
     takes_device_arrays = True
+    takes_rows = True
 
     def __init__(
         self, card: ModelCard, plan: Plan | Callable[[], Plan], settings: TensorRtSettings | None = None
@@ -104,7 +105,9 @@ class TensorRtEngine(Engine):
 
     @property
     def graphs(self) -> int:
-        """CUDA graphs that frames are launched as; 0 where shapes vary, or graphs are off or can't be captured."""
+        """CUDA graphs that frames are launched as, of all batch sizes; 0 where anything else varies, or graphs are off
+        or can't be captured.
+        """
         return sum(lane.graphs for lane in self._lanes)
 
     def zero_feeds(self, batch: int = 1) -> dict[str, np.ndarray]:
@@ -209,12 +212,16 @@ class TensorRtEngine(Engine):
         if loaded is None:
             raise EngineError(f'{self.name}: not open')
         stream = self._gpu.stream(self.settings.priority)
-        with TRT_LOG.collect() as errors:
-            context = context_without_memory(trt, loaded.engine)
-        if context is None:
-            if is_out_of_memory(errors):
-                raise DeviceMemoryError(f'{self.name}: a context{said(errors)}', loaded.plan_bytes, self._gpu.pool.free)
-            raise EngineError(f'{self.name}: TensorRT could not make an execution context{said(errors)}')
+
+        def make_context() -> Any:
+            with TRT_LOG.collect() as errors:
+                context = context_without_memory(trt, loaded.engine)
+            if context is None:
+                if is_out_of_memory(errors):
+                    what = f'{self.name}: a context{said(errors)}'
+                    raise DeviceMemoryError(what, loaded.plan_bytes, self._gpu.pool.free)
+                raise EngineError(f'{self.name}: TensorRT could not make an execution context{said(errors)}')
+            return context
 
         def make_buffers(largest: Mapping[str, Shape]) -> LaneBuffers:
             wanted = [spec.name for spec in self.outputs]
@@ -223,7 +230,9 @@ class TensorRtEngine(Engine):
 
         wanted = {spec.name: np.dtype(spec.dtype) for spec in self.outputs}
         graphs = capture if with_graph else None
-        return Lane(self._gpu, stream, context, loaded.tensors, wanted, make_buffers, graphs, self.name)
+        return Lane(
+            self._gpu, stream, make_context(), loaded.tensors, wanted, make_buffers, graphs, self.name, make_context
+        )
 
     def _precision(self) -> str:
         """The number types of the engine, for people."""

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from isaac_inference.engines.settings import BackendSettings, setting, settings_info
+from isaac_inference.engines.settings import STREAM_PRIORITIES, BackendSettings, setting, settings_info
 from isaac_inference.errors import ConfigError
 from isaac_inference.models.card.card import ModelCard
 
 PRECISIONS = ('model', 'fp16')
 PRESETS: Mapping[str, int] = MappingProxyType({'fastest': 0, 'balanced': 3, 'best': 5})
 """Preset -> TensorRT's builder optimization level; 3 is TensorRT's own default."""
-PRIORITIES = ('low', 'normal', 'elevated', 'high')
 TACTIC_SOURCES = ('CUBLAS', 'CUBLAS_LT', 'CUDNN', 'EDGE_MASK_CONVOLUTIONS', 'JIT_CONVOLUTIONS')
 """TensorRT's names; the first three are off by default in 10 and gone in 11."""
 
@@ -90,7 +89,7 @@ class TensorRtSettings(BackendSettings):
     )
     device: int = setting(0, 'Index of the GPU.', minimum=0)
     contexts: int = setting(1, 'Execution contexts: how many frames may be in flight at once.', minimum=1, maximum=16)
-    priority: str = setting('normal', "Priority of the engine's streams.", choices=PRIORITIES)
+    priority: str = setting('normal', "Priority of the engine's streams.", choices=STREAM_PRIORITIES)
     memory_limit_mib: int = setting(0, 'Maximum GPU memory of this process; 0: no limit.', unit='MiB', minimum=0)
     cuda_graph: bool = setting(True, 'Launch the engine as one CUDA graph where shapes are fixed.')
 
@@ -136,7 +135,7 @@ class TensorRtSettings(BackendSettings):
         """With streams of that priority, unless another than 'normal' was set."""
         if self.priority != 'normal':
             return self
-        return dataclasses.replace(self, priority=PRIORITIES[priority])
+        return dataclasses.replace(self, priority=STREAM_PRIORITIES[priority])
 
     def smaller_batch(self) -> TensorRtSettings | None:
         """With half of the largest batch, and no other one above it; None where it is 1."""

@@ -11,6 +11,7 @@ import pytest
 from support.fake_trt import Context, Device, Stream
 
 from isaac_inference.cuda.array import DeviceArray
+from isaac_inference.engines.rows import Rows
 from isaac_inference.engines.tensorrt.io_tensors import PlanTensor
 from isaac_inference.engines.tensorrt.lane import Lane
 from isaac_inference.errors import DeviceError, DeviceMemoryError, EngineError
@@ -48,7 +49,7 @@ class Graph:
         self.log.append('closed')
 
 
-def make_lane(largest=(2, 3), capture=None, context=None, log=None, wanted=FLOAT, kind=FLOAT):
+def make_lane(largest=(2, 3), capture=None, context=None, log=None, wanted=FLOAT, kind=FLOAT, more=0):
     device = Device()
     stream, context = Stream(device), context or Context(device)
     context.device = device
@@ -69,12 +70,28 @@ def make_lane(largest=(2, 3), capture=None, context=None, log=None, wanted=FLOAT
             close=lambda: log.append('buffers'),
         )
 
-    def record(gpu, stream, enqueue):
-        if capture == 'fails':
-            raise DeviceError('a CUDA graph cannot be captured')
-        return Graph(context, dict(context.addresses), log)
+    contexts = [context]
 
-    lane = Lane(device, stream, context, tensors, {'y': wanted}, buffers, record if capture else None, 'm')
+    def record(gpu, stream, enqueue):
+        if capture == 'fails' or capture == 'fails later' and len(contexts) > 2:
+            raise DeviceError('a CUDA graph cannot be captured')
+        return Graph(contexts[-1], dict(contexts[-1].addresses), log)
+
+    def another():
+        contexts.append(Context(device))
+        return contexts[-1]
+
+    lane = Lane(
+        device,
+        stream,
+        context,
+        tensors,
+        {'y': wanted},
+        buffers,
+        record if capture else None,
+        'm',
+        another if more else None,
+    )
     return lane, stream, log
 
 
@@ -130,6 +147,43 @@ def test_shapes_within_the_profile_and_no_graph_where_they_vary():
         EngineError, match=r"input 'x': got shape \[5, 3\], the engine was built for \[1, 3\] to \[4, 3"
     ):
         lane.infer({'x': values(5)})
+
+
+@pytest.mark.parametrize(('capture', 'graphs'), [('works', 4 * 3), ('fails later', 0), (None, 0)])
+def test_each_batch_size_has_its_graphs(capture, graphs):
+    """One for the lane's own outputs and one for each slot of the ring; where one fails there are none."""
+    lane, stream, log = make_lane(largest=(4, 3), capture=capture, more=True)
+    assert lane.graphs == graphs
+    for count in (1, 4, 2, 3, 1):
+        np.testing.assert_array_equal(lane.infer({'x': values(count)})['y'], values(count) * 2)
+        result = lane.enqueue({'x': values(count, 5)})['y']
+        assert result.shape == (count, 3)
+        raw = stream.gpu.memories[result.ptr].view(np.float32)[: 3 * count].reshape(count, 3)
+        np.testing.assert_array_equal(raw, values(count, 5) * 2)
+    assert log.count('launch') == (10 if graphs else 0)
+    lane.close()
+    assert log.count('closed') == (graphs or (3 if capture else 0))
+
+
+def test_more_batch_sizes_than_there_is_room_for_get_no_graphs():
+    lane, _, _ = make_lane(largest=(17, 3), capture='works', more=True)
+    assert lane.graphs == 0
+
+
+def test_images_that_lie_apart_come_together_on_the_device():
+    lane, stream, _ = make_lane(largest=(4, 3))
+    source = stream.gpu.allocate(12, 'source')
+    stream.gpu.memories[source.ptr][:] = values(1, 7).view(np.uint8).ravel()
+    on_device = DeviceArray(source.ptr, (1, 3), FLOAT, stream, slot=object())
+    stream.calls.clear()
+    rows = Rows([values(2), on_device, values(1, 3)])
+    expected = np.concatenate([values(2), values(1, 7), values(1, 3)]) * 2
+    np.testing.assert_array_equal(lane.infer({'x': rows})['y'], expected)
+    assert stream.calls == ['upload', 'copy', 'upload', 'download', 'synchronize']
+    with pytest.raises(EngineError, match='got float16 on the device'):
+        lane.infer({'x': Rows([DeviceArray(source.ptr, (1, 3), np.float16, stream, slot=object())])})
+    with pytest.raises(EngineError, match=r'got shape \[5, 3\]'):
+        lane.infer({'x': Rows([values(3), values(2)])})
 
 
 def test_feeds_that_are_not_contiguous_and_outputs_of_the_file_s_type():

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,7 +17,7 @@ from isaac_inference.engines.batches import BatchRunner
 from isaac_inference.engines.checks import non_finite
 from isaac_inference.engines.fallback import open_with_fallback
 from isaac_inference.engines.registry import BACKENDS, choose_backend, on_cpu
-from isaac_inference.engines.settings import BackendSettings
+from isaac_inference.engines.settings import STREAM_PRIORITIES, BackendSettings
 from isaac_inference.errors import EngineError, FrameError
 from isaac_inference.models import DetectionSpec, ModelCard
 from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame, is_on_device
@@ -30,7 +30,8 @@ from isaac_inference.ros.runtime.stream_inputs import StreamFrame, StreamInputs,
 from isaac_inference.ros.runtime.topics.publisher import Publisher
 from isaac_inference.ros.runtime.topics.qos import QosParameters
 from isaac_inference.serving.scheduler.scheduler import SAFETY, SCHEDULER, Member, Turn
-from isaac_inference.serving.streams.batches import FrameBatcher, Outcome
+from isaac_inference.serving.streams.batches import FrameBatcher
+from isaac_inference.serving.streams.device_batches import DeviceBatches, Result
 from isaac_inference.serving.streams.limits import check_batch, settings_for
 from isaac_inference.serving.streams.names import check_streams
 
@@ -122,6 +123,7 @@ class InferenceNode(ModelNode):
         self._timer: GpuTimer | None = None
         self._settings: dict[str, BackendSettings] = {}
         self._batcher: FrameBatcher | None = None
+        self._on_device: DeviceBatches | None = None  # where several streams share an engine on a GPU
         self._inputs: StreamInputs | None = None
         self._outputs: dict[str, Publisher[TensorFrame]] = {}
         self._frame_ids: dict[str, str] = {}
@@ -188,6 +190,9 @@ class InferenceNode(ModelNode):
         member, self._member = self._member, None
         if member is not None:
             member.leave()
+        on_device, self._on_device = self._on_device, None
+        if on_device is not None:
+            on_device.close()
         self._build = self._timer = self._batches = self._batcher = self._inputs = None
         self._says_parts, self._most = False, 1
         self._outputs, self._frame_ids = {}, {}
@@ -248,8 +253,11 @@ class InferenceNode(ModelNode):
         self._batcher = batcher = FrameBatcher(engine, runner)
         batcher.try_out(batcher.most(asked))
         self._most = batcher.most(asked)
-        if streams == 1:
+        if list(self._outputs) == ['']:
             return
+        if engine.takes_rows:
+            priority = STREAM_PRIORITIES[chosen.priority]
+            self._on_device = DeviceBatches(engine, batcher, list(self._outputs), priority)
         self.health.show('frames_at_once', self._most)
         if self._most > 1 or asked == 1:
             return
@@ -313,7 +321,7 @@ class InferenceNode(ModelNode):
                 say_once=True,
             )
 
-    def _give_out(self, frame: StreamFrame, outcome: Outcome | FrameError) -> None:
+    def _give_out(self, frame: StreamFrame, outcome: Result) -> None:
         """Publish a frame's outputs on the topic of its stream."""
         if isinstance(outcome, FrameError):
             raise outcome
@@ -341,13 +349,17 @@ class InferenceNode(ModelNode):
     def _wanted_on_device(self) -> bool:
         return any(publisher.wanted_on_device for publisher in self._outputs.values())
 
-    def _run(self, frames: Sequence[Mapping[str, Any]], streams: Sequence[str]) -> Sequence[Outcome | FrameError]:
+    def _run(self, frames: Sequence[Mapping[str, Any]], streams: Sequence[str]) -> Sequence[Result]:
         """The model's outputs of each frame: on the GPU where the next stage takes them there, without waiting."""
         engine, batcher, runner = self._engine, self._batcher, self._batches
         if not frames or engine is None or batcher is None or runner is None:
             return [FrameError('not_configured', 'a frame arrived while the engine was being freed')] * len(frames)
-        if self._timer is not None and self._wanted_on_device and all(map(runner.fits, frames)):
-            return self._enqueue(engine, self._timer, frames[0])
+        timer, on_device = self._timer, self._on_device
+        if timer is not None and self._wanted_on_device:
+            if on_device is not None:
+                return self._run_on_device(on_device, timer, batcher, runner, frames, streams)
+            if runner.fits(frames[0]):
+                return self._enqueue(lambda: [engine.enqueue(frames[0], timer)], timer)
         found = batcher.run(frames)
         if runner.in_parts and not self._says_parts:
             self._says_parts = True
@@ -355,16 +367,39 @@ class InferenceNode(ModelNode):
             self.get_logger().info(f'model {self.card.name}: {_parts_text(runner, self.card)}')
         return found
 
-    def _enqueue(self, engine: Engine, timer: GpuTimer, frame: Mapping[str, Any]) -> list[Outcome | FrameError]:
-        outputs: Outcome | FrameError
+    def _run_on_device(
+        self,
+        on_device: DeviceBatches,
+        timer: GpuTimer,
+        batcher: FrameBatcher,
+        runner: BatchRunner,
+        frames: Sequence[Mapping[str, Any]],
+        streams: Sequence[str],
+    ) -> Sequence[Result]:
+        """As `_run`, for several streams: what does not fit the engine at once does not bring the others down."""
+        fits = [runner.rows(frame) == 1 and runner.fits(frame) for frame in frames]
+        chosen = [index for index, fit in enumerate(fits) if fit]
+        others = [index for index, fit in enumerate(fits) if not fit]
+        found: dict[int, Result] = {}
+        if chosen:
+            ours, names = [frames[index] for index in chosen], [streams[index] for index in chosen]
+            begun = self._enqueue(lambda: on_device.enqueue(ours, names, timer), timer)
+            found.update(zip(chosen, begun, strict=True))
+        if others:
+            found.update(zip(others, batcher.run([frames[index] for index in others]), strict=True))
+        return [found[index] for index in range(len(frames))]
+
+    def _enqueue(self, enqueue: Callable[[], Sequence[Result]], timer: GpuTimer) -> Sequence[Result]:
+        """What work on the GPU gives that is only begun here."""
         try:
-            outputs = engine.enqueue(frame, timer)
+            found = enqueue()
         except (EngineError, FrameError) as error:
-            outputs = error
-        else:
-            self._goes_on_until(outputs)
+            found = [error]
+        begun = [one for one in found if isinstance(one, Mapping)]
+        if begun:
+            self._goes_on_until(begun[-1])
         self.health.measured('gpu_ms', timer.collect())
-        return [outputs]
+        return found
 
     def _goes_on_until(self, outputs: Mapping[str, Any]) -> None:
         """Tell the scheduler when the GPU has made these outputs, where it has to know."""
