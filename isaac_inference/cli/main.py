@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """isaac-inference: demo, run, pipelines, evaluate, record, replay, info, calibrate-card, convert, validate, build,
-bench, doctor, docs.
+bench, budget, doctor, docs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from isaac_inference import __version__
 from isaac_inference.cli import build, docs, info, record, replay
 from isaac_inference.cli.bench import command as bench
+from isaac_inference.cli.budget import command as budget
 from isaac_inference.cli.calibrate_card import command as calibrate_card
 from isaac_inference.cli.convert import command as convert
 from isaac_inference.cli.demo import command as demo
@@ -35,6 +36,7 @@ COMMANDS = (
     validate,
     build,
     bench,
+    budget,
     doctor,
     docs,
 )
