@@ -10,7 +10,7 @@ import pytest
 from support.pipelines import at, topic
 
 from isaac_inference.errors import ConfigError
-from isaac_inference.models.demo import demo_model
+from isaac_inference.models.demo import completion_model, demo_model
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import build
 
@@ -82,6 +82,19 @@ def test_a_chain_of_two_models_runs_each_once(plan, models):
         assert topic(crops, f'{camera}/input_tensors') == f'/{camera}/crops/input_tensors'  # ~/input_tensors of crops
         assert topic(nodes['keypoints'], 'output_tensors') == topic(crops, f'{camera}/output_tensors')
         assert topic(nodes['crops'], 'detections') == topic(nodes['detection'], 'detections')
+
+
+def test_depth_that_is_made_for_each_camera_has_one_network(plan, models):
+    given = {'model': models / 'cups.onnx', 'poses': 'true', 'depth_model': completion_model()}
+    made = plan(**given, cameras='front,left')
+    assert list(at(made, '')) == ['completion_inference', 'inference']
+    network = at(made, '')['completion_inference']
+    assert network.parameters['streams'] == ['front', 'left']
+    for camera in ('front', 'left'):
+        completion = at(made, camera)['completion']
+        for name in ('input_tensors', 'output_tensors'):
+            assert topic(completion, name) == topic(network, f'{camera}/{name}') == f'/{camera}/completion/{name}'
+        assert topic(at(made, camera)['pose'], 'depth/image') == f'/{camera}/depth/image'
 
 
 def test_tags_need_no_inference_node(plan, tmp_path):

@@ -7,16 +7,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from isaac_ros_tensor_list_interfaces.msg import TensorList
 from sensor_msgs.msg import Image
+from support.keypoints.dots import dots_of, scene
+from support.onnx_models import known_detections, ultralytics_metadata, write_model
 from support.pipelines import load
 from support.ros.node_graph import empty_container
 from support.ros.probe import image_message
 from vision_msgs.msg import Detection2DArray
 
+from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
 from isaac_inference.ros.bringup.pipelines.topics import outputs
+from isaac_inference.ros.messages.tensors import from_tensor_list
 
 WHITE, BLACK = np.full((48, 64, 3), 255, np.uint8), np.zeros((48, 64, 3), np.uint8)
 CAMERAS = ('front', 'left')
+WH = (128, 128)
+BOX = tuple(2.0 * value for value in known_detections(1, (64, 64))[0].xyxy)  # of an image of 128x128 px
+DEFAULTS = {argument.name: argument.default for argument in ARGUMENTS}
 pytestmark = pytest.mark.system
 
 
@@ -29,10 +38,6 @@ def graph(ros: None) -> Any:
 @pytest.fixture(scope='module')
 def running(graph: Any, models: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """cups and plates share preprocessing, lanes has its own; two cameras, of which lanes has one."""
-    import yaml
-
-    from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
-
     path = tmp_path_factory.mktemp('file') / 'pipelines.yaml'
     pipelines = [
         {'name': 'cups', 'model': f'{models}/cups.onnx', 'priority': 3, 'tasks': ['track']},
@@ -40,8 +45,7 @@ def running(graph: Any, models: Any, tmp_path_factory: pytest.TempPathFactory) -
         {'name': 'lanes', 'model': f'{models}/lanes.onnx', 'cameras': ['left'], 'tasks': [], 'target_rate_hz': 5},
     ]
     path.write_text(yaml.safe_dump({'cameras': {name: {} for name in CAMERAS}, 'pipelines': pipelines}))
-    defaults = {argument.name: argument.default for argument in ARGUMENTS}
-    plan = launch_plan({**defaults, 'pipelines': str(path)}, graph.namespace)
+    plan = launch_plan({**DEFAULTS, 'pipelines': str(path)}, graph.namespace)
     load(graph, plan)
     return plan
 
@@ -92,3 +96,28 @@ def test_the_nodes_publish_what_the_table_promises(graph: Any, running: Any) -> 
 def test_the_rate_of_a_pipeline_is_watched_for_each_of_its_cameras(running: Any) -> None:
     watchers = [spec for spec in running.nodes if spec.name == 'budget']
     assert [(spec.namespace, spec.parameters['target_rate_hz']) for spec in watchers] == [('lanes/left', 5.0)]
+
+
+def test_a_chain_of_two_models_runs_for_each_camera(ros: None, models: Any, tmp_path: Any) -> None:
+    """People's keypoints are those of their own camera, though both models run once for all cameras."""
+    metadata = ultralytics_metadata(['person'], imgsz=(64, 64))
+    person = write_model(tmp_path / 'person.onnx', 'yolov8', classes=1, input_wh=(64, 64), metadata=metadata)
+    chain = {'models': f'{person},{models}/pose.onnx', 'cameras': ','.join(CAMERAS), 'annotate': 'false'}
+    with empty_container() as graph:
+        load(graph, launch_plan({**DEFAULTS, **chain}, graph.namespace))
+        probe = graph.probe
+        found = {name: probe.listen(f'{name}/keypoints', TensorList, read=from_tensor_list) for name in CAMERAS}
+        cameras = {name: probe.node.create_publisher(Image, f'{name}/image', 10) for name in CAMERAS}
+        probe.wait_matched()
+        pixels = {'front': scene(WH, [BOX]), 'left': np.zeros((*WH, 3), np.uint8)}
+        sent = {name: image_message(pixels[name], encoding='bgr8') for name in CAMERAS}
+        for name in CAMERAS:
+            sent[name].header.frame_id = name
+            probe.send(sent[name], cameras[name])
+        probe.wait_until(
+            lambda: all(got and got[-1].header == sent[name].header for name, got in found.items()),
+            'keypoints of both cameras',
+        )
+        [row] = found['front'][-1].tensors['keypoints']
+        assert np.abs(row[:, :2] - dots_of(BOX)).max() <= 0.5
+        assert found['left'][-1].tensors['keypoints'].shape[0] == 0
