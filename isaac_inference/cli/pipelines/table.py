@@ -8,12 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
-from isaac_inference.models import read_card
+from isaac_inference.models import ModelCard, read_card
 from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.bringup.launch_plan import LaunchPlan
 from isaac_inference.ros.bringup.node_list import plugin
 from isaac_inference.ros.bringup.pipelines.topics import outputs
-from isaac_inference.serving.pipelines import PRIORITIES, PipelineSpec, Setup
+from isaac_inference.serving.pipelines import PRIORITIES, PipelineSpec, Setup, most_at_once
 
 _READERS = tuple(plugin(kind) for kind in ('detection', 'segmentation', 'depth', 'keypoints'))
 
@@ -37,7 +37,7 @@ def graph_table(setup: Setup, plan: LaunchPlan) -> Table:
             f'{pipeline.priority} {PRIORITIES[pipeline.priority]}',
             f'{pipeline.target_rate_hz:g} Hz' if pipeline.target_rate_hz else '',
             str(pipeline.threads or 'all'),
-            _batch(pipeline, card.dynamic_batch),
+            _batch(pipeline, card),
         )
     return table
 
@@ -128,7 +128,9 @@ def _prepared_for(plan: LaunchPlan) -> dict[str, str]:
     return found
 
 
-def _batch(pipeline: PipelineSpec, is_dynamic: bool) -> str:
-    if not is_dynamic:
+def _batch(pipeline: PipelineSpec, card: ModelCard) -> str:
+    """How many frames run together."""
+    most = most_at_once(card)
+    if most == 1 and len(pipeline.cameras) > 1:
         return '1, the model takes no more'
-    return f'up to {pipeline.max_batch or len(pipeline.cameras)}'
+    return f'up to {min(pipeline.max_batch or len(pipeline.cameras), most or len(pipeline.cameras))}'

@@ -7,6 +7,7 @@ setup.pipelines[0].cameras, setup.camera('front').image
 
 from __future__ import annotations
 
+from isaac_inference.serving.pipelines.check import most_at_once
 from isaac_inference.serving.pipelines.fields import is_name
 from isaac_inference.serving.pipelines.read import read_pipelines
 from isaac_inference.serving.pipelines.spec import (
@@ -27,6 +28,7 @@ __all__ = [
     'PipelineSpec',
     'Setup',
     'is_name',
+    'most_at_once',
     'read_pipelines',
     'simulated_camera',
 ]

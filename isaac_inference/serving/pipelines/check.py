@@ -187,10 +187,11 @@ def _has_skeleton(card: ModelCard) -> bool:
 
 def _batch(pipeline: PipelineSpec, card: ModelCard, where: str) -> Iterator[str]:
     wanted, streams = pipeline.max_batch, len(pipeline.cameras)
-    if wanted > 1 and not card.dynamic_batch:
+    most = most_at_once(card)
+    if most is not None and wanted > most:
         yield (
-            f'{where}.max_batch: got {wanted}, but {card.path} takes one image at a time; leave max_batch out, or '
-            'export the model with a dynamic batch axis'
+            f'{where}.max_batch: got {wanted}, but {card.path} takes {most} image{"s" * (most != 1)} at a time; leave '
+            'max_batch out, or export the model with a dynamic batch axis'
         )
     profile = pipeline.params.get('inference', {}).get(_PROFILE)
     if isinstance(profile, int) and wanted > profile:
@@ -203,3 +204,11 @@ def _batch(pipeline: PipelineSpec, card: ModelCard, where: str) -> Iterator[str]
             f'{where}.max_batch: got {wanted} with {streams} camera{"s" * (streams != 1)}, and a batch has at most one '
             f'frame of each; give at most {streams}'
         )
+
+
+def most_at_once(card: ModelCard) -> int | None:
+    """How many images a model takes at once; None for any number."""
+    if card.dynamic_batch:
+        return None
+    image = card.images[0]
+    return (image.tensor.shape[0] or 1) if image.has_batch else 1

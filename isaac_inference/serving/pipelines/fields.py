@@ -11,7 +11,9 @@ from typing import Any
 
 import yaml
 
-_NAME = re.compile(r'[A-Za-z](_?[A-Za-z0-9])*_?')
+from isaac_inference.errors import ConfigError
+from isaac_inference.serving.streams.names import check_streams
+
 _TOPIC = re.compile(r'/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*')
 _SHOWN = 60  # characters of a value in an error
 
@@ -139,9 +141,13 @@ class Fields:
         return tuple(entries)
 
 
-NAME_EXPECTED = 'a name of letters, digits and single _ that begins with a letter'
+NAME_EXPECTED = 'a name of letters, digits and single _ between them that begins with a letter'
 
 
 def is_name(text: str) -> bool:
     """Whether a text can be the name of a pipeline or a stream, which is part of ROS names."""
-    return _NAME.fullmatch(text) is not None
+    try:
+        check_streams((text,))
+    except ConfigError:
+        return False
+    return True

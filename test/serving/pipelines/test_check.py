@@ -101,7 +101,7 @@ def test_tasks_that_it_can(read, model, tasks):
 
 def test_a_batch_that_the_model_does_not_take(read, faults, models):
     [found] = faults(setup({'max_batch': 2}))
-    assert f'p0).max_batch: got 2, but {models}/cups.onnx takes one image at a time; leave max_batch out' in found
+    assert f'p0).max_batch: got 2, but {models}/cups.onnx takes 1 image at a time; leave max_batch out' in found
     read(setup({'model': 'many.onnx', 'max_batch': 2}))
     read(setup({'max_batch': 1}))
 

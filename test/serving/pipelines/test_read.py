@@ -127,6 +127,7 @@ def test_what_is_read_can_not_be_changed(read):
         ({'namespace': 'a b'}, "objects).namespace: got 'a b', expected letters, digits"),
         ({'model': None}, 'objects).model: got None, expected the path of an ONNX file, or demo'),
         ({'name': 'front-cam'}, "front-cam).name: got 'front-cam', expected a name of letters, digits"),
+        ({'name': 'front_'}, "front_).name: got 'front_', expected a name of letters, digits"),
         ({'name': None}, '[0].name: got None, expected a name of letters'),
     ],
 )

@@ -159,26 +159,20 @@ def _placed(pipeline: PipelineSpec, setup: Setup, given: Mapping[str, str]) -> P
         else {'model': pipeline.model, 'model_card': pipeline.model_card}
     )
     cameras = {name: setup.camera(name) for name in pipeline.cameras}
+    same = ('name', 'priority', 'threads', 'max_batch', 'batch_wait_ms', 'target_rate_hz', 'params')
     return Placed(
-        {
-            **given,
-            **models,
-            **switches,
-            'rectify': str(pipeline.rectify).lower(),
-            'target_frame': pipeline.target_frame,
-        },
-        pipeline.name,
-        pipeline.below,
-        {name: {topic: getattr(camera, topic) for topic in _OF_CAMERA} for name, camera in cameras.items()},
-        pipeline.priority,
-        pipeline.threads,
-        pipeline.max_batch,
-        pipeline.batch_wait_ms,
-        pipeline.target_rate_hz,
-        any(camera.simulator is not None for camera in setup.cameras),
-        frozenset({'skeletons'}) if pipeline.wants(Added.SKELETONS) is False else frozenset(),
-        pipeline.params,
+        {**given, **models, **switches, **_ways(pipeline)},
+        namespace=pipeline.below,
+        cameras={name: {topic: getattr(camera, topic) for topic in _OF_CAMERA} for name, camera in cameras.items()},
+        is_simulated=any(camera.simulator is not None for camera in setup.cameras),
+        leaves_out=frozenset({'skeletons'}) if pipeline.wants(Added.SKELETONS) is False else frozenset(),
+        **{name: getattr(pipeline, name) for name in same},
     )
+
+
+def _ways(pipeline: PipelineSpec) -> dict[str, str]:
+    """The launch arguments that say how a pipeline sees and answers."""
+    return {'rectify': str(pipeline.rectify).lower(), 'target_frame': pipeline.target_frame}
 
 
 def _camera_nodes(camera: CameraSpec) -> list[NodeSpec]:
