@@ -19,10 +19,12 @@ from isaac_inference.ros.bringup.networks.paths import MODEL, absolute, located
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.one_camera import KEYPOINTS
 from isaac_inference.ros.bringup.params_file import ParamsFile
+from isaac_inference.ros.bringup.pipelines.of_arguments import of_arguments
+from isaac_inference.ros.bringup.pipelines.of_file import of_file
 from isaac_inference.ros.bringup.pipelines.placed import PlacedNode, placed_nodes
 from isaac_inference.ros.bringup.pipelines.shared_images import share_preprocessing
 from isaac_inference.ros.bringup.pipelines.topics import check_topics
-from isaac_inference.ros.bringup.pipelines.wanted import separate_processes, wanted_pipelines
+from isaac_inference.ros.bringup.pipelines.wanted import separate_processes
 
 CONTAINER_EXECUTABLE = 'component_container'
 
@@ -171,7 +173,8 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     check_files(given, 'model', *([] if given['models'] else ['model_card']), 'tags', 'params_file')
     check_files(given, 'depth_model', 'pipelines')
     namespace = resolve(pushed, given['namespace'])
-    wanted = wanted_pipelines(given, {argument.name: argument.default for argument in ARGUMENTS})
+    defaults = {argument.name: argument.default for argument in ARGUMENTS}
+    wanted = of_file(given, defaults) if given['pipelines'] else of_arguments(given)
     placed = [PlacedNode(spec) for spec in wanted.cameras]
     for pipeline in wanted.pipelines:
         placed += placed_nodes(pipeline, namespace, given['params_file'], wanted.budget)

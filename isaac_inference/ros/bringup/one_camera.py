@@ -12,7 +12,7 @@ from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task
 from isaac_inference.ros.bringup.graph import CameraTopics, CropModel, FoundTopics, NodeSpec, found_by, perception_graph
 from isaac_inference.ros.bringup.names import switch
 from isaac_inference.ros.bringup.networks.made_depth import KINDS, MadeDepth, made_depth
-from isaac_inference.ros.bringup.networks.model_chain import ChainPaths, chain_paths
+from isaac_inference.ros.bringup.networks.model_chain import ChainPaths, ModelChain, chain_paths
 from isaac_inference.ros.bringup.networks.named_in_file import NamedInFile
 from isaac_inference.ros.bringup.networks.paths import MODEL, absolute, card_of, located
 
@@ -52,15 +52,14 @@ def one_camera(given: Mapping[str, str], in_file: NamedInFile) -> OneCamera:
         _check_rectification(given)
     chain: ChainPaths | None
     if given['models']:
-        chain, origin = chain_paths(given['models'], given['model_card'], MODELS), MODELS
-        card_path = chain.keypoints_card or in_file.card('crops', chain.keypoints)
-        chain = dataclasses.replace(chain, keypoints_card=card_path)
+        chain, read = _given_chain(given, in_file)
+        crops = CropModel.of(chain.keypoints, chain.keypoints_card, read.keypoints)
         given = {**given, 'model': chain.detector, 'model_card': chain.detector_card}
     else:
         chain, origin = in_file.chain(given)
-    if chain is not None:
-        crops = CropModel.of(chain.keypoints, chain.keypoints_card, chain.read(origin).keypoints)
-    elif crops is None:
+        if chain is not None:
+            crops = CropModel.of(chain.keypoints, chain.keypoints_card, chain.read(origin).keypoints)
+    if chain is None and crops is None:
         crops = in_file.crops(given)
     found = in_file.detector(given)
     named = {**given, **found}
@@ -87,6 +86,25 @@ def one_camera(given: Mapping[str, str], in_file: NamedInFile) -> OneCamera:
     if made is not None:
         graph = (*made.nodes(given), *(() if made.is_alone else graph))
     return OneCamera(graph, found)
+
+
+def _given_chain(given: Mapping[str, str], in_file: NamedInFile) -> tuple[ChainPaths, ModelChain]:
+    """The two models of the argument models, and their cards.
+
+    Raises:
+        ConfigError: as of `chain_paths` and `ChainPaths.read`; with what to give for models that are no chain at all.
+    """
+    try:
+        chain = chain_paths(given['models'], given['model_card'], MODELS)
+        card_path = chain.keypoints_card or in_file.card('crops', chain.keypoints)
+        chain = dataclasses.replace(chain, keypoints_card=card_path)
+        return chain, chain.read(MODELS)
+    except ConfigError as error:
+        cards = [card_of(path.strip()) for path in given['models'].split(',')]
+        tasks = [card.task if isinstance(card, ModelCard) else None for card in cards]
+        if len(tasks) < 2 or None in tasks or Task.TOP_DOWN_KEYPOINTS in tasks or given['cameras']:
+            raise
+        raise ConfigError(f'{error}; or give cameras:=front, for each of them to run by itself') from None
 
 
 def _made_depth(

@@ -14,7 +14,7 @@ from support.waiting import LIMIT_S
 
 from isaac_inference.cli.main import main
 from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
-from isaac_inference.ros.bringup.pipelines.wanted import _BESIDE
+from isaac_inference.ros.bringup.pipelines.of_file import BESIDE
 from isaac_inference.ros.nodes.inference.node import InferenceParameters
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import build, specs
@@ -80,7 +80,7 @@ def test_a_parameter_that_no_node_has_is_said_before_anything_starts(tmp_path, c
 
 
 def test_what_may_be_given_beside_a_file_are_launch_arguments():
-    assert set(_BESIDE) - {'qos'} <= set(DEFAULTS)
+    assert set(BESIDE) - {'qos'} <= set(DEFAULTS)
 
 
 @pytest.mark.system

@@ -76,6 +76,10 @@ def test_what_is_unclear_is_an_error_that_says_what_to_write(plan, models, names
 def test_several_models_without_cameras_say_what_they_need(plan, models):
     with pytest.raises(ConfigError, match=r'expected a person detector and a model of top-down.*give cameras:=front'):
         plan(models=f'{models}/cups.onnx,{models}/wide.onnx')
+    with pytest.raises(ConfigError, match=r'got 3 paths.*give cameras:=front, for each of them to run by itself'):
+        plan(models=f'{models}/cups.onnx,{models}/wide.onnx,{models}/lanes.onnx')
+    with pytest.raises(ConfigError, match=r'give them the other way round$'):
+        plan(models=f'{models}/pose.onnx,{models}/cups.onnx')
 
 
 def test_a_file_says_how_each_model_is_served(of_file, models):
