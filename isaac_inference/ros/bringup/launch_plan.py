@@ -31,6 +31,7 @@ from isaac_inference.ros.bringup.networks.named_in_file import NamedInFile
 from isaac_inference.ros.bringup.networks.paths import MODEL, absolute, card_of, located
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
+from isaac_inference.ros.bringup.qos_choice import read_qos, with_qos
 
 _MODELS = 'launch argument models'
 _KEYPOINTS = FoundTopics().keypoints
@@ -99,6 +100,7 @@ ARGUMENTS = (
         '',
         'watch a latency budget: slow_mobile, fast_mobile, manipulation, humanoid, moving_pick, or a YAML file',
     ),
+    LaunchArgument('qos', '', "quality of service between the nodes: realtime, or a YAML file; empty: each node's own"),
     LaunchArgument('annotate', 'true', 'start the node that draws pictures', SWITCH),
     LaunchArgument(
         'namespace', '', 'namespace of all nodes, below that of an including launch file unless it begins with /'
@@ -218,6 +220,8 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         file = ParamsFile(absolute(given['params_file']))
         remarks = file.unused([f'{namespace}/{spec.name}' for spec in nodes], NODES)
         nodes = [_with_file(spec, file.node_section(f'{namespace}/{spec.name}'), found) for spec in nodes]
+    qos = read_qos(given['qos'])
+    nodes = [with_qos(spec, qos) for spec in nodes]
     if not switches['rectify'] and any(spec.parameters.get('rectify') for spec in nodes):
         raise ConfigError(
             f'launch argument params_file: {given["params_file"]} has rectify: true for preprocess, but the nodes that '
