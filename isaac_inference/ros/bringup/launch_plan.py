@@ -25,6 +25,7 @@ from isaac_inference.ros.bringup.pipelines.placed import PlacedNode, placed_node
 from isaac_inference.ros.bringup.pipelines.shared_images import share_preprocessing
 from isaac_inference.ros.bringup.pipelines.topics import check_topics
 from isaac_inference.ros.bringup.pipelines.wanted import separate_processes
+from isaac_inference.ros.bringup.qos_choice import read_qos, with_qos
 
 CONTAINER_EXECUTABLE = 'component_container'
 
@@ -104,6 +105,7 @@ ARGUMENTS = (
     LaunchArgument('poses', 'auto', "6-DoF poses; auto: if the card gives the objects' sizes, or tags", AUTO),
     LaunchArgument('track', 'auto', 'persistent object ids and smooth poses; auto: with poses', AUTO),
     LaunchArgument('target_frame', '', "frame of the poses, such as base_link; empty: the camera's optical frame"),
+    LaunchArgument('qos', '', "quality of service between the nodes: realtime, or a YAML file; empty: each node's own"),
     LaunchArgument('annotate', 'true', 'start the node that draws pictures', SWITCH),
     LaunchArgument(
         'namespace', '', 'namespace of all nodes, below that of an including launch file unless it begins with /'
@@ -187,6 +189,8 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
             node.replaced(_with_file(node.spec, file.node_section(node.spec.full_name(namespace)), node.in_file))
             for node in placed
         ]
+    qos = read_qos(given['qos'])
+    placed = [node.replaced(with_qos(node.spec, qos)) for node in placed]
     for pipeline in wanted.pipelines:
         _check_rectified([node.spec for node in placed if node.pipeline is pipeline], pipeline.given)
     nodes = share_preprocessing([node.with_params() for node in placed], namespace)

@@ -3,12 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from isaac_inference.serving.budgets.frame_times import Span
 
 _MOST = 1000  # frames that are remembered, open or not: a camera's half minute
+
+
+class Report(NamedTuple):
+    """What a place says of a frame: of the stages before it, as far as it knows them, and last of itself."""
+
+    place: str
+    spans: tuple[Span, ...]
 
 
 @dataclass
@@ -19,15 +27,19 @@ class OpenFrame:
         stamp_ns: of the camera, by which it is known.
         seen_ns: when it was first heard of, ns of a clock that does not jump.
         sent_ns: by when the camera had published it, ns of the wall clock; None where that is not known.
+        origin: the first stage's own work on it, once that has been reported.
         spans: of its stages, by stage and arrival.
         heard: places whose report has come.
+        waiting: reports of other places that came before the first one's.
     """
 
     stamp_ns: int
     seen_ns: int
     sent_ns: int | None = None
+    origin: Span | None = None
     spans: dict[tuple[str, int], Span] = field(default_factory=dict)
     heard: set[str] = field(default_factory=set)
+    waiting: list[Report] = field(default_factory=list)
 
 
 class OpenFrames:
@@ -35,6 +47,10 @@ class OpenFrames:
 
     A frame is whole once all places have reported and the output's own work is the last; so an output that reports
     twice, such as a tracker that smooths what another stage makes of its first report, has its second one waited for.
+
+    A place that several pipelines share, such as one inference node of many cameras, reports frames of all of them, and
+    cameras that are triggered together have the same stamps: a report is of a frame here only if the first stage has
+    had it, and at the time that the report says.
 
     Every `now_ns` is of one clock that does not jump.
 
@@ -45,7 +61,7 @@ class OpenFrames:
     def __init__(self, places: Sequence[str]) -> None:
         self._places = tuple(places)
         self._open: dict[int, OpenFrame] = {}
-        self._closed: dict[int, None] = {}
+        self._closed: dict[int, Span | None] = {}  # stamp -> origin
         self._output_stage = ''  # that the output's reports name last
 
     def published(self, stamp_ns: int, sent_ns: int, now_ns: int) -> bool:
@@ -59,36 +75,52 @@ class OpenFrames:
 
     def left_out(self, stamp_ns: int) -> None:
         """A frame is not wanted: nothing is to come of it."""
-        self._open.pop(stamp_ns, None)
-        self._close(stamp_ns)
+        self._close(self._open.get(stamp_ns) or OpenFrame(stamp_ns, 0))
 
-    def reported(self, place: str, stamp_ns: int, spans: Iterable[Span], now_ns: int) -> OpenFrame | None:
-        """What a place says of a frame: of itself, and often of the stages before it. The frame, if it is whole now."""
+    def reported(self, report: Report, stamp_ns: int, now_ns: int) -> tuple[list[Report], OpenFrame | None]:
+        """Take a report of one span or more.
+
+        Returns:
+            The reports that are of a frame of this pipeline, as far as that is known only now, those of frames that
+            were given up included; and the frame, if it is whole now.
+        """
         frame = self._frame(stamp_ns, now_ns)
         if frame is None:
-            return None
-        frame.heard.add(place)
-        given = list(spans)
-        for span in given:
+            return ([report] if _fits(report, self._closed[stamp_ns]) else []), None
+        taken = [report]
+        if report.place == self._places[0]:
+            frame.origin = report.spans[0]
+            taken += [one for one in frame.waiting if _fits(one, frame.origin)]
+            frame.waiting.clear()
+        elif frame.origin is None:
+            frame.waiting.append(report)
+            return [], None
+        elif not _fits(report, frame.origin):
+            return [], None
+        for one in taken:
+            self._take(frame, one)
+        if frame.heard.issuperset(self._places) and self._is_last(frame):
+            self._close(frame)
+            return taken, frame
+        return taken, None
+
+    def _take(self, frame: OpenFrame, report: Report) -> None:
+        frame.heard.add(report.place)
+        for span in report.spans:
             key = span.stage, span.arrived_ns
             before = frame.spans.get(key)
             if before is None or before.finished_ns < span.finished_ns:
                 frame.spans[key] = span
-        if given and place == self._places[-1]:
-            self._output_stage = given[-1].stage
-        if frame.heard.issuperset(self._places) and self._is_last(frame):
-            del self._open[stamp_ns]
-            self._close(stamp_ns)
-            return frame
-        return None
+        if report.place == self._places[-1]:
+            self._output_stage = report.spans[-1].stage
 
     def expired(self, patience_ns: int, now_ns: int) -> Iterator[OpenFrame]:
         """Give up, and give out, the frames that have been open for longer than `patience_ns`."""
         due = [frame for frame in self._open.values() if now_ns - frame.seen_ns > patience_ns]
         for frame in due:
-            del self._open[frame.stamp_ns]
-            self._close(frame.stamp_ns)
-            yield frame
+            self._close(frame)
+            if frame.origin is not None or frame.sent_ns is not None:  # else it is another pipeline's
+                yield frame
 
     def forget(self) -> None:
         """Time has started over."""
@@ -97,8 +129,6 @@ class OpenFrames:
 
     def _is_last(self, frame: OpenFrame) -> bool:
         """Whether the output's work is the last; of a chain without branches it always is."""
-        if not frame.spans:
-            return False
         last = max(frame.spans.values(), key=lambda span: span.finished_ns)
         return last.stage == self._output_stage
 
@@ -111,7 +141,16 @@ class OpenFrames:
             frame = self._open[stamp_ns] = OpenFrame(stamp_ns, now_ns)
         return frame
 
-    def _close(self, stamp_ns: int) -> None:
-        self._closed[stamp_ns] = None
+    def _close(self, frame: OpenFrame) -> None:
+        self._open.pop(frame.stamp_ns, None)
+        self._closed[frame.stamp_ns] = frame.origin
         while len(self._closed) > _MOST:
             del self._closed[next(iter(self._closed))]
+
+
+def _fits(report: Report, origin: Span | None) -> bool:
+    """Whether a report is of the frame that the first stage had: one that tells of that stage tells of its time."""
+    if origin is None:
+        return False
+    first = report.spans[0]
+    return first.stage != origin.stage or first.arrived_ns == origin.arrived_ns

@@ -80,7 +80,7 @@ def test_a_parameter_that_no_node_has_is_said_before_anything_starts(tmp_path, c
 
 
 def test_what_may_be_given_beside_a_file_are_launch_arguments():
-    assert set(BESIDE) - {'qos'} <= set(DEFAULTS)
+    assert set(BESIDE) <= set(DEFAULTS)
 
 
 @pytest.mark.system

@@ -110,10 +110,9 @@ def placed_nodes(pipeline: Placed, root: str, params_file: str, budget: str = ''
         made = one_camera(given, NamedInFile(params_file, where))
         in_file = made.in_file
         graph = [spec for spec in made.nodes if spec.name not in pipeline.leaves_out]
-        # a shared inference node reports the frames of all cameras together; those who read its outputs say its share
-        watched = [spec for spec in graph if not (camera and spec.plugin == plugin(INFERENCE))]
-        watch = budget_nodes(watched, budget, given['camera_info'], pipeline.target_rate_hz)
-        graphs[camera] = [*graph, *watch]
+        watch = budget_nodes(graph, budget, given['camera_info'], pipeline.target_rate_hz)
+        shared = [spec.name for spec in graph if camera and spec.plugin == plugin(INFERENCE)]
+        graphs[camera] = [*graph, *(_watching(spec, shared, pipeline, root) for spec in watch)]
     nodes = joined(graphs, pipeline.namespace)
     return [PlacedNode(_served(spec, pipeline), pipeline, in_file) for spec in nodes]
 
@@ -150,6 +149,13 @@ def _with_stream(node: NodeSpec | None, own: NodeSpec, camera: str) -> NodeSpec:
     return dataclasses.replace(
         own, parameters={**own.parameters, 'streams': [*streams, camera]}, remappings={**before, **topics}
     )
+
+
+def _watching(spec: NodeSpec, shared: Sequence[str], pipeline: Placed, root: str) -> NodeSpec:
+    """A budget node that hears of the stages that all cameras of its pipeline share."""
+    where = resolve(root, pipeline.namespace)
+    timings = {f'{name}/timings': resolve(where, f'{name}/timings') for name in shared}
+    return dataclasses.replace(spec, remappings={**spec.remappings, **timings})
 
 
 def _served(spec: NodeSpec, pipeline: Placed) -> NodeSpec:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from isaac_inference.serving.budgets.camera_clock import CameraClock
 from isaac_inference.serving.budgets.check import BudgetCheck, Level
 from isaac_inference.serving.budgets.frame_times import Span, frame_times
-from isaac_inference.serving.budgets.open_frames import OpenFrame, OpenFrames
+from isaac_inference.serving.budgets.open_frames import OpenFrame, OpenFrames, Report
 from isaac_inference.serving.rates.guard import RateGuard
 
 _ENOUGH = 10  # whole frames after which a CameraInfo whose stamp is of none of them is that of another camera
@@ -39,6 +39,7 @@ class WatchedFrames:
         self.last_ns: int | None = None  # when anything was heard of a frame
         self.clock_problem = ''  # of the frames since the last `take_clock_problem`
         self.has_camera_info = False
+        self.silent_places = set(places)  # of which no report has come yet
         self.camera_ms: float | None = None  # from the stamp to the first stage, of the last frame
         self._places, self._output = frozenset(places), places[-1]
         self._open = OpenFrames(places)
@@ -74,13 +75,17 @@ class WatchedFrames:
     def reported(self, place: str, stamp_ns: int, spans: Sequence[Span], now_ns: int) -> None:
         """A place says of a frame what it and those before it took."""
         self.last_ns = now_ns
-        self.guard.passed(place, stamp_ns, spans[-1].finished_ns - spans[-1].started_ns, now_ns)
+        self.silent_places.discard(place)
+        report = Report(place, tuple(spans))
         if stamp_ns:
-            frame = self._open.reported(place, stamp_ns, spans, now_ns)
-        elif place == self._output:  # frames without a stamp cannot be told apart: what the output says is all of one
-            frame = OpenFrame(0, now_ns, spans={(span.stage, span.arrived_ns): span for span in spans})
-        else:
-            frame = None
+            taken, frame = self._open.reported(report, stamp_ns, now_ns)
+        else:  # frames without a stamp cannot be told apart: what the output says is all that is known of one
+            spans_of = {(span.stage, span.arrived_ns): span for span in spans}
+            taken, frame = [report], OpenFrame(0, now_ns, spans=spans_of) if place == self._output else None
+        for one in taken:
+            self.guard.passed(
+                one.place, stamp_ns or now_ns, one.spans[-1].finished_ns - one.spans[-1].started_ns, now_ns
+            )
         if frame is not None:
             self._take(frame, now_ns)
 

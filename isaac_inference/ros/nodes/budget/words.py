@@ -66,7 +66,8 @@ def _silence(frames: WatchedFrames, timeout_s: float, now_ns: int) -> str:
     if frames.last_ns is None:
         return 'no frame yet: neither a CameraInfo nor the timings of a stage have come; see the status of the stages'
     if frames.check is not None and not frames.check.totals['frames']:
-        return 'no frame has come out yet'
+        silent = ', '.join(sorted(frames.silent_places))
+        return 'no frame has come out yet' + (f'; no timings so far of {silent}' if silent else '')
     quiet_s = (now_ns - frames.last_ns) / 1e9
     return f'no frame for {quiet_s:.1f} s; see the status of the stages' if quiet_s > timeout_s else ''
 

@@ -228,8 +228,10 @@ def test_a_budget_is_watched_for_each_camera_of_each_pipeline(plan, models, tmp_
     )
     made = plan('/robot', pipelines=path)
     first, second = at(made, 'a/left')['budget'], at(made, 'b/left')['budget']
-    assert first.parameters == {'budget': 'manipulation', 'nodes': ['preprocess', 'detection', 'track']}
-    assert second.parameters == {'budget': 'manipulation', 'nodes': ['preprocess', 'detection'], 'target_rate_hz': 10.0}
+    assert first.parameters == {'budget': 'manipulation', 'nodes': ['preprocess', 'inference', 'detection', 'track']}
+    chain = ['preprocess', 'inference', 'detection']
+    assert second.parameters == {'budget': 'manipulation', 'nodes': chain, 'target_rate_hz': 10.0}
+    assert topic(first, 'inference/timings', '/robot') == '/robot/a/inference/timings', 'which all its cameras share'
     assert topic(first, 'camera_info', '/robot') == '/usb/camera_info'
     assert topic(at(made, 'a/front')['budget'], 'camera_info', '/robot') == '/robot/front/camera_info'
     assert topic(second, 'preprocess/timings', '/robot') == '/robot/a/left/preprocess/timings', 'that is who prepares'
@@ -241,7 +243,10 @@ def test_a_budget_is_watched_for_each_camera_of_each_pipeline(plan, models, tmp_
 def test_cameras_of_one_model_have_a_budget_each(plan, models):
     made = plan(model=models / 'cups.onnx', cameras='front,left', budget='manipulation')
     for camera in ('front', 'left'):
-        assert at(made, camera)['budget'].parameters['nodes'] == ['preprocess', 'detection']
+        watcher = at(made, camera)['budget']
+        assert watcher.parameters['nodes'] == ['preprocess', 'inference', 'detection']
+        assert topic(watcher, 'inference/timings') == '/inference/timings'
+        assert topic(watcher, 'preprocess/timings') == f'/{camera}/preprocess/timings'
 
 
 def test_a_budget_that_there_is_not(plan, models, tmp_path):
@@ -259,3 +264,10 @@ def test_a_topic_of_a_camera_that_a_pipeline_publishes(of_file):
             [{'name': 'a', 'model': 'cups.onnx'}],
             cameras={'front': {}, 'left': {'source': '0', 'image': '/a/front/detections'}},
         )
+
+
+def test_a_quality_of_service_is_for_all_pipelines(of_file):
+    made = of_file([{'name': 'a', 'model': 'cups.onnx'}, {'name': 'b', 'model': 'plates.onnx'}], qos='realtime')
+    for namespace in ('a', 'b'):
+        assert at(made, namespace)['inference'].parameters['tensor_qos.deadline_s'] > 0
+    assert at(made, 'a/front')['preprocess'].parameters['also_models'], 'still one for both'

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +15,11 @@ from sensor_msgs.msg import Image
 from support.keypoints.dots import dots_of, scene
 from support.onnx_models import known_detections, ultralytics_metadata, write_model
 from support.pipelines import load
-from support.ros.node_graph import empty_container
+from support.ros.node_graph import Graph, empty_container
 from support.ros.probe import image_message
 from vision_msgs.msg import Detection2DArray
 
-from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
+from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, LaunchPlan, launch_plan
 from isaac_inference.ros.bringup.pipelines.topics import outputs
 from isaac_inference.ros.messages.tensors import from_tensor_list
 
@@ -29,14 +31,18 @@ DEFAULTS = {argument.name: argument.default for argument in ARGUMENTS}
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture(scope='module')
-def graph(ros: None) -> Any:
-    with empty_container() as made:
-        yield made
+@dataclass(frozen=True)
+class Running:
+    """A graph of pipelines, and its plan."""
+
+    graph: Graph
+    plan: LaunchPlan
 
 
-@pytest.fixture(scope='module')
-def running(graph: Any, models: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+@pytest.fixture(scope='module', params=['', 'realtime'], ids=['own qos', 'realtime'])
+def running(
+    request: pytest.FixtureRequest, ros: None, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
     """cups and plates share preprocessing, lanes has its own; two cameras, of which lanes has one."""
     path = tmp_path_factory.mktemp('file') / 'pipelines.yaml'
     pipelines = [
@@ -45,17 +51,19 @@ def running(graph: Any, models: Any, tmp_path_factory: pytest.TempPathFactory) -
         {'name': 'lanes', 'model': f'{models}/lanes.onnx', 'cameras': ['left'], 'tasks': [], 'target_rate_hz': 5},
     ]
     path.write_text(yaml.safe_dump({'cameras': {name: {} for name in CAMERAS}, 'pipelines': pipelines}))
-    plan = launch_plan({**DEFAULTS, 'pipelines': str(path)}, graph.namespace)
-    load(graph, plan)
-    return plan
+    with empty_container() as graph:
+        plan = launch_plan({**DEFAULTS, 'pipelines': str(path), 'qos': request.param}, graph.namespace)
+        load(graph, plan)
+        yield Running(graph, plan)
 
 
 def classes(message: Detection2DArray) -> set[str]:
     return {result.hypothesis.class_id for one in message.detections for result in one.results}
 
 
-def test_each_camera_s_frames_come_out_as_its_own(graph: Any, running: Any) -> None:
+def test_each_camera_s_frames_come_out_as_its_own(running: Running) -> None:
     """Found only where the camera saw something, with the camera's stamp and frame, for both models."""
+    graph = running.graph
     found = {
         (pipeline, camera): graph.probe.listen(f'{pipeline}/{camera}/detections', Detection2DArray)
         for pipeline in ('cups', 'plates')
@@ -82,8 +90,9 @@ def test_each_camera_s_frames_come_out_as_its_own(graph: Any, running: Any) -> N
         assert graph.probe.value(node, 'dropped.other_model') == ''
 
 
-def test_the_nodes_publish_what_the_table_promises(graph: Any, running: Any) -> None:
-    promised = {name for spec in running.nodes for name in outputs(spec, running.namespace)}
+def test_the_nodes_publish_what_the_table_promises(running: Running) -> None:
+    graph, plan = running.graph, running.plan
+    promised = {name for spec in plan.nodes for name in outputs(spec, plan.namespace)}
     assert len(promised) > 10
     graph.probe.wait_until(
         lambda: promised <= {name for name, _ in graph.probe.node.get_topic_names_and_types()},
@@ -93,12 +102,12 @@ def test_the_nodes_publish_what_the_table_promises(graph: Any, running: Any) -> 
     assert published == promised
 
 
-def test_the_rate_of_a_pipeline_is_watched_for_each_of_its_cameras(running: Any) -> None:
-    watchers = [spec for spec in running.nodes if spec.name == 'budget']
+def test_the_rate_of_a_pipeline_is_watched_for_each_of_its_cameras(running: Running) -> None:
+    watchers = [spec for spec in running.plan.nodes if spec.name == 'budget']
     assert [(spec.namespace, spec.parameters['target_rate_hz']) for spec in watchers] == [('lanes/left', 5.0)]
 
 
-def test_a_chain_of_two_models_runs_for_each_camera(ros: None, models: Any, tmp_path: Any) -> None:
+def test_a_chain_of_two_models_runs_for_each_camera(ros: None, models: Path, tmp_path: Path) -> None:
     """People's keypoints are those of their own camera, though both models run once for all cameras."""
     metadata = ultralytics_metadata(['person'], imgsz=(64, 64))
     person = write_model(tmp_path / 'person.onnx', 'yolov8', classes=1, input_wh=(64, 64), metadata=metadata)

@@ -16,6 +16,7 @@ from support.ros.probe import LATCHED, RELIABLE, image_message, value_of
 
 from isaac_inference.ros.runtime.health.diagnostics import thinned_message, timings_message
 from isaac_inference.ros.runtime.health.timing import StageTiming
+from isaac_inference.stages.image.preprocess import Preprocessor
 
 MS, S = 1_000_000, 1_000_000_000
 STAGES = ('preprocess', 'inference', 'detection')
@@ -233,6 +234,7 @@ def test_before_the_first_result_nothing_is_ok(start: Any) -> None:
         DiagnosticStatus.STALE, 'no frame has come out yet', show=lambda: stages.frame(IN_TIME, upto='inference')
     )
     assert all(one.level == DiagnosticStatus.STALE for one in stages.said)
+    assert 'no timings so far of detection' in stages.said[-1].message
 
 
 def test_a_tracker_behind_poses_is_waited_for(start: Any) -> None:
@@ -300,23 +302,61 @@ def test_a_budget_that_adds_up_to_too_much_is_refused(empty_graph: Any, tmp_path
     assert 'arm: no such stage' in empty_graph.probe.status('budget').message
 
 
-def test_a_real_pipeline_keeps_a_wide_budget(empty_graph: Any, model: Any) -> None:
+def test_a_real_pipeline_keeps_its_budget_until_a_stage_gets_slow(
+    empty_graph: Any, model: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / 'real.yaml'
+    path.write_text(
+        'total_ms: 3000\nstages: {preprocess: 1000}\nmax_allowed_processing_time_ms: 1500\n'
+        'max_acceptable_consecutive_delay_ms: 200\n'
+    )
     said = empty_graph.probe.listen('budget', DiagnosticStatus, LATCHED)
-    empty_graph.load('BudgetNode', 'budget', budget='slow_mobile', max_clock_offset_s=1.0)
+    empty_graph.load('BudgetNode', 'budget', budget=str(path))
     empty_graph.load_all(model, annotate=False)
+    pause_s, prepare = [0.0], Preprocessor.__call__
 
-    def show() -> bool:
-        message = image_message()
-        message.header.stamp = empty_graph.probe.node.get_clock().now().to_msg()
-        empty_graph.probe.images.publish(message)
-        time.sleep(0.02)
-        return any(value_of(one, 'detection.p50_ms') for one in said)
+    def slow(*arguments: Any) -> Any:
+        time.sleep(pause_s[0])
+        return prepare(*arguments)
 
-    empty_graph.probe.wait_until(show)
-    found = next(one for one in said if value_of(one, 'detection.p50_ms'))
-    total = float(value_of(found, 'total.p50_ms'))
+    monkeypatch.setattr(Preprocessor, '__call__', slow)
+
+    def ask(level: bytes, *words: str) -> None:
+        before = len(said)
+
+        def found() -> bool:
+            message = image_message()
+            message.header.stamp = empty_graph.probe.node.get_clock().now().to_msg()
+            empty_graph.probe.ask(message)
+            return any(one.level == level and all(word in one.message for word in words) for one in said[before:])
+
+        empty_graph.probe.wait_until(found)
+
+    ask(DiagnosticStatus.OK, 'within real')
     parts = ('camera', 'transport', 'preprocess', 'inference', 'detection')
-    assert 0 < total <= sum(float(value_of(found, f'{part}.p99_ms')) for part in parts)
+    whole = next(one for one in said if value_of(one, 'detection.p50_ms'))
+    assert 0 < float(value_of(whole, 'total.p50_ms')) <= sum(float(value_of(whole, f'{part}.p99_ms')) for part in parts)
+    pause_s[0] = 1.6
+    ask(DiagnosticStatus.ERROR, 'without a frame in time', 'preprocess is over its 1000 ms by')
+    pause_s[0] = 0.0
+    ask(DiagnosticStatus.OK, 'within real')
+
+
+def test_a_stage_that_cameras_share_reports_their_frames_too_which_are_not_missed(start: Any) -> None:
+    stages = start()
+
+    def show() -> None:
+        stamp = stages.frame(IN_TIME)
+        for other in (
+            stamp,
+            time.time_ns(),
+        ):  # of a camera that is triggered together with ours, and of one that is not
+            theirs = [StageTiming('preprocess', other + MS, other + MS, other + 2 * MS)]
+            theirs.append(StageTiming('inference', other + 3 * MS, other + 3 * MS, other + 90 * MS))
+            stages.writers['inference'].publish(timings_message(stages.header(other), theirs))
+
+    said = [stages.wait(DiagnosticStatus.OK, 'within arm', show=show) for _ in range(10)][-1]
+    assert value_of(said, 'late') == '0'
 
 
 def test_a_branch_that_ends_after_the_output_makes_no_frame_missing(start: Any) -> None:
