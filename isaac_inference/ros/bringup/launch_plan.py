@@ -177,9 +177,10 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     namespace = resolve(pushed, given['namespace'])
     defaults = {argument.name: argument.default for argument in ARGUMENTS}
     wanted = of_file(given, defaults) if given['pipelines'] else of_arguments(given)
-    placed = [PlacedNode(spec) for spec in wanted.cameras]
+    placed: list[PlacedNode] = []
     for pipeline in wanted.pipelines:
         placed += placed_nodes(pipeline, namespace, given['params_file'], wanted.budget)
+    placed += [PlacedNode(spec) for spec in wanted.cameras]  # last: no image comes before those who wait for it
     placed = [node.replaced(_with_time(node.spec, given['use_sim_time'])) for node in placed]
     remarks = separate_processes(wanted, composed=switches['composed'])
     if given['params_file']:  # else the nodes' own defaults, which a SetParameter of an including launch file changes

@@ -12,7 +12,7 @@ from typing import Any
 PRIORITIES: Mapping[int, str] = MappingProxyType({0: 'best effort', 1: 'normal', 2: 'high', 3: 'safety'})
 """The classes of priority: an inference of a lower one does not begin while one of a higher one waits."""
 DEFAULT_PRIORITY = 1
-SIMULATED_HZ = 10.0  # of a camera that takes the place of a real one: several of them draw on one processor
+SIMULATED_HZ = 6.0  # of a camera that takes the place of a real one: several of them draw on one processor
 
 
 class Added(str, Enum):

@@ -259,7 +259,7 @@ def test_a_budget_that_there_is_not(plan, models, tmp_path):
 
 
 def test_a_topic_of_a_camera_that_a_pipeline_publishes(of_file):
-    with pytest.raises(ConfigError, match=r'/left/camera and /a/front/detection would both publish /a/front/det'):
+    with pytest.raises(ConfigError, match=r'/a/front/detection and /left/camera would both publish /a/front/det'):
         of_file(
             [{'name': 'a', 'model': 'cups.onnx'}],
             cameras={'front': {}, 'left': {'source': '0', 'image': '/a/front/detections'}},
