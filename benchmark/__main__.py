@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """python -m benchmark [names...] [--quick]: runs benchmarks, prints tables, writes plots, JSON and the report.
 
-`pipeline`, `poses`, `depth`, `families` and `gpu` are names, too, of all benchmarks of a kind.
+`pipeline`, `poses`, `depth`, `people`, `serving`, `families` and `gpu` are names, too, of all benchmarks of a kind.
 
 Each benchmark runs in a process of its own. A full run writes to benchmark/results and renews benchmark/README.md;
 a quick one, for a look, writes to build/benchmark.
@@ -59,8 +59,18 @@ GROUPS = {
     ),
     'depth': ('stereo', 'mono', 'completion'),
     'people': ('crops', 'joints'),
+    'serving': ('streams', 'stream_faults', 'priorities'),
     'families': ('families',),
-    'gpu': ('gpu_chain', 'gpu_graph', 'gpu_stages', 'gpu_segmentation', 'gpu_batch', 'gpu_precision', 'gpu_endurance'),
+    'gpu': (
+        'gpu_chain',
+        'gpu_graph',
+        'gpu_stages',
+        'gpu_segmentation',
+        'gpu_batch',
+        'gpu_precision',
+        'gpu_endurance',
+        'gpu_streams',
+    ),
 }
 NAMES = tuple(name for names in GROUPS.values() for name in names)
 QUICK_RESULTS = ROOT / 'build' / 'benchmark'

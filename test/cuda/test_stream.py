@@ -12,7 +12,7 @@ from isaac_inference.errors import DeviceError
 def test_priorities_are_those_of_the_device(gpu):
     assert [gpu.stream(name).priority for name in ('low', 'normal', 'high')] == ['low', 'normal', 'high']
     assert gpu.stream('high').level == -5
-    with pytest.raises(DeviceError, match="'urgent': expected one of low, normal, high"):
+    with pytest.raises(DeviceError, match="'urgent': expected one of low, normal, elevated, high"):
         gpu.stream('urgent')
 
 

@@ -185,9 +185,11 @@ class StreamInputs:
         health, subscription = self._health[stream], self._open[stream]
         clock = StageClock(self._node.stage, arrived_ns, health)
         health.received(self._node.age_ms(getattr(item, 'header', None), health))
-        with self._node.work(clock):
+        try:
             self._node.time_watch.take(item, True, stream)
-            frame = StreamFrame(stream, item if subscription.on_device else subscription.adapter.to_host(item), clock)
-            clock.defer()
-            return frame
+            taken = item if subscription.on_device else subscription.adapter.to_host(item)
+            return StreamFrame(stream, taken, clock)
+        except Exception as error:  # it counts this frame as dropped
+            with self._node.work(clock):
+                raise error
         return None

@@ -55,7 +55,7 @@ class Turn:
         self._end: Callable[[Turn], None] | None = end
 
     def end(self) -> None:
-        """The inference is done, or begun on a GPU: what is still to do needs no place. Its block ends it, too."""
+        """The inference is done, or begun on a GPU: what is still to do needs no place. May be called twice."""
         end, self._end = self._end, None
         if end is not None:
             end(self)
@@ -89,9 +89,29 @@ class Member:
         """Whether models of another class share its place."""
         return self._queue.has_classes
 
-    def turn(self, still_wanted: Callable[[], bool] = lambda: True) -> contextlib.AbstractContextManager[Turn | None]:
-        """Wait until the model may run, and hold its place meanwhile; None once it is not wanted any more."""
-        return self._queue.turn(self, still_wanted)
+    def begin(self, still_wanted: Callable[[], bool] = lambda: True) -> Turn | None:
+        """Wait until the model may run, and take its place, until the turn's `end`; None once it is not wanted any
+        more.
+        """
+        return self._queue.begin(self, still_wanted)
+
+    @contextlib.contextmanager
+    def turn(self, still_wanted: Callable[[], bool] = lambda: True) -> Iterator[Turn | None]:
+        """The same for a block."""
+        turn = self.begin(still_wanted)
+        try:
+            yield turn
+        finally:
+            if turn is not None:
+                turn.end()
+
+    def try_begin(self) -> Turn | None:
+        """A turn if the model may run now; else it waits in line, to try again, until `give_up`."""
+        return self._queue.try_begin(self)
+
+    def give_up(self) -> None:
+        """It waits no more."""
+        self._queue.give_up(self)
 
     def waited(self, now_s: float, seconds: float) -> None:
         """A wait is over."""
@@ -112,30 +132,27 @@ class Member:
 
 
 class Queue:
-    """The models of one place."""
+    """The models of one place.
+
+    Attributes:
+        is_shared: whether there are several.
+        has_classes: whether there are several priorities.
+    """
 
     def __init__(self, place: Place, clock: Callable[[], float]) -> None:
         self.place, self.clock = place, clock
         self._condition = threading.Condition()
+        self.is_shared = self.has_classes = False
         self._members: list[Member] = []
         self._waiting: list[Member] = []
         self._running: list[Turn] = []
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether there are several."""
-        return len(self._members) > 1
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether there are several priorities."""
-        return len({member.priority for member in tuple(self._members)}) > 1
 
     def join(self, name: str, priority: int, cores: int) -> Member:
         """One more."""
         member = Member(self, name, priority, cores)
         with self._condition:
             self._members.append(member)
+            self._count()
         return member
 
     def leave(self, member: Member) -> None:
@@ -143,20 +160,13 @@ class Queue:
         with self._condition:
             if member in self._members:
                 self._members.remove(member)
+                self._count()
             self._running = [turn for turn in self._running if turn.member is not member]
             self._condition.notify_all()
 
-    @contextlib.contextmanager
-    def turn(self, member: Member, still_wanted: Callable[[], bool]) -> Iterator[Turn | None]:
-        """As `Member.turn`."""
-        found = self._begin(member, still_wanted)
-        if found is None:
-            yield None
-            return
-        try:
-            yield found
-        finally:
-            found.end()
+    def _count(self) -> None:
+        self.is_shared = len(self._members) > 1
+        self.has_classes = len({member.priority for member in self._members}) > 1
 
     def why_starving(self, member: Member, waited_s: float) -> str:
         """What a model waits for, and what would help."""
@@ -170,32 +180,49 @@ class Queue:
             'rates, or give it a higher priority or a faster model'
         )
 
-    def _begin(self, member: Member, still_wanted: Callable[[], bool]) -> Turn | None:
-        with self._condition:
-            now_s = since_s = self.clock()
-            member.history.asked(now_s)
-            if self._may(member, now_s):
-                return self._start(member, now_s, now_s)
-            member.since_s = since_s
-            self._waiting.append(member)
-        try:
-            while still_wanted():
-                with self._condition:
-                    now_s = self.clock()
-                    if self._may(member, now_s):
-                        member.waited(now_s, now_s - since_s)
-                        return self._start(member, since_s, now_s)
-                    pending = next((turn.until for turn in self._running if turn.until is not None), None)
-                    if pending is None:
-                        self._condition.wait(_LOOK_S)
-                if pending is not None:
-                    pending.synchronize()
-            return None
-        finally:
+    def begin(self, member: Member, still_wanted: Callable[[], bool]) -> Turn | None:
+        """As `Member.begin`."""
+        turn = self.try_begin(member)
+        while turn is None and still_wanted():
             with self._condition:
+                pending = next((one.until for one in self._running if one.until is not None), None)
+                turn = self._try(member)
+                if turn is None and pending is None:
+                    self._condition.wait(_LOOK_S)
+            if turn is None and pending is not None:
+                pending.synchronize()
+        if turn is None:
+            self.give_up(member)
+        return turn
+
+    def try_begin(self, member: Member) -> Turn | None:
+        """A turn if it may begin now; else the model waits in line, to try again, until it gives up."""
+        with self._condition:
+            return self._try(member)
+
+    def give_up(self, member: Member) -> None:
+        """It waits no more."""
+        with self._condition:
+            if member.since_s is not None:
                 member.since_s = None
                 self._waiting.remove(member)
                 self._condition.notify_all()
+
+    def _try(self, member: Member) -> Turn | None:
+        now_s, is_new = self.clock(), member.since_s is None
+        if is_new:
+            member.history.asked(now_s)
+        if self._may(member, now_s):
+            since_s = now_s if member.since_s is None else member.since_s
+            if not is_new:
+                self._waiting.remove(member)
+                member.since_s = None
+                member.waited(now_s, now_s - since_s)
+            return self._start(member, since_s, now_s)
+        if is_new:
+            member.since_s = now_s
+            self._waiting.append(member)
+        return None
 
     def _start(self, member: Member, since_s: float, now_s: float) -> Turn:
         turn = Turn(member, now_s - since_s, now_s, self._end)

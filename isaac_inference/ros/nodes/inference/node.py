@@ -274,14 +274,17 @@ class InferenceNode(ModelNode):
         if member is None:
             yield self._most
             return
-        with member.turn(lambda: not self.is_stopping) as turn:
-            if turn is None:
-                yield 0
-                return
-            if member.is_contended:
-                self.health.measured('turn_wait_ms', [turn.waited_s * 1e3])
-            self._now = turn
+        turn = member.begin(lambda: not self.is_stopping)
+        if turn is None:
+            yield 0
+            return
+        if member.is_contended:
+            self.health.measured('turn_wait_ms', [turn.waited_s * 1e3])
+        self._now = turn
+        try:
             yield self._most
+        finally:
+            turn.end()
 
     def _on_frames(self, frames: Sequence[StreamFrame]) -> None:
         begin = time.perf_counter()
@@ -299,15 +302,17 @@ class InferenceNode(ModelNode):
 
     def _is_usable(self, frame: StreamFrame) -> bool:
         """Whether a frame is one of this model; where not, it is dropped."""
-        with self.work(frame.clock):
+        try:
             if self._engine is None:
                 raise FrameError('not_configured', 'a frame arrived while the engine was being freed')
             frame.item.check_card(self.card.id)
-            if frame.stream:
-                self._watch_frame_id(frame)
-            frame.clock.defer()
-            return True
-        return False
+        except FrameError as error:
+            with self.work(frame.clock):  # which counts it
+                raise error
+            return False
+        if frame.stream:
+            self._watch_frame_id(frame)
+        return True
 
     def _watch_frame_id(self, frame: StreamFrame) -> None:
         """Note a stream whose frame_id changes: two cameras may publish one topic."""
