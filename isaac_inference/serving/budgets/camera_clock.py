@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a camera's stamps are of this machine's clock: else nobody knows how old a frame is."""
+"""Whether a frame's stamps are of one clock, the camera's and the stages': else nobody knows what takes its time."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from isaac_inference.serving.budgets.frame_times import Span
+
 _AHEAD_MS = -1.0  # a frame cannot arrive before it was taken; so much may be rounding
+_EARLY_MS = 2.0  # by which a stage may seem to have a frame before its forerunner is done with it: clocks are steered
 _LONG_AGO_S = 365 * 24 * 3600.0  # stamps of a simulator, or of a camera that counts from its start
 
 
@@ -50,6 +55,22 @@ class CameraClock:
                 'long'
             )
         return ''
+
+
+def stage_clock_problem(spans: Sequence[Span]) -> str:
+    """Why the stages' times cannot be compared with each other, and what to do; '' where they can.
+
+    Args:
+        spans: of stages that hand a frame on, one to the next, as one of them reports it.
+    """
+    for before, after in itertools.pairwise(spans):
+        early_ms = (before.finished_ns - after.arrived_ns) / 1e6
+        if early_ms > _EARLY_MS:
+            return (
+                f'a frame reaches {after.stage} {early_ms:.1f} ms before {before.stage} hands it on: they run on '
+                'machines whose clocks differ; synchronise them (chrony, PTP)'
+            )
+    return ''
 
 
 def duration(seconds: float) -> str:

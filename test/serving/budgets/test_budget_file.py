@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+
 import pytest
 from support.paths import ROOT
 
@@ -117,3 +120,20 @@ def test_a_file_that_is_no_budget(tmp_path, text, words):
 def test_stages_that_are_no_table():
     [line] = refusal({'total_ms': 50, 'stages': [10, 20]})
     assert 'expected a time in ms for any of camera' in line
+
+
+def test_the_budget_that_the_page_shows(tmp_path):
+    page = (ROOT / 'docs' / 'budgets.md').read_text(encoding='utf-8')
+    [shown] = re.findall(r'```yaml\n(.*?)```', page, flags=re.DOTALL)
+    path = tmp_path / 'my_arm.yaml'
+    path.write_text(textwrap.dedent(shown))
+    budget = read_budget(str(path), FOLDER)
+    assert list(budget.stages) == list(STAGES)
+    assert sum(budget.stages.values()) == budget.total_ms == 50
+    assert (budget.max_allowed_processing_time_ms, budget.max_acceptable_consecutive_delay_ms) == (45, 500)
+
+
+def test_the_page_has_every_preset():
+    page = (ROOT / 'docs' / 'budgets.md').read_text(encoding='utf-8')
+    for name in presets(FOLDER):
+        assert f'| `{name}` | {read_budget(name, FOLDER).total_ms:g} ms |' in page

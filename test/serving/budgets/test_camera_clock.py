@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from isaac_inference.serving.budgets.camera_clock import CameraClock, duration
+from isaac_inference.serving.budgets.camera_clock import CameraClock, duration, stage_clock_problem
+from isaac_inference.serving.budgets.frame_times import Span
 
 NOW = 1_800_000_000 * 10**9
 CLOCK = CameraClock(5.0)
@@ -40,3 +41,11 @@ def test_simulated_time_is_no_measure():
 )
 def test_durations_in_words(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(('late_ms', 'is_named'), [(0, False), (-1.9, False), (-2.1, True), (-500, True), (500, False)])
+def test_stages_of_machines_whose_clocks_differ(late_ms, is_named):
+    arrived = NOW + int(late_ms * 1e6)
+    spans = [Span('preprocess', NOW - 10, NOW - 5, NOW), Span('inference', arrived, arrived, arrived + 10)]
+    assert ('a frame reaches inference' in stage_clock_problem(spans)) is is_named
+    assert stage_clock_problem(spans[1:]) == ''

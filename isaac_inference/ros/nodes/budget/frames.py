@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isaac_inference.serving.budgets.camera_clock import CameraClock
+from isaac_inference.serving.budgets.camera_clock import CameraClock, stage_clock_problem
 from isaac_inference.serving.budgets.check import BudgetCheck, Level
 from isaac_inference.serving.budgets.frame_times import Span, frame_times
 from isaac_inference.serving.budgets.open_frames import OpenFrame, OpenFrames, Report
@@ -37,7 +37,7 @@ class WatchedFrames:
     ) -> None:
         self.check, self.guard = check, guard
         self.last_ns: int | None = None  # when anything was heard of a frame
-        self.clock_problem = ''  # of the frames since the last `take_clock_problem`
+        self.clock_problem = self.stage_clock_problem = ''  # of the frames since the last `take_clock_problems`
         self.has_camera_info = False
         self.silent_places = set(places)  # of which no report has come yet
         self.camera_ms: float | None = None  # from the stamp to the first stage, of the last frame
@@ -83,6 +83,7 @@ class WatchedFrames:
             spans_of = {(span.stage, span.arrived_ns): span for span in spans}
             taken, frame = [report], OpenFrame(0, now_ns, spans=spans_of) if place == self._output else None
         for one in taken:
+            self.stage_clock_problem = stage_clock_problem(one.spans) or self.stage_clock_problem
             self.guard.passed(
                 one.place, stamp_ns or now_ns, one.spans[-1].finished_ns - one.spans[-1].started_ns, now_ns
             )
@@ -104,10 +105,11 @@ class WatchedFrames:
         if self.check is not None:
             self.check.forget()
 
-    def take_clock_problem(self) -> str:
-        """What is wrong with the stamps of the frames since the last call; '' for nothing."""
-        problem, self.clock_problem = self.clock_problem, ''
-        return problem
+    def take_clock_problems(self) -> tuple[str, str]:
+        """What is wrong with the camera's stamps, and with the stages' clocks, since the last call; '' for nothing."""
+        problems = self.clock_problem, self.stage_clock_problem
+        self.clock_problem = self.stage_clock_problem = ''
+        return problems
 
     def _take(self, frame: OpenFrame, now_ns: int) -> None:
         self._whole += 1

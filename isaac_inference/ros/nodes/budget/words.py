@@ -34,13 +34,15 @@ def say(frames: WatchedFrames, target_hz: float, timeout_s: float, now_ns: int) 
     """What is true of the frames since the last call; `now_ns` is of the monotonic clock."""
     report = None if frames.check is None else frames.check.report()
     rate = frames.guard.report(target_hz, now_ns)
-    clock = frames.take_clock_problem()
+    clock, stage_clock = frames.take_clock_problems()
     level = Level.OK if report is None else report.level
     problems: dict[str, tuple[bool, str | None]] = {
         'budget_lasting': (True, report.text if report is not None and level is Level.ERROR else None),
         'budget': (False, report.text if report is not None and level is Level.WARN else None),
         'rate': (False, rate.text or None),
         'camera_clock': (False, f'{clock}; until then frames are compared from their arrival on' if clock else None),
+        'stage_clock': (False, stage_clock or None),
+        'silent_nodes': (False, _silent_nodes(frames, level)),
         'camera_info': (False, _OTHER_CAMERA if frames.is_other_camera else None),
     }
     texts = [text for _, text in problems.values() if text]
@@ -60,6 +62,13 @@ _OTHER_CAMERA = (
     'camera_info: its stamps are those of no frame, so frames that no stage reports are not missed; remap it to the '
     'CameraInfo of this camera, whose stamps must equal those of the images'
 )
+
+
+def _silent_nodes(frames: WatchedFrames, level: Level) -> str | None:
+    if level is Level.OK or not frames.silent_places:
+        return None
+    names = ', '.join(sorted(frames.silent_places))
+    return f'nodes: no timings so far of {names}; is the name right, and does it run?'
 
 
 def _silence(frames: WatchedFrames, timeout_s: float, now_ns: int) -> str:

@@ -221,6 +221,24 @@ def test_simulated_time_is_named(start: Any) -> None:
     stages.wait(DiagnosticStatus.WARN, 'use_sim_time is set', show=show)
 
 
+def test_a_node_on_a_machine_with_another_clock_is_named(start: Any) -> None:
+    stages = start()
+
+    def show() -> None:
+        now = time.time_ns()
+        timings = [StageTiming('preprocess', now - 20 * MS, now - 20 * MS, now - 10 * MS)]
+        stages.writers['preprocess'].publish(timings_message(stages.header(now - 30 * MS), timings))
+        timings.append(StageTiming('inference', now - 5000 * MS, now - 5000 * MS, now - 4990 * MS))
+        stages.writers['inference'].publish(timings_message(stages.header(now - 30 * MS), timings))
+
+    stages.wait(DiagnosticStatus.WARN, 'a frame reaches inference 4990.0 ms before preprocess hands it on', show=show)
+
+
+def test_a_name_that_is_nobody_s_is_named(start: Any) -> None:
+    stages = start(nodes=['preprocess', 'inference', 'detektion', 'detection'])
+    stages.wait(DiagnosticStatus.ERROR, 'no timings so far of detektion', show=lambda: stages.frame(IN_TIME))
+
+
 def test_no_frames_are_stale_and_not_ok(start: Any) -> None:
     stages = start(input_timeout_s=0.3)
     stages.wait(DiagnosticStatus.STALE, 'no frame yet')
