@@ -21,13 +21,11 @@ class Wanted:
         pipelines: one at least.
         cameras: nodes that publish images, in the cameras' namespaces.
         budget: as of `serving.pipelines.Setup`.
-        origin: the file, or '' for launch arguments.
     """
 
     pipelines: tuple[Placed, ...]
     cameras: tuple[NodeSpec, ...] = ()
     budget: str = ''
-    origin: str = ''
 
 
 def camera_nodes(camera: CameraSpec) -> list[NodeSpec]:
