@@ -6,7 +6,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Any
+
+from rich.live import Live
+from rich.table import Table
 
 from isaac_inference.cli.pipelines.table import ResultTally, graph_table, topics_table
 from isaac_inference.cli.shared.console import console
@@ -80,19 +84,28 @@ def _run(setup: Setup, plan: LaunchPlan, results: int) -> int:
         graph.wait_until_ready(watcher, _START_S)
         screen.print('all nodes are active' + ('' if results else '; Ctrl-C ends them'))
         tally = ResultTally(setup, plan)
-        with contextlib.suppress(KeyboardInterrupt):
-            _wait(tally, watcher, results)
+        # on a terminal the table is there all the time, and what the nodes log goes by above it
+        live = Live(console=screen, transient=True) if screen.is_terminal else contextlib.nullcontext()
+        with contextlib.suppress(KeyboardInterrupt), live as shown:
+            _wait(tally, watcher, results, shown.update if shown is not None else lambda table: None)
         screen.print(tally.table(watcher.statuses))
-        for fault in watcher.faults:
+        for fault in dict.fromkeys(watcher.faults):
             screen.print(fault, style='yellow')
         return 0 if tally.fewest(watcher.statuses) >= max(results, 1) else 1
 
 
-def _wait(tally: ResultTally, watcher: GraphWatcher, results: int) -> None:
-    """Return when there are enough results, or when there have been no more for long."""
+def _wait(
+    tally: ResultTally, watcher: GraphWatcher, results: int, show: Callable[[Table], None] = lambda table: None
+) -> None:
+    """Return when there are enough results, or when there have been no more for long.
+
+    Args:
+        show: is given the table, again and again.
+    """
     before, since = -1, time.monotonic()
     while not results or tally.fewest(watcher.statuses) < results:
         fewest = tally.fewest(watcher.statuses)
+        show(tally.table(watcher.statuses))
         if fewest != before:
             before, since = fewest, time.monotonic()
         elif results and time.monotonic() - since > _PATIENCE_S:

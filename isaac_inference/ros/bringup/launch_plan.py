@@ -192,6 +192,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         ]
     qos = read_qos(given['qos'])
     placed = [node.replaced(with_qos(node.spec, qos)) for node in placed]
+    _check_streams(placed, given['params_file'])
     for pipeline in wanted.pipelines:
         _check_rectified([node.spec for node in placed if node.pipeline is pipeline], pipeline.given)
     nodes = share_preprocessing([node.with_params() for node in placed], namespace)
@@ -238,6 +239,21 @@ def _with_file(spec: NodeSpec, from_file: Mapping[str, Any], found: Mapping[str,
     proposed = PROPOSED.get(spec.name, frozenset())
     parameters.update({name: value for name, value in from_file.items() if name in proposed})
     return dataclasses.replace(spec, parameters=parameters)
+
+
+def _check_streams(placed: Iterable[PlacedNode], params_file: str) -> None:
+    """Refuse streams of a parameter file in a graph that has none: nobody would publish them.
+
+    Raises:
+        ConfigError: says what to give.
+    """
+    for node in placed:
+        streams = node.spec.parameters.get('streams')
+        if node.pipeline is not None and not node.pipeline.cameras and streams:
+            raise ConfigError(
+                f'launch argument params_file: {params_file} has streams: {list(streams)} for {node.spec.name}, and no '
+                f'node here publishes them; give cameras:={",".join(map(str, streams))}, which tells all nodes'
+            )
 
 
 def _check_rectified(nodes: Sequence[NodeSpec], given: Mapping[str, str]) -> None:

@@ -49,7 +49,9 @@ def test_each_camera_has_a_row_with_what_its_node_says(tally: ResultTally) -> No
 def test_a_camera_without_results_ends_the_wait(tally: ResultTally, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, '_PATIENCE_S', 0.0)
     watcher: Any = SimpleNamespace(statuses=statuses(9, 9))
-    command._wait(tally, watcher, 2)  # would else go on for ever
+    shown: list[Any] = []
+    command._wait(tally, watcher, 2, shown.append)  # would else go on for ever
+    assert [len(table.rows) for table in shown] == [3] * len(shown) != [], 'and the table is there meanwhile'
 
 
 def test_enough_results_end_it(tally: ResultTally) -> None:

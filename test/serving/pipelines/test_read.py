@@ -85,6 +85,10 @@ def test_a_pipeline_without_cameras_has_all(read):
     assert setup.pipelines[0].cameras == ('front', 'left')
 
 
+def test_a_budget_of_one_s_own_lies_beside_the_file(read, models):
+    assert read({**LEAST, 'budget': 'mine.yaml'}).budget == str(models / 'mine.yaml')
+
+
 def test_the_package_s_own_model_has_a_name(read):
     assert read(changed(model='demo')).pipelines[0].model == str(demo_model())
 

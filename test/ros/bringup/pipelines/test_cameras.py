@@ -144,3 +144,12 @@ def test_without_cameras_nothing_has_streams(plan, models):
     assert all(not spec.namespace and 'streams' not in spec.parameters for spec in made.nodes)
     assert [spec.name for spec in made.nodes] == ['preprocess', 'inference', 'detection', 'annotate']
     assert Path(made.nodes[0].parameters['model']).name == 'cups.onnx'
+
+
+def test_streams_without_cameras(plan, models, tmp_path):
+    file = tmp_path / 'mine.yaml'
+    file.write_text('/**/inference: {ros__parameters: {streams: [front, roof]}}\n')
+    with pytest.raises(ConfigError, match=r"has streams: \['front', 'roof'\] for inference.*give cameras:=front,roof,"):
+        plan(model=models / 'cups.onnx', params_file=file)
+    made = plan(model=models / 'cups.onnx', params_file=file, cameras='front,left')
+    assert at(made, '')['inference'].parameters['streams'] == ['front', 'left'], 'the cameras that there are'
