@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 ENOUGH = 0.8  # of the target; below it is too slow
-_BUSY = 0.8  # share of its time that a stage works where it is what holds up the others
+_BUSY = 0.6  # share of its time that a stage that loses frames has one, where it is its own work that loses them
 _SOME_LOST = 1.5  # times the usual gap between stamps that the mean is
 _IRREGULAR = 0.15  # of the usual gap by which stamps lie beside its multiples
 _REPEATED = 8  # latest frames among which a second word of one is looked for
@@ -65,7 +65,7 @@ class RateGuard:
         self._thinned.frames.append((now_ns, stamp_ns, 0))
 
     def passed(self, stage: str, stamp_ns: int, busy_ns: int, now_ns: int) -> None:
-        """A stage has given out a frame; it worked on it for `busy_ns`. A second word of a frame counts no more."""
+        """A stage has given out a frame that it had for `busy_ns`. A second word of that frame counts no more."""
         frames = self._places[stage].frames
         if all(stamp_ns != stamp for _, stamp, _ in itertools.islice(reversed(frames), _REPEATED)):
             frames.append((now_ns, stamp_ns, busy_ns))
@@ -98,29 +98,30 @@ class RateGuard:
         return len(place.frames) / seconds
 
     def _bottleneck(self, target_hz: float, now_ns: int) -> tuple[str, str]:
-        """The first place that gives out too little, and why it does."""
-        enough = ENOUGH * target_hz
-        camera, before = self._rate(self._camera, now_ns), 'the camera'
-        if self._camera.frames and camera < enough:
+        """The place that loses the most frames of those that reach it and are wanted, and why it does."""
+        camera = self._rate(self._camera, now_ns) if self._camera.frames else target_hz
+        losses, reach = [(target_hz - camera, -1)], min(camera, target_hz)
+        for index, stage in enumerate(self._stages):
+            rate = self._rate(self._places[stage], now_ns)
+            losses.append((reach - rate, index))
+            reach = min(reach, rate)
+        _, index = max(losses)
+        if index < 0:
             return 'camera', f'it publishes {camera:.1f} frames per second'
-        for stage in self._stages:
-            place = self._places[stage]
-            rate = self._rate(place, now_ns)
-            if rate >= enough:
-                before = stage
-                continue
-            is_first = stage == self._stages[0]
-            thinned = self._rate(self._thinned, now_ns)
-            if is_first and rate + thinned >= enough:
-                return 'max_rate_hz', f'{stage} leaves out {thinned:.1f} frames per second, as it is told to'
-            busy = sum(busy_ns for _, _, busy_ns in place.frames) / self._window_ns
-            if busy >= _BUSY:
-                each_ms = sum(busy_ns for _, _, busy_ns in place.frames) / len(place.frames) / 1e6
-                return stage, f'it works {100 * busy:.0f} % of the time, {each_ms:.1f} ms a frame'
-            if is_first and not self._camera.frames:
-                return self._camera_or_transport(place, stage, rate)
-            return 'transport', f'{rate:.1f} frames per second get from {before} to {stage} and through it'
-        return self._stages[-1], 'it gives out too little'
+        stage = self._stages[index]
+        place, rate = self._places[stage], self._rate(self._places[stage], now_ns)
+        thinned = self._rate(self._thinned, now_ns)
+        if index == 0 and rate + thinned >= ENOUGH * target_hz:
+            return 'max_rate_hz', f'{stage} leaves out {thinned:.1f} frames per second, as it is told to'
+        busy_ns = sum(busy_ns for _, _, busy_ns in place.frames)
+        if busy_ns >= _BUSY * self._window_ns:
+            each_ms = busy_ns / len(place.frames) / 1e6
+            share = min(100.0, 100 * busy_ns / self._window_ns)
+            return stage, f'it has a frame {share:.0f} % of the time, {each_ms:.1f} ms each'
+        if index == 0 and not self._camera.frames:
+            return self._camera_or_transport(place, stage, rate)
+        before = self._stages[index - 1] if index else 'the camera'
+        return 'transport', f'{rate:.1f} frames per second get from {before} to {stage} and through it'
 
     @staticmethod
     def _camera_or_transport(place: _Place, stage: str, rate: float) -> tuple[str, str]:

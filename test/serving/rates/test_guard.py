@@ -85,7 +85,14 @@ def test_frames_that_get_lost_between_stages():
 def test_a_stage_that_works_all_the_time(stage):
     report = run(half_of(stage), work={stage: 60})
     assert report.bottleneck == stage
-    assert '60.0 ms a frame' in report.text
+    assert '60.0 ms each' in report.text
+
+
+def test_the_place_that_loses_the_most_is_named_and_not_the_first_that_loses_any():
+    def keep(stage, index):
+        return index % 4 > 0 if stage == 'preprocess' else stage != 'inference' or index % 4 == 1
+
+    assert run(keep, work={'inference': 100}).bottleneck == 'inference'
 
 
 def test_a_camera_that_gives_nothing():

@@ -25,6 +25,8 @@ class WatchedFrames:
         guard: counts them.
         clock: looks at their stamps.
         patience_s: beyond the budget until a frame is given up.
+        grace_s: from the first word of any frame until one that gives no result counts, where none has yet: stages
+            start one after the other.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class WatchedFrames:
         guard: RateGuard,
         clock: CameraClock,
         patience_s: float,
+        grace_s: float,
     ) -> None:
         self.check, self.guard = check, guard
         self.last_ns: int | None = None  # when anything was heard of a frame
@@ -45,6 +48,7 @@ class WatchedFrames:
         self._open = OpenFrames(places)
         self._clock = clock
         allowed_ms = 0.0 if check is None else check.budget.max_allowed_processing_time_ms
+        self._grace_ns, self._first_ns = round(grace_s * 1e9), 0
         self._patience_ns = round(allowed_ms * 1e6 + patience_s * 1e9)
         self._whole = 0  # frames with a result
         self._is_known = False  # whether a CameraInfo has had the stamp of a frame
@@ -61,20 +65,21 @@ class WatchedFrames:
 
     def published(self, stamp_ns: int, sent_ns: int, now_ns: int) -> None:
         """The camera had published a frame by `sent_ns` of the wall clock."""
-        self.last_ns, self.has_camera_info = now_ns, True
+        self.has_camera_info = True
+        self._note(now_ns)
         self.guard.published(stamp_ns, now_ns)
         if stamp_ns:
             self._is_known |= self._open.published(stamp_ns, sent_ns, now_ns)
 
     def left_out(self, stamp_ns: int, now_ns: int) -> None:
         """A stage leaves a frame out on purpose."""
-        self.last_ns = now_ns
+        self._note(now_ns)
         self.guard.thinned(stamp_ns, now_ns)
         self._open.left_out(stamp_ns)
 
     def reported(self, place: str, stamp_ns: int, spans: Sequence[Span], now_ns: int) -> None:
         """A place says of a frame what it and those before it took."""
-        self.last_ns = now_ns
+        self._note(now_ns)
         self.silent_places.discard(place)
         report = Report(place, tuple(spans))
         if stamp_ns:
@@ -84,9 +89,8 @@ class WatchedFrames:
             taken, frame = [report], OpenFrame(0, now_ns, spans=spans_of) if place == self._output else None
         for one in taken:
             self.stage_clock_problem = stage_clock_problem(one.spans) or self.stage_clock_problem
-            self.guard.passed(
-                one.place, stamp_ns or now_ns, one.spans[-1].finished_ns - one.spans[-1].started_ns, now_ns
-            )
+            own = one.spans[-1]
+            self.guard.passed(one.place, stamp_ns or now_ns, own.finished_ns - own.arrived_ns, now_ns)
         if frame is not None:
             self._take(frame, now_ns)
 
@@ -95,8 +99,13 @@ class WatchedFrames:
         for frame in self._open.expired(self._patience_ns, now_ns):
             if frame.heard.issuperset(self._places):  # of a chain with branches another one's work was the last
                 self._take(frame, now_ns)
-            elif self.check is not None and (frame.heard or not self.is_other_camera):
+            elif self.check is not None and self._counts(frame, now_ns):
                 self.check.missed(now_ns)
+
+    def _counts(self, frame: OpenFrame, now_ns: int) -> bool:
+        if not self._whole and now_ns - self._first_ns <= self._grace_ns:
+            return False
+        return bool(frame.heard) or not self.is_other_camera
 
     def forget(self, now_ns: int) -> None:
         """Time has started over."""
@@ -110,6 +119,10 @@ class WatchedFrames:
         problems = self.clock_problem, self.stage_clock_problem
         self.clock_problem = self.stage_clock_problem = ''
         return problems
+
+    def _note(self, now_ns: int) -> None:
+        self._first_ns = now_ns if self.last_ns is None else self._first_ns
+        self.last_ns = now_ns
 
     def _take(self, frame: OpenFrame, now_ns: int) -> None:
         self._whole += 1

@@ -67,7 +67,7 @@ class BudgetNode(PipelineNode):
         clock = CameraClock(chosen.max_clock_offset_s, bool(self.get_parameter('use_sim_time').value))
         check = BudgetCheck(self._budget, chosen.window) if self._budget is not None else None
         guard = RateGuard(chosen.nodes, chosen.rate_window_s, time.monotonic_ns())
-        self._frames = WatchedFrames(chosen.nodes, check, guard, clock, chosen.patience_s)
+        self._frames = WatchedFrames(chosen.nodes, check, guard, clock, chosen.patience_s, chosen.input_timeout_s)
 
     def on_stop(self) -> None:
         self._frames = None

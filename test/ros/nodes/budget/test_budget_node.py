@@ -146,7 +146,7 @@ def test_frames_that_get_stuck_are_late_and_last(start: Any) -> None:
 
 
 def test_frames_that_no_stage_ever_reports_are_known_from_the_camera(start: Any) -> None:
-    stages = start()
+    stages = start(input_timeout_s=0.5)
     show = lambda: stages.camera.publish(CameraInfo(header=stages.header(time.time_ns())))  # noqa: E731
     stages.wait(DiagnosticStatus.ERROR, 'frames without a result', show=show)
 
@@ -230,12 +230,13 @@ def test_a_node_on_a_machine_with_another_clock_is_named(start: Any) -> None:
         stages.writers['preprocess'].publish(timings_message(stages.header(now - 30 * MS), timings))
         timings.append(StageTiming('inference', now - 5000 * MS, now - 5000 * MS, now - 4990 * MS))
         stages.writers['inference'].publish(timings_message(stages.header(now - 30 * MS), timings))
+        stages.frame(IN_TIME)
 
     stages.wait(DiagnosticStatus.WARN, 'a frame reaches inference 4990.0 ms before preprocess hands it on', show=show)
 
 
 def test_a_name_that_is_nobody_s_is_named(start: Any) -> None:
-    stages = start(nodes=['preprocess', 'inference', 'detektion', 'detection'])
+    stages = start(nodes=['preprocess', 'inference', 'detektion', 'detection'], input_timeout_s=0.5)
     stages.wait(DiagnosticStatus.ERROR, 'no timings so far of detektion', show=lambda: stages.frame(IN_TIME))
 
 
@@ -244,6 +245,15 @@ def test_no_frames_are_stale_and_not_ok(start: Any) -> None:
     stages.wait(DiagnosticStatus.STALE, 'no frame yet')
     stages.wait(DiagnosticStatus.OK, show=lambda: stages.frame(IN_TIME))
     stages.wait(DiagnosticStatus.STALE, 'no frame for')
+
+
+def test_stages_that_start_one_after_the_other_are_no_alarm(start: Any) -> None:
+    stages = start(patience_s=0.0)  # and no input_timeout_s has passed
+    for _ in range(3):
+        stages.wait(DiagnosticStatus.STALE, 'come out yet', show=lambda: stages.frame(IN_TIME, upto='inference'))
+    stages.probe.wait_until(lambda: stages.probe.reports_of('budget'))
+    stages.wait(DiagnosticStatus.OK, 'within arm', show=lambda: stages.frame(IN_TIME))
+    assert DiagnosticStatus.ERROR not in {one.level for one in stages.said}
 
 
 def test_before_the_first_result_nothing_is_ok(start: Any) -> None:
