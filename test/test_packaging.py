@@ -37,6 +37,7 @@ NODES = (
     'TagsNode',
     'CameraNode',
     'AnnotateNode',
+    'BudgetNode',
     'TrackNode',
     'PoseNode',
     'SkeletonsNode',

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""isaac-inference: demo, run, evaluate, record, replay, info, calibrate-card, convert, validate, build, bench, doctor,
-docs.
+"""isaac-inference: demo, run, pipelines, evaluate, record, replay, info, calibrate-card, convert, validate, build,
+bench, budget, doctor, docs.
 """
 
 from __future__ import annotations
@@ -12,16 +12,34 @@ from collections.abc import Sequence
 from isaac_inference import __version__
 from isaac_inference.cli import build, docs, info, record, replay
 from isaac_inference.cli.bench import command as bench
+from isaac_inference.cli.budget import command as budget
 from isaac_inference.cli.calibrate_card import command as calibrate_card
 from isaac_inference.cli.convert import command as convert
 from isaac_inference.cli.demo import command as demo
 from isaac_inference.cli.doctor import command as doctor
 from isaac_inference.cli.evaluate import command as evaluate
+from isaac_inference.cli.pipelines import command as pipelines
 from isaac_inference.cli.run import command as run
 from isaac_inference.cli.validate import command as validate
 from isaac_inference.errors import PerceptionError
 
-COMMANDS = (demo, run, evaluate, record, replay, info, calibrate_card, convert, validate, build, bench, doctor, docs)
+COMMANDS = (
+    demo,
+    run,
+    pipelines,
+    evaluate,
+    record,
+    replay,
+    info,
+    calibrate_card,
+    convert,
+    validate,
+    build,
+    bench,
+    budget,
+    doctor,
+    docs,
+)
 
 
 def parser() -> argparse.ArgumentParser:

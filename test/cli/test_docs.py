@@ -9,6 +9,7 @@ from support.paths import ROOT
 
 from isaac_inference.cli.docs import generated, node_class
 from isaac_inference.cli.main import main
+from isaac_inference.ros.bringup.graph import PROPOSED
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.params_file import ParamsFile
 from isaac_inference.ros.runtime.compat import parameter_overrides
@@ -64,5 +65,13 @@ def test_ros_loads_the_yaml_file_into_the_defaults(ros, name, namespace):
     given = parameter_overrides(made)
     values = {key: made.get_parameter(key).value for key in expected}
     made.destroy_node()
-    assert set(given) == {key for key, value in expected.items() if value != []}
+    assert set(given) == {key for key, value in expected.items() if value != []} - PROPOSED.get(name, frozenset())
     assert build(node.Parameters, values) == node.Parameters()
+
+
+@pytest.mark.parametrize('name', sorted(PROPOSED.keys() & NODES.keys()))
+def test_what_the_graph_proposes_is_named_but_not_said(name):
+    section = generated()['config/perception.yaml'].split(f'/**/{name}:')[1].split('\n/**/')[0]
+    defaults = flatten(node_class(name).Parameters())
+    for parameter in PROPOSED[name]:
+        assert f'\n    # {parameter}: {defaults[parameter]}\n' in section

@@ -70,7 +70,7 @@ def _run(arguments: argparse.Namespace, model: str, folder: Path, begin: float) 
         simulator={'seed': arguments.seed, 'rate_hz': RATE_HZ, **DEMO_CAMERA},
         poses=True,
         track=True,
-        **found_by(read_card(model)),
+        finds=found_by(read_card(model)),
         pose_parameters={'method': 'registration'} if arguments.registration else None,
     )
     with (

@@ -89,7 +89,7 @@ def _graph(
         model_card=chosen.model_card,
         annotate=bool(arguments.save_images),
         crops=chosen.crops,
-        **found_by(chosen.card),
+        finds=found_by(chosen.card),
     )
     start = start_composed if arguments.composed else start_processes
     with (

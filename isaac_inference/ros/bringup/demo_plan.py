@@ -16,14 +16,11 @@ from isaac_inference.ros.bringup.graph import DEMO_CAMERA, found_by, perception_
 from isaac_inference.ros.bringup.launch_plan import (
     LOG_LEVEL,
     RESPAWN,
-    SWITCH,
     LaunchArgument,
     LaunchPlan,
     Program,
-    check_files,
-    resolve,
-    switch,
 )
+from isaac_inference.ros.bringup.names import SWITCH, check_files, resolve, switch
 from isaac_inference.ros.bringup.networks.paths import absolute, card_of
 from isaac_inference.ros.runtime.resources import shared_file
 from isaac_inference.stages.poses import PoseMethod
@@ -62,7 +59,7 @@ def demo_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         simulator={'seed': int(given['seed']), **DEMO_CAMERA},
         poses=True,
         track=True,
-        **found_by(card_of(model)),
+        finds=found_by(card_of(model)),
         pose_parameters={'method': given['method'], 'target_frame': given['target_frame']},
     )
     namespace = resolve(pushed, '')

@@ -6,10 +6,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any
 
 from isaac_inference.models import AnyCard, ModelCard, Task
 from isaac_inference.ops.geometry.calibration import rectified_by_name
+from isaac_inference.ros.bringup.names import resolve
 from isaac_inference.ros.bringup.node_list import PACKAGE, executable, plugin
 
 # Where a simulator draws on the same processor, a thread of the model that waits actively takes it from whom it waits
@@ -23,8 +24,14 @@ CROP_BATCH = {'tensorrt.opt_batch': 4, 'tensorrt.max_batch': 8}
 # it, and who draws has as many images of a camera at 30 Hz still, and those of the detector's own time.
 PATIENCE: Mapping[str, Any] = {'wait_s': 1.0}
 PICTURE_PATIENCE: Mapping[str, Any] = {**PATIENCE, 'buffer_size': 40}
-# What the graph thinks right, but for what a parameter file says.
-PROPOSED = frozenset({*CROP_BATCH, *PICTURE_PATIENCE})
+# What the graph thinks right of a node's parameters, but for what a parameter file says. config/perception.yaml has
+# them as comments: its defaults, copied whole, would else undo what nobody meant to change.
+PROPOSED: Mapping[str, frozenset[str]] = {
+    'crops_inference': frozenset(CROP_BATCH),
+    'pose': frozenset(PATIENCE),
+    'skeletons': frozenset(PATIENCE),
+    'annotate': frozenset(PICTURE_PATIENCE),
+}
 # What a demonstration gives its simulator: one image being looked at, and the next one ready.
 DEMO_CAMERA = {'max_ahead': 2}
 
@@ -34,6 +41,7 @@ class NodeSpec:
     """One node of the graph.
 
     `executable` starts it as a process, `plugin` loads it into a container; both are entry points of `package`.
+    `namespace` is below that of the graph, without slashes around it; '' is the graph's own.
     """
 
     name: str
@@ -42,6 +50,7 @@ class NodeSpec:
     package: str = PACKAGE
     parameters: Mapping[str, Any] = field(default_factory=dict)
     remappings: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = ''
 
     @classmethod
     def of(
@@ -50,6 +59,7 @@ class NodeSpec:
         parameters: Mapping[str, Any],
         remappings: Mapping[str, str] | None = None,
         name: str = '',
+        namespace: str = '',
     ) -> NodeSpec:
         """A node of this package.
 
@@ -58,10 +68,20 @@ class NodeSpec:
             parameters: of the node.
             remappings: of its topics.
             name: of the node; '' for that of its kind.
+            namespace: of the node.
         """
         return cls(
-            name or kind, executable(kind), plugin(kind), parameters=dict(parameters), remappings=dict(remappings or {})
+            name or kind,
+            executable(kind),
+            plugin(kind),
+            parameters=dict(parameters),
+            remappings=dict(remappings or {}),
+            namespace=namespace,
         )
+
+    def full_name(self, root: str) -> str:
+        """The node's name in a graph whose namespace is `root`."""
+        return resolve(resolve(root, self.namespace), self.name)
 
 
 @dataclass(frozen=True)
@@ -134,29 +154,40 @@ class CropModel:
         return _model(self.path, self.card)
 
 
-class Found(TypedDict):
-    """What a model finds, as `perception_graph` takes it."""
+@dataclass(frozen=True)
+class Found:
+    """What a model finds beside boxes.
 
-    keypoints: bool
-    classes: bool
-    depth: bool
-    masks: bool
-    top_down: bool
-    skeletons: bool
+    Attributes:
+        keypoints: the model has keypoints, which are drawn where no poses are.
+        classes: the model gives a class for each pixel, and no boxes.
+        depth: the model gives depth of one image, and no boxes; nothing is drawn then.
+        masks: the model has masks, which are drawn.
+        top_down: the model gives the keypoints of one person in an image: what it sees is that whole image.
+        skeletons: the model's keypoints are those of people: they are drawn joined, and go into space with depth;
+            with a model behind this one, that one says it.
+    """
+
+    keypoints: bool = False
+    classes: bool = False
+    depth: bool = False
+    masks: bool = False
+    top_down: bool = False
+    skeletons: bool = False
 
 
 def found_by(card: AnyCard | None) -> Found:
     """What the model of a card finds beside boxes; nothing for a card of objects alone, or without any."""
     task = card.task if isinstance(card, ModelCard) else None
     top_down = task is Task.TOP_DOWN_KEYPOINTS
-    return {
-        'keypoints': top_down or (card is not None and card.keypoints is not None),
-        'classes': task is Task.SEMANTIC_SEGMENTATION,
-        'depth': task is Task.MONO_DEPTH,
-        'masks': isinstance(card, ModelCard) and card.masks is not None,
-        'top_down': top_down,
-        'skeletons': has_skeleton(card),
-    }
+    return Found(
+        keypoints=top_down or (card is not None and card.keypoints is not None),
+        classes=task is Task.SEMANTIC_SEGMENTATION,
+        depth=task is Task.MONO_DEPTH,
+        masks=isinstance(card, ModelCard) and card.masks is not None,
+        top_down=top_down,
+        skeletons=has_skeleton(card),
+    )
 
 
 def has_skeleton(card: AnyCard | None) -> bool:
@@ -177,13 +208,8 @@ def perception_graph(
     poses: bool = False,
     track: bool = False,
     annotate: bool = True,
-    keypoints: bool = False,
-    classes: bool = False,
-    depth: bool = False,
-    masks: bool = False,
-    top_down: bool = False,
+    finds: Found | None = None,
     crops: CropModel | None = None,
-    skeletons: bool = False,
     pose_parameters: Mapping[str, Any] | None = None,
     rectify: bool = False,
     late_depth: bool = False,
@@ -201,22 +227,16 @@ def perception_graph(
         poses: whether objects get 6-DoF poses.
         track: whether objects get persistent ids and smooth poses.
         annotate: whether the node that draws pictures is part of the graph.
-        keypoints: whether the model has keypoints, which are drawn where no poses are.
-        classes: whether the model gives a class for each pixel, and no boxes.
-        depth: whether the model gives depth of one image, and no boxes; nothing is drawn then.
-        masks: whether the model has masks, which are drawn.
-        top_down: whether the model gives the keypoints of one person in an image: what it sees is that whole image.
+        finds: what the model finds beside boxes, which `found_by` reads from its card; None for nothing.
         crops: the model that finds the keypoints of each person that `model`, or the detector elsewhere, has found.
-        skeletons: whether the model's keypoints are those of people: they are drawn joined, and go into space with
-            depth; with `crops` the other model says it.
         pose_parameters: parameters of the pose node.
         rectify: whether the model's images are rectified: who looks at what was found then has the rectified image and
             its CameraInfo, and depth is what the camera has of it: raw, unless its topic's name says `rect`.
         late_depth: whether depth is made of the images, and takes its time: it is waited for as keypoints of crops are.
     """
-    topics = camera or CameraTopics()
+    topics, finds = camera or CameraTopics(), finds or Found()
     given = _model(model, model_card)
-    whose_points, skeletons = (given, skeletons) if crops is None else (crops.given, crops.skeletons)
+    whose_points, skeletons = (given, finds.skeletons) if crops is None else (crops.given, crops.skeletons)
     nodes = []
     if source:
         nodes.append(NodeSpec.of('camera', {'source': source}, topics.color))
@@ -232,7 +252,7 @@ def perception_graph(
             if rectify
             else NodeSpec.of('preprocess', given, images),
             NodeSpec.of('inference', {**given, **(_SHARED_CPU if simulator is not None else {})}),
-            _reader(given, seen, classes=classes, depth=depth, top_down=top_down),
+            _reader(given, seen, finds),
         ]
     if crops is not None:
         nodes += _crop_nodes(crops, seen, found or FoundTopics(), _SHARED_CPU if simulator is not None else {})
@@ -253,11 +273,11 @@ def perception_graph(
         taken = {'detections': found.detections, **found.remappings}
         patience = PATIENCE if crops is not None or late_depth else {}
         nodes.append(_skeletons({**whose_points, **patience}, seen, taken, rectify))
-    if annotate and not depth:
+    if annotate and not finds.depth:
         drawn = {**seen.color, 'detections': found.detections, 'detections_3d': objects, **found.remappings}
-        has_points = (keypoints or crops is not None) and not poses
+        has_points = (finds.keypoints or crops is not None) and not poses
         patience = PICTURE_PATIENCE if crops is not None or (poses and late_depth) else {}
-        what = _drawn(poses=poses, keypoints=has_points, masks=masks, classes=classes)
+        what = _drawn(poses=poses, keypoints=has_points, masks=finds.masks, classes=finds.classes)
         nodes.append(NodeSpec.of('annotate', {**what, **_joined(whose_points, skeletons), **patience}, drawn))
     return tuple(nodes)
 
@@ -302,12 +322,12 @@ def _crop_nodes(
     ]
 
 
-def _reader(given: Mapping[str, Any], topics: CameraTopics, *, classes: bool, depth: bool, top_down: bool) -> NodeSpec:
+def _reader(given: Mapping[str, Any], topics: CameraTopics, finds: Found) -> NodeSpec:
     """The node that reads the model's outputs: that of its task."""
-    if depth:
+    if finds.depth:
         sensor = {'align_depth': topics.depth} if topics.depth != CameraTopics().depth else {}
         return NodeSpec.of('depth', given, {**topics.color, **sensor})
-    return NodeSpec.of('segmentation' if classes else 'keypoints' if top_down else 'detection', given)
+    return NodeSpec.of('segmentation' if finds.classes else 'keypoints' if finds.top_down else 'detection', given)
 
 
 def _model(path: str, card: str) -> dict[str, str]:

@@ -7,35 +7,27 @@ launch_actions.py only turns this into actions, so that all of it can be tested 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from isaac_inference.errors import ConfigError
-from isaac_inference.models import AnyCard, DetectionSpec, ModelCard, Task
 from isaac_inference.ops.geometry.calibration import rectified_by_name
-from isaac_inference.ros.bringup.graph import (
-    PROPOSED,
-    CameraTopics,
-    CropModel,
-    FoundTopics,
-    NodeSpec,
-    found_by,
-    perception_graph,
-)
-from isaac_inference.ros.bringup.networks.made_depth import KINDS, MadeDepth, made_depth
-from isaac_inference.ros.bringup.networks.model_chain import ChainPaths, chain_paths
-from isaac_inference.ros.bringup.networks.named_in_file import NamedInFile
-from isaac_inference.ros.bringup.networks.paths import MODEL, absolute, card_of, located
+from isaac_inference.ros.bringup.graph import PROPOSED, NodeSpec
+from isaac_inference.ros.bringup.names import AUTO, SWITCH, check_files, resolve, switch
+from isaac_inference.ros.bringup.networks.paths import MODEL, absolute, located
 from isaac_inference.ros.bringup.node_list import NODES
+from isaac_inference.ros.bringup.one_camera import KEYPOINTS
 from isaac_inference.ros.bringup.params_file import ParamsFile
+from isaac_inference.ros.bringup.pipelines.of_arguments import of_arguments
+from isaac_inference.ros.bringup.pipelines.of_file import of_file
+from isaac_inference.ros.bringup.pipelines.placed import PlacedNode, placed_nodes
+from isaac_inference.ros.bringup.pipelines.shared_images import share_preprocessing
+from isaac_inference.ros.bringup.pipelines.topics import check_topics
+from isaac_inference.ros.bringup.pipelines.wanted import separate_processes
+from isaac_inference.ros.bringup.qos_choice import read_qos, with_qos
 
-_MODELS = 'launch argument models'
-_KEYPOINTS = FoundTopics().keypoints
 CONTAINER_EXECUTABLE = 'component_container'
-SWITCH = ('true', 'false')
-_AUTO = ('auto', *SWITCH)
 
 
 @dataclass(frozen=True)
@@ -63,12 +55,12 @@ ARGUMENTS = (
     LaunchArgument('camera_info', 'camera_info', "topic that carries the camera's calibration"),
     LaunchArgument('depth', 'depth/image', 'topic that carries depth, registered to the images'),
     LaunchArgument('depth_info', 'depth/camera_info', "topic that carries the depth image's calibration"),
-    LaunchArgument('stereo', 'auto', 'depth of two cameras; auto: with a network for that', _AUTO),
+    LaunchArgument('stereo', 'auto', 'depth of two cameras; auto: with a network for that', AUTO),
     LaunchArgument('left', 'left/image', 'topic that carries the images of the left camera, for stereo'),
     LaunchArgument('left_info', 'left/camera_info', "topic that carries the left camera's calibration"),
     LaunchArgument('right', 'right/image', 'topic that carries the images of the right camera'),
     LaunchArgument('right_info', 'right/camera_info', "topic that carries the right camera's calibration"),
-    LaunchArgument('completion', 'auto', 'fill the holes of depth, by the image; auto: with a network for that', _AUTO),
+    LaunchArgument('completion', 'auto', 'fill the holes of depth, by the image; auto: with a network for that', AUTO),
     LaunchArgument('depth_model', '', 'ONNX network for stereo or for completion, beside a model that finds objects'),
     LaunchArgument(
         'rectify',
@@ -80,19 +72,40 @@ ARGUMENTS = (
         'models',
         '',
         'instead of model, a person detector and the model that finds the keypoints of each person: '
-        'person.onnx,pose.onnx',
+        'person.onnx,pose.onnx; or with cameras, several models, each with a namespace of its own',
+    ),
+    LaunchArgument(
+        'cameras',
+        '',
+        'names of several cameras, front,left: each is a namespace, in which its topics and all results are; the model '
+        'runs once',
+    ),
+    LaunchArgument(
+        'pipelines', '', 'YAML file of models, their cameras and priorities, like those of config/pipelines'
+    ),
+    LaunchArgument(
+        'simulate',
+        'false',
+        'simulated cameras in place of those of cameras or pipelines, to try what runs on them',
+        SWITCH,
+    ),
+    LaunchArgument(
+        'budget',
+        '',
+        'watch a latency budget: slow_mobile, fast_mobile, manipulation, humanoid, moving_pick, or a YAML file',
     ),
     LaunchArgument('tags', '', 'YAML card of objects with printed tags, which are found instead of those of a model'),
     LaunchArgument(
         'detections', '', 'topic of a detector of your own, whose Detection2DArray takes the place of a model here'
     ),
-    LaunchArgument('keypoints', _KEYPOINTS, 'topic that carries the keypoints of these detections'),
+    LaunchArgument('keypoints', KEYPOINTS, 'topic that carries the keypoints of these detections'),
     LaunchArgument(
         'source', '', 'start a camera node on this image folder, video, recording or camera index; empty: none'
     ),
-    LaunchArgument('poses', 'auto', "6-DoF poses; auto: if the card gives the objects' sizes, or tags", _AUTO),
-    LaunchArgument('track', 'auto', 'persistent object ids and smooth poses; auto: with poses', _AUTO),
+    LaunchArgument('poses', 'auto', "6-DoF poses; auto: if the card gives the objects' sizes, or tags", AUTO),
+    LaunchArgument('track', 'auto', 'persistent object ids and smooth poses; auto: with poses', AUTO),
     LaunchArgument('target_frame', '', "frame of the poses, such as base_link; empty: the camera's optical frame"),
+    LaunchArgument('qos', '', "quality of service between the nodes: realtime, or a YAML file; empty: each node's own"),
     LaunchArgument('annotate', 'true', 'start the node that draws pictures', SWITCH),
     LaunchArgument(
         'namespace', '', 'namespace of all nodes, below that of an including launch file unless it begins with /'
@@ -160,64 +173,30 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
             'launch argument attach: true, but composed is false; separate processes have no container to attach to'
         )
     check_files(given, 'model', *([] if given['models'] else ['model_card']), 'tags', 'params_file')
-    check_files(given, 'depth_model')
+    check_files(given, 'depth_model', 'pipelines')
     namespace = resolve(pushed, given['namespace'])
-    in_file = NamedInFile(given['params_file'], namespace)
-    crops = _behind_detections(given, in_file)
-    if crops is not None:
-        given = {**given, 'model': '', 'model_card': ''}
-    _check_detector(given)
-    if switches['rectify']:
-        _check_rectification(given)
-    chain: ChainPaths | None
-    if given['models']:
-        chain, origin = chain_paths(given['models'], given['model_card'], _MODELS), _MODELS
-        card_path = chain.keypoints_card or in_file.card('crops', chain.keypoints)
-        chain = dataclasses.replace(chain, keypoints_card=card_path)
-        given = {**given, 'model': chain.detector, 'model_card': chain.detector_card}
-    else:
-        chain, origin = in_file.chain(given)
-    if chain is not None:
-        crops = CropModel.of(chain.keypoints, chain.keypoints_card, chain.read(origin).keypoints)
-    elif crops is None:
-        crops = in_file.crops(given)
-    found = in_file.detector(given)
-    named = {**given, **found}
-    card = card_of(named['model'], named['tags'] or named['model_card'])
-    _check_task(named, card)
-    made = _made_depth(named, in_file, card, 'model' in found)
-    poses = bool(card and card.objects) if given['poses'] == 'auto' else switch('poses', given['poses'])
-    graph = perception_graph(
-        model=located(named['model']),
-        model_card=located(given['tags'] or named['model_card']),
-        tags=bool(given['tags']),
-        found=FoundTopics(given['detections'], given['keypoints']) if given['detections'] else None,
-        camera=_camera(given, made),
-        source=_source(given['source']),
-        poses=poses,
-        track=poses if given['track'] == 'auto' else switch('track', given['track']),
-        annotate=switches['annotate'],
-        **found_by(card),
-        crops=crops,
-        pose_parameters={'target_frame': given['target_frame']} if given['target_frame'] else None,
-        rectify=switches['rectify'],
-        late_depth=made is not None,
-    )
-    if made is not None:
-        graph = (*made.nodes(given), *(() if made.is_alone else graph))
-    nodes = [_with_time(spec, given['use_sim_time']) for spec in graph]
-    remarks: list[str] = []
+    defaults = {argument.name: argument.default for argument in ARGUMENTS}
+    wanted = of_file(given, defaults) if given['pipelines'] else of_arguments(given)
+    placed: list[PlacedNode] = []
+    for pipeline in wanted.pipelines:
+        placed += placed_nodes(pipeline, namespace, given['params_file'], wanted.budget)
+    placed += [PlacedNode(spec) for spec in wanted.cameras]  # last: no image comes before those who wait for it
+    placed = [node.replaced(_with_time(node.spec, given['use_sim_time'])) for node in placed]
+    remarks = separate_processes(wanted, composed=switches['composed'])
     if given['params_file']:  # else the nodes' own defaults, which a SetParameter of an including launch file changes
         file = ParamsFile(absolute(given['params_file']))
-        remarks = file.unused([f'{namespace}/{spec.name}' for spec in nodes], NODES)
-        nodes = [_with_file(spec, file.node_section(f'{namespace}/{spec.name}'), found) for spec in nodes]
-    if not switches['rectify'] and any(spec.parameters.get('rectify') for spec in nodes):
-        raise ConfigError(
-            f'launch argument params_file: {given["params_file"]} has rectify: true for preprocess, but the nodes that '
-            'look at what is found need the CameraInfo of the rectified images; give rectify:=true, which tells them'
-        )
-    if switches['rectify'] and not rectified_by_name(given['depth']):
-        _check_alignment(nodes, given['depth'])
+        remarks += file.unused([node.spec.full_name(namespace) for node in placed], NODES)
+        placed = [
+            node.replaced(_with_file(node.spec, file.node_section(node.spec.full_name(namespace)), node.in_file))
+            for node in placed
+        ]
+    qos = read_qos(given['qos'])
+    placed = [node.replaced(with_qos(node.spec, qos)) for node in placed]
+    _check_streams(placed, given['params_file'])
+    for pipeline in wanted.pipelines:
+        _check_rectified([node.spec for node in placed if node.pipeline is pipeline], pipeline.given)
+    nodes = share_preprocessing([node.with_params() for node in placed], namespace)
+    check_topics(nodes, namespace)
     return LaunchPlan(
         tuple(nodes),
         namespace,
@@ -230,74 +209,12 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     )
 
 
-def _made_depth(
-    given: Mapping[str, str], in_file: NamedInFile, card: AnyCard | None, is_model_of_file: bool
-) -> MadeDepth | None:
-    """The depth that the graph makes itself; raises ConfigError as `made_depth` and `NamedInFile.depth_network`."""
-    switches = {
-        name: str(switch(name, given[name])).lower() for name in ('rectify', *KINDS.values()) if given[name] != 'auto'
-    }
-    depth_model, depth_card, origin = in_file.depth_network(given)
-    paths = {**{name: located(given[name]) for name in MODEL}, 'depth_model': depth_model}
-    origins = {'model': in_file.origin('preprocess')} if is_model_of_file else {}
-    if origin:
-        origins['depth_model'] = origin
-    return made_depth({**given, **switches, **paths}, card, card_of, depth_card, origins)
-
-
-def _camera(given: Mapping[str, str], made: MadeDepth | None) -> CameraTopics:
-    """The topics of the camera, and of its depth or that which is made."""
-    topics = CameraTopics(given['image'], given['camera_info'], given['depth'], given['depth_info'])
-    return topics if made is None else made.camera(topics)
-
-
-def resolve(namespace: str, name: str) -> str:
-    """A name as ROS reads it: below the namespace, unless it begins with a slash; '' is the root namespace."""
-    words = [] if name.startswith('/') else namespace.split('/')
-    return ''.join(f'/{word}' for word in [*words, *name.split('/')] if word)
-
-
-def check_files(given: Mapping[str, str], *names: str) -> None:
-    """Refuse arguments that name no file; '' names none on purpose.
-
-    Raises:
-        ConfigError: a file is missing.
-    """
-    for name in names:
-        if given[name] and not Path(given[name]).expanduser().is_file():
-            raise ConfigError(
-                f'launch argument {name}: no such file {given[name]!r}; give an existing one, best as an absolute path'
-            )
-
-
 def _with_time(spec: NodeSpec, use_sim_time: str) -> NodeSpec:
     if not use_sim_time:
         return spec
     return dataclasses.replace(
         spec, parameters={**spec.parameters, 'use_sim_time': switch('use_sim_time', use_sim_time)}
     )
-
-
-def _behind_detections(given: Mapping[str, str], in_file: NamedInFile) -> CropModel | None:
-    """The top-down model that is given beside the detections of a detector elsewhere; None for other models.
-
-    Raises:
-        ConfigError: the keypoints of these detections are given, too.
-    """
-    if not (given['detections'] and given['model']) or given['models']:
-        return None
-    model = absolute(given['model'])
-    model_card = located(given['model_card']) or in_file.card('crops', model)
-    card = card_of(model, model_card)
-    if not isinstance(card, ModelCard) or card.task is not Task.TOP_DOWN_KEYPOINTS:
-        return None
-    if given['keypoints'] != _KEYPOINTS:
-        raise ConfigError(
-            f'launch arguments keypoints:={given["keypoints"]} and model:={given["model"]}: each gives the keypoints '
-            f'of {given["detections"]}; leave keypoints out for those of the model, which are on {_KEYPOINTS}, or '
-            'model for your own'
-        )
-    return CropModel.of(model, model_card, card)
 
 
 def _with_file(spec: NodeSpec, from_file: Mapping[str, Any], found: Mapping[str, str]) -> NodeSpec:
@@ -319,46 +236,40 @@ def _with_file(spec: NodeSpec, from_file: Mapping[str, Any], found: Mapping[str,
     parameters = {**{name: value for name, value in from_file.items() if value != []}, **given}
     if from_file.get('depth_rectified', 'auto') != 'auto':  # the graph goes by names, the user knows
         parameters['depth_rectified'] = from_file['depth_rectified']
-    parameters.update({name: value for name, value in from_file.items() if name in PROPOSED})
+    proposed = PROPOSED.get(spec.name, frozenset())
+    parameters.update({name: value for name, value in from_file.items() if name in proposed})
     return dataclasses.replace(spec, parameters=parameters)
 
 
-def _check_detector(given: Mapping[str, str]) -> None:
-    """Refuse two sources of detections.
+def _check_streams(placed: Iterable[PlacedNode], params_file: str) -> None:
+    """Refuse streams of a parameter file in a graph that has none: nobody would publish them.
 
     Raises:
-        ConfigError: names both.
+        ConfigError: says what to give.
     """
-    used = [f'{name}:={given[name]}' for name in ('model', 'models', 'tags', 'detections') if given[name]]
-    if len(used) > 1:
-        raise ConfigError(
-            f'launch arguments {" and ".join(used)}: each is a detector, expected one; launch the other ones a second '
-            'time, with a namespace of their own'
-        )
-    if given['tags'] and given['model_card']:
-        raise ConfigError(
-            f'launch arguments tags:={given["tags"]} and model_card:={given["model_card"]}: tags names the card of all '
-            'nodes; put what the other says of the objects into it'
-        )
-    if given['keypoints'] != _KEYPOINTS and not given['detections']:
-        raise ConfigError(
-            f'launch argument keypoints:={given["keypoints"]}: it belongs to detections, which is not given; set it too'
-        )
-
-
-def _check_rectification(given: Mapping[str, str]) -> None:
-    """Refuse to rectify for what takes its images elsewhere.
-
-    Raises:
-        ConfigError: names it.
-    """
-    for name in ('tags', 'detections'):
-        if given[name]:
+    for node in placed:
+        streams = node.spec.parameters.get('streams')
+        if node.pipeline is not None and not node.pipeline.cameras and streams:
             raise ConfigError(
-                f'launch arguments rectify:=true and {name}:={given[name]}: images are rectified for a model alone; '
-                'leave rectify out, since poses go by K and D of a raw image, or give image and camera_info the topics '
-                'of images that are rectified already'
+                f'launch argument params_file: {params_file} has streams: {list(streams)} for {node.spec.name}, and no '
+                f'node here publishes them; give cameras:={",".join(map(str, streams))}, which tells all nodes'
             )
+
+
+def _check_rectified(nodes: Sequence[NodeSpec], given: Mapping[str, str]) -> None:
+    """Refuse what a parameter file says of rectified images, where the graph is for others.
+
+    Raises:
+        ConfigError: says what to give.
+    """
+    rectify = switch('rectify', given['rectify'])
+    if not rectify and any(spec.parameters.get('rectify') for spec in nodes):
+        raise ConfigError(
+            f'launch argument params_file: {given["params_file"]} has rectify: true for preprocess, but the nodes that '
+            'look at what is found need the CameraInfo of the rectified images; give rectify:=true, which tells them'
+        )
+    if rectify and not rectified_by_name(given['depth']):
+        _check_alignment(nodes, given['depth'])
 
 
 def _check_alignment(nodes: Iterable[NodeSpec], depth: str) -> None:
@@ -373,36 +284,3 @@ def _check_alignment(nodes: Iterable[NodeSpec], depth: str) -> None:
             "its name does not say `rect`, and the network's depth is of the rectified one; leave rectify out, or "
             'rectify depth, too'
         )
-
-
-def _check_task(given: Mapping[str, str], card: AnyCard | None) -> None:
-    """Refuse what a model cannot give; a card of objects alone, or none, is no such model.
-
-    Raises:
-        ConfigError: poses or tracks are asked of a model that finds no objects.
-    """
-    if not isinstance(card, ModelCard):
-        return
-    task = card.task
-    if not isinstance(card.spec, DetectionSpec):
-        for name in ('poses',) if task is Task.TOP_DOWN_KEYPOINTS else ('poses', 'track'):
-            if given[name] != 'auto' and switch(name, given[name]):
-                raise ConfigError(
-                    f'launch argument {name}: true, but {given["model"]} is for {task.value} and finds no objects; '
-                    'leave it out, or give a detector'
-                )
-
-
-def switch(name: str, value: str) -> bool:
-    """A launch argument that is true or false.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    if value.lower() not in SWITCH:
-        raise ConfigError(f'launch argument {name}: got {value!r}, expected true or false')
-    return value.lower() == 'true'
-
-
-def _source(source: str) -> str:
-    return source if source.isdigit() else absolute(source)

@@ -23,6 +23,7 @@ NODES = {
     'skeletons': f'{PACKAGE}.ros.nodes.skeletons.node:SkeletonsNode',
     'pose': f'{PACKAGE}.ros.nodes.pose.node:PoseNode',
     'annotate': f'{PACKAGE}.ros.nodes.annotate.node:AnnotateNode',
+    'budget': f'{PACKAGE}.ros.nodes.budget.node:BudgetNode',
 }
 EXECUTABLES = f'{PACKAGE}.ros.executables'  # the module of the console scripts
 

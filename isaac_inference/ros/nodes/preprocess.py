@@ -20,10 +20,13 @@ from isaac_inference.ros.nodes.shared.gpu_choice import Device, stage_on_gpu
 from isaac_inference.ros.nodes.shared.image_input import ImageInput, ImageParameters
 from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
 from isaac_inference.ros.nodes.shared.rectified_images import Picture, RectifiedImages
+from isaac_inference.ros.nodes.shared.shared_tensors import Sharer, sharers
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.topics.qos import QosParameters
+from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.serving.rates.thinner import Thinner
 from isaac_inference.stages.image.preprocess import Preprocessor
 
 if TYPE_CHECKING:
@@ -39,11 +42,25 @@ class PreprocessParameters(ImageParameters, ModelParameters):
         Device.AUTO, 'Where images are prepared; "auto" takes the GPU where the next stage takes tensors there.'
     )
     gpu: int = param(0, 'Index of the GPU.', minimum=0)
+    max_rate_hz: float = param(
+        0.0,
+        'Most images to take per second; what is more is left out evenly, by the stamps: of 30 Hz every third for 10, '
+        'two of three for 20. 0 takes all.',
+        unit='Hz',
+        minimum=0.0,
+        live=True,
+    )
     rectify: bool = param(
         False,
         'Rectify images by the CameraInfo on camera_info (K, D, R and P): what is found is then in pixels of the '
         'rectified image, to which rectified/camera_info belongs.',
     )
+    also_models: tuple[str, ...] = param(
+        (),
+        'Other models that take the same tensors: number 1 of them gets its frames on also_1/input_tensors, by '
+        'reference inside a process.',
+    )
+    also_model_cards: tuple[str, ...] = param((), 'Their cards, where these are not beside the models; "" for none.')
     image_qos: QosParameters = group(QosParameters(), 'Subscription to the images.')
     tensor_qos: QosParameters = group(QosParameters(), 'Publisher of the tensors.')
     rectified_qos: QosParameters = group(QosParameters(), 'Publishers of the rectified images and their CameraInfo.')
@@ -54,6 +71,9 @@ class PreprocessNode(ModelNode):
 
     Letterbox, colour order, normalisation and layout follow the model's card; the letterbox travels with the tensors.
     On a GPU the tensors stay there for the stages of this process.
+
+    Models of `also_models` get the same tensors, each frame under the names of its own inputs and with its own card's
+    id, on `also_1/input_tensors` and so on: a camera's images are prepared once for all of them.
 
     With `rectify`, `camera_info` (CameraInfo) too: the tensors then show the rectified image, and so do the letterbox
     and all that later stages find. Whoever needs that image or its intrinsics takes `rectified/image_rect` (Image, bgr8
@@ -67,6 +87,8 @@ class PreprocessNode(ModelNode):
     def __init__(self, node_name: str = 'preprocess', **kwargs: object) -> None:
         self._gpu_stage: GpuPreprocessor | None = None
         self._rectified: RectifiedImages | None = None
+        self._others: list[Sharer] = []
+        self._thinner = Thinner()
         super().__init__(node_name, **kwargs)
 
     def on_setup(self) -> None:
@@ -74,8 +96,13 @@ class PreprocessNode(ModelNode):
         self._preprocessor = Preprocessor(self.card)
         self._preprocessor(np.zeros((480, 640, 3), np.uint8))  # OpenCV's first call takes tens of ms: not on a frame
         chosen = self.parameters
+        self._others = sharers(self.card, chosen.also_models, chosen.also_model_cards)
         self._gpu_stage = stage_on_gpu(chosen.device, chosen.gpu, self._on_gpu, self.get_logger().warning)
-        self._tensors = self.advertise(TENSORS, 'input_tensors', self.parameters.tensor_qos)
+        self._tensors = self.advertise(TENSORS, 'input_tensors', chosen.tensor_qos)
+        self._shared = [
+            self.advertise(TENSORS, f'also_{number}/input_tensors', chosen.tensor_qos)
+            for number, _ in enumerate(self._others, 1)
+        ]
         self._rectified = RectifiedImages(self, chosen.image_qos, chosen.rectified_qos) if chosen.rectify else None
         self._images = ImageInput(self, 'image', self.parameters)
         self._images.subscribe(self.parameters.image_qos, self._on_image, primary=True)
@@ -91,12 +118,16 @@ class PreprocessNode(ModelNode):
 
     def _on_gpu(self, gpu: Gpu) -> GpuPreprocessor:
         from isaac_inference.cuda.timer import GpuTimer
-        from isaac_inference.stages.image.preprocess_gpu import GpuPreprocessor
+        from isaac_inference.stages.image.preprocess_gpu import DEFAULT_DEPTH, GpuPreprocessor
 
         self._timer = GpuTimer(gpu)
-        return GpuPreprocessor(self.card, gpu)
+        # whoever else takes the tensors may have a frame in hand and one that waits
+        return GpuPreprocessor(self.card, gpu, depth=DEFAULT_DEPTH + 2 * len(self._others))
 
     def _on_image(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
+        if not self._thinner.takes(stamp_ns(item.header), self.parameters.max_rate_hz):
+            self.leave_out(item.header, clock)
+            return
         frame = self._images.read(item)
         if self._gpu_stage is not None and self._takes_gpu(frame):
             self._on_gpu_image(self._gpu_stage, frame, clock)
@@ -129,7 +160,8 @@ class PreprocessNode(ModelNode):
 
     def _takes_gpu(self, frame: ImageFrame) -> bool:
         """Whether this frame goes the GPU's way; encodings that only cv_bridge knows never do."""
-        asked = self.parameters.device is Device.CUDA or self._tensors.wanted_on_device
+        listened = any(one.wanted_on_device for one in (self._tensors, *self._shared))
+        asked = self.parameters.device is Device.CUDA or listened
         return asked and is_supported(frame.image.encoding)
 
     def _publish(
@@ -144,7 +176,10 @@ class PreprocessNode(ModelNode):
         if made is not None:
             auxiliary[RECTIFIED] = made.rectified.K[(0, 1, 0, 1), (0, 1, 2, 2)]
         timings = (clock.finish(),)
-        self._tensors.publish(TensorFrame(frame.header, tensors, auxiliary, timings, self.card.id))
+        made_frame = TensorFrame(frame.header, tensors, auxiliary, timings, self.card.id)
+        self._tensors.publish(made_frame)
+        for other, publisher in zip(self._others, self._shared, strict=True):
+            publisher.publish(other.frame(made_frame))
         self.report_timings(frame.header, timings)
 
 

@@ -18,7 +18,7 @@ from isaac_inference.errors import FrameError, PerceptionError
 from isaac_inference.ros.runtime.compat import release_lifecycle
 from isaac_inference.ros.runtime.declared_input import DeclaredInput, InputSource, primary_of
 from isaac_inference.ros.runtime.health import diagnostics
-from isaac_inference.ros.runtime.health.health import Health
+from isaac_inference.ros.runtime.health.health import THINNED, Health
 from isaac_inference.ros.runtime.health.timing import StageTiming
 from isaac_inference.ros.runtime.input_report import InputReport
 from isaac_inference.ros.runtime.parameters.node_parameters import NodeParameters, ParameterServer
@@ -239,6 +239,13 @@ class PipelineNode(LifecycleNode):
         """Publish a frame's stage timings on ~/timings, while anyone listens."""
         if self._timings.wanted:
             self._timings.publish(diagnostics.timings_message(header, timings))
+
+    def leave_out(self, header: Header, clock: StageClock) -> None:
+        """A handler leaves a frame out because it was told to take fewer: counted as 'thinned', which is no fault."""
+        if clock.settle():
+            self.health.dropped(THINNED)
+        if self._timings.wanted:
+            self._timings.publish(diagnostics.thinned_message(header))
 
     # Lifecycle
 

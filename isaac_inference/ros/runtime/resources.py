@@ -38,6 +38,15 @@ def shared_file(name: str) -> Path:
     raise ConfigError(f'{name}: not found in {", ".join(map(str, folders))}; reinstall the package')
 
 
+def budgets_folder() -> Path:
+    """Where the shipped latency budgets are.
+
+    Raises:
+        ConfigError: nowhere.
+    """
+    return shared_file('config/budgets/manipulation.yaml').parent
+
+
 def dds_profile_variable() -> str:
     """The one of `DDS_PROFILE_VARIABLES` that the installed Fast DDS reads: the first up to Jazzy, the second from
     Kilted on; if both are set, Fast DDS 3 loads the profile twice and complains.

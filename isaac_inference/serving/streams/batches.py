@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,17 +52,19 @@ class FrameBatcher:
         """How many frames to take at once, of at most `asked`."""
         return 1 if self.failure else max(1, min(asked, self._runner.most or asked))
 
-    def try_out(self, most: int) -> None:
+    def try_out(self, most: int, turn: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         """Run the model on batches of zeros, as warm-up and to see whether each image has a row of every output.
 
-        Where it has not, or fails, frames run one after the other from now on, and `failure` says why.
+        Where it has not, or fails, frames run one after the other from now on, and `failure` says why. Each run is made
+        within a `turn`.
         """
         sizes = sorted({*(size for size in _PROBED if size <= most), most} - {1}) if most > 1 else []
         why = _why_not_by_name(self._engine.card) if sizes else ''
         try:
             for size in sizes:
                 if not why:
-                    outputs = self._engine.infer(self._engine.zero_feeds(size))
+                    with turn():
+                        outputs = self._engine.infer(self._engine.zero_feeds(size))
                     why = _why_without_rows(outputs, size)
         except EngineError as error:
             why = str(error)

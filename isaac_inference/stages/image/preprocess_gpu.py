@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from isaac_inference.cuda.timer import GpuTimer
 
 _KERNELS = {1: 'uint8', 2: 'float16', 4: 'float32'}  # by bytes of an element: they copy what the table holds
+DEFAULT_DEPTH = 4  # results of a GpuPreprocessor that may be in use at a time
 _ARGUMENTS_KEPT = 8  # of as many sizes and encodings, so that those of several cameras may alternate
 
 
@@ -64,7 +65,7 @@ class GpuPreprocessor:
         DeviceError: no kernels could be compiled, or the GPU's memory is used up (DeviceMemoryError).
     """
 
-    def __init__(self, card: ModelCard, gpu: Gpu, *, stream: Stream | None = None, depth: int = 4) -> None:
+    def __init__(self, card: ModelCard, gpu: Gpu, *, stream: Stream | None = None, depth: int = DEFAULT_DEPTH) -> None:
         dtype = np.dtype(card.image.tensor.dtype)
         table = _table(card, dtype)
         self.wanted = card.image.preprocess.color

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 import pytest
 from rclpy.node import Node
 
-from isaac_inference.ros.bringup.graph import CameraTopics, CropModel, FoundTopics, perception_graph
+from isaac_inference.ros.bringup.graph import CameraTopics, CropModel, Found, FoundTopics, perception_graph
 from isaac_inference.ros.bringup.node_list import MAIN_MODULES, NODES, PACKAGE
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import specs
@@ -21,7 +21,7 @@ WHOLE = perception_graph(
     crops=CropModel('p.onnx', 'p.yaml', any_batch=True),
     poses=True,
     track=True,
-    skeletons=True,
+    finds=Found(skeletons=True),
 )
 
 
@@ -53,7 +53,7 @@ def test_every_parameter_is_declared_by_its_node(spec):
         ({}, ['preprocess', 'inference', 'detection', 'annotate']),
         ({'source': '0'}, ['camera', 'preprocess', 'inference', 'detection', 'annotate']),
         ({'annotate': False}, ['preprocess', 'inference', 'detection']),
-        ({'annotate': False, 'top_down': True}, ['preprocess', 'inference', 'keypoints']),
+        ({'annotate': False, 'finds': Found(top_down=True)}, ['preprocess', 'inference', 'keypoints']),
         (
             {'crops': CropModel('p.onnx')},
             ['preprocess', 'inference', 'detection', 'crops', 'crops_inference', 'keypoints', 'annotate'],
@@ -165,25 +165,25 @@ def test_who_looks_at_what_was_found_in_rectified_images_has_those(camera):
 
 
 def test_people_get_skeletons_from_what_has_ids_and_a_picture_with_them():
-    specs = named(model='pose.onnx', keypoints=True, skeletons=True, track=True)
+    specs = named(model='pose.onnx', finds=Found(keypoints=True, skeletons=True), track=True)
     assert list(specs) == ['preprocess', 'inference', 'detection', 'track', 'skeletons', 'annotate']
     assert specs['skeletons'].parameters == {'model': 'pose.onnx'}
     assert specs['skeletons'].remappings['detections'] == 'track/detections'
     assert specs['skeletons'].remappings['depth/image'] == 'depth/image'
     assert specs['annotate'].parameters['draw_skeletons']
     assert specs['annotate'].parameters['model'] == 'pose.onnx'
-    assert 'skeletons' not in named(model='pose.onnx', keypoints=True)
+    assert 'skeletons' not in named(model='pose.onnx', finds=Found(keypoints=True))
 
 
 def test_skeletons_in_rectified_images_have_those_and_raw_depth():
-    specs = named(model='pose.onnx', skeletons=True, rectify=True)
+    specs = named(model='pose.onnx', finds=Found(skeletons=True), rectify=True)
     assert specs['skeletons'].remappings['camera_info'] == 'rectified/camera_info'
     assert specs['skeletons'].parameters['depth_rectified'] == 'false'
 
 
 @pytest.mark.skipif('depth' not in NODES, reason='there is no depth node yet')
 def test_depth_from_rectified_images_has_their_camera_info():
-    specs = named(depth=True, rectify=True)
+    specs = named(finds=Found(depth=True), rectify=True)
     assert specs['depth'].remappings['camera_info'] == 'rectified/camera_info'
     assert specs['depth'].remappings['image'] == 'rectified/image_rect'
 
@@ -229,7 +229,8 @@ def test_whoever_pairs_the_keypoints_of_crops_with_detections_is_patient():
     for name in ('annotate', 'skeletons'):
         declared = {item.name: item.default for item in specs(load_class(PACKAGE, made[name].plugin).Parameters)}
         assert made[name].parameters['wait_s'] > 2 * declared['wait_s']
-    assert 'wait_s' not in named(model='d.onnx', keypoints=True, skeletons=True)['skeletons'].parameters
+    finds = Found(keypoints=True, skeletons=True)
+    assert 'wait_s' not in named(model='d.onnx', finds=finds)['skeletons'].parameters
 
 
 def test_who_draws_keeps_the_images_of_all_the_time_that_it_waits_for():

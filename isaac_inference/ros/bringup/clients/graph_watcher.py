@@ -10,7 +10,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from isaac_inference.ros.bringup.clients.command_node import CommandNode
-from isaac_inference.ros.runtime.health.health import SUPERSEDED
+from isaac_inference.ros.runtime.health.health import EXPECTED
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.type_adapter import plain
@@ -57,7 +57,7 @@ class GraphWatcher(CommandNode):
         return '; '.join(self.faults) or 'the nodes report no fault'
 
     def _on_diagnostics(self, message: DiagnosticArray, clock: StageClock) -> None:
-        own, itself = self.get_namespace() + '/', self.get_fully_qualified_name()
+        own, itself = self.get_namespace().rstrip('/') + '/', self.get_fully_qualified_name()
         new = {status.name: status for status in message.status if status.name.startswith(own)}
         new.pop(itself, None)
         with self._statuses_lock:
@@ -65,8 +65,7 @@ class GraphWatcher(CommandNode):
 
 
 def _dropped(status: DiagnosticStatus) -> Counter[str]:
-    """How many frames the node says that it has dropped, by reason, but for those that a newer one replaced."""
+    """How many frames the node says that it has dropped, by reason, but for those that nothing is wrong with."""
     named = ((pair.key.partition('dropped.'), pair.value) for pair in status.values)
     counts = Counter({reason: int(value) for (before, _, reason), value in named if not before and value.isdigit()})
-    del counts[SUPERSEDED]
-    return counts
+    return Counter({reason: count for reason, count in counts.items() if reason not in EXPECTED})

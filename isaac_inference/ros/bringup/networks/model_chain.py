@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from isaac_inference.errors import ConfigError, PerceptionError
 from isaac_inference.models import DetectionSpec, ModelCard, Task, read_card
+from isaac_inference.ros.bringup.names import check_paths
 from isaac_inference.ros.bringup.networks.paths import absolute
 
 _TWO = 'a person detector and a model of top-down keypoints'
@@ -79,9 +79,7 @@ detector and a model of top-down keypoints: person.onnx,pose.onnx; for one model
             f'{what}: the cards are {model_card!r}, expected one for each model, of which either may be empty: '
             'person.yaml,pose.yaml or ,pose.yaml'
         )
-    for path in (*paths, *filter(None, cards)):
-        if not os.path.isfile(os.path.expanduser(path)):
-            raise ConfigError(f'{what}: no such file {path!r}; give an existing one, best as an absolute path')
+    check_paths(what, (*paths, *filter(None, cards)))
     return ChainPaths(*(absolute(path) for path in (*paths, *cards)))
 
 

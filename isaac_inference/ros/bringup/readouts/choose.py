@@ -29,7 +29,7 @@ def readout_of(card: ModelCard, behind: ModelCard | None = None) -> Readout:
     if behind is not None:
         return DetectionReadout(
             keypoints=True,
-            masks=found_by(card)['masks'],
+            masks=found_by(card).masks,
             keypoint_names=_keypoint_names(behind),
             stages=('detection', 'keypoints'),
         )
@@ -46,7 +46,7 @@ def _detections(card: ModelCard) -> Readout:
     found = found_by(card)
     stage = 'keypoints' if card.task is Task.TOP_DOWN_KEYPOINTS else 'detection'
     return DetectionReadout(
-        keypoints=found['keypoints'], masks=found['masks'], keypoint_names=_keypoint_names(card), stages=(stage,)
+        keypoints=found.keypoints, masks=found.masks, keypoint_names=_keypoint_names(card), stages=(stage,)
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from isaac_inference.engines.batches import BatchRunner
 from isaac_inference.engines.checks import non_finite
 from isaac_inference.engines.fallback import open_with_fallback
 from isaac_inference.engines.registry import BACKENDS, choose_backend, on_cpu
-from isaac_inference.engines.settings import STREAM_PRIORITIES, BackendSettings
+from isaac_inference.engines.settings import BackendSettings
 from isaac_inference.errors import EngineError, FrameError
 from isaac_inference.models import DetectionSpec, ModelCard
 from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame, is_on_device
@@ -29,15 +29,11 @@ from isaac_inference.ros.runtime.parameters.schema import group, param
 from isaac_inference.ros.runtime.stream_inputs import StreamFrame, StreamInputs, StreamPlan
 from isaac_inference.ros.runtime.topics.publisher import Publisher
 from isaac_inference.ros.runtime.topics.qos import QosParameters
-from isaac_inference.serving.scheduler.scheduler import SAFETY, SCHEDULER, Member, Turn
-from isaac_inference.serving.streams.batches import FrameBatcher
-from isaac_inference.serving.streams.device_batches import DeviceBatches, Result
+from isaac_inference.serving.scheduler.scheduler import SAFETY
+from isaac_inference.serving.streams.device_batches import Result
 from isaac_inference.serving.streams.limits import check_batch, settings_for
-from isaac_inference.serving.streams.names import check_streams
-
-if TYPE_CHECKING:
-    from isaac_inference.cuda.timer import GpuTimer
-
+from isaac_inference.serving.streams.names import UNNAMED, check_streams
+from isaac_inference.serving.streams.shared_model import SharedModel
 
 _NAMES = ', '.join(f'"{backend.name}"' for backend in BACKENDS)
 
@@ -117,19 +113,12 @@ class InferenceNode(ModelNode):
     stage = 'inference'
 
     def __init__(self, node_name: str = 'inference', **kwargs: object) -> None:
-        self._engine: Engine | None = None
-        self._batches: BatchRunner | None = None
+        self._shared: SharedModel | None = None  # while there is an engine
         self._build: EngineBuild | None = None
-        self._timer: GpuTimer | None = None
         self._settings: dict[str, BackendSettings] = {}
-        self._batcher: FrameBatcher | None = None
-        self._on_device: DeviceBatches | None = None  # where several streams share an engine on a GPU
         self._inputs: StreamInputs | None = None
         self._outputs: dict[str, Publisher[TensorFrame]] = {}
         self._frame_ids: dict[str, str] = {}
-        self._most = 1  # frames at once, as far as the parameters and the engine go
-        self._member: Member | None = None  # of the scheduler, while there is an engine
-        self._now: Turn | None = None
         self._assumed: list[str] = []  # keys in diagnostics
         self._says_parts = False
         self._suspicions: list[str] = []  # standing problems that the probe found
@@ -149,7 +138,7 @@ class InferenceNode(ModelNode):
             turn=self._turn,
             most=lambda: self._most,
             wait_s=lambda: self.parameters.batch_wait_ms / 1e3 if self._most > 1 else 0.0,
-            on_device=lambda: self._engine is not None and self._engine.takes_device_arrays,
+            on_device=lambda: self._shared is not None and self._shared.engine.takes_device_arrays,
             inline=self._only_enqueues,
         )
         self._inputs = self.subscribe_streams(TENSORS, chosen.tensor_qos, plan)
@@ -167,34 +156,29 @@ class InferenceNode(ModelNode):
             self.health.problem('fallback', f'runs on the CPU, because: {self._build.failure}')
             backend, settings = on_cpu(settings)
         engine = open_with_fallback(self.card, backend, settings, self.get_logger().warning, fallback=chosen.fallback)
-        self._engine, self._batches = engine, BatchRunner(engine)
+        shared = self._shared = SharedModel(
+            engine, list(self._outputs), self.get_fully_qualified_name(), chosen.priority
+        )
         for note in engine.notes:
             self.health.problem('fallback', note)
-        engine.warm_up()
-        self._prepare_batches(engine, self._batches)
+        streams = len(self._outputs)
+        asked = min(chosen.max_batch or streams, streams)
+        if chosen.max_batch and not engine.notes:  # a fallback has said already that it takes fewer
+            check_batch(asked, shared.runner.most, self.card)
+        shared.prepare(asked)
+        self._say_how_many(shared)
         self.device = engine.device
-        self._member = SCHEDULER.join(
-            self.get_fully_qualified_name(), chosen.priority, cores=engine.cores, gpu=engine.gpu_ordinal
-        )
         if chosen.probe:
             self._probe(engine)
-        if engine.takes_device_arrays:
-            self._timer = _gpu_timer(engine.gpu_ordinal)
         self.get_logger().info(
             f'model {self.card.name}: {_kind(self.card)}, {self.card.class_count} classes, input '
             f'{self.card.input_wh[0]}x{self.card.input_wh[1]}, on {self.device}'
         )
 
     def on_teardown(self) -> None:
-        engine, self._engine = self._engine, None
-        member, self._member = self._member, None
-        if member is not None:
-            member.leave()
-        on_device, self._on_device = self._on_device, None
-        if on_device is not None:
-            on_device.close()
-        self._build = self._timer = self._batches = self._batcher = self._inputs = None
-        self._says_parts, self._most = False, 1
+        shared, self._shared = self._shared, None
+        self._build = self._inputs = None
+        self._says_parts = False
         self._outputs, self._frame_ids = {}, {}
         for key in ('batch', 'frames_at_once'):
             self.health.show(key, None)
@@ -204,11 +188,11 @@ class InferenceNode(ModelNode):
         self.health.show('probe', None)
         while self._assumed:
             self.health.show(self._assumed.pop(), None)
-        if engine is not None:
-            engine.close()
+        if shared is not None:
+            shared.close()
 
     def on_report(self) -> None:
-        self.health.standing('starving', self._member.starving() if self._member is not None else None)
+        self.health.standing('starving', self._shared.starving() if self._shared is not None else None)
 
     def _say_what_is_assumed(self) -> None:
         """Notes and assumptions of the card, here for the whole graph; the latter in diagnostics too."""
@@ -244,73 +228,82 @@ class InferenceNode(ModelNode):
         asked = settings_for(backend.choose_settings(settings), self.card, chosen.max_batch, streams, backend.name)
         return {**settings, backend.name: asked.for_priority(chosen.priority)}
 
-    def _prepare_batches(self, engine: Engine, runner: BatchRunner) -> None:
-        """Find out how many frames run together, and say it where there are several streams."""
-        chosen, streams = self.parameters, len(self._outputs)
-        asked = min(chosen.max_batch or streams, streams)
-        if chosen.max_batch and not engine.notes:  # a fallback has said already that it takes fewer
-            check_batch(asked, runner.most, self.card)
-        self._batcher = batcher = FrameBatcher(engine, runner)
-        batcher.try_out(batcher.most(asked))
-        self._most = batcher.most(asked)
-        if list(self._outputs) == ['']:
+    def _say_how_many(self, shared: SharedModel) -> None:
+        """How many frames run together, where streams have names; once a warning where it is but one."""
+        if list(self._outputs) == [UNNAMED]:
             return
-        if engine.takes_rows:
-            priority = STREAM_PRIORITIES[chosen.priority]
-            self._on_device = DeviceBatches(engine, batcher, list(self._outputs), priority)
-        self.health.show('frames_at_once', self._most)
-        if self._most > 1 or asked == 1:
-            return
-        why = batcher.failure or 'the model takes one image at a time'
-        remedy = 'export it with a dynamic batch axis' if not self.card.dynamic_batch else 'set max_batch to 1'
-        self.get_logger().warning(
-            f'model {self.card.name}: the frames of {streams} streams run one after the other: {why}; {remedy}'
-        )
+        self.health.show('frames_at_once', shared.most)
+        if shared.why_one:
+            remedy = 'export it with a dynamic batch axis' if not self.card.dynamic_batch else 'set max_batch to 1'
+            self.get_logger().warning(
+                f'model {self.card.name}: the frames of {len(self._outputs)} streams run one after the other: '
+                f'{shared.why_one}; {remedy}'
+            )
+
+    @property
+    def _most(self) -> int:
+        """How many frames to take at once."""
+        return 1 if self._shared is None else self._shared.most
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[int]:
         """While this node may run its model; gives how many frames it may take."""
-        member = self._member
-        if member is None:
-            yield self._most
+        shared = self._shared
+        if shared is None:
+            yield 1
             return
-        turn = member.begin(lambda: not self.is_stopping)
+        turn = shared.begin(lambda: not self.is_stopping)
         if turn is None:
             yield 0
             return
-        if member.is_contended:
+        if shared.is_contended:
             self.health.measured('turn_wait_ms', [turn.waited_s * 1e3])
-        self._now = turn
         try:
-            yield self._most
+            yield shared.most
         finally:
-            turn.end()
+            shared.end()
 
     def _on_frames(self, frames: Sequence[StreamFrame]) -> None:
         begin = time.perf_counter()
         usable = [frame for frame in frames if self._is_usable(frame)]
-        if len(self._outputs) > 1 and usable:
-            self.health.measured('batch', [len(usable)])
-        outcomes = self._run([frame.item.tensors for frame in usable], [frame.stream for frame in usable])
-        if self._now is not None:
-            self._now.end()  # publishing keeps no other model waiting
+        shared = self._shared
+        if not usable or shared is None:
+            return
+        outcomes = shared.run(
+            [frame.item.tensors for frame in usable],
+            [frame.stream for frame in usable],
+            on_device=self._wanted_on_device,
+        )
+        shared.end()  # publishing keeps no other model waiting
+        self._measure(shared, len(usable))
         spent_ms = (time.perf_counter() - begin) * 1e3
         for frame, outcome in zip(usable, outcomes, strict=True):
             frame.clock.spent_ms = spent_ms
             with self.work(frame.clock):
                 self._give_out(frame, outcome)
 
+    def _measure(self, shared: SharedModel, count: int) -> None:
+        """Figures of a run of so many frames."""
+        if gpu_ms := shared.collect_gpu_ms():
+            self.health.measured('gpu_ms', gpu_ms)
+        if len(self._outputs) > 1:
+            self.health.measured('batch', [count])
+        if shared.runner.in_parts and not self._says_parts:
+            self._says_parts = True
+            self.health.show('batch', f'{shared.runner.at_once} at once')
+            self.get_logger().info(f'model {self.card.name}: {_parts_text(shared.runner, self.card)}')
+
     def _is_usable(self, frame: StreamFrame) -> bool:
         """Whether a frame is one of this model; where not, it is dropped."""
         try:
-            if self._engine is None:
+            if self._shared is None:
                 raise FrameError('not_configured', 'a frame arrived while the engine was being freed')
             frame.item.check_card(self.card.id)
         except FrameError as error:
             with self.work(frame.clock):  # which counts it
                 raise error
             return False
-        if frame.stream:
+        if frame.stream != UNNAMED:
             self._watch_frame_id(frame)
         return True
 
@@ -346,74 +339,17 @@ class InferenceNode(ModelNode):
 
     def _only_enqueues(self, frame: TensorFrame) -> bool:
         """Whether all there is to do for a frame is to start work on the GPU."""
-        takes = self._timer is not None and self._wanted_on_device and not self.parameters.check_finite
-        takes = takes and not (self._member is not None and self._member.has_classes)  # it may have to wait
-        return takes and len(self._outputs) == 1 and all(map(is_on_device, frame.tensors.values()))
+        if self._shared is None or not self._shared.may_be_inline or self.parameters.check_finite:
+            return False
+        return self._wanted_on_device and all(map(is_on_device, frame.tensors.values()))
 
     @property
     def _wanted_on_device(self) -> bool:
         return any(publisher.wanted_on_device for publisher in self._outputs.values())
 
-    def _run(self, frames: Sequence[Mapping[str, Any]], streams: Sequence[str]) -> Sequence[Result]:
-        """The model's outputs of each frame: on the GPU where the next stage takes them there, without waiting."""
-        engine, batcher, runner = self._engine, self._batcher, self._batches
-        if not frames or engine is None or batcher is None or runner is None:
-            return [FrameError('not_configured', 'a frame arrived while the engine was being freed')] * len(frames)
-        timer, on_device = self._timer, self._on_device
-        if timer is not None and self._wanted_on_device:
-            if on_device is not None:
-                return self._run_on_device(on_device, timer, batcher, runner, frames, streams)
-            if runner.fits(frames[0]):
-                return self._enqueue(lambda: [engine.enqueue(frames[0], timer)], timer)
-        found = batcher.run(frames)
-        if runner.in_parts and not self._says_parts:
-            self._says_parts = True
-            self.health.show('batch', f'{runner.at_once} at once')
-            self.get_logger().info(f'model {self.card.name}: {_parts_text(runner, self.card)}')
-        return found
-
-    def _run_on_device(
-        self,
-        on_device: DeviceBatches,
-        timer: GpuTimer,
-        batcher: FrameBatcher,
-        runner: BatchRunner,
-        frames: Sequence[Mapping[str, Any]],
-        streams: Sequence[str],
-    ) -> Sequence[Result]:
-        """As `_run`, for several streams: what does not fit the engine at once does not bring the others down."""
-        fits = [runner.rows(frame) == 1 and runner.fits(frame) for frame in frames]
-        chosen = [index for index, fit in enumerate(fits) if fit]
-        others = [index for index, fit in enumerate(fits) if not fit]
-        found: dict[int, Result] = {}
-        if chosen:
-            ours, names = [frames[index] for index in chosen], [streams[index] for index in chosen]
-            begun = self._enqueue(lambda: on_device.enqueue(ours, names, timer), timer)
-            found.update(zip(chosen, begun, strict=True))
-        if others:
-            found.update(zip(others, batcher.run([frames[index] for index in others]), strict=True))
-        return [found[index] for index in range(len(frames))]
-
-    def _enqueue(self, enqueue: Callable[[], Sequence[Result]], timer: GpuTimer) -> Sequence[Result]:
-        """What work on the GPU gives that is only begun here."""
-        try:
-            found = enqueue()
-        except (EngineError, FrameError) as error:
-            found = [error]
-        begun = [one for one in found if isinstance(one, Mapping)]
-        if begun:
-            self._goes_on_until(begun[-1])
-        self.health.measured('gpu_ms', timer.collect())
-        return found
-
-    def _goes_on_until(self, outputs: Mapping[str, Any]) -> None:
-        """Tell the scheduler when the GPU has made these outputs, where it has to know."""
-        if self._now is not None and self._now.member.has_classes:
-            self._now.until = next(iter(outputs.values())).ready
-
 
 def _topic(stream: str, name: str) -> str:
-    return f'{stream}/{name}' if stream else name
+    return name if stream == UNNAMED else f'{stream}/{name}'
 
 
 def _parts_text(batches: BatchRunner, card: ModelCard) -> str:
@@ -429,13 +365,6 @@ def _parts_text(batches: BatchRunner, card: ModelCard) -> str:
 def _kind(card: ModelCard) -> str:
     """What reads the model's outputs: the decoder of boxes, or the task."""
     return card.spec.decoder if isinstance(card.spec, DetectionSpec) else card.task.value.replace('_', ' ')
-
-
-def _gpu_timer(ordinal: int) -> GpuTimer:
-    from isaac_inference.cuda.device import gpu  # needs PyCUDA
-    from isaac_inference.cuda.timer import GpuTimer
-
-    return GpuTimer(gpu(ordinal))
 
 
 main = node_main(InferenceNode)

@@ -99,6 +99,21 @@ def figures(snapshot: Snapshot) -> dict[str, object]:
     return values
 
 
+THINNED_STATUS = 'thinned'
+"""Name of the one status of a frame that a stage leaves out on purpose, in the place of its timings."""
+
+
+def thinned_message(header: Header) -> DiagnosticArray:
+    """What a stage reports, in place of its timings, of a frame that it leaves out on purpose."""
+    message: DiagnosticArray = _array(header, [status(THINNED_STATUS, '', OK, '', {})])
+    return message
+
+
+def is_thinned(message: DiagnosticArray) -> bool:
+    """Whether a report is one of `thinned_message`."""
+    return any(item.name == THINNED_STATUS for item in message.status)
+
+
 def timings_message(header: Header, timings: Iterable[StageTiming]) -> DiagnosticArray:
     """One frame's stage timings: a status per stage (wait_ms, work_ms, its three stamps), and a last one, 'total'."""
     timings = tuple(timings)

@@ -14,6 +14,9 @@ import numpy as np
 from isaac_inference.ros.runtime.health.input_watch import InputState, InputWatch
 
 SUPERSEDED = 'superseded'  # displaced by a newer frame while the stage was busy: expected under load, not a fault
+THINNED = 'thinned'  # left out, as the node was told to
+EXPECTED = frozenset({SUPERSEDED, THINNED})
+"""Reasons for which a frame is dropped without anything being wrong."""
 _WINDOW = 512  # frames over which percentiles are taken
 LOG_PERIOD_S = 5.0
 # Problems that have nothing to do with what the node is set up for.
@@ -61,8 +64,8 @@ class Snapshot:
 
     @property
     def faults(self) -> dict[str, int]:
-        """Recent drops that are not merely superseded frames."""
-        return {reason: count for reason, count in self.recent_drops.items() if reason != SUPERSEDED}
+        """Recent drops that are not merely superseded frames, or those that were to be left out."""
+        return {reason: count for reason, count in self.recent_drops.items() if reason not in EXPECTED}
 
 
 @dataclass
@@ -89,6 +92,7 @@ class Health:
         self._last_logged: dict[str, float] = {}
         self._suppressed: Counter[str] = Counter()
         self._problems: dict[str, tuple[bool, str]] = {}
+        self._ending: set[str] = set()  # problems that are over, but for the next snapshot
         self._shown: dict[str, object] = {}
         self._standing: frozenset[str] = frozenset()  # problems and values that were there before activation
         self._input = InputWatch(lambda: time.monotonic())
@@ -207,6 +211,7 @@ class Health:
         with self._lock:
             is_new = key not in self._problems
             self._problems[key] = (error, text)
+            self._ending.discard(key)
         if log and (is_new or log_again):
             self.warn(key, text, error=error)
 
@@ -217,11 +222,16 @@ class Health:
         else:
             self.clear(key)
 
-    def clear(self, key: str) -> None:
-        """The problem is over."""
+    def clear(self, key: str, *, after_report: bool = False) -> None:
+        """The problem is over; with `after_report` only once a snapshot has had it: what comes and goes in less than
+        the time between two reports is seen all the same.
+        """
         if key in self._problems:
             with self._lock:
-                self._problems.pop(key, None)
+                if after_report:
+                    self._ending.add(key)
+                else:
+                    self._problems.pop(key, None)
 
     def forget(self, *, all_but_node: bool = False) -> None:
         """The node is no longer active: what was said and shown since `reset` is not true any more.
@@ -247,6 +257,9 @@ class Health:
             now = time.monotonic()
             recent, self._recent = self._recent, _Counts()
             elapsed, self._since = max(now - self._since, 1e-6), now
+            problems = tuple(self._problems.values())
+            while self._ending:
+                self._problems.pop(self._ending.pop(), None)
             return Snapshot(
                 elapsed,
                 self._total.received,
@@ -257,7 +270,7 @@ class Health:
                 dict(recent.drops),
                 percentiles(self._durations_ms),
                 float(np.median(self._ages_ms)) if self._ages_ms else None,
-                tuple(self._problems.values()),
+                problems,
                 dict(self._total.skips),
                 {name: percentiles(values) for name, values in self._measured.items()},
                 dict(self._total.refusals),

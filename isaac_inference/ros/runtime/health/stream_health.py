@@ -58,9 +58,9 @@ class StreamHealth(Health):
         """As of `Health`; a problem of the node."""
         self._node.problem(self._key(key), self._named(text), error=error, log_again=log_again, log=log)
 
-    def clear(self, key: str) -> None:
+    def clear(self, key: str, *, after_report: bool = False) -> None:
         """As of `Health`; a problem of the node."""
-        self._node.clear(self._key(key))
+        self._node.clear(self._key(key), after_report=after_report)
 
     def show(self, key: str, value: object | None) -> None:
         """As of `Health`; a value of the node."""

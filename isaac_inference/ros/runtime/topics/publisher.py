@@ -11,7 +11,7 @@ from rclpy.qos import QoSDurabilityPolicy
 from isaac_inference.ros.runtime.compat import PublisherEventCallbacks
 from isaac_inference.ros.runtime.health.health import Health
 from isaac_inference.ros.runtime.topics.intra_process import BUS
-from isaac_inference.ros.runtime.topics.qos import QosParameters, policy_name
+from isaac_inference.ros.runtime.topics.qos import QosParameters, parameter_of, policy_name
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter
 
 T = TypeVar('T')
@@ -30,6 +30,7 @@ class Publisher(Generic[T]):
         self._node, self._health = node, health
         self._latched = self.qos.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
         self._last: T | None = None
+        self._late = 0  # deadlines that passed without a message, while somebody elsewhere listened
         self._key = (id(node.context), self.topic)
         self._writer = None
         if adapter.message_type is not None:
@@ -37,7 +38,7 @@ class Publisher(Generic[T]):
                 adapter.message_type,
                 topic,
                 self.qos,
-                event_callbacks=PublisherEventCallbacks(incompatible_qos=self._on_incompatible_qos),
+                event_callbacks=self._events(qos),
             )
         BUS.join_talker(self._key, self)
 
@@ -74,10 +75,26 @@ class Publisher(Generic[T]):
             self._node.destroy_publisher(self._writer)
             self._writer = None
 
+    def _events(self, qos: QosParameters) -> PublisherEventCallbacks:
+        events = PublisherEventCallbacks(incompatible_qos=self._on_incompatible_qos)
+        if qos.deadline_s:
+            events.deadline = self._on_deadline
+        if qos.liveliness_lease_s:
+            events.liveliness = self._on_liveliness
+        return events
+
+    def _on_deadline(self, event: Any) -> None:
+        if self._writer is not None and self._writer.get_subscription_count() > 0:  # else nothing is written at all
+            self._late += event.total_count_change
+            self._health.show(f'deadline_missed.{self.topic}', self._late)  # whose fault it is, its input's status says
+
+    def _on_liveliness(self, event: Any) -> None:
+        self._health.show(f'liveliness_lost.{self.topic}', event.total_count)
+
     def _on_incompatible_qos(self, event: Any) -> None:
         policy = policy_name(event.last_policy_kind)
         self._health.problem(
             f'qos {self.topic}',
             f'{self.topic}: a subscriber asks for incompatible {policy} and hears '
-            f'nothing; change its QoS, or the "*_qos.{policy}" parameter of {self._node.get_name()}',
+            f'nothing; change its QoS, or the "*_qos.{parameter_of(policy)}" parameter of {self._node.get_name()}',
         )

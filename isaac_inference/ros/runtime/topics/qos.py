@@ -57,6 +57,12 @@ class QosParameters:
     )
     depth: int = param(1, 'History depth; 1 keeps the newest message only.', unit='messages', minimum=1, maximum=1000)
     deadline_s: float = param(0.0, 'Longest expected gap between messages; 0 sets no deadline.', unit='s', minimum=0.0)
+    liveliness_lease_s: float = param(
+        0.0,
+        'Longest silence of the process that publishes until it counts as gone; 0 asks for no sign of life.',
+        unit='s',
+        minimum=0.0,
+    )
 
     def offered(self) -> QoSProfile:
         """What a publisher offers."""
@@ -84,13 +90,15 @@ class QosParameters:
         return getattr(self, name, None) in (Reliability.AUTO, Durability.AUTO)
 
     def _profile(self, reliability: QoSReliabilityPolicy, durability: QoSDurabilityPolicy) -> QoSProfile:
-        deadline = {'deadline': Duration(nanoseconds=int(self.deadline_s * 1e9))} if self.deadline_s else {}
+        timely = {'deadline': Duration(nanoseconds=round(self.deadline_s * 1e9))} if self.deadline_s else {}
+        if self.liveliness_lease_s:
+            timely['liveliness_lease_duration'] = Duration(nanoseconds=round(self.liveliness_lease_s * 1e9))
         return QoSProfile(
             history=QoSHistoryPolicy.KEEP_LAST,
             depth=self.depth,
             reliability=reliability,
             durability=durability,
-            **deadline,
+            **timely,
         )
 
 
@@ -130,6 +138,14 @@ def incompatibility(offered: QoSProfile, requested: QoSProfile) -> str:
 def policy_name(kind: QoSPolicyKind | int) -> str:
     """'reliability' for QoSPolicyKind.RELIABILITY, and so on."""
     return QoSPolicyKind(kind).name.lower()
+
+
+def parameter_of(policy: str) -> str:
+    """The parameter of `QosParameters` that sets a policy, by its `policy_name`."""
+    return _PARAMETERS.get(policy, policy)
+
+
+_PARAMETERS = {'deadline': 'deadline_s', 'liveliness': 'liveliness_lease_s'}
 
 
 def _policy(chosen: Reliability | Durability) -> Any:

@@ -22,7 +22,8 @@ from isaac_inference.ros.runtime.resources import large_message_advice
 from isaac_inference.ros.runtime.topics.intra_process import BUS
 from isaac_inference.ros.runtime.topics.losses import LossWatch
 from isaac_inference.ros.runtime.topics.mailbox import Target
-from isaac_inference.ros.runtime.topics.qos import QosParameters, in_words, policy_name
+from isaac_inference.ros.runtime.topics.qos import QosParameters, in_words, parameter_of, policy_name
+from isaac_inference.ros.runtime.topics.timeliness import Timeliness
 from isaac_inference.ros.runtime.topics.topic_graph import Offer, Source, TopicGraph
 from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter
 
@@ -59,9 +60,8 @@ class Subscription(Generic[T]):
         self.adapter, self.qos, self.on_device = adapter, qos.requested(), on_device
         self.is_primary = is_primary
         self.topic = node.resolve_topic_name(topic)
-        self._qos_problem, self._loss_problem, self._deadline_problem = (
-            f'{kind} {self.topic}' for kind in ('qos', 'lost', 'deadline')
-        )
+        self._qos_problem, self._loss_problem = f'qos {self.topic}', f'lost {self.topic}'
+        self._timeliness = Timeliness(self.topic, health, qos.deadline_s, qos.liveliness_lease_s)
         self.graph = TopicGraph(node, topic, adapter.message_type)
         self.remote = False
         self._chosen = qos
@@ -98,6 +98,7 @@ class Subscription(Generic[T]):
 
     def check_remote(self) -> None:
         """Open or close the DDS reader as publishers outside this process come and go; called by a timer."""
+        self._timeliness.look(is_expected=not self.remote and self._wanted())
         if self.adapter.message_type is None:
             return
         remote = self._wanted() and self.publisher_count() > BUS.talker_count(self._key)
@@ -116,8 +117,11 @@ class Subscription(Generic[T]):
 
     def deliver(self, item: T) -> None:
         """Take `item` by reference (called by a publisher's thread)."""
+        self._timeliness.handed_over()
+        self._take(item)
+
+    def _take(self, item: T) -> None:
         self._health.clear(self._qos_problem)
-        self._health.clear(self._deadline_problem)
         self._mailbox.put(item)
 
     def refuse(self, reason: str) -> None:
@@ -131,6 +135,7 @@ class Subscription(Generic[T]):
         BUS.leave_listener(self._key, self)
         if self._reader is not None:
             self._close_reader()
+        self._timeliness.stop()
         self._mailbox.close()
 
     def _open_reader(self, profile: QoSProfile, offers: Sequence[Offer]) -> None:
@@ -149,8 +154,10 @@ class Subscription(Generic[T]):
 
     def _subscribe(self, profile: QoSProfile) -> Any:
         events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos, message_lost=self._on_lost)
-        if profile.deadline.nanoseconds and profile.deadline.nanoseconds < 1 << 62:
-            events.deadline = self._on_deadline
+        if self._chosen.deadline_s:
+            events.deadline = self._timeliness.on_deadline
+        if self._chosen.liveliness_lease_s:
+            events.liveliness = self._timeliness.on_liveliness
 
         def create() -> Any:
             return self._node.create_subscription(
@@ -180,6 +187,7 @@ class Subscription(Generic[T]):
         self._reader = None
         for key in (self._qos_problem, self._loss_problem):
             self._health.clear(key)
+        self._timeliness.stop()
         self._health.show(f'qos.{self.topic}', None)
 
     def _check_losses(self) -> None:
@@ -205,7 +213,8 @@ class Subscription(Generic[T]):
     def _on_message(self, message: Any, info: Any) -> None:
         self._losses.arrived(sequence_number(info) if self._has_one_writer else None)
         try:
-            self.deliver(self.adapter.from_message(message))
+            self._timeliness.arrived()
+            self._take(self.adapter.from_message(message))
         except FrameError as error:
             if self.is_primary:
                 self._health.received()
@@ -220,14 +229,7 @@ class Subscription(Generic[T]):
         self._health.problem(
             self._qos_problem,
             f'{self.topic}: a publisher offers incompatible {policy}, its messages do not arrive; '
-            f'set the "*_qos.{policy}" parameter of {self._node.get_name()} to what "ros2 topic info -v {self.topic}" '
-            'shows for the publisher',
+            f'set the "*_qos.{parameter_of(policy)}" parameter of {self._node.get_name()} to what '
+            f'"ros2 topic info -v {self.topic}" shows for the publisher',
             error=True,
-        )
-
-    def _on_deadline(self, event: Any) -> None:
-        self._health.problem(
-            self._deadline_problem,
-            f'{self.topic}: {event.total_count} deadlines of '
-            f'{self.qos.deadline.nanoseconds / 1e9:g} s missed so far; is the publisher slow or gone?',
         )

@@ -14,6 +14,7 @@ from support.onnx_models import ultralytics_metadata, write_model
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.models import reader
+from isaac_inference.ros.bringup.graph import PROPOSED
 from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import build
@@ -92,6 +93,23 @@ def test_the_shipped_parameter_file_gives_every_node_of_the_chain_valid_paramete
     for spec in made.values():
         build(load_class(spec.package, spec.plugin).Parameters, spec.parameters)
     assert made['crops'].parameters['model'] == pose
+
+
+def test_all_defaults_in_a_parameter_file_undo_nothing_that_the_graph_proposes(person: str, pose: str) -> None:
+    without = nodes(models=f'{person},{pose}')
+    made = nodes(models=f'{person},{pose}', params_file=str(shared_file('config/perception.yaml')))
+    for name in PROPOSED.keys() & made.keys():
+        proposed = {key: value for key, value in without[name].parameters.items() if key in PROPOSED[name]}
+        assert proposed, f'{name} has nothing that could be undone'
+        assert proposed.items() <= made[name].parameters.items()
+
+
+def test_what_is_proposed_can_be_overruled_by_any_value(person: str, pose: str, tmp_path: Path) -> None:
+    default = load_class('isaac_inference', 'isaac_inference::AnnotateNode').Parameters().wait_s
+    file = tmp_path / 'mine.yaml'
+    file.write_text(f'/**/annotate:\n  ros__parameters: {{wait_s: {default}}}\n')
+    made = nodes(models=f'{person},{pose}', params_file=str(file))
+    assert made['annotate'].parameters['wait_s'] == default, 'the default, too, where somebody says it'
 
 
 def test_two_models_in_a_parameter_file(person: str, pose: str, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_behind_a_detector(empty_graph: Any, stem: str) -> None:
 def test_alone(empty_graph: Any) -> None:
     """MoveNet is made for pictures of one person; BlazePose wants a crop."""
     card = read_card(DATA / 'models' / f'{NETWORKS[0]}.onnx')
-    specs = perception_graph(model=str(card.path), annotate=False, **found_by(card))
+    specs = perception_graph(model=str(card.path), annotate=False, finds=found_by(card))
     load(empty_graph, specs)
     array, rows = asked(empty_graph, specs, PHOTO)
     [item] = array.detections

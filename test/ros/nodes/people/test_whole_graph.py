@@ -94,7 +94,7 @@ def test_rectified_images_are_cropped_where_they_are_detected(
 
 
 def test_a_top_down_model_alone(empty_graph: Any, dots: ModelCard) -> None:
-    frames = started(empty_graph, model=str(dots.path), **found_by(dots))
+    frames = started(empty_graph, model=str(dots.path), finds=found_by(dots))
     assert {node.get_name() for node in empty_graph.probe.nodes()} >= {
         'preprocess',
         'inference',
@@ -121,7 +121,7 @@ def test_a_top_down_model_alone(empty_graph: Any, dots: ModelCard) -> None:
 
 def test_alone_on_rectified_images(empty_graph: Any, dots: ModelCard) -> None:
     """Its keypoints say that they are in pixels of the rectified image, as a detector's do."""
-    frames = started(empty_graph, model=str(dots.path), rectify=True, annotate=False, **found_by(dots))
+    frames = started(empty_graph, model=str(dots.path), rectify=True, annotate=False, finds=found_by(dots))
     probe = empty_graph.probe
     camera = CameraModel(*WH, np.array([[100.0, 0, 64], [0, 100.0, 64], [0, 0, 1]]))
     probe.send(camera_info(Header(frame_id='lens'), camera), probe.node.create_publisher(CameraInfo, 'camera_info', 10))
@@ -139,7 +139,7 @@ def test_people_are_tracked_with_their_keypoints(
 ) -> None:
     """Keypoints of crops come after their detections, and go out in the rows of the tracked ones."""
     if is_alone:
-        started(empty_graph, model=str(dots.path), track=True, annotate=False, **found_by(dots))
+        started(empty_graph, model=str(dots.path), track=True, annotate=False, finds=found_by(dots))
     else:
         started(
             empty_graph, model=str(detector), crops=CropModel.of(str(dots.path), '', dots), track=True, annotate=False

@@ -34,13 +34,21 @@ def test_by_default_a_publisher_is_reliable_and_a_subscription_hears_everybody()
 
 def test_every_setting_reaches_the_profile():
     chosen = build(
-        QosParameters, {'reliability': 'reliable', 'durability': 'transient_local', 'depth': 7, 'deadline_s': 0.25}
+        QosParameters,
+        {
+            'reliability': 'reliable',
+            'durability': 'transient_local',
+            'depth': 7,
+            'deadline_s': 0.25,
+            'liveliness_lease_s': 0.1,
+        },
     )
     for profile in (chosen.offered(), chosen.requested()):
         assert profile.reliability == QoSReliabilityPolicy.RELIABLE
         assert profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
         assert profile.depth == 7
         assert profile.deadline.nanoseconds == 250_000_000
+        assert profile.liveliness_lease_duration.nanoseconds == 100_000_000
 
 
 OFFERED = {
@@ -97,6 +105,7 @@ def test_latched_is_reliable_and_transient_local():
         ('depth', 0, r'whole number in \[1, 1000\]'),
         ('depth', 1001, r'whole number in \[1, 1000\]'),
         ('deadline_s', -0.1, 'number of at least 0'),
+        ('liveliness_lease_s', -0.1, 'number of at least 0'),
     ],
 )
 def test_a_wrong_setting_is_refused(name, value, expected):
@@ -116,6 +125,9 @@ def test_a_wrong_setting_is_refused(name, value, expected):
         (QosParameters(deadline_s=0.1), QosParameters(deadline_s=0.2), True),
         (QosParameters(deadline_s=0.2), QosParameters(deadline_s=0.1), False),
         (QosParameters(), QosParameters(deadline_s=0.1), False),
+        (QosParameters(liveliness_lease_s=0.1), QosParameters(liveliness_lease_s=0.2), True),
+        (QosParameters(liveliness_lease_s=0.2), QosParameters(liveliness_lease_s=0.1), False),
+        (QosParameters(), QosParameters(liveliness_lease_s=0.1), False),
         (QosParameters(depth=1), QosParameters(depth=100), True),
     ],
 )

@@ -69,7 +69,7 @@ class ModelKeypointGraph(TaskGraph[PeopleSample, PeopleAnswer]):
 
     def nodes(self) -> tuple[NodeSpec, ...]:
         model, model_card = self._options.model, self._options.model_card
-        return perception_graph(model=model, model_card=model_card, annotate=False, **found_by(self._card))
+        return perception_graph(model=model, model_card=model_card, annotate=False, finds=found_by(self._card))
 
     def messages(self, sample: PeopleSample, header: Header) -> Mapping[str, Any]:
         return {**_camera(sample, header), 'image': image_frame_from_array(sample.frame.color, 'bgr8', header)}

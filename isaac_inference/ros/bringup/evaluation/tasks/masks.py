@@ -49,7 +49,7 @@ class MaskGraph(TaskGraph[MaskSample, Boxes]):
 
     def nodes(self) -> tuple[NodeSpec, ...]:
         return perception_graph(
-            model=self._options.model, model_card=self._options.model_card, annotate=False, **found_by(self._card)
+            model=self._options.model, model_card=self._options.model_card, annotate=False, finds=found_by(self._card)
         )
 
     def messages(self, sample: MaskSample, header: Header) -> Mapping[str, Any]:

@@ -42,7 +42,7 @@ class MonoDepthGraph(TaskGraph[DepthSample, np.ndarray]):
 
     def nodes(self) -> tuple[NodeSpec, ...]:
         return perception_graph(
-            model=self._options.model, model_card=self._options.model_card, annotate=False, **found_by(self._card)
+            model=self._options.model, model_card=self._options.model_card, annotate=False, finds=found_by(self._card)
         )
 
     def messages(self, sample: DepthSample, header: Header) -> Mapping[str, Any]:

@@ -46,7 +46,7 @@ class SegmentationGraph(TaskGraph[ClassSample, np.ndarray]):
 
     def nodes(self) -> tuple[NodeSpec, ...]:
         return perception_graph(
-            model=self._options.model, model_card=self._options.model_card, annotate=False, **found_by(self._card)
+            model=self._options.model, model_card=self._options.model_card, annotate=False, finds=found_by(self._card)
         )
 
     def messages(self, sample: ClassSample, header: Header) -> Mapping[str, Any]:
