@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from isaac_inference.errors import ConfigError
@@ -19,7 +19,11 @@ _OBJECTS = ('pose', 'track')
 
 
 def budget_nodes(
-    graph: Iterable[NodeSpec], budget: str, camera_info: str, target_rate_hz: float = 0.0
+    graph: Iterable[NodeSpec],
+    budget: str,
+    camera_info: str,
+    target_rate_hz: float = 0.0,
+    shared: Mapping[str, str] | None = None,
 ) -> tuple[NodeSpec, ...]:
     """The budget node of a graph; none where there is neither a budget nor a rate to watch.
 
@@ -28,6 +32,8 @@ def budget_nodes(
         budget: a preset, or the path of a YAML file; '' for none.
         camera_info: topic of the camera's CameraInfo, whose stamps are those of the images.
         target_rate_hz: frames per second that should come out; 0 for none.
+        shared: nodes that several cameras share, beside those of the graph: name in a graph of one camera -> full name,
+            such as {'inference': '/inference'}.
 
     Raises:
         ConfigError: there is no such budget, it cannot be used, or no node of the graph reports its timings.
@@ -35,7 +41,8 @@ def budget_nodes(
     if not budget and not target_rate_hz:
         return ()
     chosen = read_budget(budget, budgets_folder()) if budget else None
-    names = watched({spec.name for spec in graph})
+    shared = shared or {}
+    names = [shared.get(name, name) for name in watched({*(spec.name for spec in graph), *shared})]
     if not names:
         raise ConfigError(
             f'budget {budget or target_rate_hz}: no node here has timings to watch; give a model, tags, poses or track'
@@ -43,7 +50,7 @@ def budget_nodes(
     # a preset by its name, a file by a path that is the same wherever the node runs
     own = budget if chosen is None or budget == chosen.name else str(Path(budget).expanduser().absolute())
     rate = {'target_rate_hz': float(target_rate_hz)} if target_rate_hz else {}  # else a parameter file may have one
-    parameters = {'budget': own, 'nodes': list(names), **rate}
+    parameters = {'budget': own, 'nodes': names, **rate}
     return (NodeSpec.of('budget', parameters, {'camera_info': camera_info}),)
 
 

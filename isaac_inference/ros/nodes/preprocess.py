@@ -125,7 +125,8 @@ class PreprocessNode(ModelNode):
         return GpuPreprocessor(self.card, gpu, depth=DEFAULT_DEPTH + 2 * len(self._others))
 
     def _on_image(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
-        if not self._thinner.takes(stamp_ns(item.header), self.parameters.max_rate_hz):
+        taken_ns = stamp_ns(item.header) or clock.arrived_ns
+        if not self._thinner.takes(taken_ns, self.parameters.max_rate_hz):
             self.leave_out(item.header, clock)
             return
         frame = self._images.read(item)

@@ -9,7 +9,7 @@ import numpy as np
 
 _GAPS = 60  # between frames, from which the input's interval is taken
 _LOST = 0.3  # a gap of 1.7 intervals is one with a lost frame, and no jitter
-_LONGEST_GAP_NS = 1_000_000_000  # a longer one is a pause, and no interval
+_PAUSE_NS = 1_000_000_000  # a longer gap, and of more than two periods, is a pause and no interval
 _PULL = 0.1  # of a stamp on the steady time: what is left of its jitter
 _EARLY = (
     0.25  # of an interval by which a frame may come before it is due: of 30 Hz, every one for 20 Hz is 0 or 0.5 early
@@ -43,7 +43,7 @@ class Thinner:
             return True
         gap_ns, self._last_ns = stamp_ns - self._last_ns, stamp_ns
         period_ns = 1e9 / max_rate_hz
-        if not 0 < gap_ns <= _LONGEST_GAP_NS or max_rate_hz != self._rate_hz:
+        if not 0 < gap_ns <= max(_PAUSE_NS, 2 * period_ns) or max_rate_hz != self._rate_hz:
             self._rate_hz = max_rate_hz
             self._steady_ns = stamp_ns
             self._due_ns = stamp_ns + period_ns

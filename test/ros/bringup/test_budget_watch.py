@@ -55,6 +55,12 @@ def test_a_file_of_the_user_s_own_has_an_absolute_path(tmp_path, monkeypatch):
     assert spec.parameters['budget'] == str(tmp_path / 'arm.yaml')
 
 
+def test_a_node_that_cameras_share_is_watched_by_its_full_name():
+    graph = [spec for spec in perception_graph(model='m.onnx') if spec.name != 'inference']
+    [spec] = budget_nodes(graph, 'manipulation', 'camera_info', shared={'inference': '/inference'})
+    assert spec.parameters['nodes'] == ['preprocess', '/inference', 'detection']
+
+
 def test_a_rate_alone_is_watched_too():
     [spec] = budget_nodes(perception_graph(model='m.onnx'), '', 'camera_info', 30)
     assert spec.parameters['target_rate_hz'] == 30.0

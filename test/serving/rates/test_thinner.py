@@ -88,3 +88,8 @@ def test_a_change_counts_from_the_next_frame():
     times = stamps(30, 120)
     assert set(np.diff(taken(times[:60], 10, thinner))) == {3}
     assert set(np.diff(taken(times[60:], 15, thinner))) == {2}
+
+
+@pytest.mark.parametrize(('source', 'wanted', 'step'), [(0.5, 0.1, 5), (0.5, 0.25, 2), (1.0, 0.5, 2)])
+def test_a_camera_of_less_than_a_frame_a_second_is_thinned_too(source, wanted, step):
+    assert set(np.diff(taken(stamps(source, 200), wanted)[3:])) == {step}

@@ -48,3 +48,15 @@ def test_every_third_two_of_three_and_all_again(empty_graph: Any, model: Any) ->
     assert node.set_parameters([Parameter('max_rate_hz', value=0.0)])[0].successful
     assert show(empty_graph, reports, range(60, 70)) == list(range(60, 70))
     assert not node.set_parameters([Parameter('max_rate_hz', value=-1.0)])[0].successful
+
+
+def test_images_without_a_stamp_are_thinned_by_their_arrival(empty_graph: Any, model: Any) -> None:
+    empty_graph.load('PreprocessNode', 'preprocess', model=str(model), max_rate_hz=0.001)
+    reports = empty_graph.probe.listen('preprocess/timings', DiagnosticArray)
+    empty_graph.probe.wait_active('preprocess')
+    for count in range(1, 6):
+        message = image_message()
+        message.header.stamp.sec = message.header.stamp.nanosec = 0
+        empty_graph.probe.send(message)
+        empty_graph.probe.wait_until(lambda count=count: len(reports) >= count)
+    assert [is_thinned(report) for report in reports] == [False, True, True, True, True]
