@@ -82,7 +82,8 @@ def _models(
     card, feeds = read_card(model), []
     for node, priority in (('safety', safety), ('one', others), ('two', others)):
         place = f'{name}/{node}'
-        rig.load('InferenceNode', 'inference', f'/{place}', model=model, priority=priority, probe=False, **parameters)
+        given = {'probe': False, **parameters, 'priority': priority}
+        rig.load('InferenceNode', 'inference', f'/{place}', model=model, **given)
         make = tensor_maker(card, gpu=gpu)
         feeds.append(rig.feed(f'{place}/input_tensors', f'{place}/output_tensors', make))
     return feeds[0], feeds[1:]

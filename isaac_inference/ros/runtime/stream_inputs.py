@@ -35,7 +35,7 @@ class FrameNode(Protocol):
         """Around the work on a frame."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class StreamFrame:
     """A frame of a stream: an item, and its clock, which `PipelineNode.work` takes."""
 

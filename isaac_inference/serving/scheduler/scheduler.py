@@ -49,6 +49,8 @@ class Turn:
         until: to be set where the work goes on when the turn ends: what is reached when it is done.
     """
 
+    __slots__ = ('member', 'waited_s', 'began_s', 'until', '_end')
+
     def __init__(self, member: Member, waited_s: float, began_s: float, end: Callable[[Turn], None]) -> None:
         self.member, self.waited_s, self.began_s = member, waited_s, began_s
         self.until: Completion | None = None

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar('T')
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Arrival(Generic[T]):
     """An item of a stream, and when it arrived, in ns of the wall clock."""
 
