@@ -14,10 +14,9 @@ from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ops.geometry.symmetry import canonical
 from isaac_inference.sim.catalog import OBJECTS, ObjectKind
-from isaac_inference.sim.placement import cells, orbit, random_rotation, resting
+from isaac_inference.sim.placement import CameraWay, cells, orbit, random_rotation, resting, views_around
 from isaac_inference.sim.renderer import Light, Placed, Renderer
 from isaac_inference.sim.sensor import SensorSettings, sense_color, sense_depth
-from isaac_inference.sim.views import CameraWay, views_around
 
 SPACING = 0.25  # m between neighbouring places
 _IN_VIEW = 0.01  # visible part above which an object is a truth

@@ -10,7 +10,7 @@ from isaac_inference.errors import ConfigError
 from isaac_inference.ops.geometry.rigid import rotation_angle
 from isaac_inference.ops.geometry.symmetry import rotation_error
 from isaac_inference.sim import Scene, default_camera
-from isaac_inference.sim.views import calibration_error
+from isaac_inference.sim.placement import calibration_error
 
 SMALL = default_camera(160, 120)
 

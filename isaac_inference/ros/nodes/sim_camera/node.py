@@ -23,7 +23,7 @@ from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms.broadcaster import FramePose, TransformBroadcaster
 from isaac_inference.sim import Scene, default_camera
 from isaac_inference.sim.people import MOST_PEOPLE, PeopleScene
-from isaac_inference.sim.views import calibration_error
+from isaac_inference.sim.placement import calibration_error
 
 SCENE_GAP_S = 5.0  # between the stamps of two scenes, so that they are not mistaken for one
 _BASE_POSE = ((-0.6, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))  # of the robot's base in the world: at the table's edge
