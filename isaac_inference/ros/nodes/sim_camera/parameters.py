@@ -35,8 +35,8 @@ class SimCameraParameters(NodeParameters):
     objects: int = param(6, 'Objects on the table; up to six there is one of each kind.', minimum=1, maximum=9)
     cameras: tuple[str, ...] = param(
         (),
-        'Names of several cameras around one table: each publishes below its name, front as front/image, in a frame of its '
-        'own, `<name>_<frame_id>`; empty: one camera without a name.',
+        'Names of several cameras around one table: each publishes below its name, front as front/image, in a frame of '
+        'its own, `<name>_<frame_id>`; empty: one camera without a name.',
     )
     camera_phases: tuple[float, ...] = param(
         (),
