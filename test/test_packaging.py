@@ -44,6 +44,7 @@ NODES = (
     'CompletionNode',
     'DepthNode',
     'StereoNode',
+    'FusionNode',
 )
 
 

@@ -30,6 +30,8 @@ class Sighting:
         identity: the camera's own number of it; '' for none.
         symmetries: of its class.
         second: the other pose that it may be in; None where there is none.
+        box_center: (3,) m in the object's frame, the middle of the box that `size` is of; None where that is its
+            origin.
     """
 
     label: str
@@ -40,6 +42,7 @@ class Sighting:
     identity: str = ''
     symmetries: Sequence[Symmetry] = ()
     second: SecondPose | None = None
+    box_center: np.ndarray | None = None
 
     @property
     def thickness(self) -> float:
