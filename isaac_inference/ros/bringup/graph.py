@@ -34,6 +34,7 @@ class NodeSpec:
     """One node of the graph.
 
     `executable` starts it as a process, `plugin` loads it into a container; both are entry points of `package`.
+    `namespace` is below that of the graph, without slashes around it; '' is the graph's own.
     """
 
     name: str
@@ -42,6 +43,7 @@ class NodeSpec:
     package: str = PACKAGE
     parameters: Mapping[str, Any] = field(default_factory=dict)
     remappings: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = ''
 
     @classmethod
     def of(

@@ -24,7 +24,7 @@ from launch_ros.ros_adapters import get_ros_node
 
 from isaac_inference.ros.bringup.graph import PACKAGE, NodeSpec
 from isaac_inference.ros.bringup.launch_arguments import given_on_the_line, refuse_unknown
-from isaac_inference.ros.bringup.launch_plan import CONTAINER_EXECUTABLE, LaunchArgument, LaunchPlan, Program
+from isaac_inference.ros.bringup.launch_plan import CONTAINER_EXECUTABLE, LaunchArgument, LaunchPlan, Program, resolve
 from isaac_inference.ros.bringup.loading import LOAD_SERVICE, Loading
 from isaac_inference.ros.runtime.container.roster import Roster
 from isaac_inference.ros.runtime.resources import dds_environment
@@ -81,7 +81,7 @@ def _nodes(plan: LaunchPlan, context: Any) -> list[Any]:
             package=spec.package,
             plugin=spec.plugin,
             name=spec.name,
-            namespace=plan.namespace,
+            namespace=resolve(plan.namespace, spec.namespace),
             parameters=[dict(spec.parameters)],
             remappings=list(spec.remappings.items()),
         )
@@ -115,10 +115,11 @@ def _nodes(plan: LaunchPlan, context: Any) -> list[Any]:
 
 
 def _process(plan: LaunchPlan, spec: NodeSpec | Program, **options: Any) -> Node:
+    namespace = resolve(plan.namespace, spec.namespace) if isinstance(spec, NodeSpec) else plan.namespace
     return Node(
         executable=spec.executable,
         name=spec.name,
-        namespace=plan.namespace,
+        namespace=namespace,
         parameters=[dict(spec.parameters)],
         remappings=list(spec.remappings.items()),
         ros_arguments=['--log-level', plan.log_level],

@@ -20,6 +20,7 @@ from rclpy.parameter import Parameter
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.graph import NodeSpec
+from isaac_inference.ros.bringup.launch_plan import resolve
 from isaac_inference.ros.runtime.container.container import ComponentContainer
 from isaac_inference.ros.runtime.container.spin import SpinThread
 from isaac_inference.ros.runtime.parameters.schema import to_ros_value
@@ -68,7 +69,7 @@ def start_processes(specs: Sequence[NodeSpec], params_file: str = '') -> Running
 class _Composed:
     def __init__(self, specs: Sequence[NodeSpec], namespace: str, params_file: str) -> None:
         self.namespace = namespace
-        self._names = [f'{namespace}/{spec.name}' for spec in specs]
+        self._names = [f'{resolve(namespace, spec.namespace)}/{spec.name}' for spec in specs]
         container = ComponentContainer(namespace=namespace)
         container.get_logger().set_level(30)  # warnings and worse: the table shows the rest
         self._spin = SpinThread(container)
@@ -80,7 +81,7 @@ class _Composed:
                     spec.package,
                     spec.plugin,
                     node_name=spec.name,
-                    namespace=namespace,
+                    namespace=resolve(namespace, spec.namespace),
                     remappings=remaps,
                     arguments=from_file,
                     parameters=_parameters(spec),
@@ -99,7 +100,7 @@ class _Composed:
 class _Processes:
     def __init__(self, specs: Sequence[NodeSpec], namespace: str, params_file: str) -> None:
         self.namespace = namespace
-        self._names = [f'{namespace}/{spec.name}' for spec in specs]
+        self._names = [f'{resolve(namespace, spec.namespace)}/{spec.name}' for spec in specs]
         self._running = [subprocess.Popen(_command(spec, namespace, params_file)) for spec in specs]
 
     def wait_until_ready(self, client: Watcher, timeout_s: float) -> None:
@@ -156,7 +157,7 @@ def _parameters(spec: NodeSpec) -> list[Parameter]:
 
 
 def _command(spec: NodeSpec, namespace: str, params_file: str) -> list[str]:
-    arguments = ['--ros-args', '-r', f'__ns:={namespace}', '-r', f'__node:={spec.name}']
+    arguments = ['--ros-args', '-r', f'__ns:={resolve(namespace, spec.namespace)}', '-r', f'__node:={spec.name}']
     for source, target in spec.remappings.items():
         arguments += ['-r', f'{source}:={target}'] if source != target else []
     if params_file:
