@@ -8,6 +8,7 @@ measurements are not averaged but counted first, by what each is worth.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.geometry.symmetry import nearest, rotation_error
 from isaac_inference.ops.pose.second_pose import first_alone
 
+_ROUNDING = 1e-9  # of votes
 _WORTH = 2.0  # times the median: more or less than that no camera's vote is worth, however sure it is of itself
 
 
@@ -73,25 +75,28 @@ def agree(sightings: Sequence[Sighting], before: Before | None, settings: Fusion
     limit, worth = settings.gate**2, _worth(sightings)
     alternatives = [_alternatives(item) for item in sightings]
     best: tuple[float, list[int], list[tuple[Pose, np.ndarray]]] = (-1.0, [], [])
-    for center, item in enumerate(sightings):
-        for pose, covariance in alternatives[center]:
-            chosen = [
-                _nearest_of(pose, covariance, item, other, options)
-                for other, options in zip(sightings, alternatives, strict=True)
-            ]
-            group = [index for index, (square, *_) in enumerate(chosen) if square <= limit]
-            votes = sum(worth[index] for index in group)
-            if before is not None and _is_like(before, item, pose, covariance, limit):
-                votes += before.votes
-            if votes > best[0] + 1e-9:
-                best = votes, group, [(chosen[index][1], chosen[index][2]) for index in group]
+    all_votes = sum(worth) + (before.votes if before is not None else 0.0)
+    for item, pose, covariance in (
+        (item, *one) for item, options in zip(sightings, alternatives, strict=True) for one in options
+    ):
+        chosen = [
+            _nearest_of(pose, covariance, item, other, options)
+            for other, options in zip(sightings, alternatives, strict=True)
+        ]
+        group = [index for index, (square, *_) in enumerate(chosen) if square <= limit]
+        votes = sum(worth[index] for index in group)
+        if before is not None and _is_like(before, item, pose, covariance, limit):
+            votes += before.votes
+        if votes > best[0] + _ROUNDING:
+            best = votes, group, [(chosen[index][1], chosen[index][2]) for index in group]
+        if votes >= all_votes - _ROUNDING:  # nobody contradicts, as mostly
+            break
     votes, group, parts = best
     lead = sightings[group[0]]
     if len(group) == 1 and len(sightings) == 1:  # nothing to tell two poses apart by
         parts = [(lead.pose, lead.covariance)] if before is None or lead.second is None else parts
     pose, covariance = combine(*zip(*parts, strict=True), correlated=settings.correlated)
     is_as_before = before is None or _is_like(before, lead, pose, covariance, limit)
-    all_votes = sum(worth) + (before.votes if before is not None else 0.0)
     believed = votes > settings.majority * all_votes or (is_as_before and len(group) == len(sightings))
     others = [index for index in range(len(sightings)) if index not in group]
     return Verdict(
@@ -106,8 +111,9 @@ def agree(sightings: Sequence[Sighting], before: Before | None, settings: Fusion
 
 def _worth(sightings: Sequence[Sighting]) -> list[float]:
     """Of each vote, relative to the median: the information on the position, within bounds."""
-    values = np.array([1.0 / float(np.trace(item.covariance[:3, :3])) for item in sightings])
-    return np.clip(values / np.median(values), 1.0 / _WORTH, _WORTH).tolist()  # type: ignore[no-any-return]
+    values = [1.0 / float(np.trace(item.covariance[:3, :3])) for item in sightings]
+    middle = statistics.median(values)
+    return [min(max(value / middle, 1.0 / _WORTH), _WORTH) for value in values]
 
 
 def _alternatives(item: Sighting) -> list[tuple[Pose, np.ndarray]]:

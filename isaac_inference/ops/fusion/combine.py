@@ -15,7 +15,7 @@ from isaac_inference.ops.geometry.symmetry import Symmetry, nearest
 from isaac_inference.ops.pose.second_pose import difference
 
 _ITERATIONS = 10
-_CONVERGED = 1e-9  # m and rad
+_CONVERGED = 1e-7  # m and rad
 
 
 def combine(

@@ -52,6 +52,7 @@ ARGUMENTS = (
     RESPAWN,
     LOG_LEVEL,
 )
+_WAIT_S = 0.5  # networks that take turns on one processor are not all done at once
 _CONTAINER = 'multi_camera_container'
 
 
@@ -81,7 +82,7 @@ def multi_camera_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         calibration_error=error,
         annotate=switch('annotate', given['annotate']),
         pose_parameters={'method': given['method']},
-        fusion={'target_frame': given['target_frame'], 'slop_s': min(1.0 / rate_hz, 1.0)},
+        fusion={'target_frame': given['target_frame'], 'slop_s': min(1.0 / rate_hz, 1.0), 'wait_s': _WAIT_S},
     )
     namespace = resolve(pushed, '')
     rviz = Program('rviz', 'rviz2', 'rviz2', ('-d', str(shared_file('rviz/multi_camera.rviz'))))

@@ -20,7 +20,7 @@ _MISSED = 3  # rounds in a row without it, and a stream is waited for no more, u
 _OPEN = 30  # rounds
 _PERIOD = 0.9  # of the fastest stream's: what is further apart is of two moments, as no stream is twice in one
 _GAPS = 9
-_LIVE_S = 1.0  # since its last message, and a stream counts where clocks are compared
+_LIVE_S = 5.0  # since its last message, and a stream counts where clocks are compared
 
 
 @dataclass(eq=False)
@@ -122,15 +122,16 @@ class Rounds:
 
     def _check_clock(self, stream: str, stamp_ns: int, now: float) -> None:
         others = {
-            name: counts.last_stamp_ns
+            name: (counts.last_stamp_ns, now - counts.last_arrival_s)
             for name, counts in self.counts.items()
             if name != stream and counts.last_stamp_ns >= 0 and now - counts.last_arrival_s < _LIVE_S
         }
-        ahead = [name for name, last_ns in others.items() if stamp_ns > last_ns + JUMP_NS]
-        behind = [name for name, last_ns in others.items() if stamp_ns < last_ns - JUMP_NS]
+        # who has been silent may have gone on since, as after a pause of all
+        ahead = [name for name, (last_ns, ago_s) in others.items() if stamp_ns > last_ns + round(ago_s * 1e9) + JUMP_NS]
+        behind = [name for name, (last_ns, _) in others.items() if stamp_ns < last_ns - JUMP_NS]
         for those, word, least in ((ahead, 'ahead of', max(len(others), 1)), (behind, 'behind', 2)):
             if len(those) >= least:
-                off_s = min(abs(stamp_ns - others[name]) for name in those) / 1e9
+                off_s = min(abs(stamp_ns - others[name][0]) for name in those) / 1e9
                 raise FrameError(
                     'clock_offset',
                     f'{stream}: its stamps are {off_s:.1f} s {word} those of {" and ".join(those)}, so they are of '

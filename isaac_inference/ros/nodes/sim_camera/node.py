@@ -155,7 +155,8 @@ class SimCameraNode(PipelineNode):
         """What these cameras see at one moment."""
         now = self.get_clock().now() if stamp_ns is None else Time(nanoseconds=stamp_ns)
         stamp = now.to_msg()
-        self._pace.sent(now.nanoseconds)
+        if views[0][0] == 0:  # of the camera whose answers are listened to
+            self._pace.sent(now.nanoseconds)
         self._send_transforms(views, time_s, stamp)
         off = self.parameters.cameras_off
         for view, scene in views:

@@ -138,6 +138,18 @@ def test_a_camera_with_another_clock_costs_the_others_nothing(bench, offset, tol
     assert refused >= 9 and together[-29:] == [10 * SECOND + frame * PERIOD for frame in range(1, 30)]
 
 
+@pytest.mark.parametrize('pause_s', [0.9, 3.0, 20.0])
+def test_a_pause_of_all_is_no_other_clock(bench, pause_s):
+    for pause in range(3):
+        begin = round(pause * (pause_s + 1.0) * SECOND)
+        for frame in range(5):
+            for name in 'abc':
+                bench.put(name, begin + frame * PERIOD)
+            bench.now_s += 0.033
+        bench.now_s += pause_s
+    assert [names for _, names in bench.out] == ['abc'] * 15
+
+
 def test_of_two_clocks_the_one_ahead_is_refused(bench):
     bench.put('b', 5 * SECOND)
     bench.wait(0.5)

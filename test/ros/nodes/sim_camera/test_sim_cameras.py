@@ -182,6 +182,20 @@ def test_a_camera_that_is_unplugged_costs_the_others_nothing(make_cameras):
     table.step(cameras=['left', 'right'])
 
 
+def test_answers_of_the_first_camera_pace_them_all(make_cameras):
+    """Whatever the others' stamps are: only the first one's images are waited for."""
+    table = make_cameras(step=False, rate_hz=100.0, max_ahead=1, camera_phases=[0.0, 0.3, 0.6], frames=12)
+    answers = table.probe.node.create_publisher(Detection2DArray, f'{table.world}/front/detections', RELIABLE)
+    table.probe.wait_until(lambda: answers.get_subscription_count() > 0, 'answers are heard')
+    answered = 0
+    while answered < 12:
+        table.probe.wait_until(lambda done=answered: len(table.heard['front/image']) > done, 'another image')
+        answers.publish(Detection2DArray(header=table.heard['front/image'][answered].header))
+        answered += 1
+    table.probe.wait_until(lambda: not table.node._thread.is_alive(), 'the end')
+    assert table.node._pace._is_answered, 'it has never lost its patience'
+
+
 @pytest.mark.parametrize(
     'given, told',
     [
