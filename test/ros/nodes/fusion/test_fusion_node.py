@@ -15,6 +15,7 @@ from std_msgs.msg import Header
 from support.onnx_models import ultralytics_metadata, write_model
 from support.ros.node_graph import empty_container
 from support.ros.probe import LATCHED, RELIABLE
+from support.waiting import wait_until
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3D, Detection3DArray
 
@@ -187,10 +188,14 @@ def test_a_camera_that_says_nothing_costs_the_others_nothing_but_a_wait(make_ben
         answer = bench.ask(frame, front=[bench.sees('front')], right=[bench.sees('right')])
         assert [item.id for item in answer.detections] == ['1']
     assert bench.node._rounds.counts[f'{bench.space}/left'].missed >= 3
-    for frame in range(4, 400):  # it is silent while the others are not
-        bench.ask(frame, front=[bench.sees('front')], right=[bench.sees('right')])
-        if f'{bench.space}/left: no poses for' in bench.probe.status(bench.name).message:
-            break
+    frames = itertools.count(4)
+
+    def is_said() -> bool:
+        """It is silent while the others are not."""
+        bench.ask(next(frames), front=[bench.sees('front')], right=[bench.sees('right')])
+        return f'{bench.space}/left: no poses for' in bench.probe.status(bench.name).message
+
+    wait_until(is_said)
     assert 'the others are fused without it' in bench.probe.status(bench.name).message
 
 
