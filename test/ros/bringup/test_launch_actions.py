@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -194,3 +195,14 @@ def test_a_description_declares_the_arguments_and_plans_with_their_values(launch
     assert kinds(start.function(Context(a='2', b='x', c='y', ros_namespace='/robot1'))) == ['Node']
     assert asked == [({'a': '2', 'b': 'x'}, ''), ({'a': '2', 'b': 'x'}, '/robot1')]
     assert log.lines == ['look here', 'look here']
+
+
+@pytest.mark.parametrize('composed', [True, False])
+def test_a_node_of_a_camera_is_below_the_graph_s_namespace(launching, composed):
+    below = replace(plan(composed), nodes=(replace(NODE, namespace='objects/left'),))
+    [action] = launching.actions(below, Context())
+    if composed:
+        [request] = Roster(Path(action.parameters[0]['components_file']), given=True).read()
+        assert request.node_namespace == '/front/objects/left'
+    else:
+        assert action.namespace == '/front/objects/left'
