@@ -109,17 +109,3 @@ def calibration_covariance(place: np.ndarray, eye: np.ndarray | None, sigma_m: f
     added[3:, :3] = square * lever.T
     added[3:, 3:] = square * np.eye(3)
     return added
-
-
-def motion_covariance(elapsed_s: float, speed: float, turn_speed: float) -> np.ndarray:
-    """The (6, 6) covariance of how far an object may have moved.
-
-    Args:
-        elapsed_s: since when.
-        speed, turn_speed: standard deviations of its speeds, m/s and rad/s.
-
-    Example: at 0.2 m/s for a tenth of a second.
-        >>> float(np.sqrt(motion_covariance(0.1, 0.2, 1.0)[0, 0]).round(6))
-        0.02
-    """
-    return np.diag(np.repeat(((speed * elapsed_s) ** 2, (turn_speed * elapsed_s) ** 2), 3))

@@ -13,8 +13,9 @@ import numpy as np
 
 from isaac_inference.ops.fusion.agreement import Before, Verdict, agree
 from isaac_inference.ops.fusion.association import AreOne, Cluster, cluster
-from isaac_inference.ops.fusion.combine import calibration_covariance, motion_covariance
+from isaac_inference.ops.fusion.combine import calibration_covariance
 from isaac_inference.ops.fusion.disagreement import Disagreement, DisagreementWatch
+from isaac_inference.ops.fusion.motion import Motion, motion_covariance
 from isaac_inference.ops.fusion.settings import FusionSettings
 from isaac_inference.ops.fusion.sighting import CameraView, Fused, Refusal, Sighting
 from isaac_inference.ops.geometry.rigid import Pose
@@ -53,6 +54,7 @@ class _Object:
     sighting: Sighting
     stamp_s: float
     votes: float
+    motion: Motion
     refused: int = 0
     names: dict[str, str] = field(default_factory=dict)  # by camera, the number it has there
 
@@ -106,7 +108,8 @@ class Fuser:
             return Round((), (), (), ())
         stamp_s = max(view.stamp_s for view in views.values())
         self._objects = [item for item in self._objects if stamp_s - item.stamp_s <= chosen.max_age_s]
-        seen = {name: [self._widened(item, view, stamp_s) for item in view.sightings] for name, view in views.items()}
+        seen = {name: [self._calibrated(item, view) for item in view.sightings] for name, view in views.items()}
+        elapsed_s = {name: stamp_s - view.stamp_s for name, view in views.items()}
         self._watch.put(seen)
         wrong = self._watch.found()
         left_out = self._watch.culprits(wrong)
@@ -115,24 +118,41 @@ class Fuser:
             for name in left_out
             for _ in seen.pop(name, ())
         ]
-        clusters = cluster(seen, chosen, _contradict(wrong) if wrong else None)
+        clusters = self._clusters(seen, elapsed_s, wrong)
         fused, unsure = [], [item.streams for item in wrong if not set(item.streams) & set(left_out)]
         for one, known in zip(clusters, self._known(clusters, stamp_s), strict=True):
-            item, refused = self._decide(one, known, stamp_s, unsure)
+            moved = self._moved(one, known, elapsed_s)
+            item, refused = self._decide(moved, known, stamp_s, unsure)
             refusals += refused
             if item is not None:
                 fused.append(item)
         return Round(tuple(sorted(fused, key=lambda item: item.number)), tuple(refusals), wrong, left_out)
 
-    def _widened(self, item: Sighting, view: CameraView, stamp_s: float) -> Sighting:
-        """With the covariance of what a camera does not know by itself."""
-        chosen = self._settings
-        added = calibration_covariance(
-            item.pose.translation, view.eye, chosen.extrinsic_sigma_m, chosen.extrinsic_sigma_rad
+    def _calibrated(self, item: Sighting, view: CameraView) -> Sighting:
+        """With the covariance of a camera's calibration."""
+        sigmas = self._settings.extrinsic_sigma_m, self._settings.extrinsic_sigma_rad
+        return _wider(item, calibration_covariance(item.pose.translation, view.eye, *sigmas))
+
+    def _clusters(
+        self, seen: Mapping[str, Sequence[Sighting]], elapsed_s: Mapping[str, float], wrong: Sequence[Disagreement]
+    ) -> list[Cluster]:
+        """Of measurements of slightly different moments: any may have moved as fast as any, as nobody knows yet of
+        which object it is."""
+        motion = Motion(self._settings)
+        wide = {name: [_wider(item, motion.covariance(elapsed_s[name])) for item in seen[name]] for name in seen}
+        found = cluster(wide, self._settings, _contradict(wrong) if wrong else None)
+        as_measured = {id(wide[name][row]): seen[name][row] for name in seen for row in range(len(seen[name]))}
+        return [Cluster({name: as_measured[id(item)] for name, item in one.sightings.items()}) for one in found]
+
+    def _moved(self, one: Cluster, known: _Object | None, elapsed_s: Mapping[str, float]) -> Cluster:
+        """What was measured earlier is less sure by how far this object may have moved since."""
+        motion = Motion(self._settings) if known is None else known.motion
+        return Cluster(
+            {
+                name: _wider(item, motion.covariance(elapsed_s[name])) if elapsed_s[name] else item
+                for name, item in one.sightings.items()
+            }
         )
-        added += motion_covariance(stamp_s - view.stamp_s, chosen.speed, chosen.turn_speed)
-        second = item.second and dataclasses.replace(item.second, covariance=item.second.covariance + added)
-        return dataclasses.replace(item, covariance=item.covariance + added, second=second)
 
     def _known(self, clusters: Sequence[Cluster], stamp_s: float) -> list[_Object | None]:
         """Which object each is; None for a new one."""
@@ -171,8 +191,12 @@ class Fuser:
         streams = tuple(sorted(names[index] for index in verdict.agreeing))
         sighting = _summary(agreeing, verdict, known)
         if known is None or known.sighting.label != sighting.label:
-            known = _Object(next(self._numbers), sighting, stamp_s, _FROM_ONE)
+            known = _Object(next(self._numbers), sighting, stamp_s, _FROM_ONE, Motion(self._settings))
             self._objects.append(known)
+        elif before is not None:  # else it is somewhere else than was thought
+            known.motion.step(known.sighting.pose, sighting.pose, stamp_s - known.stamp_s)
+        else:
+            known.motion = Motion(self._settings)
         known.sighting, known.stamp_s, known.refused = sighting, stamp_s, 0
         if len(streams) > 1 or before is None:  # what one camera alone goes on with is worth what it was
             known.votes = _FROM_SEVERAL if len(streams) > 1 else _FROM_ONE
@@ -186,6 +210,11 @@ class Fuser:
             return None
         pose = known.sighting.pose
         return Before(known.sighting.label, pose, known.now(stamp_s, self._settings), known.votes)
+
+
+def _wider(item: Sighting, added: np.ndarray) -> Sighting:
+    second = item.second and dataclasses.replace(item.second, covariance=item.second.covariance + added)
+    return dataclasses.replace(item, covariance=item.covariance + added, second=second)
 
 
 def _summary(items: Sequence[Sighting], verdict: Verdict, known: _Object | None) -> Sighting:

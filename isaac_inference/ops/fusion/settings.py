@@ -15,8 +15,8 @@ class FusionSettings:
     Attributes:
         extrinsic_sigma_m: standard deviation of each camera's calibrated position, along each axis, in m.
         extrinsic_sigma_rad: of its rotation, about each axis, in rad.
-        speed, turn_speed: standard deviations of how fast objects move, in m/s and rad/s, for what was measured at
-            another moment.
+        speed, turn_speed: standard deviations of how fast objects move of which nothing is known yet, in m/s and
+            rad/s, for what was measured at another moment; later each one's own speed counts.
         gate: two poses whose normalised distance, in standard deviations, is above this are not one object's, or one
             of them is wrong.
         ambiguity: a measurement that fits two neighbouring equal objects is given to the nearer one only if the

@@ -215,6 +215,30 @@ def test_what_was_measured_earlier_counts_for_less():
     assert float(fused.sighting.pose.translation[0]) == pytest.approx(0.004, abs=0.0005)
 
 
+@pytest.mark.parametrize('speed', [0.0, 0.05, 0.4])
+def test_what_free_running_cameras_see_is_as_sure_as_the_object_is_slow(rng, speed):
+    """Each camera sees it a third of the period later than the one before; the truth is where it is at last."""
+    fuser, inside, sigmas = Fuser(EXACT), [], []
+    for frame in range(60):
+        times = {name: frame * STEP_S + place * STEP_S / 3 for place, name in enumerate(EYES)}
+        views = {
+            name: CameraView(time_s, [seen(rng, at(speed * time_s))], EYES[name]) for name, time_s in times.items()
+        }
+        (fused,) = fuser.update(views).fused
+        if frame < 10:
+            continue
+        assert fused.streams == ('front', 'left', 'right')
+        error = fused.sighting.pose.translation - at(speed * max(times.values())).translation
+        sigma = np.sqrt(fused.sighting.covariance.diagonal()[:3])
+        inside += (np.abs(error) <= 2 * sigma).tolist()
+        sigmas.append(float(sigma[0]))
+    assert np.mean(inside) > 0.9
+    if speed == 0.0:
+        assert np.mean(sigmas) < 0.7 * POSITION, 'what rests is as sure as of cameras with one trigger, nearly'
+    if speed == 0.4:
+        assert np.mean(sigmas) > 0.9 * POSITION, 'what was seen earlier says nothing of where it is'
+
+
 def shifted(items: Sequence[Sighting], shift: Sequence[float]) -> list[Sighting]:
     return [
         Sighting(

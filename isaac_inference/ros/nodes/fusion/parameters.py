@@ -66,7 +66,8 @@ class FusionParameters(NodeParameters):
     )
     speed: float = param(
         _FUSION.speed,
-        'Standard deviation of how fast objects move, for what cameras without a common trigger see.',
+        'Standard deviation of how fast objects move, for what cameras without a common trigger see; of an object that '
+        'was seen some times its own speed counts.',
         unit='m/s',
         minimum=0.0,
         maximum=100.0,
