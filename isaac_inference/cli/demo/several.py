@@ -46,6 +46,10 @@ def demo_of_several(arguments: argparse.Namespace, model: str, folder: Path) -> 
     results = {name: _judged(found, card) for name, found in records.items()}
     summaries = {name: result.summary() for name, result in results.items()}
     console().print(_table(summaries, f'{card.name} on simulated scene {arguments.seed}, {arguments.frames} moments'))
+    console().print(
+        f"{TOGETHER}: in the table's frame, so with what is wrong with where the cameras are said to be "
+        f'({1e3 * CALIBRATION_ERROR:g} mm, {1e3 * CALIBRATION_ERROR:g} mrad on each axis); each camera: in its own'
+    )
     write_json(folder / 'figures.json', summaries)
     if pictures:
         cv2.imwrite(str(folder / 'cameras.png'), _side_by_side(pictures))

@@ -44,7 +44,7 @@ class FusionParameters(NodeParameters):
     )
     wait_s: float = param(
         0.15,
-        'How long a moment waits for the camera that takes longest; one that was in none of the last three is not '
+        'How long a moment waits for the camera that takes longest; one of which nothing came for three moments is not '
         'waited for.',
         unit='s',
         minimum=0.0,

@@ -16,7 +16,7 @@ from typing import Any
 from isaac_inference.errors import FrameError
 from isaac_inference.ros.runtime.topics.stamp import JUMP_NS
 
-_MISSED = 3  # rounds in a row without it, and a stream is waited for no more, until it comes again
+_MISSED = 3  # rounds without a message of it, and a stream is waited for no more, until it comes again
 _OPEN = 30  # rounds
 _PERIOD = 0.9  # of the fastest stream's: what is further apart is of two moments, as no stream is twice in one
 _GAPS = 9
@@ -39,7 +39,7 @@ class Gathered:
 
 @dataclass
 class StreamCounts:
-    """How one stream does. `missed` is how many rounds in a row went without it."""
+    """How one stream does. `missed` is how many rounds went without it since its last message."""
 
     received: int = 0
     late: int = 0
@@ -58,7 +58,7 @@ class Rounds:
     """Gathers the streams' messages, moment by moment.
 
     A round is given out when each stream is in it or has gone on to a later one, at the latest `wait_s` after its first
-    message; a stream that was in none of the last three is not waited for.
+    message; a stream of which nothing came while three were given out is not waited for.
 
     Args:
         streams: their names.
@@ -101,6 +101,7 @@ class Rounds:
         before_ns, counts.last_stamp_ns = counts.last_stamp_ns, stamp_ns
         counts.received += 1
         counts.last_arrival_s = now
+        counts.missed = 0  # late or not, it is there
         if stamp_ns < before_ns - JUMP_NS:
             self.clear()
             counts.last_stamp_ns = stamp_ns
@@ -164,7 +165,7 @@ class Rounds:
         for one in released:
             self._last_ns = max(self._last_ns, *one.stamps)
             for name, counts in self.counts.items():
-                counts.missed = 0 if name in one.members else counts.missed + 1
+                counts.missed += name not in one.members
         return released
 
     def _is_complete(self, one: Gathered) -> bool:

@@ -93,6 +93,21 @@ def test_a_missing_camera_costs_a_wait_and_soon_not_even_that(bench):
     assert bench.put('b', 5 * PERIOD) == []
 
 
+def test_a_camera_that_was_away_and_is_slower_than_the_others_is_in_again(bench):
+    """Not late for ever, as nobody waits for who is late, and who is not waited for is late."""
+    for frame in range(30):
+        for name in 'ab':
+            bench.put(name, frame * PERIOD)
+        if frame >= 20:  # it comes a little after the others
+            try:
+                bench.put('c', frame * PERIOD)
+            except FrameError as error:
+                assert error.reason == 'late'
+        bench.wait(0.033)
+    bench.wait(1.0)
+    assert bench.out[-8:] == [(frame * PERIOD, 'abc') for frame in range(22, 30)]
+
+
 def test_what_comes_too_late_is_refused_and_counted(bench):
     bench.put('a', 0)
     bench.put('b', 0)
