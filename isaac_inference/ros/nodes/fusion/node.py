@@ -70,18 +70,18 @@ class FusionNode(PipelineNode):
         chosen: FusionParameters = self.parameters
         chosen.check()
         self._read_model()
-        self._streams = [name.strip('/') for name in chosen.streams]
+        self._cameras = [name.strip('/') for name in chosen.streams]
         self._target = frame_name(chosen.target_frame)
         self._frame_prefix = frame_prefix(chosen.tf_prefix, self.get_namespace())
         self._without_covariance = np.diag(np.repeat((chosen.position_noise**2, chosen.rotation_noise**2), 3))
-        self._rounds = Rounds(self._streams, round(chosen.slop_s * 1e9), chosen.wait_s)
+        self._rounds = Rounds(self._cameras, round(chosen.slop_s * 1e9), chosen.wait_s)
         self._fuser = Fuser(chosen.settings())
         self._forget_all()
         self._detections = self.advertise(plain(Detection3DArray), FUSED_3D, chosen.output_qos)
         self._poses = self.advertise(plain(PoseArray), FUSED_POSES, chosen.output_qos)
         self._broadcaster = TransformBroadcaster(self)
         self._source()
-        for place, name in enumerate(self._streams):
+        for place, name in enumerate(self._cameras):
             handle = functools.partial(self._on_first if place == 0 else self._on_other, name)
             topic = f'{name}/{chosen.poses.strip("/")}'
             poses = plain(Detection3DArray)
@@ -133,9 +133,15 @@ class FusionNode(PipelineNode):
 
     def _on_other(self, stream: str, message: Detection3DArray, clock: StageClock) -> None:
         """A frame as well, though a node has but one input that it counts by itself."""
-        self.health.received(self._age_ms(message.header))
+        self.health.received(self._since_ms(message.header))
         with self.work(clock):
             self._put(stream, message, clock)
+
+    def _since_ms(self, header: Header) -> float | None:
+        """Since the header's stamp; None where there is no stamp, or no time."""
+        stamp = stamp_ns(header)
+        has_both = stamp > 0 and self.time_watch.has_time
+        return (self.get_clock().now().nanoseconds - stamp) / 1e6 if has_both else None
 
     def _put(self, stream: str, message: Detection3DArray, clock: StageClock) -> None:
         stamp = stamp_ns(message.header)
