@@ -55,6 +55,7 @@ GROUPS = {
         'meshes',
         'pose_node',
         'tracking',
+        'fusion',
         'simulator',
     ),
     'depth': ('stereo', 'mono', 'completion'),

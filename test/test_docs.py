@@ -18,7 +18,7 @@ NAMED = re.compile(r'`([\w./-]+/[\w./*<>-]*|[\w-]+\.(?:py|cu|md|yaml|xml|cfg))`'
 LINK = re.compile(r'\]\((?!https?:|mailto:|#)([^)#\s]+)')
 # what a user has or makes, and what is a topic, an option's value or a path on a robot
 FOREIGN = re.compile(
-    r'^(/|~|\w+_msgs/|isaac_ros_tensor_list_interfaces/msg|build/|photos/|truth/|track/|pose/|depth/|skeletons/|keypoints_3d/|sensor_depth/|ground/|left/|rectified/|detection/|annotate/|'
+    r'^(/|~|\w+_msgs/|isaac_ros_tensor_list_interfaces/msg|build/|photos/|truth/|track/|pose/|depth/|skeletons/|keypoints_3d/|sensor_depth/|ground/|left/|fused/|rectified/|detection/|annotate/|'
     r'image/|timing/)|my_|counter_node|<'
 )
 

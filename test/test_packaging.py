@@ -45,6 +45,7 @@ NODES = (
     'CompletionNode',
     'DepthNode',
     'StereoNode',
+    'FusionNode',
 )
 
 

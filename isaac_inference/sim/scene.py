@@ -14,7 +14,7 @@ from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ops.geometry.symmetry import canonical
 from isaac_inference.sim.catalog import OBJECTS, ObjectKind
-from isaac_inference.sim.placement import cells, orbit, random_rotation, resting
+from isaac_inference.sim.placement import CameraWay, cells, orbit, random_rotation, resting, views_around
 from isaac_inference.sim.renderer import Light, Placed, Renderer
 from isaac_inference.sim.sensor import SensorSettings, sense_color, sense_depth
 
@@ -83,7 +83,11 @@ class _Motion:
 
 
 class Scene:
-    """Objects, camera and light that move with time; equal seeds make equal scenes."""
+    """Objects, camera and light that move with time; equal seeds make equal scenes.
+
+    Several cameras look at one scene as views of the same seed: objects, table and light are the same in all, the way
+    of each camera and its faults are its own. View 0 is the camera of a scene with one.
+    """
 
     def __init__(
         self,
@@ -93,6 +97,8 @@ class Scene:
         objects: int = 6,
         first_instance: int = 1,
         sensor: SensorSettings | None = None,
+        view: int = 0,
+        views: int = 1,
     ) -> None:
         """A scene.
 
@@ -102,9 +108,12 @@ class Scene:
             objects: how many, 1..9; up to six there is one of each kind.
             first_instance: number of the first object.
             sensor: the camera's faults; default: drawn from the seed.
+            view: which of the cameras this is, 0..views - 1.
+            views: how many cameras there are, spread evenly around the table.
         """
         rng = np.random.default_rng([3, seed])
-        self._seed, self._first = seed, first_instance
+        self._noise_seed = [4, seed] if view == 0 else [4, seed, view]
+        self._first = first_instance
         self._renderer = Renderer(camera)
         self._table, self._wall = (int(value) for value in rng.integers(0, 48, 2))
         azimuth = rng.choice((-0.5, 0.5)) * np.pi + rng.uniform(-0.3, 0.3)  # the table's long side lies across the view
@@ -114,19 +123,19 @@ class Scene:
         drawn = SensorSettings(  # always drawn: the arrangement must not depend on the camera's faults
             blur=rng.uniform(0.4, 0.8), noise=rng.uniform(1.5, 5.0), gains=tuple(rng.uniform(0.93, 1.07, 3))
         )
-        self._sensor = sensor or drawn
-        self._camera_way = (azimuth, rng.uniform(0.75, 1.05), rng.uniform(0.85, 0.95), rng.uniform(0, 2 * np.pi, 4))
+        way = CameraWay(azimuth, rng.uniform(0.75, 1.05), rng.uniform(0.85, 0.95), rng.uniform(0, 2 * np.pi, 4))
+        self._camera_way, faults = views_around(way, drawn, seed, view, views)
+        self._sensor = sensor or faults
         kinds = [OBJECTS[index % len(OBJECTS)] for index in rng.permutation(max(objects, len(OBJECTS)))[:objects]]
         places = cells(objects, SPACING, rng, rows=2 if objects <= 6 else 3)
         self._motions = [_motion(kind, place, rng) for kind, place in zip(kinds, places, strict=True)]
 
     def camera_pose(self, time_s: float) -> Pose:
         """T_world_camera: back and forth around the table, at a varying distance."""
-        azimuth, elevation, distance, phase = self._camera_way
-        waves = np.sin(np.array([0.35, 0.5, 0.4, 0.3]) * time_s + phase)
-        return orbit(
-            azimuth + 0.5 * waves[0], elevation + 0.12 * waves[1], distance + 0.07 * waves[2], CENTER, 0.06 * waves[3]
-        )
+        way = self._camera_way
+        waves = np.sin(np.array([0.35, 0.5, 0.4, 0.3]) * time_s + way.phases)
+        azimuth, elevation = way.azimuth + 0.5 * waves[0], way.elevation + 0.12 * waves[1]
+        return orbit(azimuth, elevation, way.distance + 0.07 * waves[2], CENTER, 0.06 * waves[3])
 
     def object_poses(self, time_s: float) -> list[tuple[int, ObjectKind, Pose]]:
         """(instance, kind, T_world_object) of all objects."""
@@ -139,7 +148,7 @@ class Scene:
         poses = [(instance, kind, T_camera_world @ pose) for instance, kind, pose in self.object_poses(time_s)]
         placed = [Placed(kind, pose) for _, kind, pose in poses]
         view = self._renderer.render(placed, T_world_camera, table=self._table, wall=self._wall, light=self._light)
-        rng = np.random.default_rng([4, self._seed, int(round(time_s * 1e6))])
+        rng = np.random.default_rng([*self._noise_seed, int(round(time_s * 1e6))])
         truths = tuple(
             Truth(instance, kind, canonical(pose, kind.symmetries), float(visible), box)
             for (instance, kind, pose), visible, box in zip(poses, view.visibility, view.boxes, strict=True)

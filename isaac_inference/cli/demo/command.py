@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 
+from isaac_inference.cli.demo.several import demo_of_several
 from isaac_inference.cli.demo.video_recorder import VideoRecorder
 from isaac_inference.cli.shared.boxes import need_boxes
 from isaac_inference.cli.shared.console import console, progress
@@ -40,6 +41,9 @@ def add_command(commands: Any) -> None:
     command.add_argument('--seed', type=int, default=2, metavar='S', help='which scene')
     command.add_argument('--registration', action='store_true', help='refine poses on depth by registration')
     command.add_argument(
+        '--cameras', type=int, default=1, metavar='N', help='so many cameras around the table, whose poses are fused'
+    )
+    command.add_argument(
         '--out', default='build/demo', metavar='DIR', help='folder for video, picture, plots and figures'
     )
     command.set_defaults(execute=execute)
@@ -51,6 +55,8 @@ def execute(arguments: argparse.Namespace) -> int:
     model, folder = arguments.model or str(demo_model()), Path(arguments.out)
     card = read_card(model)
     need_boxes(card, 'demo: shows boxes of simulated objects and the poses in them')
+    if arguments.cameras != 1:
+        return demo_of_several(arguments, model, folder)
     screen = console()
     records, first_s, frames = _run(arguments, model, folder, begin)
     result = evaluate(records, object_geometries(card, simulated=True), EvaluationSettings(), speed_records=records)

@@ -22,6 +22,7 @@ NODES = {
     'track': f'{PACKAGE}.ros.nodes.track.node:TrackNode',
     'skeletons': f'{PACKAGE}.ros.nodes.skeletons.node:SkeletonsNode',
     'pose': f'{PACKAGE}.ros.nodes.pose.node:PoseNode',
+    'fusion': f'{PACKAGE}.ros.nodes.fusion.node:FusionNode',
     'annotate': f'{PACKAGE}.ros.nodes.annotate.node:AnnotateNode',
     'budget': f'{PACKAGE}.ros.nodes.budget.node:BudgetNode',
 }

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ros.messages.detections import detection_array
 from isaac_inference.ros.messages.poses import detection_3d
-from isaac_inference.sim import LABELS, Truth
+from isaac_inference.sim import LABELS, ObjectKind, Truth
+
+TRUTH_3D = 'truth/detections_3d'
 
 
 def truth_2d(header: Header, truths: Sequence[Truth]) -> Detection2DArray:
@@ -40,5 +43,26 @@ def truth_3d(header: Header, truths: Sequence[Truth]) -> Detection3DArray:
                 header, item.kind.name, item.visibility, item.pose, item.kind.size, identity=str(item.instance)
             )
             for item in truths
+        ],
+    )
+
+
+def truth_in_common(
+    header: Header, objects: Sequence[tuple[int, ObjectKind, Pose]], visible: Collection[Mapping[int, float]]
+) -> Detection3DArray:
+    """What several cameras see together.
+
+    Args:
+        header: with the frame that `objects` are in.
+        objects: (instance, kind, pose) of all that there are.
+        visible: for each camera, the visible part of each object that it sees at all, by instance.
+    """
+    best = {instance: max(seen.get(instance, 0.0) for seen in visible) for instance, *_ in objects} if visible else {}
+    return Detection3DArray(
+        header=header,
+        detections=[
+            detection_3d(header, kind.name, best[instance], pose, kind.size, identity=str(instance))
+            for instance, kind, pose in objects
+            if best.get(instance, 0.0) > 0.0
         ],
     )
