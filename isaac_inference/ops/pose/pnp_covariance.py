@@ -99,13 +99,16 @@ def noise_scale(seen: Observations, fit: Fit, huber: float, noise: float) -> Noi
         >>> round(scale.weighted, 6), round(scale.equal, 6), scale.free
         (0.9, 0.9, 10)
     """
-    weighted = equal = slope = 0.0  # numbers, not arrays: there are about eight
+    weighted = equal = 0.0  # numbers, not arrays: there are about eight
+    slope = float(seen.number)
     for length, weight, counts in zip(fit.length.tolist(), seen.weights.tolist(), seen.counting.tolist(), strict=True):
         if counts:
-            near = min(length, huber)
-            weighted, equal = weighted + weight * near * near, equal + near * near
-            # what lies beyond hardly moves the pose along its residual, and across it by their ratio
-            slope += 1.0 if length <= huber else 0.5 * huber / length
+            square = length * length
+            if length > huber:
+                # what lies beyond hardly moves the pose along its residual, and across it by their ratio
+                square = huber * huber
+                slope -= 1.0 - 0.5 * huber / length
+            weighted, equal = weighted + weight * square, equal + square
     free, share = 2 * seen.number - 6, (slope / seen.number) ** 2
     return NoiseScale((noise * noise + weighted / share) / free, (noise * noise + equal / share) / free, free)
 

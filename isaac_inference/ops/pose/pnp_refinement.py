@@ -51,7 +51,7 @@ class Observations(NamedTuple):
     @classmethod
     def of(cls, model: np.ndarray, pixels: np.ndarray, weights: np.ndarray, focal: float) -> Observations:
         """Points that all count."""
-        return cls(model, pixels, focal, np.ones(len(model), bool), len(model), weights, np.sqrt(weights).repeat(2))
+        return cls(model, pixels, focal, _all(len(model)), len(model), weights, np.sqrt(weights).repeat(2))
 
     def where(self, counting: np.ndarray) -> Observations:
         """Of points that all count, those of an (N,) boolean mask."""
@@ -190,6 +190,13 @@ def _step(jacobian: np.ndarray, residual: np.ndarray, damping: float) -> tuple[b
         hessian.reshape(36)[::7] *= 1.0 + damping
         solved, step = cv2.solve(hessian, jacobian.T @ residual, flags=cv2.DECOMP_CHOLESKY)
     return solved, step
+
+
+@functools.lru_cache(maxsize=64)
+def _all(count: int) -> np.ndarray:
+    counting: np.ndarray = np.ones(count, bool)
+    counting.setflags(write=False)
+    return counting
 
 
 @functools.lru_cache(maxsize=16)
