@@ -183,9 +183,10 @@ def region_points(
     # one index into the crop instead of two, which takes half the time
     found = np.flatnonzero(np.isfinite(metres) if np.any(np.asarray(margin) > 0.0) else np.isfinite(metres) & inside)
     z = metres.ravel()[found]
-    rays = ray_grid(depth_camera)[rows, columns].reshape(-1, 2)[found]
+    rays = ray_grid(depth_camera)[rows, columns].reshape(-1, 2).take(found, axis=0)
     points = np.empty((len(z), 3), np.float32)
-    points[:, :2] = rays * z[:, None]
+    for axis in (0, 1):  # column by column, and rows by `take`: of short rows in a fifth of the time of all at once
+        np.multiply(rays[:, axis], z, out=points[:, axis])
     points[:, 2] = z
     kept = inside.ravel()[found]
     y, x = np.divmod(found, metres.shape[1])

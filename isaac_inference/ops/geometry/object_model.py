@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from isaac_inference.errors import ConfigError
 from isaac_inference.ops.geometry.look_alikes import LookAlikes, look_alikes
 from isaac_inference.ops.geometry.mesh import Mesh
-from isaac_inference.ops.geometry.rigid import Pose
+from isaac_inference.ops.geometry.rigid import Pose, dot
 from isaac_inference.ops.geometry.surface import checked_size, diameter, surface_points
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, equivalents, rotation_error
 from isaac_inference.ops.geometry.view_sphere import ViewSphere, unoccluded
@@ -160,10 +160,10 @@ class ObjectModel:
         index = part[np.minimum(found, len(part) - 1)]
         if facing is not None:
             self._turned_to(facing, points, index, found < len(part), part, tree, reach)
-        places, normals = self.points[index], self.normals[index]
+        places, normals = self.points.take(index, axis=0), self.normals.take(index, axis=0)
         gap = points - places
-        along = np.einsum('ij,ij->i', gap, normals)
-        beside = np.einsum('ij,ij->i', gap, gap) - along * along > self.blur**2
+        along = dot(gap, normals)
+        beside = dot(gap, gap) - along * along > self.blur**2
         return places, normals, beside
 
     def _turned_to(
@@ -171,7 +171,7 @@ class ObjectModel:
         tree: cKDTree, reach: float,
     ) -> None:  # fmt: skip
         """Replaces the samples (N,) of those near points that are past the edge of what faces the same way."""
-        same = np.einsum('ij,ij->i', self.normals[index], facing) > _SAME_WAY
+        same = dot(self.normals.take(index, axis=0), facing) > _SAME_WAY
         away = np.flatnonzero(near & ~same)
         away = away[facing[away].any(axis=1)]
         if len(away) == 0:
@@ -181,8 +181,8 @@ class ObjectModel:
         alike = np.einsum('nki,ni->nk', self.normals[around], facing[away]) > _SAME_WAY
         chosen = around[np.arange(len(away)), alike.argmax(axis=1)]
         gap = points[away] - self.points[chosen]
-        along = np.einsum('ij,ij->i', gap, self.normals[chosen])
-        past = alike.any(axis=1) & (np.einsum('ij,ij->i', gap, gap) - along**2 > self.blur**2)
+        along = dot(gap, self.normals[chosen])
+        past = alike.any(axis=1) & (dot(gap, gap) - along**2 > self.blur**2)
         index[away[past]] = chosen[past]
 
     def visible(self, rotation: np.ndarray, translation: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
@@ -193,17 +193,17 @@ class ObjectModel:
         points, normals = self.points, self.normals
         if self.shape == 'mesh':
             part, tree = self.views.part(-rotation.T @ translation)
-            points, normals = tree.data, normals[part]
+            points, normals = tree.data, normals.take(part, axis=0)
         points, normals = points @ rotation.T + translation, normals @ rotation.T
-        length = np.sqrt(np.einsum('ij,ij->i', points, points))
-        towards = -np.einsum('ij,ij->i', points, normals) / np.maximum(length, 1e-9)
+        length = np.sqrt(dot(points, points))
+        towards = -dot(points, normals) / np.maximum(length, 1e-9)
         seen = np.flatnonzero(towards > 0.1)
         if self.shape == 'mesh':
             facing = towards[seen]
             slope = np.sqrt(1.0 - np.minimum(1.0, facing) ** 2) / facing
-            seen = seen[unoccluded(points[seen], slope, self.spacing)]
+            seen = seen[unoccluded(points.take(seen, axis=0), slope, self.spacing)]
         seen = seen[:: max(1, -(-len(seen) // limit))]
-        return points[seen], normals[seen]
+        return points.take(seen, axis=0), normals.take(seen, axis=0)
 
 
 def geometric_symmetries(shape: str, size: np.ndarray) -> tuple[Symmetry, ...]:
@@ -273,7 +273,7 @@ def _closest_on_cylinder(
         past = np.maximum(flat - radius, 0.0)
         nearer = np.hypot(past, points[:, 2] - end[:, 2]) < gap
         if facing is not None:
-            on_end, on_side = facing[:, 2] * sign > _SAME_WAY, np.einsum('ij,ij->i', facing, outward) > _SAME_WAY
+            on_end, on_side = facing[:, 2] * sign > _SAME_WAY, dot(facing, outward) > _SAME_WAY
             nearer |= on_end & ~on_side & (past > 0.0)
             nearer &= ~(on_side & ~on_end & beside)
         places[nearer] = end[nearer]

@@ -8,6 +8,7 @@ and gates, so that a pose that the keypoints do not support is an error, never a
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,17 +18,10 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, rotation_angle
 from isaac_inference.ops.geometry.symmetry import Symmetry, canonical, nearest
+from isaac_inference.ops.pose.pnp_covariance import covariance, noise_scale
 from isaac_inference.ops.pose.pnp_hypotheses import closed_form, consensus
 from isaac_inference.ops.pose.pnp_inliers import loosened, readmitted
-from isaac_inference.ops.pose.pnp_refinement import (
-    Fit,
-    Observations,
-    covariance,
-    evaluate,
-    in_front,
-    noise_scale,
-    refine,
-)
+from isaac_inference.ops.pose.pnp_refinement import Fit, Observations, evaluate, in_front, refine, weighed
 from isaac_inference.ops.pose.pnp_settings import MIN_KEYPOINTS, PnpSettings
 from isaac_inference.ops.pose.second_pose import SecondPose, either
 
@@ -35,6 +29,7 @@ __all__ = ['MIN_KEYPOINTS', 'PnpSettings', 'PoseEstimate', 'estimate_pnp']
 
 _FIRST_STEPS = 3  # of a second pose; after these it shows whether it's worth more
 _IMPOSSIBLE = 20.0  # log odds against a second pose that isn't worth a word: 2e-9
+_LEAST_WEIGHT = 1e-9  # of a keypoint that is used; one without any confidence has a variance all the same
 _SAME_POSE = math.radians(5.0)  # solutions closer than this are the same, up to noise
 
 
@@ -69,9 +64,9 @@ class _Solution:
     """A refined pose.
 
     Attributes:
-        kept: the observations that it was refined on, and of them `fit`.
+        kept: the used keypoints; those that it was refined on count.
+        fit: of these.
         huber: pixels, with which.
-        inliers: of the used keypoints.
         rms: of those that lie within the limit in pixels.
         method: as of `PoseEstimate`, and so `ambiguity`.
         other: the second pose.
@@ -80,7 +75,6 @@ class _Solution:
     kept: Observations
     fit: Fit
     huber: float
-    inliers: np.ndarray
     rms: float
     method: str
     other: Fit | None = None
@@ -117,7 +111,8 @@ def estimate_pnp(
         >>> np.allclose(found.pose.translation, (0.1, 0, 1)), np.allclose(found.pose.rotation, turn)
         (True, True)
     """
-    keypoints, model = _checked(keypoints, model_points, settings)
+    keypoints, points = _checked(keypoints, model_points, settings)
+    model = points
     # Keypoints are measured from pixel edges, K from pixel centres.
     normalised = camera.undistort(keypoints[:, :2] - 0.5)
     used = keypoints[:, 2] >= settings.min_confidence
@@ -130,26 +125,29 @@ def estimate_pnp(
             f'keypoints: {count} of {len(used)} have a confidence of {settings.min_confidence:g} or more and lie '
             f'within the lens model, expected {settings.min_keypoints}; lower min_confidence, or show more of it',
         )
-    focal, confidence = camera.focal, keypoints[used, 2]
-    weights = confidence ** (2.0 * settings.confidence_power)
-    total = float(np.add.reduce(weights))
-    weights = weights * (count / total) if total > 0.0 else np.ones(count)
-    seen = Observations(model[used], normalised[used] * focal, weights, focal)
+    focal, confidence = camera.focal, keypoints[:, 2]
+    if count < len(used):
+        model, normalised, confidence = model[used], normalised[used], confidence[used]
+    weights = np.maximum(confidence ** (2.0 * settings.confidence_power), _LEAST_WEIGHT)
+    weights *= count / float(np.add.reduce(weights))
+    seen = Observations.of(model, normalised * focal, weights, focal)
     extent = _extent(seen.pixels, settings)
     threshold = max(settings.inlier_px, settings.inlier_extent * extent)
     solution = _solve(seen, confidence, threshold, settings)
 
     pose = solution.fit.pose
     max_rms = max(settings.max_rms_px, settings.max_rms_extent * extent)
-    _check_pose(pose, solution, max_rms, model, settings)
+    _check_pose(pose, solution, max_rms, points, settings)
     pose = canonical(pose, symmetries)
     spread, other = _uncertainty(solution, pose, symmetries, settings, (solution.rms / max(max_rms, 1e-9)) ** 2)
-    inliers = used.copy()
-    inliers[used] = solution.inliers
+    inliers = used
+    if solution.kept.number < len(used):
+        inliers = used.copy()
+        inliers[used] = solution.kept.counting
     return PoseEstimate(
         pose=pose,
         covariance=spread,
-        score=min(1.0, float(np.add.reduce(confidence[solution.inliers])) / count),
+        score=min(1.0, float(confidence @ solution.kept.counting) / count),
         rms=solution.rms,
         inliers=inliers,
         method=solution.method,
@@ -183,15 +181,14 @@ def _checked(keypoints: np.ndarray, model: np.ndarray, settings: PnpSettings) ->
 
 def _extent(pixels: np.ndarray, settings: PnpSettings) -> float:
     """About the object's diameter in the image; a quarter of outliers does not change it."""
-    middle = len(pixels) // 2
-    ordered = pixels.copy()
-    ordered.sort(axis=0)
-    offset = pixels - ordered[middle]
-    distances = np.hypot(offset[:, 0], offset[:, 1])
-    distances.sort()
-    extent = 2.0 * float(distances[middle])
-    centred = pixels - np.add.reduce(pixels, axis=0) / len(pixels)
-    (xx, xy), (_, yy) = (centred.T @ centred / len(pixels)).tolist()
+    xs, ys = pixels.T.tolist()  # numbers, not arrays: there are about eight
+    count = len(xs)
+    middle = count // 2
+    x, y = sorted(xs)[middle], sorted(ys)[middle]
+    extent = 2.0 * sorted(map(math.hypot, [x - of_one for of_one in xs], [y - of_one for of_one in ys]))[middle]
+    x, y = sum(xs) / count, sum(ys) / count
+    xs, ys = [of_one - x for of_one in xs], [of_one - y for of_one in ys]
+    xx, xy, yy = (sum(map(operator.mul, *pair)) / count for pair in ((xs, xs), (xs, ys), (ys, ys)))
     across = (xx + yy) / 2.0 - math.hypot((xx - yy) / 2.0, xy)  # the smaller eigenvalue
     if extent < settings.min_extent_px or across < (0.1 * settings.pixel_noise) ** 2:
         raise FrameError(
@@ -202,46 +199,40 @@ def _extent(pixels: np.ndarray, settings: PnpSettings) -> float:
     return extent
 
 
-def _solve(seen: Observations, confidence: np.ndarray, threshold: float, settings: PnpSettings) -> _Solution:
-    huber, kept, suffix = threshold / 2.0, seen, ''
-    inliers: np.ndarray = np.ones(len(seen.model), bool)
-    fits = [evaluate(seen, pose, huber) for pose in closed_form(seen)]
+def _solve(everything: Observations, confidence: np.ndarray, threshold: float, settings: PnpSettings) -> _Solution:
+    huber, seen, suffix, noise = threshold / 2.0, everything, '', settings.pixel_noise
+    fits = [evaluate(seen, pose, huber) for pose in closed_form(seen.model, seen.pixels, seen.focal)]
     if not any(fit.longest <= threshold for fit in fits):
-        (inliers, found), suffix = consensus(seen, confidence, threshold), '+ransac'
+        inliers, found = consensus(everything, confidence, threshold)
         _check_inliers(inliers, confidence, threshold, settings)
-        kept = seen if inliers.all() else seen.select(inliers)
-        fits = [fit.select(inliers, kept.weights, huber) for fit in found]
+        seen, suffix = everything.where(inliers), '+ransac'
+        fits = [weighed(seen, fit, huber) for fit in found]
     if not fits:
         raise FrameError(
             'degenerate_keypoints',
-            f'keypoints: no pose fits {np.count_nonzero(inliers)} of them; their model points lie on a line, or their '
-            f'order is wrong',
+            f'keypoints: no pose fits {seen.number} of them; their model points lie on a line, or their order is wrong',
         )
     method = ('ippe' if len(fits) > 1 else 'sqpnp') + suffix
     fits.sort(key=_cost)  # the better one of a flat object's two poses mostly is so from the start
-    fit = refine(kept, fits[0], huber)
-    everywhere = fit if kept is seen else evaluate(seen, fit.vector, huber)
-    agreeing = everywhere.length <= threshold
-    if kept is not seen:
+    fit = refine(seen, fits[0], huber)
+    agreeing = fit.length <= threshold
+    if seen is not everything:
         agreeing &= in_front(seen.model, fit.vector)
-    if np.count_nonzero(agreeing != inliers):
-        inliers = agreeing
-        _check_inliers(inliers, confidence, threshold, settings)
-        kept = seen.select(inliers)
-        fit = refine(kept, evaluate(kept, fit.vector, huber), huber)
-        everywhere = evaluate(seen, fit.vector, huber)
-    rms = math.sqrt(float(fit.length @ fit.length) / len(fit.length))
-    noise = settings.pixel_noise
-    inliers, fit = readmitted(seen, inliers, fit, everywhere, huber, noise, settings.outlier_probability)
-    kept = seen if np.count_nonzero(inliers) == len(inliers) else seen.select(inliers)
-    fit, huber = loosened(kept, fit, huber, noise)
-    solution = _Solution(kept, fit, huber, inliers, rms, method)
-    return solution if len(fits) < 2 else _with_other(solution, fits[1].vector, settings)
+    if np.count_nonzero(agreeing != seen.counting):
+        _check_inliers(agreeing, confidence, threshold, settings)
+        seen = everything.where(agreeing)
+        fit = refine(seen, weighed(seen, fit, huber), huber)
+    squares = fit.length * fit.length
+    rms = math.sqrt(float(squares @ seen.counting) / seen.number)
+    seen, fit = readmitted(everything, seen, fit, huber, noise, settings.outlier_probability)
+    fit, huber = loosened(seen, fit, huber, noise)
+    solution = _Solution(seen, fit, huber, rms, method)
+    return solution if len(fits) < 2 else _with_other(solution, fits[1], settings)
 
 
-def _with_other(found: _Solution, start: np.ndarray, settings: PnpSettings) -> _Solution:
+def _with_other(found: _Solution, start: Fit, settings: PnpSettings) -> _Solution:
     """The better of a flat object's two poses with the other, if they differ and both are possible."""
-    begin = evaluate(found.kept, start, found.huber)
+    begin = weighed(found.kept, start, found.huber)
     other = refine(found.kept, begin, found.huber, _FIRST_STEPS)
     possible = found.fit.cost + 2.0 * settings.pixel_noise**2 * _IMPOSSIBLE
     if other.cost < possible:
@@ -252,7 +243,7 @@ def _with_other(found: _Solution, start: np.ndarray, settings: PnpSettings) -> _
         if not _differ(other, found.fit):
             return found
     best, other = sorted((found.fit, other), key=_cost)
-    floor = settings.pixel_noise**2 * 2 * len(best.length)
+    floor = settings.pixel_noise**2 * 2 * found.kept.number
     ambiguity = math.sqrt(max(best.cost, floor) / max(other.cost, floor))
     return replace(found, fit=best, other=other if other.cost < possible else None, ambiguity=ambiguity)
 
@@ -323,15 +314,14 @@ def _uncertainty(
     if spread is None or position > settings.max_position_std * distance or turn > settings.max_rotation_std:
         raise FrameError(
             'degenerate_keypoints',
-            f'pose: {len(kept.model)} keypoints leave it uncertain by more than {settings.max_position_std:.0%} of the '
+            f'pose: {kept.number} keypoints leave it uncertain by more than {settings.max_position_std:.0%} of the '
             f'distance or {settings.max_rotation_std:g} rad; the object is too small in the image, or flat and seen '
             f'from the side',
         )
     if solution.other is None:
         return spread, None
     around = covariance(kept, solution.other, huber, noise, passed)
-    scale, _ = noise_scale(kept.weights, solution.fit, huber, noise)
-    variance = max(noise * noise, scale)
+    variance = max(noise * noise, noise_scale(kept, solution.fit, huber, noise).weighted)
     excess = (solution.other.cost - solution.fit.cost) / (2.0 * variance)
     probability = 1.0 / (1.0 + math.exp(min(excess, 700.0)))
     other = SecondPose(

@@ -31,32 +31,32 @@ _SHARED = 4  # points that two different poses don't have in common
 _FIRST, _AT_ONCE = 4, 12  # triples whose poses are scored together; with one outlier, the first few mostly do
 
 
-def closed_form(seen: Observations) -> list[np.ndarray]:
+def closed_form(model: np.ndarray, pixels: np.ndarray, focal: float) -> list[np.ndarray]:
     """The poses worth refining, with all points in front of the camera: one, two for a flat model, or none.
 
     SQPnP (Terzakis and Lourakis, ECCV 2020) finds the global optimum for spread points; IPPE (Collins and Bartoli,
     IJCV 2014) finds both mirrored poses of flat ones.
 
     Args:
-        seen: four points or more.
+        model: (N, 3) m, object frame; four points or more.
+        pixels: (N, 2), where they are seen, from the principal point.
+        focal: pixels.
 
     Returns:
         (6,) each: rotation vector and translation, m.
 
     Example: the eight corners of a cube that is turned by nothing, at 1 m.
         >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
-        >>> pixels = 600 * corners[:, :2] / (1 + corners[:, 2:])
-        >>> poses = closed_form(Observations(corners, pixels, np.ones(8), focal=600.0))
+        >>> poses = closed_form(corners, 600 * corners[:, :2] / (1 + corners[:, 2:]), focal=600.0)
         >>> len(poses), np.allclose(poses[0], (0, 0, 0, 0, 0, 1), atol=1e-6)
         (1, True)
     """
-    shape = _shape(seen.model.tobytes())
+    shape = _shape(model.tobytes())
     if shape is None:
         return []
-    normalised = seen.pixels / seen.focal
+    normalised = pixels / focal
     if shape.plane is None:
-        found = _solve(seen.model, normalised, cv2.SOLVEPNP_SQPNP)
-        return [pose for pose in found if _all_in_front(seen.model, pose)]
+        return [pose for pose in _solve(model, normalised, cv2.SOLVEPNP_SQPNP) if _all_in_front(model, pose)]
     found = []
     for pose in _solve(shape.plane, normalised, cv2.SOLVEPNP_IPPE):
         if _all_in_front(shape.plane, pose):
@@ -86,24 +86,25 @@ def consensus(seen: Observations, confidence: np.ndarray, threshold: float) -> t
         >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
         >>> pixels = 600 * corners[:, :2] / (1 + corners[:, 2:])
         >>> pixels[2, 0] += 50
-        >>> inliers, _ = consensus(Observations(corners, pixels, np.ones(8), 600.0), np.ones(8), threshold=4.0)
+        >>> inliers, _ = consensus(Observations.of(corners, pixels, np.ones(8), 600.0), np.ones(8), threshold=4.0)
         >>> np.flatnonzero(~inliers).tolist()
         [2]
     """
-    count, shape = len(seen.model), _shape(seen.model.tobytes())
+    model, pixels, focal = seen.model, seen.pixels, seen.focal
+    count, shape = len(model), _shape(model.tobytes())
     is_solid = shape is not None and shape.plane is None  # four points of a flat one fit two poses
-    normalised = seen.pixels / seen.focal
+    normalised = pixels / focal
     # A pose from three noisy points misses the others by more than a pose from all of them.
     limit = (2.0 * threshold) ** 2
     best: np.ndarray = np.zeros(count, bool)
     best_cost, needed, tried, together = math.inf, MAX_TRIPLES, 0, _FIRST
-    triples = _ordered_triples(seen.model, confidence)
+    triples = _ordered_triples(model, confidence)
     while tried < min(needed, len(triples)):
-        poses = _three_point_poses(seen.model, normalised, triples[tried : min(tried + together, needed)])
+        poses = _three_point_poses(model, normalised, triples[tried : min(tried + together, needed)])
         tried, together = tried + together, _AT_ONCE
         if not len(poses):
             continue
-        squares = _squared_errors(seen, poses)
+        squares = _squared_errors(model, pixels, focal, poses)
         costs = np.minimum(squares, limit).sum(axis=1)
         lowest = int(costs.argmin())
         if costs[lowest] < best_cost:
@@ -124,11 +125,13 @@ def _tightened(seen: Observations, inliers: np.ndarray, threshold: float) -> tup
     for _ in range(3):
         if np.count_nonzero(inliers) < 4:
             return inliers, []
-        poses = closed_form(seen.select(inliers))
+        poses = closed_form(seen.model[inliers], seen.pixels[inliers], seen.focal)
         if not poses:
             return inliers, []
         fits = [evaluate(seen, pose, threshold) for pose in poses]
-        best = min(fits, key=lambda fit: float(np.minimum(fit.length, threshold).sum()))
+        best = fits[0]
+        if len(fits) > 1:
+            best = min(fits, key=lambda fit: float(np.minimum(fit.length, threshold).sum()))
         agreeing = (best.length <= threshold) & in_front(seen.model, best.vector)
         if not np.count_nonzero(agreeing != inliers):
             break
@@ -194,13 +197,18 @@ def _three_point_poses(model: np.ndarray, normalised: np.ndarray, triples: np.nd
     return np.concatenate(tuple(turns_then_moves), axis=1)
 
 
-def _squared_errors(seen: Observations, poses: np.ndarray) -> np.ndarray:
+def _squared_errors(model: np.ndarray, pixels: np.ndarray, focal: float, poses: np.ndarray) -> np.ndarray:
     """(M, N) squared pixels for (M, 6) poses; inf where a point is not in front of the camera."""
-    x, y, depth = (so3_exps(poses[:, :3]) @ seen.model.T + poses[:, 3:, None]).transpose(1, 0, 2)
-    scale = seen.focal / np.maximum(depth, _TINY)
-    dx, dy = x * scale - seen.pixels[:, 0], y * scale - seen.pixels[:, 1]
-    squares = dx * dx + dy * dy
-    return np.where((depth > 0.0) & (squares < np.inf), squares, np.inf)
+    x, y, depth = (so3_exps(poses[:, :3]) @ model.T + poses[:, 3:, None]).transpose(1, 0, 2)
+    scale = focal / np.maximum(depth, _TINY)
+    x *= scale
+    x -= pixels[:, 0]
+    y *= scale
+    y -= pixels[:, 1]
+    squares = x * x + y * y
+    if depth.min() <= 0.0:
+        squares[depth <= 0.0] = math.inf
+    return np.where(squares < np.inf, squares, np.inf)
 
 
 def _ordered_triples(model: np.ndarray, confidence: np.ndarray) -> np.ndarray:

@@ -13,14 +13,16 @@ import math
 import cv2
 import numpy as np
 
-from isaac_inference.ops.pose.pnp_refinement import Fit, Observations, evaluate, noise_scale, refine
+from isaac_inference.ops.pose.pnp_covariance import noise_scale
+from isaac_inference.ops.pose.pnp_refinement import Fit, Observations, refine, weighed
 
+_NO_WEIGHT = 1e-8  # a point that weighs less could be anywhere, so that it is near says nothing
 _EFFICIENT = 1.345  # standard deviations: Huber's limit that costs 5 % of the information where noise is normal
 
 
 def readmitted(
-    seen: Observations, inliers: np.ndarray, fit: Fit, everywhere: Fit, huber: float, noise: float, least: float
-) -> tuple[np.ndarray, Fit]:
+    everything: Observations, seen: Observations, fit: Fit, huber: float, noise: float, least: float
+) -> tuple[Observations, Fit]:
     """The inliers with those that are no outliers after all, and the pose refined on all of them.
 
     A point that wasn't used lies off its projection by its own noise and the pose's error. With the noise estimated
@@ -28,36 +30,36 @@ def readmitted(
     exceeds d^2 with a probability of (1 + d^2 / nu)^(-nu / 2).
 
     Args:
-        seen: all points.
-        inliers: (N,) boolean, four or more, on which `fit` was refined.
+        everything: all points, all counting.
+        seen: the inliers, four or more, on which `fit` was refined.
         fit: their pose.
-        everywhere: all points at that pose.
         huber: pixels, as for `refine`.
         noise: minimum standard deviation of a keypoint's x or y, in pixels.
         least: the probability below which a point is an outlier.
 
     Example: where others are 1 px off, of two points left out the one that is 3 px off returns, not the one 30 px off.
+        >>> from isaac_inference.ops.pose.pnp_refinement import evaluate
         >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
         >>> off = np.sign(corners.prod(axis=1, keepdims=True)) * (1.0, 0.0) * [[3], [30], *[[1]] * 6]
-        >>> seen = Observations(corners, 600 * corners[:, :2] / (1 + corners[:, 2:]) + off, np.ones(8), focal=600.0)
-        >>> inliers, start = np.arange(8) > 1, evaluate(seen, np.array([0, 0, 0, 0, 0, 1.0]), huber=2.0)
-        >>> fit = evaluate(seen.select(inliers), start.vector, huber=2.0)
-        >>> readmitted(seen, inliers, fit, start, huber=2.0, noise=1.0, least=0.01)[0].tolist()
+        >>> points = Observations.of(corners, 600 * corners[:, :2] / (1 + corners[:, 2:]) + off, np.ones(8), 600.0)
+        >>> inliers = points.where(np.arange(8) > 1)
+        >>> fit = evaluate(inliers, np.array([0, 0, 0, 0, 0, 1.0]), huber=2.0)
+        >>> readmitted(points, inliers, fit, huber=2.0, noise=1.0, least=0.01)[0].counting.tolist()
         [True, False, True, True, True, True, True, True]
     """
-    while np.count_nonzero(inliers) < len(inliers):
-        variance, free = noise_scale(seen.weights[inliers], fit, huber, noise)
-        variance /= _of_nearest(np.count_nonzero(inliers) / len(inliers))
-        squares = _squared_deviations(seen, inliers, everywhere, max(variance, noise * noise))
-        nearest = int(squares.argmin())
-        if not (1.0 + float(squares[nearest]) / free) ** (-free / 2.0) > least:
+    while seen.number < everything.number:
+        variance, _, free = noise_scale(seen, fit, huber, noise)
+        variance /= _of_nearest(seen.number / everything.number)
+        out = np.flatnonzero(~seen.counting)
+        squares = _squared_deviations(seen, fit, out, everything.weights[out], max(variance, noise * noise))
+        nearest = squares.index(min(squares))
+        if not (1.0 + squares[nearest] / free) ** (-free / 2.0) > least:
             break
-        inliers = inliers.copy()
-        inliers[np.flatnonzero(~inliers)[nearest]] = True
-        kept = seen.select(inliers)
-        fit = refine(kept, evaluate(kept, fit.vector, huber), huber)
-        everywhere = evaluate(seen, fit.vector, huber)
-    return inliers, fit
+        counting = seen.counting.copy()
+        counting[out[nearest]] = True
+        seen = everything.where(counting)
+        fit = refine(seen, weighed(seen, fit, huber), huber)
+    return seen, fit
 
 
 def _of_nearest(share: float) -> float:
@@ -70,43 +72,53 @@ def _of_nearest(share: float) -> float:
     return 1.0 + rest * math.log(rest) / share if rest > 0.0 else 1.0
 
 
-def _squared_deviations(seen: Observations, inliers: np.ndarray, everywhere: Fit, variance: float) -> np.ndarray:
-    """(M,) of the M points that are no inliers: squared standard deviations of their distance; inf if it's open."""
-    rows, out = everywhere.jacobian.reshape(-1, 2, 6), ~inliers
-    information = (rows * (seen.weights * inliers)[:, None, None]).reshape(-1, 6).T @ everywhere.jacobian
+def _squared_deviations(
+    seen: Observations, fit: Fit, out: np.ndarray, weights: np.ndarray, variance: float
+) -> list[float]:
+    """Squared standard deviations of the distances of points that do not count; inf if they are open, or
+    weigh nothing.
+
+    Args:
+        seen, fit: as of `readmitted`.
+        out: (M,) indices of the points.
+        weights: (M,) of these points, if they counted.
+        variance: squared pixels, of a point of weight 1.
+    """
+    information = cv2.mulTransposed(fit.jacobian * seen.roots[:, None], True)
     regular, spread = cv2.invert(information, flags=cv2.DECOMP_CHOLESKY)
     if not regular:
-        return np.full(int(np.count_nonzero(out)), np.inf)
-    of_out = rows[out]
+        return [math.inf] * len(out)
+    of_out = fit.jacobian.reshape(-1, 2, 6)[out]
     spreads = (of_out @ spread @ of_out.transpose(0, 2, 1)).reshape(-1, 4).tolist()
     squares = []
-    for (xx, xy, _, yy), weight, (dx, dy) in zip(
-        spreads, seen.weights[out].tolist(), everywhere.residual[out].tolist(), strict=True
-    ):
+    for (xx, xy, _, yy), weight, (dx, dy) in zip(spreads, weights.tolist(), fit.residual[out].tolist(), strict=True):
+        if weight < _NO_WEIGHT:
+            squares.append(math.inf)
+            continue
         xx, yy = xx + 1.0 / weight, yy + 1.0 / weight
         squares.append((yy * dx * dx - 2.0 * xy * dx * dy + xx * dy * dy) / ((xx * yy - xy * xy) * variance))
-    return np.array(squares)
+    return squares
 
 
-def loosened(kept: Observations, fit: Fit, huber: float, noise: float) -> tuple[Fit, float]:
+def loosened(seen: Observations, fit: Fit, huber: float, noise: float) -> tuple[Fit, float]:
     """The pose refined again where more than the tails of the noise were limited, and the limit in pixels.
 
     Args:
-        kept: the inliers.
+        seen: the inliers.
         fit, huber, noise: as of `readmitted`.
 
     Example: points that are all 4 px off have no tails, so a limit of 2 px gives way to one beyond them all.
+        >>> from isaac_inference.ops.pose.pnp_refinement import evaluate
         >>> corners = np.array([[x, y, z] for x in (-0.1, 0.1) for y in (-0.1, 0.1) for z in (-0.1, 0.1)])
         >>> off = np.sign(corners.prod(axis=1, keepdims=True)) * (4.0, 0.0)
-        >>> seen = Observations(corners, 600 * corners[:, :2] / (1 + corners[:, 2:]) + off, np.ones(8), focal=600.0)
+        >>> seen = Observations.of(corners, 600 * corners[:, :2] / (1 + corners[:, 2:]) + off, np.ones(8), focal=600.0)
         >>> fit = evaluate(seen, np.array([0, 0, 0, 0, 0, 1.0]), huber=2.0)
         >>> looser, limit = loosened(seen, fit, huber=2.0, noise=1.0)
         >>> round(fit.longest, 3), round(limit, 2), looser.longest < limit
         (4.0, 9.63, True)
     """
     if fit.longest > huber:
-        scale, _ = noise_scale(kept.weights, fit, huber, noise)
-        wanted = _EFFICIENT * math.sqrt(scale)
+        wanted = _EFFICIENT * math.sqrt(noise_scale(seen, fit, huber, noise).weighted)
         if wanted > huber:
-            return refine(kept, evaluate(kept, fit.vector, wanted), wanted), wanted
+            return refine(seen, weighed(seen, fit, wanted), wanted), wanted
     return fit, huber

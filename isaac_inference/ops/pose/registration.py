@@ -144,7 +144,7 @@ def _refined(
     near = within(points, initial.translation, model.diameter / 2 + reach)
     if np.count_nonzero(near) < settings.min_points <= len(points):
         raise _nothing_there(model, depth, initial, settings, int(np.count_nonzero(near)), reach)
-    scene, errors = _scene(model, points[near], depth, settings), _errors(initial, depth, settings)
+    scene, errors = _scene(model, points.compress(near, axis=0), depth, settings), _errors(initial, depth, settings)
     found = refine(model, scene, initial, prior, errors, reach, slack=slack)
     if found is None:
         raise _nothing_there(model, depth, initial, settings, len(scene.cloud), reach)
@@ -187,7 +187,7 @@ class _Search:
     ) -> None:
         mask = foreground_mask(points) if foreground is None else foreground
         self.model, self.settings = model, settings
-        self.scene = _scene(model, points[mask], depth, settings)
+        self.scene = _scene(model, points.compress(mask, axis=0), depth, settings)
         self._coarse = self.scene.thinned(_ROUGH_POINTS)
         middle = Pose(np.eye(3), self.scene.cloud.mean(axis=0))
         self.far, self._errors = _far(middle), _errors(middle, depth, settings)

@@ -13,7 +13,7 @@ from scipy.linalg.lapack import dposv
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.object_model import ObjectModel
-from isaac_inference.ops.geometry.rigid import Pose, cross, so3_exp, so3_log
+from isaac_inference.ops.geometry.rigid import Pose, cross, dot, so3_exp, so3_log
 
 _COARSE = 150  # points that serve the first steps
 _COARSE_STEPS, _FINE_STEPS = 6, 6
@@ -230,7 +230,7 @@ def _offsets(model: ObjectModel, depth: SeenDepth, pose: Pose) -> np.ndarray:
     points, normals = model.visible(pose.rotation, pose.translation, _PREDICTED)
     in_front = points[:, 2] > 0.01
     points, normals = points[in_front], normals[in_front]
-    return np.einsum('ij,ij->i', depth.at(points) - points, normals)
+    return dot(depth.at(points) - points, normals)
 
 
 def measure(model: ObjectModel, scene: Scene, pose: Pose, tolerance: float, noise: float) -> Alignment:
@@ -416,8 +416,8 @@ def _systematic(gain: np.ndarray, gradient: np.ndarray, cloud: np.ndarray, error
         gain: (6, N) how the pose follows the distances.
         gradient: (N, 3) of the distances.
     """
-    rays = cloud / np.sqrt(np.einsum('ij,ij->i', cloud, cloud))[:, None]
-    along = np.einsum('ij,ij->i', gradient, rays)
+    rays = cloud / np.sqrt(dot(cloud, cloud))[:, None]
+    along = dot(gradient, rays)
     flat = cloud[:, :2].T / cloud[:, 2]
     low, high = np.minimum.reduce(flat, axis=1), np.maximum.reduce(flat, axis=1)
     x, y = (2.0 * flat - low[:, None] - high[:, None]) / max(float((high - low).max()), 1e-9)
@@ -449,15 +449,15 @@ def _match(
     local = (scene.cloud - t) @ R
     places, normals, beside = model.closest(local, -R.T @ t, reach, scene.normals @ R if by_side else None)
     gap = local - places
-    along = np.einsum('ij,ij->i', gap, normals)
+    along = dot(gap, normals)
     # past an edge, the distance to the edge counts: what extends beyond the model pulls it along; in a fit along the
     # surface only, as what a point is off across it by says nothing about the edge
     if by_side:
         gap = gap - along[:, None] * normals
-    length = np.sqrt(np.einsum('ij,ij->i', gap, gap))
+    length = np.sqrt(dot(gap, gap))
     distance = np.where(beside, length, along)
     outwards = normals @ R.T
-    agree = np.einsum('ij,ij->i', outwards, scene.normals) > _SAME_SIDE
+    agree = dot(outwards, scene.normals) > _SAME_SIDE
     if np.count_nonzero(beside):
         outwards[beside] = (gap[beside] / np.maximum(length[beside], 1e-12)[:, None]) @ R.T
     return _Matches(distance, outwards, agree, beside, along)

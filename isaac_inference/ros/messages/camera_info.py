@@ -34,6 +34,7 @@ class CameraFeed:
         calibration: what the message says; None as long as `camera` is.
         frame_id: of the message.
         rectified: what `camera` takes the image for.
+        undecided: whether K, D and P differ, and neither the user nor a name says which of them the image follows.
         origin: (3,) m, of the camera in its frame: not zero for a stereo pair's second camera in the first one's.
         assumed: what had to be assumed, in words, by what it is assumed of ('image_rectified', 'stereo_frame'); empty
             where the message leaves no choice, or the user made it.
@@ -48,7 +49,7 @@ class CameraFeed:
         self.camera: CameraModel | None = None
         self.calibration: Calibration | None = None
         self.frame_id = ''
-        self.rectified = False
+        self.rectified = self.undecided = False
         self.origin: np.ndarray = np.zeros(3)
         self.assumed: dict[str, str] = {}
         self._chosen, self._topics, self._stereo = rectified, tuple(topics), stereo
@@ -68,11 +69,6 @@ class CameraFeed:
                 self._shown, self._is_followed = None, False
             self.frame_id = message.header.frame_id
             self._take(said)
-
-    @property
-    def undecided(self) -> bool:
-        """Whether K, D and P differ, and neither the user nor a name says which of them the image follows."""
-        return self.calibration is not None and self._told(self.calibration)[0] is None
 
     @property
     def is_shown(self) -> bool:
@@ -132,14 +128,15 @@ class CameraFeed:
 
     def _take(self, said: Calibration) -> None:
         self.camera = self.calibration = None
-        self.assumed = {}
+        self.assumed, self.undecided = {}, False
         told, why = self._told(said)
+        is_open = told is None
         if told is None:
             told, why = self._shown, 'its keypoints show so'
         if told is None:
             told, why = False, 'nothing tells'
         camera = said.camera(told, self._image_wh)
-        self.camera, self.calibration, self.rectified = camera, said, told
+        self.camera, self.calibration, self.rectified, self.undecided = camera, said, told, is_open
         self.assumed = {'image_rectified': f'{str(told).lower()}: {why}'} if why else {}
         is_own = self._stereo.is_own(self.frame_id)
         self.origin = np.zeros(3) if is_own else said.origin(told)

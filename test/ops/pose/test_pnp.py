@@ -206,3 +206,14 @@ def test_a_flat_object_with_an_outlier() -> None:
     assert found.method == 'ippe+ransac'
     assert found.inliers.tolist() == [True] * 4 + [False]
     assert turned_error(found, STRAIGHT) < 1e-6
+
+
+def test_outliers_without_any_confidence() -> None:
+    """Where `min_confidence` lets them in, they are weighed like the others, and left out."""
+    keypoints = seen(STRAIGHT)
+    keypoints[[1, 6]] += ((40.0, 0.0, -1.0), (0.0, -30.0, -1.0))
+    found = estimate_pnp(keypoints, BOX, CAMERA, replace(SETTINGS, min_confidence=0.0))
+    assert found.inliers.tolist() == [True, False, True, True, True, True, False, True]
+    assert position_error(found, STRAIGHT) < 1e-6
+    none_sure = seen(STRAIGHT) * (1.0, 1.0, 0.0)
+    assert position_error(estimate_pnp(none_sure, BOX, CAMERA, replace(SETTINGS, min_confidence=0.0)), STRAIGHT) < 1e-6

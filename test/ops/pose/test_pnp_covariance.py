@@ -13,7 +13,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.geometry.cuboid import cuboid_corners
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.ops.pose.pnp import PnpSettings, estimate_pnp
-from isaac_inference.ops.pose.pnp_refinement import luck
+from isaac_inference.ops.pose.pnp_covariance import luck
 from isaac_inference.ops.pose.second_pose import difference
 from isaac_inference.sim import OBJECT_SIZES
 

@@ -11,6 +11,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError
+from isaac_inference.ops.geometry.calibration import Calibration
 from isaac_inference.ros.messages.camera_info import CameraFeed, camera_info
 from isaac_inference.sim import default_camera
 
@@ -56,3 +57,24 @@ def test_a_camera_is_made_only_where_the_message_says_something_new() -> None:
     feed.put(message(width=640, height=480))
     assert feed.camera is not None
     assert feed.camera.width == 640
+
+
+def test_whether_an_image_is_undecided_is_found_out_with_its_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not with each question: that makes two cameras, and is asked for every frame."""
+    asked: list[Calibration] = []
+    only = Calibration.only
+    monkeypatch.setattr(Calibration, 'only', lambda self: asked.append(self) or only(self))
+    feed = CameraFeed()
+    assert not feed.undecided
+    bent = message(distortion_model='plumb_bob', d=[-0.3, 0.1, 0.0, 0.0, 0.0])
+    for _ in range(3):
+        feed.put(bent)
+        assert feed.undecided
+    feed.show(True)
+    assert (feed.undecided, feed.rectified) == (True, True)
+    assert len(asked) == 2  # by the message, and by what was shown
+    feed.put(message())
+    assert not feed.undecided
+    with pytest.raises(FrameError):
+        feed.put(message(k=[0.0] * 9, p=[0.0] * 12))
+    assert not feed.undecided
