@@ -24,7 +24,7 @@ from launch_ros.ros_adapters import get_ros_node
 
 from isaac_inference.ros.bringup.graph import PACKAGE, NodeSpec
 from isaac_inference.ros.bringup.launch_arguments import given_on_the_line, refuse_unknown
-from isaac_inference.ros.bringup.launch_plan import CONTAINER_EXECUTABLE, LaunchArgument, LaunchPlan, Program, resolve
+from isaac_inference.ros.bringup.launch_plan import CONTAINER_EXECUTABLE, LaunchArgument, LaunchPlan, Program
 from isaac_inference.ros.bringup.loading import LOAD_SERVICE, Loading
 from isaac_inference.ros.bringup.names import resolve
 from isaac_inference.ros.runtime.container.roster import Roster

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from itertools import product
 
 import pytest
 import yaml
@@ -17,7 +18,7 @@ from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import build
 
 DEFAULTS = {argument.name: argument.default for argument in ARGUMENTS}
-OF_CAMERA = ['preprocess', 'inference', 'detection', 'track', 'pose', 'annotate']
+OF_CAMERA = ['preprocess', 'detection', 'track', 'pose', 'annotate']
 
 
 @pytest.fixture(autouse=True)
@@ -38,13 +39,15 @@ def node(made, name: str, namespace: str = ''):
     return found
 
 
-def test_without_arguments_there_are_three_graphs_one_scene_and_what_fuses_them(demo_file):
+def test_without_arguments_three_cameras_share_a_scene_a_model_and_what_fuses_them(demo_file):
     made = plan()
     assert (made.composed, made.attach, made.container) == (True, False, '/multi_camera_container')
-    expected = [('sim_camera', ''), *((name, camera) for camera in ('front', 'left', 'right') for name in OF_CAMERA)]
-    assert [(spec.name, spec.namespace) for spec in made.nodes] == [*expected, ('fusion', '')]
-    assert max(Counter((spec.namespace, spec.name) for spec in made.nodes).values()) == 1
-    assert node(made, 'sim_camera').parameters['cameras'] == ['front', 'left', 'right']
+    cameras = ['front', 'left', 'right']
+    expected = {('sim_camera', ''), ('inference', ''), ('fusion', ''), *product(OF_CAMERA, cameras)}
+    assert Counter((spec.name, spec.namespace) for spec in made.nodes) == Counter(expected)
+    assert (made.nodes[0].name, made.nodes[-1].name) == ('sim_camera', 'fusion')
+    assert node(made, 'sim_camera').parameters['cameras'] == cameras
+    assert node(made, 'inference').parameters['streams'] == cameras
     fusion = node(made, 'fusion').parameters
     assert (fusion['streams'], fusion['target_frame']) == (['front', 'left', 'right'], 'world')
     assert {
