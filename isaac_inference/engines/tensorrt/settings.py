@@ -91,7 +91,9 @@ class TensorRtSettings(BackendSettings):
     contexts: int = setting(1, 'Execution contexts: how many frames may be in flight at once.', minimum=1, maximum=16)
     priority: str = setting('normal', "Priority of the engine's streams.", choices=STREAM_PRIORITIES)
     memory_limit_mib: int = setting(0, 'Maximum GPU memory of this process; 0: no limit.', unit='MiB', minimum=0)
-    cuda_graph: bool = setting(True, 'Launch the engine as one CUDA graph where shapes are fixed.')
+    cuda_graph: bool = setting(
+        True, 'Launch the engine as one CUDA graph where shapes are fixed, or nothing but the batch varies.'
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'tactic_sources', tuple(str(name).upper() for name in self.tactic_sources if name))

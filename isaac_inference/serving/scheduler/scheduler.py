@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who runs next: all models of a process ask here before each inference.
 
+Models of one class run side by side, as the operating system or the GPU lets them. Where there are several classes:
+
 - A model of a lower class does not start while one of a higher class waits for the same place, nor where that one,
   going by when its last frames came, would be due before it is done.
 - It does not start either where a model of a higher class would then have to wait for two inferences that run already.
-- Within a class who waits longest is next.
+- On the CPU each has cores of its own while it runs. Within a class who waits longest is next.
 
 A model whose class leaves it no time does not run, and says so (`Member.starving`). Below the safety class the
 prediction alone holds nobody up for longer than `PATIENCE_S`.
@@ -82,11 +84,6 @@ class Member:
         self._long_waits: deque[tuple[float, float]] = deque(maxlen=8)  # (end, length)
 
     @property
-    def is_contended(self) -> bool:
-        """Whether other models share its place."""
-        return self._queue.is_shared
-
-    @property
     def has_classes(self) -> bool:
         """Whether models of another class share its place."""
         return self._queue.has_classes
@@ -137,14 +134,13 @@ class Queue:
     """The models of one place.
 
     Attributes:
-        is_shared: whether there are several.
-        has_classes: whether there are several priorities.
+        has_classes: whether they have several priorities.
     """
 
     def __init__(self, place: Place, clock: Callable[[], float]) -> None:
         self.place, self.clock = place, clock
         self._condition = threading.Condition()
-        self.is_shared = self.has_classes = False
+        self.has_classes = False
         self._members: list[Member] = []
         self._waiting: list[Member] = []
         self._running: list[Turn] = []
@@ -167,7 +163,6 @@ class Queue:
             self._condition.notify_all()
 
     def _count(self) -> None:
-        self.is_shared = len(self._members) > 1
         self.has_classes = len({member.priority for member in self._members}) > 1
 
     def why_starving(self, member: Member, waited_s: float) -> str:
@@ -243,7 +238,7 @@ class Queue:
 
     def _may(self, member: Member, now_s: float) -> bool:
         """Whether a model may start now."""
-        if len(self._members) == 1 and not self._running:
+        if not self.has_classes:
             return True
         self._collect(now_s)
         for other in self._waiting:

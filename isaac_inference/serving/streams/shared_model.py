@@ -89,8 +89,8 @@ class SharedModel:
 
     @property
     def is_contended(self) -> bool:
-        """Whether other models share the place where it runs."""
-        return self._member.is_contended
+        """Whether models of another class share the place where it runs."""
+        return self._member.has_classes
 
     def starving(self) -> str | None:
         """What to say where the model gets too little; None where it does not. Any thread."""

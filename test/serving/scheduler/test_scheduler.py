@@ -108,11 +108,19 @@ def test_one_alone_never_waits(bench):
     for _ in range(3):
         with one.turn() as turn:
             assert turn.waited_s == 0.0
-    assert not one.is_contended and one.starving() is None
+    assert not one.has_classes and one.starving() is None
+
+
+def test_models_of_one_class_run_side_by_side(bench):
+    """A long inference of one would hold up all others, where the operating system has them share the cores."""
+    it = bench(cores=2)
+    runs = [it.starts(it.member(name, 2, cores=2)) for name in ('a', 'b', 'c')]
+    assert all(run.started for run in runs)
 
 
 def test_cores_are_handed_out_and_who_waits_longest_is_next(bench):
     it = bench(cores=2)
+    it.member('best effort', 0)
     a, b, c, d = (it.member(name, cores=cores) for name, cores in (('a', 1), ('b', 1), ('c', 2), ('d', 1)))
     first, second = it.starts(a), it.starts(b)
     third, fourth = it.waits(c), it.waits(d)
@@ -127,6 +135,7 @@ def test_cores_are_handed_out_and_who_waits_longest_is_next(bench):
 
 def test_who_asks_for_more_cores_than_there_are_gets_all(bench):
     it = bench(cores=2)
+    it.member('best effort', 0)
     big, small = it.member('big', cores=64), it.member('small', cores=1)
     run = it.starts(big)
     later = it.waits(small)
@@ -240,6 +249,7 @@ def test_who_starves_says_so_and_stops_saying_so(bench):
 def test_of_one_class_too_it_is_said(bench):
     clock = Clock()
     it = bench(clock=clock)
+    it.member('best effort', 0)
     one, other = it.member('one'), it.member('other')
     it.starts(one)
     it.waits(other)
@@ -249,7 +259,7 @@ def test_of_one_class_too_it_is_said(bench):
 
 def test_a_wait_ends_when_the_node_stops(bench):
     it = bench()
-    one, other = it.member('one'), it.member('other')
+    one, other = it.member('one'), it.member('other', 0)
     it.starts(one)
     held = it.waits(other)
     held.wanted = False
@@ -259,7 +269,7 @@ def test_a_wait_ends_when_the_node_stops(bench):
 
 def test_an_inference_that_fails_gives_its_place_back(bench):
     it = bench()
-    one, other = it.member('one'), it.member('other')
+    one, other = it.member('one'), it.member('other', 0)
     with pytest.raises(ValueError), one.turn():
         raise ValueError
     it.starts(other)
@@ -267,7 +277,7 @@ def test_an_inference_that_fails_gives_its_place_back(bench):
 
 def test_who_leaves_gives_its_place_back(bench):
     it = bench()
-    one, other = it.member('one'), it.member('other')
+    one, other = it.member('one'), it.member('other', 0)
     it.starts(one)
     held = it.waits(other)
     one.leave()
@@ -278,7 +288,7 @@ def test_places_do_not_wait_for_each_other(bench):
     it = bench(cores=1)
     members = [it.member('cpu', 0, cores=1), it.member('gpu', 0, cores=0), it.member('second', SAFETY, cores=0, gpu=1)]
     assert all(it.starts(member).started for member in members)
-    assert not any(member.is_contended for member in members)
+    assert not any(member.has_classes for member in members)
 
 
 def test_on_a_gpu_one_class_shares_and_a_higher_one_passes(bench):
@@ -338,5 +348,4 @@ def test_many_models_with_all_priorities_all_come_to_an_end(bench):
     for thread, member in zip(threads, members, strict=True):
         thread.join(LIMIT_S)
         assert not thread.is_alive(), member.name
-        member.leave()
     assert most[0] <= 3

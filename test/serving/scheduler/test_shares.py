@@ -70,16 +70,14 @@ def simulate(takes_s, priorities, threads, factor=1.0, period_s=0.1, seed=1):
 def test_a_safety_model_beside_two_that_saturate(takes_s, threads, factor):
     """p99 at most 1.5 times alone, and the two others keep far more than 30 % of what they get without it."""
     graded, kept = simulate(takes_s, (SAFETY, 0, 0), threads, factor)
-    alike, _ = simulate(takes_s, (1, 1, 1), threads, factor)
     _, without = simulate(takes_s, (SAFETY, 0, 0), threads, factor, period_s=0.0)
     alone = 1.15 * takes_s
     assert np.percentile(graded, 99) <= 1.5 * alone
     assert len(graded) >= 0.98 * SECONDS / 0.1
     assert graded.max() <= alone + 1.15 * factor * takes_s + 2 * STEP_S, 'never behind more than one that runs'
     assert kept >= 0.6 * without
-    assert np.percentile(alike, 99) > 1.5 * alone, 'without priorities it is late'
 
 
-def test_models_of_one_class_share_alike():
-    _, rate = simulate(0.008, (1, 1, 1), 2, period_s=0.0)
+def test_the_two_others_share_all_that_there_is():
+    _, rate = simulate(0.008, (SAFETY, 0, 0), 2, period_s=0.0)
     assert rate == pytest.approx(1 / (1.025 * 0.008 + STEP_S), rel=0.05)

@@ -41,12 +41,12 @@ def test_a_node_that_waits_for_its_turn_can_be_stopped(cameras, busy):
     assert found.node.state == 'inactive'
 
 
-def test_it_says_how_long_it_waits_only_where_there_are_others(cameras):
+def test_it_says_how_long_it_waits_only_where_there_are_other_classes(cameras):
     found = cameras()
     found.ask('front')
     report = found.probe.wait_report('inference')
     assert not [pair.key for pair in report.values if pair.key.startswith('turn_wait_ms')]
-    other = SCHEDULER.join('/other', 1, cores=1)
+    other = SCHEDULER.join('/other', 0, cores=1)
     found.ask('front')
     found.probe.wait_until(lambda: found.probe.value('inference', 'turn_wait_ms.p50') != '')
     other.leave()
@@ -61,10 +61,10 @@ def test_a_priority_out_of_range_is_refused_at_configure(empty_graph, open_batch
 
 
 def test_a_node_that_is_gone_shares_nothing_any_more(cameras):
-    member = SCHEDULER.join('/other', 1, cores=1)
+    member = SCHEDULER.join('/other', 0, cores=1)
     found = cameras()
-    found.probe.wait_until(lambda: member.is_contended)
+    found.probe.wait_until(lambda: member.has_classes)
     found.node.trigger_deactivate()
     found.node.trigger_cleanup()
-    assert not member.is_contended
+    assert not member.has_classes
     member.leave()
