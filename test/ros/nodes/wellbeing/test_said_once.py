@@ -11,11 +11,12 @@ import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from support.ros.probe import image_message
+from support.waiting import wait_until
 
 from isaac_inference.ros.runtime.node import PipelineNode
 
 NODES = ('preprocess', 'inference', 'detection')
-SOON = 0.5  # seconds without input after which a node is STALE; nothing depends on how soon
+SOON = 0.5  # seconds without input after which a node is STALE; nothing depends on how soon, once nodes are discovered
 
 
 class Lines:
@@ -53,6 +54,8 @@ def is_stale(graph: Any, *nodes: str) -> bool:
 def test_silence_and_its_end_are_one_line_each_from_the_node_at_the_camera(
     lines: Lines, graph: Any, model: Path
 ) -> None:
+    images = f'{graph.namespace}/image'
+    wait_until(lambda: graph.container.count_publishers(images), 'it is known here who publishes the images')
     graph.load_all(model, annotate=False, **{name: {'input_timeout_s': SOON} for name in NODES})
     graph.probe.wait_until(lambda: is_stale(graph, *NODES), 'all nodes are stale')
     graph.probe.wait_until(lambda: lines.warnings, 'somebody says so')
