@@ -17,7 +17,8 @@ from isaac_inference.models.skeleton_reader import NamedSkeleton, read_skeleton
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.keypoints.body import Body, body_of
-from isaac_inference.ops.keypoints.joints import UNSURE, PersonJoints, check_points, joints_in_space, same_person
+from isaac_inference.ops.keypoints.joints import UNSURE, PersonJoints, check_points, joints_in_space
+from isaac_inference.ops.keypoints.similarity import ALIKE, same_as
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.compressed_depth import depth_frame_of
 from isaac_inference.ros.messages.detections import SeenBox, read_detections, read_keypoints
@@ -277,9 +278,8 @@ class SkeletonsNode(PipelineNode):
 
     def _people(self, seen: Sequence[SeenBox], rows: np.ndarray) -> list[SeenBox]:
         """Those of whom anything is sure; of two detections of one person the one with the higher score."""
-        least = self._settings.min_confidence
         found: list[SeenBox] = []
-        for item in sorted(seen, key=lambda item: -item.score):
+        for item in seen:
             row = rows[item.index]
             if not row[:, 2].any():  # as the network itself says
                 continue
@@ -287,16 +287,21 @@ class SkeletonsNode(PipelineNode):
             if not np.isfinite(row[is_told]).all():
                 self.health.skipped('keypoints_not_finite', f'detection {item.index}: keypoints that are not finite')
                 continue
-            twin = next((one for one in found if same_person(rows[one.index], row, np.array(one.box), least)), None)
-            if twin is not None:
-                self.health.skipped(
-                    'person_twice',
-                    f'detections {twin.index} and {item.index} have the same keypoints, within 3 % of the box: they '
-                    'are one person, or of two people in one box the network sees one; the higher score is taken',
-                )
-                continue
             found.append(item)
-        return sorted(found, key=lambda item: item.index)
+        if len(found) < 2:
+            return found
+        boxes = np.array([item.box for item in found])
+        areas, scores = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), np.array([item.score for item in found])
+        points = rows[[item.index for item in found]]
+        twins = same_as(points, areas, scores, self._settings.min_confidence, ALIKE)
+        for place, other in twins.items():
+            self.health.skipped(
+                'person_twice',
+                f'detections {found[other].index} and {found[place].index} have the same keypoints, by a similarity '
+                f'(OKS) of {ALIKE:g} or more: they are one person, or of two people in one box the network sees one; '
+                'the higher score is taken',
+            )
+        return [item for place, item in enumerate(found) if place not in twins]
 
     def _follow_image(self, said: Mapping[str, np.ndarray]) -> tuple[int, int] | None:
         """(width, height) of the image that keypoints were found in; None where nothing says it."""
