@@ -133,7 +133,8 @@ class CropsNode(ModelNode):
         self._camera = CameraFeed(self.parameters.image_rectified, names)
 
     def _on_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
-        self._camera.put(message)
+        with contextlib.suppress(FrameError):  # who needs the camera names what is wrong with it
+            self._camera.put(message)
 
     def _on_image(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
         # decoded when it is cropped: most of a camera's may never be
@@ -226,7 +227,7 @@ class CropsNode(ModelNode):
     def _rectified(self, image_wh: tuple[int, int] | None) -> dict[str, np.ndarray]:
         """The mark of a rectified image; none where that is not known, or CameraInfo is of another size's images."""
         if image_wh is not None:
-            with contextlib.suppress(FrameError):  # who needs the camera names what is wrong with it
+            with contextlib.suppress(FrameError):
                 self._camera.fit(*image_wh)
         camera, flat = self._camera.camera, self._camera.flat
         if camera is None or flat is None or image_wh not in (None, (camera.width, camera.height)):
