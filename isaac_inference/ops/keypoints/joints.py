@@ -105,6 +105,16 @@ class PersonJoints:
         """(K,) bool, the joints that have a position."""
         return np.isfinite(self.positions[:, 2])
 
+    def without(self, hidden: np.ndarray) -> PersonJoints:
+        """The same without some joints, (K,) bool, that somebody else hides."""
+        out = hidden & self.found
+        if not out.any():
+            return self
+        positions = np.where(out[:, None], np.nan, self.positions)
+        covariances = np.where(out[:, None, None], np.nan, self.covariances)
+        reasons = tuple(HIDDEN if is_out else reason for reason, is_out in zip(self.left_out, out, strict=True))
+        return PersonJoints(positions, covariances, reasons, self.height)
+
 
 def joints_in_space(
     keypoints: np.ndarray,

@@ -23,6 +23,7 @@ from isaac_inference.ros.messages.image import ImageFrame, color_image
 from isaac_inference.ros.messages.tensors import RECTIFIED, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.shared.image_input import ImageInput, ImageParameters
 from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
+from isaac_inference.ros.nodes.shared.released import work_off
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.parameters.schema import group, param
@@ -170,13 +171,10 @@ class CropsNode(ModelNode):
         self.health.standing('unpaired', self._pairing.explain())
 
     def _release(self, released: Sequence[Paired]) -> None:
-        self._pairing.drop_forgotten(self.health.dropped)
-        for pair in released:
-            message, clock = pair.item
-            with self.work(clock):
-                self._crop(message, pair.matches['image'], clock)
+        work_off(self, self._pairing, released, self._crop)
 
-    def _crop(self, message: Detection2DArray, item: ImageFrame | CompressedImage | None, clock: StageClock) -> None:
+    def _crop(self, message: Detection2DArray, pair: Paired, clock: StageClock) -> None:
+        item: ImageFrame | CompressedImage | None = pair.matches['image']
         seen = read_detections(message.detections, self.health.skipped)
         people = [box for box in seen if not self._labels or box.label in self._labels]
         if not people:
