@@ -279,23 +279,25 @@ def _one_body(
     apart = np.linalg.norm(spots[:, None] - spots[None], axis=2)
     fits = apart <= _SLACK * height * body.reach[np.ix_(owner, owner)] + _LOOSE
     weights = np.array([surface.share for surface in flat]) * confidences[owner]
-    for joint in set(owner.tolist()):
-        own = np.flatnonzero(owner == joint)
-        nearest = own[depths[own].argmin()]
-        weights[nearest] *= _NEARER
+    own = {joint: np.flatnonzero(owner == joint) for joint in np.unique(owner).tolist()}
+    for which in own.values():
+        weights[which[depths[which].argmin()]] *= _NEARER
+    strongest = sorted(own, key=lambda joint: -weights[own[joint]].max())[:_SEEDS]
+    # sets of surfaces as bits: there are a few dozen, and they are met often
+    together = [int.from_bytes(np.packbits(row, bitorder='little').tobytes(), 'little') for row in fits]
+    weight_of = weights.tolist()
+    ranked = {joint: sorted(which.tolist(), key=lambda one: -weight_of[one]) for joint, which in own.items()}
+    ways = {joint: sorted(set(own) - {joint}, key=body.reach[joint].tolist().__getitem__) for joint in strongest}
     best: list[int] = []
     best_weight = -1.0
-    strongest = sorted(set(owner.tolist()), key=lambda joint: -weights[owner == joint].max())[:_SEEDS]
-    for seed in np.flatnonzero(np.isin(owner, strongest)).tolist():
-        allowed, chosen, weight = fits[seed].copy(), [seed], float(weights[seed])
-        order = sorted(set(owner.tolist()) - {int(owner[seed])}, key=lambda joint: body.reach[owner[seed], joint])
-        for joint in order:
-            own = np.flatnonzero((owner == joint) & allowed)
-            if len(own):
-                pick = int(own[weights[own].argmax()])
+    for seed in sorted(one for joint in strongest for one in own[joint].tolist()):
+        allowed, chosen, weight = together[seed], [seed], weight_of[seed]
+        for joint in ways[int(owner[seed])]:
+            pick = next((one for one in ranked[joint] if allowed >> one & 1), -1)
+            if pick >= 0:
                 chosen.append(pick)
-                weight += float(weights[pick])
-                allowed &= fits[pick]
+                weight += weight_of[pick]
+                allowed &= together[pick]
         if weight > best_weight:
             best, best_weight = chosen, weight
     taken: list[Surface | None] = [None] * len(seen)
