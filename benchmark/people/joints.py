@@ -13,11 +13,16 @@ Depth is
 - sensor: as the simulated camera measures it (noise, holes along edges);
 - real-like: with all faults of `sim/depth_scenes` (also a scale error of the whole image, steps, mixed pixels, shadows,
   specks, misregistration to colour);
-- sensor, surface: as sensor, with joints taken to lie on the skin.
+- sensor, surface: as sensor, with joints taken to lie on the skin;
+- behind a board: as real-like, and a board stands 0.1 to 1 m before one person of each frame, over part of the box; of
+  half of the joints behind it the network is as sure as of seen ones.
 
-`visible` are joints that nothing but their own limb hides; `all` those that the network is sure of, hidden ones
-included, of which depth can only show what hides them. `beyond 2 sigma` are the errors along the camera's x, y and z
+`visible` are joints that nothing but their own limb hides; `hidden` those that are published although something hides
+them, of which depth can only show that; `all` both. `beyond 2 sigma` are the errors along the camera's x, y and z
 that are more than two published standard deviations: 5 % if errors were normal and the covariance true.
+
+People in `other postures` are alone, with real-like depth; the angles of their joints are drawn for each frame. Nothing
+was tuned on anybody who does not walk.
 
 MoveNet, where its file is beside that of --model, is shown the same people in crops around their true boxes, for
 curiosity: PCK are the visible joints that are within a fifth of the trunk (left shoulder to right hip) of the truth.
@@ -26,9 +31,10 @@ Nothing is tuned for it.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,14 +50,27 @@ from isaac_inference.ops.keypoints.body import Body, body_of
 from isaac_inference.ops.keypoints.joints import joints_in_space
 from isaac_inference.sim import default_camera
 from isaac_inference.sim.depth_scenes import DepthFaults, measured_depth
-from isaac_inference.sim.people import PeopleFrame, PeopleScene, PersonTruth, observed_keypoints
+from isaac_inference.sim.people import PeopleFrame, PeopleScene, PersonTruth, Posture, observed_keypoints
 
 TITLE = 'Joints of people'
 ASKED_MM = 40.0
-CASES = ('exact', 'sensor', 'real-like', 'sensor, surface')
+_BOARD = 'behind a board'
+CASES = ('exact', 'sensor', 'real-like', 'sensor, surface', _BOARD)
 _FIRST_SEED, _STEP_S, _FRAMES = 9000, 1.3, 6  # nothing was tuned on these seeds
 _FAR = 12.0  # m: beyond it a depth camera sees nothing
 _MOVENET = 'movenet_singlepose_lightning.onnx'
+# posture -> its angles: from and to, in rad; pairs are drawn for each side
+_POSTURES: dict[str, dict[str, tuple[float, float]]] = {
+    'seated': {'hip': (1.3, 1.7), 'knee': (1.2, 1.8), 'shoulder': (0, 0.6), 'elbow': (0.3, 1.6), 'lean': (-0.1, 0.4)},
+    'reaching': {'shoulder': (0.8, 1.7), 'elbow': (0, 0.6), 'spread': (0, 0.4), 'lean': (0, 0.3)},
+    'bent': {'lean': (0.7, 1.3), 'shoulder': (0.5, 1.5), 'elbow': (0, 0.5), 'knee': (0, 0.3)},
+    'arms up': {'shoulder': (2.3, 3.1), 'elbow': (0, 0.6), 'spread': (0, 0.4)},
+    'arms spread': {'spread': (0.8, 1.5), 'hip': (-0.2, 0.4)},
+    'crouched': {
+        'hip': (1.2, 1.9), 'knee': (1.6, 2.2), 'lean': (0.3, 0.8), 'shoulder': (0.3, 1.2), 'elbow': (0.2, 1.2),
+    },
+    'arms folded': {'shoulder': (0.1, 0.5), 'elbow': (1.5, 2.2), 'spread': (-0.3, 0.1)},
+}  # fmt: skip
 _PARTS = [name.replace('left_', '') for name in COCO_17.names if not name.startswith('right_')]
 
 
@@ -75,9 +94,10 @@ class _Case:
     def mm(self) -> np.ndarray:
         return 1e3 * np.linalg.norm(np.array(self.errors), axis=1)
 
-    def of(self, visible: bool) -> np.ndarray:
-        """(N,) bool, the visible ones, or all."""
-        return np.array(self.visible) | (not visible)
+    def of(self, which: str) -> np.ndarray:
+        """(N,) bool, the visible ones, the hidden ones, or all."""
+        visible: np.ndarray = np.array(self.visible, bool)
+        return {'visible': visible, 'hidden': ~visible, 'all': np.ones_like(visible)}[which]
 
 
 def run(options: Options) -> Result:
@@ -90,11 +110,15 @@ def run(options: Options) -> Result:
         for seed, index, frame in _frames(seeds):
             for name, case in cases.items():
                 rng = np.random.default_rng([seed, index])
-                rows = observed_keypoints(frame.truths, rng)
-                depth = DepthImage(_depth(frame, name, rng), 1.0)
-                for truth, row in zip(frame.truths, rows, strict=True):
+                truths, rows = frame.truths, observed_keypoints(frame.truths, rng)
+                metres = _depth(frame, name, rng)
+                if name == _BOARD:
+                    metres, truths = _behind_a_board(metres, truths, rows, np.random.default_rng([seed, index, 7]))
+                depth = DepthImage(metres, 1.0)
+                for truth, row in zip(truths, rows, strict=True):
                     _judge(case, truth, row, depth, bodies[name])
         _add_tables(result, cases, len(seeds))
+        result.tables.append(_postures(seeds))
         _add_movenet(result, Path(options.model).with_name(_MOVENET), seeds)
     _plot(result, options, cases)
     return result
@@ -115,13 +139,40 @@ def _body(case: str) -> Body:
 def _depth(frame: PeopleFrame, case: str, rng: np.random.Generator) -> np.ndarray:
     if case == 'exact':
         return frame.exact_depth
-    if case != 'real-like':
+    if case not in ('real-like', _BOARD):
         return frame.depth
     filled = np.where(np.isfinite(frame.exact_depth), frame.exact_depth, _FAR + 3.0)
     faults = DepthFaults()
     measured = measured_depth(filled, np.ones_like(filled), faults, float(rng.normal()) * faults.bias, rng)
     measured[measured > _FAR] = np.nan
     return np.asarray(measured, np.float32)
+
+
+def _behind_a_board(
+    depth: np.ndarray, truths: Sequence[PersonTruth], rows: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, tuple[PersonTruth, ...]]:
+    """The depth with a board before one person, and who is still visible; changes the confidences of rows in place."""
+    person = truths[int(rng.integers(len(truths)))] if truths else None
+    ahead, where = rng.uniform(0.1, 1.0), rng.uniform((0.1, 0.2, 0.15, 0.08), (0.9, 0.9, 0.7, 0.35))
+    if person is None or person.joints[:, 2].min() - ahead < 0.6:
+        return depth, tuple(truths)
+    (x0, y0, x1, y1), z = person.box.tolist(), float(person.joints[:, 2].min()) - ahead
+    x, y = x0 + where[0] * (x1 - x0), y0 + where[1] * (y1 - y0)
+    half = where[2] * (x1 - x0), where[3] * (y1 - y0)
+    height, width = depth.shape
+    left, right = max(0, int(x - half[0])), min(width, int(x + half[0]))
+    top, bottom = max(0, int(y - half[1])), min(height, int(y + half[1]))
+    changed = depth.copy()
+    changed[top:bottom, left:right] = z + rng.normal(0.0, 0.0015 * z * z, (bottom - top, right - left))
+    seen = []
+    for truth, row in zip(truths, rows, strict=True):
+        with np.errstate(invalid='ignore'):
+            under = ((truth.pixels >= (left, top)) & (truth.pixels < (right, bottom))).all(axis=1)
+        newly = under & truth.visible
+        sure = rng.random(len(row)) < 0.5
+        row[newly, 2] = np.where(sure, rng.uniform(0.45, 1.0, len(row)), rng.uniform(0.0, 0.3, len(row)))[newly]
+        seen.append(dataclasses.replace(truth, visible=truth.visible & ~under))
+    return changed, tuple(seen)
 
 
 def _judge(case: _Case, truth: PersonTruth, row: np.ndarray, depth: DepthImage, body: Body) -> None:
@@ -154,12 +205,12 @@ def _add_tables(result: Result, cases: dict[str, _Case], seeds: int) -> None:
     left = Table(
         'Joints that are left out, of 17 for each person',
         ['depth', 'people', 'found', 'unsure', 'outside', 'no depth', 'elsewhere', 'bone', 'visible ones found',
-         'people refused', 'stature: p5, p50, p95 of the true one', 'CPU ms a person'],
+         'hidden', 'people refused', 'stature: p5, p50, p95 of the true one', 'CPU ms a person'],
     )  # fmt: skip
     for name, case in cases.items():
         scaled, squares = np.array(case.scaled), np.array(case.squares)
-        for which, visible in (('visible', True), ('all', False)):
-            use = case.of(visible)
+        for which in ('visible', 'hidden', 'all'):
+            use = case.of(which)
             beyond = (scaled[use] > 2.0).mean(axis=0)
             p50, p90, p99 = np.percentile(case.mm[use], (50, 90, 99))
             table.add(
@@ -174,7 +225,8 @@ def _add_tables(result: Result, cases: dict[str, _Case], seeds: int) -> None:
         left.add(
             name, people, f'{len(case.errors) / (17 * people):.1%}',
             *(f'{case.left_out[reason] / (17 * people):.1%}' for reason in reasons),
-            f'{case.seen_and_found / case.seen:.1%}', sum(case.refused.values()),
+            f'{case.seen_and_found / case.seen:.1%}', f'{case.left_out["joint_hidden"] / (17 * people):.1%}',
+            sum(case.refused.values()),
             f'{low:.3f}, {middle:.3f}, {high:.3f}', f'{np.median(case.cpu_ms):.1f}',
         )  # fmt: skip
     by_part = Table(
@@ -197,11 +249,54 @@ def _add_tables(result: Result, cases: dict[str, _Case], seeds: int) -> None:
                 f'Joints of people, {name} depth, keypoints with noise of 2 to 4 px',
                 f'p50 at most {ASKED_MM:.0f} mm',
                 f'{p50:.1f} mm (p90 {p90:.0f}, worst {case.mm.max():.0f}); of visible joints '
-                f'{np.median(case.mm[case.of(True)]):.1f} mm; {1 - case.seen_and_found / case.seen:.1%} of the visible '
-                f'ones left out; {(np.array(case.scaled) > 2.0).mean():.1%} beyond 2 sigma',
+                f'{np.median(case.mm[case.of("visible")]):.1f} mm; {1 - case.seen_and_found / case.seen:.1%} of the '
+                f'visible ones left out; {(np.array(case.scaled) > 2.0).mean():.1%} beyond 2 sigma',
                 bool(p50 <= ASKED_MM),
             )
         )
+        within = float((np.array(case.scaled)[case.of('visible')] <= 2.0).mean())
+        result.figures.append(
+            Figure(
+                f'Covariance of visible joints, {name} depth',
+                '93 to 97 % within 2 sigma',
+                f'{within:.1%}',
+                bool(0.93 <= within <= 0.97),
+            )
+        )
+
+
+def _postures(seeds: range) -> Table:
+    """What becomes of people who do not walk."""
+    table = Table(
+        f'Other postures, real-like depth [mm], {len(seeds)} seeds of 3 frames',
+        ['posture', 'visible', 'found', 'p50', 'p90', 'beyond 2 sigma', 'hidden', 'p50', 'p90', 'people refused'],
+    )
+    for number, (name, angles) in enumerate(_POSTURES.items()):
+        case, body = _Case(), _body('real-like')
+        for seed in seeds:
+            for index in range(3):
+                rng = np.random.default_rng([seed, index, number])
+                frame = PeopleScene(default_camera(), seed, people=1, posture=_posture(angles, rng)).frame(
+                    index * _STEP_S
+                )
+                rows = observed_keypoints(frame.truths, rng)
+                depth = DepthImage(_depth(frame, 'real-like', rng), 1.0)
+                for truth, row in zip(frame.truths, rows, strict=True):
+                    _judge(case, truth, row, depth, body)
+        visible, hidden = case.mm[case.of('visible')], case.mm[case.of('hidden')]
+        beyond = float((np.array(case.scaled)[case.of('visible')] > 2.0).mean())
+        table.add(
+            name, len(visible), f'{case.seen_and_found / case.seen:.1%}',
+            *(f'{value:.0f}' for value in np.percentile(visible, (50, 90))), f'{beyond:.1%}', len(hidden),
+            *(f'{value:.0f}' for value in np.percentile(hidden, (50, 90))), sum(case.refused.values()),
+        )  # fmt: skip
+    return table
+
+
+def _posture(angles: dict[str, tuple[float, float]], rng: np.random.Generator) -> Posture:
+    drawn = {name: (float(rng.uniform(*limits)), float(rng.uniform(*limits))) for name, limits in angles.items()}
+    lean = drawn.pop('lean', (0.0, 0.0))[0]
+    return Posture(lean=lean, **drawn)  # type: ignore[arg-type]
 
 
 def _add_movenet(result: Result, path: Path, seeds: range) -> None:

@@ -24,6 +24,8 @@ TASKS: Mapping[str, Callable[[argparse.Namespace], EvaluatedTask]] = {
     **dict.fromkeys(TASK_GRAPHS, SamplesTask),
 }
 
+_CHAIN = ('keypoints',)  # tasks that two models in a row are for
+
 
 def add_command(commands: Any) -> None:
     """Add `evaluate` to the command line."""
@@ -37,12 +39,19 @@ def add_command(commands: Any) -> None:
         default='poses',
         help='what is measured; default: boxes, poses and tracks. Others than poses: with --sim, frame by frame',
     )
-    command.add_argument(
+    models = command.add_mutually_exclusive_group()
+    models.add_argument(
         '--model',
         default='',
         help='ONNX file; default with --sim: the demo model for poses and masks, none for stereo and completion',
     )
-    command.add_argument('--card', default='', help='YAML card; default: beside the model')
+    models.add_argument(
+        '--models',
+        default='',
+        metavar='PERSON.onnx,POSE.onnx',
+        help='with --task keypoints: a person detector, and the model that finds the keypoints of each person',
+    )
+    command.add_argument('--card', default='', help='YAML card, or both with a comma; default: beside the model')
     command.add_argument('--frames', type=int, default=0, metavar='N', help='default: 500, or the whole recording')
     command.add_argument('--seed', type=int, default=1, metavar='S', help="the simulator's seed")
     command.add_argument(
@@ -133,6 +142,11 @@ def _plots_folder(arguments: argparse.Namespace, seed: int) -> Path:
 
 def _check(arguments: argparse.Namespace) -> None:
     """What all tasks have in common; turns the count of pictures into a number."""
+    if arguments.models and arguments.task not in _CHAIN:
+        raise ConfigError(
+            f'--models: got --task {arguments.task}, expected --task {" or ".join(_CHAIN)}, which a detector and a '
+            'top-down model in a row are for; give one --model'
+        )
     if arguments.seeds < 1:
         raise ConfigError(f'--seeds: got {arguments.seeds}, expected 1 or more')
     if arguments.worst:

@@ -7,7 +7,7 @@ import argparse
 import contextlib
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from rich.console import Console
 
 from isaac_inference.cli.evaluate.base import Measured
 from isaac_inference.cli.evaluate.measure import START_S, session, start_graph
+from isaac_inference.cli.shared.chosen_models import choose_models
 from isaac_inference.cli.shared.console import progress
 from isaac_inference.cli.shared.evaluation_report import print_task
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.evaluation.panels import save_panels
 from isaac_inference.evaluation.tasks.result import TaskResult
 from isaac_inference.evaluation.worst_frames import WorstFrame, worst_of
-from isaac_inference.models import read_card
 from isaac_inference.models.demo import demo_model
 from isaac_inference.ros.bringup.evaluation.sample_client import SampleClient
 from isaac_inference.ros.bringup.evaluation.tasks.base import TaskOptions
@@ -39,11 +39,15 @@ class SamplesTask:
     def __init__(self, arguments: argparse.Namespace) -> None:
         _check(arguments)
         self._arguments, self._name = arguments, arguments.task
-        card = read_card(arguments.model, arguments.card or None) if arguments.model else None
-        options = TaskOptions(absolute(arguments.model), absolute(arguments.card), card, arguments.min_visibility)
+        options = TaskOptions(min_visibility=arguments.min_visibility)
+        self._model = ''
+        if arguments.model or arguments.models:
+            chosen = choose_models(arguments)
+            path, self._model = absolute(str(chosen.card.path)), chosen.name
+            options = replace(options, model=path, model_card=chosen.model_card, card=chosen.card)
+            options = replace(options, behind=chosen.behind, crops=chosen.crops)
         self._graph = TASK_GRAPHS[self._name](options)
         self._task = self._graph.task()
-        self._model = card.name if card is not None else ''
 
     @property
     def title(self) -> str:

@@ -14,9 +14,9 @@ from typing import IO, Any
 import cv2
 from rich.console import Console
 
-from isaac_inference.cli.run.models import ChosenModels, choose_models
 from isaac_inference.cli.run.summary import RunSummary
 from isaac_inference.cli.run.tallies import TALLIES
+from isaac_inference.cli.shared.chosen_models import ChosenModels, choose_models
 from isaac_inference.cli.shared.console import console, progress
 from isaac_inference.errors import ConfigError
 from isaac_inference.pictures import DamagedPictureError, FrameSource, SourceFrame

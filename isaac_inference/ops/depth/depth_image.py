@@ -85,7 +85,13 @@ class DepthImage:
 
     def metres(self, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
         """A part as float32 metres; NaN where there is no reading (0, negative, NaN, infinite, 65535 in 16 bit)."""
-        crop = self.data[rows, columns]
+        return self._metres(self.data[rows, columns])
+
+    def at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Single pixels, as `metres`; both arrays of one shape, within the image."""
+        return self._metres(self.data[rows, columns])
+
+    def _metres(self, crop: np.ndarray) -> np.ndarray:
         metres = crop.astype(np.float32) * np.float32(self.scale)
         valid = (metres > 0.0) & np.isfinite(metres)
         if crop.dtype == np.uint16:

@@ -65,7 +65,10 @@ _BONES: Mapping[frozenset[str], float] = {
         ('wrist', 'pinky'): 0.055,
     }.items()
 }
+_SIDES: Mapping[str, int] = {'left': 0, 'l': 0, 'right': 1, 'r': 1}
 _FACE = frozenset(('nose', 'eye', 'ear'))  # is not joined to the body in most skeletons
+_PAIRS = ('wrist', 'elbow', 'shoulder', 'hip', 'knee', 'ankle')
+_HEAD = (('nose', 0), ('eye', 0), ('eye', 1), ('ear', 0), ('ear', 1))
 _LONG = 0.1  # over the stature: shorter bones tell less of it than keypoints are off
 _LONGEST = 0.3  # over the stature: of a bone that is called otherwise
 TALLEST = 2.4
@@ -84,6 +87,8 @@ class Body:
         lengths: (B,) over the stature, NaN where a bone is none that is known.
         is_long: (B,) bool, bones that tell the stature.
         reach: (K, K) over the stature, the largest distance of two points; inf where nothing joins them.
+        pairs: (6, 2) indices of the left and right wrists, elbows, shoulders, hips, knees and ankles; -1 for none.
+        head: (5,) indices of the nose, the left and right eye, the left and right ear; -1 for none.
     """
 
     names: tuple[str, ...]
@@ -93,6 +98,8 @@ class Body:
     lengths: np.ndarray
     is_long: np.ndarray
     reach: np.ndarray
+    pairs: np.ndarray
+    head: np.ndarray
 
 
 def body_of(names: Sequence[str], edges: Sequence[tuple[int, int]], behind: Mapping[str, float] | None = None) -> Body:
@@ -121,6 +128,7 @@ def body_of(names: Sequence[str], edges: Sequence[tuple[int, int]], behind: Mapp
         depths[which] = metres
     bones = [*((first, second) for first, second in edges), *_neck(parts, edges)]
     lengths_of = np.array([_length(names, parts, bone) for bone in bones], np.float64)
+    where = {(part, _side(name)): index for index, (part, name) in enumerate(zip(parts, names, strict=True))}
     long = [lengths_of[k] >= _LONG and parts[first] != parts[second] for k, (first, second) in enumerate(bones)]
     return Body(
         tuple(names),
@@ -130,13 +138,23 @@ def body_of(names: Sequence[str], edges: Sequence[tuple[int, int]], behind: Mapp
         lengths_of,
         np.array(long, np.bool_),
         _reach(len(names), bones, lengths_of),
+        np.array([[where.get((part, side), -1) for side in (0, 1)] for part in _PAIRS], np.intp),
+        np.array([where.get((part, None if part == 'nose' else side), -1) for part, side in _HEAD], np.intp),
     )
 
 
 def _part(name: str) -> str:
     """The name without its side."""
-    words = [word for word in name.lower().replace(' ', '_').split('_') if word not in ('left', 'right', 'l', 'r')]
-    return '_'.join(words)
+    return '_'.join(word for word in _words(name) if word not in _SIDES)
+
+
+def _side(name: str) -> int | None:
+    """0 for a point of the left side, 1 for one of the right; None for one between."""
+    return next((_SIDES[word] for word in _words(name) if word in _SIDES), None)
+
+
+def _words(name: str) -> list[str]:
+    return name.lower().replace(' ', '_').split('_')
 
 
 def _length(names: Sequence[str], parts: Sequence[str], bone: tuple[int, int]) -> float:

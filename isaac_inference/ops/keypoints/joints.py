@@ -4,7 +4,8 @@
 At each joint depth may show the limb, what hides it, or what is behind it where the keypoint lies beside the limb. Of
 these surfaces those are taken that one body can have: no two joints further apart than the bones between them reach.
 The joint itself lies behind the skin, by as much as the body is thick there. Then every bone is held against the
-person's own stature, which the bones tell together, and joints whose bones cannot be are left out.
+person's own stature, which the bones tell together, and joints whose bones cannot be are left out. So are, last,
+joints of which depth probably shows what hides them (`hidden`): the person's own trunk, head or other leg, or a table.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from isaac_inference.errors import FrameError
 from isaac_inference.ops.depth.depth_image import DepthImage
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.keypoints.body import TALLEST, Body
+from isaac_inference.ops.keypoints.hidden import LimbView, PlacedJoints, SeenJoints, hidden_joints, stature
 from isaac_inference.ops.keypoints.joint_depth import Surface, surfaces_at
 
 UNSURE = 'joint_unsure'
@@ -29,14 +31,18 @@ NO_BODY = 'joint_elsewhere'
 """Why a joint is left out: what depth shows there is nothing that this body reaches, such as the wall behind it."""
 NO_BONE = 'joint_bone'
 """Why a joint is left out: its bones would be of no length that this person's have."""
+HIDDEN = 'joint_hidden'
+"""Why a joint is left out: something hides it, probably, so that depth shows that."""
 
 _SLACK = 1.15  # people differ from the table, and keypoints from joints
 _LOOSE = 0.08  # m, beside that
 _SKIN = 0.01  # m, standard deviation of how far any joint lies behind the skin: clothes, hair
+_AVERAGED = 0.5  # of the noise of a pixel of depth is left in the middle of a surface, whose pixels are not independent
 _TRUNK = 0.04  # m, radius of joints of the trunk and the knees
 _FIRST_RADIUS = 3.0  # px, before anything is known of the distance
 _ALONE = 0.45  # over the stature, from a joint to the next one that is known: not an ankle without its knee
 _FEW_BONES = 3  # do not tell a stature
+_LAYER, _LAYER_SHARE = 3, 0.35  # fewest joints of a second body, and as a part of those of the first
 _LIMIT = 2.0  # standard deviations that the length of a bone may be off, beyond its limits
 _NEARER = 1.25  # how much more a surface counts than one behind it: limbs are before what is seen beside them
 _SEEDS = 8  # joints that a body is built up from, to take the best
@@ -58,14 +64,16 @@ class JointSettings:
         min_height, max_height: m, of the stature by the bones.
         max_distance: m, of the middle of a person.
         min_joints: fewer tell nothing of each other.
+        max_hidden: probability that something hides a joint, above which it is left out; below, its covariance says by
+            how much it may be off for that.
     """
 
     min_confidence: float = 0.3
-    pixel_noise: float = 2.0
-    keypoint_error: float = 0.01
+    pixel_noise: float = 1.6
+    keypoint_error: float = 0.008
     depth_noise: float = 0.0015
     depth_error: float = 0.005
-    thickness_error: float = 0.3
+    thickness_error: float = 0.2
     gap: float = 0.04
     min_bone: float = 0.5
     max_bone: float = 1.35
@@ -73,6 +81,7 @@ class JointSettings:
     max_height: float = 2.3
     max_distance: float = 15.0
     min_joints: int = 3
+    max_hidden: float = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +105,16 @@ class PersonJoints:
         """(K,) bool, the joints that have a position."""
         return np.isfinite(self.positions[:, 2])
 
+    def without(self, hidden: np.ndarray) -> PersonJoints:
+        """The same without some joints, (K,) bool, that somebody else hides."""
+        out = hidden & self.found
+        if not out.any():
+            return self
+        positions = np.where(out[:, None], np.nan, self.positions)
+        covariances = np.where(out[:, None, None], np.nan, self.covariances)
+        reasons = tuple(HIDDEN if is_out else reason for reason, is_out in zip(self.left_out, out, strict=True))
+        return PersonJoints(positions, covariances, reasons, self.height)
+
 
 def joints_in_space(
     keypoints: np.ndarray,
@@ -117,8 +136,9 @@ def joints_in_space(
 
     Raises:
         FrameError: 'keypoint_count' (not one row for each point of the body), 'person_joints' (fewer joints are sure
-            and have depth than tell anything of each other), 'person_height' or 'person_distance' (what is seen is no
-            person, or the unit of depth or the intrinsics are wrong).
+            and have depth than tell anything of each other), 'person_layers' (the joints are of one body, and
+            of another one behind it), 'person_height' or 'person_distance' (what is seen is no person, or the unit of
+            depth or the intrinsics are wrong).
 
     Example: three points of a board at 2 m, a focal length of 100 px; the first two are 20 px apart.
         >>> from isaac_inference.ops.keypoints.body import body_of
@@ -164,8 +184,21 @@ def joints_in_space(
         taken = _one_body(seen, keypoints[:, 2], rays, body, height)
         placed = _placed(taken, rays, camera, body, sigma_px, chosen)
     positions, covariances = placed.positions, placed.covariances
+    _check_layers(seen, positions, keypoints[:, 2], rays, body, height)
     reasons[has_depth & np.isnan(positions[:, 2])] = NO_BODY
     height = _drop_bad_bones(placed, keypoints[:, 2], reasons, body, chosen)
+    ratio = np.array((depth.width / camera.width, depth.height / camera.height))
+    view = LimbView(
+        depth,
+        keypoints[:, :2] * ratio,
+        positions[:, 2] - body.behind / np.linalg.norm(rays, axis=1),
+        reasons == UNSURE,
+        camera.focal * float(ratio[0]),
+        sigma_px * float(ratio[0]),
+        chosen.depth_noise,
+        stature(height),
+    )
+    _drop_hidden(placed, rays, view, reasons, body, chosen)
     found = np.isfinite(positions[:, 2])
     covariances[~found] = np.nan
     _require(int(found.sum()), chosen, reasons)
@@ -188,28 +221,6 @@ def check_points(keypoints: np.ndarray, body: Body) -> None:
             f'keypoints: got shape {list(keypoints.shape)}, but the skeleton has {len(body.names)} points, expected '
             f'[..., {len(body.names)}, 3]; give this node the card of the model that the keypoints are from',
         )
-
-
-def same_person(first: np.ndarray, second: np.ndarray, box: np.ndarray, least: float = 0.3, near: float = 0.03) -> bool:
-    """Whether two rows of keypoints are of one person whom a detector found twice.
-
-    Args:
-        first, second: (K, 3) px and confidence.
-        box: (4,) px, of either.
-        least: confidence that a keypoint must have in both.
-        near: mean distance of the keypoints as a part of the box's diagonal, below which they are the same.
-
-    Example:
-        >>> rows = np.array([[10.0, 10, 1], [20, 40, 1], [30, 90, 1]])
-        >>> box = np.array([0.0, 0, 40, 100])
-        >>> same_person(rows, rows + (1, 1, 0), box), same_person(rows, rows + (30, 0, 0), box)
-        (True, False)
-    """
-    both = (first[:, 2] >= least) & (second[:, 2] >= least) & np.isfinite(first + second).all(axis=1)
-    if np.count_nonzero(both) < 3:
-        return False
-    off = np.hypot(*(first[both, :2] - second[both, :2]).T).mean()
-    return bool(off <= near * np.hypot(*(box[2:] - box[:2])))
 
 
 def _inside(keypoints: np.ndarray, camera: CameraModel) -> np.ndarray:
@@ -268,23 +279,25 @@ def _one_body(
     apart = np.linalg.norm(spots[:, None] - spots[None], axis=2)
     fits = apart <= _SLACK * height * body.reach[np.ix_(owner, owner)] + _LOOSE
     weights = np.array([surface.share for surface in flat]) * confidences[owner]
-    for joint in set(owner.tolist()):
-        own = np.flatnonzero(owner == joint)
-        nearest = own[depths[own].argmin()]
-        weights[nearest] *= _NEARER
+    own = {joint: np.flatnonzero(owner == joint) for joint in np.unique(owner).tolist()}
+    for which in own.values():
+        weights[which[depths[which].argmin()]] *= _NEARER
+    strongest = sorted(own, key=lambda joint: -weights[own[joint]].max())[:_SEEDS]
+    # sets of surfaces as bits: there are a few dozen, and they are met often
+    together = [int.from_bytes(np.packbits(row, bitorder='little').tobytes(), 'little') for row in fits]
+    weight_of = weights.tolist()
+    ranked = {joint: sorted(which.tolist(), key=lambda one: -weight_of[one]) for joint, which in own.items()}
+    ways = {joint: sorted(set(own) - {joint}, key=body.reach[joint].tolist().__getitem__) for joint in strongest}
     best: list[int] = []
     best_weight = -1.0
-    strongest = sorted(set(owner.tolist()), key=lambda joint: -weights[owner == joint].max())[:_SEEDS]
-    for seed in np.flatnonzero(np.isin(owner, strongest)).tolist():
-        allowed, chosen, weight = fits[seed].copy(), [seed], float(weights[seed])
-        order = sorted(set(owner.tolist()) - {int(owner[seed])}, key=lambda joint: body.reach[owner[seed], joint])
-        for joint in order:
-            own = np.flatnonzero((owner == joint) & allowed)
-            if len(own):
-                pick = int(own[weights[own].argmax()])
+    for seed in sorted(one for joint in strongest for one in own[joint].tolist()):
+        allowed, chosen, weight = together[seed], [seed], weight_of[seed]
+        for joint in ways[int(owner[seed])]:
+            pick = next((one for one in ranked[joint] if allowed >> one & 1), -1)
+            if pick >= 0:
                 chosen.append(pick)
-                weight += float(weights[pick])
-                allowed &= fits[pick]
+                weight += weight_of[pick]
+                allowed &= together[pick]
         if weight > best_weight:
             best, best_weight = chosen, weight
     taken: list[Surface | None] = [None] * len(seen)
@@ -293,13 +306,48 @@ def _one_body(
     return taken
 
 
+def _check_layers(
+    seen: list[list[Surface]],
+    positions: np.ndarray,
+    confidences: np.ndarray,
+    rays: np.ndarray,
+    body: Body,
+    height: float,
+) -> None:
+    """Refuse joints before others that are together a body, too: these may be somebody, and what hides them the joints.
+
+    Raises:
+        FrameError: 'person_layers'.
+    """
+    found = np.isfinite(positions[:, 2])
+    if not found.any():
+        return
+    nearest = float(np.median(positions[found, 2]))
+    others = [
+        [] if is_found else [surface for surface in surfaces if surface.depth > nearest]
+        for surfaces, is_found in zip(seen, found.tolist(), strict=True)
+    ]
+    least = max(_LAYER, _LAYER_SHARE * int(found.sum()))
+    if sum(bool(surfaces) for surfaces in others) < least:
+        return
+    behind = _one_body(others, confidences, rays, body, height if np.isfinite(height) else TALLEST)
+    depths = [surface.depth for surface in behind if surface is not None]
+    if len(depths) >= least:
+        raise FrameError(
+            'person_layers',
+            f'a person: {int(found.sum())} joints are {nearest:.2f} m away and fit each other, and so do {len(depths)} '
+            f'that are {float(np.median(depths)):.2f} m away: they are of two people, or something hides most of one',
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class _Placed:
-    """(K, 3) m, (K, 3, 3) m^2, and (K,) m, the standard deviation of each joint across its ray."""
+    """(K, 3) m, (K, 3, 3) m^2, and (K,) m each, the standard deviations of each joint across and along its ray."""
 
     positions: np.ndarray
     covariances: np.ndarray
     across: np.ndarray
+    along: np.ndarray
 
 
 def _placed(
@@ -319,14 +367,14 @@ def _placed(
     positions = rays * z[:, None] + unit * body.behind[:, None]
     across = sigma_px / camera.focal * z
     along = np.sqrt(
-        (chosen.depth_noise * z**2) ** 2
+        (_AVERAGED * chosen.depth_noise * z**2) ** 2
         + (chosen.depth_error * z) ** 2
         + (chosen.thickness_error * body.behind + _SKIN) ** 2
         + spread**2
     )
     ray = unit[:, :, None] * unit[:, None, :]
     covariances = across[:, None, None] ** 2 * (np.eye(3) - ray) + (along**2)[:, None, None] * ray
-    return _Placed(positions, covariances, across)
+    return _Placed(positions, covariances, across, along)
 
 
 def _height(positions: np.ndarray, body: Body) -> float:
@@ -395,6 +443,24 @@ def _drop_bad_bones(
         worst = int(np.where(accused == 0, -np.inf, blame - 0.25 * confidences).argmax())
         positions[worst] = np.nan
         reasons[worst] = NO_BONE
+
+
+def _drop_hidden(
+    placed: _Placed, rays: np.ndarray, view: LimbView, reasons: np.ndarray, body: Body, chosen: JointSettings
+) -> None:
+    """Leave out, in place, joints that something probably hides; the others' covariance grows by that doubt."""
+    found = np.isfinite(placed.positions[:, 2])
+    if not found.any():
+        return
+    unit = rays / np.linalg.norm(rays, axis=1)[:, None]
+    joints = PlacedJoints(placed.positions, unit, placed.across, placed.along, view.height)
+    head = np.full((5, 2), np.nan)
+    head[body.head >= 0] = rays[body.head[body.head >= 0], :2] * np.median(placed.positions[found, 2])
+    hidden = hidden_joints(SeenJoints(joints, view, head), body)
+    placed.covariances[:] += hidden.square[:, None, None] * (unit[:, :, None] * unit[:, None, :])
+    left_out = found & (hidden.probability > chosen.max_hidden)
+    placed.positions[left_out] = np.nan
+    reasons[left_out] = HIDDEN
 
 
 def _alone(positions: np.ndarray, body: Body) -> np.ndarray:

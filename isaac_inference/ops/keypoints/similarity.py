@@ -7,6 +7,9 @@ import numpy as np
 
 _SPREAD = 0.1  # of the object's size, at which a keypoint counts exp(-1/2): COCO's constant for large joints (2 * 0.05)
 
+ALIKE = 0.9
+"""Similarity from which on two skeletons are of one person: a mean distance of about 3 % of the box's diagonal."""
+
 
 def keypoint_similarity(one: np.ndarray, other: np.ndarray, area: float, min_confidence: float) -> float:
     """Object keypoint similarity (OKS, COCO): the mean over keypoints of exp(-d**2 / (2 * area * spread**2)).

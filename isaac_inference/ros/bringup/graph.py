@@ -312,11 +312,10 @@ def _crop_nodes(
     """From detections to the keypoints of each: a second run of a model, whose tensors have topics of their own."""
     given = model.given
     tensors, outputs = 'crops/input_tensors', 'crops/output_tensors'
-    images = {'image': topics.image}  # compressed ones are looked for below it
     batch = CROP_BATCH if model.any_batch else {}
     own = {'input_tensors': tensors, 'output_tensors': outputs}
     return [
-        NodeSpec.of('crops', given, {**images, 'detections': found.detections}),
+        NodeSpec.of('crops', given, {**topics.color, 'detections': found.detections}),
         NodeSpec.of('inference', {**given, **batch, **shared}, own, 'crops_inference'),
         NodeSpec.of('keypoints', {**given, 'publish_detections': False}, {'output_tensors': outputs}),
     ]

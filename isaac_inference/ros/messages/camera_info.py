@@ -94,6 +94,21 @@ class CameraFeed:
         if self.camera is not None:
             self.camera.check_image(width, height)
 
+    @property
+    def flat(self) -> np.ndarray | None:
+        """(4,) fx, fy, cx, cy in px of a rectified image: one that follows P, or a raw one that is the same; else None.
+
+        It is what `follow` of another one takes, with keypoints of that image.
+        """
+        if self.camera is None or self.calibration is None:
+            return None
+        try:
+            told = self.camera if self.rectified else self.calibration.camera(True, self._image_wh)
+        except FrameError:  # it has no usable P
+            return None
+        intrinsics: np.ndarray = told.K[(0, 1, 0, 1), (0, 1, 2, 2)]
+        return intrinsics if _is_flat_with(self.camera, intrinsics) else None
+
     def follow(self, intrinsics: np.ndarray | None) -> None:
         """The image is known to be the rectified one with these fx, fy, cx, cy, whatever names say: P is taken, unless
         the user said otherwise, until the calibration changes or a frame comes that does not say so (None).

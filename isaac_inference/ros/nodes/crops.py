@@ -3,23 +3,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models import Task
+from isaac_inference.ops.geometry.calibration import ImageRectified
+from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.class_mask import LABEL_INFO, labels_of
 from isaac_inference.ros.messages.crops import CropRows
 from isaac_inference.ros.messages.detections import SeenBox, read_detections
 from isaac_inference.ros.messages.image import ImageFrame, color_image
-from isaac_inference.ros.messages.tensors import TENSORS, TensorFrame
+from isaac_inference.ros.messages.tensors import RECTIFIED, TENSORS, TensorFrame
 from isaac_inference.ros.nodes.shared.image_input import ImageInput, ImageParameters
 from isaac_inference.ros.nodes.shared.model_node import ModelNode, ModelParameters
+from isaac_inference.ros.nodes.shared.released import work_off
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.parameters.schema import group, param
@@ -55,7 +59,12 @@ class CropsParameters(ImageParameters, ModelParameters):
     wait_s: float = param(
         0.3, 'How long detections wait for an image that comes after them.', unit='s', minimum=0.0, maximum=10.0
     )
-    image_qos: QosParameters = group(QosParameters(), 'Subscription to the images.')
+    image_rectified: ImageRectified = param(
+        ImageRectified.AUTO,
+        "Whether the image follows CameraInfo's P (true) or K and D (false); auto goes by names. Keypoints of a "
+        'rectified image say so.',
+    )
+    image_qos: QosParameters = group(QosParameters(), 'Subscriptions to the images and their camera_info.')
     detections_qos: QosParameters = group(RESULTS, 'Subscription to the detections.')
     tensor_qos: QosParameters = group(QosParameters(), 'Publisher of the crops.')
 
@@ -73,6 +82,9 @@ class CropsNode(ModelNode):
 
     `detections` are the primary input: each of their messages asks for crops. One whose image is not there, since it is
     of another stamp, came too late or not at all, is dropped as `image_missing`.
+
+    With the `camera_info` (CameraInfo) of a rectified image the frames are marked as its (`RECTIFIED`), as a detector's
+    are, so that who brings the keypoints into space takes the same camera.
     """
 
     Parameters = CropsParameters
@@ -80,6 +92,7 @@ class CropsNode(ModelNode):
 
     def __init__(self, node_name: str = 'crops', **kwargs: object) -> None:
         self._pairing = StampPairing('detections', {})
+        self._camera = CameraFeed()
         super().__init__(node_name, **kwargs)
 
     def on_setup(self) -> None:
@@ -104,6 +117,8 @@ class CropsNode(ModelNode):
         self._images.subscribe(
             chosen.image_qos, self._on_image, primary=False, depth=chosen.buffer_size, wanted=lambda: True
         )
+        self._open_camera()
+        self.subscribe(plain(CameraInfo), 'camera_info', chosen.image_qos, self._on_camera_info, primary=False)
         self.subscribe(plain(LabelInfo), LABEL_INFO, LATCHED, self._on_label_info, primary=False)
         self.subscribe(plain(Detection2DArray), 'detections', chosen.detections_qos, self._on_detections, primary=True)
         self.every(max(chosen.wait_s / 3, 0.02), self._on_tick, inline=lambda: not self._pairing.is_waiting)
@@ -111,6 +126,16 @@ class CropsNode(ModelNode):
     def on_stop(self) -> None:
         self._pairing.clear()
         self._labels = frozenset(self.parameters.labels)
+        self._open_camera()
+
+    def _open_camera(self) -> None:
+        """Know no camera yet."""
+        names = [self.resolve_topic_name(name) for name in ('image', 'camera_info')]
+        self._camera = CameraFeed(self.parameters.image_rectified, names)
+
+    def _on_camera_info(self, message: CameraInfo, clock: StageClock) -> None:
+        with contextlib.suppress(FrameError):  # who needs the camera names what is wrong with it
+            self._camera.put(message)
 
     def _on_image(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
         # decoded when it is cropped: most of a camera's may never be
@@ -146,13 +171,10 @@ class CropsNode(ModelNode):
         self.health.standing('unpaired', self._pairing.explain())
 
     def _release(self, released: Sequence[Paired]) -> None:
-        self._pairing.drop_forgotten(self.health.dropped)
-        for pair in released:
-            message, clock = pair.item
-            with self.work(clock):
-                self._crop(message, pair.matches['image'], clock)
+        work_off(self, self._pairing, released, self._crop)
 
-    def _crop(self, message: Detection2DArray, item: ImageFrame | CompressedImage | None, clock: StageClock) -> None:
+    def _crop(self, message: Detection2DArray, pair: Paired, clock: StageClock) -> None:
+        item: ImageFrame | CompressedImage | None = pair.matches['image']
         seen = read_detections(message.detections, self.health.skipped)
         people = [box for box in seen if not self._labels or box.label in self._labels]
         if not people:
@@ -196,8 +218,19 @@ class CropsNode(ModelNode):
 
     def _publish(self, header: Header, tensors: dict[str, np.ndarray], found: CropRows, clock: StageClock) -> None:
         timings = (clock.finish(),)
-        self._tensors.publish(TensorFrame(header, tensors, found.auxiliary(), timings, self.card.id))
+        auxiliary = {**found.auxiliary(), **self._rectified(found.source_wh)}
+        self._tensors.publish(TensorFrame(header, tensors, auxiliary, timings, self.card.id))
         self.report_timings(header, timings)
+
+    def _rectified(self, image_wh: tuple[int, int] | None) -> dict[str, np.ndarray]:
+        """The mark of a rectified image; none where that is not known, or CameraInfo is of another size's images."""
+        if image_wh is not None:
+            with contextlib.suppress(FrameError):
+                self._camera.fit(*image_wh)
+        camera, flat = self._camera.camera, self._camera.flat
+        if camera is None or flat is None or image_wh not in (None, (camera.width, camera.height)):
+            return {}
+        return {RECTIFIED: flat}
 
 
 main = node_main(CropsNode)

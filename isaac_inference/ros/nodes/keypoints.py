@@ -14,6 +14,7 @@ from isaac_inference.errors import ConfigError, FrameError
 from isaac_inference.models import Task
 from isaac_inference.models.card.tasks import TopDownKeypointsSpec
 from isaac_inference.ops.boxes.detections import Detections
+from isaac_inference.ops.keypoints.similarity import ALIKE
 from isaac_inference.ros.messages.crops import CropRows, is_of_crops, read_crop_rows
 from isaac_inference.ros.messages.detections import detection_array
 from isaac_inference.ros.messages.tensors import KEYPOINTS_TOPIC, RECTIFIED, SOURCE_SIZE, TENSORS, TensorFrame
@@ -61,7 +62,7 @@ class KeypointsParameters(ModelParameters):
         live=True,
     )
     same_person: float = param(
-        0.9,
+        ALIKE,
         "Similarity (OKS) from which on the keypoints of two boxes are one person's: those of less confidence are left "
         'out. Above 1 leaves out none.',
         minimum=0.0,

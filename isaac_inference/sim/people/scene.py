@@ -14,7 +14,7 @@ from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose, so3_exp
 from isaac_inference.sim import backgrounds
 from isaac_inference.sim.catalog import ObjectKind
-from isaac_inference.sim.people.body import Capsule, Figure, posed, random_figure
+from isaac_inference.sim.people.body import Capsule, Figure, Posture, posed, random_figure
 from isaac_inference.sim.people.capsules import CapsuleRays, draw_capsules
 from isaac_inference.sim.people.gait import Walk, random_walk
 from isaac_inference.sim.placement import look_at
@@ -94,6 +94,7 @@ class PeopleScene:
         people: int = 0,
         first_instance: int = 1,
         sensor: SensorSettings | None = None,
+        posture: Posture | None = None,
     ) -> None:
         """A scene.
 
@@ -103,6 +104,7 @@ class PeopleScene:
             people: how many, 1..3; 0 draws that from the seed.
             first_instance: number of the first person.
             sensor: the camera's faults; default: drawn from the seed.
+            posture: that all of them keep wherever they are; None: they walk.
 
         Example:
             >>> from isaac_inference.sim.camera import default_camera
@@ -111,7 +113,7 @@ class PeopleScene:
             (17, 3)
         """
         rng = np.random.default_rng([17, seed])
-        self._seed, self._first = seed, first_instance
+        self._seed, self._first, self._posture = seed, first_instance, posture
         self._renderer = Renderer(camera, floor=_FLOOR)
         self._rays = _rays(camera)
         self._surfaces = tuple(int(value) for value in rng.integers(0, backgrounds.VARIETY, 6))
@@ -156,7 +158,8 @@ class PeopleScene:
         T_camera_world = T_world_camera.inverse()
         bodies = []
         for figure, walk in self._people:
-            place, posture = walk.at(time_s, figure)
+            place, walking = walk.at(time_s, figure)
+            posture = self._posture or walking
             joints, parts = posed(figure, posture, place)
             bodies.append((figure, place, T_camera_world.apply(joints), [part.moved(T_camera_world) for part in parts]))
         things = [Placed(kind, T_camera_world @ pose, _paint(self._surfaces[i])) for kind, pose, i in self._things]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isaac_inference.ops.keypoints.similarity import keypoint_similarity, same_as
+from isaac_inference.ops.keypoints.similarity import ALIKE, keypoint_similarity, same_as
 
 AREA = 100.0 * 200.0
 RNG = np.random.default_rng(11)
@@ -68,3 +68,11 @@ def test_above_one_nobody_is_the_same():
 
 def test_nobody_at_all():
     assert same_as(np.empty((0, 17, 3)), np.empty(0), np.empty(0), 0.3, 0.9) == {}
+
+
+def test_alike_is_a_distance_of_a_few_percent_of_the_box():
+    """One measure for the network that finds one person in two crops, and for the detector that finds one twice."""
+    diagonal = float(np.hypot(100.0, 200.0))
+    for share, is_same in ((0.02, True), (0.04, False)):
+        people = np.stack((PERSON, moved(x=share * diagonal)))
+        assert bool(same_as(people, np.full(2, AREA), np.ones(2), 0.3, ALIKE)) is is_same, share

@@ -7,11 +7,11 @@ import math
 from typing import Any
 
 import pytest
-from sensor_msgs.msg import CameraInfo
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
 from isaac_inference.errors import FrameError
-from isaac_inference.ops.geometry.calibration import Calibration
+from isaac_inference.ops.geometry.calibration import Calibration, ImageRectified
 from isaac_inference.ros.messages.camera_info import CameraFeed, camera_info
 from isaac_inference.sim import default_camera
 
@@ -78,3 +78,27 @@ def test_whether_an_image_is_undecided_is_found_out_with_its_message(monkeypatch
     with pytest.raises(FrameError):
         feed.put(message(k=[0.0] * 9, p=[0.0] * 12))
     assert not feed.undecided
+
+
+def test_a_rectified_image_says_its_intrinsics() -> None:
+    """By P, in px of the image that is published: with its binning and its roi."""
+    lens = {'d': [-0.2, 0.0, 0.0, 0.0, 0.0], 'p': [250.0, 0, 150, 0, 0, 251.0, 110, 0, 0, 0, 1.0, 0]}
+    feed = CameraFeed(ImageRectified.TRUE)
+    assert feed.flat is None, 'no camera is known yet'
+    feed.put(message(**lens))
+    assert feed.flat is not None and feed.flat.tolist() == [250.0, 251.0, 150.0, 110.0]
+    part = RegionOfInterest(x_offset=40, y_offset=20, width=200, height=160, do_rectify=True)
+    feed.put(message(**lens, roi=part, binning_x=2, binning_y=2))
+    assert feed.flat.tolist() == [125.0, 125.5, (150 - 40 + 0.5) / 2 - 0.5, (110 - 20 + 0.5) / 2 - 0.5]
+
+
+def test_a_raw_image_says_none_unless_it_is_the_same() -> None:
+    lens = {'d': [-0.2, 0.0, 0.0, 0.0, 0.0]}
+    feed = CameraFeed(ImageRectified.FALSE)
+    feed.put(message(**lens))
+    assert feed.flat is None
+    feed.put(message(p=[250.0, 0, 150, 0, 0, 251.0, 110, 0, 0, 0, 1.0, 0]))
+    assert feed.flat is None, 'it bends nothing, but a rectified one is another'
+    feed.put(message())
+    assert feed.flat is not None and feed.camera is not None
+    assert feed.flat.tolist() == feed.camera.K[(0, 1, 0, 1), (0, 1, 2, 2)].tolist()

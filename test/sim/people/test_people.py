@@ -147,3 +147,17 @@ def test_a_network_is_mostly_unsure_of_what_is_hidden() -> None:
     assert 0.5 < (rows[~visible, 2] < 0.45).mean() < 0.9
     pixels = np.concatenate([np.stack([truth.pixels for truth in frame.truths])] * 30)
     assert 2.0 < (rows[..., :2] - pixels).std() < 4.0
+
+
+def test_people_who_keep_a_posture_are_where_they_would_walk() -> None:
+    """Seated, all of the thighs are level; the way of a seed stays the same."""
+    camera = default_camera()
+    seated = PeopleScene(camera, 5, people=2, posture=Posture(hip=(1.57, 1.57), knee=(1.57, 1.57)))
+    walking = PeopleScene(camera, 5, people=2)
+    for time_s in (0.0, 1.0):
+        frame, other = seated.frame(time_s), walking.frame(time_s)
+        up = frame.T_world_camera.rotation[2]
+        for truth, walker in zip(frame.truths, other.truths, strict=True):
+            hip, knee = (truth.joints[KEYPOINTS.index(name)] @ up for name in ('left_hip', 'left_knee'))
+            assert hip == pytest.approx(knee, abs=0.02)
+            np.testing.assert_allclose(truth.pose.translation, walker.pose.translation)

@@ -45,7 +45,7 @@ from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampP
 from isaac_inference.ros.runtime.topics.qos import LATCHED, RESULTS, QosParameters
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
-from isaac_inference.ros.runtime.transforms import TransformLibrary, TransformSource, make_transform_source
+from isaac_inference.ros.runtime.transforms import LazyTransforms, TransformLibrary
 
 _DARK = (40, 40, 40)
 
@@ -121,7 +121,7 @@ class AnnotateNode(PipelineNode):
         self._times: deque[float] = deque(maxlen=30)
         self._trails = Trails()
         self._feed = CameraFeed()
-        self._transforms: TransformSource | None = None
+        self._transforms = LazyTransforms(self, lambda: self.parameters.transform_source)
         self._names: dict[int, str] = {}
         self._skeleton: SkeletonSpec | None = None
         self._primary_stream = 'detections'
@@ -173,17 +173,14 @@ class AnnotateNode(PipelineNode):
 
     def on_time_jump(self, now_ns: int) -> None:
         self._trails.clear()
-        if self._transforms is not None:
-            self._transforms.rewind(now_ns)
+        self._transforms.rewind(now_ns)
 
     def on_stop(self) -> None:
         self._pairing.clear()
         self._trails.clear()
 
     def on_teardown(self) -> None:
-        transforms, self._transforms = self._transforms, None
-        if transforms is not None:
-            transforms.close()
+        self._transforms.close()
 
     def _on_image(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
         if self._pictures.wanted:
@@ -314,11 +311,8 @@ class AnnotateNode(PipelineNode):
         Raises:
             TransformError: /tf has none, or none in time.
         """
-        chosen = self.parameters
-        if self._transforms is None:  # most graphs need none, and listening to /tf isn't free
-            self._transforms = make_transform_source(self, chosen.transform_source)
-        matrix = self._transforms.wait(header.frame_id, source, stamp_ns(header), chosen.transform_wait_s)
-        return Pose.from_matrix(matrix)
+        wait_s = self.parameters.transform_wait_s
+        return self._transforms.pose(header.frame_id, source, stamp_ns(header), wait_s)
 
     @staticmethod
     def _picture(frame: ImageFrame) -> np.ndarray:

@@ -28,6 +28,7 @@ from isaac_inference.ros.nodes.shared.depth_source import DepthSource
 from isaac_inference.ros.nodes.shared.image_input import ImageInput
 from isaac_inference.ros.nodes.shared.image_source import ImageSource
 from isaac_inference.ros.nodes.shared.network_link import Answer, NetworkLink
+from isaac_inference.ros.nodes.shared.released import work_off
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
 from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
@@ -143,18 +144,14 @@ class CompletionNode(PipelineNode):
         self.health.standing('unpaired', self._pairing.explain())
 
     def _release(self, released: Sequence[Paired]) -> None:
-        self._pairing.drop_forgotten(self.health.dropped)
-        for pair in released:
-            depth, clock = pair.item
-            with self.work(clock):
-                if pair.missing:
-                    raise FrameError(
-                        'unpaired_image',
-                        'no image belongs to a depth image; is it published, and with the clock of depth?',
-                    )
-                self._fill(depth, pair.matches['image'], clock)
+        work_off(self, self._pairing, released, self._fill)
 
-    def _fill(self, item: ImageFrame | CompressedImage, image: ImageFrame | CompressedImage, clock: StageClock) -> None:
+    def _fill(self, item: ImageFrame | CompressedImage, pair: Paired, clock: StageClock) -> None:
+        if pair.missing:
+            raise FrameError(
+                'unpaired_image', 'no image belongs to a depth image; is it published, and with the clock of depth?'
+            )
+        image: ImageFrame | CompressedImage = pair.matches['image']
         frame = depth_frame_of(item)
         read = DepthImage.check(depth_array(frame), depth_encoding(frame), self.parameters.depth_unit_scale or None)
         color, order = color_image(self._images.read(image), ColorOrder.BGR)

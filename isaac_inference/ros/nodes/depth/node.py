@@ -22,13 +22,14 @@ from isaac_inference.ros.nodes.depth.parameters import Align, DepthParameters
 from isaac_inference.ros.nodes.shared.depth_output import DepthOutput
 from isaac_inference.ros.nodes.shared.image_source import ImageSource
 from isaac_inference.ros.nodes.shared.model_node import ModelNode
+from isaac_inference.ros.nodes.shared.released import work_off
 from isaac_inference.ros.nodes.shared.source_letterbox import SourceLetterbox
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import StageClock
 from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampPairing
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
-from isaac_inference.ros.runtime.transforms import TransformSource, make_transform_source
+from isaac_inference.ros.runtime.transforms import LazyTransforms
 from isaac_inference.ros.runtime.transforms.base import frame_name
 from isaac_inference.stages.depth.flat_watch import FlatWatch
 from isaac_inference.stages.depth.mono import MonoDepth
@@ -52,7 +53,7 @@ class DepthNode(ModelNode):
 
     def __init__(self, node_name: str = 'depth', **kwargs: object) -> None:
         self._pairing = StampPairing('tensors', {})
-        self._transforms: TransformSource | None = None
+        self._transforms = LazyTransforms(self, lambda: self.parameters.transform_source)
         self._feed = CameraFeed()
         self._watch: FlatWatch | None = None
         super().__init__(node_name, **kwargs)
@@ -100,17 +101,14 @@ class DepthNode(ModelNode):
 
     def on_time_jump(self, now_ns: int) -> None:
         self._mean.clear()
-        if self._transforms is not None:
-            self._transforms.rewind(now_ns)
+        self._transforms.rewind(now_ns)
 
     def on_stop(self) -> None:
         self._pairing.clear()
         self._forget()
 
     def on_teardown(self) -> None:
-        source, self._transforms = self._transforms, None
-        if source is not None:
-            source.close()
+        self._transforms.close()
 
     def on_parameters(self, updated: DepthParameters) -> None:
         self._mean = SmoothScaleShift(updated.smoothing)
@@ -142,15 +140,12 @@ class DepthNode(ModelNode):
         self.health.standing('unpaired', self._pairing.explain())
 
     def _release(self, released: Sequence[Paired]) -> None:
-        self._pairing.drop_forgotten(self.health.dropped)
-        for pair in released:
-            frame, clock = pair.item
-            with self.work(clock):
-                self._read(frame, clock, pair.matches.get('align_depth'))
+        work_off(self, self._pairing, released, self._read)
 
     # Frames
 
-    def _read(self, frame: TensorFrame, clock: StageClock, known: ImageFrame | CompressedImage | None) -> None:
+    def _read(self, frame: TensorFrame, pair: Paired, clock: StageClock) -> None:
+        known: ImageFrame | CompressedImage | None = pair.matches.get('align_depth')
         frame.check_card(self.card.id)
         numbers = self._mono(frame.tensors, self._letterboxes.of(frame.auxiliary))
         self._look_at(numbers)
@@ -191,10 +186,8 @@ class DepthNode(ModelNode):
             TransformError: /tf has none, or none in time.
         """
         chosen: DepthParameters = self.parameters
-        if self._transforms is None:  # only this alignment needs it, and listening to /tf isn't free
-            self._transforms = make_transform_source(self, chosen.transform_source)
         names = frame_name(chosen.ground_frame), frame_name(header.frame_id)
-        return Pose.from_matrix(self._transforms.wait(*names, stamp_ns(header), chosen.transform_wait_s))
+        return self._transforms.pose(*names, stamp_ns(header), chosen.transform_wait_s)
 
     def _look_at(self, numbers: np.ndarray) -> None:
         """Warn of what only many frames show."""

@@ -17,7 +17,9 @@ from isaac_inference.models.skeleton_reader import NamedSkeleton, read_skeleton
 from isaac_inference.ops.geometry.camera_model import CameraModel
 from isaac_inference.ops.geometry.rigid import Pose
 from isaac_inference.ops.keypoints.body import Body, body_of
-from isaac_inference.ops.keypoints.joints import UNSURE, PersonJoints, check_points, joints_in_space, same_person
+from isaac_inference.ops.keypoints.hidden import on_others
+from isaac_inference.ops.keypoints.joints import UNSURE, PersonJoints, check_points, joints_in_space
+from isaac_inference.ops.keypoints.similarity import ALIKE, same_as
 from isaac_inference.ros.messages.camera_info import CameraFeed
 from isaac_inference.ros.messages.compressed_depth import depth_frame_of
 from isaac_inference.ros.messages.detections import SeenBox, read_detections, read_keypoints
@@ -38,7 +40,7 @@ from isaac_inference.ros.runtime.topics.pairing import Paired, Secondary, StampP
 from isaac_inference.ros.runtime.topics.qos import LATCHED
 from isaac_inference.ros.runtime.topics.stamp import JUMP_NS, stamp_ns
 from isaac_inference.ros.runtime.topics.type_adapter import plain
-from isaac_inference.ros.runtime.transforms import TransformSource, make_transform_source
+from isaac_inference.ros.runtime.transforms import LazyTransforms
 from isaac_inference.stages.poses import DepthView
 
 _BUFFER = 30  # frames of depth or keypoints kept while detections are made
@@ -65,7 +67,7 @@ class SkeletonsNode(PipelineNode):
 
     def __init__(self, node_name: str = 'skeletons', **kwargs: object) -> None:
         self._camera, self._depth_camera = CameraFeed(), CameraFeed()
-        self._transforms: TransformSource | None = None
+        self._transforms = LazyTransforms(self, lambda: self.parameters.transform_source)
         self._with_keypoints, self._with_depth = StampPairing('detections', {}), StampPairing('detections', {})
         self._newest_keypoints_ns = 0
         self._bodies: Bodies | None = None
@@ -150,8 +152,7 @@ class SkeletonsNode(PipelineNode):
     def on_time_jump(self, now_ns: int) -> None:
         if self._newest_keypoints_ns > now_ns + JUMP_NS:  # of the time before: they overtake nothing
             self._newest_keypoints_ns = 0
-        if self._transforms is not None:
-            self._transforms.rewind(now_ns)
+        self._transforms.rewind(now_ns)
 
     def on_stop(self) -> None:
         self._with_keypoints.clear()
@@ -164,9 +165,8 @@ class SkeletonsNode(PipelineNode):
         self._open_cameras()
 
     def on_teardown(self) -> None:
-        transforms, self._transforms, self._bodies = self._transforms, None, None
-        if transforms is not None:
-            transforms.close()
+        self._bodies = None
+        self._transforms.close()
 
     def _open_cameras(self) -> None:
         """Know no camera yet."""
@@ -277,9 +277,8 @@ class SkeletonsNode(PipelineNode):
 
     def _people(self, seen: Sequence[SeenBox], rows: np.ndarray) -> list[SeenBox]:
         """Those of whom anything is sure; of two detections of one person the one with the higher score."""
-        least = self._settings.min_confidence
         found: list[SeenBox] = []
-        for item in sorted(seen, key=lambda item: -item.score):
+        for item in seen:
             row = rows[item.index]
             if not row[:, 2].any():  # as the network itself says
                 continue
@@ -287,16 +286,21 @@ class SkeletonsNode(PipelineNode):
             if not np.isfinite(row[is_told]).all():
                 self.health.skipped('keypoints_not_finite', f'detection {item.index}: keypoints that are not finite')
                 continue
-            twin = next((one for one in found if same_person(rows[one.index], row, np.array(one.box), least)), None)
-            if twin is not None:
-                self.health.skipped(
-                    'person_twice',
-                    f'detections {twin.index} and {item.index} have the same keypoints, within 3 % of the box: they '
-                    'are one person, or of two people in one box the network sees one; the higher score is taken',
-                )
-                continue
             found.append(item)
-        return sorted(found, key=lambda item: item.index)
+        if len(found) < 2:
+            return found
+        boxes = np.array([item.box for item in found])
+        areas, scores = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), np.array([item.score for item in found])
+        points = rows[[item.index for item in found]]
+        twins = same_as(points, areas, scores, self._settings.min_confidence, ALIKE)
+        for place, other in twins.items():
+            self.health.skipped(
+                'person_twice',
+                f'detections {found[other].index} and {found[place].index} have the same keypoints, by a similarity '
+                f'(OKS) of {ALIKE:g} or more: they are one person, or of two people in one box the network sees one; '
+                'the higher score is taken',
+            )
+        return [item for place, item in enumerate(found) if place not in twins]
 
     def _follow_image(self, said: Mapping[str, np.ndarray]) -> tuple[int, int] | None:
         """(width, height) of the image that keypoints were found in; None where nothing says it."""
@@ -320,11 +324,11 @@ class SkeletonsNode(PipelineNode):
         positions = np.full((count, points, 3), np.nan)
         covariances = np.full((count, points, 3, 3), np.nan)
         view = self._view(item, message.header, people) if people and item is not None else None
-        for person in people if view is not None else ():
-            joints = self._person(person, rows[person.index], view)
-            if joints is not None:
-                positions[person.index] = joints.positions + self._camera.origin
-                covariances[person.index] = joints.covariances
+        seen = [(person, self._person(person, rows[person.index], view)) for person in people if view is not None]
+        known = [(person, joints) for person, joints in seen if joints is not None]
+        for person, joints in self._own(known):
+            positions[person.index] = joints.positions + self._camera.origin
+            covariances[person.index] = joints.covariances
         found = np.isfinite(positions[..., 2]).any(axis=1)
         if people:
             self.health.kept(int(found.sum()))
@@ -336,7 +340,7 @@ class SkeletonsNode(PipelineNode):
             self._markers.publish(drawn.array(message.header, marked))
 
     def _person(self, person: SeenBox, row: np.ndarray, view: DepthView | None) -> PersonJoints | None:
-        """None where this cannot be a person, which is counted, as is each joint that is left out."""
+        """None where this cannot be a person, which is counted."""
         camera = self._camera.camera
         if view is None or camera is None:
             return None
@@ -345,10 +349,26 @@ class SkeletonsNode(PipelineNode):
         except FrameError as error:
             self.health.skipped(error.reason, f'detection {person.index}: {error}')
             return None
-        for name, reason in zip(self._body.names, joints.left_out, strict=True):
-            if reason and reason != UNSURE:
-                self.health.skipped(reason, f'detection {person.index}: its {name}')
         return joints
+
+    def _own(self, people: Sequence[tuple[SeenBox, PersonJoints]]) -> list[tuple[SeenBox, PersonJoints]]:
+        """People without joints that lie on somebody else; what is left out is counted, and who has none of them."""
+        kept = []
+        others = on_others([joints.positions for _, joints in people], self._body)
+        for (person, joints), own in zip(people, others, strict=True):
+            if own.whole >= 0:
+                self.health.skipped(
+                    'person_hidden',
+                    f'detection {person.index}: most of its joints lie on the body of detection '
+                    f'{people[own.whole][0].index}, who hides it, probably',
+                )
+                continue
+            joints = joints.without(own.joints)
+            for name, reason in zip(self._body.names, joints.left_out, strict=True):
+                if reason and reason != UNSURE:
+                    self.health.skipped(reason, f'detection {person.index}: its {name}')
+            kept.append((person, joints))
+        return kept
 
     def _view(self, item: ImageFrame | CompressedImage, header: Header, people: Sequence[SeenBox]) -> DepthView | None:
         """The depth that belongs to a frame; unusable depth is reported and then as good as none."""
@@ -383,11 +403,7 @@ class SkeletonsNode(PipelineNode):
 
     def _transform(self, target: str, source: str, stamp_ns: int, patient: bool) -> Pose:
         """T_target_source; raises TransformError."""
-        chosen: SkeletonsParameters = self.parameters
-        if self._transforms is None:  # most graphs need none, and listening to /tf isn't free
-            self._transforms = make_transform_source(self, chosen.transform_source)
-        wait_s = chosen.transform_wait_s if patient else 0.0
-        return Pose.from_matrix(self._transforms.wait(target, source, stamp_ns, wait_s))
+        return self._transforms.pose(target, source, stamp_ns, self.parameters.transform_wait_s if patient else 0.0)
 
 
 def _body(skeleton: NamedSkeleton, depths: Mapping[str, float]) -> Body:

@@ -89,6 +89,12 @@ class JointParameters:
     min_joints: int = param(
         _JOINTS.min_joints, 'Whoever has fewer joints that fit each other has none in space.', minimum=1, maximum=1000
     )
+    max_hidden: float = param(
+        _JOINTS.max_hidden,
+        'Probability that something hides a joint, so that depth shows that, above which it is left out.',
+        minimum=0.0,
+        maximum=1.0,
+    )
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from isaac_inference.ros.messages.image import IMAGE, ImageFrame, color_image, i
 from isaac_inference.ros.nodes.shared.depth_output import DepthOutput
 from isaac_inference.ros.nodes.shared.image_input import ImageInput
 from isaac_inference.ros.nodes.shared.network_link import Answer, NetworkLink
+from isaac_inference.ros.nodes.shared.released import work_off
 from isaac_inference.ros.nodes.stereo.cameras import SIDES, StereoCameras
 from isaac_inference.ros.nodes.stereo.parameters import StereoParameters
 from isaac_inference.ros.runtime.container.process import node_main
@@ -174,20 +175,19 @@ class StereoNode(PipelineNode):
         self.health.standing('unpaired', self._pairing.explain())
 
     def _release(self, released: Sequence[Paired]) -> None:
-        self._pairing.drop_forgotten(self.health.dropped)
-        for pair in released:
-            left, clock = pair.item
-            with self.work(clock):
-                if pair.missing:
-                    raise FrameError(
-                        'stereo_unpaired',
-                        f'no right image within {1e3 * self.parameters.stamp_tolerance_s:g} ms of a left one: depth of '
-                        'images of different moments would be wrong; have one camera trigger the other and both '
-                        'stamp alike, or raise stamp_tolerance_s where nothing moves',
-                    )
-                self._measure(left, pair.matches['right'], clock)
+        work_off(self, self._pairing, released, self._of_pair)
 
     # Frames
+
+    def _of_pair(self, left: ImageFrame | CompressedImage, pair: Paired, clock: StageClock) -> None:
+        if pair.missing:
+            raise FrameError(
+                'stereo_unpaired',
+                f'no right image within {1e3 * self.parameters.stamp_tolerance_s:g} ms of a left one: depth of '
+                'images of different moments would be wrong; have one camera trigger the other and both stamp alike, '
+                'or raise stamp_tolerance_s where nothing moves',
+            )
+        self._measure(left, pair.matches['right'], clock)
 
     def _measure(
         self, left_item: ImageFrame | CompressedImage, right_item: ImageFrame | CompressedImage, clock: StageClock

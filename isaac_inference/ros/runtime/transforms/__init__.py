@@ -5,5 +5,6 @@ from __future__ import annotations
 
 from isaac_inference.ros.runtime.transforms.base import TransformError, TransformSource
 from isaac_inference.ros.runtime.transforms.choose import TransformLibrary, make_transform_source
+from isaac_inference.ros.runtime.transforms.lazy_source import LazyTransforms
 
-__all__ = ['TransformError', 'TransformLibrary', 'TransformSource', 'make_transform_source']
+__all__ = ['LazyTransforms', 'TransformError', 'TransformLibrary', 'TransformSource', 'make_transform_source']

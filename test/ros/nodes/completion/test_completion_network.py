@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, RegionOfInterest
 from std_msgs.msg import Header
 from support.dense.inference_stand_in import InferenceStandIn
 from support.dense.networks import write_filler, write_matcher
@@ -23,7 +23,7 @@ from isaac_inference.models import CardId
 from isaac_inference.models.demo import completion_model
 from isaac_inference.ops.depth.dense.complete import complete_depth
 from isaac_inference.ops.geometry.camera_model import CameraModel
-from isaac_inference.ros.messages.camera_info import camera_info
+from isaac_inference.ros.messages.camera_info import calibration, camera_info
 from isaac_inference.ros.messages.depth import DepthEncoding, depth_frame
 from isaac_inference.ros.messages.image import to_image_message
 from isaac_inference.ros.messages.tensors import TENSORS
@@ -46,12 +46,15 @@ class NetworkBench:
         self._infos = make(CameraInfo, 'camera_info', RELIABLE)
         self.probe.wait_active('completion')
 
-    def put_camera(self, size: tuple[int, int]) -> None:
+    def put_camera(self, size: tuple[int, int], **fields: Any) -> None:
+        """Of images of that size, but for what the fields say."""
         K = np.array([[80.0, 0, size[0] / 2], [0, 80, size[1] / 2], [0, 0, 1]])
-        self.probe.send(camera_info(Header(frame_id='lens'), CameraModel(*size, K)), self._infos)
-        self.probe.wait_until(
-            lambda: getattr(self.node._feed.calibration, 'k', None) == tuple(K.ravel()), 'the node knows the camera'
-        )
+        message = camera_info(Header(frame_id='lens'), CameraModel(*size, K))
+        for name, value in fields.items():
+            setattr(message, name, value)
+        self.probe.send(message, self._infos)
+        said = calibration(message)
+        self.probe.wait_until(lambda: self.node._feed.calibration == said, 'the node knows the camera')
 
     def send(self, color: np.ndarray, depth: np.ndarray, later_s: int = 0, encoding: str = '32FC1') -> Header:
         message = image_message(color)
@@ -167,6 +170,38 @@ def test_an_image_of_another_resolution_and_millimetres(real: NetworkBench) -> N
     np.testing.assert_allclose(found[depth > 0], depth[depth > 0] / 1000.0, atol=1e-3)
     assert np.abs(found[hole((64, 48), 2)] - 2.0).max() < 1e-3
     assert (info.width, info.height, info.k[0]) == (64, 48, 40.0)
+
+
+def cloud_of(bench: NetworkBench, clouds: list[Any], color: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """(H, W, 3) m, the completed points of an image."""
+    cloud = bench.of(clouds, bench.send(color, depth))
+    rows = np.frombuffer(cloud.data, np.uint8).reshape(-1, cloud.point_step)[:, :12]
+    return np.ascontiguousarray(rows).view(np.float32).reshape(*depth.shape, 3)
+
+
+@pytest.mark.parametrize('binning', [(1, 1), (2, 2)])
+def test_points_of_a_part_of_the_sensor_are_those_of_the_whole(real: NetworkBench, binning: tuple[int, int]) -> None:
+    """Image and depth show the part; CameraInfo is of the whole sensor, with its roi and binning."""
+    size, (x, y, width, height) = (128, 96), (16, 8, 96, 80)
+    clouds = real.probe.listen('depth/points', PointCloud2)
+    real.put_camera(size)
+    depth = measured(size)
+    whole = cloud_of(real, clouds, image(size), depth)[y : y + height, x : x + width]
+    part = depth[y : y + height, x : x + width]
+    columns, rows = width // binning[0], height // binning[1]
+    joined = part.reshape(rows, binning[1], columns, binning[0]).mean(axis=(1, 3))
+    roi = RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height)
+    real.put_camera(size, roi=roi, binning_x=binning[0], binning_y=binning[1])
+    found = cloud_of(real, clouds, image((columns, rows)), joined)
+    expected = whole.reshape(rows, binning[1], columns, binning[0], 3).mean(axis=(1, 3))
+    there = np.isfinite(joined)
+    assert np.abs(found - expected)[there].max() < 2e-3
+    inner = hole(size, 4)
+    middle = np.zeros(size[::-1], bool)
+    middle[inner] = True
+    middle = middle[y : y + height, x : x + width][:: binning[1], :: binning[0]]
+    assert middle.any() and np.abs(found - expected)[middle].max() < 0.1, 'the hole is filled alike'
+    real.probe.ignore('depth/points')
 
 
 def test_there_is_a_cloud_in_colour(real: NetworkBench) -> None:

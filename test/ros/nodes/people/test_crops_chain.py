@@ -8,12 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
+from std_msgs.msg import Header
 from support.keypoints.dots import dots_of, scene
 from support.keypoints.people import People
-from support.ros.probe import LATCHED, image_message
+from support.ros.probe import LATCHED, RELIABLE, image_message
 from vision_msgs.msg import LabelInfo, VisionClass
 
-from isaac_inference.ros.messages.tensors import SOURCE_SIZE
+from isaac_inference.models import ModelCard
+from isaac_inference.ops.geometry.camera_model import CameraModel
+from isaac_inference.ros.messages.camera_info import camera_info
+from isaac_inference.ros.messages.tensors import RECTIFIED, SOURCE_SIZE
 
 WH = (640, 480)
 PX = 0.5
@@ -225,3 +230,54 @@ def test_a_model_for_one_image_at_once_is_run_row_by_row_and_says_so(make_graph:
         assert running.counts('crops_inference', 'batch') == ['1 at once']
         [line] = lines
         assert 'model one: frames of several images are run in parts, as it takes 1 at once; export it with' in line
+
+
+@pytest.mark.parametrize('binning', [1, 2])
+def test_keypoints_of_a_part_of_a_rectified_image_are_in_its_pixels_and_say_its_camera(
+    empty_graph: Any, dots: ModelCard, binning: int
+) -> None:
+    """CameraInfo is of the whole sensor, with its roi and binning; images, boxes and keypoints are of the part."""
+    people = People(empty_graph, dots, crops={'wait_s': 10.0, 'image_rectified': 'true'})
+    K = np.array([[900.0, 0, 800], [0, 910.0, 600], [0, 0, 1]])
+    message = camera_info(Header(frame_id='lens'), CameraModel(1600, 1200, K, (-0.2, 0.0, 0.0, 0.0, 0.0)))
+    P = np.array([[800.0, 0, 790, 0], [0, 800.0, 590, 0], [0, 0, 1, 0]])
+    message.p = P.ravel().tolist()
+    part = RegionOfInterest(x_offset=128, y_offset=64, width=640 * binning, height=480 * binning, do_rectify=True)
+    message.roi, message.binning_x, message.binning_y = part, binning, binning
+    people.probe.send(message, people.probe.node.create_publisher(CameraInfo, 'camera_info', RELIABLE))
+    node = empty_graph.node('crops')
+    people.probe.wait_until(lambda: node._camera.camera is not None, 'the node knows the camera')
+    header = people.send(image_message(scene(WH, [LEFT])), [LEFT])
+    assert_at(people.rows_of(header)[0], LEFT)
+    [frame] = people._of(header)
+    assert frame.auxiliary[SOURCE_SIZE].tolist() == list(WH)
+    # where the whole sensor shows a keypoint, the same camera leads to it
+    fx, fy, cx, cy = frame.auxiliary[RECTIFIED].tolist()
+    x, y = dots_of(LEFT)[0] - 0.5
+    full = (np.array((x, y)) + 0.5) * binning + (part.x_offset, part.y_offset) - 0.5
+    np.testing.assert_allclose(((x - cx) / fx, (y - cy) / fy), (full - P[:2, 2]) / 800.0, atol=1e-9)
+
+
+def test_raw_images_and_those_of_an_unknown_camera_carry_no_mark(empty_graph: Any, dots: ModelCard) -> None:
+    people = People(empty_graph, dots)
+    header = people.send(image_message(scene(WH, [LEFT])), [LEFT])
+    people.rows_of(header)
+    assert RECTIFIED not in people._of(header)[0].auxiliary
+    K = np.array([[500.0, 0, 320], [0, 500.0, 240], [0, 0, 1]])
+    message = camera_info(Header(frame_id='lens'), CameraModel(*WH, K, (-0.2, 0.0, 0.0, 0.0, 0.0)))
+    people.probe.send(message, people.probe.node.create_publisher(CameraInfo, 'camera_info', RELIABLE))
+    node = empty_graph.node('crops')
+    people.probe.wait_until(lambda: node._camera.camera is not None, 'the node knows the camera')
+    header = people.send(image_message(scene(WH, [LEFT])), [LEFT])
+    people.rows_of(header)
+    assert RECTIFIED not in people._of(header)[0].auxiliary
+
+
+def test_a_camera_without_a_calibration_is_no_fault_of_the_crops(empty_graph: Any, dots: ModelCard) -> None:
+    """They need none: who does names it."""
+    people = People(empty_graph, dots)
+    infos = people.probe.node.create_publisher(CameraInfo, 'camera_info', RELIABLE)
+    people.probe.send(CameraInfo(width=WH[0], height=WH[1]), infos)
+    people.probe.wait_until(lambda: people.counts('skeletons', 'dropped.no_intrinsics') == ['1'], 'it has come')
+    assert_at(people.ask(scene(WH, [LEFT]), [LEFT])[0], LEFT)
+    assert people.counts('crops', 'dropped.no_intrinsics', 'dropped') == ['', '0']

@@ -89,8 +89,13 @@ def test_rectified_images_are_cropped_where_they_are_detected(
     array = probe.ask(message)
     assert len(array.detections) == 1
     probe.wait_until(lambda: of(frames, message.header), 'keypoints')
-    [row] = of(frames, message.header)[0].tensors['keypoints']
-    assert np.abs(row[:, :2] - dots_of(BOX)).max() <= 0.5
+    [frame] = of(frames, message.header)
+    assert np.abs(frame.tensors['keypoints'][0][:, :2] - dots_of(BOX)).max() <= 0.5
+    assert frame.auxiliary[RECTIFIED].tolist() == [100.0, 100.0, 60.0 + SHIFT[0], 64.0 + SHIFT[1]]
+    nobody = image_message(np.zeros((128, 128, 3), np.uint8))
+    assert not probe.ask(nobody).detections
+    probe.wait_until(lambda: of(frames, nobody.header), 'keypoints of nobody')
+    assert of(frames, nobody.header)[0].auxiliary[RECTIFIED].tolist() == frame.auxiliary[RECTIFIED].tolist()
 
 
 def test_a_top_down_model_alone(empty_graph: Any, dots: ModelCard) -> None:

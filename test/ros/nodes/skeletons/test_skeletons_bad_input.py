@@ -14,6 +14,7 @@ import pytest
 from support.onnx_models import ultralytics_metadata, write_model
 from support.people.skeleton_bench import SkeletonBench, exact_rows, people
 
+from isaac_inference.models.card.skeletons.published import COCO_17
 from isaac_inference.sim import default_camera
 from isaac_inference.sim.people import PeopleFrame
 
@@ -139,6 +140,41 @@ def test_two_detections_of_one_person(bench: SkeletonBench) -> None:
     assert np.isnan(found[0]).all()
     assert np.isfinite(found[1]).any()
     bench.wait_counted('skipped', 'person_twice')
+
+
+def test_who_has_the_joints_of_somebody_else_has_none(bench: SkeletonBench) -> None:
+    """Two boxes, and a network that puts the hidden one on the body of who stands before: their keypoints differ."""
+    frame = people()
+    rows = np.repeat(exact_rows(frame), 2, axis=0)
+    rows[..., 2] = np.maximum(rows[..., 2], 0.6)
+    middle = rows[1, 5:13, :2].mean(axis=0)
+    rows[1, :, :2] = middle + 0.6 * (rows[1, :, :2] - middle)
+    boxes = np.repeat(box_of(frame), 2, axis=0)
+    found = bench.ask(frame, rows=rows, boxes=boxes).positions
+    assert np.isfinite(found[0]).any()
+    assert np.isnan(found[1]).all()
+    bench.probe.wait_until(
+        lambda: any(bench.count('skipped', reason) for reason in ('person_hidden', 'person_height', 'person_joints')),
+        'it is counted',
+    )
+    assert bench.count('skipped', 'person_hidden') == 1
+
+
+def test_joints_in_two_depths_are_nobodys(bench: SkeletonBench) -> None:
+    """One box around two people, the left half of one and the right half of whom is behind."""
+    frame = people(seed=61, time_s=0.6)
+    rows = exact_rows(frame)
+    rows[..., 2] = 0.9
+    right = np.array([name.startswith('right') for name in COCO_17.names])
+    middle = rows[0, :, :2].mean(axis=0)
+    rows[0, right, :2] = middle + (rows[0, right, :2] - middle) / 1.5
+    depth = np.full((480, 640), 8.0, np.float32)
+    near = float(frame.truths[0].joints[:, 2].mean())
+    for (x, y, _), is_right in zip(rows[0], right.tolist(), strict=True):
+        depth[int(y) - 6 : int(y) + 7, int(x) - 6 : int(x) + 7] = near * (1.5 if is_right else 1.0)
+    found = bench.ask(frame, rows=rows, depth=depth).positions
+    assert np.isnan(found).all()
+    bench.wait_counted('skipped', 'person_layers')
 
 
 def test_two_people_side_by_side_are_two(bench: SkeletonBench) -> None:

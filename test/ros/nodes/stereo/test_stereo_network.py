@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import Image, PointCloud2, RegionOfInterest
 from std_msgs.msg import Header
 from support.dense.inference_stand_in import InferenceStandIn
 from support.dense.networks import write_filler, write_matcher
@@ -19,7 +19,7 @@ from support.ros.stereo_bench import StereoBench
 
 from isaac_inference.models import CardId
 from isaac_inference.ops.geometry.camera_model import CameraModel
-from isaac_inference.ros.messages.camera_info import camera_info
+from isaac_inference.ros.messages.camera_info import CameraFeed, camera_info
 
 FOCAL, BASELINE = 200.0, 0.1
 CHECK_NEVER = {'check_period_s': 0.0}  # noise and constant disparities are no scene
@@ -85,6 +85,41 @@ def test_principal_points_that_differ(real: StereoBench) -> None:
     real.put_infos(*infos(size, doffs))
     depth = real.ask(*pair(size, (-4, -4)))
     assert np.abs(depth[20:-20, 30:-30] - FOCAL * BASELINE / (doffs - 4)).max() < 1e-2
+
+
+@pytest.mark.parametrize('binning', [(1, 1), (2, 2)])
+@pytest.mark.parametrize('d', [[], [0.0] * 5], ids=['no lens', 'a flat lens'])
+def test_a_part_of_the_sensor_with_joined_pixels_is_as_far_as_the_whole(
+    real: StereoBench, binning: tuple[int, int], d: list[float]
+) -> None:
+    """K and P of the whole sensor, images of its middle: the network's disparities are pixels of the images."""
+    size, shifts, (x, y, width, height) = (384, 256), (8, 16), (96, 64, 192, 128)
+    whole = infos(size)
+    left, right = infos(size)
+    for message in (left, right):
+        message.d, message.binning_x, message.binning_y = d, *binning
+        message.roi = RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height, do_rectify=True)
+    images = pair(size, shifts)
+    real.put_infos(*whole)
+    full = real.ask(*images)[y : y + height, x : x + width]
+    real.put_infos(left, right)
+    parts = [np.ascontiguousarray(one[y : y + height : binning[1], x : x + width : binning[0]]) for one in images]
+    header = real.send(*parts)
+    message, info = real.of(real.depths, header), real.of(real.infos, header)
+    depth = np.frombuffer(message.data, np.float32).reshape(parts[0].shape[:2])
+    margin = 16 // binning[0]
+    half = len(depth) // 2
+    for rows, shift in ((slice(margin, half - margin), shifts[0]), (slice(half + margin, -margin), shifts[1])):
+        own = depth[rows, 2 * margin : -margin]
+        assert own.size and np.abs(own - FOCAL * BASELINE / shift).max() < 1e-3
+        np.testing.assert_allclose(own, full[:: binning[1], :: binning[0]][rows, 2 * margin : -margin], atol=1e-3)
+    feed = CameraFeed()
+    feed.put(info)
+    K = np.array(whole[0].k).reshape(3, 3)
+    assert feed.camera is not None
+    expected = CameraModel(*size, K).window(x, y, width, height, binning)
+    assert (feed.camera.width, feed.camera.height) == (expected.width, expected.height)
+    np.testing.assert_allclose(feed.camera.K, expected.K, atol=1e-9)
 
 
 def test_raw_pairs_are_rectified_for_the_network(real: StereoBench) -> None:

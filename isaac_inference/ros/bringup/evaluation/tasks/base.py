@@ -14,7 +14,7 @@ from isaac_inference.errors import ConfigError
 from isaac_inference.evaluation.tasks.base import AnswerT, SampleT, SimTask
 from isaac_inference.models import ModelCard
 from isaac_inference.ros.bringup.clients.feeder import FeedTopics
-from isaac_inference.ros.bringup.graph import NodeSpec
+from isaac_inference.ros.bringup.graph import CropModel, NodeSpec
 from isaac_inference.ros.bringup.networks.made_depth import KINDS, MadeDepth
 
 
@@ -26,12 +26,16 @@ class TaskOptions:
         model: path of the ONNX file; '' for a task that needs none.
         model_card: path of its YAML card; '' for the one beside it.
         card: of the model; None without.
+        behind: the card of a top-down model behind it, where `model` is a person detector; None without.
+        crops: that model for the graph.
         min_visibility: less visible objects do not count.
     """
 
     model: str = ''
     model_card: str = ''
     card: ModelCard | None = None
+    behind: ModelCard | None = None
+    crops: CropModel | None = None
     min_visibility: float = 0.25
 
     def need(self, task: str, what: str) -> ModelCard:

@@ -46,7 +46,9 @@ def keypoint_graph(options: TaskOptions) -> TaskGraph[PeopleSample, PeopleAnswer
 
 
 class ModelKeypointGraph(TaskGraph[PeopleSample, PeopleAnswer]):
-    """The model's graph, which has the skeletons node.
+    """The graph of a model, or of a person detector and the top-down model behind it; it has the skeletons node.
+
+    Of a skeleton with more points the 17 of COCO are measured.
 
     Raises:
         ConfigError: the model finds no keypoints of people.
@@ -55,13 +57,19 @@ class ModelKeypointGraph(TaskGraph[PeopleSample, PeopleAnswer]):
     topics = FeedTopics({**_CAMERA, 'image': IMAGE}, {**_JOINTS, **_FOUND}, _TIMINGS)
 
     def __init__(self, options: TaskOptions, card: ModelCard) -> None:
-        skeleton = getattr(getattr(card.spec, 'keypoints', None), 'skeleton', None)
-        if skeleton is None or tuple(skeleton.names) != tuple(KEYPOINTS):
+        whose = options.behind or card
+        skeleton = getattr(getattr(whose.spec, 'keypoints', None), 'skeleton', None)
+        names = list(skeleton.names) if skeleton is not None else []
+        missing = [name for name in KEYPOINTS if name not in names]
+        if missing:
+            without = f'; its skeleton has no {", ".join(missing)}' if names else ''
             raise ConfigError(
-                f'--task keypoints: {card.path} is for {card.task.value}, of which nothing says that it finds the 17 '
-                'keypoints of COCO; expected a model of people with "keypoints: {skeleton: coco17}" in its card, or no '
-                'model at all, to measure joints in space alone'
+                f'--task keypoints: {whose.path} is for {whose.task.value}, of which nothing says that it finds the 17 '
+                f'keypoints of COCO{without}; expected a model of people with "keypoints: {{skeleton: coco17}}" in its '
+                'card, a person detector and such a model behind it (--models), or no model at all, to measure joints '
+                'in space alone'
             )
+        self._columns = [names.index(name) for name in KEYPOINTS]
         self._options, self._card = options, card
 
     def task(self) -> KeypointTask:
@@ -69,7 +77,8 @@ class ModelKeypointGraph(TaskGraph[PeopleSample, PeopleAnswer]):
 
     def nodes(self) -> tuple[NodeSpec, ...]:
         model, model_card = self._options.model, self._options.model_card
-        return perception_graph(model=model, model_card=model_card, annotate=False, finds=found_by(self._card))
+        finds, crops = found_by(self._card), self._options.crops
+        return perception_graph(model=model, model_card=model_card, annotate=False, crops=crops, finds=finds)
 
     def messages(self, sample: PeopleSample, header: Header) -> Mapping[str, Any]:
         return {**_camera(sample, header), 'image': image_frame_from_array(sample.frame.color, 'bgr8', header)}
@@ -78,9 +87,12 @@ class ModelKeypointGraph(TaskGraph[PeopleSample, PeopleAnswer]):
         message = messages[_DETECTIONS]
         rows = read_keypoints(message, messages[KEYPOINTS_TOPIC])
         seen = read_detections(message.detections, None)
+        if self._options.crops is not None:  # the detector may find other things, and people whose keypoints are none
+            seen = [item for item in seen if rows[item.index, :, 2].any()]
         index = [item.index for item in seen]
         boxes = np.array([item.box for item in seen], float).reshape(-1, 4)
-        return PeopleAnswer(boxes, rows[index], read_joints(messages[KEYPOINTS_3D]).positions[index])
+        joints = read_joints(messages[KEYPOINTS_3D]).positions[index]
+        return PeopleAnswer(boxes, rows[index][:, self._columns], joints[:, self._columns])
 
 
 class ObservedKeypointGraph(TaskGraph[PeopleSample, PeopleAnswer]):

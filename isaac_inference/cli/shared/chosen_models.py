@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which models `isaac-inference run` is to run: one, or a person detector and a top-down model behind it."""
+"""Which models a command is to run: one, or a person detector and a top-down model behind it."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 
 from isaac_inference.models import ModelCard, read_card
 from isaac_inference.ros.bringup.graph import CropModel
 from isaac_inference.ros.bringup.networks.model_chain import chain_paths
+from isaac_inference.ros.bringup.networks.paths import absolute
 
 
 @dataclass(frozen=True)
@@ -46,4 +46,4 @@ def choose_models(arguments: argparse.Namespace) -> ChosenModels:
         crops = CropModel.of(paths.keypoints, paths.keypoints_card, chain.keypoints)
         return ChosenModels(chain.detector, paths.detector_card, chain.keypoints, crops)
     card = read_card(arguments.model, arguments.card or None)
-    return ChosenModels(card, str(Path(arguments.card).absolute()) if arguments.card else '')
+    return ChosenModels(card, absolute(arguments.card))
