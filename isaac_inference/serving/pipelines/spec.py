@@ -12,7 +12,9 @@ from typing import Any
 PRIORITIES: Mapping[int, str] = MappingProxyType({0: 'best effort', 1: 'normal', 2: 'high', 3: 'safety'})
 """The classes of priority: an inference of a lower one does not begin while one of a higher one waits."""
 DEFAULT_PRIORITY = 1
-SIMULATED_HZ = 6.0  # of a camera that takes the place of a real one: several of them draw on one processor
+SIMULATED: Mapping[str, Any] = MappingProxyType({'seed': 1, 'rate_hz': 6.0})
+"""Parameters of simulated cameras that take the place of real ones: alike, so that they look at one scene, and slow, as
+all of them draw on one processor."""
 
 
 class Added(str, Enum):
@@ -33,7 +35,8 @@ class CameraSpec:
         image, camera_info, depth, depth_info: topics, below the camera's name unless they begin with a slash. Depth is
             registered to the images.
         source: what a camera node publishes there (folder, video, recording or index); '' starts none.
-        simulator: parameters of a simulated camera that publishes there; None starts none. Immutable.
+        simulator: parameters of a simulated camera that publishes there; None starts none. Cameras of the same ones
+            look at one scene. Immutable.
     """
 
     name: str
@@ -122,14 +125,9 @@ class Setup:
         return next(camera for camera in self.cameras if camera.name == name)
 
     def simulated(self) -> Setup:
-        """The same with a simulated camera in place of each one that is not."""
+        """The same with a simulated camera in place of each one that is not; these look at one scene."""
         cameras = (
-            camera if camera.simulator is not None else replace(camera, source='', simulator=simulated_camera(number))
-            for number, camera in enumerate(self.cameras, 1)
+            camera if camera.simulator is not None else replace(camera, source='', simulator=SIMULATED)
+            for camera in self.cameras
         )
         return replace(self, cameras=tuple(cameras))
-
-
-def simulated_camera(number: int) -> dict[str, Any]:
-    """Parameters of the simulated camera that takes the place of camera `number`, which differ in what they see."""
-    return {'seed': number, 'rate_hz': SIMULATED_HZ}

@@ -97,7 +97,7 @@ def test_simulated_cameras_take_the_place_of_others(read):
     setup = read(WHOLE).simulated()
     assert [camera.source for camera in setup.cameras] == ['', '', '']
     seeds = [camera.simulator['seed'] for camera in setup.cameras]
-    assert seeds == [1, 2, 3], 'that of rear stays as it is written, and no two see the same'
+    assert seeds == [1, 1, 3], 'that of rear stays as it is written, the others look at one scene'
     assert setup.cameras[0].image == '/front/image_raw'
 
 

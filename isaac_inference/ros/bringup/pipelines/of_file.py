@@ -47,8 +47,7 @@ def of_file(given: Mapping[str, str], defaults: Mapping[str, str]) -> Wanted:
         setup = setup.simulated()
     check_params(setup)
     pipelines = tuple(_placed(pipeline, setup, given) for pipeline in setup.pipelines)
-    nodes = tuple(node for camera in setup.cameras for node in camera_nodes(camera))
-    return Wanted(pipelines, nodes, given['budget'] or setup.budget)
+    return Wanted(pipelines, tuple(camera_nodes(setup.cameras)), given['budget'] or setup.budget)
 
 
 def _placed(pipeline: PipelineSpec, setup: Setup, given: Mapping[str, str]) -> Placed:

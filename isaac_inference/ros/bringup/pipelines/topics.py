@@ -37,7 +37,10 @@ def outputs(spec: NodeSpec, root: str) -> list[str]:
         root: namespace of the graph.
     """
     where = resolve(root, spec.namespace)
-    names = [spec.remappings.get(topic, topic) for topic in OUTPUTS.get(_KINDS.get(spec.plugin, ''), ())]
+    own = OUTPUTS.get(_KINDS.get(spec.plugin, ''), ())
+    if cameras := spec.parameters.get('cameras'):  # a simulator of several, each below its name
+        own = tuple(f'{camera}/{topic}' for camera in cameras for topic in own)
+    names = [spec.remappings.get(topic, topic) for topic in own]
     return [resolve(where, name.replace('~', spec.name, 1) if name.startswith('~/') else name) for name in names]
 
 

@@ -8,6 +8,7 @@ from support.pipelines import at, topic
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.names import resolve
+from isaac_inference.ros.bringup.node_list import plugin
 from isaac_inference.ros.bringup.pipelines.topics import outputs
 from isaac_inference.ros.nodes.inference.node import InferenceParameters
 from isaac_inference.ros.runtime.container.components import load_class
@@ -141,11 +142,38 @@ def test_a_file_s_cameras_have_their_topics(of_file):
     pose = at(made, 'a/front')['pose']
     assert (topic(pose, 'image'), topic(pose, 'camera_info')) == ('/front/image_raw', '/front/camera_info')
     assert topic(pose, 'depth/image') == '/other/depth'
-    assert at(made, 'left')['camera'].parameters == {'source': '0'}
+    assert at(made, 'left')['camera'].parameters == {'source': '0', 'frame_id': 'left_optical_frame'}
     assert at(made, 'rear')['sim_camera'].parameters == {'frame_id': 'rear_optical_frame', 'seed': 5}
     for camera in ('left', 'rear'):
         name = 'camera' if camera == 'left' else 'sim_camera'
         assert topic(at(made, camera)[name], 'image') == topic(at(made, f'a/{camera}')['preprocess'], 'image')
+
+
+def test_cameras_simulated_alike_look_at_one_scene(of_file):
+    """Where their parameters differ, so do their scenes; people are seen by one camera."""
+    room = {'simulator': {'scene': 'people'}}
+    cameras = {
+        'front': {'simulator': {'seed': 5}},
+        'left': {'simulator': {'seed': 5}, 'image': '/usb/image', 'camera_info': 'info'},
+        'top': {'simulator': {'seed': 6}},
+        'door': room,
+        'gate': room,
+        'rear': {'source': '0'},
+    }
+    made = of_file([{'name': 'a', 'model': 'cups.onnx'}], cameras=cameras)
+    nodes = {spec.namespace: spec for spec in made.nodes if spec.plugin in (plugin('sim_camera'), plugin('camera'))}
+    assert set(nodes) == {'', 'top', 'door', 'gate', 'rear'}
+    both = nodes['']
+    assert (both.parameters['cameras'], both.parameters['seed']) == (['front', 'left'], 5)
+    assert (topic(both, 'left/image'), topic(both, 'left/camera_info')) == ('/usb/image', '/left/info')
+    assert topic(both, 'front/image') == '/front/image'
+
+
+def test_two_scenes_of_several_cameras_have_nodes_of_their_own(of_file):
+    cameras = {name: {'simulator': {'seed': seed}} for name, seed in (('a', 1), ('b', 2), ('c', 1), ('d', 2))}
+    made = of_file([{'name': 'p', 'model': 'cups.onnx'}], cameras=cameras)
+    found = {spec.name: spec.parameters['cameras'] for spec in made.nodes if spec.plugin == plugin('sim_camera')}
+    assert found == {'sim_camera_1': ['a', 'c'], 'sim_camera_2': ['b', 'd']}
 
 
 @pytest.mark.parametrize(
