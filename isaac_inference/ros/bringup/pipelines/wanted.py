@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from isaac_inference.errors import ConfigError
@@ -89,6 +89,20 @@ def _topics(camera: CameraSpec) -> CameraTopics:
 
 def _frame(camera: CameraSpec) -> str:
     return f'{camera.name}_{_FRAME}'
+
+
+def unused_params(pipeline: Placed, nodes: Collection[str]) -> list[str]:
+    """What a file says of nodes that its pipeline does not have, in vain.
+
+    Args:
+        nodes: the names of those that it has.
+    """
+    return [
+        f'pipeline {pipeline.name}: params.{node} applies to no node, as its tasks need none; there are: '
+        f'{", ".join(sorted(nodes))}'
+        for node in pipeline.params
+        if node not in nodes
+    ]
 
 
 def separate_processes(wanted: Wanted, *, composed: bool) -> list[str]:

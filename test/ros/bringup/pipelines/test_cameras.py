@@ -49,6 +49,12 @@ def test_all_is_below_the_namespaces_of_the_launch_file(plan, models):
     assert {'/robot/head/inference', '/robot/head/front/detection'} <= names
 
 
+@pytest.mark.parametrize('namespace', ['b-c', '/robot/1st', 'a b'])
+def test_a_namespace_that_no_node_can_be_in(plan, models, namespace):
+    with pytest.raises(ConfigError, match=f"launch argument namespace: got '.*{namespace}', expected words of letters"):
+        plan('/fleet', model=models / 'cups.onnx', namespace=namespace)
+
+
 def test_a_parameter_file_speaks_of_each_camera_s_nodes(plan, models, tmp_path):
     file = tmp_path / 'mine.yaml'
     file.write_text(

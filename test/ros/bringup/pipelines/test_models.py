@@ -205,6 +205,46 @@ def test_parameters_that_a_simulated_camera_does_not_have(of_file):
         of_file([{'name': 'a', 'model': 'cups.onnx'}], cameras={'front': {'simulator': {'sead': 1}}})
 
 
+def test_the_cameras_of_a_simulator_are_those_of_the_file(of_file):
+    with pytest.raises(ConfigError, match=r'cameras.front.simulator.cameras: the file has cameras: for that'):
+        of_file([{'name': 'a', 'model': 'cups.onnx'}], cameras={'front': {'simulator': {'cameras': ['x', 'y']}}})
+
+
+def test_what_no_node_takes_of_a_pipeline_s_keys(of_file):
+    with pytest.raises(ConfigError, match=r'\(a\).batch_wait_ms: parameter batch_wait_ms: got 1000000.0'):
+        of_file([{'name': 'a', 'model': 'cups.onnx', 'batch_wait_ms': 1e6}])
+
+
+def test_a_source_that_is_not_there(of_file, tmp_path):
+    """But where simulated cameras take its place, as on a computer that has none of the robot's files."""
+    cameras = {'front': {'source': 'photos'}, 'left': {'source': '0'}, 'top': {'source': 'rtsp://top/video'}}
+    pipelines = [{'name': 'a', 'model': 'cups.onnx'}]
+    with pytest.raises(ConfigError) as error:
+        of_file(pipelines, cameras=cameras)
+    [said] = str(error.value).splitlines()
+    assert f"cameras.front.source: no such file or folder '{tmp_path}/photos'" in said
+    of_file(pipelines, cameras=cameras, simulate='true')
+    (tmp_path / 'photos').mkdir()
+    of_file(pipelines, cameras=cameras)
+
+
+def test_parameters_of_a_node_that_the_pipeline_does_not_have(of_file):
+    params = {'pose': {'method': 'auto'}, 'detection': {'score_threshold': 0.4}}
+    [remark] = of_file([{'name': 'a', 'model': 'demo', 'tasks': ['track'], 'params': params}]).remarks
+    assert remark == (
+        'pipeline a: params.pose applies to no node, as its tasks need none; there are: detection, inference, '
+        'preprocess, track'
+    )
+
+
+def test_a_topic_of_two_cameras_of_one_simulator(of_file):
+    camera = {'simulator': {}, 'depth': '/depth'}
+    with pytest.raises(
+        ConfigError, match='/sim_camera would publish /depth for 2 cameras; give each a topic of its own'
+    ):
+        of_file([{'name': 'a', 'model': 'cups.onnx'}], cameras={'front': camera, 'left': camera})
+
+
 def test_a_file_and_arguments_that_say_the_same(of_file):
     with pytest.raises(ConfigError, match=r'pipelines:=.* and poses:=true and track:=true: the file says what runs on'):
         of_file([{'name': 'a', 'model': 'cups.onnx'}], track='true', poses='true')
