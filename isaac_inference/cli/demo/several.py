@@ -70,7 +70,7 @@ def _run(
         pose_parameters={'method': 'registration'} if arguments.registration else None,
         fusion={'wait_s': _WAIT_S},  # a slow machine changes no figure
     )
-    with default_ros(), contextlib.ExitStack() as stack:
+    with default_ros('--log-level', 'warn'), contextlib.ExitStack() as stack:
         graph = stack.enter_context(contextlib.closing(start_composed(specs)))
         together = stack.enter_context(contextlib.closing(FusedClient.start(graph.namespace, TOPICS)))
         alone, videos = {}, {}
