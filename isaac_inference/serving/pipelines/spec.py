@@ -12,9 +12,7 @@ from typing import Any
 PRIORITIES: Mapping[int, str] = MappingProxyType({0: 'best effort', 1: 'normal', 2: 'high', 3: 'safety'})
 """The classes of priority: an inference of a lower one does not begin while one of a higher one waits."""
 DEFAULT_PRIORITY = 1
-SIMULATED: Mapping[str, Any] = MappingProxyType({'seed': 1, 'rate_hz': 6.0})
-"""Parameters of simulated cameras that take the place of real ones: alike, so that they look at one scene, and slow, as
-all of them draw on one processor."""
+SIMULATED_HZ = 6.0  # of a camera that takes the place of a real one: several of them draw on one processor
 
 
 class Added(str, Enum):
@@ -35,8 +33,7 @@ class CameraSpec:
         image, camera_info, depth, depth_info: topics, below the camera's name unless they begin with a slash. Depth is
             registered to the images.
         source: what a camera node publishes there (folder, video, recording or index); '' starts none.
-        simulator: parameters of a simulated camera that publishes there; None starts none. Cameras of the same ones
-            look at one scene. Immutable.
+        simulator: parameters of a simulated camera that publishes there; None starts none. Immutable.
     """
 
     name: str
@@ -125,9 +122,14 @@ class Setup:
         return next(camera for camera in self.cameras if camera.name == name)
 
     def simulated(self) -> Setup:
-        """The same with a simulated camera in place of each one that is not; these look at one scene."""
+        """The same with a simulated camera in place of each one that is not."""
         cameras = (
-            camera if camera.simulator is not None else replace(camera, source='', simulator=SIMULATED)
-            for camera in self.cameras
+            camera if camera.simulator is not None else replace(camera, source='', simulator=simulated_camera(number))
+            for number, camera in enumerate(self.cameras, 1)
         )
         return replace(self, cameras=tuple(cameras))
+
+
+def simulated_camera(number: int) -> dict[str, Any]:
+    """Parameters of the simulated camera that takes the place of camera `number`, which differ in what they see."""
+    return {'seed': number, 'rate_hz': SIMULATED_HZ}

@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.graph import CameraTopics, NodeSpec
 from isaac_inference.ros.bringup.pipelines.placed import Placed
 from isaac_inference.ros.nodes.sim_camera.parameters import MOST_CAMERAS, SceneKind
-from isaac_inference.serving.pipelines import CameraSpec
+from isaac_inference.serving.pipelines import CameraSpec, Setup, simulated_camera
 
 OF_CAMERA = ('image', 'camera_info', 'depth', 'depth_info')
 """The topics of a camera, as launch arguments and `CameraSpec` name them."""
+SIMULATED: Mapping[str, Any] = MappingProxyType(simulated_camera(1))
+"""Parameters of simulated cameras that take the place of real ones: alike, so that they look at one scene."""
 _FRAME = 'optical_frame'  # of each camera, behind its name
 
 
@@ -30,6 +34,17 @@ class Wanted:
     pipelines: tuple[Placed, ...]
     cameras: tuple[NodeSpec, ...] = ()
     budget: str = ''
+
+
+def simulated(setup: Setup) -> Setup:
+    """The same with a simulated camera in place of each one that is not; these look at one scene."""
+    return replace(
+        setup,
+        cameras=tuple(
+            camera if camera.simulator is not None else replace(camera, source='', simulator=SIMULATED)
+            for camera in setup.cameras
+        ),
+    )
 
 
 def camera_nodes(cameras: Iterable[CameraSpec]) -> list[NodeSpec]:

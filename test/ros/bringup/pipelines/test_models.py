@@ -169,6 +169,16 @@ def test_cameras_simulated_alike_look_at_one_scene(of_file):
     assert topic(both, 'front/image') == '/front/image'
 
 
+def test_simulated_cameras_take_the_place_of_a_file_s_and_look_at_one_scene(of_file):
+    """But a simulated one of the file stays what it is."""
+    cameras = {'front': {}, 'left': {'source': '0'}, 'rear': {'simulator': {'seed': 3}}}
+    made = of_file([{'name': 'a', 'model': 'cups.onnx'}], cameras=cameras, simulate='true')
+    assert all(spec.plugin != plugin('camera') for spec in made.nodes)
+    found = {spec.namespace: spec.parameters for spec in made.nodes if spec.plugin == plugin('sim_camera')}
+    assert found['']['cameras'] == ['front', 'left']
+    assert found['rear']['seed'] == 3 and found.keys() == {'', 'rear'}
+
+
 def test_two_scenes_of_several_cameras_have_nodes_of_their_own(of_file):
     cameras = {name: {'simulator': {'seed': seed}} for name, seed in (('a', 1), ('b', 2), ('c', 1), ('d', 2))}
     made = of_file([{'name': 'p', 'model': 'cups.onnx'}], cameras=cameras)
