@@ -47,8 +47,9 @@ def demo_of_several(arguments: argparse.Namespace, model: str, folder: Path) -> 
     summaries = {name: result.summary() for name, result in results.items()}
     console().print(_table(summaries, f'{card.name} on simulated scene {arguments.seed}, {arguments.frames} moments'))
     console().print(
-        f"{TOGETHER}: in the table's frame, so with what is wrong with where the cameras are said to be "
-        f'({1e3 * CALIBRATION_ERROR:g} mm, {1e3 * CALIBRATION_ERROR:g} mrad on each axis); each camera: in its own'
+        f"{TOGETHER} is measured in the table's frame, and so has the error of the cameras' calibration in it "
+        f"({1e3 * CALIBRATION_ERROR:g} mm and mrad, standard deviation on each axis); each camera's poses are measured "
+        "in that camera's own frame, and have none of it"
     )
     write_json(folder / 'figures.json', summaries)
     if pictures:
@@ -69,7 +70,7 @@ def _run(
         pose_parameters={'method': 'registration'} if arguments.registration else None,
         fusion={'wait_s': _WAIT_S},  # a slow machine changes no figure
     )
-    with default_ros(), contextlib.ExitStack() as stack:
+    with default_ros('--log-level', 'warn'), contextlib.ExitStack() as stack:
         graph = stack.enter_context(contextlib.closing(start_composed(specs)))
         together = stack.enter_context(contextlib.closing(FusedClient.start(graph.namespace, TOPICS)))
         alone, videos = {}, {}

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from isaac_inference.cli.pipelines.table import ResultTally, graph_table, topics_table
 from isaac_inference.cli.shared.console import console
+from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.clients.graph_watcher import GraphWatcher
 from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, LaunchPlan, launch_plan
 from isaac_inference.ros.bringup.runner import start_composed
@@ -49,7 +50,13 @@ def add_command(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Show; with --start, run it. 0 where nothing is wrong, and all pipelines gave results."""
+    """Show; with --start, run it. 0 where nothing is wrong, and all pipelines gave results.
+
+    Raises:
+        ConfigError: of the file, or of arguments that do not go together.
+    """
+    if arguments.results < 0 or (arguments.results and not arguments.start):
+        raise ConfigError(f'--results {arguments.results}: expected a number above 0, together with --start')
     setup = read_pipelines(arguments.file)
     plan = launch_plan(
         {

@@ -13,10 +13,11 @@ import numpy as np
 from isaac_inference.ops.fusion.settings import FusionSettings
 from isaac_inference.ops.fusion.sighting import Sighting
 
+SPREAD = 0.5
+"""Of a shift: how much what is seen of single objects differs from it, if it is one shift."""
 _PAIRS = 90  # kept of two cameras
 _REACH = 0.3  # m; calibrations that are further off are not told from objects that only one camera sees
 _ALONE = 1.5  # times as far must the next object of the class be
-_SPREAD = 0.5  # of the shift: what is left around it, if it is one shift
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,7 @@ class DisagreementWatch:
         for pair, shift in self.shifts().items():
             size = float(np.linalg.norm(shift))
             around = float(np.median(np.linalg.norm(np.array(self._shifts[pair]) - shift, axis=1)))
-            if size > self._settings.max_disagreement and around < max(_SPREAD * size, self._settings.max_disagreement):
+            if size > self._settings.max_disagreement and around < max(SPREAD * size, self._settings.max_disagreement):
                 wrong.append(Disagreement(pair, shift, len(self._shifts[pair])))
         return tuple(wrong)
 

@@ -14,7 +14,7 @@ import numpy as np
 from isaac_inference.ops.fusion.agreement import Before, Verdict, agree
 from isaac_inference.ops.fusion.association import AreOne, Cluster, cluster
 from isaac_inference.ops.fusion.combine import calibration_covariance
-from isaac_inference.ops.fusion.disagreement import Disagreement, DisagreementWatch
+from isaac_inference.ops.fusion.disagreement import SPREAD, Disagreement, DisagreementWatch
 from isaac_inference.ops.fusion.motion import Motion, motion_covariance
 from isaac_inference.ops.fusion.settings import FusionSettings
 from isaac_inference.ops.fusion.sighting import CameraView, Fused, Refusal, Sighting
@@ -26,7 +26,7 @@ _NAMED = 0.5  # of a perfect fit: what it is worth that a camera calls an object
 _REACH = 0.3  # m; further away a camera's number is no more believed
 _LEAST = 1e-9
 _FROM_SEVERAL, _FROM_ONE = 1.0, 0.5  # votes of a pose that several cameras, or only one, had found before
-_SAME_SHIFT = 0.03  # m, around the shift of two cameras that disagree
+_SAME_SHIFT = 0.03  # m, at least, around the shift of two cameras that disagree
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,10 @@ def _contradict(wrong: Sequence[Disagreement]) -> AreOne:
         if pair not in shifts or item.label != other.label:
             return False
         apart = other.pose.translation - item.pose.translation
-        return float(np.linalg.norm(apart - sign * shifts[pair])) < _SAME_SHIFT
+        around = max(
+            _SAME_SHIFT, SPREAD * float(np.linalg.norm(shifts[pair]))
+        )  # of a camera that is turned, shifts differ
+        return float(np.linalg.norm(apart - sign * shifts[pair])) < around
 
     return are_one
 

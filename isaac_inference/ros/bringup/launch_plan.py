@@ -14,7 +14,7 @@ from typing import Any
 from isaac_inference.errors import ConfigError
 from isaac_inference.ops.geometry.calibration import rectified_by_name
 from isaac_inference.ros.bringup.graph import PROPOSED, NodeSpec
-from isaac_inference.ros.bringup.names import AUTO, SWITCH, check_files, resolve, switch
+from isaac_inference.ros.bringup.names import AUTO, SWITCH, check_files, check_namespace, resolve, switch
 from isaac_inference.ros.bringup.networks.paths import MODEL, absolute, located
 from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.one_camera import KEYPOINTS
@@ -24,7 +24,7 @@ from isaac_inference.ros.bringup.pipelines.of_file import of_file
 from isaac_inference.ros.bringup.pipelines.placed import PlacedNode, placed_nodes
 from isaac_inference.ros.bringup.pipelines.shared_images import share_preprocessing
 from isaac_inference.ros.bringup.pipelines.topics import check_topics
-from isaac_inference.ros.bringup.pipelines.wanted import separate_processes
+from isaac_inference.ros.bringup.pipelines.wanted import separate_processes, unused_params
 from isaac_inference.ros.bringup.qos_choice import read_qos, with_qos
 
 CONTAINER_EXECUTABLE = 'component_container'
@@ -175,6 +175,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     check_files(given, 'model', *([] if given['models'] else ['model_card']), 'tags', 'params_file')
     check_files(given, 'depth_model', 'pipelines')
     namespace = resolve(pushed, given['namespace'])
+    check_namespace(namespace or '/')
     defaults = {argument.name: argument.default for argument in ARGUMENTS}
     wanted = of_file(given, defaults) if given['pipelines'] else of_arguments(given)
     placed: list[PlacedNode] = []
@@ -183,6 +184,8 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     placed += [PlacedNode(spec) for spec in wanted.cameras]  # last: no image comes before those who wait for it
     placed = [node.replaced(_with_time(node.spec, given['use_sim_time'])) for node in placed]
     remarks = separate_processes(wanted, composed=switches['composed'])
+    for pipeline in wanted.pipelines:
+        remarks += unused_params(pipeline, {node.spec.name for node in placed if node.pipeline is pipeline})
     if given['params_file']:  # else the nodes' own defaults, which a SetParameter of an including launch file changes
         file = ParamsFile(absolute(given['params_file']))
         remarks += file.unused([node.spec.full_name(namespace) for node in placed], NODES)

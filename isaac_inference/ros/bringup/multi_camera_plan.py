@@ -27,6 +27,7 @@ from isaac_inference.ros.bringup.networks.paths import absolute, card_of
 from isaac_inference.ros.bringup.pipelines.placed import INFERENCE, joined
 from isaac_inference.ros.nodes.sim_camera.parameters import MOST_CAMERAS, SimCameraParameters
 from isaac_inference.ros.runtime.resources import shared_file
+from isaac_inference.serving.streams.names import check_streams
 from isaac_inference.stages.poses import PoseMethod
 
 NAMES = ('front', 'left', 'right', 'rear')  # of the first cameras; further ones have numbers
@@ -52,6 +53,7 @@ ARGUMENTS = (
     RESPAWN,
     LOG_LEVEL,
 )
+_MOST = {'rate_hz': 1000.0, 'calibration_error': 1.0}  # that the nodes take
 _WAIT_S = 0.5  # on a small processor frames of cameras that take turns are not all done at once
 _CONTAINER = 'multi_camera_container'
 
@@ -70,7 +72,7 @@ def multi_camera_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     if not given['seed'].isdecimal():
         raise ConfigError(f'launch argument seed: got {given["seed"]!r}, expected a whole number of at least 0')
     cameras = camera_names(given['cameras'])
-    rate_hz, error = (_number(given, name) for name in ('rate_hz', 'calibration_error'))
+    rate_hz, error = (_number(given, name, most) for name, most in _MOST.items())
     synchronised = switch('synchronised', given['synchronised'])
     simulator: dict[str, Any] = {'seed': int(given['seed']), 'rate_hz': rate_hz, **DEMO_CAMERA}
     if not synchronised:
@@ -156,7 +158,7 @@ def camera_names(given: str) -> list[str]:
     Raises:
         ConfigError: none or too many, or names that cannot be topics.
     """
-    if given.strip().isdecimal():
+    if given.strip().removeprefix('-').isdecimal():
         count = int(given)
         if not 1 <= count <= MOST_CAMERAS:
             raise ConfigError(f'launch argument cameras: got {count}, expected 1 to {MOST_CAMERAS}')
@@ -164,16 +166,17 @@ def camera_names(given: str) -> list[str]:
     names = [name.strip() for name in given.split(',')]
     try:
         SimCameraParameters(cameras=tuple(names)).check_cameras()
+        check_streams(names, 'cameras')  # which are these names, too
     except ConfigError as error:
         raise ConfigError(f'launch argument cameras: got {given!r}: {error}') from None
     return names
 
 
-def _number(given: Mapping[str, str], name: str) -> float:
+def _number(given: Mapping[str, str], name: str, most: float) -> float:
     try:
         value = float(given[name])
     except ValueError:
         value = -1.0
-    if not (0.0 < value < 1000.0 or (value == 0.0 and name == 'calibration_error')):
-        raise ConfigError(f'launch argument {name}: got {given[name]!r}, expected a number above 0')
+    if not (0.0 < value <= most or (value == 0.0 and name == 'calibration_error')):
+        raise ConfigError(f'launch argument {name}: got {given[name]!r}, expected a number above 0, at most {most:g}')
     return value

@@ -6,6 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from rclpy.exceptions import InvalidNamespaceException
+from rclpy.validate_namespace import validate_namespace
+
 from isaac_inference.errors import ConfigError
 
 SWITCH = ('true', 'false')
@@ -16,6 +19,22 @@ def resolve(namespace: str, name: str) -> str:
     """A name as ROS reads it: below the namespace, unless it begins with a slash; '' is the root namespace."""
     words = [] if name.startswith('/') else namespace.split('/')
     return ''.join(f'/{word}' for word in [*words, *name.split('/')] if word)
+
+
+def check_namespace(name: str) -> None:
+    """Refuse a namespace that no node can be in.
+
+    Raises:
+        ConfigError: says why.
+    """
+    try:
+        validate_namespace(name)
+    except InvalidNamespaceException as error:
+        reason = str(error).splitlines()[0].removeprefix('Invalid namespace: ').rstrip(':')
+        raise ConfigError(
+            f'launch argument namespace: got {name!r}, expected words of letters, digits and _ with / between them: '
+            f'{reason}'
+        ) from None
 
 
 def check_files(given: Mapping[str, str], *names: str) -> None:

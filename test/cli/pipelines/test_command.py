@@ -79,6 +79,12 @@ def test_a_parameter_that_no_node_has_is_said_before_anything_starts(tmp_path, c
     assert 'params.detection: parameter treshold: no such parameter' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('given', [['--results', '3'], ['--start', '--results', '-1']], ids=' '.join)
+def test_results_of_nothing_that_is_started_are_refused(given, capsys):
+    assert main(['pipelines', str(FILES[0]), *given]) == 1
+    assert 'expected a number above 0, together with --start' in capsys.readouterr().err
+
+
 def test_what_may_be_given_beside_a_file_are_launch_arguments():
     assert set(BESIDE) <= set(DEFAULTS)
 

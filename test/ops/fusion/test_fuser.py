@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Sequence
@@ -284,6 +285,22 @@ def test_of_two_cameras_none_is_believed_where_both_see_an_object(rng):
     assert [item.streams for item in result.disagreements] == [('front', 'left')]
     assert [item.sighting.label for item in result.fused] == ['tea']
     assert {item.reason for item in result.refusals} == {'contradiction'}
+
+
+@pytest.mark.parametrize('axis', [0, 1, 2])
+@pytest.mark.parametrize('degrees', [-9.0, 6.0, 10.0])
+def test_of_two_cameras_of_which_one_is_turned_nothing_that_both_see_is_given_out(rng, axis, degrees):
+    """Each object is off by another shift then, and none may pass as an object that only one camera sees."""
+    turn, eye = so3_exp(np.radians(degrees) * np.eye(3)[axis]), EYES['left']
+    places = [(0.1, 0.05), (-0.2, 0.1), (0.25, -0.2), (-0.05, -0.25)]
+    wrong = Pose(turn, eye - turn @ eye)
+    fuser = Fuser(FusionSettings())
+    for frame in range(20):
+        front, left = ([seen(rng, at(*place), name) for name, place in zip('abca', places, strict=True)] for _ in '12')
+        left = [dataclasses.replace(item, pose=wrong @ item.pose) for item in left]
+        result = moment(fuser, frame, front=front, left=left)
+    assert [item.streams for item in result.disagreements] == [('front', 'left')]
+    assert result.fused == ()
 
 
 def test_a_right_calibration_is_never_blamed(rng):

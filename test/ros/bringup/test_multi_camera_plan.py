@@ -85,6 +85,9 @@ def test_names_of_cameras():
     'given, told',
     [
         ({'cameras': '0'}, 'cameras: got 0, expected 1 to 16'),
+        ({'cameras': '-2'}, 'cameras: got -2, expected 1 to 16'),
+        ({'cameras': 'top__left,a_'}, "cameras: got 'top__left', 'a_', expected names that a topic can begin with"),
+        ({'calibration_error': '1.5'}, "calibration_error: got '1.5', expected a number above 0, at most 1"),
         ({'cameras': 'a,a'}, "cameras: got 'a,a': .*a comes twice"),
         ({'cameras': 'a,'}, "got 'a,': .*expected names of letters"),
         ({'seed': '-1'}, "seed: got '-1'"),

@@ -16,6 +16,7 @@ from isaac_inference.ros.runtime.topics.qos import QosParameters, Reliability
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 
 _QOS = QosParameters(reliability=Reliability.RELIABLE, depth=100)
+_OF_ANOTHER = 'see its own status'  # says a node that has no input of whichever node it waits for
 
 
 class GraphWatcher(CommandNode):
@@ -38,7 +39,7 @@ class GraphWatcher(CommandNode):
 
     @property
     def faults(self) -> list[str]:
-        """What the nodes' diagnostics, and this node's own counts, say is wrong."""
+        """What the nodes' diagnostics, and this node's own counts, say is wrong: first what others only follow from."""
         with self._statuses_lock:
             statuses, before = sorted(self.statuses.items()), self._dropped_before
         since = {name: _dropped(status) - before.get(name, Counter()) for name, status in statuses}
@@ -50,7 +51,8 @@ class GraphWatcher(CommandNode):
         bad += [f'{name}: {status.message}' for name, status in statuses if status.level != DiagnosticStatus.OK]
         own = self.health.snapshot()
         lost = Counter(own.drops) + Counter(own.refusals) + Counter(own.skips)
-        return bad + [f'{reason} x{count}' for reason, count in sorted(lost.items())]
+        bad += [f'{reason} x{count}' for reason, count in sorted(lost.items())]
+        return sorted(bad, key=lambda text: _OF_ANOTHER in text)
 
     def explain(self) -> str:
         """The faults, or that there are none."""

@@ -13,8 +13,8 @@ from isaac_inference.ros.bringup.names import check_paths, switch
 from isaac_inference.ros.bringup.networks.paths import absolute, card_of
 from isaac_inference.ros.bringup.one_camera import MODELS
 from isaac_inference.ros.bringup.pipelines.placed import Placed
-from isaac_inference.ros.bringup.pipelines.wanted import OF_CAMERA, Wanted, camera_nodes
-from isaac_inference.serving.pipelines import CameraSpec, is_name, simulated_camera
+from isaac_inference.ros.bringup.pipelines.wanted import OF_CAMERA, SIMULATED, Wanted, camera_nodes
+from isaac_inference.serving.pipelines import CameraSpec, is_name
 
 _TOPICS = (*OF_CAMERA, 'detections', 'keypoints')
 _OF_PAIRS = ('left', 'left_info', 'right', 'right_info')
@@ -75,17 +75,14 @@ def _alike(given: Mapping[str, Mapping[str, str]], cameras: Sequence[str]) -> Wa
         )
     source = first['source'] if first['source'].isdigit() else absolute(first['source'])
     topics = {topic: first[topic] for topic in OF_CAMERA}
-    specs = [
-        CameraSpec(name, **topics, source=source, simulator=simulated_camera(number) if simulate else None)
-        for number, name in enumerate(cameras, 1)
-    ]
+    specs = [CameraSpec(name, **topics, source=source, simulator=SIMULATED if simulate else None) for name in cameras]
     without = {'source': ''} if cameras else {}
     return Wanted(
         tuple(
             Placed({**own, **without}, name, name, {camera: {} for camera in cameras}, is_simulated=simulate)
             for name, own in given.items()
         ),
-        tuple(node for camera in specs for node in camera_nodes(camera)),
+        tuple(camera_nodes(specs)),
         first['budget'],
     )
 

@@ -10,7 +10,7 @@ from isaac_inference.ros.bringup.names import switch
 from isaac_inference.ros.bringup.networks.paths import absolute
 from isaac_inference.ros.bringup.pipelines.own_params import check_params
 from isaac_inference.ros.bringup.pipelines.placed import Placed
-from isaac_inference.ros.bringup.pipelines.wanted import OF_CAMERA, Wanted, camera_nodes
+from isaac_inference.ros.bringup.pipelines.wanted import OF_CAMERA, Wanted, camera_nodes, simulated
 from isaac_inference.serving.pipelines import Added, PipelineSpec, Setup, read_pipelines
 
 BESIDE = (
@@ -44,11 +44,10 @@ def of_file(given: Mapping[str, str], defaults: Mapping[str, str]) -> Wanted:
     _refuse_beside(given, defaults)
     setup = read_pipelines(absolute(given['pipelines']))
     if switch('simulate', given['simulate']):
-        setup = setup.simulated()
+        setup = simulated(setup)
     check_params(setup)
     pipelines = tuple(_placed(pipeline, setup, given) for pipeline in setup.pipelines)
-    nodes = tuple(node for camera in setup.cameras for node in camera_nodes(camera))
-    return Wanted(pipelines, nodes, given['budget'] or setup.budget)
+    return Wanted(pipelines, tuple(camera_nodes(setup.cameras)), given['budget'] or setup.budget)
 
 
 def _placed(pipeline: PipelineSpec, setup: Setup, given: Mapping[str, str]) -> Placed:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from isaac_inference.errors import ConfigError
@@ -37,7 +38,10 @@ def outputs(spec: NodeSpec, root: str) -> list[str]:
         root: namespace of the graph.
     """
     where = resolve(root, spec.namespace)
-    names = [spec.remappings.get(topic, topic) for topic in OUTPUTS.get(_KINDS.get(spec.plugin, ''), ())]
+    own = OUTPUTS.get(_KINDS.get(spec.plugin, ''), ())
+    if cameras := spec.parameters.get('cameras'):  # a simulator of several, each below its name
+        own = tuple(f'{camera}/{topic}' for camera in cameras for topic in own)
+    names = [spec.remappings.get(topic, topic) for topic in own]
     return [resolve(where, name.replace('~', spec.name, 1) if name.startswith('~/') else name) for name in names]
 
 
@@ -55,7 +59,13 @@ def check_topics(nodes: Iterable[NodeSpec], root: str) -> None:
         if own in names:
             problems.append(f'two nodes would be named {own}; give the pipelines namespaces of their own')
         names.add(own)
-        for topic in outputs(spec, root):
+        own_topics = outputs(spec, root)
+        problems += [
+            f'{own} would publish {topic} for {count} cameras; give each a topic of its own'
+            for topic, count in Counter(own_topics).items()
+            if count > 1
+        ]
+        for topic in own_topics:
             other = publishers.setdefault(topic, own)
             if other != own:
                 problems.append(

@@ -33,6 +33,7 @@ from isaac_inference.ros.nodes.fusion.rounds import Gathered, Rounds
 from isaac_inference.ros.runtime.container.process import node_main
 from isaac_inference.ros.runtime.node import PipelineNode, StageClock
 from isaac_inference.ros.runtime.topics.stamp import stamp_ns
+from isaac_inference.ros.runtime.topics.topic_graph import Source, TopicGraph
 from isaac_inference.ros.runtime.topics.type_adapter import plain
 from isaac_inference.ros.runtime.transforms import TransformSource, make_transform_source
 from isaac_inference.ros.runtime.transforms.base import frame_name
@@ -81,10 +82,12 @@ class FusionNode(PipelineNode):
         self._poses = self.advertise(plain(PoseArray), FUSED_POSES, chosen.output_qos)
         self._broadcaster = TransformBroadcaster(self)
         self._source()
+        self._graphs: dict[str, TopicGraph] = {}
         for place, name in enumerate(self._cameras):
             handle = functools.partial(self._on_first if place == 0 else self._on_other, name)
             topic = f'{name}/{chosen.poses.strip("/")}'
             poses = plain(Detection3DArray)
+            self._graphs[name] = TopicGraph(self, topic, Detection3DArray)
             self.subscribe(poses, topic, chosen.input_qos, handle, primary=place == 0, depth=_QUEUE)
         self.every(max(chosen.wait_s / 3, 0.02), self._on_tick)
         self.every(max(chosen.diagnostics_period_s / 2, 0.05), self._say_how_streams_are)
@@ -225,6 +228,7 @@ class FusionNode(PipelineNode):
                 f'{stream}.assumed', f'in {frame} already; a wrong rotation of its camera is not accounted for'
             )
             return None
+        self._check_frame(frame)
         # who has no transform is not waited for in every frame
         wait_s = self.parameters.transform_wait_s if self._has_way.get(stream, True) else 0.0
         try:
@@ -234,6 +238,25 @@ class FusionNode(PipelineNode):
             raise FrameError(error.reason, f'{stream} is not fused: {error}') from error
         self._has_way[stream] = True
         return Pose.from_matrix(matrix)
+
+    def _check_frame(self, frame: str) -> None:
+        """Raises FrameError: 'shared_frame_id': it is that of another camera, too."""
+        if text := self._shared_frames().get(frame):
+            raise FrameError('shared_frame_id', text)
+
+    def _shared_frames(self) -> dict[str, str]:
+        """The frames that several cameras have, and what to do: /tf has one place for all of them."""
+        if self.parameters.correlated:
+            return {}
+        streams: dict[str, list[str]] = {}
+        for name, frame in self._frames.items():
+            streams.setdefault(frame, []).append(name)
+        return {
+            frame: f'{" and ".join(sorted(names))} all send poses in frame {frame!r}, and /tf has one place for it: '
+            'give each camera driver a frame_id of its own; for several models on one camera set correlated: true'
+            for frame, names in streams.items()
+            if len(names) > 1 and frame != self._target
+        }
 
     def _source(self) -> TransformSource:
         """Open from configure on, so that static transforms are there when poses come."""
@@ -298,12 +321,31 @@ class FusionNode(PipelineNode):
             if counts.last_arrival_s > 0:
                 self.health.show(f'{name}.silent_s', since)
             silent[name] = since if since > limit else None
+        shared = '; '.join(self._shared_frames().values())
+        self.health.standing('shared_frame_id', shared, error=True, log_again=False)
         others_live = not all(silent.values())
         for name, silent_s in silent.items():
-            text = f'{name}: no poses for {silent_s:.1f} s; the others are fused without it' if silent_s else None
-            self.health.standing(f'silent.{name}', text if others_live else None, log_again=False)
+            text = None
+            if silent_s and others_live:
+                why = self._why_silent(name)
+                text = f'{name}: no poses for {silent_s:.1f} s; the others are fused without it; {why}'
+            self.health.standing(f'silent.{name}', text, log_again=False)
         for (first, second), shift in self._fuser.shifts.items():
             self.health.show(f'disagreement_mm.{first}.{second}', 1e3 * float(np.linalg.norm(shift)))
+
+    def _why_silent(self, name: str) -> str:
+        """Of a stream: in words, with the names that would be heard where nobody publishes under this one."""
+        graph, received = self._graphs[name], self._rounds.counts[name].received
+        if received or graph.source() is not Source.NOBODY:
+            return graph.explain(received)
+        end = f'/{self.parameters.poses.strip("/")}'
+        there = [
+            topic.removesuffix(end)
+            for topic, types in self.get_topic_names_and_types()
+            if topic.endswith(end) and graph.type_name in types and self.count_publishers(topic)
+        ]
+        known = f'streams that there are: {", ".join(sorted(there))}' if there else 'nor any other stream'
+        return f'nobody publishes {graph.topic} ({graph.type_name}); {known}'
 
 
 def _message(header: Header, item: Fused) -> Detection3D:

@@ -11,6 +11,7 @@ from support.pipelines import at, topic
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.models.demo import completion_model, demo_model
+from isaac_inference.ros.bringup.node_list import plugin
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import build
 
@@ -46,6 +47,12 @@ def test_all_is_below_the_namespaces_of_the_launch_file(plan, models):
     assert made.namespace == '/robot/head'
     names = {spec.full_name(made.namespace) for spec in made.nodes}
     assert {'/robot/head/inference', '/robot/head/front/detection'} <= names
+
+
+@pytest.mark.parametrize('namespace', ['b-c', '/robot/1st', 'a b'])
+def test_a_namespace_that_no_node_can_be_in(plan, models, namespace):
+    with pytest.raises(ConfigError, match=f"launch argument namespace: got '.*{namespace}', expected words of letters"):
+        plan('/fleet', model=models / 'cups.onnx', namespace=namespace)
 
 
 def test_a_parameter_file_speaks_of_each_camera_s_nodes(plan, models, tmp_path):
@@ -107,18 +114,31 @@ def test_tags_need_no_inference_node(plan, tmp_path):
 def test_one_camera_may_have_a_source_and_topics_with_a_slash(plan, models):
     made = plan(model=models / 'cups.onnx', cameras='front', source='0', image='/usb/image')
     nodes = at(made, 'front')
-    assert nodes['camera'].parameters == {'source': '0'}
+    assert nodes['camera'].parameters == {'source': '0', 'frame_id': 'front_optical_frame'}
     assert topic(nodes['camera'], 'image') == topic(nodes['preprocess'], 'image') == '/usb/image'
 
 
-def test_simulated_cameras(plan, models):
-    made = plan(model=models / 'cups.onnx', cameras='front,left', simulate='true')
-    cameras = [at(made, camera)['sim_camera'] for camera in ('front', 'left')]
-    assert [spec.parameters['seed'] for spec in cameras] == [1, 2]
-    assert [spec.parameters['frame_id'] for spec in cameras] == ['front_optical_frame', 'left_optical_frame']
+def test_simulated_cameras_look_at_one_scene(plan, models):
+    """Scenes of their own would have objects of the same names at one place on /tf."""
+    made = plan(model=models / 'cups.onnx', cameras='front,left', image='image_raw', simulate='true')
+    [camera] = [spec for spec in made.nodes if spec.plugin == plugin('sim_camera')]
+    chosen = build(load_class(camera.package, camera.plugin).Parameters, camera.parameters)
+    assert chosen.cameras == ('front', 'left')
+    assert [chosen.frame_of(name) for name in chosen.cameras] == ['front_optical_frame', 'left_optical_frame']
     assert at(made, '')['inference'].parameters['onnxruntime.spinning'] is False
-    for spec in cameras:
-        build(load_class(spec.package, spec.plugin).Parameters, spec.parameters)
+    for name in chosen.cameras:
+        assert topic(camera, f'{name}/image') == topic(at(made, name)['preprocess'], 'image') == f'/{name}/image_raw'
+
+
+def test_one_simulated_camera_is_in_its_own_namespace(plan, models):
+    made = plan(model=models / 'cups.onnx', cameras='front', simulate='true')
+    assert at(made, 'front')['sim_camera'].parameters['frame_id'] == 'front_optical_frame'
+
+
+def test_more_simulated_cameras_than_look_at_one_scene(plan, models):
+    cameras = ','.join(f'camera{number}' for number in range(17))
+    with pytest.raises(ConfigError, match='17 simulated cameras of one scene, expected at most 16'):
+        plan(model=models / 'cups.onnx', cameras=cameras, simulate='true')
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from support.pipelines import at, topic
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.names import resolve
+from isaac_inference.ros.bringup.node_list import plugin
 from isaac_inference.ros.bringup.pipelines.topics import outputs
 from isaac_inference.ros.nodes.inference.node import InferenceParameters
 from isaac_inference.ros.runtime.container.components import load_class
@@ -141,11 +142,48 @@ def test_a_file_s_cameras_have_their_topics(of_file):
     pose = at(made, 'a/front')['pose']
     assert (topic(pose, 'image'), topic(pose, 'camera_info')) == ('/front/image_raw', '/front/camera_info')
     assert topic(pose, 'depth/image') == '/other/depth'
-    assert at(made, 'left')['camera'].parameters == {'source': '0'}
+    assert at(made, 'left')['camera'].parameters == {'source': '0', 'frame_id': 'left_optical_frame'}
     assert at(made, 'rear')['sim_camera'].parameters == {'frame_id': 'rear_optical_frame', 'seed': 5}
     for camera in ('left', 'rear'):
         name = 'camera' if camera == 'left' else 'sim_camera'
         assert topic(at(made, camera)[name], 'image') == topic(at(made, f'a/{camera}')['preprocess'], 'image')
+
+
+def test_cameras_simulated_alike_look_at_one_scene(of_file):
+    """Where their parameters differ, so do their scenes; people are seen by one camera."""
+    room = {'simulator': {'scene': 'people'}}
+    cameras = {
+        'front': {'simulator': {'seed': 5}},
+        'left': {'simulator': {'seed': 5}, 'image': '/usb/image', 'camera_info': 'info'},
+        'top': {'simulator': {'seed': 6}},
+        'door': room,
+        'gate': room,
+        'rear': {'source': '0'},
+    }
+    made = of_file([{'name': 'a', 'model': 'cups.onnx'}], cameras=cameras)
+    nodes = {spec.namespace: spec for spec in made.nodes if spec.plugin in (plugin('sim_camera'), plugin('camera'))}
+    assert set(nodes) == {'', 'top', 'door', 'gate', 'rear'}
+    both = nodes['']
+    assert (both.parameters['cameras'], both.parameters['seed']) == (['front', 'left'], 5)
+    assert (topic(both, 'left/image'), topic(both, 'left/camera_info')) == ('/usb/image', '/left/info')
+    assert topic(both, 'front/image') == '/front/image'
+
+
+def test_simulated_cameras_take_the_place_of_a_file_s_and_look_at_one_scene(of_file):
+    """But a simulated one of the file stays what it is."""
+    cameras = {'front': {}, 'left': {'source': '0'}, 'rear': {'simulator': {'seed': 3}}}
+    made = of_file([{'name': 'a', 'model': 'cups.onnx'}], cameras=cameras, simulate='true')
+    assert all(spec.plugin != plugin('camera') for spec in made.nodes)
+    found = {spec.namespace: spec.parameters for spec in made.nodes if spec.plugin == plugin('sim_camera')}
+    assert found['']['cameras'] == ['front', 'left']
+    assert found['rear']['seed'] == 3 and found.keys() == {'', 'rear'}
+
+
+def test_two_scenes_of_several_cameras_have_nodes_of_their_own(of_file):
+    cameras = {name: {'simulator': {'seed': seed}} for name, seed in (('a', 1), ('b', 2), ('c', 1), ('d', 2))}
+    made = of_file([{'name': 'p', 'model': 'cups.onnx'}], cameras=cameras)
+    found = {spec.name: spec.parameters['cameras'] for spec in made.nodes if spec.plugin == plugin('sim_camera')}
+    assert found == {'sim_camera_1': ['a', 'c'], 'sim_camera_2': ['b', 'd']}
 
 
 @pytest.mark.parametrize(
@@ -175,6 +213,46 @@ def test_parameters_that_a_node_does_not_have(of_file, params, fault):
 def test_parameters_that_a_simulated_camera_does_not_have(of_file):
     with pytest.raises(ConfigError, match=r'cameras.front.simulator: parameter sead: no such parameter, did'):
         of_file([{'name': 'a', 'model': 'cups.onnx'}], cameras={'front': {'simulator': {'sead': 1}}})
+
+
+def test_the_cameras_of_a_simulator_are_those_of_the_file(of_file):
+    with pytest.raises(ConfigError, match=r'cameras.front.simulator.cameras: the file has cameras: for that'):
+        of_file([{'name': 'a', 'model': 'cups.onnx'}], cameras={'front': {'simulator': {'cameras': ['x', 'y']}}})
+
+
+def test_what_no_node_takes_of_a_pipeline_s_keys(of_file):
+    with pytest.raises(ConfigError, match=r'\(a\).batch_wait_ms: parameter batch_wait_ms: got 1000000.0'):
+        of_file([{'name': 'a', 'model': 'cups.onnx', 'batch_wait_ms': 1e6}])
+
+
+def test_a_source_that_is_not_there(of_file, tmp_path):
+    """But where simulated cameras take its place, as on a computer that has none of the robot's files."""
+    cameras = {'front': {'source': 'photos'}, 'left': {'source': '0'}, 'top': {'source': 'rtsp://top/video'}}
+    pipelines = [{'name': 'a', 'model': 'cups.onnx'}]
+    with pytest.raises(ConfigError) as error:
+        of_file(pipelines, cameras=cameras)
+    [said] = str(error.value).splitlines()
+    assert f"cameras.front.source: no such file or folder '{tmp_path}/photos'" in said
+    of_file(pipelines, cameras=cameras, simulate='true')
+    (tmp_path / 'photos').mkdir()
+    of_file(pipelines, cameras=cameras)
+
+
+def test_parameters_of_a_node_that_the_pipeline_does_not_have(of_file):
+    params = {'pose': {'method': 'auto'}, 'detection': {'score_threshold': 0.4}}
+    [remark] = of_file([{'name': 'a', 'model': 'demo', 'tasks': ['track'], 'params': params}]).remarks
+    assert remark == (
+        'pipeline a: params.pose applies to no node, as its tasks need none; there are: detection, inference, '
+        'preprocess, track'
+    )
+
+
+def test_a_topic_of_two_cameras_of_one_simulator(of_file):
+    camera = {'simulator': {}, 'depth': '/depth'}
+    with pytest.raises(
+        ConfigError, match='/sim_camera would publish /depth for 2 cameras; give each a topic of its own'
+    ):
+        of_file([{'name': 'a', 'model': 'cups.onnx'}], cameras={'front': camera, 'left': camera})
 
 
 def test_a_file_and_arguments_that_say_the_same(of_file):

@@ -267,12 +267,55 @@ def test_a_wrong_calibration_is_named_with_its_size_and_not_fused(make_bench):
 def test_a_frame_id_that_changes_is_one_warning_and_goes_on(make_bench):
     bench = make_bench()
     bench.ask(0, **bench.all_see())
-    bench.frames['left'], bench.placed['left'] = bench.frames['right'], bench.placed['right']
+    bench.frames['left'] = f'moved_{bench.frames["left"]}'
+    bench.placed['left'] = look_at(np.array((-0.7, 0.6, 0.7)), np.array([0.0, 0.0, 0.1]))
+    bench.know('left')
     answer = bench.ask(1, **bench.all_see())
     assert [item.id for item in answer.detections] == ['1']
     bench.ask(2, **bench.all_see())
     bench.wait_value('noted.frame_id_changed', 1)
     bench.wait_value(f'{bench.space}/left.fused', 3)
+
+
+def test_cameras_of_one_frame_id_are_not_fused(make_bench):
+    """Drivers' defaults: /tf then has the place of one of them, and the other one's poses would be given out there."""
+    bench = make_bench(transform_wait_s=0.05)
+    bench.frames['left'] = bench.frames['right']  # but it stands elsewhere
+    for frame in range(3):
+        (item,) = bench.ask(frame, **bench.all_see()).detections
+        place = pose_from_message(item.results[0].pose.pose).translation
+        np.testing.assert_allclose(place, PLACE.translation, atol=1e-6)
+    bench.wait_value('dropped.shared_frame_id', 6)
+    bench.wait_message(f"all send poses in frame '{bench.frames['right']}', and /tf has one place for it")
+    bench.wait_value(f'{bench.space}/front.fused', 3)
+    bench.frames['left'] = 'left_of_its_own'
+    bench.know('left')
+    bench.ask(3, **bench.all_see())
+    bench.wait_value(f'{bench.space}/left.fused', 1)
+    bench.probe.wait_until(lambda: 'all send' not in bench.probe.status(bench.name).message, 'it is over')
+
+
+def test_several_models_on_one_camera_have_its_frame_id(make_bench):
+    bench = make_bench(correlated=True)
+    bench.frames['left'], bench.placed['left'] = bench.frames['right'], bench.placed['right']
+    (item,) = bench.ask(0, **bench.all_see()).detections
+    bench.wait_value(f'{bench.space}/left.fused', 1)
+
+
+def test_a_stream_that_nobody_publishes_is_named_with_those_that_there_are(make_bench, around):
+    bench = make_bench()
+    wrong = f'{bench.space}/lft'
+    streams = [f'{bench.space}/front', wrong]
+    name, world = f'{bench.name}_wrong', bench.world
+    around.load('FusionNode', name, streams=streams, target_frame=world, input_timeout_s=0.3, wait_s=0.05)
+    bench.probe.wait_active(name)
+    frames, end = itertools.count(), time.monotonic() + LIMIT_S
+    while f'{wrong}: no poses for' not in bench.probe.status(name).message and time.monotonic() < end:
+        bench.send(next(frames), front=[])
+        time.sleep(0.05)
+    said = bench.probe.status(name).message
+    assert f'/{wrong}/pose/detections_3d (vision_msgs/msg/Detection3DArray); streams that there are: ' in said
+    assert f'/{bench.space}/left,' in said
 
 
 def test_poses_without_a_stamp_or_frame_are_dropped_and_named(make_bench):
