@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.budget_watch import budget_nodes
 from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.bringup.names import resolve
@@ -115,6 +116,41 @@ def placed_nodes(pipeline: Placed, root: str, params_file: str, budget: str = ''
         graphs[camera] = [*graph, *(_watching(spec, shared, pipeline, root) for spec in watch)]
     nodes = joined(graphs, pipeline.namespace)
     return [PlacedNode(_served(spec, pipeline), pipeline, in_file) for spec in nodes]
+
+
+def check_nodes(path: str, pipelines: Iterable[Placed], placed: Sequence[PlacedNode]) -> None:
+    """Refuse parameters of a pipeline for nodes that it has not: nothing would come of them.
+
+    Those of the budget node may stay where no budget is asked for, which is so from start to start.
+
+    Args:
+        path: of the file that says them.
+        placed: all nodes.
+
+    Raises:
+        ConfigError: a line for each.
+    """
+    problems = []
+    for number, pipeline in enumerate(pipelines):
+        names = list(dict.fromkeys(node.spec.name for node in placed if node.pipeline is pipeline))
+        problems += [
+            f'pipelines {path}: pipelines[{number}] ({pipeline.name}).params.{node}: this pipeline has no such node, '
+            f'it has: {", ".join(names)}; leave it out, or give the task or the model that it is for'
+            for node in pipeline.params
+            if node not in names and node != 'budget'
+        ]
+    if problems:
+        raise ConfigError('\n'.join(problems))
+
+
+def shared_by_cameras(pipelines: Iterable[Placed], root: str) -> list[str]:
+    """Names that nodes of a graph of one camera would have, of which there is one for all cameras in another place."""
+    return [
+        resolve(resolve(resolve(root, pipeline.namespace), camera), name)
+        for pipeline in pipelines
+        for camera in pipeline.cameras
+        for name in (INFERENCE, f'crops_{INFERENCE}')
+    ]
 
 
 def joined(graphs: Mapping[str, Sequence[NodeSpec]], namespace: str) -> list[NodeSpec]:
