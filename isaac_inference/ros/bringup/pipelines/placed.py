@@ -13,6 +13,7 @@ from isaac_inference.ros.bringup.budget_watch import budget_nodes
 from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.bringup.names import resolve
 from isaac_inference.ros.bringup.networks.named_in_file import NamedInFile
+from isaac_inference.ros.bringup.networks.paths import MODEL
 from isaac_inference.ros.bringup.node_list import plugin
 from isaac_inference.ros.bringup.one_camera import one_camera
 from isaac_inference.serving.pipelines import DEFAULT_PRIORITY
@@ -178,13 +179,30 @@ def _with_stream(node: NodeSpec | None, own: NodeSpec, camera: str) -> NodeSpec:
     Args:
         node: that of the streams before; None for the first.
         own: the camera's, if it had one for itself.
+
+    Raises:
+        ConfigError: the cameras before have another model, as a parameter file may say.
     """
+    if node is not None:
+        _check_alike(node, own, camera)
     streams = [] if node is None else node.parameters['streams']
     before = {} if node is None else node.remappings
     topics = {f'{camera}/{name}': f'{camera}/{topic}' for name, topic in own.remappings.items() if name in _TENSORS}
     return dataclasses.replace(
         own, parameters={**own.parameters, 'streams': [*streams, camera]}, remappings={**before, **topics}
     )
+
+
+def _check_alike(node: NodeSpec, own: NodeSpec, camera: str) -> None:
+    for name in MODEL:
+        before, after = node.parameters.get(name, ''), own.parameters.get(name, '')
+        if before != after:
+            raise ConfigError(
+                f'{own.name} of cameras {", ".join(node.parameters["streams"])} and of {camera}: {name} is '
+                f'{str(before)!r} and {str(after)!r}, expected the same, since one model runs for all of them; write '
+                'pipelines:=FILE.yaml with a pipeline for each model, or name one in the parameter file, below '
+                '"/**/preprocess"'
+            )
 
 
 def _watching(spec: NodeSpec, shared: Sequence[str], pipeline: Placed, root: str) -> NodeSpec:
