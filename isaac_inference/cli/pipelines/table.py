@@ -13,7 +13,7 @@ from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.bringup.launch_plan import LaunchPlan
 from isaac_inference.ros.bringup.node_list import plugin
 from isaac_inference.ros.bringup.pipelines.topics import outputs
-from isaac_inference.serving.pipelines import PRIORITIES, PipelineSpec, Setup, most_at_once
+from isaac_inference.serving.pipelines import DEFAULT_PRIORITY, PRIORITIES, PipelineSpec, Setup, most_at_once
 
 _READERS = tuple(plugin(kind) for kind in ('detection', 'segmentation', 'depth', 'keypoints'))
 
@@ -28,16 +28,18 @@ def graph_table(setup: Setup, plan: LaunchPlan) -> Table:
         model = card.path.name
         if pipeline.keypoints_model:
             model += f', {read_card(pipeline.keypoints_model, pipeline.keypoints_card or None).path.name}'
+        served = _served(pipeline, plan)
+        priority, threads = served.get('priority', DEFAULT_PRIORITY), served.get('onnxruntime.threads', 0)
         table.add_row(
             pipeline.name,
             model,
             card.task.value,
             ', '.join(pipeline.cameras),
             _nodes(pipeline, plan),
-            f'{pipeline.priority} {PRIORITIES[pipeline.priority]}',
+            f'{priority} {PRIORITIES.get(priority, "")}',
             f'{pipeline.target_rate_hz:g} Hz' if pipeline.target_rate_hz else '',
-            str(pipeline.threads or 'all'),
-            _batch(pipeline, card),
+            str(threads or 'all'),
+            _batch(pipeline, card, served.get('max_batch', 0)),
         )
     return table
 
@@ -105,6 +107,14 @@ def _reader(plan: LaunchPlan, where: str) -> NodeSpec:
     return next(spec for spec in plan.nodes if spec.namespace == where and spec.plugin in _READERS)
 
 
+def _served(pipeline: PipelineSpec, plan: LaunchPlan) -> Mapping[str, Any]:
+    """Parameters of the pipeline's inference node, which a parameter file may have had a say in."""
+    where = pipeline.below
+    return next(
+        (one.parameters for one in plan.nodes if one.namespace == where and one.plugin == plugin('inference')), {}
+    )
+
+
 def _nodes(pipeline: PipelineSpec, plan: LaunchPlan) -> str:
     shared = [spec.name for spec in plan.nodes if spec.namespace == pipeline.below]
     each: list[str] = []
@@ -128,9 +138,9 @@ def _prepared_for(plan: LaunchPlan) -> dict[str, str]:
     return found
 
 
-def _batch(pipeline: PipelineSpec, card: ModelCard) -> str:
-    """How many frames run together."""
+def _batch(pipeline: PipelineSpec, card: ModelCard, asked: int) -> str:
+    """How many frames run together, of at most `asked`; 0: as many as there are cameras."""
     most = most_at_once(card)
     if most == 1 and len(pipeline.cameras) > 1:
         return '1, the model takes no more'
-    return f'up to {min(pipeline.max_batch or len(pipeline.cameras), most or len(pipeline.cameras))}'
+    return f'up to {min(asked or len(pipeline.cameras), most or len(pipeline.cameras))}'

@@ -21,7 +21,7 @@ from isaac_inference.ros.bringup.one_camera import KEYPOINTS
 from isaac_inference.ros.bringup.params_file import ParamsFile
 from isaac_inference.ros.bringup.pipelines.of_arguments import of_arguments
 from isaac_inference.ros.bringup.pipelines.of_file import of_file
-from isaac_inference.ros.bringup.pipelines.placed import PlacedNode, placed_nodes
+from isaac_inference.ros.bringup.pipelines.placed import PlacedNode, check_nodes, placed_nodes, shared_by_cameras
 from isaac_inference.ros.bringup.pipelines.shared_images import share_preprocessing
 from isaac_inference.ros.bringup.pipelines.topics import check_topics
 from isaac_inference.ros.bringup.pipelines.wanted import separate_processes, unused_params
@@ -181,6 +181,7 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     placed: list[PlacedNode] = []
     for pipeline in wanted.pipelines:
         placed += placed_nodes(pipeline, namespace, given['params_file'], wanted.budget)
+    check_nodes(given['pipelines'], wanted.pipelines, placed)
     placed += [PlacedNode(spec) for spec in wanted.cameras]  # last: no image comes before those who wait for it
     placed = [node.replaced(_with_time(node.spec, given['use_sim_time'])) for node in placed]
     remarks = separate_processes(wanted, composed=switches['composed'])
@@ -188,7 +189,8 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         remarks += unused_params(pipeline, {node.spec.name for node in placed if node.pipeline is pipeline})
     if given['params_file']:  # else the nodes' own defaults, which a SetParameter of an including launch file changes
         file = ParamsFile(absolute(given['params_file']))
-        remarks += file.unused([node.spec.full_name(namespace) for node in placed], NODES)
+        own = [node.spec.full_name(namespace) for node in placed]
+        remarks += file.unused(own, NODES, never=shared_by_cameras(wanted.pipelines, namespace))
         placed = [
             node.replaced(_with_file(node.spec, file.node_section(node.spec.full_name(namespace)), node.in_file))
             for node in placed

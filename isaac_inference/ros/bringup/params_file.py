@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +75,19 @@ class ParamsFile:
             )
         return result
 
-    def unused(self, full_names: Iterable[str], possible: Iterable[str] = ()) -> list[str]:
+    def unused(self, full_names: Iterable[str], possible: Iterable[str] = (), never: Collection[str] = ()) -> list[str]:
         """A sentence for each section that applies to no node, and that may have been meant for one of these.
 
         Args:
             full_names: the nodes that are started.
             possible: names of nodes, without a namespace, that could have been started too; a section that would fit
                 one of them in the same namespace is no mistake.
+            never: full names that no node here can have, whatever is possible in their namespaces.
         """
         names = list(full_names)
         namespaces = {name.rpartition('/')[0] for name in names}
-        fitting = [*names, *(f'{namespace}/{name}' for namespace in namespaces for name in possible)]
+        others = (f'{namespace}/{name}' for namespace in namespaces for name in possible)
+        fitting = [*names, *(name for name in others if name not in never)]
         own = {name.rpartition('/')[2] for name in fitting}
         sentences = []
         for pattern, _ in self._sections:

@@ -65,21 +65,28 @@ def read_qos(choice: str) -> dict[str, Any]:
 def with_qos(spec: NodeSpec, qos: Mapping[str, Any]) -> NodeSpec:
     """A node whose topics have these settings, but for what its parameters say already.
 
-    Subscriptions to the camera are left as they are: who asks a driver for more than it offers hears nothing.
+    A whole group at its defaults says nothing: it is that of a config/perception.yaml that was copied for something
+    else. Subscriptions to the camera are left as they are: who asks a driver for more than it offers hears nothing.
     """
-    if not qos:
-        return spec
-    proposed = {f'{group}.{name}': value for group in _groups().get(spec.plugin, ()) for name, value in qos.items()}
-    return dataclasses.replace(spec, parameters={**proposed, **spec.parameters})
+    parameters = dict(spec.parameters)
+    for group, defaults in _groups().get(spec.plugin, {}).items() if qos else ():
+        proposed = {f'{group}.{name}': value for name, value in qos.items()}
+        is_copied = all(parameters.get(f'{group}.{name}') == value for name, value in defaults.items())
+        parameters = {**parameters, **proposed} if is_copied else {**proposed, **parameters}
+    return dataclasses.replace(spec, parameters=parameters)
 
 
 @functools.cache
-def _groups() -> dict[str, tuple[str, ...]]:
-    """Plugin -> its groups of QoS parameters that are not of a camera's topics, as config/perception.yaml has them."""
+def _groups() -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Plugin -> its groups of QoS parameters that are not of a camera's topics, and their defaults, as
+    config/perception.yaml has them.
+    """
     sections = yaml.safe_load(shared_file('config/perception.yaml').read_text(encoding='utf-8'))
     found = {}
     for name in NODES:
         parameters = sections[f'/**/{name}']['ros__parameters']
         groups = (group for group in parameters if group.endswith(_GROUP))
-        found[plugin(name)] = tuple(group for group in groups if name in _CAMERAS or group not in _OF_CAMERA)
+        found[plugin(name)] = {
+            group: parameters[group] for group in groups if name in _CAMERAS or group not in _OF_CAMERA
+        }
     return found

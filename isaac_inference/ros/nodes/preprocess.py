@@ -126,7 +126,7 @@ class PreprocessNode(ModelNode):
 
     def _on_image(self, item: ImageFrame | CompressedImage, clock: StageClock) -> None:
         taken_ns = stamp_ns(item.header) or clock.arrived_ns
-        if not self._thinner.takes(taken_ns, self.parameters.max_rate_hz):
+        if not self._thinner.takes(taken_ns, self.parameters.max_rate_hz, clock.arrived_ns):
             self.leave_out(item.header, clock)
             return
         frame = self._images.read(item)

@@ -181,8 +181,8 @@ class PipelineNode(LifecycleNode):
 
         def opener(stream: str) -> Callable[[TypeAdapter[Any], str, bool], Subscription[Any]]:
             def connect(adapter: TypeAdapter[Any], topic: str, is_primary: bool) -> Subscription[Any]:
-                slot, health = streams.slot(stream), streams.health(stream)
-                takes_device = plan.on_device()
+                takes_device, health = plan.on_device(), streams.health(stream)
+                slot = streams.slot(stream, adapter, on_device=takes_device)
                 made = Subscription(self, adapter, topic, qos, slot, health, lambda: True, takes_device, is_primary)
                 return streams.opened(stream, made)
 

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from isaac_inference.ros.runtime.health import diagnostics
-from isaac_inference.ros.runtime.health.health import SUPERSEDED, Health
+from isaac_inference.ros.runtime.health.health import Health
 from isaac_inference.ros.runtime.health.stream_health import StreamHealth
 from isaac_inference.ros.runtime.input_report import InputReport
 from isaac_inference.ros.runtime.stage_clock import StageClock
@@ -17,6 +18,8 @@ from isaac_inference.ros.runtime.time_watch import TimeWatch
 from isaac_inference.ros.runtime.topics.mailbox import Worker
 from isaac_inference.ros.runtime.topics.stream_box import Collect, StreamBox, StreamSlot
 from isaac_inference.ros.runtime.topics.subscription import Subscription
+from isaac_inference.ros.runtime.topics.type_adapter import TypeAdapter
+from isaac_inference.serving.streams.newest import Arrival
 
 _SHOWN = ('rate_in_hz', 'rate_out_hz', 'input_age_ms', 'received', 'processed', 'dropped')
 
@@ -97,6 +100,7 @@ class StreamInputs:
             self._health = {name: StreamHealth(name, node.health) for name in plan.topics}
             self._reports = {name: InputReport(health, warn, inform) for name, health in self._health.items()}
         self._open: dict[str, Subscription[Any]] = {}
+        self._take: dict[str, Callable[[Any], Any]] = {}  # as the handler wants an item
 
     def health(self, stream: str) -> Health:
         """What is counted of a stream."""
@@ -117,10 +121,15 @@ class StreamInputs:
                 health.reset()
                 self._reports[name].restart()
 
-    def slot(self, stream: str) -> StreamSlot:
-        """The inbox of a stream, for its subscription."""
+    def slot(self, stream: str, adapter: TypeAdapter[Any], *, on_device: bool) -> StreamSlot:
+        """The inbox of a stream, for its subscription, which may fill it before it is `opened`.
+
+        Args:
+            adapter, on_device: as of the subscription.
+        """
         if self._box is None:
             raise RuntimeError('a stream is opened before the node is activated')
+        self._take[stream] = (lambda item: item) if on_device else adapter.to_host
         return self._box.slot(stream, self._health[stream].superseded, self._plan.inline)
 
     def opened(self, stream: str, subscription: Subscription[Any]) -> Subscription[Any]:
@@ -155,7 +164,7 @@ class StreamInputs:
             for key in {*_SHOWN, *(key for key in values if key.startswith(('dropped.', 'noted.')))}:
                 health.show(key, values.get(key))
             health.show('state', health.look_at_input()[0].value)
-            faults = {reason: count for reason, count in snapshot.recent_drops.items() if reason != SUPERSEDED}
+            faults = snapshot.faults
             counted = ', '.join(f'{reason} x{count}' for reason, count in faults.items())
             which = 'frames' if snapshot.recent_processed else 'every frame'
             text = f'{which} dropped: {counted}' if faults else None
@@ -168,27 +177,35 @@ class StreamInputs:
         return min(self._plan.most(), self.flowing)
 
     def _handle(self, collect: Collect) -> None:
-        with self._plan.turn() as most:
-            begun = [self._begin(arrival.stream, arrival.item, arrival.arrived_ns) for arrival in collect(most)]
-            frames = [frame for frame in begun if frame is not None]
-            try:
+        frames: list[StreamFrame] | None = None
+        try:
+            with self._plan.turn() as most:
+                frames = self._begun(collect(most))
                 if frames:
                     self._plan.handler(frames)
-            except Exception as error:  # frames must not end the node
-                for frame in frames:
-                    if not frame.clock.is_settled:
-                        with self._node.work(frame.clock):
-                            raise error
+        except Exception as error:  # frames must not end the node, nor must whoever says when they have their turn
+            if frames is None:  # what waits is lost, or it would be asked for again and again
+                frames = self._begun(collect(len(self._plan.topics)))
+            lost = [frame for frame in frames if not frame.clock.is_settled]
+            for frame in lost:
+                with self._node.work(frame.clock):
+                    raise error
+            if not lost:
+                self._node.health.warn('turn', traceback.format_exc(), error=True)
+
+    def _begun(self, arrivals: Sequence[Arrival[Any]]) -> list[StreamFrame]:
+        """Frames that have been taken, without those that were dropped."""
+        begun = [self._begin(one.stream, one.item, one.arrived_ns) for one in arrivals]
+        return [frame for frame in begun if frame is not None]
 
     def _begin(self, stream: str, item: Any, arrived_ns: int) -> StreamFrame | None:
         """Count a frame as received, and look at its time; None where it was dropped."""
-        health, subscription = self._health[stream], self._open[stream]
+        health = self._health[stream]
         clock = StageClock(self._node.stage, arrived_ns, health)
         health.received(self._node.age_ms(getattr(item, 'header', None), health))
         try:
             self._node.time_watch.take(item, True, stream)
-            taken = item if subscription.on_device else subscription.adapter.to_host(item)
-            return StreamFrame(stream, taken, clock)
+            return StreamFrame(stream, self._take[stream](item), clock)
         except Exception as error:  # it counts this frame as dropped
             with self._node.work(clock):
                 raise error

@@ -25,6 +25,11 @@ class History:
         """The longest of the last runs; 0 before the first."""
         return max(self._took_s, default=0.0)
 
+    @property
+    def may_take_s(self) -> float:
+        """The shortest of the last runs; 0 before the first."""
+        return min(self._took_s, default=0.0)
+
     def asked(self, now_s: float) -> None:
         """A run is asked for."""
         if self._asked_s is not None:

@@ -49,13 +49,15 @@ class Turn:
     Attributes:
         waited_s: how long it waited.
         until: to be set where the work goes on when the turn ends: what is reached when it is done.
+        is_usual: whether it takes as long as the next ones will; false for a warm-up.
     """
 
-    __slots__ = ('member', 'waited_s', 'began_s', 'until', '_end')
+    __slots__ = ('member', 'waited_s', 'began_s', 'until', 'is_usual', '_end')
 
     def __init__(self, member: Member, waited_s: float, began_s: float, end: Callable[[Turn], None]) -> None:
         self.member, self.waited_s, self.began_s = member, waited_s, began_s
         self.until: Completion | None = None
+        self.is_usual = True
         self._end: Callable[[Turn], None] | None = end
 
     def end(self) -> None:
@@ -125,6 +127,10 @@ class Member:
             waits_s.append(now_s - since_s)
         return self._queue.why_starving(self, max(waits_s)) if waits_s else None
 
+    def took(self, seconds: float) -> None:
+        """How long a run took that only began in its turn, and went on elsewhere. Any thread."""
+        self._queue.took(self, seconds)
+
     def leave(self) -> None:
         """It is no more; may be called twice."""
         self._queue.leave(self)
@@ -187,10 +193,15 @@ class Queue:
                 if turn is None and pending is None:
                     self._condition.wait(_LOOK_S)
             if turn is None and pending is not None:
-                pending.synchronize()
+                self._await(pending)
         if turn is None:
             self.give_up(member)
         return turn
+
+    def took(self, member: Member, seconds: float) -> None:
+        """As `Member.took`."""
+        with self._condition:
+            member.history.took(seconds)
 
     def try_begin(self, member: Member) -> Turn | None:
         """A turn if it may begin now; else the model waits in line, to try again, until it gives up."""
@@ -232,7 +243,8 @@ class Queue:
                 return
             if turn in self._running:
                 self._running.remove(turn)
-            turn.member.history.took(self.clock() - turn.began_s)
+            if turn.is_usual:
+                turn.member.history.took(self.clock() - turn.began_s)
             if self._waiting:
                 self._condition.notify_all()
 
@@ -240,7 +252,7 @@ class Queue:
         """Whether a model may start now."""
         if not self.has_classes:
             return True
-        self._collect(now_s)
+        self._collect()
         for other in self._waiting:
             if other is member:
                 continue
@@ -262,16 +274,35 @@ class Queue:
             return True
         if self.place.delays(higher, running):  # then it would wait for two
             return False
-        is_patient = member.since_s is None or now_s - member.since_s < PATIENCE_S or higher.priority == SAFETY
-        spare_s = higher.history.spare_s(now_s) if is_patient else None
-        return spare_s is None or member.history.takes_s <= spare_s
+        is_patient = member.since_s is None or now_s - member.since_s < PATIENCE_S
+        if not is_patient and higher.priority < SAFETY:
+            return True
+        spare_s = higher.history.spare_s(now_s)
+        # one slow run must not keep it from running for ever, which is from ever showing that it is fast
+        takes_s = member.history.takes_s if is_patient else member.history.may_take_s
+        return spare_s is None or takes_s <= spare_s
 
-    def _collect(self, now_s: float) -> None:
-        """Take out what a GPU has done meanwhile."""
-        done = [turn for turn in self._running if turn.until is not None and turn.until.query()]
-        for turn in done:
-            self._running.remove(turn)
-            turn.member.history.took(now_s - turn.began_s)
+    def _collect(self) -> None:
+        """Take out what a GPU has done meanwhile. When it was done is not known: the last look may be long ago."""
+        self._running = [turn for turn in self._running if turn.until is None or not _is_reached(turn.until)]
+
+    def _await(self, pending: Completion) -> None:
+        """Wait until a GPU has done what it does now, which shows how long that takes."""
+        with contextlib.suppress(Exception):  # whose it is says what is wrong with it; others must go on
+            pending.synchronize()
+        with self._condition:
+            now_s = self.clock()
+            for turn in [turn for turn in self._running if turn.until is pending]:
+                self._running.remove(turn)
+                turn.member.history.took(now_s - turn.began_s)
+
+
+def _is_reached(until: Completion) -> bool:
+    """Whether the work is done, or its device has failed, which its own model says: the others must go on."""
+    try:
+        return until.query()
+    except Exception:
+        return True
 
 
 class Scheduler:

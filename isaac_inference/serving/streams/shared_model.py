@@ -110,12 +110,15 @@ class SharedModel:
         if self._on_device is not None:
             return self._run_on_device(self._on_device, timer, frames, streams)
         if self.runner.fits(frames[0]):
-            return self._begun(lambda: [self.engine.enqueue(frames[0], timer)])
+            return self._begun(lambda: [self.engine.enqueue(frames[0], timer)], 1)
         return self._batcher.run(frames)
 
     def collect_gpu_ms(self) -> list[float]:
         """What the network alone took on the GPU, of runs since the last call that were not waited for."""
-        return self._timer.collect() if self._timer is not None else []
+        found = self._timer.collect() if self._timer is not None else []
+        for one_ms in found:  # which the scheduler sees only where somebody waits for it
+            self._member.took(one_ms / 1e3)
+        return found
 
     def close(self) -> None:
         """Free everything, the engine too."""
@@ -135,17 +138,19 @@ class SharedModel:
         found: dict[int, Result] = {}
         if chosen:
             ours, names = [frames[index] for index in chosen], [streams[index] for index in chosen]
-            found.update(zip(chosen, self._begun(lambda: batches.enqueue(ours, names, timer)), strict=True))
+            found.update(zip(chosen, self._begun(lambda: batches.enqueue(ours, names, timer), len(ours)), strict=True))
         if others:
             found.update(zip(others, self._batcher.run([frames[index] for index in others]), strict=True))
         return [found[index] for index in range(len(frames))]
 
-    def _begun(self, enqueue: Callable[[], Sequence[Result]]) -> Sequence[Result]:
-        """What work on the GPU gives that is only begun here; the scheduler learns when it is done, where it must."""
+    def _begun(self, enqueue: Callable[[], Sequence[Result]], count: int) -> Sequence[Result]:
+        """What work on the GPU gives, for so many frames, that is only begun here; the scheduler learns when it is
+        done, where it must.
+        """
         try:
             found = enqueue()
         except (EngineError, FrameError) as error:
-            return [error]
+            return [error] * count
         begun = [one for one in found if isinstance(one, Mapping)]
         if begun and self._turn is not None and self._member.has_classes:
             self._turn.until = next(iter(begun[-1].values())).ready
@@ -155,7 +160,9 @@ class SharedModel:
     def _warming(self) -> Iterator[None]:
         """A turn for a run before the first frame; after a while without one it is done all the same."""
         end_s = time.monotonic() + _WARM_UP_PATIENCE_S
-        with self._member.turn(lambda: time.monotonic() < end_s):
+        with self._member.turn(lambda: time.monotonic() < end_s) as turn:
+            if turn is not None:
+                turn.is_usual = False  # the first run of all may take a hundred times as long as the others
             yield
 
 

@@ -52,6 +52,15 @@ def test_every_node_of_a_shipped_file_takes_its_parameters(path):
         build(load_class(spec.package, spec.plugin).Parameters, spec.parameters)
 
 
+def test_the_table_shows_what_a_parameter_file_makes_of_it(tmp_path, capsys):
+    """A priority that is shown and does not hold is worse than none."""
+    path = tmp_path / 'mine.yaml'
+    path.write_text('/**/inference:\n  ros__parameters: {priority: 2, onnxruntime: {threads: 7}}\n')
+    assert main(['pipelines', str(FILES[0]), '--params-file', str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert '2 high' in shown.replace('\n', ' ') and '1 normal' not in shown and ' 7 ' in shown
+
+
 @pytest.mark.parametrize('path', FILES, ids=ident)
 def test_the_table_shows_what_is_started(path, capsys):
     assert main(['pipelines', str(path)]) == 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.launch_plan import ARGUMENTS, launch_plan
@@ -13,6 +14,7 @@ from isaac_inference.ros.bringup.node_list import NODES
 from isaac_inference.ros.bringup.qos_choice import read_qos
 from isaac_inference.ros.runtime.container.components import load_class
 from isaac_inference.ros.runtime.parameters.schema import build
+from isaac_inference.ros.runtime.resources import shared_file
 
 DEFAULTS = {argument.name: argument.default for argument in ARGUMENTS}
 REALTIME = {'reliability': 'reliable', 'durability': 'volatile', 'deadline_s': 0.033, 'liveliness_lease_s': 0.1}
@@ -62,6 +64,32 @@ def test_a_parameter_file_goes_before_it(tmp_path):
     parameters = nodes(qos='realtime', params_file=str(path))['detection'].parameters
     assert parameters['tensor_qos.deadline_s'] == 0.5
     assert parameters['tensor_qos.liveliness_lease_s'] == 0.1
+
+
+def test_a_copy_of_all_defaults_does_not_undo_it():
+    """Who copies config/perception.yaml to change one threshold has not said anything of quality of service."""
+    chosen = {'qos': 'realtime', 'track': 'true', 'poses': 'true', 'source': '0', 'cameras': ''}
+    copied = nodes(**chosen, params_file=str(shared_file('config/perception.yaml')))
+    for name, spec in nodes(**chosen).items():
+        said = {key: value for key, value in spec.parameters.items() if '_qos.' in key}
+        assert {key: copied[name].parameters[key] for key in said} == said, name
+
+
+def test_of_a_copy_what_was_changed_is_said(tmp_path):
+    content = yaml.safe_load(shared_file('config/perception.yaml').read_text(encoding='utf-8'))
+    content['/**/detection']['ros__parameters']['tensor_qos']['depth'] = 3
+    path = tmp_path / 'mine.yaml'
+    path.write_text(yaml.safe_dump(content))
+    parameters = nodes(qos='realtime', params_file=str(path))['detection'].parameters
+    assert (parameters['tensor_qos.depth'], parameters['tensor_qos.deadline_s']) == (3, 0.0)
+    assert parameters['detections_qos.deadline_s'] == 0.033
+
+
+def test_a_deadline_may_be_taken_back(tmp_path):
+    path = tmp_path / 'mine.yaml'
+    path.write_text('/**/track:\n  ros__parameters: {input_qos.deadline_s: 0.0}\n')
+    parameters = nodes(qos='realtime', track='true', params_file=str(path))['track'].parameters
+    assert (parameters['input_qos.deadline_s'], parameters['output_qos.deadline_s']) == (0.0, 0.033)
 
 
 def test_a_file_of_the_user_s_own(tmp_path):

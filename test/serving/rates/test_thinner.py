@@ -93,3 +93,28 @@ def test_a_change_counts_from_the_next_frame():
 @pytest.mark.parametrize(('source', 'wanted', 'step'), [(0.5, 0.1, 5), (0.5, 0.25, 2), (1.0, 0.5, 2)])
 def test_a_camera_of_less_than_a_frame_a_second_is_thinned_too(source, wanted, step):
     assert set(np.diff(taken(stamps(source, 200), wanted)[3:])) == {step}
+
+
+START_NS = 1_700_000_000 * 10**9
+STUCK = {
+    'one stamp for ever': lambda arrived: START_NS,
+    'whole seconds': lambda arrived: arrived // 10**9 * 10**9,
+    'of tenths, as a slow /clock': lambda arrived: arrived // 10**8 * 10**8,
+    'back by a second with every other frame': lambda arrived: arrived - 10**9 * (arrived // 33_333_333 % 2),
+}
+
+
+@pytest.mark.parametrize('stamp', STUCK.values(), ids=STUCK)
+@pytest.mark.parametrize('rate_hz', [2.0, 5.0, 10.0])
+def test_frames_whose_stamps_do_not_go_on_are_thinned_too(stamp, rate_hz):
+    thinner, arrivals = Thinner(), [START_NS + number * 33_333_333 for number in range(1800)]
+    count = sum(thinner.takes(stamp(arrived), rate_hz, arrived) for arrived in arrivals)
+    assert 0.4 * rate_hz * 60 <= count <= 1.35 * rate_hz * 60, 'of 1800 in a minute'
+
+
+def test_a_recording_that_starts_over_goes_on_at_once():
+    thinner, times = Thinner(), stamps(30, 90)
+    arrivals = [START_NS + number * 33_333_333 for number in range(180)]
+    found = [number for number, arrived in enumerate(arrivals) if thinner.takes(times[number % 90], 10.0, arrived)]
+    assert len(found) == pytest.approx(60, abs=2)
+    assert max(np.diff(found)) <= 4

@@ -45,3 +45,11 @@ def test_the_longest_of_the_last_runs_counts():
     made.took(0.02)
     assert made.takes_s == 0.02
     assert History().takes_s == 0.0
+
+
+def test_the_shortest_of_the_last_runs_is_what_it_may_take():
+    made = History()
+    assert made.may_take_s == 0.0
+    for took in (0.5, 0.01, 0.02):
+        made.took(took)
+    assert made.may_take_s == 0.01

@@ -94,12 +94,13 @@ class Done:
     """The end of work on a GPU."""
 
     def __init__(self):
-        self.event = threading.Event()
+        self.event, self.is_awaited = threading.Event(), False
 
     def query(self):
         return self.event.is_set()
 
     def synchronize(self):
+        self.is_awaited = True
         assert self.event.wait(LIMIT_S)
 
 
@@ -227,6 +228,102 @@ def test_only_the_safety_class_may_hold_a_lower_one_up_for_ever(bench, priority,
         assert not held.started
     else:
         wait_until(lambda: held.started)
+
+
+def test_one_slow_run_does_not_keep_a_model_from_running_for_ever(bench):
+    """It shows only by running that it is fast again; until then it waits for longer than usual, no more."""
+    clock = Clock()
+    it = bench(clock=clock)
+    safety, low = it.member('safety', SAFETY), it.member('low', 0)
+    for took in (0.03, 0.03, 0.5, 0.03):
+        low.history.took(took)
+    steady(safety, clock, 0.1, 0.02)
+    held = it.waits(low)
+    for _ in range(11):
+        steady(safety, clock, 0.1, 0.02, 1)
+    wait_until(lambda: held.started)
+
+
+def test_a_warm_up_says_nothing_of_how_long_a_run_takes(bench):
+    clock = Clock()
+    it = bench(clock=clock)
+    safety, low = it.member('safety', SAFETY), it.member('low', 0)
+    with low.turn() as turn:
+        turn.is_usual = False
+        clock.now_s += 3.0
+    steady(safety, clock, 0.1, 0.02)
+    it.starts(low).end()
+
+
+class Broken:
+    """The end of work on a GPU that has failed."""
+
+    def query(self):
+        raise RuntimeError('an illegal memory access was encountered')
+
+    synchronize = query
+
+
+def test_a_gpu_that_fails_in_one_model_holds_no_other_up(bench):
+    """Whose run it was learns of it at its own next call; the others' threads must not die of it."""
+    it = bench()
+    one, two = it.member('one', 0, cores=0), it.member('two', 0, cores=0)
+    it.member('safety', SAFETY, cores=0)
+    it.starts(one, on_device=Broken()).end()
+    it.starts(two).end()
+
+
+def test_a_gpu_that_fails_while_somebody_waits_for_it_holds_nobody_up(bench):
+    class BreaksLater(Done):
+        def query(self):
+            if self.event.is_set():
+                raise RuntimeError('an illegal memory access was encountered')
+            return False
+
+        def synchronize(self):
+            super().synchronize()
+            self.query()
+
+    it = bench()
+    pending = BreaksLater()
+    one, two = it.member('one', 0, cores=0), it.member('two', 0, cores=0)
+    it.member('safety', SAFETY, cores=0)
+    it.starts(one, on_device=pending).end()
+    held = it.waits(two)
+    wait_until(lambda: pending.is_awaited)
+    pending.event.set()
+    wait_until(lambda: held.started)
+
+
+def test_how_long_a_gpu_took_is_not_how_long_nobody_looked(bench):
+    """A run of a few ms that nobody looks at for a third of a second has not taken that long."""
+    clock = Clock()
+    it = bench(clock=clock)
+    done = Done()
+    done.event.set()
+    safety, low = it.member('safety', SAFETY, cores=0), it.member('low', 0, cores=0)
+    it.starts(low, on_device=done).end()
+    low.took(0.005)
+    clock.now_s += 0.3
+    it.starts(safety).end()  # who looks
+    steady(safety, clock, 0.03, 0.005)
+    clock.now_s += 0.01
+    it.starts(low, on_device=done).end()  # 20 ms are left, and it needs 5
+
+
+def test_who_waits_for_a_gpu_sees_how_long_it_takes(bench):
+    clock = Clock()
+    it = bench(clock=clock)
+    done = Done()
+    one, two = it.member('one', 0, cores=0), it.member('two', 0, cores=0)
+    it.member('safety', SAFETY, cores=0)
+    it.starts(one, on_device=done).end()
+    held = it.waits(two)
+    wait_until(lambda: done.is_awaited)
+    clock.now_s += 0.04
+    done.event.set()
+    wait_until(lambda: held.started)
+    assert one.history.takes_s == pytest.approx(0.04)
 
 
 def test_who_starves_says_so_and_stops_saying_so(bench):

@@ -81,3 +81,28 @@ def test_a_model_that_is_loaded_beside_one_that_never_ends_is_ready_all_the_same
     assert model.most == (2 if card.dynamic_batch else 1)
     held.end()
     model.close()
+
+
+class Timer:
+    """GPU times that have been measured."""
+
+    def collect(self):
+        return [4.0, 6.0]
+
+
+def test_what_a_run_took_on_the_gpu_the_scheduler_learns(made):
+    """Or it would go by when somebody looked: a model that runs now and then would seem as slow as its pauses."""
+    model, scheduler = made
+    told = []
+    model._timer, model._member.took = Timer(), told.append
+    assert model.collect_gpu_ms() == [4.0, 6.0]
+    assert told == [0.004, 0.006]
+
+
+def test_an_error_of_all_frames_on_the_gpu_is_each_one_s(made):
+    def fails():
+        raise EngineError('out of memory')
+
+    model, _ = made
+    found = model._begun(fails, 3)
+    assert [str(error) for error in found] == ['out of memory'] * 3

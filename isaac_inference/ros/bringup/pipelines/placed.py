@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.budget_watch import budget_nodes
 from isaac_inference.ros.bringup.graph import NodeSpec
 from isaac_inference.ros.bringup.names import resolve
 from isaac_inference.ros.bringup.networks.named_in_file import NamedInFile
+from isaac_inference.ros.bringup.networks.paths import MODEL
 from isaac_inference.ros.bringup.node_list import plugin
 from isaac_inference.ros.bringup.one_camera import one_camera
 from isaac_inference.serving.pipelines import DEFAULT_PRIORITY
@@ -117,6 +119,41 @@ def placed_nodes(pipeline: Placed, root: str, params_file: str, budget: str = ''
     return [PlacedNode(_served(spec, pipeline), pipeline, in_file) for spec in nodes]
 
 
+def check_nodes(path: str, pipelines: Iterable[Placed], placed: Sequence[PlacedNode]) -> None:
+    """Refuse parameters of a pipeline for nodes that it has not: nothing would come of them.
+
+    Those of the budget node may stay where no budget is asked for, which is so from start to start.
+
+    Args:
+        path: of the file that says them.
+        placed: all nodes.
+
+    Raises:
+        ConfigError: a line for each.
+    """
+    problems = []
+    for number, pipeline in enumerate(pipelines):
+        names = list(dict.fromkeys(node.spec.name for node in placed if node.pipeline is pipeline))
+        problems += [
+            f'pipelines {path}: pipelines[{number}] ({pipeline.name}).params.{node}: this pipeline has no such node, '
+            f'it has: {", ".join(names)}; leave it out, or give the task or the model that it is for'
+            for node in pipeline.params
+            if node not in names and node != 'budget'
+        ]
+    if problems:
+        raise ConfigError('\n'.join(problems))
+
+
+def shared_by_cameras(pipelines: Iterable[Placed], root: str) -> list[str]:
+    """Names that nodes of a graph of one camera would have, of which there is one for all cameras in another place."""
+    return [
+        resolve(resolve(resolve(root, pipeline.namespace), camera), name)
+        for pipeline in pipelines
+        for camera in pipeline.cameras
+        for name in (INFERENCE, f'crops_{INFERENCE}')
+    ]
+
+
 def joined(graphs: Mapping[str, Sequence[NodeSpec]], namespace: str) -> list[NodeSpec]:
     """The graphs of several cameras as one, with one inference node for each model.
 
@@ -142,13 +179,30 @@ def _with_stream(node: NodeSpec | None, own: NodeSpec, camera: str) -> NodeSpec:
     Args:
         node: that of the streams before; None for the first.
         own: the camera's, if it had one for itself.
+
+    Raises:
+        ConfigError: the cameras before have another model, as a parameter file may say.
     """
+    if node is not None:
+        _check_alike(node, own, camera)
     streams = [] if node is None else node.parameters['streams']
     before = {} if node is None else node.remappings
     topics = {f'{camera}/{name}': f'{camera}/{topic}' for name, topic in own.remappings.items() if name in _TENSORS}
     return dataclasses.replace(
         own, parameters={**own.parameters, 'streams': [*streams, camera]}, remappings={**before, **topics}
     )
+
+
+def _check_alike(node: NodeSpec, own: NodeSpec, camera: str) -> None:
+    for name in MODEL:
+        before, after = node.parameters.get(name, ''), own.parameters.get(name, '')
+        if before != after:
+            raise ConfigError(
+                f'{own.name} of cameras {", ".join(node.parameters["streams"])} and of {camera}: {name} is '
+                f'{str(before)!r} and {str(after)!r}, expected the same, since one model runs for all of them; write '
+                'pipelines:=FILE.yaml with a pipeline for each model, or name one in the parameter file, below '
+                '"/**/preprocess"'
+            )
 
 
 def _watching(spec: NodeSpec, shared: Sequence[str], pipeline: Placed, root: str) -> NodeSpec:

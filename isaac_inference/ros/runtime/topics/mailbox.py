@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -106,7 +107,9 @@ class Mailbox:
 
 
 class Worker:
-    """One thread that serves mailboxes in order of arrival. Handlers must not raise."""
+    """One thread that serves mailboxes in order of arrival. Handlers must not raise; one that does is printed, and
+    ends neither the thread, without which its node would be active and deaf, nor the wait of who stops it.
+    """
 
     def __init__(self, name: str) -> None:
         self.condition = threading.Condition()
@@ -164,7 +167,10 @@ class Worker:
     def _run(self) -> None:
         while (mail := self._next()) is not None:
             mailbox, item, arrived_ns = mail
-            mailbox.handle(item, arrived_ns)
+            try:
+                mailbox.handle(item, arrived_ns)
+            except Exception:
+                traceback.print_exc()
             del mail, item  # a buffer's owner must see that no one holds the frame any more
             self._idle()
 

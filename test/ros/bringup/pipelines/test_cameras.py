@@ -79,6 +79,22 @@ def test_a_model_that_the_parameter_file_names(plan, models, tmp_path):
     assert at(made, '')['inference'].parameters == {'model': f'{models}/lanes.onnx', 'streams': ['front', 'left']}
 
 
+def test_models_that_differ_from_camera_to_camera_in_a_parameter_file(plan, models, tmp_path):
+    """One of them would run on images that are prepared for the other."""
+    path = tmp_path / 'mine.yaml'
+    sections = [
+        f'/{camera}/preprocess:\n  ros__parameters: {{model: {models / name}}}\n' for camera, name in PER_CAMERA
+    ]
+    path.write_text(''.join(sections))
+    with pytest.raises(ConfigError) as error:
+        plan(cameras='front,left', params_file=str(path))
+    assert 'inference of cameras front and of left: model is ' in str(error.value)
+    assert 'cups.onnx' in str(error.value) and 'wide.onnx' in str(error.value)
+
+
+PER_CAMERA = (('front', 'cups.onnx'), ('left', 'wide.onnx'))
+
+
 def test_a_chain_of_two_models_runs_each_once(plan, models):
     made = plan(models=f'{models}/cups.onnx,{models}/pose.onnx', cameras='front,left')
     assert list(at(made, '')) == ['inference', 'crops_inference']

@@ -210,6 +210,29 @@ def test_parameters_that_a_node_does_not_have(of_file, params, fault):
     assert fault in str(error.value)
 
 
+def test_parameters_for_nodes_that_the_pipeline_has_not(of_file):
+    """There are such nodes, but none here: what is set for them would be set for nobody, without a word."""
+    params = {'segmentation': {}, 'skeletons': {'wait_s': 2.0}, 'detection': {}, 'budget': {'window': 20}}
+    with pytest.raises(ConfigError) as error:
+        of_file([{'name': 'a', 'model': 'cups.onnx', 'tasks': ['detection'], 'params': params}])
+    lines = str(error.value).splitlines()
+    assert '(a).params.segmentation: this pipeline has no such node' in lines[0]
+    assert '(a).params.skeletons: this pipeline has no such node' in lines[1]
+    assert len(lines) == 2, 'a budget may be asked for at the next start'
+    assert 'it has: preprocess, inference, detection;' in lines[0]
+
+
+def test_a_section_of_a_camera_s_own_inference_node_is_named(of_file, tmp_path):
+    """There is one for all cameras, elsewhere: a priority that is given to none of them must not go unsaid."""
+    path = tmp_path / 'mine.yaml'
+    path.write_text(
+        '/a/front/inference:\n  ros__parameters: {priority: 3}\n/a/front/detection:\n  ros__parameters: {}\n'
+    )
+    made = of_file([{'name': 'a', 'model': 'cups.onnx'}], params_file=str(path))
+    [remark] = made.remarks
+    assert 'section /a/front/inference applies to no node that is started here; nearest is /a/inference' in remark
+
+
 def test_parameters_that_a_simulated_camera_does_not_have(of_file):
     with pytest.raises(ConfigError, match=r'cameras.front.simulator: parameter sead: no such parameter, did'):
         of_file([{'name': 'a', 'model': 'cups.onnx'}], cameras={'front': {'simulator': {'sead': 1}}})

@@ -43,7 +43,7 @@ def construct(ros: None) -> Iterator[object]:
 
 
 def test_the_components_of_this_package_are_offered():
-    names = 'Annotate Budget Camera Completion Crops Depth Detection Ground Inference Keypoints Pose Preprocess '
+    names = 'Annotate Budget Camera Completion Crops Depth Detection Fusion Ground Inference Keypoints Pose Preprocess '
     names += 'Segmentation SimCamera Skeletons Stereo Tags Track'
     assert available('isaac_inference') == [f'isaac_inference::{name}Node' for name in names.split()]
 

@@ -286,3 +286,23 @@ def test_a_stopped_worker_runs_nothing_inline():
         worker.stop()
         box.put('a')
     assert handled == []
+
+
+def test_a_handler_that_raises_ends_neither_the_worker_nor_who_stops_it(capsys):
+    handled = []
+
+    def handle(item, arrived_ns):
+        if item == 'bad':
+            raise KeyError(item)
+        handled.append(item)
+
+    worker = Worker('bench')
+    box = Mailbox(worker, handle)
+    worker.start()
+    box.put('bad')
+    wait_until(lambda: box.oldest_ns() is None)
+    box.put('good')
+    wait_until(lambda: handled == ['good'] or not worker._thread.is_alive())
+    assert handled == ['good']
+    worker.stop()
+    assert "KeyError: 'bad'" in capsys.readouterr().err
