@@ -24,7 +24,7 @@ from isaac_inference.ros.bringup.pipelines.of_file import of_file
 from isaac_inference.ros.bringup.pipelines.placed import PlacedNode, check_nodes, placed_nodes, shared_by_cameras
 from isaac_inference.ros.bringup.pipelines.shared_images import share_preprocessing
 from isaac_inference.ros.bringup.pipelines.topics import check_topics
-from isaac_inference.ros.bringup.pipelines.wanted import separate_processes, unused_params
+from isaac_inference.ros.bringup.pipelines.wanted import separate_processes
 from isaac_inference.ros.bringup.qos_choice import read_qos, with_qos
 
 CONTAINER_EXECUTABLE = 'component_container'
@@ -185,8 +185,6 @@ def launch_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
     placed += [PlacedNode(spec) for spec in wanted.cameras]  # last: no image comes before those who wait for it
     placed = [node.replaced(_with_time(node.spec, given['use_sim_time'])) for node in placed]
     remarks = separate_processes(wanted, composed=switches['composed'])
-    for pipeline in wanted.pipelines:
-        remarks += unused_params(pipeline, {node.spec.name for node in placed if node.pipeline is pipeline})
     if given['params_file']:  # else the nodes' own defaults, which a SetParameter of an including launch file changes
         file = ParamsFile(absolute(given['params_file']))
         own = [node.spec.full_name(namespace) for node in placed]

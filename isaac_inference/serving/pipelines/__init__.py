@@ -13,16 +13,17 @@ from isaac_inference.serving.pipelines.read import read_pipelines
 from isaac_inference.serving.pipelines.spec import (
     DEFAULT_PRIORITY,
     PRIORITIES,
+    SIMULATED,
     Added,
     CameraSpec,
     PipelineSpec,
     Setup,
-    simulated_camera,
 )
 
 __all__ = [
     'DEFAULT_PRIORITY',
     'PRIORITIES',
+    'SIMULATED',
     'Added',
     'CameraSpec',
     'PipelineSpec',
@@ -30,5 +31,4 @@ __all__ = [
     'is_name',
     'most_at_once',
     'read_pipelines',
-    'simulated_camera',
 ]

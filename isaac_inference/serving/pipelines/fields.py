@@ -55,7 +55,7 @@ class Fields:
 
     def refuse(self, key: str, value: Any, expected: str) -> None:
         """Note that a value is not what was expected."""
-        place = f'{self.where}.{key}' if key and self.where else key or self.where
+        place = f'{self.where}.{key}' if key and self.where else key or self.where or 'the file'
         text = repr(value)
         self._problems.append(
             f'{place}: got {text if len(text) <= _SHOWN else text[:_SHOWN] + "..."}, expected {expected}'

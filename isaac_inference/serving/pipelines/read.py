@@ -207,9 +207,9 @@ def _model(path: str, folder: Path) -> str:
 
 
 def _card(path: str, folder: Path) -> str:
-    """A card that lies beside the file, or the name of one that is shipped."""
+    """A card that lies beside the file, or the name of one that is shipped: that has no ending."""
     near = _near(path, folder)
-    return near if not path or Path(near).is_file() else path
+    return path if path and not Path(path).suffix and not Path(near).is_file() else near
 
 
 def _near(path: str, folder: Path) -> str:

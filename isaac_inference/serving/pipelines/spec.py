@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 PRIORITIES: Mapping[int, str] = MappingProxyType({0: 'best effort', 1: 'normal', 2: 'high', 3: 'safety'})
 """The classes of priority: an inference of a lower one does not begin while one of a higher one waits."""
 DEFAULT_PRIORITY = 1
-SIMULATED_HZ = 6.0  # of a camera that takes the place of a real one: several of them draw on one processor
+SIMULATED: Mapping[str, Any] = MappingProxyType({'seed': 1, 'rate_hz': 6.0})
+"""Parameters of simulated cameras that take the place of real ones: alike, so that they look at one scene, and slow, as
+all of them draw on one processor."""
 
 
 class Added(str, Enum):
@@ -120,16 +122,3 @@ class Setup:
     def camera(self, name: str) -> CameraSpec:
         """The camera of that name; there is one."""
         return next(camera for camera in self.cameras if camera.name == name)
-
-    def simulated(self) -> Setup:
-        """The same with a simulated camera in place of each one that is not."""
-        cameras = (
-            camera if camera.simulator is not None else replace(camera, source='', simulator=simulated_camera(number))
-            for number, camera in enumerate(self.cameras, 1)
-        )
-        return replace(self, cameras=tuple(cameras))
-
-
-def simulated_camera(number: int) -> dict[str, Any]:
-    """Parameters of the simulated camera that takes the place of camera `number`, which differ in what they see."""
-    return {'seed': number, 'rate_hz': SIMULATED_HZ}

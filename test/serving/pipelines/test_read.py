@@ -89,16 +89,20 @@ def test_a_budget_of_one_s_own_lies_beside_the_file(read, models):
     assert read({**LEAST, 'budget': 'mine.yaml'}).budget == str(models / 'mine.yaml')
 
 
+def test_a_card_is_beside_the_file_or_has_the_name_of_a_shipped_one(read, models):
+    with pytest.raises(ConfigError, match=f'card: no file {models}/mine.yaml'):
+        read(changed(model_card='mine.yaml'))
+    with pytest.raises(ConfigError, match='card: no file .*mine, and no card of that name'):
+        read(changed(model_card='mine'))
+
+
+def test_a_file_that_is_a_list_is_named(read):
+    with pytest.raises(ConfigError, match=r'the file: got \[1\], expected lines of "key: value"'):
+        read([1])
+
+
 def test_the_package_s_own_model_has_a_name(read):
     assert read(changed(model='demo')).pipelines[0].model == str(demo_model())
-
-
-def test_simulated_cameras_take_the_place_of_others(read):
-    setup = read(WHOLE).simulated()
-    assert [camera.source for camera in setup.cameras] == ['', '', '']
-    seeds = [camera.simulator['seed'] for camera in setup.cameras]
-    assert seeds == [1, 2, 3], 'that of rear stays as it is written, and no two see the same'
-    assert setup.cameras[0].image == '/front/image_raw'
 
 
 def test_what_is_read_can_not_be_changed(read):

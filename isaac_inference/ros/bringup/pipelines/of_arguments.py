@@ -13,8 +13,8 @@ from isaac_inference.ros.bringup.names import check_paths, switch
 from isaac_inference.ros.bringup.networks.paths import absolute, card_of
 from isaac_inference.ros.bringup.one_camera import MODELS
 from isaac_inference.ros.bringup.pipelines.placed import Placed
-from isaac_inference.ros.bringup.pipelines.wanted import OF_CAMERA, SIMULATED, Wanted, camera_nodes
-from isaac_inference.serving.pipelines import CameraSpec, is_name
+from isaac_inference.ros.bringup.pipelines.wanted import OF_CAMERA, Wanted, camera_nodes
+from isaac_inference.serving.pipelines import SIMULATED, CameraSpec, is_name
 
 _TOPICS = (*OF_CAMERA, 'detections', 'keypoints')
 _OF_PAIRS = ('left', 'left_info', 'right', 'right_info')

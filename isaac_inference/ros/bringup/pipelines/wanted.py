@@ -3,21 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Any
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.ros.bringup.graph import CameraTopics, NodeSpec
 from isaac_inference.ros.bringup.pipelines.placed import Placed
 from isaac_inference.ros.nodes.sim_camera.parameters import MOST_CAMERAS, SceneKind
-from isaac_inference.serving.pipelines import CameraSpec, Setup, simulated_camera
+from isaac_inference.serving.pipelines import SIMULATED, CameraSpec, Setup
 
 OF_CAMERA = ('image', 'camera_info', 'depth', 'depth_info')
 """The topics of a camera, as launch arguments and `CameraSpec` name them."""
-SIMULATED: Mapping[str, Any] = MappingProxyType(simulated_camera(1))
-"""Parameters of simulated cameras that take the place of real ones: alike, so that they look at one scene."""
 _FRAME = 'optical_frame'  # of each camera, behind its name
 
 
@@ -104,20 +100,6 @@ def _topics(camera: CameraSpec) -> CameraTopics:
 
 def _frame(camera: CameraSpec) -> str:
     return f'{camera.name}_{_FRAME}'
-
-
-def unused_params(pipeline: Placed, nodes: Collection[str]) -> list[str]:
-    """What a file says of nodes that its pipeline does not have, in vain.
-
-    Args:
-        nodes: the names of those that it has.
-    """
-    return [
-        f'pipeline {pipeline.name}: params.{node} applies to no node, as its tasks need none; there are: '
-        f'{", ".join(sorted(nodes))}'
-        for node in pipeline.params
-        if node not in nodes
-    ]
 
 
 def separate_processes(wanted: Wanted, *, composed: bool) -> list[str]:

@@ -261,15 +261,6 @@ def test_a_source_that_is_not_there(of_file, tmp_path):
     of_file(pipelines, cameras=cameras)
 
 
-def test_parameters_of_a_node_that_the_pipeline_does_not_have(of_file):
-    params = {'pose': {'method': 'auto'}, 'detection': {'score_threshold': 0.4}}
-    [remark] = of_file([{'name': 'a', 'model': 'demo', 'tasks': ['track'], 'params': params}]).remarks
-    assert remark == (
-        'pipeline a: params.pose applies to no node, as its tasks need none; there are: detection, inference, '
-        'preprocess, track'
-    )
-
-
 def test_a_topic_of_two_cameras_of_one_simulator(of_file):
     camera = {'simulator': {}, 'depth': '/depth'}
     with pytest.raises(
