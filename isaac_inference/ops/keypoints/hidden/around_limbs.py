@@ -103,7 +103,17 @@ class LimbEvidence:
 
 
 def limb_evidence(view: LimbView, body: Body) -> LimbEvidence:
-    """Looks at depth around the joints of arms and legs, and between these and those of the trunk."""
+    """Looks at depth around the joints of arms and legs, and between these and those of the trunk.
+
+    Example: a knee at 3 m, and something half a metre before the ankle.
+        >>> from isaac_inference.ops.keypoints.body import body_of
+        >>> depth = np.full((60, 40), 3.0, np.float32)
+        >>> depth[40:] = 2.5
+        >>> pixels, surfaces = np.array([(20.0, 10.0), (20.0, 50.0)]), np.array([3.0, 2.5])
+        >>> view = LimbView(DepthImage(depth, 1.0), pixels, surfaces, np.zeros(2, bool), 300.0, 2.0, 0.0015, 1.75)
+        >>> limb_evidence(view, body_of(['left_knee', 'left_ankle'], [(0, 1)])).near.tolist()
+        [0.0, 4.0]
+    """
     count = len(body.names)
     is_limb, unsure = np.zeros((2, count), np.bool_)
     inside, before, relief, flat = np.zeros((4, count))

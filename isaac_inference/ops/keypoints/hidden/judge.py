@@ -50,7 +50,24 @@ class Hidden:
 
 
 def hidden_joints(seen: SeenJoints, body: Body) -> Hidden:
-    """What is hidden of a person."""
+    """What is hidden of a person.
+
+    Example: the ankle of a leg that is all as far away, and one before which something stands.
+        >>> from isaac_inference.ops.depth.depth_image import DepthImage
+        >>> from isaac_inference.ops.keypoints.body import body_of
+        >>> body, pixels = body_of(['left_knee', 'left_ankle'], [(0, 1)]), np.array([(20.0, 10.0), (20.0, 50.0)])
+        >>> def probability(ankle):
+        ...     depth = np.full((60, 40), 3.0, np.float32)
+        ...     depth[40:] = ankle
+        ...     places = np.array([(0.0, -0.1, 3.0), (0.0, 0.3, ankle)])
+        ...     rays, error = places / np.linalg.norm(places, axis=1)[:, None], np.full(2, 0.02)
+        ...     unsure = np.zeros(2, bool)
+        ...     view = LimbView(DepthImage(depth, 1.0), pixels, places[:, 2], unsure, 300.0, 2.0, 0.0015, 1.75)
+        ...     seen = SeenJoints(PlacedJoints(places, rays, error, error, 1.75), view, np.full((5, 2), np.nan))
+        ...     return hidden_joints(seen, body).probability
+        >>> bool(probability(3.0)[1] < 0.3), bool(probability(2.5)[1] > 0.9)
+        (True, True)
+    """
     up = _up(seen.placed.positions, body)
     ups = np.stack([direction[:2] for direction in (_UPRIGHT, up) if np.hypot(*direction[:2]) > 0.3])
     across = seen.placed.across[np.isfinite(seen.placed.across)]
@@ -67,7 +84,12 @@ def hidden_joints(seen: SeenJoints, body: Body) -> Hidden:
 
 
 def stature(height: float) -> float:
-    """m; the usual one where the bones tell none (NaN)."""
+    """m; the usual one where the bones tell none (NaN).
+
+    Example:
+        >>> stature(1.62), stature(float('nan'))
+        (1.62, 1.7)
+    """
     return height if np.isfinite(height) else _USUAL
 
 
