@@ -8,11 +8,11 @@ a frame (its images are then serialised, and read twice) than the interpreter lo
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.models.demo import demo_model
-from isaac_inference.ros.bringup.graph import DEMO_CAMERA, found_by, perception_graph
+from isaac_inference.ros.bringup.graph import DEMO_CAMERA, NodeSpec, found_by, perception_graph
 from isaac_inference.ros.bringup.launch_plan import (
     LOG_LEVEL,
     RESPAWN,
@@ -51,32 +51,63 @@ def demo_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         ConfigError: an argument is unusable, or a file of the package is missing.
     """
     check_files(given, 'model')
-    if not given['seed'].isdecimal():
-        raise ConfigError(f'launch argument seed: got {given["seed"]!r}, expected a whole number of at least 0')
     model = absolute(given['model']) or str(demo_model())
     nodes = perception_graph(
         model=model,
-        simulator={'seed': int(given['seed']), **DEMO_CAMERA},
+        simulator={'seed': seed_of(given), **DEMO_CAMERA},
         poses=True,
         track=True,
         finds=found_by(card_of(model)),
         pose_parameters={'method': given['method'], 'target_frame': given['target_frame']},
     )
+    programs = (_planner(given['target_class']),) if switch('planner', given['planner']) else ()
+    return plan_of_demo(nodes, given, pushed, _CONTAINER, programs, view='rviz/demo.rviz')
+
+
+def seed_of(given: Mapping[str, str]) -> int:
+    """The scene's random seed.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not given['seed'].isdecimal():
+        raise ConfigError(f'launch argument seed: got {given["seed"]!r}, expected a whole number of at least 0')
+    return int(given['seed'])
+
+
+def plan_of_demo(
+    nodes: Sequence[NodeSpec],
+    given: Mapping[str, str],
+    pushed: str,
+    container: str,
+    programs: Sequence[Program] = (),
+    *,
+    view: str,
+) -> LaunchPlan:
+    """The plan of a graph on simulated cameras, in a container of its own.
+
+    Args:
+        nodes: the graph.
+        given: every argument's value, by name: `composed`, `log_level`, `respawn` and `rviz` count here.
+        pushed: the namespace that including launch files have pushed.
+        container: its name.
+        programs: beside the graph and RViz.
+        view: what RViz shows, a file of the package.
+
+    Raises:
+        ConfigError: an argument is unusable, or the view is missing.
+    """
     namespace = resolve(pushed, '')
-    programs = []
-    if switch('planner', given['planner']):
-        programs.append(_planner(given['target_class']))
-    if switch('rviz', given['rviz']):
-        programs.append(Program('rviz', 'rviz2', 'rviz2', ('-d', str(shared_file('rviz/demo.rviz')))))
+    rviz = [Program('rviz', 'rviz2', 'rviz2', ('-d', str(shared_file(view))))] if switch('rviz', given['rviz']) else []
     return LaunchPlan(
-        nodes,
+        tuple(nodes),
         namespace=namespace,
         composed=switch('composed', given['composed']),
-        container=resolve(namespace, _CONTAINER),
+        container=resolve(namespace, container),
         attach=False,
         log_level=given['log_level'],
         respawn=switch('respawn', given['respawn']),
-        programs=tuple(programs),
+        programs=(*programs, *rviz),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from isaac_inference.errors import ConfigError
 from isaac_inference.models.demo import demo_model
+from isaac_inference.ros.bringup.demo_plan import plan_of_demo, seed_of
 from isaac_inference.ros.bringup.graph import DEMO_CAMERA, NodeSpec, found_by, perception_graph
 from isaac_inference.ros.bringup.launch_plan import (
     LOG_LEVEL,
@@ -20,13 +21,11 @@ from isaac_inference.ros.bringup.launch_plan import (
     SWITCH,
     LaunchArgument,
     LaunchPlan,
-    Program,
 )
-from isaac_inference.ros.bringup.names import check_files, resolve, switch
+from isaac_inference.ros.bringup.names import check_files, switch
 from isaac_inference.ros.bringup.networks.paths import absolute, card_of
 from isaac_inference.ros.bringup.pipelines.placed import INFERENCE, joined
 from isaac_inference.ros.nodes.sim_camera.parameters import MOST_CAMERAS, SimCameraParameters
-from isaac_inference.ros.runtime.resources import shared_file
 from isaac_inference.serving.streams.names import check_streams
 from isaac_inference.stages.poses import PoseMethod
 
@@ -69,12 +68,10 @@ def multi_camera_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         ConfigError: an argument is unusable, or a file of the package is missing.
     """
     check_files(given, 'model')
-    if not given['seed'].isdecimal():
-        raise ConfigError(f'launch argument seed: got {given["seed"]!r}, expected a whole number of at least 0')
-    cameras = camera_names(given['cameras'])
+    seed, cameras = seed_of(given), camera_names(given['cameras'])
     rate_hz, error = (_number(given, name, most) for name, most in _MOST.items())
     synchronised = switch('synchronised', given['synchronised'])
-    simulator: dict[str, Any] = {'seed': int(given['seed']), 'rate_hz': rate_hz, **DEMO_CAMERA}
+    simulator: dict[str, Any] = {'seed': seed, 'rate_hz': rate_hz, **DEMO_CAMERA}
     if not synchronised:
         simulator['camera_phases'] = [index / len(cameras) for index in range(len(cameras))]
     nodes = multi_camera_graph(
@@ -86,18 +83,7 @@ def multi_camera_plan(given: Mapping[str, str], pushed: str = '') -> LaunchPlan:
         pose_parameters={'method': given['method']},
         fusion={'target_frame': given['target_frame'], 'slop_s': min(1.0 / rate_hz, 1.0), 'wait_s': _WAIT_S},
     )
-    namespace = resolve(pushed, '')
-    rviz = Program('rviz', 'rviz2', 'rviz2', ('-d', str(shared_file('rviz/multi_camera.rviz'))))
-    return LaunchPlan(
-        nodes,
-        namespace=namespace,
-        composed=switch('composed', given['composed']),
-        container=resolve(namespace, _CONTAINER),
-        attach=False,
-        log_level=given['log_level'],
-        respawn=switch('respawn', given['respawn']),
-        programs=(rviz,) if switch('rviz', given['rviz']) else (),
-    )
+    return plan_of_demo(nodes, given, pushed, _CONTAINER, view='rviz/multi_camera.rviz')
 
 
 def multi_camera_graph(
