@@ -164,14 +164,7 @@ class StreamInputs:
             for key in {*_SHOWN, *(key for key in values if key.startswith(('dropped.', 'noted.')))}:
                 health.show(key, values.get(key))
             health.show('state', health.look_at_input()[0].value)
-            faults = snapshot.faults
-            counted = ', '.join(f'{reason} x{count}' for reason, count in faults.items())
-            which = 'frames' if snapshot.recent_processed else 'every frame'
-            text = f'{which} dropped: {counted}' if faults else None
-            if text:
-                health.problem('drops', text, log=False)
-            else:
-                health.clear('drops')
+            health.standing('drops', diagnostics.dropped(snapshot), log=False)
 
     def _enough(self) -> int:
         return min(self._plan.most(), self.flowing)

@@ -36,13 +36,17 @@ def judge(snapshot: Snapshot, *, state: str, silence: str = '', unsteady: str = 
     if silence:
         return STALE, silence
     warnings = [*_others(snapshot), *(text for _, text in snapshot.problems), *([unsteady] if unsteady else [])]
-    if snapshot.faults and not snapshot.recent_processed:
-        return ERROR, '; '.join([f'every frame dropped: {_counted(snapshot.faults)}', *warnings])
-    if snapshot.faults:
-        return WARN, '; '.join([f'frames dropped: {_counted(snapshot.faults)}', *warnings])
+    if drops := dropped(snapshot):
+        return WARN if snapshot.recent_processed else ERROR, '; '.join([drops, *warnings])
     if warnings:
         return WARN, '; '.join(warnings)
     return OK, _running(snapshot)
+
+
+def dropped(snapshot: Snapshot) -> str:
+    """Which frames were dropped lately, for which faults; '' where none was."""
+    which = 'frames' if snapshot.recent_processed else 'every frame'
+    return f'{which} dropped: {_counted(snapshot.faults)}' if snapshot.faults else ''
 
 
 def _others(snapshot: Snapshot) -> list[str]:

@@ -215,10 +215,12 @@ class Health:
         if log and (is_new or log_again):
             self.warn(key, text, error=error)
 
-    def standing(self, key: str, text: str | None, *, error: bool = False, log_again: bool = True) -> None:
+    def standing(
+        self, key: str, text: str | None, *, error: bool = False, log_again: bool = True, log: bool = True
+    ) -> None:
         """What is true of something now: a problem, as of `problem`, or with no text that it is over."""
         if text:
-            self.problem(key, text, error=error, log_again=log_again)
+            self.problem(key, text, error=error, log_again=log_again, log=log)
         else:
             self.clear(key)
 
